@@ -1,0 +1,2 @@
+/* Keeps a layer without sources a library. */
+typedef int entrollm_empty;

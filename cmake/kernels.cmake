@@ -1,0 +1,2 @@
+# Kernels: one folder an instruction set, each file with the flags of its set.
+entrollm_layer(kernels DEPENDS entrollm_coder)

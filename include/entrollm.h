@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * EntroLLM: language models that stay entropy-coded in memory.
+ *
+ * The one public header of libentrollm. The library never prints, exits, or
+ * reads the environment. Every call that can fail returns an ellm_status and,
+ * where `err` is not NULL, writes one line that names file, tensor, field and
+ * value. Handles are opaque; who frees what is said at each declaration.
+ *
+ * Thread safety: functions on different handles may run at the same time. A
+ * handle may be shared between threads only where its declaration says so.
+ */
+#ifndef ENTROLLM_H
+#define ENTROLLM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ELLM_VERSION_MAJOR 0
+#define ELLM_VERSION_MINOR 1
+#define ELLM_VERSION_PATCH 0
+
+/* The version of the library as "MAJOR.MINOR.PATCH"; static storage. */
+const char *ellm_version(void);
+
+/* ------------------------------------------------------------------ errors */
+
+/* The values are the exit status of the program as well. */
+typedef enum ellm_status {
+  ELLM_OK = 0,
+  ELLM_ERR_INTERNAL = 1,   /* a broken invariant: a bug */
+  ELLM_ERR_USAGE = 2,      /* an option or argument that makes no sense */
+  ELLM_ERR_INPUT = 3,      /* a damaged, hostile, unsupported or mismatched input */
+  ELLM_ERR_IO = 4,         /* the system refused: files, disk, memory */
+  ELLM_ERR_DIFFERENCE = 5, /* verification found a difference */
+  ELLM_INTERRUPTED = 130   /* a progress callback asked to stop */
+} ellm_status;
+
+typedef struct ellm_error {
+  ellm_status status;
+  char message[496]; /* one line, no newline, NUL-terminated, printable */
+} ellm_error;
+
+/* ---------------------------------------------------------------- progress */
+
+typedef struct ellm_progress {
+  const char *stage;  /* "analyse", "encode", "verify", ...; valid during the call */
+  const char *tensor; /* tensor now at work, or "" */
+  uint64_t done;      /* in the unit of `total` (bytes for conversions) */
+  uint64_t total;     /* 0 when unknown */
+} ellm_progress;
+
+/* Called from the thread that made the library call, a few times a second at
+ * most. Returning false stops the operation with ELLM_INTERRUPTED. */
+typedef bool (*ellm_progress_fn)(void *user, const ellm_progress *progress);
+
+/* ------------------------------------------------------------------- types */
+
+typedef enum ellm_dtype { /* element types of safetensors; values are stored in files */
+  ELLM_F32 = 0, ELLM_F16 = 1, ELLM_BF16 = 2, ELLM_F64 = 3,
+  ELLM_I8 = 4, ELLM_U8 = 5, ELLM_I16 = 6, ELLM_U16 = 7, ELLM_I32 = 8, ELLM_U32 = 9,
+  ELLM_I64 = 10, ELLM_U64 = 11, ELLM_BOOL = 12, ELLM_F8_E4M3 = 13, ELLM_F8_E5M2 = 14
+} ellm_dtype;
+
+const char *ellm_dtype_name(ellm_dtype dtype);  /* "F32", "BF16", ...; "?" if unknown */
+size_t ellm_dtype_size(ellm_dtype dtype);       /* bytes an element; 0 if unknown */
+
+typedef enum ellm_scheme { ELLM_SCHEME_MIXED = 0, ELLM_SCHEME_SYMMETRIC = 1, ELLM_SCHEME_ASYMMETRIC = 2 } ellm_scheme;
+typedef enum ellm_prefer { ELLM_PREFER_SPEED = 0, ELLM_PREFER_SIZE = 1 } ellm_prefer;
+typedef enum ellm_code { ELLM_CODE_HUFFMAN = 0, ELLM_CODE_NONE = 1 } ellm_code;
+typedef enum ellm_activations { ELLM_ACTIVATIONS_F32 = 0, ELLM_ACTIVATIONS_I8 = 1, ELLM_ACTIVATIONS_I16 = 2 } ellm_activations;
+
+enum { ELLM_MAX_DIMS = 8 };
+
+/* What is known of one tensor of a model. Strings live as long as the object
+ * that the description came from. */
+typedef struct ellm_tensor_info {
+  const char *name;
+  int n_dims;
+  uint64_t shape[ELLM_MAX_DIMS];
+  uint64_t n_elements;
+  ellm_dtype dtype;     /* of the source */
+  bool kept;            /* stored verbatim, not quantized; the rest is then 0 */
+  int bits;             /* code width, 2..8 */
+  ellm_scheme scheme;   /* the scheme used, never MIXED */
+  float step;           /* w' = (q - zero) * step; may be negative */
+  int zero;
+  const char *layout;   /* "huffman", "tuples", "plain8", "plain4"; static */
+  int raw_bits;         /* low bits of a code stored verbatim */
+  int tuple;            /* codes coded together as one symbol: 1, 2 or 3 */
+  int symbols;          /* leaves of the code book */
+  double entropy;       /* of the codes, bits a weight */
+  double huffman_bits_per_weight; /* unlimited single-symbol optimum */
+  uint64_t payload_bytes; /* blocks only */
+  uint64_t stored_bytes;  /* everything of this tensor: blocks, tables, padding, checksums, directory entry */
+} ellm_tensor_info;
+
+typedef struct ellm_totals {
+  uint64_t weights;        /* quantized weights */
+  uint64_t parameters;     /* elements of all tensors */
+  uint64_t file_bytes;
+  uint64_t quantized_bytes;    /* stored_bytes over quantized tensors */
+  double entropy;              /* weighted mean over quantized tensors, bits a weight */
+  double huffman_bits_per_weight;
+  double coded_bits_per_weight; /* 8 * quantized_bytes / weights: everything counted */
+} ellm_totals;
+
+/* ---------------------------------------------------------------- compress */
+
+typedef struct ellm_compress_options {
+  int bits;                 /* 2..8 */
+  ellm_scheme scheme;
+  const char *const *keep;  /* globs over full tensor names, stored verbatim */
+  size_t n_keep;
+  ellm_prefer prefer;
+  ellm_code code;
+  bool dry_run;             /* analyse only, write nothing */
+  bool overwrite;           /* replace an existing output */
+  bool resume;              /* keep OUT.partial when stopped, and continue from one */
+  int threads;              /* 0 = all of the process's affinity */
+  ellm_progress_fn progress; /* may be NULL */
+  void *progress_user;
+} ellm_compress_options;
+
+void ellm_compress_options_init(ellm_compress_options *options); /* the program's defaults */
+
+/* What a compression did (or would do, dry_run). Free with ellm_report_free. */
+typedef struct ellm_report {
+  ellm_tensor_info *tensors;
+  size_t n_tensors;
+  ellm_totals totals;
+  uint64_t source_bytes;  /* tensor bytes read from the checkpoint */
+  char (*warnings)[256];  /* things missing or ignored */
+  size_t n_warnings;
+  void *owner;            /* internal storage of names */
+} ellm_report;
+
+/* Compress a Hugging Face checkpoint folder into one .ellm file. Same input,
+ * same bytes of output for every thread count and instruction set. The output
+ * appears under its name only when it is whole. `report` may be NULL. */
+ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path,
+                          const ellm_compress_options *options, ellm_report *report, ellm_error *err);
+void ellm_report_free(ellm_report *report);
+
+/* -------------------------------------------------------------- .ellm files */
+
+typedef struct ellm_file ellm_file;
+
+/* Map a file and check header and directory. Reading functions may be called
+ * from several threads at once. */
+ellm_status ellm_file_open(const char *path, ellm_file **file, ellm_error *err);
+void ellm_file_close(ellm_file *file);
+
+size_t ellm_file_tensor_count(const ellm_file *file);
+/* index < count; false if out of range. */
+bool ellm_file_tensor(const ellm_file *file, size_t index, ellm_tensor_info *info);
+void ellm_file_totals(const ellm_file *file, ellm_totals *totals);
+/* Identities as 32 hex digits and NUL: of the source checkpoint, of this file. */
+void ellm_file_identity(const ellm_file *file, char source[33], char self[33]);
+/* Bytes of a stored source file ("config.json", "tokenizer.json", ...), or NULL. */
+const void *ellm_file_asset(const ellm_file *file, const char *name, size_t *bytes);
+/* Decode all codes of a quantized tensor, one byte each, row-major, into
+ * codes[n_elements]. Checks block checksums. */
+ellm_status ellm_file_codes(const ellm_file *file, size_t index, int threads, uint8_t *codes, ellm_error *err);
+
+typedef struct ellm_problem { char text[400]; } ellm_problem;
+typedef struct ellm_verify_result {
+  bool ok;
+  uint64_t checked_bytes;
+  ellm_problem *problems; /* free with ellm_verify_free */
+  size_t n_problems;      /* at most 1000 are kept */
+} ellm_verify_result;
+
+/* Check every byte of a file; with `against` (may be NULL) also that it holds
+ * what that checkpoint quantizes to. ELLM_ERR_DIFFERENCE when problems were
+ * found; ELLM_ERR_INPUT when the file cannot be read as .ellm at all. */
+ellm_status ellm_verify(const char *path, const char *against, int threads, ellm_progress_fn progress, void *user,
+                        ellm_verify_result *result, ellm_error *err);
+void ellm_verify_free(ellm_verify_result *result);
+
+/* Write a dequantized Hugging Face folder. dtype: F32, F16, BF16, or -1 for the
+ * source's. The folder must not exist or be empty unless `overwrite`. */
+ellm_status ellm_decompress(const char *path, const char *out_dir, int dtype, bool overwrite, int threads,
+                            ellm_progress_fn progress, void *user, ellm_error *err);
+
+/* --------------------------------------------------------------- tokenizer */
+
+typedef struct ellm_tokenizer ellm_tokenizer;
+
+/* From the bytes of a tokenizer.json. `origin` names it in errors. After
+ * creation a tokenizer may be used by several threads at once. */
+ellm_status ellm_tokenizer_create(const void *json, size_t bytes, const char *origin, ellm_tokenizer **tokenizer, ellm_error *err);
+void ellm_tokenizer_free(ellm_tokenizer *tokenizer);
+
+typedef enum ellm_encode_flags {
+  ELLM_ENCODE_DEFAULT = 0,
+  ELLM_ENCODE_NO_POST = 1,         /* nothing added by the post-processor (no BOS) */
+  ELLM_ENCODE_SPECIAL_AS_TEXT = 2  /* added tokens with special: true are not recognized */
+} ellm_encode_flags;
+
+/* Text (any bytes; invalid UTF-8 becomes U+FFFD as Python's errors="replace"
+ * does) to ids. *ids is malloc'ed, the caller frees it. */
+ellm_status ellm_tokenizer_encode(const ellm_tokenizer *tokenizer, const char *text, size_t bytes, unsigned flags,
+                                  uint32_t **ids, size_t *n_ids, ellm_error *err);
+/* Ids to text as the `tokenizers` library decodes the whole sequence. *text is
+ * malloc'ed and NUL-terminated; *bytes does not count the NUL. */
+ellm_status ellm_tokenizer_decode(const ellm_tokenizer *tokenizer, const uint32_t *ids, size_t n_ids, bool skip_special,
+                                  char **text, size_t *bytes, ellm_error *err);
+size_t ellm_tokenizer_vocab_size(const ellm_tokenizer *tokenizer);             /* largest id + 1 */
+const char *ellm_tokenizer_piece(const ellm_tokenizer *tokenizer, uint32_t id); /* NULL if none */
+bool ellm_tokenizer_find(const ellm_tokenizer *tokenizer, const char *piece, uint32_t *id);
+bool ellm_tokenizer_is_special(const ellm_tokenizer *tokenizer, uint32_t id);
+
+/* ------------------------------------------------------------------- model */
+
+typedef struct ellm_model ellm_model;
+typedef struct ellm_context ellm_context;
+
+typedef struct ellm_model_options {
+  int threads;                 /* 0 = all of the process's affinity */
+  ellm_activations activations;
+  bool check_all;              /* verify every checksum at opening */
+} ellm_model_options;
+
+void ellm_model_options_init(ellm_model_options *options);
+
+/* Open a .ellm file or a checkpoint folder, told apart by content. */
+ellm_status ellm_model_open(const char *path, const ellm_model_options *options, ellm_model **model, ellm_error *err);
+void ellm_model_close(ellm_model *model); /* after its contexts */
+
+typedef struct ellm_model_info {
+  const char *architecture;    /* "LlamaForCausalLM" */
+  uint32_t vocab_size;         /* rows of the embedding */
+  uint32_t hidden_size, n_layers, n_heads, n_kv_heads, head_dim;
+  uint32_t max_context;        /* max_position_embeddings */
+  uint64_t parameters;
+  int64_t bos_id;              /* -1 if none */
+  uint32_t eos_ids[16];
+  size_t n_eos;
+  /* generation_config defaults; negative when not given there */
+  int do_sample;
+  float temperature, top_p, min_p, repetition_penalty;
+  int top_k;
+} ellm_model_info;
+
+void ellm_model_get_info(const ellm_model *model, ellm_model_info *info);
+/* The model's own tokenizer, owned by the model. ELLM_ERR_INPUT when it has none. */
+ellm_status ellm_model_tokenizer(ellm_model *model, const ellm_tokenizer **tokenizer, ellm_error *err);
+/* A file of the checkpoint ("config.json", ...), owned by the model, or NULL. */
+const void *ellm_model_asset(ellm_model *model, const char *name, size_t *bytes);
+
+/* A sequence: KV cache and scratch memory for up to n_ctx positions (0: the
+ * smaller of 4096 and max_context). One thread at a time. */
+ellm_status ellm_context_create(ellm_model *model, uint32_t n_ctx, ellm_context **context, ellm_error *err);
+void ellm_context_free(ellm_context *context);
+uint32_t ellm_context_capacity(const ellm_context *context);
+uint32_t ellm_context_length(const ellm_context *context);
+/* Forget all positions from `length` on. */
+void ellm_context_truncate(ellm_context *context, uint32_t length);
+
+/* Append ids and compute. n_logits (<= n_ids) logit rows, those of the last
+ * n_logits positions, are written to logits[n_logits * vocab_size]; 0 and NULL
+ * for none. Logits do not depend on threads, batch split or instruction set. */
+ellm_status ellm_context_eval(ellm_context *context, const uint32_t *ids, size_t n_ids, float *logits, size_t n_logits, ellm_error *err);
+
+/* ---------------------------------------------------------------- sampling */
+
+typedef struct ellm_sampling {
+  float temperature;     /* 0 = greedy */
+  int top_k;             /* 0 = off */
+  float top_p;           /* 1 = off */
+  float min_p;           /* 0 = off */
+  float repeat_penalty;  /* 1 = off; over all ids of the sequence, as Transformers does */
+  uint64_t seed;
+} ellm_sampling;
+
+typedef struct ellm_sampler ellm_sampler;
+ellm_status ellm_sampler_create(const ellm_sampling *sampling, uint32_t vocab_size, ellm_sampler **sampler, ellm_error *err);
+void ellm_sampler_free(ellm_sampler *sampler);
+void ellm_sampler_accept(ellm_sampler *sampler, uint32_t id);              /* id is now part of the sequence */
+uint32_t ellm_sampler_next(ellm_sampler *sampler, const float *logits);    /* no allocation */
+
+/* -------------------------------------------------------------- evaluation */
+
+typedef struct ellm_perplexity {
+  double perplexity, standard_error;
+  uint64_t scored_tokens;
+  double *chunk_nll;   /* mean negative log-likelihood of each chunk; free with ellm_perplexity_free */
+  size_t n_chunks;
+} ellm_perplexity;
+
+/* Protocol (a), llama.cpp's: see docs/EVALUATION. ids as tokenized with the
+ * post-processor; bos >= 0 replaces the first id of every chunk. n_chunks 0 = all. */
+ellm_status ellm_perplexity_a(ellm_model *model, const uint32_t *ids, size_t n_ids, uint32_t n_ctx, int64_t bos, size_t n_chunks,
+                              ellm_progress_fn progress, void *user, ellm_perplexity *result, ellm_error *err);
+void ellm_perplexity_free(ellm_perplexity *result);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files: mapping, whole reads, and writing that is all or nothing. */
+#ifndef ELLM_BASE_FILE_H
+#define ELLM_BASE_FILE_H
+
+#include "base/status.h"
+
+/* A read-only mapping of a whole regular file (an empty one maps to data NULL, size 0). */
+typedef struct file_map { const uint8_t *data; uint64_t size; char *path; } file_map;
+ellm_status file_map_open(const char *path, file_map *map, ellm_error *err);
+void file_map_close(file_map *map);
+
+/* Reading by position, safe from several threads: EINTR and short reads are
+ * handled, a read past the end is ELLM_ERR_INPUT. */
+typedef struct file_reader { int fd; uint64_t size; char *path; } file_reader;
+ellm_status file_reader_open(const char *path, file_reader *reader, ellm_error *err);
+ellm_status file_reader_read(const file_reader *reader, uint64_t offset, void *out, size_t bytes, ellm_error *err);
+void file_reader_close(file_reader *reader);
+
+/* A whole small file, NUL appended (not counted); larger than `limit` is
+ * ELLM_ERR_INPUT. *data is malloc'ed. A missing file: ELLM_ERR_IO. */
+ellm_status file_read_all(const char *path, size_t limit, uint8_t **data, size_t *bytes, ellm_error *err);
+
+bool file_exists(const char *path);
+bool file_is_directory(const char *path);
+/* malloc'ed "dir/name"; NULL when out of memory. */
+char *path_join(const char *dir, const char *name);
+
+/*
+ * A file that appears under its name only when it is whole: written to
+ * PATH.partial beside it, then fsync, rename, fsync of the directory. Leaving
+ * without commit removes the partial file (unless keep_partial).
+ */
+typedef struct file_writer file_writer;
+typedef struct file_writer_options {
+  bool overwrite;     /* else an existing PATH is ELLM_ERR_USAGE */
+  bool keep_partial;  /* abort leaves PATH.partial */
+  bool resume;        /* open an existing PATH.partial instead of emptying it */
+} file_writer_options;
+ellm_status file_writer_open(const char *path, const file_writer_options *options, file_writer **writer, ellm_error *err);
+ellm_status file_writer_append(file_writer *writer, const void *data, size_t bytes, ellm_error *err);
+ellm_status file_writer_write_at(file_writer *writer, uint64_t offset, const void *data, size_t bytes, ellm_error *err);
+ellm_status file_writer_read_at(file_writer *writer, uint64_t offset, void *data, size_t bytes, ellm_error *err);
+ellm_status file_writer_truncate(file_writer *writer, uint64_t size, ellm_error *err); /* append continues at size */
+ellm_status file_writer_sync(file_writer *writer, ellm_error *err);
+uint64_t file_writer_size(const file_writer *writer);
+ellm_status file_writer_commit(file_writer *writer, ellm_error *err); /* frees the writer, also on error */
+void file_writer_abort(file_writer *writer);                          /* frees it; NULL is fine */
+
+/* Create a directory (parents must exist); an existing one is fine. */
+ellm_status directory_create(const char *path, ellm_error *err);
+
+#endif

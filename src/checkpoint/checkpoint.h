@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A Hugging Face checkpoint folder: one model.safetensors or the shards named
+ * by model.safetensors.index.json, and the JSON files beside them. Opening
+ * validates every header completely before anything of its size is allocated.
+ * Other *.safetensors of the folder (consolidated duplicates) are ignored.
+ */
+#ifndef ELLM_CHECKPOINT_CHECKPOINT_H
+#define ELLM_CHECKPOINT_CHECKPOINT_H
+
+#include "base/status.h"
+
+typedef struct checkpoint checkpoint;
+
+typedef struct checkpoint_tensor {
+  const char *name;          /* owned by the checkpoint */
+  ellm_dtype dtype;
+  int n_dims;                /* 0..ELLM_MAX_DIMS */
+  uint64_t shape[ELLM_MAX_DIMS];
+  uint64_t n_elements;       /* product of shape; 1 for a scalar */
+  uint64_t bytes;            /* n_elements * element size */
+  uint32_t shard;            /* index of its file */
+  uint64_t offset;           /* absolute, in that file */
+} checkpoint_tensor;
+
+ellm_status checkpoint_open(const char *dir, checkpoint **ckpt, ellm_error *err);
+void checkpoint_close(checkpoint *ckpt);
+const char *checkpoint_path(const checkpoint *ckpt);
+
+/* True when `path` is a folder that holds safetensors or config.json/tokenizer.json. */
+bool checkpoint_probe(const char *path);
+
+/* Tensors in the order in which they lie in the files: shard by shard (by name
+ * of shard), ascending offset. */
+size_t checkpoint_tensor_count(const checkpoint *ckpt);
+const checkpoint_tensor *checkpoint_tensor_at(const checkpoint *ckpt, size_t index);
+const checkpoint_tensor *checkpoint_find(const checkpoint *ckpt, const char *name); /* NULL if absent */
+const char *checkpoint_shard_path(const checkpoint *ckpt, uint32_t shard);
+
+/* Read bytes [offset, offset + bytes) of a tensor's data by pread; several
+ * threads may read at once. */
+ellm_status checkpoint_read(const checkpoint *ckpt, const checkpoint_tensor *tensor, uint64_t offset, void *out, size_t bytes, ellm_error *err);
+/* Pointer to a tensor's data in a mapping of its shard, made on first use (not
+ * thread-safe); lives as long as the checkpoint. Alignment is the file's: load
+ * with base/bytes.h or memcpy. */
+ellm_status checkpoint_map(checkpoint *ckpt, const checkpoint_tensor *tensor, const uint8_t **data, ellm_error *err);
+
+/* The small files, read at opening; those that exist, each at most 64 MiB:
+ * config.json, generation_config.json, tokenizer.json, tokenizer_config.json,
+ * special_tokens_map.json, chat_template.jinja, chat_template.json,
+ * added_tokens.json, tokenizer.model, vocab.json, merges.txt, LICENSE*, README.md,
+ * USE_POLICY*: all regular files but *.safetensors, the index, *.bin, *.pt, *.pth,
+ * *.gguf, *.onnx, *.h5, *.msgpack and hidden ones. Sorted by name. */
+size_t checkpoint_asset_count(const checkpoint *ckpt);
+const char *checkpoint_asset_name(const checkpoint *ckpt, size_t index);
+const uint8_t *checkpoint_asset(const checkpoint *ckpt, const char *name, size_t *bytes); /* NULL if absent; NUL after the end */
+/* Bytes of the "metadata" of the safetensors header ("__metadata__"), as a JSON
+ * object text, "{}" if there is none (first shard's). */
+const char *checkpoint_metadata(const checkpoint *ckpt);
+
+#endif
