@@ -53,7 +53,7 @@ typedef struct coder_geometry {
   uint64_t rows, columns;
   uint32_t panel_rows;         /* 16, or rows when rows < 16 */
   uint32_t panels_per_block;
-  uint32_t block_columns;      /* multiple of 4 unless >= columns */
+  uint32_t block_columns;      /* >= columns, or a multiple of 256 (activation groups never straddle blocks): 512, 768 or 1024 */
   uint64_t row_groups, column_ranges, n_blocks;
 } coder_geometry;
 
