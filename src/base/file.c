@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading files: mapping, by position, whole. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Opens a regular file for reading and gives its size. */
+static ellm_status open_regular(const char *path, int *fd, uint64_t *size, ellm_error *err) {
+  int opened;
+  do {
+    opened = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  } while (opened < 0 && errno == EINTR);
+  if (opened < 0) return ellm_fail_errno(err, errno, "open", path);
+  struct stat info;
+  if (fstat(opened, &info) != 0) {
+    const int code = errno;
+    close(opened);
+    return ellm_fail_errno(err, code, "stat", path);
+  }
+  if (!S_ISREG(info.st_mode)) {
+    close(opened);
+    return ellm_fail(err, S_ISDIR(info.st_mode) ? ELLM_ERR_INPUT : ELLM_ERR_IO, "%s: %s", path,
+                     S_ISDIR(info.st_mode) ? "is a directory, a file is wanted" : "is not a regular file");
+  }
+  *fd = opened;
+  *size = (uint64_t)info.st_size;
+  return ELLM_OK;
+}
+
+ellm_status file_map_open(const char *path, file_map *map, ellm_error *err) {
+  *map = (file_map){0};
+  int fd;
+  uint64_t size;
+  ELLM_TRY(open_regular(path, &fd, &size, err));
+  if (size > SIZE_MAX) {
+    close(fd);
+    return ellm_fail(err, ELLM_ERR_IO, "%s: too large to map", path);
+  }
+  void *data = NULL;
+  if (size > 0) {
+    data = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, fd, 0);
+    if (data == MAP_FAILED) {
+      const int code = errno;
+      close(fd);
+      return ellm_fail_errno(err, code, "map", path);
+    }
+  }
+  close(fd);
+  map->path = strdup(path);
+  if (map->path == NULL) {
+    if (data != NULL) munmap(data, (size_t)size);
+    return ellm_fail_memory(err, strlen(path) + 1, "a path");
+  }
+  map->data = data;
+  map->size = size;
+  return ELLM_OK;
+}
+
+void file_map_close(file_map *map) {
+  if (map->data != NULL) munmap((void *)map->data, (size_t)map->size);
+  free(map->path);
+  *map = (file_map){0};
+}
+
+ellm_status file_reader_open(const char *path, file_reader *reader, ellm_error *err) {
+  *reader = (file_reader){.fd = -1};
+  ELLM_TRY(open_regular(path, &reader->fd, &reader->size, err));
+  reader->path = strdup(path);
+  if (reader->path == NULL) {
+    file_reader_close(reader);
+    return ellm_fail_memory(err, strlen(path) + 1, "a path");
+  }
+  return ELLM_OK;
+}
+
+ellm_status file_reader_read(const file_reader *reader, uint64_t offset, void *out, size_t bytes, ellm_error *err) {
+  if (offset > reader->size || bytes > reader->size - offset) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %zu bytes at offset %llu lie beyond its end at %llu", reader->path, bytes,
+                     (unsigned long long)offset, (unsigned long long)reader->size);
+  }
+  uint8_t *to = out;
+  while (bytes > 0) {
+    const size_t piece = bytes < (1u << 30) ? bytes : 1u << 30;
+    const ssize_t got = pread(reader->fd, to, piece, (off_t)offset);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      return ellm_fail_errno(err, errno, "read", reader->path);
+    }
+    if (got == 0) {
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: became shorter while it was read (at offset %llu)", reader->path,
+                       (unsigned long long)offset);
+    }
+    to += got;
+    offset += (uint64_t)got;
+    bytes -= (size_t)got;
+  }
+  return ELLM_OK;
+}
+
+void file_reader_close(file_reader *reader) {
+  if (reader->fd >= 0) close(reader->fd);
+  free(reader->path);
+  *reader = (file_reader){.fd = -1};
+}
+
+ellm_status file_read_all(const char *path, size_t limit, uint8_t **data, size_t *bytes, ellm_error *err) {
+  *data = NULL;
+  *bytes = 0;
+  file_reader reader;
+  ELLM_TRY(file_reader_open(path, &reader, err));
+  ellm_status status;
+  uint8_t *buffer = NULL;
+  if (reader.size > limit) {
+    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: has %llu bytes, at most %zu are allowed", path, (unsigned long long)reader.size, limit);
+  } else if ((buffer = malloc((size_t)reader.size + 1)) == NULL) {
+    status = ellm_fail_memory(err, (size_t)reader.size + 1, path);
+  } else {
+    status = file_reader_read(&reader, 0, buffer, (size_t)reader.size, err);
+  }
+  if (status == ELLM_OK) {
+    buffer[reader.size] = 0;
+    *data = buffer;
+    *bytes = (size_t)reader.size;
+  } else {
+    free(buffer);
+  }
+  file_reader_close(&reader);
+  return status;
+}
+
+bool file_exists(const char *path) {
+  struct stat info;
+  return lstat(path, &info) == 0;
+}
+
+bool file_is_directory(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+char *path_join(const char *dir, const char *name) {
+  const size_t a = strlen(dir), b = strlen(name);
+  const bool slash = a > 0 && dir[a - 1] != '/';
+  char *path = malloc(a + slash + b + 1);
+  if (path == NULL) return NULL;
+  memcpy(path, dir, a);
+  if (slash) path[a] = '/';
+  memcpy(path + a + slash, name, b + 1);
+  return path;
+}
+
+ellm_status directory_create(const char *path, ellm_error *err) {
+  if (mkdir(path, 0777) == 0) return ELLM_OK;
+  const int code = errno;
+  if (code == EEXIST && file_is_directory(path)) return ELLM_OK;
+  return ellm_fail_errno(err, code, "create the directory", path);
+}

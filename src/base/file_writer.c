@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A file that appears under its name only when it is whole. Invariant: until
+ * commit has renamed it, the data lie in PATH.partial beside the target.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+struct file_writer {
+  int fd;
+  uint64_t size;
+  char *path, *partial;
+  file_writer_options options;
+};
+
+static void writer_free(file_writer *writer) {
+  if (writer->fd >= 0) close(writer->fd);
+  free(writer->path);
+  free(writer->partial);
+  free(writer);
+}
+
+static ellm_status writer_open_partial(file_writer *writer, ellm_error *err) {
+  const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+  int fd;
+  do {
+    fd = open(writer->partial, flags | (writer->options.resume ? 0 : O_TRUNC), 0666);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) return ellm_fail_errno(err, errno, "create", writer->partial);
+  writer->fd = fd;
+  struct stat info;
+  if (fstat(fd, &info) != 0) return ellm_fail_errno(err, errno, "stat", writer->partial);
+  if (!S_ISREG(info.st_mode)) return ellm_fail(err, ELLM_ERR_IO, "%s: is not a regular file", writer->partial);
+  writer->size = (uint64_t)info.st_size;
+  return ELLM_OK;
+}
+
+ellm_status file_writer_open(const char *path, const file_writer_options *options, file_writer **out, ellm_error *err) {
+  *out = NULL;
+  if (file_is_directory(path)) return ellm_fail(err, ELLM_ERR_USAGE, "%s: is a directory", path);
+  if (!options->overwrite && file_exists(path)) return ellm_fail(err, ELLM_ERR_USAGE, "%s: already exists (use --force to replace it)", path);
+  file_writer *writer = calloc(1, sizeof *writer);
+  const size_t partial_bytes = strlen(path) + sizeof ".partial";
+  if (writer == NULL) return ellm_fail_memory(err, sizeof *writer, path);
+  writer->fd = -1;
+  writer->options = *options;
+  writer->path = strdup(path);
+  writer->partial = malloc(partial_bytes);
+  if (writer->path == NULL || writer->partial == NULL) {
+    writer_free(writer);
+    return ellm_fail_memory(err, partial_bytes, path);
+  }
+  snprintf(writer->partial, partial_bytes, "%s.partial", path);
+  const ellm_status status = writer_open_partial(writer, err);
+  if (status != ELLM_OK) {
+    writer_free(writer);
+    return status;
+  }
+  *out = writer;
+  return ELLM_OK;
+}
+
+ellm_status file_writer_write_at(file_writer *writer, uint64_t offset, const void *data, size_t bytes, ellm_error *err) {
+  const uint8_t *from = data;
+  while (bytes > 0) {
+    const size_t piece = bytes < (1u << 30) ? bytes : 1u << 30;
+    const ssize_t put = pwrite(writer->fd, from, piece, (off_t)offset);
+    if (put < 0) {
+      if (errno == EINTR) continue;
+      return ellm_fail_errno(err, errno, "write", writer->partial);
+    }
+    from += put;
+    offset += (uint64_t)put;
+    bytes -= (size_t)put;
+    if (offset > writer->size) writer->size = offset;
+  }
+  return ELLM_OK;
+}
+
+ellm_status file_writer_append(file_writer *writer, const void *data, size_t bytes, ellm_error *err) {
+  return file_writer_write_at(writer, writer->size, data, bytes, err);
+}
+
+ellm_status file_writer_read_at(file_writer *writer, uint64_t offset, void *data, size_t bytes, ellm_error *err) {
+  const file_reader reader = {.fd = writer->fd, .size = writer->size, .path = writer->partial};
+  return file_reader_read(&reader, offset, data, bytes, err);
+}
+
+ellm_status file_writer_truncate(file_writer *writer, uint64_t size, ellm_error *err) {
+  int code;
+  do {
+    code = ftruncate(writer->fd, (off_t)size);
+  } while (code != 0 && errno == EINTR);
+  if (code != 0) return ellm_fail_errno(err, errno, "truncate", writer->partial);
+  writer->size = size;
+  return ELLM_OK;
+}
+
+ellm_status file_writer_sync(file_writer *writer, ellm_error *err) {
+  int code;
+  do {
+    code = fsync(writer->fd);
+  } while (code != 0 && errno == EINTR);
+  if (code != 0) return ellm_fail_errno(err, errno, "sync", writer->partial);
+  return ELLM_OK;
+}
+
+uint64_t file_writer_size(const file_writer *writer) { return writer->size; }
+
+/* fsync of the directory that holds `path`, so that the rename survives a crash. */
+static ellm_status sync_directory(const char *path, ellm_error *err) {
+  char *dir = strdup(path);
+  if (dir == NULL) return ellm_fail_memory(err, strlen(path) + 1, path);
+  char *slash = strrchr(dir, '/');
+  if (slash == NULL) {
+    strcpy(dir, "."); /* a path is never empty here */
+  } else {
+    slash[slash == dir ? 1 : 0] = '\0';
+  }
+  ellm_status status = ELLM_OK;
+  const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) {
+    status = ellm_fail_errno(err, errno, "open", dir);
+  } else {
+    /* some file systems cannot sync a directory: then there is nothing to do */
+    if (fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP) status = ellm_fail_errno(err, errno, "sync", dir);
+    close(fd);
+  }
+  free(dir);
+  return status;
+}
+
+ellm_status file_writer_commit(file_writer *writer, ellm_error *err) {
+  ellm_status status = file_writer_sync(writer, err);
+  if (status == ELLM_OK) {
+    const int fd = writer->fd;
+    writer->fd = -1;
+    if (close(fd) != 0) status = ellm_fail_errno(err, errno, "close", writer->partial);
+  }
+  if (status == ELLM_OK && !writer->options.overwrite && file_exists(writer->path)) {
+    status = ellm_fail(err, ELLM_ERR_USAGE, "%s: came into being meanwhile (use --force to replace it)", writer->path);
+  }
+  if (status == ELLM_OK && rename(writer->partial, writer->path) != 0) {
+    status = ellm_fail_errno(err, errno, "rename to", writer->path);
+  }
+  if (status != ELLM_OK) {
+    file_writer_abort(writer);
+    return status;
+  }
+  status = sync_directory(writer->path, err);
+  writer_free(writer);
+  return status;
+}
+
+void file_writer_abort(file_writer *writer) {
+  if (writer == NULL) return;
+  if (!writer->options.keep_partial) unlink(writer->partial);
+  writer_free(writer);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checked sizes and aligned memory. */
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool ellm_mul_size(size_t a, size_t b, size_t *out) {
+  if (a != 0 && b > SIZE_MAX / a) return false;
+  *out = a * b;
+  return true;
+}
+
+bool ellm_add_size(size_t a, size_t b, size_t *out) {
+  if (b > SIZE_MAX - a) return false;
+  *out = a + b;
+  return true;
+}
+
+bool ellm_mul_u64(uint64_t a, uint64_t b, uint64_t *out) {
+  if (a != 0 && b > UINT64_MAX / a) return false;
+  *out = a * b;
+  return true;
+}
+
+bool ellm_add_u64(uint64_t a, uint64_t b, uint64_t *out) {
+  if (b > UINT64_MAX - a) return false;
+  *out = a + b;
+  return true;
+}
+
+void *ellm_aligned_calloc(size_t count, size_t size) {
+  size_t bytes;
+  if (!ellm_mul_size(count, size, &bytes) || !ellm_add_size(bytes, 64 + 63, &bytes)) return NULL;
+  bytes &= ~(size_t)63;
+  void *memory = NULL;
+  if (posix_memalign(&memory, 64, bytes) != 0) return NULL;
+  memset(memory, 0, bytes);
+  return memory;
+}
+
+void ellm_aligned_free(void *memory) { free(memory); }
+
+bool ellm_buffer_reserve(ellm_buffer *buffer, size_t extra) {
+  size_t wanted;
+  if (!ellm_add_size(buffer->size, extra, &wanted)) return false;
+  if (wanted <= buffer->capacity) return true;
+  size_t capacity = buffer->capacity > SIZE_MAX / 2 ? wanted : 2 * buffer->capacity;
+  if (capacity < wanted) capacity = wanted;
+  if (capacity < 256) capacity = 256;
+  uint8_t *data = realloc(buffer->data, capacity);
+  if (data == NULL) return false;
+  buffer->data = data;
+  buffer->capacity = capacity;
+  return true;
+}
+
+bool ellm_buffer_append(ellm_buffer *buffer, const void *data, size_t bytes) {
+  if (!ellm_buffer_reserve(buffer, bytes)) return false;
+  if (bytes != 0) memcpy(buffer->data + buffer->size, data, bytes);
+  buffer->size += bytes;
+  return true;
+}
+
+void ellm_buffer_free(ellm_buffer *buffer) {
+  free(buffer->data);
+  *buffer = (ellm_buffer){0};
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One-line error messages: formatted, made printable, cut on a character boundary. */
+#include "base/status.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Length of the valid UTF-8 sequence at s (NUL-terminated), 0 if there is none. */
+static size_t utf8_length(const unsigned char *s) {
+  size_t n;
+  unsigned low = 0x80, high = 0xbf;
+  if (s[0] < 0x80) return 1;
+  if (s[0] >= 0xc2 && s[0] <= 0xdf) {
+    n = 2;
+  } else if (s[0] >= 0xe0 && s[0] <= 0xef) {
+    n = 3;
+    if (s[0] == 0xe0) low = 0xa0;
+    if (s[0] == 0xed) high = 0x9f;
+  } else if (s[0] >= 0xf0 && s[0] <= 0xf4) {
+    n = 4;
+    if (s[0] == 0xf0) low = 0x90;
+    if (s[0] == 0xf4) high = 0x8f;
+  } else {
+    return 0;
+  }
+  if (s[1] < low || s[1] > high) return 0;
+  for (size_t i = 2; i < n; i++) {
+    if (s[i] < 0x80 || s[i] > 0xbf) return 0;
+  }
+  return n;
+}
+
+ellm_status ellm_fail(ellm_error *err, ellm_status status, const char *format, ...) {
+  if (err == NULL) return status;
+  char text[2 * sizeof err->message];
+  va_list arguments;
+  va_start(arguments, format);
+  const int length = vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  if (length < 0) text[0] = '\0';
+  err->status = status;
+  size_t out = 0;
+  for (size_t in = 0; text[in] != '\0';) {
+    size_t n = utf8_length((const unsigned char *)text + in);
+    const bool printable = n > 1 || (n == 1 && (unsigned char)text[in] >= 0x20 && text[in] != 0x7f);
+    if (out + (printable ? n : 1) >= sizeof err->message) break;
+    if (printable) {
+      memcpy(err->message + out, text + in, n);
+      out += n;
+      in += n;
+    } else {
+      err->message[out++] = '?';
+      in++;
+    }
+  }
+  err->message[out] = '\0';
+  return status;
+}
+
+ellm_status ellm_fail_errno(ellm_error *err, int code, const char *what, const char *file) {
+  char reason[128];
+  if (strerror_r(code, reason, sizeof reason) != 0) snprintf(reason, sizeof reason, "error %d", code);
+  return ellm_fail(err, ELLM_ERR_IO, "cannot %s %s: %s", what, file, reason);
+}
+
+ellm_status ellm_fail_memory(ellm_error *err, size_t bytes, const char *what) {
+  return ellm_fail(err, ELLM_ERR_IO, "out of memory (%zu bytes for %s)", bytes, what);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pool of threads for many short parallel sections. A section is announced by
+ * raising `generation`; workers spin on it briefly (the token loop has hundreds
+ * of sections a token), then sleep on a condition variable. The caller works as
+ * thread 0 and waits for `running` to fall to zero.
+ */
+#define _GNU_SOURCE
+#include "base/threads.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+enum { MAX_THREADS = 1024, SPINS = 4000 };
+
+struct thread_pool {
+  int n_threads, n_started;
+  pthread_t *threads;
+  pthread_mutex_t mutex;
+  pthread_cond_t wake, done;
+  atomic_uint generation; /* sections announced so far */
+  atomic_int running;     /* workers still in the section */
+  atomic_int sleepers;    /* workers asleep or about to */
+  atomic_bool caller_sleeps, stop;
+  pool_run_fn fn;
+  void *user;
+};
+
+typedef struct worker_start {
+  thread_pool *pool;
+  int thread;
+} worker_start;
+
+static void cpu_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#else
+  atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+int cpu_affinity_count(void) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  const int count = CPU_COUNT(&set);
+  return count > 0 ? count : 1;
+}
+
+/* Waits until the generation differs from `seen` and returns it. */
+static unsigned wait_for_work(thread_pool *pool, unsigned seen) {
+  for (int i = 0; i < SPINS; i++) {
+    const unsigned now = atomic_load_explicit(&pool->generation, memory_order_acquire);
+    if (now != seen) return now;
+    cpu_pause();
+  }
+  pthread_mutex_lock(&pool->mutex);
+  atomic_fetch_add(&pool->sleepers, 1);
+  unsigned now;
+  while ((now = atomic_load(&pool->generation)) == seen) pthread_cond_wait(&pool->wake, &pool->mutex);
+  atomic_fetch_sub(&pool->sleepers, 1);
+  pthread_mutex_unlock(&pool->mutex);
+  return now;
+}
+
+static void *worker_main(void *argument) {
+  const worker_start start = *(worker_start *)argument;
+  free(argument);
+  thread_pool *pool = start.pool;
+  unsigned seen = 0;
+  for (;;) {
+    seen = wait_for_work(pool, seen);
+    if (atomic_load(&pool->stop)) return NULL;
+    pool->fn(pool->user, start.thread, pool->n_threads);
+    if (atomic_fetch_sub(&pool->running, 1) == 1 && atomic_load(&pool->caller_sleeps)) {
+      pthread_mutex_lock(&pool->mutex);
+      pthread_cond_signal(&pool->done);
+      pthread_mutex_unlock(&pool->mutex);
+    }
+  }
+}
+
+static void announce(thread_pool *pool) {
+  atomic_fetch_add(&pool->generation, 1);
+  if (atomic_load(&pool->sleepers) > 0) {
+    pthread_mutex_lock(&pool->mutex);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->mutex);
+  }
+}
+
+void pool_run(thread_pool *pool, pool_run_fn fn, void *user) {
+  if (pool->n_threads > 1) {
+    pool->fn = fn;
+    pool->user = user;
+    atomic_store(&pool->running, pool->n_threads - 1);
+    announce(pool);
+  }
+  fn(user, 0, pool->n_threads);
+  if (pool->n_threads == 1) return;
+  for (int i = 0; i < SPINS; i++) {
+    if (atomic_load_explicit(&pool->running, memory_order_acquire) == 0) return;
+    cpu_pause();
+  }
+  pthread_mutex_lock(&pool->mutex);
+  atomic_store(&pool->caller_sleeps, true);
+  while (atomic_load(&pool->running) > 0) pthread_cond_wait(&pool->done, &pool->mutex);
+  atomic_store(&pool->caller_sleeps, false);
+  pthread_mutex_unlock(&pool->mutex);
+}
+
+typedef struct for_state {
+  atomic_size_t next;
+  size_t n_items;
+  pool_for_fn fn;
+  void *user;
+} for_state;
+
+static void for_thread(void *user, int thread, int n_threads) {
+  (void)n_threads;
+  for_state *state = user;
+  size_t item;
+  while ((item = atomic_fetch_add_explicit(&state->next, 1, memory_order_relaxed)) < state->n_items) {
+    state->fn(state->user, item, thread);
+  }
+}
+
+void pool_for(thread_pool *pool, size_t n_items, pool_for_fn fn, void *user) {
+  for_state state = {.n_items = n_items, .fn = fn, .user = user};
+  atomic_init(&state.next, 0);
+  pool_run(pool, for_thread, &state);
+}
+
+ellm_status thread_pool_create(int n_threads, thread_pool **out, ellm_error *err) {
+  *out = NULL;
+  if (n_threads == 0) n_threads = cpu_affinity_count();
+  if (n_threads < 1 || n_threads > MAX_THREADS) {
+    return ellm_fail(err, ELLM_ERR_USAGE, "threads: %d is not in 1..%d", n_threads, MAX_THREADS);
+  }
+  thread_pool *pool = calloc(1, sizeof *pool);
+  if (pool == NULL) return ellm_fail_memory(err, sizeof *pool, "the thread pool");
+  pool->n_threads = n_threads;
+  pthread_mutex_init(&pool->mutex, NULL);
+  pthread_cond_init(&pool->wake, NULL);
+  pthread_cond_init(&pool->done, NULL);
+  pool->threads = calloc((size_t)n_threads, sizeof *pool->threads);
+  int code = pool->threads == NULL ? -1 : 0;
+  for (int thread = 1; thread < n_threads && code == 0; thread++) {
+    worker_start *start = malloc(sizeof *start);
+    if (start == NULL) {
+      code = -1;
+      break;
+    }
+    *start = (worker_start){pool, thread};
+    code = pthread_create(&pool->threads[thread], NULL, worker_main, start);
+    if (code != 0) {
+      free(start);
+    } else {
+      pool->n_started++;
+    }
+  }
+  if (code != 0) {
+    thread_pool_free(pool);
+    if (code < 0) return ellm_fail_memory(err, (size_t)n_threads * sizeof *pool->threads, "the thread pool");
+    return ellm_fail_errno(err, code, "start", "threads");
+  }
+  *out = pool;
+  return ELLM_OK;
+}
+
+void thread_pool_free(thread_pool *pool) {
+  if (pool == NULL) return;
+  atomic_store(&pool->stop, true);
+  announce(pool);
+  for (int i = 1; i <= pool->n_started; i++) pthread_join(pool->threads[i], NULL);
+  pthread_cond_destroy(&pool->done);
+  pthread_cond_destroy(&pool->wake);
+  pthread_mutex_destroy(&pool->mutex);
+  free(pool->threads);
+  free(pool);
+}
+
+int thread_pool_size(const thread_pool *pool) { return pool->n_threads; }
