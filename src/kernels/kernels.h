@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of compute kernels. One row an instruction set, listed once in
+ * The table of compute kernels. One table an instruction set, listed once in
  * kernels/isa_list.inc, which feeds dispatch, tests and bench. Every kernel
  * equals the scalar one bit by bit: integers exactly, floats because each
  * operation and its order are fixed (16 virtual lanes, explicit fma,
- * -ffp-contract=off). Kernels do not allocate. Depends on base and coder only.
+ * -ffp-contract=off, subnormals kept). Only the bits of a NaN are left open:
+ * a NaN stays a NaN, except where said otherwise.
+ *
+ * Kernels do not allocate, keep no state and may run on any thread. Pointers
+ * need no alignment beyond that of their type. Inputs and outputs may be the
+ * same array where the text says "in place", else they must not overlap.
+ * Depends on base and coder only.
  */
 #ifndef ELLM_KERNELS_KERNELS_H
 #define ELLM_KERNELS_KERNELS_H
@@ -13,6 +19,9 @@
 
 typedef struct kernel_table {
   const char *isa;                     /* "scalar", "avx2", "avx512", "neon" */
+
+  /* As coder_decode_block_scalar: same codes, and false for the same blocks.
+   * May read CODER_SLACK bytes past `data` and may write as many past `codes`. */
   coder_decode_fn decode_block;
 
   /* --- float matrix product over tile-ordered chunks.
@@ -20,39 +29,53 @@ typedef struct kernel_table {
    * Order of the sum of one output: four partial sums, by column mod 4, each
    * ascending by fmaf from +0; the result is (s0 + s1) + (s2 + s3). */
 
-  /* Codes of full (16-row) tiles to floats: (float)(q - zero) * step. */
+  /* Codes of n_tiles full (16-row) tiles, 64 bytes each, to floats:
+   * w = (float)(code - zero) * step. */
   void (*tiles_from_codes)(const uint8_t *codes, size_t n_tiles, int zero, float step, float *w);
   /* Row-major source rows (n_rows <= 16, n_columns columns from each row pointer,
-   * unaligned, little-endian) of F32, F16 or BF16 to tiles; missing rows and
-   * columns become +0. */
+   * unaligned, little-endian) of F32, F16 or BF16 to ceil(n_columns / 4) tiles;
+   * missing rows and columns become +0, an unknown dtype gives zeros. */
   void (*tiles_from_rows)(ellm_dtype dtype, const uint8_t *const rows[16], size_t n_rows, size_t n_columns, float *w);
-  /* sums[token][column mod 4][row] += chunk times x. x[token] points at the
-   * chunk's first column, 4 * n_tiles floats readable. */
+  /* sums[token][column mod 4][row] += chunk times x: 64 floats a token. x[token]
+   * points at the chunk's first column, 4 * n_tiles floats readable. */
   void (*tiles_multiply)(const float *w, size_t n_tiles, const float *const *x, size_t n_tokens, float *sums);
 
-  /* --- float vectors, n arbitrary. Sums: lane = index mod 16, each lane
-   * ascending by fmaf, lanes added as ((0+8)+(4+12))...: fold 8, 4, 2, 1. */
+  /* --- float vectors, n arbitrary, 0 included. Sums: lane = index mod 16, each
+   * lane ascending from +0 (by fmaf where there is a product; indices from n to
+   * the next multiple of 16 count as zero elements), then lanes i and i + 8 are
+   * added, i and i + 4, i and i + 2, 0 and 1. */
   float (*dot)(const float *a, const float *b, size_t n);
   void (*axpy)(float alpha, const float *x, float *y, size_t n);          /* y = fmaf(alpha, x, y) */
-  float (*max)(const float *x, size_t n);                                 /* n >= 1 */
-  float (*exp_sum)(float *x, float shift, size_t n);                      /* x = exp(x - shift), returns the lane-ordered sum */
-  void (*scale)(float *x, float factor, size_t n);
+  /* Largest element, -inf for n == 0; NaNs are passed over. Lanes and folding as
+   * for sums, `later > earlier ? later : earlier`: of +0 and -0 the first stays. */
+  float (*max)(const float *x, size_t n);
+  /* x = exp(x - shift) in place, returns the lane-ordered sum. exp: at most 1 ulp
+   * off; 0 below -87.3365 (so never subnormal; -inf, a masked position, gives
+   * 0), inf above 88.72283, exactly 1 at 0. */
+  float (*exp_sum)(float *x, float shift, size_t n);
+  void (*scale)(float *x, float factor, size_t n);                        /* x *= factor */
   void (*add)(const float *x, float *y, size_t n);                        /* y += x */
-  void (*rms_norm)(const float *x, const float *weight, float eps, float *out, size_t n); /* x * (1 / sqrt(mean(x^2) + eps)) * weight */
-  void (*silu_mul)(const float *gate, const float *up, float *out, size_t n);  /* gate / (1 + exp(-gate)) * up */
-  void (*rope)(float *head, const float *cos_sin, size_t half);           /* HF order: (x[i], x[i + half]); cos_sin[half] cosines, then half sines */
-  void (*f16_from_f32)(const float *x, uint16_t *out, size_t n);          /* round to nearest even */
-  void (*f32_from_f16)(const uint16_t *x, float *out, size_t n);
+  /* out = (x * r) * weight, r = 1 / sqrt(dot(x, x) / n + eps). n >= 1; out may be x. */
+  void (*rms_norm)(const float *x, const float *weight, float eps, float *out, size_t n);
+  /* out = (gate / (1 + exp(-gate))) * up, exp as in exp_sum; out may be gate or up. */
+  void (*silu_mul)(const float *gate, const float *up, float *out, size_t n);
+  /* Hugging Face order, in place on head[2 * half], i < half:
+   *   head[i]        = head[i] * cos[i] - head[i + half] * sin[i]
+   *   head[i + half] = head[i + half] * cos[i] + head[i] * sin[i]   (old values, each operation rounded)
+   * cos_sin: `half` cosines, then `half` sines. */
+  void (*rope)(float *head, const float *cos_sin, size_t half);
+  void (*f16_from_f32)(const float *x, uint16_t *out, size_t n);          /* round to nearest even, overflow to inf */
+  void (*f32_from_f16)(const uint16_t *x, float *out, size_t n);          /* exact */
 } kernel_table;
 
-/* Best table for this machine (CPUID and XCR0 checked); never NULL. */
+/* Best table for this machine (CPUID and XCR0 checked) unless another is forced; never NULL. */
 const kernel_table *kernels_best(void);
 /* By name; NULL when not compiled in or not usable on this machine. */
 const kernel_table *kernels_find(const char *isa);
-/* All that this machine can run, scalar first. index from 0; NULL at the end. */
+/* All that this machine can run, scalar first, faster ones later. index from 0; NULL at the end. */
 const kernel_table *kernels_at(size_t index);
-/* Force a table for the process (programs only, before models are opened);
- * false if unusable. */
+/* Make kernels_best() return this table for the whole process (for programs, before
+ * models are opened); NULL undoes it. False, changing nothing, if unusable. */
 bool kernels_force(const char *isa);
 
 #endif

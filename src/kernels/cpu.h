@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the processor, and the system's saving of its registers, allow. */
+#ifndef ELLM_KERNELS_CPU_H
+#define ELLM_KERNELS_CPU_H
+
+#include <stdbool.h>
+
+static inline bool cpu_always(void) { return true; }
+
+/* AVX2, FMA, F16C, BMI1 and POPCNT, with the upper halves of ymm saved: Haswell, Zen 1 on. */
+bool cpu_has_avx2(void);
+/* The above and AVX-512 F, BW, DQ, VL, VBMI, VBMI2 and VNNI, with opmask and zmm
+ * registers saved: Ice Lake, Zen 4 on. Skylake-X has no VBMI2 and runs AVX2. */
+bool cpu_has_avx512(void);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Block decoding, once, for all vector instruction sets. A set's decode_*.c
+ * defines the operations below and then includes this file, which defines
+ * KERNEL_DECODE. The format: docs/format/blocks.md.
+ *
+ * The tree is walked bottom-up, a depth at a time. The lists of all nodes of a
+ * depth stand one after the other in one buffer, left to right, and the internal
+ * children of a depth are the nodes of the next one in the same order, so a
+ * running pointer into each of two buffers is all the bookkeeping. Together the
+ * lists of a depth are never longer than the root's, CODER_MAX_CODES.
+ *
+ * coder_locate has checked that bitmaps and counts fit the block and each
+ * other. Steps are of 64 symbols: a list may be read up to 64 bytes past its
+ * end and written up to 63, which the next node, written later, overwrites, or
+ * which is slack of the buffer. Bitmap bits past the end of a node are another's
+ * bits or slack: they reach only those extra bytes.
+ *
+ * In a canonical tree a node's leaf is never right of its internal child; the
+ * escape, a leaf whose symbols are a list (the block's escape bytes), is the last
+ * leaf of its depth. So a node merges two constants, a constant and a list, or
+ * two lists.
+ *
+ * A set supplies
+ *   select_leaves(out, bitmap, n, leaf0, leaf1)  out = bit ? leaf1 : leaf0
+ *   expand_list(out, bitmap, n, leaf0, list)     out = bit ? next of list : leaf0
+ *   merge_lists(out, bitmap, n, list0, list1)    out = next of list<bit>
+ * and `bytes64`, 64 byte lanes, with
+ *   bytes_set, bytes_load, bytes_store, bytes_or, bytes_and
+ *   bytes_up(v, k), bytes_down(v, k)  shifts by k < 8; bits cross into the next or
+ *                                     last byte, so the caller masks them or has none
+ *   bytes_any(v)                      whether a bit is set
+ */
+#include <string.h>
+
+/* Whether any of n bytes has a bit of `mask`. */
+static bool any_bit(const uint8_t *bytes, size_t n, uint8_t mask) {
+  bytes64 seen = bytes_set(0);
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64) seen = bytes_or(seen, bytes_load(bytes + i));
+  uint8_t rest = 0;
+  for (; i < n; i++) rest |= bytes[i];
+  return bytes_any(bytes_and(seen, bytes_set(mask))) || (rest & mask) != 0;
+}
+
+/* Lists of all depths from the deepest; the root's list to `out`. */
+static void decode_tree(const coder_codebook *book, const uint8_t *data, const coder_parts *parts,
+                        coder_scratch *scratch, uint8_t *out) {
+  const uint8_t *escapes = data + parts->escape_offset;
+  if (book->n_nodes == 0) { /* one leaf, no bits */
+    if (book->symbol[0] == CODER_ESCAPE)
+      memcpy(out, escapes, parts->n_symbols);
+    else
+      memset(out, book->symbol[0], parts->n_symbols);
+    return;
+  }
+  for (int depth = book->depth - 1; depth >= 0; depth--) {
+    uint8_t *to = depth == 0 ? out : scratch->list[depth & 1];
+    const uint8_t *from = scratch->list[(depth + 1) & 1];
+    for (unsigned index = book->depth_first[depth]; index < book->depth_first[depth + 1]; index++) {
+      const coder_node *node = &book->node[index];
+      const uint8_t *bitmap = data + scratch->node_offset[index];
+      const size_t n = scratch->node_count[index];
+      const uint8_t *list[2] = {NULL, NULL};
+      for (int side = 0; side < 2; side++) {
+        if (node->child[side] >= 0) {
+          list[side] = from;
+          from += scratch->node_count[node->child[side]];
+        } else if (~node->child[side] == CODER_ESCAPE) {
+          list[side] = escapes;
+        }
+      }
+      if (list[0])
+        merge_lists(to, bitmap, n, list[0], list[1]);
+      else if (list[1])
+        expand_list(to, bitmap, n, (uint8_t)~node->child[0], list[1]);
+      else
+        select_leaves(to, bitmap, n, (uint8_t)~node->child[0], (uint8_t)~node->child[1]);
+      to += n;
+    }
+  }
+}
+
+/* 64 fields of `width` bits of a packed list: codes 64 * vector + lane. */
+KERNEL_INLINE bytes64 packed_fields(const uint8_t *list, size_t vector, unsigned width) {
+  const size_t per_group = 8 / width;
+  const bytes64 group = bytes_load(list + vector / per_group * 64);
+  return bytes_and(bytes_down(group, (unsigned)(vector % per_group) * width), bytes_set((uint8_t)((1u << width) - 1)));
+}
+
+typedef struct raw_lists { const uint8_t *four, *two, *one; } raw_lists;
+
+/* uppers << raw_bits | raw bits; raw_bits is a constant wherever this is inlined. */
+KERNEL_INLINE bytes64 add_raw(bytes64 uppers, const raw_lists *raw, size_t vector, unsigned raw_bits) {
+  bytes64 codes = bytes_up(uppers, raw_bits);
+  unsigned shift = 0;
+  if (raw_bits & 4) {
+    codes = bytes_or(codes, packed_fields(raw->four, vector, 4));
+    shift += 4;
+  }
+  if (raw_bits & 2) {
+    codes = bytes_or(codes, bytes_up(packed_fields(raw->two, vector, 2), shift));
+    shift += 2;
+  }
+  if (raw_bits & 1) codes = bytes_or(codes, bytes_up(packed_fields(raw->one, vector, 1), shift));
+  return codes;
+}
+
+/* One code a symbol: n codes, uppers in tile order. */
+KERNEL_INLINE void finish_codes(const uint8_t *uppers, const raw_lists *raw, size_t n, unsigned raw_bits,
+                                uint8_t *codes) {
+  for (size_t vector = 0; 64 * vector < n; vector++)
+    bytes_store(codes + 64 * vector, add_raw(bytes_load(uppers + 64 * vector), raw, vector, raw_bits));
+}
+
+/* Two codes a symbol, of tiles 2k (low nibble) and 2k + 1 of each panel; of an odd
+ * last tile only the low one exists. */
+KERNEL_INLINE void finish_pairs(const uint8_t *uppers, const raw_lists *raw, const coder_block *block,
+                                unsigned raw_bits, uint8_t *codes) {
+  const bytes64 nibble = bytes_set(15);
+  size_t vector = 0;
+  for (uint32_t panel = 0; panel < block->panels; panel++) {
+    for (uint32_t tile = 0; tile + 1 < block->tiles; tile += 2, uppers += 64, vector += 2) {
+      const bytes64 pair = bytes_load(uppers);
+      bytes_store(codes + 64 * vector, add_raw(bytes_and(pair, nibble), raw, vector, raw_bits));
+      bytes_store(codes + 64 * (vector + 1),
+                  add_raw(bytes_and(bytes_down(pair, 4), nibble), raw, vector + 1, raw_bits));
+    }
+    if (block->tiles & 1) {
+      bytes_store(codes + 64 * vector, add_raw(bytes_and(bytes_load(uppers), nibble), raw, vector, raw_bits));
+      uppers += 64;
+      vector++;
+    }
+  }
+}
+
+static void finish_block(const coder_codebook *book, const coder_block *block, const uint8_t *uppers,
+                         const raw_lists *raw, size_t n_codes, uint8_t *codes) {
+  if (book->tuple == 2) {
+    switch (book->raw_bits) {
+      case 0: finish_pairs(uppers, raw, block, 0, codes); break;
+      case 1: finish_pairs(uppers, raw, block, 1, codes); break;
+      case 2: finish_pairs(uppers, raw, block, 2, codes); break;
+      case 3: finish_pairs(uppers, raw, block, 3, codes); break;
+      case 4: finish_pairs(uppers, raw, block, 4, codes); break;
+      case 5: finish_pairs(uppers, raw, block, 5, codes); break;
+      case 6: finish_pairs(uppers, raw, block, 6, codes); break;
+      default: finish_pairs(uppers, raw, block, 7, codes); break;
+    }
+  } else {
+    switch (book->raw_bits) {
+      case 0: break; /* the uppers are the codes, and in their place already */
+      case 1: finish_codes(uppers, raw, n_codes, 1, codes); break;
+      case 2: finish_codes(uppers, raw, n_codes, 2, codes); break;
+      case 3: finish_codes(uppers, raw, n_codes, 3, codes); break;
+      case 4: finish_codes(uppers, raw, n_codes, 4, codes); break;
+      case 5: finish_codes(uppers, raw, n_codes, 5, codes); break;
+      case 6: finish_codes(uppers, raw, n_codes, 6, codes); break;
+      default: finish_codes(uppers, raw, n_codes, 7, codes); break;
+    }
+  }
+}
+
+static bool decode_plain(const coder_codebook *book, size_t n_codes, const uint8_t *data, size_t bytes,
+                         uint8_t *codes) {
+  const uint8_t beyond = (uint8_t)~((1u << book->bits) - 1); /* bits that no code has */
+  if (book->bits > 4) {
+    if (bytes != n_codes) return false;
+    memcpy(codes, data, n_codes);
+  } else {
+    if (bytes != (n_codes + 127) / 128 * 64) return false;
+    for (size_t vector = 0; 64 * vector < n_codes; vector++)
+      bytes_store(codes + 64 * vector, packed_fields(data, vector, 4));
+  }
+  return !any_bit(codes, n_codes, beyond);
+}
+
+bool KERNEL_DECODE(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
+                   coder_scratch *scratch, uint8_t *codes) {
+  const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
+  if (book->kind == CODER_PLAIN) return decode_plain(book, n_codes, data, bytes, codes);
+  if (book->kind != CODER_HUFFMAN) return false;
+  coder_parts parts;
+  if (!coder_locate(book, block, data, bytes, scratch, &parts)) return false;
+  const unsigned upper_mask = (1u << (book->bits - book->raw_bits)) - 1;
+  const unsigned symbol_mask = book->tuple == 2 ? upper_mask | upper_mask << 4 : upper_mask;
+  if (any_bit(data + parts.escape_offset, parts.n_escapes, (uint8_t)~symbol_mask)) return false; /* no such symbol */
+  const bool direct = book->raw_bits == 0 && book->tuple == 1;
+  uint8_t *uppers = direct ? codes : scratch->list[0];
+  decode_tree(book, data, &parts, scratch, uppers);
+  if (direct) return true;
+  const raw_lists raw = {data + parts.raw_offset[0], data + parts.raw_offset[1], data + parts.raw_offset[2]};
+  finish_block(book, block, uppers, &raw, n_codes, codes);
+  return true;
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The float kernels, once, for all instruction sets. A set's float_*.c includes
+ * its lanes_*.h, which defines `lanes`, 16 virtual float lanes, and the
+ * operations on them, then this file, which defines the functions and the table
+ * kernel_table_<KERNEL_NAME>. Only order and grouping of exactly defined IEEE 754
+ * operations are written here, so the tables cannot differ in a bit.
+ *
+ * A set supplies:
+ *   lanes_set, lanes_load, lanes_store, lanes_add, lanes_sub, lanes_mul, lanes_div
+ *   lanes_fma(a, b, c)            a * b + c, rounded once
+ *   lanes_below(a, b, x, y)       a < b ? x : y, y where a or b is NaN
+ *   lanes_unless_nan(a, y)        y, or a where a is NaN
+ *   lanes_shift_exponent(p, t)    p's bits + (t's bits << 23)
+ *   lanes_fold(v)                 sum: i and i + 8, i + 4, i + 2, i + 1
+ *   lanes_load_bf16, lanes_load_f16, lanes_store_f16   from and to bytes
+ *   lanes_column(tile, column)    bytes 4 * lane + column of a 64-byte tile as floats
+ *   lanes_transpose(rows, w)      rows[16 lanes][LANES_STRIDE], 4 columns, to w[4][16]
+ * and the shape of the matrix product's inner loop (see tiles_multiply):
+ *   MULTIPLY_TOKENS               most tokens at once
+ *   MULTIPLY_COLUMNS(tokens)      columns at once with so many tokens: 1, 2 or 4
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/bytes.h"
+
+#define KERNEL_PASTE_(a, b) a##b
+#define KERNEL_PASTE(a, b) KERNEL_PASTE_(a, b)
+#define KERNEL_STRING_(a) #a
+#define KERNEL_STRING(a) KERNEL_STRING_(a)
+
+enum { LANES = 16 };
+
+/* The first n < 16 lanes from memory, the others `fill`. */
+KERNEL_INLINE lanes load_part(const float *x, size_t n, float fill) {
+  float buffer[LANES];
+  for (int i = 0; i < LANES; i++) buffer[i] = fill;
+  memcpy(buffer, x, n * sizeof(float));
+  return lanes_load(buffer);
+}
+
+KERNEL_INLINE void store_part(float *x, size_t n, lanes v) {
+  float buffer[LANES];
+  lanes_store(buffer, v);
+  memcpy(x, buffer, n * sizeof(float));
+}
+
+/* exp: x = n ln 2 + r, |r| <= 0.3466; e^r by a polynomial of degree 6, minimax in relative error (3.8e-9),
+ * times 2^n by adding n to the exponent. n comes from rounding by a large constant: the low bits of t are n,
+ * and shifted left by 23 the rest of t's bits falls off. */
+#define EXP_LOWEST (-87.3365f)        /* just above ln 2^-126 */
+#define EXP_HIGHEST 0x1.62e42ep+6f    /* largest float with a finite exp */
+KERNEL_INLINE lanes lanes_exp(lanes x) {
+  const lanes rounder = lanes_set(12582912.0f); /* 1.5 * 2^23 */
+  const lanes t = lanes_fma(x, lanes_set(0x1.715476p+0f), rounder);
+  const lanes n = lanes_sub(t, rounder);
+  lanes r = lanes_fma(n, lanes_set(-0x1.62e43p-1f), x);
+  r = lanes_fma(n, lanes_set(0x1.05c61p-29f), r);
+  lanes p = lanes_set(0x1.6a243ap-10f);
+  p = lanes_fma(p, r, lanes_set(0x1.1239ep-7f));
+  p = lanes_fma(p, r, lanes_set(0x1.5558f2p-5f));
+  p = lanes_fma(p, r, lanes_set(0x1.555492p-3f));
+  p = lanes_fma(p, r, lanes_set(0x1.fffffcp-2f));
+  p = lanes_fma(p, r, lanes_set(1.0f));
+  p = lanes_fma(p, r, lanes_set(1.0f));
+  lanes y = lanes_shift_exponent(p, t);
+  y = lanes_below(x, lanes_set(EXP_LOWEST), lanes_set(0.0f), y);
+  y = lanes_below(lanes_set(EXP_HIGHEST), x, lanes_set(INFINITY), y);
+  return lanes_unless_nan(x, y);
+}
+
+/* ------------------------------------------------------------------ vectors */
+
+static float kernel_dot(const float *a, const float *b, size_t n) {
+  lanes sum = lanes_set(0.0f);
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) sum = lanes_fma(lanes_load(a + i), lanes_load(b + i), sum);
+  if (i < n) sum = lanes_fma(load_part(a + i, n - i, 0.0f), load_part(b + i, n - i, 0.0f), sum);
+  return lanes_fold(sum);
+}
+
+static void kernel_axpy(float alpha, const float *x, float *y, size_t n) {
+  const lanes factor = lanes_set(alpha);
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) lanes_store(y + i, lanes_fma(factor, lanes_load(x + i), lanes_load(y + i)));
+  if (i < n) store_part(y + i, n - i, lanes_fma(factor, load_part(x + i, n - i, 0.0f), load_part(y + i, n - i, 0.0f)));
+}
+
+KERNEL_INLINE lanes lanes_larger(lanes earlier, lanes later) { return lanes_below(earlier, later, later, earlier); }
+
+static float kernel_max(const float *x, size_t n) {
+  lanes most = lanes_set(-INFINITY);
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) most = lanes_larger(most, lanes_load(x + i));
+  if (i < n) most = lanes_larger(most, load_part(x + i, n - i, -INFINITY));
+  float folded[LANES];
+  lanes_store(folded, most);
+  for (int half = LANES / 2; half > 0; half /= 2)
+    for (int j = 0; j < half; j++) folded[j] = folded[j] < folded[j + half] ? folded[j + half] : folded[j];
+  return folded[0];
+}
+
+static float kernel_exp_sum(float *x, float shift, size_t n) {
+  const lanes shifts = lanes_set(shift);
+  lanes sum = lanes_set(0.0f);
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    const lanes e = lanes_exp(lanes_sub(lanes_load(x + i), shifts));
+    lanes_store(x + i, e);
+    sum = lanes_add(sum, e);
+  }
+  if (i < n) {
+    float buffer[LANES];
+    lanes_store(buffer, lanes_exp(lanes_sub(load_part(x + i, n - i, 0.0f), shifts)));
+    for (size_t j = n - i; j < LANES; j++) buffer[j] = 0.0f; /* exp of a missing element is none */
+    memcpy(x + i, buffer, (n - i) * sizeof(float));
+    sum = lanes_add(sum, lanes_load(buffer));
+  }
+  return lanes_fold(sum);
+}
+
+static void kernel_scale(float *x, float factor, size_t n) {
+  const lanes factors = lanes_set(factor);
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) lanes_store(x + i, lanes_mul(lanes_load(x + i), factors));
+  if (i < n) store_part(x + i, n - i, lanes_mul(load_part(x + i, n - i, 0.0f), factors));
+}
+
+static void kernel_add(const float *x, float *y, size_t n) {
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) lanes_store(y + i, lanes_add(lanes_load(y + i), lanes_load(x + i)));
+  if (i < n) store_part(y + i, n - i, lanes_add(load_part(y + i, n - i, 0.0f), load_part(x + i, n - i, 0.0f)));
+}
+
+static void kernel_rms_norm(const float *x, const float *weight, float eps, float *out, size_t n) {
+  const float mean = kernel_dot(x, x, n) / (float)n;
+  const lanes factor = lanes_set(1.0f / sqrtf(mean + eps));
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    lanes_store(out + i, lanes_mul(lanes_mul(lanes_load(x + i), factor), lanes_load(weight + i)));
+  if (i < n) {
+    const lanes part = lanes_mul(load_part(x + i, n - i, 0.0f), factor);
+    store_part(out + i, n - i, lanes_mul(part, load_part(weight + i, n - i, 0.0f)));
+  }
+}
+
+KERNEL_INLINE lanes lanes_silu_mul(lanes gate, lanes up) {
+  const lanes e = lanes_exp(lanes_sub(lanes_set(0.0f), gate));
+  return lanes_mul(lanes_div(gate, lanes_add(lanes_set(1.0f), e)), up);
+}
+
+static void kernel_silu_mul(const float *gate, const float *up, float *out, size_t n) {
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) lanes_store(out + i, lanes_silu_mul(lanes_load(gate + i), lanes_load(up + i)));
+  if (i < n)
+    store_part(out + i, n - i, lanes_silu_mul(load_part(gate + i, n - i, 0.0f), load_part(up + i, n - i, 0.0f)));
+}
+
+static void kernel_rope(float *head, const float *cos_sin, size_t half) {
+  const float *cosines = cos_sin, *sines = cos_sin + half;
+  float *low = head, *high = head + half;
+  size_t i = 0;
+  for (; i + LANES <= half; i += LANES) {
+    const lanes a = lanes_load(low + i), b = lanes_load(high + i);
+    const lanes c = lanes_load(cosines + i), s = lanes_load(sines + i);
+    lanes_store(low + i, lanes_sub(lanes_mul(a, c), lanes_mul(b, s)));
+    lanes_store(high + i, lanes_add(lanes_mul(b, c), lanes_mul(a, s)));
+  }
+  if (i < half) {
+    const size_t rest = half - i;
+    const lanes a = load_part(low + i, rest, 0.0f), b = load_part(high + i, rest, 0.0f);
+    const lanes c = load_part(cosines + i, rest, 0.0f), s = load_part(sines + i, rest, 0.0f);
+    store_part(low + i, rest, lanes_sub(lanes_mul(a, c), lanes_mul(b, s)));
+    store_part(high + i, rest, lanes_add(lanes_mul(b, c), lanes_mul(a, s)));
+  }
+}
+
+static void kernel_f16_from_f32(const float *x, uint16_t *out, size_t n) {
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) lanes_store_f16(out + i, lanes_load(x + i));
+  if (i < n) {
+    uint16_t buffer[LANES];
+    lanes_store_f16(buffer, load_part(x + i, n - i, 0.0f));
+    memcpy(out + i, buffer, (n - i) * sizeof(uint16_t));
+  }
+}
+
+static void kernel_f32_from_f16(const uint16_t *x, float *out, size_t n) {
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) lanes_store(out + i, lanes_load_f16((const uint8_t *)(x + i)));
+  if (i < n) {
+    uint16_t buffer[LANES] = {0};
+    memcpy(buffer, x + i, (n - i) * sizeof(uint16_t));
+    store_part(out + i, n - i, lanes_load_f16((const uint8_t *)buffer));
+  }
+}
+
+/* -------------------------------------------------------------------- tiles */
+
+static void kernel_tiles_from_codes(const uint8_t *codes, size_t n_tiles, int zero, float step, float *w) {
+  const lanes zeros = lanes_set((float)zero), steps = lanes_set(step);
+  for (size_t tile = 0; tile < n_tiles; tile++, codes += CODER_TILE, w += CODER_TILE)
+    for (int column = 0; column < CODER_TILE_COLUMNS; column++)
+      lanes_store(w + LANES * column, lanes_mul(lanes_sub(lanes_column(codes, column), zeros), steps));
+}
+
+KERNEL_INLINE lanes load_dtype(ellm_dtype dtype, const uint8_t *bytes) {
+  if (dtype == ELLM_BF16) return lanes_load_bf16(bytes);
+  if (dtype == ELLM_F16) return lanes_load_f16(bytes);
+  return lanes_load_f32(bytes);
+}
+
+/* n columns (a chunk's, <= LANES_STRIDE) of a row to floats, zeros up to a multiple of 16. */
+KERNEL_INLINE void row_to_floats(ellm_dtype dtype, size_t size, const uint8_t *bytes, size_t n, float *out) {
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) lanes_store(out + i, load_dtype(dtype, bytes + i * size));
+  if (i < n) {
+    uint8_t buffer[LANES * sizeof(float)] = {0};
+    memcpy(buffer, bytes + i * size, (n - i) * size);
+    lanes_store(out + i, load_dtype(dtype, buffer));
+  }
+}
+
+KERNEL_INLINE void tiles_from_rows_of(ellm_dtype dtype, size_t size, const uint8_t *const rows[16], size_t n_rows,
+                                      size_t n_columns, float *w) {
+  float chunk[LANES][LANES_STRIDE];
+  memset(chunk, 0, sizeof chunk);
+  for (size_t first = 0; first < n_columns; first += LANES_STRIDE) {
+    const size_t n = n_columns - first < LANES_STRIDE ? n_columns - first : LANES_STRIDE;
+    for (size_t row = 0; row < n_rows; row++) row_to_floats(dtype, size, rows[row] + first * size, n, chunk[row]);
+    for (size_t column = 0; column < n; column += CODER_TILE_COLUMNS, w += CODER_TILE)
+      lanes_transpose(&chunk[0][column], w);
+  }
+}
+
+static void kernel_tiles_from_rows(ellm_dtype dtype, const uint8_t *const rows[16], size_t n_rows, size_t n_columns,
+                                   float *w) {
+  if (dtype == ELLM_F32)
+    tiles_from_rows_of(ELLM_F32, 4, rows, n_rows, n_columns, w);
+  else if (dtype == ELLM_F16)
+    tiles_from_rows_of(ELLM_F16, 2, rows, n_rows, n_columns, w);
+  else if (dtype == ELLM_BF16)
+    tiles_from_rows_of(ELLM_BF16, 2, rows, n_rows, n_columns, w);
+  else
+    memset(w, 0, (n_columns + 3) / 4 * CODER_TILE * sizeof(float));
+}
+
+/* `tokens` tokens times `columns` of the four columns at once, sums in registers: a set
+ * chooses the numbers so that they fit, and enough of them are independent to hide the
+ * latency of fma. The other columns follow in further passes over the chunk, which lies in
+ * a near cache. */
+KERNEL_INLINE void multiply_part(const float *w, size_t n_tiles, const float *const *x, float *sums, int tokens,
+                                 int columns) {
+  for (int first = 0; first < CODER_TILE_COLUMNS; first += columns) {
+    lanes sum[MULTIPLY_TOKENS][CODER_TILE_COLUMNS];
+#pragma GCC unroll 16
+    for (int token = 0; token < tokens; token++)
+#pragma GCC unroll 4
+      for (int c = 0; c < columns; c++) sum[token][c] = lanes_load(sums + CODER_TILE * token + LANES * (first + c));
+    for (size_t tile = 0; tile < n_tiles; tile++) {
+      const float *tile_w = w + CODER_TILE * tile + LANES * first;
+      const size_t at = CODER_TILE_COLUMNS * tile + (size_t)first;
+#pragma GCC unroll 4
+      for (int c = 0; c < columns; c++) {
+        const lanes weights = lanes_load(tile_w + LANES * c);
+#pragma GCC unroll 16
+        for (int token = 0; token < tokens; token++)
+          sum[token][c] = lanes_fma(lanes_set(x[token][at + (size_t)c]), weights, sum[token][c]);
+      }
+    }
+#pragma GCC unroll 16
+    for (int token = 0; token < tokens; token++)
+#pragma GCC unroll 4
+      for (int c = 0; c < columns; c++) lanes_store(sums + CODER_TILE * token + LANES * (first + c), sum[token][c]);
+  }
+}
+
+static void kernel_tiles_multiply(const float *w, size_t n_tiles, const float *const *x, size_t n_tokens, float *sums) {
+  size_t token = 0;
+  for (; token + MULTIPLY_TOKENS <= n_tokens; token += MULTIPLY_TOKENS)
+    multiply_part(w, n_tiles, x + token, sums + CODER_TILE * token, MULTIPLY_TOKENS,
+                  MULTIPLY_COLUMNS(MULTIPLY_TOKENS));
+  x += token;
+  sums += CODER_TILE * token;
+  switch (n_tokens - token) {
+#if MULTIPLY_TOKENS > 5
+    case 5: multiply_part(w, n_tiles, x, sums, 5, MULTIPLY_COLUMNS(5)); break;
+#endif
+#if MULTIPLY_TOKENS > 4
+    case 4: multiply_part(w, n_tiles, x, sums, 4, MULTIPLY_COLUMNS(4)); break;
+#endif
+#if MULTIPLY_TOKENS > 3
+    case 3: multiply_part(w, n_tiles, x, sums, 3, MULTIPLY_COLUMNS(3)); break;
+#endif
+#if MULTIPLY_TOKENS > 2
+    case 2: multiply_part(w, n_tiles, x, sums, 2, MULTIPLY_COLUMNS(2)); break;
+#endif
+#if MULTIPLY_TOKENS > 1
+    case 1: multiply_part(w, n_tiles, x, sums, 1, MULTIPLY_COLUMNS(1)); break;
+#endif
+    default: break;
+  }
+}
+
+const kernel_table KERNEL_PASTE(kernel_table_, KERNEL_NAME) = {
+  .isa = KERNEL_STRING(KERNEL_NAME),
+  .decode_block = KERNEL_DECODE,
+  .tiles_from_codes = kernel_tiles_from_codes,
+  .tiles_from_rows = kernel_tiles_from_rows,
+  .tiles_multiply = kernel_tiles_multiply,
+  .dot = kernel_dot,
+  .axpy = kernel_axpy,
+  .max = kernel_max,
+  .exp_sum = kernel_exp_sum,
+  .scale = kernel_scale,
+  .add = kernel_add,
+  .rms_norm = kernel_rms_norm,
+  .silu_mul = kernel_silu_mul,
+  .rope = kernel_rope,
+  .f16_from_f32 = kernel_f16_from_f32,
+  .f32_from_f16 = kernel_f32_from_f16,
+};

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Block decoding with AVX2: leaves are blended 32 symbols a step, lists merged 8
+ * a step by pshufb. No pdep or pext, which are microcoded on Zen 1 and 2.
+ */
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernels/tables.h"
+
+typedef struct bytes64 { __m256i low, high; } bytes64;
+
+KERNEL_INLINE __m256i load_32(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+KERNEL_INLINE void store_32(uint8_t *p, __m256i v) { _mm256_storeu_si256((__m256i *)(void *)p, v); }
+
+KERNEL_INLINE bytes64 bytes_set(uint8_t value) {
+  return (bytes64){_mm256_set1_epi8((char)value), _mm256_set1_epi8((char)value)};
+}
+KERNEL_INLINE bytes64 bytes_load(const uint8_t *p) { return (bytes64){load_32(p), load_32(p + 32)}; }
+KERNEL_INLINE void bytes_store(uint8_t *p, bytes64 v) {
+  store_32(p, v.low);
+  store_32(p + 32, v.high);
+}
+KERNEL_INLINE bytes64 bytes_or(bytes64 a, bytes64 b) {
+  return (bytes64){_mm256_or_si256(a.low, b.low), _mm256_or_si256(a.high, b.high)};
+}
+KERNEL_INLINE bytes64 bytes_and(bytes64 a, bytes64 b) {
+  return (bytes64){_mm256_and_si256(a.low, b.low), _mm256_and_si256(a.high, b.high)};
+}
+KERNEL_INLINE bytes64 bytes_up(bytes64 v, unsigned k) {
+  const __m128i count = _mm_cvtsi32_si128((int)k);
+  return (bytes64){_mm256_sll_epi16(v.low, count), _mm256_sll_epi16(v.high, count)};
+}
+KERNEL_INLINE bytes64 bytes_down(bytes64 v, unsigned k) {
+  const __m128i count = _mm_cvtsi32_si128((int)k);
+  return (bytes64){_mm256_srl_epi16(v.low, count), _mm256_srl_epi16(v.high, count)};
+}
+KERNEL_INLINE bool bytes_any(bytes64 v) {
+  const __m256i all = _mm256_or_si256(v.low, v.high);
+  return !_mm256_testz_si256(all, all);
+}
+
+/* 32 bits spread to 32 bytes, compared with the bit each byte stands for. */
+static void select_leaves(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, uint8_t leaf1) {
+  const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3,
+                                          3, 3, 3, 3);
+  const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201u);
+  const __m256i value0 = _mm256_set1_epi8((char)leaf0), value1 = _mm256_set1_epi8((char)leaf1);
+  for (size_t i = 0; i < n; i += 32) {
+    int32_t mask;
+    memcpy(&mask, bitmap + i / 8, sizeof mask);
+    const __m256i bits = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(mask), spread), bit);
+    store_32(out + i, _mm256_blendv_epi8(value0, value1, _mm256_cmpeq_epi8(bits, bit)));
+  }
+}
+
+typedef __m128i bytes16;
+
+KERNEL_INLINE bytes16 pair_with(bytes16 constant, const uint8_t *list1) {
+  return _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(constant), (const __m64 *)(const void *)list1));
+}
+KERNEL_INLINE bytes16 pair_load(const uint8_t *list0, const uint8_t *list1) {
+  return pair_with(_mm_loadl_epi64((const __m128i *)(const void *)list0), list1);
+}
+KERNEL_INLINE bytes16 pair_constant(uint8_t leaf0) { return _mm_set1_epi8((char)leaf0); }
+KERNEL_INLINE void pair_shuffle(bytes16 pair, uint8_t *out, const uint8_t *control) {
+  const __m128i order = _mm_loadl_epi64((const __m128i *)(const void *)control);
+  _mm_storel_epi64((__m128i *)(void *)out, _mm_shuffle_epi8(pair, order));
+}
+KERNEL_INLINE uint64_t ones_to(uint64_t mask) {
+  mask -= mask >> 1 & 0x5555555555555555u;
+  mask = (mask & 0x3333333333333333u) + (mask >> 2 & 0x3333333333333333u);
+  mask = (mask + (mask >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+  return mask * 0x0101010101010101u;
+}
+
+#include "kernels/merge8.inc.h"
+
+#define KERNEL_DECODE decode_block_avx2
+#include "kernels/decode_template.inc.h"

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Block decoding with AVX-512 VBMI2: a list is spread under a mask by one
+ * vpexpandb, 64 symbols a step; popcounts of the masks move the pointers.
+ */
+#include <string.h>
+
+#include "kernels/tables.h"
+#include "kernels/x86/avx512.h"
+
+typedef __m512i bytes64;
+
+KERNEL_INLINE bytes64 bytes_set(uint8_t value) { return _mm512_set1_epi8((char)value); }
+KERNEL_INLINE bytes64 bytes_load(const uint8_t *p) { return _mm512_loadu_si512(p); }
+KERNEL_INLINE void bytes_store(uint8_t *p, bytes64 v) { _mm512_storeu_si512(p, v); }
+KERNEL_INLINE bytes64 bytes_or(bytes64 a, bytes64 b) { return _mm512_or_si512(a, b); }
+KERNEL_INLINE bytes64 bytes_and(bytes64 a, bytes64 b) { return _mm512_and_si512(a, b); }
+KERNEL_INLINE bytes64 bytes_up(bytes64 v, unsigned k) { return _mm512_slli_epi16(v, k); }
+KERNEL_INLINE bytes64 bytes_down(bytes64 v, unsigned k) { return _mm512_srli_epi16(v, k); }
+KERNEL_INLINE bool bytes_any(bytes64 v) { return _mm512_test_epi8_mask(v, v) != 0; }
+
+KERNEL_INLINE uint64_t mask_load(const uint8_t *bitmap, size_t symbol) {
+  uint64_t mask;
+  memcpy(&mask, bitmap + symbol / 8, sizeof mask);
+  return mask;
+}
+
+/* The next 64 of a list, in a register: vpexpandb from memory is microcode on Zen 4 and saves nothing on
+ * Ice Lake, so keep the compiler from folding the load. */
+KERNEL_INLINE __m512i list_load(const uint8_t *list) {
+  __m512i next = bytes_load(list);
+#if !defined(KERNELS_SIMDE)
+  __asm__("" : "+v"(next));
+#endif
+  return next;
+}
+
+static void select_leaves(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, uint8_t leaf1) {
+  const __m512i value0 = bytes_set(leaf0), value1 = bytes_set(leaf1);
+  for (size_t i = 0; i < n; i += 64) bytes_store(out + i, _mm512_mask_blend_epi8(mask_load(bitmap, i), value0, value1));
+}
+
+static void expand_list(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, const uint8_t *list) {
+  const __m512i value0 = bytes_set(leaf0);
+  for (size_t i = 0; i < n; i += 64) {
+    const uint64_t mask = mask_load(bitmap, i);
+    bytes_store(out + i, _mm512_mask_expand_epi8(value0, mask, list_load(list)));
+    list += _mm_popcnt_u64(mask);
+  }
+}
+
+static void merge_lists(uint8_t *out, const uint8_t *bitmap, size_t n, const uint8_t *list0, const uint8_t *list1) {
+  for (size_t i = 0; i < n; i += 64) {
+    const uint64_t mask = mask_load(bitmap, i);
+    /* In place, not zero-masked: that form depends on the old value of its output on Zen 4. */
+    const __m512i next = list_load(list0);
+    const __m512i spread = _mm512_mask_expand_epi8(next, ~mask, next);
+    bytes_store(out + i, _mm512_mask_expand_epi8(spread, mask, list_load(list1)));
+    const unsigned ones = (unsigned)_mm_popcnt_u64(mask);
+    list0 += 64 - ones;
+    list1 += ones;
+  }
+}
+
+#define KERNEL_DECODE decode_block_avx512
+#include "kernels/decode_template.inc.h"

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Float kernels and table for AVX-512. */
+#include "kernels/x86/lanes_avx512.h"
+
+#define KERNEL_NAME avx512
+#define KERNEL_DECODE decode_block_avx512
+#include "kernels/float_template.inc.h"
