@@ -16,6 +16,7 @@
  *   lanes_load_bf16, lanes_load_f16, lanes_store_f16   from and to bytes
  *   lanes_column(tile, column)    bytes 4 * lane + column of a 64-byte tile as floats
  *   lanes_transpose(rows, w)      rows[16 lanes][LANES_STRIDE], 4 columns, to w[4][16]
+ *   lanes_keep(v)                 v, hidden from the compiler, which then cannot load it twice
  * and the shape of the matrix product's inner loop (see tiles_multiply):
  *   MULTIPLY_TOKENS               most tokens at once
  *   MULTIPLY_COLUMNS(tokens)      columns at once with so many tokens: 1, 2 or 4
@@ -263,7 +264,7 @@ KERNEL_INLINE void multiply_part(const float *w, size_t n_tiles, const float *co
       const size_t at = CODER_TILE_COLUMNS * tile + (size_t)first;
 #pragma GCC unroll 4
       for (int c = 0; c < columns; c++) {
-        const lanes weights = lanes_load(tile_w + LANES * c);
+        const lanes weights = lanes_keep(lanes_load(tile_w + LANES * c));
 #pragma GCC unroll 16
         for (int token = 0; token < tokens; token++)
           sum[token][c] = lanes_fma(lanes_set(x[token][at + (size_t)c]), weights, sum[token][c]);

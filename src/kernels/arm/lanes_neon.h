@@ -72,6 +72,10 @@ KERNEL_INLINE void lanes_transpose(const float *rows, float *w) {
     vst1q_f32(w + 48 + 4 * quarter, vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1])));
   }
 }
+KERNEL_INLINE lanes lanes_keep(lanes v) {
+  __asm__("" : "+w"(v.val[0]), "+w"(v.val[1]), "+w"(v.val[2]), "+w"(v.val[3]));
+  return v;
+}
 
 #undef LANES_EACH
 #undef AS_FLOAT

@@ -50,5 +50,7 @@ KERNEL_INLINE void lanes_transpose(const float *rows, float *w) {
     for (int row = 0; row < 16; row++) w[16 * column + row] = rows[LANES_STRIDE * row + column];
 }
 
+KERNEL_INLINE lanes lanes_keep(lanes v) { return v; }
+
 #undef LANES_EACH
 #endif

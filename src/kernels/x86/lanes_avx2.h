@@ -71,6 +71,10 @@ KERNEL_INLINE __m256 tile_column(const uint8_t *half_tile, int column) {
 KERNEL_INLINE lanes lanes_column(const uint8_t *tile, int column) {
   LANES_BOTH(tile_column(tile, column), tile_column(tile + 32, column));
 }
+KERNEL_INLINE lanes lanes_keep(lanes v) {
+  __asm__("" : "+x"(v.low), "+x"(v.high));
+  return v;
+}
 
 #undef LANES_BOTH
 

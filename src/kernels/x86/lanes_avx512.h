@@ -53,6 +53,12 @@ KERNEL_INLINE lanes lanes_column(const uint8_t *tile, int column) {
   const __m512i rows = _mm512_srli_epi32(_mm512_loadu_si512(tile), (unsigned)(8 * column));
   return _mm512_cvtepi32_ps(_mm512_and_si512(rows, _mm512_set1_epi32(255)));
 }
+KERNEL_INLINE lanes lanes_keep(lanes v) {
+#if !defined(KERNELS_SIMDE)
+  __asm__("" : "+v"(v));
+#endif
+  return v;
+}
 
 #include "kernels/x86/transpose_sse.h"
 
