@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The public tokenizer: loading tokenizer.json and the way of a text through
+ * its parts, in the order of the `tokenizers` library:
+ *
+ *   raw text -> added tokens (not normalized) -> normalizer, for each stretch
+ *   between them -> added tokens (normalized) -> pre-tokenizer, for each
+ *   stretch -> BPE, for each word -> post-processor.
+ *
+ * All state of a call is its own, so calls may run at the same time.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkpoint/json.h"
+#include "text/tokenizer_impl.h"
+#include "text/utf8.h"
+
+/* ------------------------------------------------------------------- loading */
+
+static ellm_status load_model(const json_t *root, const char *origin, ellm_tokenizer *t, ellm_error *err) {
+  const json_t *model = json_object_get(root, "model");
+  if (!json_is_object(model)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: model is not an object", origin);
+  const json_t *type = json_object_get(model, "type");
+  if (type && (!json_is_string(type) || strcmp(json_string_value(type), "BPE") != 0)) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: model of type \"%s\" is not supported, only BPE", origin,
+                     json_is_string(type) ? json_string_value(type) : "?");
+  }
+  return bpe_load(model, origin, &t->model, err);
+}
+
+/* Tables by id and by content over model and added tokens. */
+static ellm_status build_indices(ellm_tokenizer *t, const char *origin, ellm_error *err) {
+  const vocab *pieces = &t->model.pieces;
+  uint32_t limit = 0;
+  for (size_t i = 0; i < pieces->count; ++i) {
+    if (pieces->pieces[i].id >= limit) limit = pieces->pieces[i].id + 1;
+  }
+  for (size_t i = 0; i < t->added.count; ++i) {
+    if (t->added.items[i].id >= limit) limit = t->added.items[i].id + 1;
+  }
+  t->id_limit = limit;
+  t->by_id = calloc((size_t)limit + 1, sizeof *t->by_id);
+  if (!t->by_id) return ellm_fail_memory(err, limit * sizeof *t->by_id, "vocabulary");
+  for (size_t i = 0; i < pieces->count; ++i) t->by_id[pieces->pieces[i].id] = (uint32_t)i + 1;
+  ELLM_TRY(vocab_init(&t->added_by_content, t->added.count, err));
+  for (size_t i = 0; i < t->added.count; ++i) {
+    const added_token *token = &t->added.items[i];
+    uint32_t there = t->by_id[token->id];
+    if (there != 0 && vocab_find(pieces, token->content, token->content_bytes) != token->id) {
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: id %u is given to added token \"%s\" and to piece \"%s\"", origin, token->id,
+                       token->content, vocab_string(pieces, &pieces->pieces[there - 1]));
+    }
+    t->by_id[token->id] = ID_IS_ADDED | (uint32_t)i;
+    ELLM_TRY(vocab_add(&t->added_by_content, token->content, token->content_bytes, (uint32_t)i, err));
+  }
+  return ELLM_OK;
+}
+
+static ellm_status load(const json_t *root, const char *origin, ellm_tokenizer *t, ellm_error *err) {
+  if (!json_is_object(root)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: not a JSON object", origin);
+  const char *version = NULL;
+  ELLM_TRY(json_get_string(root, "version", false, origin, &version, err));
+  if (version && strcmp(version, "1.0") != 0) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: version \"%s\" is not supported, only 1.0", origin, version);
+  }
+  ELLM_TRY(load_model(root, origin, t, err));
+  ELLM_TRY(normalizer_load(json_object_get(root, "normalizer"), origin, &t->normalizer, err));
+  ELLM_TRY(pretokenizer_load(json_object_get(root, "pre_tokenizer"), origin, &t->normalizer, &t->pretokenizer, err));
+  ELLM_TRY(post_processor_load(json_object_get(root, "post_processor"), origin, &t->post, err));
+  ELLM_TRY(decoder_load(json_object_get(root, "decoder"), origin, &t->decoder, err));
+  ELLM_TRY(added_tokens_load(json_object_get(root, "added_tokens"), origin, &t->model, &t->normalizer, &t->added, err));
+  return build_indices(t, origin, err);
+}
+
+ellm_status ellm_tokenizer_create(const void *json, size_t bytes, const char *origin, ellm_tokenizer **tokenizer, ellm_error *err) {
+  *tokenizer = NULL;
+  json_t *root = NULL;
+  ELLM_TRY(json_parse(json, bytes, origin, &root, err));
+  ellm_tokenizer *t = calloc(1, sizeof *t);
+  ellm_status status = t ? load(root, origin, t, err) : ellm_fail_memory(err, sizeof *t, "tokenizer");
+  json_decref(root);
+  if (status != ELLM_OK) {
+    ellm_tokenizer_free(t);
+    return status;
+  }
+  *tokenizer = t;
+  return ELLM_OK;
+}
+
+void ellm_tokenizer_free(ellm_tokenizer *t) {
+  if (!t) return;
+  normalizer_free(&t->normalizer);
+  pretokenizer_free(&t->pretokenizer);
+  bpe_free(&t->model);
+  added_tokens_free(&t->added);
+  vocab_free(&t->added_by_content);
+  post_processor_free(&t->post);
+  decoder_free(&t->decoder);
+  free(t->by_id);
+  free(t);
+}
+
+/* ------------------------------------------------------------------ encoding */
+
+typedef struct encoding {
+  const ellm_tokenizer *tokenizer;
+  bool special_as_text;
+  regex_scratch regex;
+  bpe_scratch bpe;
+  split_state split;
+  ellm_buffer normalized, spare;
+  id_list ids;
+} encoding;
+
+static void encoding_free(encoding *e) {
+  regex_scratch_free(&e->regex);
+  bpe_scratch_free(&e->bpe);
+  split_state_free(&e->split);
+  ellm_buffer_free(&e->normalized);
+  ellm_buffer_free(&e->spare);
+  free(e->ids.items);
+}
+
+/* A normalized stretch without added tokens. */
+static ellm_status encode_stretch(encoding *e, const char *text, size_t bytes, size_t origin, ellm_error *err) {
+  const ellm_tokenizer *t = e->tokenizer;
+  if (bytes == 0) return ELLM_OK;
+  e->split.text.size = 0;
+  e->split.pieces.count = 0;
+  if (!ellm_buffer_append(&e->split.text, text, bytes) || !piece_list_append(&e->split.pieces, 0, bytes, origin)) {
+    return ellm_fail_memory(err, bytes, "encoding");
+  }
+  ELLM_TRY(pretokenize(&t->pretokenizer, &e->regex, &e->split, err));
+  for (size_t i = 0; i < e->split.pieces.count; ++i) {
+    const text_piece *p = &e->split.pieces.items[i];
+    ELLM_TRY(bpe_encode(&t->model, &e->bpe, (const char *)e->split.text.data + p->start, p->end - p->start, &e->ids, err));
+  }
+  return ELLM_OK;
+}
+
+static ellm_status append_id(encoding *e, uint32_t id, ellm_error *err) {
+  return id_list_append(&e->ids, &id, 1) ? ELLM_OK : ellm_fail_memory(err, e->ids.count * sizeof id, "ids");
+}
+
+/* A raw stretch between added tokens that are not normalized. */
+static ellm_status encode_raw(encoding *e, const char *text, size_t bytes, size_t origin, ellm_error *err) {
+  const ellm_tokenizer *t = e->tokenizer;
+  e->normalized.size = 0;
+  if (!ellm_buffer_append(&e->normalized, text, bytes)) return ellm_fail_memory(err, bytes, "encoding");
+  ELLM_TRY(normalize(&t->normalizer, &e->regex, &e->normalized, &e->spare, &origin, err));
+  const char *normalized = (const char *)e->normalized.data;
+  added_cursor cursor = {0};
+  added_segment segment;
+  while (added_next(&t->added, &t->added.normalized, e->special_as_text, normalized, e->normalized.size, &cursor, &segment)) {
+    if (segment.token) {
+      ELLM_TRY(append_id(e, segment.token->id, err));
+      continue;
+    }
+    size_t length = segment.end - segment.start, rest = origin > segment.start ? origin - segment.start : 0;
+    ELLM_TRY(encode_stretch(e, normalized + segment.start, length, rest < length ? rest : length, err));
+  }
+  return ELLM_OK;
+}
+
+static ellm_status encode_text(encoding *e, const char *text, size_t bytes, ellm_error *err) {
+  const added_tokens *added = &e->tokenizer->added;
+  added_cursor cursor = {0};
+  added_segment segment;
+  while (added_next(added, &added->raw, e->special_as_text, text, bytes, &cursor, &segment)) {
+    if (segment.token) {
+      ELLM_TRY(append_id(e, segment.token->id, err));
+    } else {
+      size_t origin = segment.start == 0 ? utf8_length(text[0]) : 0;
+      ELLM_TRY(encode_raw(e, text + segment.start, segment.end - segment.start, origin, err));
+    }
+  }
+  return ELLM_OK;
+}
+
+static ellm_status encode_with(encoding *e, const char *text, size_t bytes, bool post, ellm_error *err) {
+  const post_processor *added = &e->tokenizer->post;
+  if (post && !id_list_append(&e->ids, added->before.items, added->before.count)) return ellm_fail_memory(err, 4, "ids");
+  if (utf8_is_valid(text, bytes)) {
+    ELLM_TRY(encode_text(e, text, bytes, err));
+  } else {
+    ellm_buffer valid = {0};
+    ellm_status status = utf8_append_replaced(&valid, text, bytes) ? encode_text(e, (const char *)valid.data, valid.size, err)
+                                                                   : ellm_fail_memory(err, bytes, "encoding");
+    ellm_buffer_free(&valid);
+    if (status != ELLM_OK) return status;
+  }
+  if (post && !id_list_append(&e->ids, added->after.items, added->after.count)) return ellm_fail_memory(err, 4, "ids");
+  return ELLM_OK;
+}
+
+ellm_status ellm_tokenizer_encode(const ellm_tokenizer *tokenizer, const char *text, size_t bytes, unsigned flags,
+                                  uint32_t **ids, size_t *n_ids, ellm_error *err) {
+  *ids = NULL;
+  *n_ids = 0;
+  if (flags & ~(unsigned)(ELLM_ENCODE_NO_POST | ELLM_ENCODE_SPECIAL_AS_TEXT)) {
+    return ellm_fail(err, ELLM_ERR_USAGE, "unknown flags %#x for encoding", flags);
+  }
+  encoding e = {.tokenizer = tokenizer, .special_as_text = flags & ELLM_ENCODE_SPECIAL_AS_TEXT};
+  ellm_status status = encode_with(&e, text ? text : "", text ? bytes : 0, !(flags & ELLM_ENCODE_NO_POST), err);
+  if (status == ELLM_OK && !e.ids.items) { /* no ids: the caller still gets something to free */
+    e.ids.items = malloc(sizeof *e.ids.items);
+    if (!e.ids.items) status = ellm_fail_memory(err, sizeof *e.ids.items, "ids");
+  }
+  if (status == ELLM_OK) {
+    *ids = e.ids.items;
+    *n_ids = e.ids.count;
+    e.ids.items = NULL;
+  }
+  encoding_free(&e);
+  return status;
+}
+
+/* ------------------------------------------------------------------ decoding */
+
+const char *tokenizer_decoded_piece(const ellm_tokenizer *t, uint32_t id, bool skip_special, size_t *bytes) {
+  uint32_t entry = id < t->id_limit ? t->by_id[id] : 0;
+  if (entry == 0) return NULL;
+  if (entry & ID_IS_ADDED) {
+    /* The library decodes a normalized token from its normalized form, and
+     * then does not recognize it as special if that form differs. */
+    const added_token *token = &t->added.items[entry & ~ID_IS_ADDED];
+    if (skip_special && token->special && token->pattern == token->content) return NULL;
+    *bytes = token->pattern_bytes;
+    return token->pattern;
+  }
+  const vocab_piece *piece = &t->model.pieces.pieces[entry - 1];
+  *bytes = piece->length;
+  return vocab_string(&t->model.pieces, piece);
+}
+
+static ellm_status decode_ids(const ellm_tokenizer *t, const uint32_t *ids, size_t n_ids, bool skip_special, regex_scratch *scratch,
+                              string_list *list, ellm_error *err) {
+  for (size_t i = 0; i < n_ids; ++i) {
+    size_t bytes;
+    const char *piece = tokenizer_decoded_piece(t, ids[i], skip_special, &bytes);
+    if (!piece) continue;
+    bool ok = t->decoder.present || list->count == 0 || ellm_buffer_append(&list->text, " ", 1);
+    ok = ok && (bytes == 0 || ellm_buffer_append(&list->text, piece, bytes)) && string_list_end(list);
+    if (!ok) return ellm_fail_memory(err, list->text.size, "decoding");
+  }
+  ELLM_TRY(decode_strings(&t->decoder, scratch, list, err));
+  return ellm_buffer_append(&list->text, "", 1) ? ELLM_OK : ellm_fail_memory(err, list->text.size, "decoding");
+}
+
+ellm_status ellm_tokenizer_decode(const ellm_tokenizer *tokenizer, const uint32_t *ids, size_t n_ids, bool skip_special,
+                                  char **text, size_t *bytes, ellm_error *err) {
+  string_list list = {0};
+  regex_scratch scratch = {0};
+  *text = NULL;
+  *bytes = 0;
+  ellm_status status = decode_ids(tokenizer, ids, n_ids, skip_special, &scratch, &list, err);
+  if (status == ELLM_OK) {
+    *text = (char *)list.text.data;
+    *bytes = list.text.size - 1;
+    list.text = (ellm_buffer){0};
+  }
+  string_list_free(&list);
+  regex_scratch_free(&scratch);
+  return status;
+}
+
+/* ------------------------------------------------------------------- questions */
+
+size_t ellm_tokenizer_vocab_size(const ellm_tokenizer *tokenizer) { return tokenizer->id_limit; }
+
+const char *ellm_tokenizer_piece(const ellm_tokenizer *tokenizer, uint32_t id) {
+  uint32_t entry = id < tokenizer->id_limit ? tokenizer->by_id[id] : 0;
+  if (entry == 0) return NULL;
+  if (entry & ID_IS_ADDED) return tokenizer->added.items[entry & ~ID_IS_ADDED].content;
+  return vocab_string(&tokenizer->model.pieces, &tokenizer->model.pieces.pieces[entry - 1]);
+}
+
+bool ellm_tokenizer_find(const ellm_tokenizer *tokenizer, const char *piece, uint32_t *id) {
+  size_t bytes = strlen(piece);
+  uint32_t index = vocab_find(&tokenizer->added_by_content, piece, bytes);
+  uint32_t found = index != VOCAB_NONE ? tokenizer->added.items[index].id : vocab_find(&tokenizer->model.pieces, piece, bytes);
+  if (found == VOCAB_NONE) return false;
+  *id = found;
+  return true;
+}
+
+bool ellm_tokenizer_is_special(const ellm_tokenizer *tokenizer, uint32_t id) {
+  uint32_t entry = id < tokenizer->id_limit ? tokenizer->by_id[id] : 0;
+  return (entry & ID_IS_ADDED) && tokenizer->added.items[entry & ~ID_IS_ADDED].special;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Hash tables of pieces and merges; see vocab.h. */
+#include "text/vocab.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Load factor at most one half. */
+static size_t table_size(size_t count) {
+  size_t size = 16;
+  while (size / 2 < count) size *= 2;
+  return size;
+}
+
+/* Eight bytes a step, multiply and fold. The seed is fixed: keys come from one
+ * file, whose author could make its own loading slow by colliding keys, no more. */
+static size_t hash_bytes(const char *data, size_t bytes) {
+  uint64_t h = UINT64_C(0x9E3779B97F4A7C15) ^ bytes;
+  while (bytes >= 8) {
+    uint64_t word;
+    memcpy(&word, data, 8);
+    h = (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
+    h ^= h >> 32;
+    data += 8;
+    bytes -= 8;
+  }
+  uint64_t last = 0;
+  for (size_t i = 0; i < bytes; ++i) last |= (uint64_t)(uint8_t)data[i] << (8 * i);
+  h = (h ^ last) * UINT64_C(0xD6E8FEB86659FD93);
+  h ^= h >> 29;
+  return (size_t)(h * UINT64_C(0xD6E8FEB86659FD93) >> 24);
+}
+
+ellm_status vocab_init(vocab *v, size_t count, ellm_error *err) {
+  memset(v, 0, sizeof *v);
+  if (count > VOCAB_ID_LIMIT) return ellm_fail(err, ELLM_ERR_INPUT, "vocabulary of %zu pieces: at most %u", count, VOCAB_ID_LIMIT);
+  size_t slots = table_size(count);
+  v->pieces = malloc((count + 1) * sizeof *v->pieces);
+  v->slots = calloc(slots, sizeof *v->slots);
+  v->capacity = count;
+  v->slot_mask = slots - 1;
+  if (!v->pieces || !v->slots || !ellm_buffer_reserve(&v->arena, count * 8 + 1)) {
+    vocab_free(v);
+    return ellm_fail_memory(err, count * sizeof *v->pieces, "vocabulary");
+  }
+  return ELLM_OK;
+}
+
+void vocab_free(vocab *v) {
+  ellm_buffer_free(&v->arena);
+  free(v->pieces);
+  free(v->slots);
+  memset(v, 0, sizeof *v);
+}
+
+/* The slot that holds the piece, or the empty one where it belongs. */
+static size_t find_slot(const vocab *v, const char *piece, size_t bytes) {
+  size_t slot = hash_bytes(piece, bytes) & v->slot_mask;
+  while (v->slots[slot] != 0) {
+    const vocab_piece *there = &v->pieces[v->slots[slot] - 1];
+    if (there->length == bytes && memcmp(vocab_string(v, there), piece, bytes) == 0) break;
+    slot = (slot + 1) & v->slot_mask;
+  }
+  return slot;
+}
+
+ellm_status vocab_add(vocab *v, const char *piece, size_t bytes, uint32_t id, ellm_error *err) {
+  size_t slot = find_slot(v, piece, bytes);
+  if (v->slots[slot] != 0) return ELLM_ERR_USAGE;
+  if (v->count == v->capacity) return ellm_fail(err, ELLM_ERR_INTERNAL, "vocabulary table is full");
+  if (v->arena.size + bytes >= UINT32_MAX) return ellm_fail(err, ELLM_ERR_INPUT, "vocabulary is larger than 4 GiB");
+  vocab_piece *added = &v->pieces[v->count];
+  *added = (vocab_piece){(uint32_t)v->arena.size, (uint32_t)bytes, id};
+  if (!ellm_buffer_append(&v->arena, piece, bytes) || !ellm_buffer_append(&v->arena, "", 1)) {
+    return ellm_fail_memory(err, v->arena.size + bytes, "vocabulary");
+  }
+  v->slots[slot] = (uint32_t)++v->count;
+  if (bytes > v->longest) v->longest = bytes;
+  return ELLM_OK;
+}
+
+uint32_t vocab_find(const vocab *v, const char *piece, size_t bytes) {
+  if (bytes > v->longest || v->count == 0) return VOCAB_NONE;
+  size_t slot = find_slot(v, piece, bytes);
+  return v->slots[slot] == 0 ? VOCAB_NONE : v->pieces[v->slots[slot] - 1].id;
+}
+
+ellm_status merge_table_init(merge_table *table, size_t count, ellm_error *err) {
+  memset(table, 0, sizeof *table);
+  if (count >= VOCAB_ID_LIMIT * 4u) return ellm_fail(err, ELLM_ERR_INPUT, "%zu merges: at most %u", count, VOCAB_ID_LIMIT * 4u);
+  size_t slots = table_size(count);
+  table->slots = calloc(slots, sizeof *table->slots);
+  if (!table->slots) return ellm_fail_memory(err, slots * sizeof *table->slots, "merges");
+  table->mask = slots - 1;
+  return ELLM_OK;
+}
+
+void merge_table_free(merge_table *table) {
+  free(table->slots);
+  memset(table, 0, sizeof *table);
+}
+
+void merge_table_add(merge_table *table, uint32_t left, uint32_t right, uint32_t rank, uint32_t id) {
+  uint64_t key = merge_key(left, right);
+  size_t slot = merge_hash(key) & table->mask;
+  while (table->slots[slot].key != 0 && table->slots[slot].key != key) slot = (slot + 1) & table->mask;
+  table->slots[slot] = (merge){key, rank, id};
+}

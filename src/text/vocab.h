@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tables of a vocabulary: pieces by their bytes and by id, and merges by
+ * the pair of ids. Open addressing, one arena for all strings. Written once
+ * while loading, then read by any number of threads.
+ */
+#ifndef ELLM_TEXT_VOCAB_H
+#define ELLM_TEXT_VOCAB_H
+
+#include "base/memory.h"
+#include "base/status.h"
+
+enum { VOCAB_ID_BITS = 24 };
+#define VOCAB_ID_LIMIT (UINT32_C(1) << VOCAB_ID_BITS)
+#define VOCAB_NONE UINT32_MAX
+
+typedef struct vocab_piece { uint32_t offset, length, id; } vocab_piece;
+
+typedef struct vocab {
+  ellm_buffer arena;     /* strings, each followed by NUL */
+  vocab_piece *pieces;
+  size_t count, capacity;
+  uint32_t *slots;       /* index of a piece + 1, or 0 */
+  size_t slot_mask;
+  size_t longest;        /* bytes of the longest piece */
+} vocab;
+
+/* Make room for `count` pieces. */
+ellm_status vocab_init(vocab *v, size_t count, ellm_error *err);
+void vocab_free(vocab *v);
+/* Add one of the pieces that room was made for. ELLM_ERR_USAGE when the string
+ * is there already (err is not written). */
+ellm_status vocab_add(vocab *v, const char *piece, size_t bytes, uint32_t id, ellm_error *err);
+/* Id of a piece, or VOCAB_NONE. */
+uint32_t vocab_find(const vocab *v, const char *piece, size_t bytes);
+static inline const char *vocab_string(const vocab *v, const vocab_piece *piece) {
+  return (const char *)v->arena.data + piece->offset;
+}
+
+/* (left id, right id) -> rank (order of appearance) and id of the merged piece. */
+typedef struct merge { uint64_t key; uint32_t rank, id; } merge;
+
+typedef struct merge_table {
+  merge *slots;          /* key 0 = empty */
+  size_t mask;
+} merge_table;
+
+static inline uint64_t merge_key(uint32_t left, uint32_t right) {
+  return ((uint64_t)left << VOCAB_ID_BITS | right) + 1;
+}
+static inline size_t merge_hash(uint64_t key) { return (size_t)((key * UINT64_C(0x9E3779B97F4A7C15)) >> 32); }
+
+ellm_status merge_table_init(merge_table *table, size_t count, ellm_error *err);
+void merge_table_free(merge_table *table);
+/* A pair given twice keeps the later rank, as in the `tokenizers` library. */
+void merge_table_add(merge_table *table, uint32_t left, uint32_t right, uint32_t rank, uint32_t id);
+
+/* NULL if the pair does not merge. */
+static inline const merge *merge_find(const merge_table *table, uint32_t left, uint32_t right) {
+  uint64_t key = merge_key(left, right);
+  for (size_t slot = merge_hash(key) & table->mask;; slot = (slot + 1) & table->mask) {
+    if (table->slots[slot].key == key) return &table->slots[slot];
+    if (table->slots[slot].key == 0) return NULL;
+  }
+}
+
+#endif
