@@ -1,0 +1,162 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Instruction sets that the machine at hand may lack, and the absence of those it must not use:
+#   - the AVX-512 kernels compiled by way of SIMDe, on an emulated processor without AVX-512;
+#   - base, coder and kernels cross-built for 64-bit Arm, run under qemu;
+#   - the ordinary x86-64 build on emulated old processors: one without AVX, one with AVX2.
+# Run from the project's root; prints TAP lines, the output of a failed step before its line. What is not
+# installed is skipped by name. Builds in a temporary folder.
+set -u
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/entrollm-isa.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+root=$PWD
+jobs=$(nproc 2>/dev/null || echo 2)
+failed=0
+
+# report NAME LOG STATUS
+report() {
+  if [ "$3" -eq 0 ]; then
+    echo "ok isa: $1"
+  else
+    failed=1
+    sed 's/^/# /' "$2"
+    echo "not ok isa: $1"
+  fi
+}
+skip() { echo "ok isa: $1 # skip $2"; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# build FOLDER CMAKE_ARGUMENT...: the libraries of base, coder and kernels, which need nothing but libc.
+build() {
+  local folder=$1
+  shift
+  { cmake -S "$root" -B "$folder" -DENTROLLM_TESTS=OFF -DPKG_CONFIG_EXECUTABLE=/bin/false "$@" &&
+    cmake --build "$folder" -j "$jobs" --target entrollm_base entrollm_coder entrollm_kernels; } >"$folder.log" 2>&1
+}
+
+# run_tests NAME FOLDER COMPILER DEFINE LAYERS RUNNER...: link the test programs of the layers (separated by
+# blanks) statically, with the stand-in for cmocka, and run each by the runner.
+run_tests() {
+  local name=$1 folder=$2 compiler=$3 define=$4 layers=$5
+  shift 5
+  local layer source program
+  for layer in $layers; do
+    for source in "$root"/tests/"$layer"/test_*.c; do
+      [ -e "$source" ] || continue
+      program=$folder/${layer}_$(basename "$source" .c)
+      if [ ! -x "$program" ]; then
+        "$compiler" -std=c11 -O2 -ffp-contract=off -static "-D$define" -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE \
+          -D_FILE_OFFSET_BITS=64 "-DENTROLLM_SOURCE_DIR=\"$root\"" -I "$root/tests/standin" -I "$root/src" \
+          -I "$root/include" -I "$root/tests" "$source" -o "$program" "$folder/libentrollm_kernels.a" \
+          "$folder/libentrollm_coder.a" "$folder/libentrollm_base.a" -lpthread -lm >"$program.log" 2>&1
+        if [ $? -ne 0 ]; then
+          report "$name: $(basename "$program") links" "$program.log" 1
+          continue
+        fi
+      fi
+      "$@" "$program" >"$program.log" 2>&1
+      report "$name: $(basename "$program")" "$program.log" $?
+    done
+  done
+}
+
+# no_registers NAME LIBRARY MEMBERS REGISTERS: the disassembly of the archive's members (a grep pattern) shows
+# none of the registers, and there is something to look at.
+no_registers() {
+  local dump=$work/dump member
+  : >"$dump"
+  (cd "$work" && rm -rf members && mkdir members && cd members && ar x "$2" && for member in *.o; do
+    if printf '%s\n' "$member" | grep -qE "$3"; then objdump -d --no-show-raw-insn "$member"; fi
+  done) >"$dump"
+  if ! grep -q ret "$dump"; then
+    echo "nothing to disassemble" >"$work/found"
+    report "$1" "$work/found" 1
+    return
+  fi
+  grep -E "$4" "$dump" | head -5 >"$work/found"
+  report "$1" "$work/found" "$([ -s "$work/found" ] && echo 1 || echo 0)"
+}
+
+case $(uname -m) in
+  x86_64 | amd64) x86=true ;;
+  *) x86=false ;;
+esac
+
+old="plain x86-64 build without AVX"
+haswell="plain x86-64 build with AVX2"
+simde="AVX-512 kernels by SIMDe"
+if ! $x86; then
+  skip "$old" "not an x86-64 machine"
+  skip "$haswell" "not an x86-64 machine"
+  skip "$simde" "not an x86-64 machine"
+else
+  qemu=
+  for candidate in qemu-x86_64-static qemu-x86_64; do
+    if [ -z "$qemu" ] && have "$candidate"; then qemu=$candidate; fi
+  done
+
+  folder=$work/x86
+  build "$folder"
+  status=$?
+  report "x86-64 build" "$folder.log" $status
+  if [ $status -eq 0 ]; then
+    no_registers "nothing outside the kernels of a set uses its registers" "$folder/libentrollm_kernels.a" \
+      '^(float_scalar|kernels|cpuid|merge_table)\.c' '%[yz]mm|%k[1-7]|vfmadd'
+    no_registers "AVX2 kernels use nothing of AVX-512" "$folder/libentrollm_kernels.a" '_avx2\.c' \
+      '%zmm|%k[1-7]|%[xy]mm(1[6-9]|2[0-9]|3[01])'
+    if [ -z "$qemu" ]; then
+      skip "$old" "qemu-x86_64 is not installed (qemu-user-static)"
+      skip "$haswell" "qemu-x86_64 is not installed (qemu-user-static)"
+    else
+      run_tests "Nehalem (no AVX)" "$folder" cc KERNELS_X86 "coder kernels" "$qemu" -cpu Nehalem
+      # TCG knows AVX2 from qemu 7.2 on; before, the tables would only be those of Nehalem.
+      if "$qemu" -cpu Haswell "$folder/kernels_test_dispatch" 2>/dev/null | grep -q "usable: avx2"; then
+        run_tests "Haswell (AVX2)" "$folder" cc KERNELS_X86 "kernels" "$qemu" -cpu Haswell
+      else
+        skip "$haswell" "this qemu does not emulate AVX2"
+      fi
+    fi
+  fi
+
+  if ! echo '#include <simde/x86/avx512.h>' | cc -E -x c - >/dev/null 2>&1; then
+    skip "$simde" "SIMDe is not installed (libsimde-dev)"
+  else
+    folder=$work/simde
+    build "$folder" -DENTROLLM_SIMDE=ON
+    status=$?
+    report "AVX-512 kernels build by SIMDe" "$folder.log" $status
+    if [ $status -eq 0 ]; then
+      no_registers "AVX-512 kernels by SIMDe are free of AVX-512" "$folder/libentrollm_kernels.a" '.' \
+        '%zmm|%k[1-7]|%[xy]mm(1[6-9]|2[0-9]|3[01])'
+      if grep -qw avx2 /proc/cpuinfo 2>/dev/null; then
+        run_tests "SIMDe" "$folder" cc KERNELS_X86 "kernels" env
+      fi
+      if [ -n "$qemu" ] && "$qemu" -cpu Haswell "$work/x86/kernels_test_dispatch" 2>/dev/null | grep -q "usable: avx2"; then
+        run_tests "SIMDe on Haswell" "$folder" cc KERNELS_X86 "kernels" "$qemu" -cpu Haswell
+      fi
+    fi
+  fi
+fi
+
+arm="base, coder and kernels on 64-bit Arm"
+runner=
+for candidate in qemu-aarch64-static qemu-aarch64; do
+  if [ -z "$runner" ] && have "$candidate"; then runner=$candidate; fi
+done
+if ! have aarch64-linux-gnu-gcc; then
+  skip "$arm" "aarch64-linux-gnu-gcc is not installed (gcc-aarch64-linux-gnu)"
+elif [ -z "$runner" ]; then
+  skip "$arm" "qemu-aarch64 is not installed (qemu-user-static)"
+else
+  folder=$work/arm
+  build "$folder" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc
+  status=$?
+  report "64-bit Arm build" "$folder.log" $status
+  if [ $status -eq 0 ]; then
+    run_tests "64-bit Arm" "$folder" aarch64-linux-gnu-gcc KERNELS_ARM "base coder kernels" "$runner"
+  fi
+fi
+
+exit $failed
