@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The measurements of `entrollm bench`: see bench_measure.h. */
+#include "cli/bench_measure.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/threads.h"
+#include "cli/cli.h"
+#include "container/container.h"
+#include "kernels/kernels.h"
+
+enum { REPEATS = 5 };
+#define DECODE_SECONDS 0.4 /* of one repetition */
+
+static int compare_doubles(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static void summarize(double values[REPEATS], bench_result *result) {
+  qsort(values, REPEATS, sizeof *values, compare_doubles);
+  result->median = values[REPEATS / 2];
+  result->low = values[0];
+  result->high = values[REPEATS - 1];
+}
+
+/* --------------------------------------------------------- child processes */
+
+typedef struct answer {
+  ellm_error err;
+  bench_result result;
+} answer;
+
+static void answer_from_child(int pipe_end, bench_fn fn, const bench_job *job) {
+  answer a;
+  memset(&a, 0, sizeof a);
+  ellm_status status = fn(job, &a.result, &a.err);
+  a.err.status = status;
+  const char *data = (const char *)&a;
+  for (size_t sent = 0; sent < sizeof a;) {
+    ssize_t n = write(pipe_end, data + sent, sizeof a - sent);
+    if (n > 0) sent += (size_t)n;
+    else if (n < 0 && errno != EINTR) break;
+  }
+  _exit(0);
+}
+
+/* Read the whole answer; a signal is passed on to the child, which ends by its own checks. */
+static bool read_answer(int pipe_end, pid_t pid, answer *a) {
+  size_t got = 0;
+  while (got < sizeof *a) {
+    ssize_t n = read(pipe_end, (char *)a + got, sizeof *a - got);
+    if (n > 0) got += (size_t)n;
+    else if (n < 0 && errno == EINTR) kill(pid, SIGTERM);
+    else break;
+  }
+  return got == sizeof *a;
+}
+
+ellm_status bench_measure(bench_fn fn, const bench_job *job, bench_result *result, ellm_error *err) {
+  struct rusage usage;
+  int ends[2], wait_status = 0;
+  answer a;
+  if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
+  if (pipe(ends) != 0) return ellm_fail_errno(err, errno, "create", "a pipe");
+  fflush(NULL);
+  pid_t pid = fork();
+  if (pid < 0) {
+    int code = errno;
+    close(ends[0]);
+    close(ends[1]);
+    return ellm_fail_errno(err, code, "start", "a process");
+  }
+  if (pid == 0) {
+    close(ends[0]);
+    answer_from_child(ends[1], fn, job);
+  }
+  close(ends[1]);
+  bool whole = read_answer(ends[0], pid, &a);
+  close(ends[0]);
+  while (wait4(pid, &wait_status, 0, &usage) < 0 && errno == EINTR) {
+  }
+  if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
+  if (!whole) return ellm_fail(err, ELLM_ERR_INTERNAL, "a measurement ended early (wait status %d)", wait_status);
+  if (a.err.status != ELLM_OK && err) *err = a.err;
+  *result = a.result;
+  result->peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+  return a.err.status;
+}
+
+/* ---------------------------------------------------------------- compress */
+
+static bool keep_going(void *user, const ellm_progress *step) {
+  (void)user;
+  (void)step;
+  return !cli_stopped();
+}
+
+ellm_status bench_compress(const bench_job *job, bench_result *result, ellm_error *err) {
+  double rates[REPEATS];
+  for (int i = 0; i < REPEATS; i++) {
+    ellm_compress_options options;
+    ellm_report report = {0};
+    ellm_compress_options_init(&options);
+    options.bits = job->bits;
+    options.overwrite = true;
+    options.threads = job->threads;
+    options.progress = keep_going;
+    double start = cli_seconds();
+    ELLM_TRY(ellm_compress(job->model, job->out, &options, &report, err));
+    rates[i] = (double)report.source_bytes / (cli_seconds() - start) / 1e6;
+    result->amount = report.source_bytes;
+    ellm_report_free(&report);
+  }
+  summarize(rates, result);
+  return ELLM_OK;
+}
+
+/* ------------------------------------------------------------------ decode */
+
+/* Every block of every coded tensor, and the memory of each thread. */
+typedef struct decode_work {
+  const ellm_file *file;
+  const container_tensor **tensors; /* [n_blocks] */
+  uint64_t *blocks;                 /* [n_blocks] */
+  size_t n_blocks;
+  uint64_t weights;
+  uint8_t **codes;        /* [threads] */
+  coder_scratch *scratch; /* [threads] */
+  bool *failed;           /* [threads] */
+  int threads;
+} decode_work;
+
+static void decode_one(void *user, size_t item, int thread) {
+  decode_work *work = user;
+  size_t k = item % work->n_blocks;
+  if (container_decode_block(work->file, work->tensors[k], work->blocks[k], kernels_best()->decode_block,
+                             &work->scratch[thread], work->codes[thread], NULL) != ELLM_OK)
+    work->failed[thread] = true;
+}
+
+static void decode_work_free(decode_work *work) {
+  for (int i = 0; work->codes && i < work->threads; i++) ellm_aligned_free(work->codes[i]);
+  free(work->codes);
+  free(work->tensors);
+  free(work->blocks);
+  free(work->failed);
+  ellm_aligned_free(work->scratch);
+}
+
+static ellm_status decode_work_prepare(decode_work *work, ellm_error *err) {
+  size_t n = ellm_file_tensor_count(work->file), at = 0, threads = (size_t)work->threads;
+  for (size_t i = 0; i < n; i++) {
+    const container_tensor *t = container_tensor_at(work->file, i);
+    if (t->storage == CONTAINER_CODED) work->n_blocks += (size_t)t->geometry.n_blocks;
+  }
+  if (work->n_blocks == 0)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: there are no coded weights", container_path(work->file));
+  work->tensors = calloc(work->n_blocks, sizeof *work->tensors);
+  work->blocks = calloc(work->n_blocks, sizeof *work->blocks);
+  work->codes = calloc(threads, sizeof *work->codes);
+  work->failed = calloc(threads, sizeof *work->failed);
+  work->scratch = ellm_aligned_calloc(threads, sizeof *work->scratch);
+  bool memory = work->tensors && work->blocks && work->codes && work->failed && work->scratch;
+  for (size_t i = 0; memory && i < threads; i++)
+    memory = (work->codes[i] = ellm_aligned_calloc(1, CODER_MAX_CODES + CODER_SLACK)) != NULL;
+  if (!memory)
+    return ellm_fail_memory(err, work->n_blocks * (sizeof *work->tensors + sizeof *work->blocks), "the list of blocks");
+  for (size_t i = 0; i < n; i++) {
+    const container_tensor *t = container_tensor_at(work->file, i);
+    if (t->storage != CONTAINER_CODED) continue;
+    work->weights += t->n_elements;
+    for (uint64_t k = 0; k < t->geometry.n_blocks; k++, at++) {
+      work->tensors[at] = t;
+      work->blocks[at] = k;
+    }
+  }
+  return ELLM_OK;
+}
+
+static ellm_status decode_rates(decode_work *work, thread_pool *pool, bench_result *result, ellm_error *err) {
+  double rates[REPEATS];
+  double start = cli_seconds();
+  pool_for(pool, work->n_blocks, decode_one, work); /* checks every checksum, once */
+  double once = cli_seconds() - start;
+  size_t passes = once > 0 && DECODE_SECONDS / once < 1e6 ? (size_t)(DECODE_SECONDS / once) + 1 : 1;
+  for (int i = 0; i < REPEATS; i++) {
+    if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
+    start = cli_seconds();
+    pool_for(pool, work->n_blocks * passes, decode_one, work);
+    rates[i] = (double)work->weights * (double)passes / (cli_seconds() - start) / 1e9;
+  }
+  for (int i = 0; i < work->threads; i++)
+    if (work->failed[i]) return ellm_fail(err, ELLM_ERR_INPUT, "%s: a block is damaged", container_path(work->file));
+  summarize(rates, result);
+  result->amount = work->weights;
+  return ELLM_OK;
+}
+
+ellm_status bench_decode(const bench_job *job, bench_result *result, ellm_error *err) {
+  ellm_file *file = NULL;
+  thread_pool *pool = NULL;
+  ELLM_TRY(ellm_file_open(job->model, &file, err));
+  decode_work work = {.file = file, .threads = job->threads};
+  ellm_status status = decode_work_prepare(&work, err);
+  if (status == ELLM_OK) status = thread_pool_create(job->threads, &pool, err);
+  if (status == ELLM_OK) status = decode_rates(&work, pool, result, err);
+  thread_pool_free(pool);
+  decode_work_free(&work);
+  ellm_file_close(file);
+  return status;
+}
+
+/* ------------------------------------------------------- prompt, generation */
+
+/* A sequence of ids that exist in every model: the text does not matter for speed. */
+static uint32_t some_id(size_t i, uint32_t vocab_size) { return (uint32_t)((i * 2654435761u + 17) % vocab_size); }
+
+static ellm_status prompt_rates(ellm_context *context, const uint32_t *ids, size_t n, float *logits,
+                                bench_result *result, ellm_error *err) {
+  double rates[REPEATS];
+  for (int i = -1; i < REPEATS; i++) { /* one to warm up */
+    if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
+    ellm_context_truncate(context, 0);
+    double start = cli_seconds();
+    ELLM_TRY(ellm_context_eval(context, ids, n, logits, 1, err));
+    if (i >= 0) rates[i] = (double)n / (cli_seconds() - start);
+  }
+  summarize(rates, result);
+  result->amount = n;
+  return ELLM_OK;
+}
+
+static ellm_status generate_rates(ellm_context *context, const uint32_t *ids, size_t n, float *logits,
+                                  bench_result *result, ellm_error *err) {
+  double rates[REPEATS];
+  for (int i = 0; i < REPEATS; i++) {
+    ellm_context_truncate(context, 0);
+    ELLM_TRY(ellm_context_eval(context, ids, 1, logits, 1, err));
+    double start = cli_seconds();
+    for (size_t k = 1; k < n; k++) {
+      if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
+      ELLM_TRY(ellm_context_eval(context, ids + k, 1, logits, 1, err));
+    }
+    rates[i] = (double)(n - 1) / (cli_seconds() - start);
+  }
+  summarize(rates, result);
+  result->amount = n - 1;
+  return ELLM_OK;
+}
+
+typedef ellm_status (*rates_fn)(ellm_context *context, const uint32_t *ids, size_t n, float *logits,
+                                bench_result *result, ellm_error *err);
+
+static ellm_status with_context(const bench_job *job, size_t n, rates_fn fn, bench_result *result, ellm_error *err) {
+  ellm_model *model = NULL;
+  ellm_context *context = NULL;
+  ellm_model_info info;
+  ellm_model_options options;
+  ellm_model_options_init(&options);
+  options.threads = job->threads;
+  ELLM_TRY(ellm_model_open(job->model, &options, &model, err));
+  ellm_model_get_info(model, &info);
+  if (n > info.max_context) n = info.max_context;
+  uint32_t *ids = calloc(n + 1, sizeof *ids);
+  float *logits = calloc(info.vocab_size, sizeof *logits);
+  for (size_t i = 0; ids && i < n; i++) ids[i] = some_id(i, info.vocab_size);
+  ellm_status status = ids && logits ? ELLM_OK : ellm_fail_memory(err, info.vocab_size * sizeof *logits, "logits");
+  if (status == ELLM_OK && n < 2)
+    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: a context of one position is too small", job->model);
+  if (status == ELLM_OK) status = ellm_context_create(model, (uint32_t)n, &context, err);
+  if (status == ELLM_OK) status = fn(context, ids, n, logits, result, err);
+  ellm_context_free(context);
+  free(logits);
+  free(ids);
+  ellm_model_close(model);
+  return status;
+}
+
+ellm_status bench_prompt(const bench_job *job, bench_result *result, ellm_error *err) {
+  return with_context(job, BENCH_PROMPT, prompt_rates, result, err);
+}
+
+ellm_status bench_generate(const bench_job *job, bench_result *result, ellm_error *err) {
+  return with_context(job, BENCH_GENERATED + 1, generate_rates, result, err);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The measurements of `entrollm bench`. Each runs in a process of its own, so
+ * that its peak memory is its own too.
+ */
+#ifndef ELLM_CLI_BENCH_MEASURE_H
+#define ELLM_CLI_BENCH_MEASURE_H
+
+#include "base/status.h"
+
+enum { BENCH_PROMPT = 128, BENCH_GENERATED = 128 };
+
+typedef struct bench_job {
+  const char *model; /* what is opened: a .ellm file or a folder */
+  const char *out;   /* file that compress writes, again and again */
+  int bits, threads; /* threads >= 1 */
+} bench_job;
+
+typedef struct bench_result { /* plain data: sent through a pipe */
+  double median, low, high;   /* of the repetitions */
+  uint64_t amount;            /* what one repetition worked on: bytes, weights or tokens */
+  uint64_t peak_bytes;        /* resident memory of the process */
+} bench_result;
+
+typedef ellm_status (*bench_fn)(const bench_job *job, bench_result *result, ellm_error *err);
+
+ellm_status bench_compress(const bench_job *job, bench_result *result, ellm_error *err); /* MB/s of source */
+ellm_status bench_decode(const bench_job *job, bench_result *result, ellm_error *err);   /* G weights/s */
+ellm_status bench_prompt(const bench_job *job, bench_result *result, ellm_error *err);   /* tokens/s */
+ellm_status bench_generate(const bench_job *job, bench_result *result, ellm_error *err); /* tokens/s */
+
+/* Run one of them in a child process. */
+ellm_status bench_measure(bench_fn fn, const bench_job *job, bench_result *result, ellm_error *err);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* entrollm compress. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const option_choice schemes[] = {{"mixed", ELLM_SCHEME_MIXED},
+                                        {"symmetric", ELLM_SCHEME_SYMMETRIC},
+                                        {"asymmetric", ELLM_SCHEME_ASYMMETRIC},
+                                        {NULL, 0}};
+static const option_choice prefers[] = {{"size", ELLM_PREFER_SIZE}, {"speed", ELLM_PREFER_SPEED}, {NULL, 0}};
+static const option_choice codes[] = {{"huffman", ELLM_CODE_HUFFMAN}, {"none", ELLM_CODE_NONE}, {NULL, 0}};
+
+typedef struct request {
+  cli_common common;
+  const char *source, *output;
+  int bits, scheme, prefer, code;
+  bool dry_run, force, resume;
+  option_list keep;
+} request;
+
+static json_t *report_json(const request *r, const ellm_report *report, double seconds) {
+  const ellm_totals *totals = &report->totals;
+  double coded = totals->coded_bits_per_weight;
+  json_t *tensors = json_array(), *warnings = json_array();
+  for (size_t i = 0; i < report->n_tensors; i++) json_array_append_new(tensors, cli_tensor_json(&report->tensors[i]));
+  for (size_t i = 0; i < report->n_warnings; i++)
+    json_array_append_new(warnings, cli_json_text(report->warnings[i], strlen(report->warnings[i])));
+  return json_pack("{s:o*, s:b, s:i, s:s, s:s, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "file",
+                   r->output ? cli_json_text(r->output, strlen(r->output)) : NULL, "dry_run", (int)r->dry_run, "bits",
+                   r->bits, "scheme", option_choice_name(schemes, r->scheme), "prefer",
+                   option_choice_name(prefers, r->prefer), "code", option_choice_name(codes, r->code), "tensors",
+                   tensors, "totals", cli_totals_json(totals), "source_bytes", (json_int_t)report->source_bytes,
+                   "ratio_to_plain", cli_json_real(coded > 0 ? r->bits / coded : 0), "ratio_to_16_bits",
+                   cli_json_real(coded > 0 ? 16 / coded : 0), "seconds", cli_json_real(seconds), "mb_per_s",
+                   cli_json_real(seconds > 0 ? (double)report->source_bytes / seconds / 1e6 : 0), "warnings", warnings);
+}
+
+static void print_report(const request *r, const ellm_report *report, double seconds) {
+  const ellm_totals *t = &report->totals;
+  char source[24], file[24];
+  size_t kept = 0;
+  for (size_t i = 0; i < report->n_tensors; i++) kept += report->tensors[i].kept;
+  cli_print_tensors(report->tensors, report->n_tensors);
+  printf("\n%zu tensors quantized to %d bits, %zu kept as they are\n", report->n_tensors - kept, r->bits, kept);
+  printf("weights quantized        %llu of %llu parameters\n", (unsigned long long)t->weights,
+         (unsigned long long)t->parameters);
+  printf("size                     %s -> %s%s\n", cli_size_text(report->source_bytes, source),
+         cli_size_text(t->file_bytes, file), r->dry_run ? " (estimated; nothing was written)" : "");
+  if (t->weights > 0) {
+    printf("entropy of the codes     %.3f bits a weight\n", t->entropy);
+    printf("Huffman optimum          %.3f bits a weight\n", t->huffman_bits_per_weight);
+    printf("effective bits           %.3f bits a weight (tables, padding, checksums, directory included)\n",
+           t->coded_bits_per_weight);
+    printf("smaller than             plain %d-bit codes %.2f times, 16-bit weights %.2f times\n", r->bits,
+           r->bits / t->coded_bits_per_weight, 16 / t->coded_bits_per_weight);
+  }
+  printf("preferred                %s%s\n", option_choice_name(prefers, r->prefer),
+         r->code == ELLM_CODE_NONE ? " (not coded)" : "");
+  printf("speed                    %.2f s, %.0f MB/s of source\n", seconds,
+         seconds > 0 ? (double)report->source_bytes / seconds / 1e6 : 0);
+}
+
+static int compress(const request *r) {
+  ellm_compress_options options;
+  ellm_report report = {0};
+  ellm_error err;
+  cli_progress progress;
+  ellm_compress_options_init(&options);
+  cli_progress_init(&progress, true);
+  options.bits = r->bits;
+  options.scheme = (ellm_scheme)r->scheme;
+  options.keep = r->keep.items;
+  options.n_keep = r->keep.count;
+  options.prefer = (ellm_prefer)r->prefer;
+  options.code = (ellm_code)r->code;
+  options.dry_run = r->dry_run;
+  options.overwrite = r->force;
+  options.resume = r->resume;
+  options.threads = r->common.threads;
+  options.progress = cli_progress_update;
+  options.progress_user = &progress;
+  double start = cli_seconds();
+  ellm_status status = ellm_compress(r->source, r->output, &options, &report, &err);
+  double seconds = cli_seconds() - start;
+  cli_progress_end(&progress);
+  int result = (int)status;
+  if (status != ELLM_OK) result = cli_fail(&err);
+  else {
+    for (size_t i = 0; i < report.n_warnings; i++) cli_note("%s", report.warnings[i]);
+    if (r->common.json) result = cli_print_json(report_json(r, &report, seconds));
+    else if (!r->common.quiet) print_report(r, &report, seconds);
+  }
+  ellm_report_free(&report);
+  return result;
+}
+
+int cmd_compress(int argc, char **argv) {
+  request r = {.bits = 8, .scheme = ELLM_SCHEME_MIXED, .prefer = ELLM_PREFER_SPEED, .code = ELLM_CODE_HUFFMAN};
+  option options[] = {
+      OPT_TEXT("output", 'o', &r.output, "FILE", "the .ellm file to write"),
+      OPT_INT("bits", 'b', &r.bits, 2, 8, "N", "bits of a code, 2 to 8 (default 8)"),
+      OPT_CHOICE("scheme", 0, &r.scheme, schemes, "KIND",
+                 "mixed (default: symmetric where all weights of a tensor have one\nsign, else asymmetric), "
+                 "symmetric, asymmetric"),
+      OPT_LIST("keep", 0, &r.keep, "GLOB", "store tensors of these names verbatim; may be given several times"),
+      OPT_CHOICE("prefer", 0, &r.prefer, prefers, "KIND", "what the code is chosen for: speed (default) or size"),
+      OPT_CHOICE("code", 0, &r.code, codes, "KIND", "huffman (default), or none: plain codes, to compare with"),
+      OPT_FLAG("dry-run", 0, &r.dry_run, "report what would be written, write nothing"),
+      OPT_FLAG("force", 0, &r.force, "replace FILE if it exists"),
+      OPT_FLAG("resume", 0, &r.resume, "keep FILE.partial when stopped, and go on from one"),
+      CLI_OPTION_THREADS(r.common),
+      CLI_OPTION_JSON(r.common),
+      CLI_OPTION_QUIET(r.common)};
+  option_table table = {
+      .command = "compress",
+      .synopsis = "DIR -o FILE [options]",
+      .about = "Compress a Hugging Face checkpoint folder (config.json, tokenizer.json, model.safetensors or its\n"
+               "shards) into one .ellm file. Matrices are quantized and Huffman-coded, the rest is kept as it is.\n"
+               "The file appears under its name only when it is whole. Same input, same bytes of output.",
+      .notes = "examples:\n  entrollm compress models/stories-4m -o stories-8.ellm\n"
+               "  entrollm compress models/stories-4m -o stories-4.ellm --bits 4 --prefer size --keep '*embed*'",
+      .options = options,
+      .n_options = sizeof options / sizeof *options,
+      .operand = "DIR",
+      .operand_target = &r.source};
+  int status = cli_parse(&table, argc, argv, &r.common);
+  if (status < 0) {
+    if (!r.output && !r.dry_run)
+      status = cli_error(ELLM_ERR_USAGE, "compress: -o FILE is missing (see 'entrollm compress --help')");
+    else status = compress(&r);
+  }
+  option_list_free(&r.keep);
+  return status;
+}

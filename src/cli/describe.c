@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tensors and totals as JSON and as a table: one place for compress and inspect. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+const char *cli_scheme_name(ellm_scheme scheme) {
+  static const char *const names[] = {"mixed", "symmetric", "asymmetric"};
+  return (unsigned)scheme < 3 ? names[scheme] : "?";
+}
+
+/* All in one call, so that one failed allocation makes the whole NULL. */
+json_t *cli_tensor_json(const ellm_tensor_info *tensor) {
+  json_t *shape = json_array();
+  for (int i = 0; i < tensor->n_dims; i++) json_array_append_new(shape, json_integer((json_int_t)tensor->shape[i]));
+  json_t *object = json_pack("{s:o, s:o, s:b, s:s, s:I}", "name", cli_json_text(tensor->name, strlen(tensor->name)),
+                             "shape", shape, "kept", (int)tensor->kept, "dtype", ellm_dtype_name(tensor->dtype),
+                             "stored_bytes", (json_int_t)tensor->stored_bytes);
+  if (!object || tensor->kept) return object;
+  json_t *coded =
+      json_pack("{s:i, s:s, s:o, s:i, s:o, s:o, s:o, s:s, s:i, s:i, s:i, s:I}", "bits", tensor->bits, "scheme",
+                cli_scheme_name(tensor->scheme), "step", cli_json_real(tensor->step), "zero", tensor->zero, "entropy",
+                cli_json_real(tensor->entropy), "huffman_bits_per_weight",
+                cli_json_real(tensor->huffman_bits_per_weight), "coded_bits_per_weight",
+                cli_json_real(tensor->n_elements ? 8.0 * (double)tensor->stored_bytes / (double)tensor->n_elements : 0),
+                "layout", tensor->layout ? tensor->layout : "?", "raw_bits", tensor->raw_bits, "tuple", tensor->tuple,
+                "symbols", tensor->symbols, "payload_bytes", (json_int_t)tensor->payload_bytes);
+  if (!coded || json_object_update(object, coded) != 0) {
+    json_decref(object);
+    object = NULL;
+  }
+  json_decref(coded);
+  return object;
+}
+
+json_t *cli_totals_json(const ellm_totals *totals) {
+  return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "weights", (json_int_t)totals->weights, "parameters",
+                   (json_int_t)totals->parameters, "file_bytes", (json_int_t)totals->file_bytes, "quantized_bytes",
+                   (json_int_t)totals->quantized_bytes, "entropy", cli_json_real(totals->entropy),
+                   "huffman_bits_per_weight", cli_json_real(totals->huffman_bits_per_weight), "coded_bits_per_weight",
+                   cli_json_real(totals->coded_bits_per_weight));
+}
+
+static void shape_text(const ellm_tensor_info *tensor, char *text, size_t size) {
+  size_t used = 0;
+  text[0] = '\0';
+  for (int i = 0; i < tensor->n_dims && used + 1 < size; i++)
+    used += (size_t)snprintf(text + used, size - used, "%s%llu", i ? " x " : "", (unsigned long long)tensor->shape[i]);
+  if (tensor->n_dims == 0) snprintf(text, size, "scalar");
+}
+
+void cli_print_tensors(const ellm_tensor_info *tensors, size_t n_tensors) {
+  int width = 6;
+  for (size_t i = 0; i < n_tensors; i++) {
+    int length = (int)strlen(tensors[i].name);
+    if (length > width) width = length > 60 ? 60 : length;
+  }
+  printf("%-*s  %-15s %-5s %-10s %-10s %4s %8s %8s\n", width, "tensor", "shape", "type", "stored as", "scheme", "bits",
+         "entropy", "coded");
+  for (size_t i = 0; i < n_tensors; i++) {
+    const ellm_tensor_info *t = &tensors[i];
+    char shape[200];
+    shape_text(t, shape, sizeof shape);
+    printf("%-*s  %-15s %-5s ", width, t->name, shape, ellm_dtype_name(t->dtype));
+    if (t->kept) printf("%-10s\n", "kept");
+    else
+      printf("%-10s %-10s %4d %8.3f %8.3f\n", t->layout ? t->layout : "?", cli_scheme_name(t->scheme), t->bits,
+             t->entropy, t->n_elements ? 8.0 * (double)t->stored_bytes / (double)t->n_elements : 0);
+  }
+}

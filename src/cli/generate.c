@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The token loop. Memory is taken before it; in it, only the text of the
+ * result grows. An interruption is looked for at every token and between the
+ * batches of a long prompt.
+ */
+#include "cli/generate.h"
+
+#include <stdlib.h>
+
+#include "text/stream.h"
+
+enum { PROMPT_BATCH = 256 };
+
+const char *const end_reason_names[] = {"length", "eos", "stop", "context", "interrupted", "output"};
+
+static bool is_eos(const ellm_model_info *info, uint32_t id) {
+  for (size_t i = 0; i < info->n_eos; i++)
+    if (info->eos_ids[i] == id) return true;
+  return false;
+}
+
+static bool show_text(generation *g, const char *text, size_t bytes) {
+  if (bytes == 0) return true;
+  if (g->show == SHOW_TEXT) {
+    cli_write(text, bytes);
+    cli_flush();
+  }
+  return ellm_buffer_append(&g->text, text, bytes);
+}
+
+static void show_id(generation *g, uint32_t id) {
+  char text[16];
+  if (g->show != SHOW_IDS) return;
+  int length = snprintf(text, sizeof text, "%s%u", g->n_ids > 1 ? " " : "", (unsigned)id);
+  cli_write(text, (size_t)length);
+  cli_flush();
+}
+
+static ellm_status pass_text(generation *g, const char *text, size_t bytes, ellm_error *err) {
+  const char *out;
+  size_t out_bytes;
+  if (!stop_filter_feed(&g->stops, text, bytes, &out, &out_bytes) || !show_text(g, out, out_bytes))
+    return ellm_fail_memory(err, g->text.size + bytes, "the text");
+  return ELLM_OK;
+}
+
+/* The prompt goes through the stream unseen: how a piece is written may depend
+ * on what stands before it (a space at the very start is dropped). */
+static ellm_status open_stream(const generation *g, ellm_stream **stream, ellm_error *err) {
+  const char *text;
+  size_t bytes;
+  ELLM_TRY(ellm_stream_create(g->tokenizer, true, stream, err));
+  for (size_t i = 0; i < g->n_prompt; i++) ELLM_TRY(ellm_stream_next(*stream, g->prompt[i], &text, &bytes, err));
+  return ELLM_OK;
+}
+
+/* The prompt in batches; the logits of its last position. */
+static ellm_status read_prompt(generation *g, ellm_context *context, ellm_sampler *sampler, float *logits,
+                               ellm_error *err) {
+  double start = cli_seconds();
+  for (size_t done = 0; done < g->n_prompt;) {
+    size_t n = g->n_prompt - done < PROMPT_BATCH ? g->n_prompt - done : PROMPT_BATCH;
+    bool last = done + n == g->n_prompt;
+    if (cli_stopped()) {
+      g->end = END_INTERRUPTED;
+      return ELLM_OK;
+    }
+    ELLM_TRY(ellm_context_eval(context, g->prompt + done, n, last ? logits : NULL, last ? 1 : 0, err));
+    done += n;
+  }
+  for (size_t i = 0; i < g->n_prompt; i++) ellm_sampler_accept(sampler, g->prompt[i]);
+  g->prompt_seconds = cli_seconds() - start;
+  return ELLM_OK;
+}
+
+static ellm_status token_loop(generation *g, const ellm_model_info *info, ellm_context *context, ellm_sampler *sampler,
+                              ellm_stream *stream, float *logits, ellm_error *err) {
+  double start = cli_seconds();
+  g->end = END_LENGTH;
+  while (g->n_ids < g->limit) {
+    if (cli_stopped()) {
+      g->end = END_INTERRUPTED;
+      break;
+    }
+    uint32_t id = ellm_sampler_next(sampler, logits);
+    if (!g->ignore_eos && is_eos(info, id)) {
+      g->end = END_EOS;
+      break;
+    }
+    ellm_sampler_accept(sampler, id);
+    g->ids[g->n_ids++] = id;
+    show_id(g, id);
+    if (stream) {
+      const char *text;
+      size_t bytes;
+      ELLM_TRY(ellm_stream_next(stream, id, &text, &bytes, err));
+      ELLM_TRY(pass_text(g, text, bytes, err));
+    }
+    g->seconds = cli_seconds() - start;
+    if (g->stops.matched) g->end = END_STOP;
+    else if (!cli_output_ok()) g->end = END_OUTPUT;
+    else if (g->n_ids == g->limit) break;
+    else if (ellm_context_length(context) == g->capacity) g->end = END_CONTEXT;
+    if (g->end != END_LENGTH) break;
+    ELLM_TRY(ellm_context_eval(context, &id, 1, logits, 1, err));
+  }
+  g->seconds = cli_seconds() - start;
+  return ELLM_OK;
+}
+
+/* What the stream and the stop filter still hold. */
+static ellm_status finish_text(generation *g, ellm_stream *stream, ellm_error *err) {
+  const char *text;
+  size_t bytes;
+  ELLM_TRY(ellm_stream_flush(stream, &text, &bytes, err));
+  ELLM_TRY(pass_text(g, text, bytes, err));
+  stop_filter_rest(&g->stops, &text, &bytes);
+  if (!show_text(g, text, bytes)) return ellm_fail_memory(err, g->text.size + bytes, "the text");
+  if (g->stops.matched && g->end == END_LENGTH) g->end = END_STOP;
+  return ELLM_OK;
+}
+
+ellm_status generate(generation *g, ellm_error *err) {
+  ellm_model_info info;
+  ellm_context *context = NULL;
+  ellm_sampler *sampler = NULL;
+  ellm_stream *stream = NULL;
+  ellm_model_get_info(g->model, &info);
+  if (g->n_prompt == 0) return ellm_fail(err, ELLM_ERR_INPUT, "the prompt has no tokens");
+  if (g->n_prompt > info.max_context)
+    return ellm_fail(err, ELLM_ERR_INPUT, "the prompt has %zu tokens, more than the model's context of %u", g->n_prompt,
+                     (unsigned)info.max_context);
+  /* The last new token is never fed back. */
+  size_t room = info.max_context - g->n_prompt, wanted = g->limit > 0 ? g->limit - 1 : 0;
+  g->capacity = (uint32_t)(g->n_prompt + (wanted < room ? wanted : room));
+  size_t most = room + 1 < g->limit ? room + 1 : g->limit;
+  g->ids = calloc(most + 1, sizeof *g->ids);
+  float *logits = calloc(info.vocab_size, sizeof *logits);
+  ellm_status status = g->ids && logits ? ELLM_OK : ellm_fail_memory(err, info.vocab_size * sizeof *logits, "logits");
+  if (status == ELLM_OK) status = ellm_context_create(g->model, g->capacity, &context, err);
+  if (status == ELLM_OK) status = ellm_sampler_create(&g->sampling, info.vocab_size, &sampler, err);
+  if (status == ELLM_OK && g->tokenizer) status = open_stream(g, &stream, err);
+  if (status == ELLM_OK) status = read_prompt(g, context, sampler, logits, err);
+  if (status == ELLM_OK && g->end != END_INTERRUPTED)
+    status = token_loop(g, &info, context, sampler, stream, logits, err);
+  if (status == ELLM_OK && stream) status = finish_text(g, stream, err);
+  ellm_stream_free(stream);
+  ellm_sampler_free(sampler);
+  ellm_context_free(context);
+  free(logits);
+  return status;
+}
+
+void generation_free(generation *g) {
+  free(g->ids);
+  ellm_buffer_free(&g->text);
+  stop_filter_free(&g->stops);
+  g->ids = NULL;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* entrollm inspect: the description, the codes of a tensor, the histogram. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/histogram.h"
+
+/* The index of a tensor by name. */
+static ellm_status find_tensor(const ellm_file *file, const char *path, const char *name, size_t *index,
+                               ellm_tensor_info *info, ellm_error *err) {
+  for (*index = 0; ellm_file_tensor(file, *index, info); ++*index)
+    if (strcmp(info->name, name) == 0) return ELLM_OK;
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: there is no tensor '%s'", path, name);
+}
+
+/* All codes of a quantized tensor, malloc'ed. */
+static ellm_status read_codes(const ellm_file *file, size_t index, const ellm_tensor_info *info, int threads,
+                              uint8_t **codes, ellm_error *err) {
+  *codes = malloc(info->n_elements ? (size_t)info->n_elements : 1);
+  if (!*codes) return ellm_fail_memory(err, (size_t)info->n_elements, "codes");
+  ellm_status status = ellm_file_codes(file, index, threads, *codes, err);
+  if (status != ELLM_OK) {
+    free(*codes);
+    *codes = NULL;
+  }
+  return status;
+}
+
+static ellm_status write_codes(const ellm_file *file, const char *path, const char *name, const char *out, int threads,
+                               ellm_error *err) {
+  ellm_tensor_info info;
+  size_t index;
+  uint8_t *codes;
+  cli_output output;
+  ELLM_TRY(find_tensor(file, path, name, &index, &info, err));
+  if (info.kept) return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor '%s' is kept as it is and has no codes", path, name);
+  ELLM_TRY(read_codes(file, index, &info, threads, &codes, err));
+  ellm_status status = cli_output_open(&output, out, err);
+  if (status == ELLM_OK) {
+    status = cli_output_write(&output, codes, (size_t)info.n_elements, err);
+    if (status == ELLM_OK) status = cli_output_close(&output, err);
+    else cli_output_abort(&output);
+  }
+  free(codes);
+  return status;
+}
+
+/* Counts of the codes of one tensor, or of all where name is NULL. */
+static ellm_status count_codes(const ellm_file *file, const char *path, const char *name, int threads, histogram *h,
+                               ellm_error *err) {
+  ellm_tensor_info info;
+  size_t first = 0, last = ellm_file_tensor_count(file);
+  if (name) {
+    ELLM_TRY(find_tensor(file, path, name, &first, &info, err));
+    last = first + 1;
+    if (info.kept)
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor '%s' is kept as it is and has no codes", path, name);
+  }
+  for (size_t i = first; i < last; i++) {
+    uint8_t *codes;
+    if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
+    if (!ellm_file_tensor(file, i, &info) || info.kept) continue;
+    ELLM_TRY(read_codes(file, i, &info, threads, &codes, err));
+    for (uint64_t k = 0; k < info.n_elements; k++) h->counts[codes[k]]++;
+    free(codes);
+    h->total += info.n_elements;
+    if (info.bits > h->bits) h->bits = info.bits;
+  }
+  if (h->total == 0) return ellm_fail(err, ELLM_ERR_INPUT, "%s: there are no quantized weights", path);
+  return ELLM_OK;
+}
+
+static ellm_status write_histogram(const ellm_file *file, const char *path, const char *name, const char *out,
+                                   int threads, ellm_error *err) {
+  histogram h = {.title = name ? name : "all quantized tensors"};
+  cli_output output;
+  ellm_buffer svg = {0};
+  ELLM_TRY(count_codes(file, path, name, threads, &h, err));
+  ellm_status status =
+      histogram_svg(&h, &svg) ? cli_output_open(&output, out, err) : ellm_fail_memory(err, svg.size, "the histogram");
+  if (status == ELLM_OK) {
+    status = cli_output_write(&output, svg.data, svg.size, err);
+    if (status == ELLM_OK) status = cli_output_close(&output, err);
+    else cli_output_abort(&output);
+  }
+  ellm_buffer_free(&svg);
+  return status;
+}
+
+static int print_description(const ellm_file *file, const char *path, const char *name) {
+  ellm_tensor_info info;
+  ellm_totals totals;
+  char source[33], self[33];
+  json_t *tensors = json_array();
+  for (size_t i = 0; ellm_file_tensor(file, i, &info); i++)
+    if (!name || strcmp(info.name, name) == 0) json_array_append_new(tensors, cli_tensor_json(&info));
+  ellm_file_totals(file, &totals);
+  ellm_file_identity(file, source, self);
+  return cli_print_json(json_pack("{s:o, s:s, s:s, s:o, s:o}", "file", cli_json_text(path, strlen(path)), "identity",
+                                  self, "source_identity", source, "tensors", tensors, "totals",
+                                  cli_totals_json(&totals)));
+}
+
+static void print_table(const ellm_file *file, const char *name) {
+  ellm_totals t;
+  ellm_tensor_info info;
+  char size[24];
+  size_t count = ellm_file_tensor_count(file), used = 0;
+  ellm_tensor_info *tensors = calloc(count ? count : 1, sizeof *tensors);
+  for (size_t i = 0; tensors && ellm_file_tensor(file, i, &info); i++)
+    if (!name || strcmp(info.name, name) == 0) tensors[used++] = info;
+  if (tensors) cli_print_tensors(tensors, used);
+  free(tensors);
+  ellm_file_totals(file, &t);
+  printf("\n%s; %llu weights quantized, entropy %.3f, Huffman optimum %.3f, effective %.3f bits a weight\n",
+         cli_size_text(t.file_bytes, size), (unsigned long long)t.weights, t.entropy, t.huffman_bits_per_weight,
+         t.coded_bits_per_weight);
+}
+
+int cmd_inspect(int argc, char **argv) {
+  cli_common common = {0};
+  const char *path = NULL, *name = NULL, *codes = NULL, *svg = NULL;
+  bool as_table = false;
+  option options[] = {OPT_TEXT("tensor", 0, &name, "NAME", "this tensor only"),
+                      OPT_TEXT("codes", 0, &codes, "OUT", "write the codes of the tensor: one byte each, row by row"),
+                      OPT_TEXT("histogram", 0, &svg, "OUT.svg",
+                               "draw how often each code occurs, in the tensor or in all"),
+                      OPT_FLAG("table", 0, &as_table, "a table to read instead of JSON"),
+                      CLI_OPTION_THREADS(common),
+                      CLI_OPTION_JSON(common),
+                      CLI_OPTION_QUIET(common)};
+  option_table table = {
+      .command = "inspect",
+      .synopsis = "FILE [options]",
+      .about = "Describe a .ellm file as JSON: every tensor, and totals with everything counted. With --codes or\n"
+               "--histogram that file is written instead.",
+      .options = options,
+      .n_options = sizeof options / sizeof *options,
+      .operand = "FILE",
+      .operand_target = &path};
+  int parsed = cli_parse(&table, argc, argv, &common);
+  if (parsed >= 0) return parsed;
+  if (codes && !name) return cli_error(ELLM_ERR_USAGE, "inspect: --codes needs --tensor NAME");
+  if (as_table && common.json) return cli_error(ELLM_ERR_USAGE, "inspect: --table and --json exclude each other");
+
+  ellm_file *file = NULL;
+  ellm_error err;
+  ellm_tensor_info info;
+  size_t index;
+  if (ellm_file_open(path, &file, &err) != ELLM_OK) return cli_fail(&err);
+  ellm_status status = name ? find_tensor(file, path, name, &index, &info, &err) : ELLM_OK;
+  if (status == ELLM_OK && codes) status = write_codes(file, path, name, codes, common.threads, &err);
+  if (status == ELLM_OK && svg) status = write_histogram(file, path, name, svg, common.threads, &err);
+  int result = status == ELLM_OK ? ELLM_OK : cli_fail(&err);
+  if (result == ELLM_OK && as_table) print_table(file, name);
+  else if (result == ELLM_OK && ((!codes && !svg) || common.json)) result = print_description(file, path, name);
+  ellm_file_close(file);
+  return result;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The program: finds the command, runs it, sees to it that all output was
+ * written. ENTROLLM_ISA=scalar|avx2|avx512|neon forces an instruction set.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "kernels/kernels.h"
+
+typedef struct command {
+  const char *name;
+  cli_command_fn run;
+  const char *about;
+} command;
+
+static const command commands[] = {
+    {"compress", cmd_compress, "compress a checkpoint folder into one .ellm file"},
+    {"inspect", cmd_inspect, "describe a .ellm file, tensor by tensor"},
+    {"verify", cmd_verify, "check every byte of a .ellm file"},
+    {"decompress", cmd_decompress, "write a .ellm file back as a checkpoint folder"},
+    {"run", cmd_run, "continue a text"},
+    {"perplexity", cmd_perplexity, "measure how well a model predicts a text"},
+    {"eval", cmd_eval, "evaluations by name: eval perplexity"},
+    {"tokenize", cmd_tokenize, "standard input to token ids"},
+    {"detokenize", cmd_detokenize, "token ids to text"},
+    {"logits", cmd_logits, "write the logits of a sequence of ids"},
+    {"bench", cmd_bench, "measure speed and memory on this machine"},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_usage(FILE *out) {
+  fprintf(out, "usage: entrollm COMMAND [options]\n\n"
+               "Language models that stay entropy-coded in memory: compress a checkpoint to 8, 4 or other\n"
+               "numbers of bits, Huffman-code it losslessly, and run it from the compressed file.\n\ncommands:\n");
+  for (size_t i = 0; i < N_COMMANDS; i++) fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].about);
+  fprintf(out, "\n'entrollm COMMAND --help' shows the options of a command; 'entrollm --version' the version.\n"
+               "exit status: 0 done, 1 internal error, 2 usage, 3 bad input, 4 input/output failure,\n"
+               "5 verification found a difference, 130 interrupted\n");
+}
+
+static int unknown_command(const char *word) {
+  const char *names[N_COMMANDS];
+  for (size_t i = 0; i < N_COMMANDS; i++) names[i] = commands[i].name;
+  const char *near = options_nearest(word, names, N_COMMANDS);
+  if (near)
+    return cli_error(ELLM_ERR_USAGE, "unknown command '%s' (did you mean '%s'? See 'entrollm --help')", word, near);
+  return cli_error(ELLM_ERR_USAGE, "unknown command '%s' (see 'entrollm --help')", word);
+}
+
+static int run_command(int argc, char **argv) {
+  const char *isa = getenv("ENTROLLM_ISA");
+  if (isa && *isa && !kernels_force(isa)) {
+    char usable[80] = "";
+    const kernel_table *table;
+    for (size_t i = 0; (table = kernels_at(i)) != NULL; i++) {
+      size_t used = strlen(usable);
+      snprintf(usable + used, sizeof usable - used, "%s%s", used ? ", " : "", table->isa);
+    }
+    return cli_error(ELLM_ERR_USAGE, "ENTROLLM_ISA=%s cannot be used on this machine (usable: %s)", isa, usable);
+  }
+  for (size_t i = 0; i < N_COMMANDS; i++)
+    if (strcmp(argv[0], commands[i].name) == 0) return commands[i].run(argc, argv);
+  return unknown_command(argv[0]);
+}
+
+static int dispatch(int argc, char **argv) {
+  if (argc < 2) {
+    print_usage(stderr);
+    return ELLM_ERR_USAGE;
+  }
+  const char *word = argv[1];
+  if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+    if (strcmp(word, "help") == 0 && argc > 2) { /* help COMMAND = COMMAND --help */
+      char help[] = "--help";
+      char *words[] = {argv[2], help, NULL};
+      return run_command(2, words);
+    }
+    print_usage(stdout);
+    return ELLM_OK;
+  }
+  if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0 || strcmp(word, "version") == 0) {
+    printf("entrollm %s\n", ellm_version());
+    return ELLM_OK;
+  }
+  if (word[0] == '-')
+    return cli_error(ELLM_ERR_USAGE, "unknown option '%s' before the command (see 'entrollm --help')", word);
+  return run_command(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv) {
+  cli_prepare_process();
+  return cli_finish_output(dispatch(argc, argv));
+}

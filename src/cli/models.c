@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finding and opening models. The embedded model is looked up relative to the
+ * running program, never through a path fixed when it was built: beside the
+ * build folder in the source tree, then in the share folder of an installation.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "checkpoint/checkpoint.h"
+#include "cli/cli.h"
+
+enum { TOKENIZER_LIMIT = 256 << 20 };
+
+const option_choice cli_activations[] = {{"f32", ELLM_ACTIVATIONS_F32},
+                                         {"i8", ELLM_ACTIVATIONS_I8},
+                                         {"i16", ELLM_ACTIVATIONS_I16},
+                                         {NULL, 0}};
+
+int cli_parse(option_table *table, int argc, char **argv, const cli_common *common) {
+  int status = options_parse(table, argc, argv);
+  if (status >= 0) return status;
+  if (common->activations != ELLM_ACTIVATIONS_F32)
+    return cli_error(ELLM_ERR_USAGE, "--activations %s is not available in this version",
+                     option_choice_name(cli_activations, common->activations));
+  cli_set_quiet(common->quiet);
+  return -1;
+}
+
+char *cli_embedded_model(void) {
+  static const char *const places[] = {"models/stories-4m", "../models/stories-4m", "../../models/stories-4m",
+                                       "../share/entrollm/stories-4m"};
+  char program[4096];
+  ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+  if (length <= 0) return NULL;
+  program[length] = '\0';
+  char *slash = strrchr(program, '/');
+  if (!slash) return NULL;
+  *slash = '\0';
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+    char *path = path_join(program, places[i]);
+    char *config = path ? path_join(path, "config.json") : NULL;
+    bool found = config && file_exists(config);
+    free(config);
+    if (found) {
+      char *plain = realpath(path, NULL); /* without the dots, for messages */
+      if (!plain) return path;
+      free(path);
+      return plain;
+    }
+    free(path);
+  }
+  return NULL;
+}
+
+ellm_status cli_model_path(const cli_common *common, char **path, ellm_error *err) {
+  *path = NULL;
+  if (common->model) {
+    *path = malloc(strlen(common->model) + 1);
+    if (!*path) return ellm_fail_memory(err, strlen(common->model) + 1, "the path of the model");
+    strcpy(*path, common->model);
+    return ELLM_OK;
+  }
+  *path = cli_embedded_model();
+  if (!*path) return ellm_fail(err, ELLM_ERR_USAGE, "the embedded model is not installed: name a model with -m");
+  return ELLM_OK;
+}
+
+ellm_status cli_open_model(const cli_common *common, ellm_model **model, char **path, ellm_error *err) {
+  ellm_model_options options;
+  ellm_model_options_init(&options);
+  options.threads = common->threads;
+  options.activations = (ellm_activations)common->activations;
+  *model = NULL;
+  ELLM_TRY(cli_model_path(common, path, err));
+  ellm_status status = ellm_model_open(*path, &options, model, err);
+  if (status != ELLM_OK) {
+    free(*path);
+    *path = NULL;
+  }
+  return status;
+}
+
+static ellm_status tokenizer_of_folder(const char *path, ellm_tokenizer **tokenizer, ellm_error *err) {
+  uint8_t *json = NULL;
+  size_t bytes = 0;
+  char *name = path_join(path, "tokenizer.json");
+  if (!name) return ellm_fail_memory(err, strlen(path), "a path");
+  ellm_status status = file_exists(name) ? file_read_all(name, TOKENIZER_LIMIT, &json, &bytes, err)
+                                         : ellm_fail(err, ELLM_ERR_INPUT, "%s: there is no tokenizer.json", path);
+  if (status == ELLM_OK) status = ellm_tokenizer_create(json, bytes, name, tokenizer, err);
+  free(json);
+  free(name);
+  return status;
+}
+
+static ellm_status tokenizer_of_file(const char *path, ellm_tokenizer **tokenizer, ellm_error *err) {
+  ellm_file *file = NULL;
+  size_t bytes = 0;
+  ELLM_TRY(ellm_file_open(path, &file, err));
+  const void *json = ellm_file_asset(file, "tokenizer.json", &bytes);
+  ellm_status status = json ? ellm_tokenizer_create(json, bytes, path, tokenizer, err)
+                            : ellm_fail(err, ELLM_ERR_INPUT, "%s: there is no tokenizer.json in this file", path);
+  ellm_file_close(file);
+  return status;
+}
+
+ellm_status cli_open_tokenizer(const cli_common *common, ellm_tokenizer **tokenizer, ellm_error *err) {
+  char *path;
+  *tokenizer = NULL;
+  ELLM_TRY(cli_model_path(common, &path, err));
+  ellm_status status =
+      file_is_directory(path) ? tokenizer_of_folder(path, tokenizer, err) : tokenizer_of_file(path, tokenizer, err);
+  free(path);
+  return status;
+}
+
+uint64_t cli_model_bytes(const char *path) {
+  struct stat facts;
+  if (stat(path, &facts) != 0) return 0;
+  if (!S_ISDIR(facts.st_mode)) return (uint64_t)facts.st_size;
+  uint64_t total = 0;
+  checkpoint *ckpt = NULL;
+  if (checkpoint_open(path, &ckpt, NULL) != ELLM_OK) return 0;
+  for (size_t i = 0; i < checkpoint_tensor_count(ckpt); i++) total += checkpoint_tensor_at(ckpt, i)->bytes;
+  checkpoint_close(ckpt);
+  return total;
+}

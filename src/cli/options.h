@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One small parser for the options of every command. A command describes
+ * itself by a table; parsing, checking of ranges, errors and --help follow
+ * from it, so that they cannot drift apart.
+ */
+#ifndef ELLM_CLI_OPTIONS_H
+#define ELLM_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum option_kind {
+  OPTION_FLAG,   /* bool *, no value */
+  OPTION_TEXT,   /* const char ** */
+  OPTION_LIST,   /* option_list *, may be given several times */
+  OPTION_INT,    /* int *, low..high */
+  OPTION_U64,    /* uint64_t * */
+  OPTION_REAL,   /* double *, finite, low..high */
+  OPTION_CHOICE  /* int *, one of `choices` */
+} option_kind;
+
+typedef struct option_choice {
+  const char *name; /* NULL ends the list */
+  int value;
+} option_choice;
+
+/* Values in the order given; strings are those of argv. */
+typedef struct option_list {
+  const char **items;
+  size_t count;
+} option_list;
+
+typedef struct option {
+  const char *name;  /* long name without the dashes */
+  char letter;       /* short name, 0 if none */
+  option_kind kind;
+  void *target;      /* type by kind; left alone when the option is not given */
+  const char *value; /* name of the value in the help */
+  const char *help;
+  double low, high;  /* of OPTION_INT and OPTION_REAL */
+  const option_choice *choices;
+  bool given;        /* set by the parser */
+} option;
+
+/* Rows of a table. */
+#define OPT_FLAG(name, letter, target, help) {name, letter, OPTION_FLAG, target, NULL, help, 0, 0, NULL, false}
+#define OPT_TEXT(name, letter, target, value, help) {name, letter, OPTION_TEXT, target, value, help, 0, 0, NULL, false}
+#define OPT_LIST(name, letter, target, value, help) {name, letter, OPTION_LIST, target, value, help, 0, 0, NULL, false}
+#define OPT_U64(name, letter, target, value, help) {name, letter, OPTION_U64, target, value, help, 0, 0, NULL, false}
+#define OPT_INT(name, letter, target, low, high, value, help) \
+  {name, letter, OPTION_INT, target, value, help, low, high, NULL, false}
+#define OPT_REAL(name, letter, target, low, high, value, help) \
+  {name, letter, OPTION_REAL, target, value, help, low, high, NULL, false}
+#define OPT_CHOICE(name, letter, target, choices, value, help) \
+  {name, letter, OPTION_CHOICE, target, value, help, 0, 0, choices, false}
+
+typedef struct option_table {
+  const char *command;  /* "compress" */
+  const char *synopsis; /* "DIR -o FILE [options]" */
+  const char *about;    /* what it does, a few lines */
+  const char *notes;    /* examples and the like after the options; may be NULL */
+  option *options;
+  size_t n_options;
+  const char *operand;   /* name of the one argument that is no option; NULL if there is none */
+  const char **operand_target;
+  bool operand_optional;
+} option_table;
+
+/* Parse argv[1..argc-1] (argv[0] is the command). Returns -1 when the command
+ * shall go on, else the exit status: 0 after --help, 2 after an error (printed). */
+int options_parse(option_table *table, int argc, char **argv);
+
+/* Was the option of this name given? */
+bool option_given(const option_table *table, const char *name);
+void option_list_free(option_list *list);
+
+/* The name of a value, for messages. */
+const char *option_choice_name(const option_choice *choices, int value);
+
+/* The nearest of `names` to a mistyped word, or NULL if none is near. */
+const char *options_nearest(const char *word, const char *const *names, size_t n_names);
+
+/* "1 2 3" (spaces, tabs, newlines or commas between) to ids. Something that is
+ * no number below 2^32 is said and `bad` returned, else 0. *ids is malloc'ed. */
+int options_parse_ids(const char *text, size_t bytes, const char *what, int bad, uint32_t **ids, size_t *n_ids);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The progress bar: on a terminal only, a few times a second, one line. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+enum { BAR_WIDTH = 24 };
+
+static bool on_terminal(void) {
+  const char *term = getenv("TERM");
+  return isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0);
+}
+
+static size_t terminal_columns(void) {
+  struct winsize size;
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 20) return 80;
+  return size.ws_col;
+}
+
+void cli_progress_init(cli_progress *progress, bool bytes) {
+  memset(progress, 0, sizeof *progress);
+  progress->bytes = bytes;
+  progress->start = cli_seconds();
+}
+
+static void draw(const cli_progress *progress, const ellm_progress *step, double now) {
+  char line[400], bar[BAR_WIDTH + 1], done[24], total[24];
+  double share = step->total ? (double)step->done / (double)step->total : 0, seconds = now - progress->start;
+  if (share > 1) share = 1;
+  size_t filled = (size_t)(share * BAR_WIDTH);
+  memset(bar, '-', BAR_WIDTH);
+  memset(bar, '#', filled);
+  bar[BAR_WIDTH] = '\0';
+  size_t used = (size_t)snprintf(line, sizeof line, "%-8s [%s] %3.0f %%", step->stage, bar, share * 100);
+  if (progress->bytes)
+    used += (size_t)snprintf(line + used, sizeof line - used, "  %s of %s  %.0f MB/s", cli_size_text(step->done, done),
+                             cli_size_text(step->total, total),
+                             seconds > 0 ? (double)(step->done - progress->first) / seconds / 1e6 : 0);
+  else
+    used += (size_t)snprintf(line + used, sizeof line - used, "  %llu of %llu", (unsigned long long)step->done,
+                             (unsigned long long)step->total);
+  if (step->total > step->done && step->done > progress->first && seconds > 0.3) {
+    double left = seconds * (double)(step->total - step->done) / (double)(step->done - progress->first);
+    used += (size_t)snprintf(line + used, sizeof line - used, "  %.0f:%02.0f left",
+                             left < 60 ? 0.0 : (double)((long)left / 60), (double)((long)left % 60));
+  }
+  snprintf(line + used, sizeof line - used, "  %.120s", step->tensor ? step->tensor : "");
+  size_t columns = terminal_columns() - 1;
+  if (columns < sizeof line) line[columns] = '\0';
+  fprintf(stderr, "\r\033[K%s", line);
+  fflush(stderr);
+}
+
+bool cli_progress_update(void *user, const ellm_progress *step) {
+  cli_progress *progress = user;
+  if (cli_stopped()) return false;
+  if (cli_quiet() || !on_terminal()) return true;
+  double now = cli_seconds();
+  if (strncmp(progress->stage, step->stage, sizeof progress->stage - 1) != 0 ||
+      step->done < progress->first) { /* speed and time left are a stage's own */
+    snprintf(progress->stage, sizeof progress->stage, "%s", step->stage);
+    progress->start = now;
+    progress->first = step->done;
+  } else if (now - progress->last < 0.1 && step->done < step->total) return true;
+  progress->last = now;
+  progress->shown = true;
+  draw(progress, step, now);
+  return true;
+}
+
+void cli_progress_end(cli_progress *progress) {
+  if (progress->shown) fprintf(stderr, "\r\033[K");
+  progress->shown = false;
+}

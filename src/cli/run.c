@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* entrollm run: continue a text. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/generate.h"
+
+enum { DEFAULT_TOKENS = 256 };
+
+typedef struct request {
+  cli_common common;
+  const char *prompt, *prompt_ids;
+  int tokens, top_k;
+  double temperature, top_p, min_p, repeat_penalty;
+  uint64_t seed;
+  option_list stops;
+  bool ignore_eos, print_ids, chat;
+} request;
+
+/*
+ * generation_config's defaults, overridden by the options. As in Transformers,
+ * a model that does not ask for sampling is decoded greedily; --temp asks.
+ */
+static ellm_sampling choose_sampling(const request *r, const option_table *table, const ellm_model_info *info) {
+  ellm_sampling s = {.temperature = 0, .top_k = 0, .top_p = 1, .min_p = 0, .repeat_penalty = 1, .seed = r->seed};
+  if (info->do_sample == 1) s.temperature = info->temperature >= 0 ? info->temperature : 1;
+  if (info->top_k > 0) s.top_k = info->top_k;
+  if (info->top_p >= 0) s.top_p = info->top_p;
+  if (info->min_p >= 0) s.min_p = info->min_p;
+  if (info->repetition_penalty > 0) s.repeat_penalty = info->repetition_penalty;
+  if (option_given(table, "temp")) s.temperature = (float)r->temperature;
+  if (option_given(table, "top-k")) s.top_k = r->top_k;
+  if (option_given(table, "top-p")) s.top_p = (float)r->top_p;
+  if (option_given(table, "min-p")) s.min_p = (float)r->min_p;
+  if (option_given(table, "repeat-penalty")) s.repeat_penalty = (float)r->repeat_penalty;
+  bool narrowed = option_given(table, "top-k") || option_given(table, "top-p") || option_given(table, "min-p") ||
+                  option_given(table, "seed");
+  if (s.temperature == 0 && narrowed && !option_given(table, "temp"))
+    cli_note("this model decodes greedily by default: --temp turns sampling on");
+  return s;
+}
+
+/* The prompt as ids, malloc'ed. */
+static int prompt_ids(const request *r, const ellm_tokenizer *tokenizer, uint32_t **ids, size_t *n_ids) {
+  ellm_error err;
+  if (r->prompt_ids)
+    return options_parse_ids(r->prompt_ids, strlen(r->prompt_ids), "run: --prompt-ids", ELLM_ERR_USAGE, ids, n_ids);
+  if (ellm_tokenizer_encode(tokenizer, r->prompt, strlen(r->prompt), ELLM_ENCODE_DEFAULT, ids, n_ids, &err) != ELLM_OK)
+    return cli_fail(&err);
+  return ELLM_OK;
+}
+
+static double rate(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
+
+static json_t *result_json(const generation *g, const char *path) {
+  return json_pack("{s:o*, s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:I, s:I}", "text",
+                   g->tokenizer ? cli_json_text(g->text.size ? (const char *)g->text.data : "", g->text.size) : NULL,
+                   "ids", cli_ids_json(g->ids, g->n_ids), "end", end_reason_names[g->end], "prompt_tokens",
+                   (json_int_t)g->n_prompt, "tokens", (json_int_t)g->n_ids, "prompt_tokens_per_s",
+                   cli_json_real(rate((double)g->n_prompt, g->prompt_seconds)), "tokens_per_s",
+                   cli_json_real(rate((double)g->n_ids, g->seconds)), "temperature",
+                   cli_json_real(g->sampling.temperature), "seed", (json_int_t)g->sampling.seed, "model_bytes",
+                   (json_int_t)cli_model_bytes(path));
+}
+
+/* What comes after the text. Returns the exit status. */
+static int finish(const request *r, const generation *g, const char *path) {
+  char size[24];
+  int result = ELLM_OK;
+  if (r->common.json) result = cli_print_json(result_json(g, path));
+  else if (g->show == SHOW_IDS || (isatty(STDOUT_FILENO) && g->text.size > 0)) cli_write("\n", 1);
+  cli_flush();
+  if (g->end == END_INTERRUPTED) return cli_error(ELLM_INTERRUPTED, "interrupted");
+  if (g->end == END_CONTEXT) /* said even when quiet: the text was cut */
+    cli_error(ELLM_OK, "the context of %u tokens is full: stopped after %zu new tokens", (unsigned)g->capacity,
+              g->n_ids);
+  if (!r->common.quiet && !r->common.json && cli_output_ok())
+    fprintf(stderr, "prompt %zu tokens, %.0f tokens/s; generated %zu tokens, %.1f tokens/s; model %s\n", g->n_prompt,
+            rate((double)g->n_prompt, g->prompt_seconds), g->n_ids, rate((double)g->n_ids, g->seconds),
+            cli_size_text(cli_model_bytes(path), size));
+  return result;
+}
+
+static int run(const request *r, const option_table *table) {
+  generation g = {.limit = (size_t)r->tokens, .ignore_eos = r->ignore_eos};
+  ellm_model_info info;
+  ellm_error err;
+  char *path = NULL;
+  uint32_t *ids = NULL;
+  if (cli_open_model(&r->common, &g.model, &path, &err) != ELLM_OK) return cli_fail(&err);
+  ellm_model_get_info(g.model, &info);
+  bool needs_text = r->prompt || !r->print_ids || r->stops.count > 0;
+  int result = ELLM_OK;
+  if (needs_text && ellm_model_tokenizer(g.model, &g.tokenizer, &err) != ELLM_OK) result = cli_fail(&err);
+  if (result == ELLM_OK) result = prompt_ids(r, g.tokenizer, &ids, &g.n_prompt);
+  if (result == ELLM_OK) {
+    g.prompt = ids;
+    g.sampling = choose_sampling(r, table, &info);
+    g.stops.stops = r->stops.items;
+    g.stops.n_stops = r->stops.count;
+    g.show = r->common.json ? SHOW_NOTHING : r->print_ids ? SHOW_IDS : SHOW_TEXT;
+    result = generate(&g, &err) == ELLM_OK ? finish(r, &g, path) : cli_fail(&err);
+  }
+  generation_free(&g);
+  free(ids);
+  ellm_model_close(g.model);
+  free(path);
+  return result;
+}
+
+static int check(const request *r) {
+  if (r->chat) return cli_error(ELLM_ERR_USAGE, "run: --chat is not available in this version");
+  if (!r->prompt == !r->prompt_ids)
+    return cli_error(ELLM_ERR_USAGE, "run: give either -p TEXT or --prompt-ids (see 'entrollm run --help')");
+  if (r->prompt && !cli_valid_utf8(r->prompt, strlen(r->prompt)))
+    return cli_error(ELLM_ERR_INPUT, "run: the text of -p is not valid UTF-8");
+  for (size_t i = 0; i < r->stops.count; i++)
+    if (!*r->stops.items[i]) return cli_error(ELLM_ERR_USAGE, "run: --stop takes a text that is not empty");
+  return ELLM_OK;
+}
+
+int cmd_run(int argc, char **argv) {
+  request r = {.tokens = DEFAULT_TOKENS};
+  option options[] = {
+      CLI_OPTION_MODEL(r.common),
+      OPT_TEXT("prompt", 'p', &r.prompt, "TEXT", "the text to continue; special tokens in it are recognized"),
+      OPT_INT("tokens", 'n', &r.tokens, 0, 1 << 24, "N", "new tokens at most (default 256)"),
+      OPT_REAL("temp", 0, &r.temperature, 0, 100, "T", "temperature; 0: always the likeliest token"),
+      OPT_INT("top-k", 0, &r.top_k, 0, 1 << 24, "K", "sample from the K likeliest; 0: all"),
+      OPT_REAL("top-p", 0, &r.top_p, 0, 1, "P", "sample from the likeliest that make up P; 1: all"),
+      OPT_REAL("min-p", 0, &r.min_p, 0, 1, "P", "sample from those at least P times as likely as the likeliest"),
+      OPT_REAL("repeat-penalty", 0, &r.repeat_penalty, 0.01, 100, "R", "make what has occurred less likely; 1: off"),
+      OPT_U64("seed", 0, &r.seed, "S", "seed of sampling (default 0)"),
+      OPT_LIST("stop", 0, &r.stops, "STR", "end before this text; may be given several times"),
+      OPT_FLAG("ignore-eos", 0, &r.ignore_eos, "go on after the end-of-sequence token"),
+      OPT_TEXT("prompt-ids", 0, &r.prompt_ids, "\"1 2 3\"", "the prompt as token ids"),
+      OPT_FLAG("print-ids", 0, &r.print_ids, "print token ids instead of text"),
+      OPT_FLAG("chat", 0, &r.chat, "not available in this version"),
+      CLI_OPTION_THREADS(r.common),
+      CLI_OPTION_ACTIVATIONS(r.common),
+      CLI_OPTION_JSON(r.common),
+      CLI_OPTION_QUIET(r.common)};
+  option_table table = {
+      .command = "run",
+      .synopsis = "[-m MODEL] -p TEXT [options]",
+      .about = "Continue a text. The new text is streamed to standard output, without the prompt. Temperature, top-k,\n"
+               "top-p, min-p and repetition penalty default to the model's generation_config; a model that does not\n"
+               "ask for sampling is decoded greedily. Same model, prompt, options and seed: same text, whatever\n"
+               "the number of threads or the machine.",
+      .notes = "example:\n  entrollm run -p \"Once upon a time\" -n 100 --temp 0.7 --seed 1",
+      .options = options,
+      .n_options = sizeof options / sizeof *options};
+  int status = cli_parse(&table, argc, argv, &r.common);
+  if (status < 0) status = check(&r);
+  else {
+    option_list_free(&r.stops);
+    return status;
+  }
+  if (status == ELLM_OK) status = run(&r, &table);
+  option_list_free(&r.stops);
+  return status;
+}

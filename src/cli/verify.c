@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* entrollm verify and entrollm decompress. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+static int print_verified(const char *path, const ellm_verify_result *result, bool json) {
+  if (json) {
+    json_t *problems = json_array();
+    for (size_t i = 0; i < result->n_problems; i++)
+      json_array_append_new(problems, cli_json_text(result->problems[i].text, strlen(result->problems[i].text)));
+    return cli_print_json(json_pack("{s:b, s:I, s:o}", "ok", (int)result->ok, "checked_bytes",
+                                    (json_int_t)result->checked_bytes, "problems", problems));
+  }
+  for (size_t i = 0; i < result->n_problems; i++) printf("%s\n", result->problems[i].text);
+  if (result->ok) printf("%s: ok, %llu bytes checked\n", path, (unsigned long long)result->checked_bytes);
+  return ELLM_OK;
+}
+
+int cmd_verify(int argc, char **argv) {
+  cli_common common = {0};
+  const char *path = NULL, *against = NULL;
+  option options[] = {OPT_TEXT("against", 0, &against, "DIR", "also quantize this checkpoint again and compare"),
+                      CLI_OPTION_THREADS(common), CLI_OPTION_JSON(common), CLI_OPTION_QUIET(common)};
+  option_table table = {
+      .command = "verify",
+      .synopsis = "FILE [options]",
+      .about = "Check every byte of a .ellm file against its checksums and name the section, tensor and block of\n"
+               "what is damaged. Exit status 0: all is well; 5: problems were found; 3: this is no .ellm file.",
+      .options = options,
+      .n_options = sizeof options / sizeof *options,
+      .operand = "FILE",
+      .operand_target = &path};
+  int parsed = cli_parse(&table, argc, argv, &common);
+  if (parsed >= 0) return parsed;
+
+  ellm_verify_result result = {0};
+  ellm_error err = {0};
+  cli_progress progress;
+  cli_progress_init(&progress, true);
+  ellm_status status = ellm_verify(path, against, common.threads, cli_progress_update, &progress, &result, &err);
+  cli_progress_end(&progress);
+  if (status == ELLM_OK || status == ELLM_ERR_DIFFERENCE) {
+    int printed = print_verified(path, &result, common.json);
+    if (printed != ELLM_OK) status = (ellm_status)printed;
+    else if (status == ELLM_ERR_DIFFERENCE)
+      cli_error(status, "%s: verification found %zu problem%s", path, result.n_problems,
+                result.n_problems == 1 ? "" : "s");
+  } else {
+    cli_fail(&err);
+    if (common.json && status == ELLM_ERR_INPUT)
+      cli_print_json(json_pack("{s:b, s:i, s:[o]}", "ok", 0, "checked_bytes", 0, "problems",
+                               cli_json_text(err.message, strlen(err.message))));
+  }
+  ellm_verify_free(&result);
+  return (int)status;
+}
+
+int cmd_decompress(int argc, char **argv) {
+  static const option_choice dtypes[] = {{"f32", ELLM_F32}, {"f16", ELLM_F16}, {"bf16", ELLM_BF16}, {NULL, 0}};
+  cli_common common = {0};
+  const char *path = NULL, *folder = NULL;
+  int dtype = -1;
+  bool force = false;
+  option options[] = {OPT_TEXT("output", 'o', &folder, "DIR", "the folder to write; it must not exist or be empty"),
+                      OPT_CHOICE("dtype", 0, &dtype, dtypes, "TYPE", "f32, f16 or bf16 (default: the source's)"),
+                      OPT_FLAG("force", 0, &force, "write into a folder that is not empty"),
+                      CLI_OPTION_THREADS(common),
+                      CLI_OPTION_JSON(common),
+                      CLI_OPTION_QUIET(common)};
+  option_table table = {
+      .command = "decompress",
+      .synopsis = "FILE -o DIR [options]",
+      .about = "Write a Hugging Face checkpoint folder with the dequantized weights. Kept tensors and the other\n"
+               "files of the source come back byte for byte.",
+      .options = options,
+      .n_options = sizeof options / sizeof *options,
+      .operand = "FILE",
+      .operand_target = &path};
+  int parsed = cli_parse(&table, argc, argv, &common);
+  if (parsed >= 0) return parsed;
+  if (!folder) return cli_error(ELLM_ERR_USAGE, "decompress: -o DIR is missing (see 'entrollm decompress --help')");
+
+  ellm_error err;
+  cli_progress progress;
+  cli_progress_init(&progress, true);
+  double start = cli_seconds();
+  ellm_status status =
+      ellm_decompress(path, folder, dtype, force, common.threads, cli_progress_update, &progress, &err);
+  double seconds = cli_seconds() - start;
+  cli_progress_end(&progress);
+  if (status != ELLM_OK) return cli_fail(&err);
+  uint64_t bytes = cli_model_bytes(folder);
+  char size[24];
+  if (common.json)
+    return cli_print_json(json_pack("{s:o, s:I, s:o}", "folder", cli_json_text(folder, strlen(folder)), "tensor_bytes",
+                                    (json_int_t)bytes, "seconds", cli_json_real(seconds)));
+  if (!common.quiet) printf("%s: %s of tensors in %.2f s\n", folder, cli_size_text(bytes, size), seconds);
+  return ELLM_OK;
+}
