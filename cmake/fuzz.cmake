@@ -1,0 +1,14 @@
+# fuzz/fuzz_NAME.c, each with LLVMFuzzerTestOneInput: with clang a libFuzzer program, else one that
+# replays the files and folders named to it. Corpora lie in fuzz/corpus/NAME.
+file(GLOB fuzz_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/fuzz/fuzz_*.c)
+foreach(source ${fuzz_sources})
+  get_filename_component(target ${source} NAME_WE)
+  add_executable(${target} ${source})
+  target_link_libraries(${target} PRIVATE entrollm_model)
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  if(CMAKE_C_COMPILER_ID MATCHES Clang)
+    target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/fuzz/replay.c)
+  endif()
+endforeach()
