@@ -57,6 +57,24 @@ ellm_status container_writer_commit(container_writer *writer, const uint8_t sour
 void container_writer_abort(container_writer *writer);
 /* Bytes that a coded tensor takes beyond its blocks (for dry runs): head, padding, directory record. */
 uint64_t container_coded_overhead(const container_tensor *tensor);
+/* Code book and block table alone. */
+uint64_t container_head_bytes(const container_tensor *tensor);
+/* Text for people and tools (at most 16 KiB); decoding does not need it. */
+ellm_status container_writer_metadata(container_writer *writer, const char *name, const char *value, ellm_error *err);
+/* The directory record of the section last ended, NULL if none; valid until the
+ * next call. A journal of these lets a later run adopt finished sections. */
+const uint8_t *container_writer_last_record(const container_writer *writer, size_t *bytes);
+/* Take over a section that an earlier run wrote (writer opened with `resume`,
+ * before anything else is written): its record as container_writer_last_record
+ * gave it. *adopted is false where the partial file does not hold that section
+ * with all its checksums; nothing is changed then. `tensor` (may be NULL) gets
+ * its description; the name is valid until the next call. */
+ellm_status container_writer_adopt(container_writer *writer, const uint8_t *record, size_t bytes, container_tensor *tensor, bool *adopted,
+                                   ellm_error *err);
+/* Payload and stored bytes (section and directory record) of the section last ended. */
+void container_writer_last_sizes(const container_writer *writer, uint64_t *payload_bytes, uint64_t *stored_bytes);
+/* Sums to means: entropy and huffman_bits_per_weight hold bits in total before. */
+void container_totals_finish(ellm_totals *totals);
 
 /* ------------------------------------------------------------------ reading */
 
@@ -80,6 +98,22 @@ uint64_t container_blocks_bytes(const container_tensor *tensor, uint64_t first, 
 /* Raw access for verify: block bytes and stored checksum. */
 ellm_status container_block_at(const ellm_file *file, const container_tensor *tensor, uint64_t block, const uint8_t **data, size_t *bytes,
                                uint32_t *checksum, ellm_error *err);
+
+/* ellm_file_open over bytes in memory, which must outlive the file; `name` takes
+ * the place of the path in errors. For tests and fuzzing. */
+ellm_status container_open_memory(const void *data, size_t bytes, const char *name, ellm_file **file, ellm_error *err);
+/* Open for verification: a damaged section does not stop the opening, but is
+ * reported through `problem` (one line); its tensor or asset is then unusable.
+ * Errors of header and directory are returned as ever. Kept tensors and the
+ * sections of unknown optional records are checked as well. */
+typedef void (*container_problem_fn)(void *user, const char *text);
+ellm_status container_open_lenient(const char *path, container_problem_fn problem, void *user, ellm_file **file, ellm_error *err);
+bool container_tensor_usable(const container_tensor *tensor);
+uint64_t container_file_bytes(const ellm_file *file);
+/* The public description of a tensor; strings as those of `tensor`. */
+void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info *info);
+/* Value of a metadata record, NUL-terminated, or NULL. */
+const char *container_metadata(const ellm_file *file, const char *name);
 
 /* True when the first bytes are those of a .ellm file. */
 bool container_probe(const char *path);

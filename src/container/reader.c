@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading a .ellm file in place. Opening checks, in this order: header,
+ * directory checksum, every record and that their sections fill the file
+ * without gaps, names, then each coded tensor's head (checksum, code book,
+ * block table) and each asset. What is left for first use are blocks and kept
+ * tensors: one byte a block says that its checksum was found right. Two threads
+ * may check the same block at once, which does no harm.
+ *
+ * After opening, an ellm_file is constant but for those flags.
+ */
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/memory.h"
+#include "container/hash.h"
+#include "container/record.h"
+
+typedef struct section {
+  uint64_t offset, bytes, head_bytes, checksum;
+} section;
+
+typedef struct tensor_entry {
+  container_tensor tensor;     /* first: container_tensor_at hands out its address */
+  section where;
+  const uint8_t *data;         /* kept: the bytes; coded: the payload */
+  const uint8_t *table;        /* coded: block table */
+  atomic_uchar *checked;       /* coded: one a block; kept: one */
+  const ellm_file *file;
+  bool usable;
+} tensor_entry;
+
+typedef struct asset_entry {
+  const char *name;
+  section where;
+  bool usable;
+} asset_entry;
+
+typedef struct metadata_entry { const char *name, *value; } metadata_entry;
+
+struct ellm_file {
+  file_map map;                /* path NULL: memory of the caller's */
+  const uint8_t *data;
+  uint64_t size;
+  char *path;
+  format_header header;
+  uint8_t self[16];
+  tensor_entry *tensors;
+  const tensor_entry **by_name;
+  asset_entry *assets;
+  metadata_entry *metadata;
+  size_t n_tensors, n_assets, n_metadata;
+  char *text;                  /* all names and values, NUL-terminated */
+  atomic_uchar *checked;
+  ellm_totals totals;
+};
+
+static const tensor_entry *entry_of(const container_tensor *tensor) { return (const tensor_entry *)(const void *)tensor; }
+
+/* ------------------------------------------------------------------ sections */
+
+/* Checksum of head and tail; `payload` bytes lie between them. */
+static ellm_status check_section(const ellm_file *file, const section *where, uint64_t payload, const char *what, const char *name,
+                                 ellm_error *err) {
+  const uint8_t *head = file->data + where->offset;
+  uint64_t sum;
+  if (payload == 0) {
+    sum = hash64(head, (size_t)where->bytes);
+  } else {
+    hash_stream *hash = hash_stream_create();
+    if (hash == NULL) return ellm_fail_memory(err, 1024, "a checksum");
+    hash_stream_add(hash, head, (size_t)where->head_bytes);
+    hash_stream_add(hash, head + where->head_bytes + payload, (size_t)(where->bytes - where->head_bytes - payload));
+    sum = hash_stream_value(hash);
+    hash_stream_free(hash);
+  }
+  if (sum != where->checksum)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %s: wrong checksum of the section at %llu, the file is damaged", file->path, what, name,
+                     (unsigned long long)where->offset);
+  return ELLM_OK;
+}
+
+static ellm_status load_coded(const ellm_file *file, tensor_entry *entry, ellm_error *err) {
+  container_tensor *tensor = &entry->tensor;
+  ELLM_TRY(check_section(file, &entry->where, tensor->payload_bytes, "tensor", tensor->name, err));
+  const uint8_t *head = file->data + entry->where.offset;
+  uint64_t n_blocks = tensor->geometry.n_blocks;
+  uint64_t room = entry->where.head_bytes - FORMAT_TABLE_ENTRY * n_blocks; /* not negative: format_record_parse */
+  size_t used = 0;
+  if (!coder_codebook_load(head, (size_t)room, tensor->geometry.panel_rows, &tensor->book, &used))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: malformed code book", file->path, tensor->name);
+  if (tensor->book.bits != tensor->quant.bits)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: code book of %d bits for codes of %d", file->path, tensor->name, tensor->book.bits,
+                     tensor->quant.bits);
+  bool padded = room - used < 4 && room % 4 == 0;
+  for (uint64_t i = used; padded && i < room; i++) padded = head[i] == 0;
+  if (!padded) return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: %llu head bytes do not fit the code book of %zu", file->path, tensor->name,
+                                (unsigned long long)entry->where.head_bytes, used);
+  const uint8_t *table = head + room;
+  for (uint64_t b = 0; b < n_blocks; b++) {
+    uint64_t first = load_u32(table + FORMAT_TABLE_ENTRY * b);
+    uint64_t last = b + 1 < n_blocks ? load_u32(table + FORMAT_TABLE_ENTRY * (b + 1)) : tensor->payload_bytes;
+    if ((b == 0 && first != 0) || last < first || last - first > CODER_MAX_BLOCK_BYTES || last > tensor->payload_bytes)
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block table: block %llu at %llu to %llu", file->path, tensor->name,
+                       (unsigned long long)b, (unsigned long long)first, (unsigned long long)last);
+  }
+  entry->table = table;
+  entry->data = head + entry->where.head_bytes;
+  entry->usable = true;
+  return ELLM_OK;
+}
+
+void container_tensor_from_record(const format_record *record, const char *name, const coder_codebook *book, container_tensor *tensor) {
+  memset(tensor, 0, sizeof *tensor);
+  tensor->name = name;
+  tensor->dtype = record->dtype;
+  tensor->n_dims = record->n_dims;
+  memcpy(tensor->shape, record->shape, sizeof tensor->shape);
+  tensor->n_elements = record->n_elements;
+  tensor->stored_bytes = record->section_bytes + format_record_bytes(record);
+  if (record->type == RECORD_KEPT) {
+    tensor->storage = CONTAINER_KEPT;
+    return;
+  }
+  tensor->storage = CONTAINER_CODED;
+  tensor->quant = record->quant;
+  tensor->geometry = record->geometry;
+  tensor->entropy_bits = record->entropy_bits;
+  tensor->huffman_bits = record->huffman_bits;
+  tensor->payload_bytes = record->payload_bytes;
+  if (book != NULL) tensor->book = *book;
+}
+
+/* ----------------------------------------------------------------- directory */
+
+typedef struct directory_counts { size_t tensors, assets, metadata, text; uint64_t flags; } directory_counts;
+
+/* First walk over the directory: validates every record and the order of the
+ * sections, so that the second one need not check again. */
+static ellm_status walk_directory(const ellm_file *file, directory_counts *counts, ellm_error *err) {
+  const uint8_t *directory = file->data + file->header.directory_offset;
+  uint64_t bytes = file->header.directory_bytes, at = FORMAT_DIRECTORY_HEADER, end = FORMAT_HEADER_BYTES;
+  uint32_t n = load_u32(directory);
+  if (load_u32(directory + 4) != 0) return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory: reserved field is not 0", file->path);
+  for (uint32_t i = 0; i < n; i++) {
+    format_record record;
+    size_t used;
+    ELLM_TRY(format_record_parse(directory + at, bytes - at, file->path, i, &record, &used, err));
+    at += used;
+    if (record.offset != end || !ellm_add_u64(end, record.section_bytes, &end) || end > file->header.directory_offset)
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory record %u: section of %llu bytes at %llu, expected at %llu and before %llu", file->path,
+                       i, (unsigned long long)record.section_bytes, (unsigned long long)record.offset, (unsigned long long)end,
+                       (unsigned long long)file->header.directory_offset);
+    if (record.type < RECORD_ASSET || record.type > RECORD_METADATA) continue;
+    counts->text += (size_t)record.name_bytes + record.value_bytes + 2;
+    counts->assets += record.type == RECORD_ASSET;
+    counts->metadata += record.type == RECORD_METADATA;
+    counts->tensors += record.type == RECORD_KEPT || record.type == RECORD_CODED;
+    counts->flags += record.type == RECORD_KEPT ? 1 : record.type == RECORD_CODED ? record.geometry.n_blocks : 0;
+  }
+  if (at != bytes) return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory: %llu bytes after the last record", file->path, (unsigned long long)(bytes - at));
+  if (end != file->header.directory_offset)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: sections end at %llu, the directory starts at %llu", file->path, (unsigned long long)end,
+                     (unsigned long long)file->header.directory_offset);
+  return ELLM_OK;
+}
+
+static const char *keep_text(char **text, const char *from, size_t bytes) {
+  char *kept = *text;
+  memcpy(kept, from, bytes);
+  kept[bytes] = '\0';
+  *text += bytes + 1;
+  return kept;
+}
+
+/* A problem with one section: fatal, or told to `problem` and gone on from. */
+static ellm_status section_result(ellm_status status, container_problem_fn problem, void *user, ellm_error *err) {
+  if (status != ELLM_ERR_INPUT || problem == NULL) return status;
+  problem(user, err->message);
+  return ELLM_OK;
+}
+
+static ellm_status load_tensor(ellm_file *file, const format_record *record, const char *name, atomic_uchar **checked,
+                               container_problem_fn problem, void *user, ellm_error *err) {
+  tensor_entry *entry = &file->tensors[file->n_tensors++];
+  container_tensor_from_record(record, name, NULL, &entry->tensor);
+  entry->where = (section){record->offset, record->section_bytes, record->head_bytes, record->checksum};
+  entry->checked = *checked;
+  entry->file = file;
+  ellm_totals *totals = &file->totals;
+  totals->parameters += record->n_elements;
+  if (record->type == RECORD_KEPT) {
+    *checked += 1;
+    entry->data = file->data + record->offset;
+    if (problem != NULL) {
+      ellm_status status = check_section(file, &entry->where, 0, "tensor", name, err);
+      entry->usable = status == ELLM_OK;
+      return section_result(status, problem, user, err);
+    }
+    entry->usable = true;
+    return ELLM_OK;
+  }
+  *checked += record->geometry.n_blocks;
+  totals->weights += record->n_elements;
+  totals->quantized_bytes += entry->tensor.stored_bytes;
+  totals->entropy += record->entropy_bits;
+  totals->huffman_bits_per_weight += (double)record->huffman_bits;
+  return section_result(load_coded(file, entry, err), problem, user, err);
+}
+
+static ellm_status load_records(ellm_file *file, container_problem_fn problem, void *user, ellm_error *err) {
+  const uint8_t *directory = file->data + file->header.directory_offset;
+  uint64_t bytes = file->header.directory_bytes, at = FORMAT_DIRECTORY_HEADER;
+  char *text = file->text;
+  atomic_uchar *checked = file->checked;
+  for (uint32_t i = 0, n = load_u32(directory); i < n; i++) {
+    format_record record;
+    size_t used;
+    ELLM_TRY(format_record_parse(directory + at, bytes - at, file->path, i, &record, &used, err));
+    at += used;
+    section where = {record.offset, record.section_bytes, record.head_bytes, record.checksum};
+    ellm_status status = ELLM_OK;
+    if (record.type < RECORD_ASSET || record.type > RECORD_METADATA) {
+      if (problem != NULL) status = section_result(check_section(file, &where, 0, "unknown", "record", err), problem, user, err);
+      if (status != ELLM_OK) return status;
+      continue;
+    }
+    const char *name = keep_text(&text, record.name, record.name_bytes);
+    if (record.type == RECORD_METADATA) {
+      file->metadata[file->n_metadata++] = (metadata_entry){name, keep_text(&text, record.value, record.value_bytes)};
+      status = section_result(check_section(file, &where, 0, "metadata", name, err), problem, user, err);
+    } else if (record.type == RECORD_ASSET) {
+      asset_entry *asset = &file->assets[file->n_assets++];
+      *asset = (asset_entry){.name = name, .where = where};
+      status = check_section(file, &where, 0, "asset", name, err);
+      asset->usable = status == ELLM_OK;
+      status = section_result(status, problem, user, err);
+    } else {
+      status = load_tensor(file, &record, name, &checked, problem, user, err);
+    }
+    if (status != ELLM_OK) return status;
+  }
+  return ELLM_OK;
+}
+
+/* --------------------------------------------------------------------- names */
+
+static int compare_tensors(const void *a, const void *b) {
+  return strcmp((*(const tensor_entry *const *)a)->tensor.name, (*(const tensor_entry *const *)b)->tensor.name);
+}
+
+static int compare_assets(const void *a, const void *b) { return strcmp(((const asset_entry *)a)->name, ((const asset_entry *)b)->name); }
+
+static int compare_metadata(const void *a, const void *b) { return strcmp(((const metadata_entry *)a)->name, ((const metadata_entry *)b)->name); }
+
+static ellm_status sort_names(ellm_file *file, ellm_error *err) {
+  for (size_t i = 0; i < file->n_tensors; i++) file->by_name[i] = &file->tensors[i];
+  if (file->n_tensors > 0) qsort(file->by_name, file->n_tensors, sizeof *file->by_name, compare_tensors);
+  if (file->n_assets > 0) qsort(file->assets, file->n_assets, sizeof *file->assets, compare_assets);
+  if (file->n_metadata > 0) qsort(file->metadata, file->n_metadata, sizeof *file->metadata, compare_metadata);
+  const char *twice = NULL;
+  for (size_t i = 1; i < file->n_tensors; i++)
+    if (compare_tensors(&file->by_name[i - 1], &file->by_name[i]) == 0) twice = file->by_name[i]->tensor.name;
+  for (size_t i = 1; i < file->n_assets; i++)
+    if (compare_assets(&file->assets[i - 1], &file->assets[i]) == 0) twice = file->assets[i].name;
+  for (size_t i = 1; i < file->n_metadata; i++)
+    if (compare_metadata(&file->metadata[i - 1], &file->metadata[i]) == 0) twice = file->metadata[i].name;
+  if (twice != NULL) return ellm_fail(err, ELLM_ERR_INPUT, "%s: the name %s occurs twice in the directory", file->path, twice);
+  return ELLM_OK;
+}
+
+/* ------------------------------------------------------------------- opening */
+
+static ellm_status load(ellm_file *file, container_problem_fn problem, void *user, ellm_error *err) {
+  ELLM_TRY(format_header_parse(file->data, file->size, file->path, &file->header, err));
+  const uint8_t *directory = file->data + file->header.directory_offset;
+  if (hash64(directory, (size_t)file->header.directory_bytes) != file->header.directory_checksum)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory: wrong checksum, the file is damaged", file->path);
+  hash128(directory, (size_t)file->header.directory_bytes, file->self);
+
+  directory_counts counts = {0};
+  ELLM_TRY(walk_directory(file, &counts, err));
+  /* Bounded by the size of the file: a record has at least 48 bytes, a block 8 in its table. */
+  file->tensors = calloc(counts.tensors + 1, sizeof *file->tensors);
+  file->by_name = calloc(counts.tensors + 1, sizeof *file->by_name);
+  file->assets = calloc(counts.assets + 1, sizeof *file->assets);
+  file->metadata = calloc(counts.metadata + 1, sizeof *file->metadata);
+  file->text = malloc(counts.text + 1);
+  file->checked = calloc((size_t)counts.flags + 1, sizeof *file->checked);
+  if (file->tensors == NULL || file->by_name == NULL || file->assets == NULL || file->metadata == NULL || file->text == NULL ||
+      file->checked == NULL)
+    return ellm_fail_memory(err, counts.tensors * sizeof *file->tensors + counts.text, "the directory");
+  ELLM_TRY(load_records(file, problem, user, err));
+  ELLM_TRY(sort_names(file, err));
+  file->totals.file_bytes = file->size;
+  container_totals_finish(&file->totals);
+  return ELLM_OK;
+}
+
+void ellm_file_close(ellm_file *file) {
+  if (file == NULL) return;
+  free(file->tensors);
+  free(file->by_name);
+  free(file->assets);
+  free(file->metadata);
+  free(file->text);
+  free((void *)file->checked);
+  free(file->path);
+  if (file->map.path != NULL) file_map_close(&file->map);
+  free(file);
+}
+
+/* Over `map` (taken over) or, where it is NULL, over data. */
+static ellm_status open_bytes(file_map *map, const void *data, uint64_t size, const char *path, container_problem_fn problem, void *user,
+                              ellm_file **out, ellm_error *err) {
+  ellm_error unused;
+  if (err == NULL) err = &unused; /* section_result hands the text on */
+  ellm_file *file = calloc(1, sizeof *file);
+  char *copy = malloc(strlen(path) + 1);
+  if (file == NULL || copy == NULL) {
+    free(file);
+    free(copy);
+    if (map != NULL) file_map_close(map);
+    return ellm_fail_memory(err, sizeof *file, "opening a .ellm file");
+  }
+  memcpy(copy, path, strlen(path) + 1);
+  if (map != NULL) file->map = *map;
+  file->data = data;
+  file->size = size;
+  file->path = copy;
+  ellm_status status = load(file, problem, user, err);
+  if (status != ELLM_OK) {
+    ellm_file_close(file);
+    return status;
+  }
+  *out = file;
+  return ELLM_OK;
+}
+
+ellm_status container_open_lenient(const char *path, container_problem_fn problem, void *user, ellm_file **file, ellm_error *err) {
+  *file = NULL;
+  file_map map = {0};
+  ELLM_TRY(file_map_open(path, &map, err));
+  return open_bytes(&map, map.data, map.size, path, problem, user, file, err);
+}
+
+ellm_status ellm_file_open(const char *path, ellm_file **file, ellm_error *err) {
+  return container_open_lenient(path, NULL, NULL, file, err);
+}
+
+ellm_status container_open_memory(const void *data, size_t bytes, const char *name, ellm_file **file, ellm_error *err) {
+  *file = NULL;
+  return open_bytes(NULL, data, bytes, name, NULL, NULL, file, err);
+}
+
+bool container_probe(const char *path) {
+  file_reader reader;
+  uint8_t magic[8];
+  if (file_reader_open(path, &reader, NULL) != ELLM_OK) return false;
+  bool is = reader.size >= sizeof magic && file_reader_read(&reader, 0, magic, sizeof magic, NULL) == ELLM_OK &&
+            memcmp(magic, format_magic, sizeof magic) == 0;
+  file_reader_close(&reader);
+  return is;
+}
+
+/* --------------------------------------------------------------- description */
+
+size_t ellm_file_tensor_count(const ellm_file *file) { return file->n_tensors; }
+
+const container_tensor *container_tensor_at(const ellm_file *file, size_t index) {
+  return index < file->n_tensors ? &file->tensors[index].tensor : NULL;
+}
+
+const container_tensor *container_find(const ellm_file *file, const char *name) {
+  size_t low = 0, high = file->n_tensors;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    int order = strcmp(name, file->by_name[middle]->tensor.name);
+    if (order == 0) return &file->by_name[middle]->tensor;
+    if (order < 0) high = middle;
+    else low = middle + 1;
+  }
+  return NULL;
+}
+
+bool container_tensor_usable(const container_tensor *tensor) { return entry_of(tensor)->usable; }
+const char *container_path(const ellm_file *file) { return file->path; }
+uint64_t container_file_bytes(const ellm_file *file) { return file->size; }
+size_t container_asset_count(const ellm_file *file) { return file->n_assets; }
+const char *container_asset_name(const ellm_file *file, size_t index) { return index < file->n_assets ? file->assets[index].name : NULL; }
+
+const void *ellm_file_asset(const ellm_file *file, const char *name, size_t *bytes) {
+  for (size_t i = 0; i < file->n_assets; i++) {
+    const asset_entry *asset = &file->assets[i];
+    if (!asset->usable || strcmp(asset->name, name) != 0) continue;
+    if (bytes != NULL) *bytes = (size_t)asset->where.head_bytes;
+    return file->data + asset->where.offset;
+  }
+  return NULL;
+}
+
+const char *container_metadata(const ellm_file *file, const char *name) {
+  for (size_t i = 0; i < file->n_metadata; i++)
+    if (strcmp(file->metadata[i].name, name) == 0) return file->metadata[i].value;
+  return NULL;
+}
+
+void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info *info) {
+  *info = (ellm_tensor_info){.name = tensor->name, .n_dims = tensor->n_dims, .n_elements = tensor->n_elements, .dtype = tensor->dtype,
+                             .kept = tensor->storage == CONTAINER_KEPT, .stored_bytes = tensor->stored_bytes, .layout = ""};
+  memcpy(info->shape, tensor->shape, sizeof info->shape);
+  if (info->kept) return;
+  const coder_codebook *book = &tensor->book;
+  info->bits = tensor->quant.bits;
+  info->scheme = tensor->quant.scheme;
+  info->step = tensor->quant.step;
+  info->zero = tensor->quant.zero;
+  info->layout = book->kind == CODER_HUFFMAN ? "huffman" : book->kind == CODER_TUPLES ? "tuples" : book->bits > 4 ? "plain8" : "plain4";
+  info->raw_bits = book->raw_bits;
+  info->tuple = book->tuple;
+  info->symbols = book->n_leaves;
+  info->entropy = tensor->entropy_bits / (double)tensor->n_elements;
+  info->huffman_bits_per_weight = (double)tensor->huffman_bits / (double)tensor->n_elements;
+  info->payload_bytes = tensor->payload_bytes;
+}
+
+bool ellm_file_tensor(const ellm_file *file, size_t index, ellm_tensor_info *info) {
+  if (index >= file->n_tensors) return false;
+  container_tensor_describe(&file->tensors[index].tensor, info);
+  return true;
+}
+
+void ellm_file_totals(const ellm_file *file, ellm_totals *totals) { *totals = file->totals; }
+
+void ellm_file_identity(const ellm_file *file, char source[33], char self[33]) {
+  hash_hex(file->header.source, source);
+  hash_hex(file->self, self);
+}
+
+/* ---------------------------------------------------------------------- data */
+
+static ellm_status unusable(const tensor_entry *entry, ellm_error *err) {
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: its section is damaged", entry->file->path, entry->tensor.name);
+}
+
+ellm_status container_kept(const ellm_file *file, const container_tensor *tensor, const uint8_t **data, ellm_error *err) {
+  const tensor_entry *entry = entry_of(tensor);
+  if (tensor->storage != CONTAINER_KEPT) return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s is not kept", file->path, tensor->name);
+  if (!entry->usable) return unusable(entry, err);
+  if (!atomic_load_explicit(entry->checked, memory_order_relaxed)) {
+    ELLM_TRY(check_section(file, &entry->where, 0, "tensor", tensor->name, err));
+    atomic_store_explicit(entry->checked, 1, memory_order_relaxed);
+  }
+  *data = entry->data;
+  return ELLM_OK;
+}
+
+ellm_status container_block_at(const ellm_file *file, const container_tensor *tensor, uint64_t block, const uint8_t **data, size_t *bytes,
+                               uint32_t *checksum, ellm_error *err) {
+  const tensor_entry *entry = entry_of(tensor);
+  uint64_t n_blocks = tensor->geometry.n_blocks;
+  if (!entry->usable) return unusable(entry, err);
+  if (tensor->storage != CONTAINER_CODED || block >= n_blocks)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s has no block %llu", file->path, tensor->name, (unsigned long long)block);
+  const uint8_t *at = entry->table + FORMAT_TABLE_ENTRY * block;
+  uint64_t first = load_u32(at), last = block + 1 < n_blocks ? load_u32(at + FORMAT_TABLE_ENTRY) : tensor->payload_bytes;
+  /* Checked when opened; again because the file may have been changed under the mapping. */
+  if (last < first || last > tensor->payload_bytes || last - first > CODER_MAX_BLOCK_BYTES)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu: the file changed while open", file->path, tensor->name,
+                     (unsigned long long)block);
+  *data = entry->data + first;
+  *bytes = (size_t)(last - first);
+  if (checksum != NULL) *checksum = load_u32(at + 4);
+  return ELLM_OK;
+}
+
+ellm_status container_decode_block(const ellm_file *file, const container_tensor *tensor, uint64_t block, coder_decode_fn decode,
+                                   coder_scratch *scratch, uint8_t *codes, ellm_error *err) {
+  const uint8_t *data;
+  size_t bytes;
+  uint32_t checksum;
+  ELLM_TRY(container_block_at(file, tensor, block, &data, &bytes, &checksum, err));
+  atomic_uchar *checked = entry_of(tensor)->checked + block;
+  if (!atomic_load_explicit(checked, memory_order_relaxed)) {
+    if (container_block_checksum(data, bytes) != checksum)
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu: wrong checksum, the file is damaged", file->path, tensor->name,
+                       (unsigned long long)block);
+    atomic_store_explicit(checked, 1, memory_order_relaxed);
+  }
+  coder_block where = coder_geometry_block(&tensor->geometry, block);
+  if (!decode(&tensor->book, &where, data, bytes, scratch, codes))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu of %zu bytes cannot be decoded", file->path, tensor->name,
+                     (unsigned long long)block, bytes);
+  return ELLM_OK;
+}
+
+uint64_t container_blocks_bytes(const container_tensor *tensor, uint64_t first, uint64_t last) {
+  const tensor_entry *entry = entry_of(tensor);
+  uint64_t n_blocks = tensor->geometry.n_blocks;
+  if (last > n_blocks) last = n_blocks;
+  if (!entry->usable || tensor->storage != CONTAINER_CODED || first >= last) return 0;
+  uint64_t begin = load_u32(entry->table + FORMAT_TABLE_ENTRY * first);
+  uint64_t end = last < n_blocks ? load_u32(entry->table + FORMAT_TABLE_ENTRY * last) : tensor->payload_bytes;
+  return end - begin;
+}

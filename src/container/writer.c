@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writing a .ellm file, front to back: 64 zero bytes, sections, directory; the
+ * header last. Of a coded tensor only the block table is held in memory; its
+ * place in the head is left free and filled when the last block is known.
+ *
+ * Sections are appended through a small buffer. `end` is the file's length,
+ * buffered bytes included.
+ */
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/memory.h"
+#include "container/hash.h"
+#include "container/record.h"
+
+enum { WRITE_BUFFER = 1 << 18 };
+
+struct container_writer {
+  char *path;
+  file_writer *file;
+  uint8_t *buffer;        /* WRITE_BUFFER bytes, `buffered` of them not yet written */
+  size_t buffered;
+  uint64_t end;
+  bool sealed_tail;       /* nothing of an older partial file lies beyond `end` */
+  ellm_buffer directory;  /* records of finished sections */
+  uint32_t n_records;
+  size_t last_record;     /* offset of the last one in `directory` */
+  /* the section being written */
+  bool open;
+  format_record record;
+  char *name;
+  hash_stream *hash;
+  coder_codebook book;
+  ellm_buffer table;      /* block table so far */
+  uint64_t book_bytes;    /* with padding */
+  uint64_t payload;
+  ellm_totals totals;
+};
+
+uint32_t container_block_checksum(const void *data, size_t bytes) { return (uint32_t)hash64(data, bytes); }
+
+/* ---------------------------------------------------------------- appending */
+
+static ellm_status flush(container_writer *writer, ellm_error *err) {
+  if (writer->buffered == 0) return ELLM_OK;
+  size_t bytes = writer->buffered;
+  writer->buffered = 0;
+  return file_writer_append(writer->file, writer->buffer, bytes, err);
+}
+
+static ellm_status append(container_writer *writer, const void *data, size_t bytes, ellm_error *err) {
+  if (!writer->sealed_tail) {
+    ELLM_TRY(file_writer_truncate(writer->file, writer->end, err));
+    writer->sealed_tail = true;
+  }
+  writer->end += bytes;
+  if (bytes > WRITE_BUFFER - writer->buffered) {
+    ELLM_TRY(flush(writer, err));
+    if (bytes >= WRITE_BUFFER) return file_writer_append(writer->file, data, bytes, err);
+  }
+  if (bytes > 0) memcpy(writer->buffer + writer->buffered, data, bytes);
+  writer->buffered += bytes;
+  return ELLM_OK;
+}
+
+static ellm_status append_zeros(container_writer *writer, uint64_t bytes, ellm_error *err) {
+  static const uint8_t zeros[4096];
+  while (bytes > 0) {
+    size_t piece = bytes < sizeof zeros ? (size_t)bytes : sizeof zeros;
+    ELLM_TRY(append(writer, zeros, piece, err));
+    bytes -= piece;
+  }
+  return ELLM_OK;
+}
+
+/* ------------------------------------------------------------ opening, closing */
+
+static void writer_free(container_writer *writer) {
+  free(writer->path);
+  free(writer->buffer);
+  free(writer->name);
+  ellm_buffer_free(&writer->directory);
+  ellm_buffer_free(&writer->table);
+  hash_stream_free(writer->hash);
+  free(writer);
+}
+
+void container_writer_abort(container_writer *writer) {
+  if (writer == NULL) return;
+  file_writer_abort(writer->file);
+  writer_free(writer);
+}
+
+ellm_status container_writer_open(const char *path, const file_writer_options *options, container_writer **out, ellm_error *err) {
+  *out = NULL;
+  container_writer *writer = calloc(1, sizeof *writer);
+  if (writer == NULL) return ellm_fail_memory(err, sizeof *writer, "writing a .ellm file");
+  size_t length = strlen(path) + 1;
+  writer->path = malloc(length);
+  writer->buffer = malloc(WRITE_BUFFER);
+  writer->hash = hash_stream_create();
+  if (writer->path == NULL || writer->buffer == NULL || writer->hash == NULL) {
+    writer_free(writer);
+    return ellm_fail_memory(err, WRITE_BUFFER, "writing a .ellm file");
+  }
+  memcpy(writer->path, path, length);
+  ellm_status status = file_writer_open(path, options, &writer->file, err);
+  if (status != ELLM_OK) {
+    writer_free(writer);
+    return status;
+  }
+  if (options->resume && file_writer_size(writer->file) >= FORMAT_HEADER_BYTES) {
+    /* Sections of an earlier run may be adopted; the header becomes zeros again. */
+    static const uint8_t zeros[FORMAT_HEADER_BYTES];
+    writer->end = FORMAT_HEADER_BYTES;
+    status = file_writer_write_at(writer->file, 0, zeros, sizeof zeros, err);
+  } else {
+    status = append_zeros(writer, FORMAT_HEADER_BYTES, err);
+  }
+  if (status != ELLM_OK) {
+    container_writer_abort(writer);
+    return status;
+  }
+  *out = writer;
+  return ELLM_OK;
+}
+
+/* ----------------------------------------------------------------- sections */
+
+static ellm_status begin(container_writer *writer, uint32_t type, const char *name, ellm_error *err) {
+  if (writer->open) return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: section \"%s\" begun inside another", writer->path, name);
+  size_t bytes = strlen(name);
+  bool valid = type == RECORD_ASSET ? format_file_name_valid(name, bytes) : format_name_valid(name, bytes);
+  if (!valid) return ellm_fail(err, ELLM_ERR_INPUT, "%s: the name \"%.100s\" cannot be stored (at most %d bytes, no control characters)",
+                               writer->path, name, FORMAT_NAME_MAX);
+  free(writer->name);
+  writer->name = malloc(bytes + 1);
+  if (writer->name == NULL) return ellm_fail_memory(err, bytes + 1, "a name");
+  memcpy(writer->name, name, bytes + 1);
+  writer->record = (format_record){.type = type, .flags = type == RECORD_METADATA ? 0 : RECORD_REQUIRED, .name = writer->name,
+                                   .name_bytes = (uint32_t)bytes, .offset = writer->end};
+  hash_stream_reset(writer->hash);
+  writer->payload = 0;
+  writer->table.size = 0;
+  writer->book_bytes = 0;
+  writer->open = true;
+  return ELLM_OK;
+}
+
+/* Count a finished record in the totals. */
+static void count_totals(ellm_totals *totals, const format_record *record, uint64_t record_bytes) {
+  if (record->type != RECORD_KEPT && record->type != RECORD_CODED) return;
+  totals->parameters += record->n_elements;
+  if (record->type == RECORD_CODED) {
+    totals->weights += record->n_elements;
+    totals->quantized_bytes += record->section_bytes + record_bytes;
+    totals->entropy += record->entropy_bits;
+    totals->huffman_bits_per_weight += (double)record->huffman_bits;
+  }
+}
+
+void container_totals_finish(ellm_totals *totals) {
+  double weights = (double)totals->weights;
+  if (totals->weights == 0) return;
+  totals->entropy /= weights;
+  totals->huffman_bits_per_weight /= weights;
+  totals->coded_bits_per_weight = 8.0 * (double)totals->quantized_bytes / weights;
+}
+
+static ellm_status add_record(container_writer *writer, ellm_error *err) {
+  size_t bytes = format_record_bytes(&writer->record);
+  if (bytes > FORMAT_RECORD_MAX || writer->n_records == UINT32_MAX)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory record of \"%s\" is too large", writer->path, writer->name);
+  if (!ellm_buffer_reserve(&writer->directory, bytes)) return ellm_fail_memory(err, bytes, "the directory");
+  writer->last_record = writer->directory.size;
+  format_record_store(&writer->record, writer->directory.data + writer->directory.size);
+  writer->directory.size += bytes;
+  writer->n_records++;
+  count_totals(&writer->totals, &writer->record, bytes);
+  return ELLM_OK;
+}
+
+ellm_status container_writer_asset(container_writer *writer, const char *name, const void *data, size_t bytes, ellm_error *err) {
+  ELLM_TRY(begin(writer, RECORD_ASSET, name, err));
+  ELLM_TRY(container_writer_kept_bytes(writer, data, bytes, err));
+  return container_writer_end(writer, err);
+}
+
+ellm_status container_writer_metadata(container_writer *writer, const char *name, const char *value, ellm_error *err) {
+  ELLM_TRY(begin(writer, RECORD_METADATA, name, err));
+  size_t bytes = strlen(value);
+  if (bytes > FORMAT_VALUE_MAX)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: metadata \"%s\": %zu bytes, at most %d", writer->path, name, bytes, FORMAT_VALUE_MAX);
+  writer->record.value = value;
+  writer->record.value_bytes = (uint32_t)bytes;
+  return container_writer_end(writer, err);
+}
+
+static void take_shape(format_record *record, const container_tensor *tensor) {
+  record->dtype = tensor->dtype;
+  record->n_dims = tensor->n_dims;
+  record->n_elements = tensor->n_elements;
+  memcpy(record->shape, tensor->shape, sizeof record->shape);
+}
+
+ellm_status container_writer_begin_kept(container_writer *writer, const container_tensor *tensor, ellm_error *err) {
+  ELLM_TRY(begin(writer, RECORD_KEPT, tensor->name, err));
+  take_shape(&writer->record, tensor);
+  return ELLM_OK;
+}
+
+ellm_status container_writer_kept_bytes(container_writer *writer, const void *data, size_t bytes, ellm_error *err) {
+  if (!writer->open || writer->record.type == RECORD_CODED)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: data outside a kept tensor", writer->path);
+  writer->record.head_bytes += bytes;
+  hash_stream_add(writer->hash, data, bytes);
+  return append(writer, data, bytes, err);
+}
+
+/* Book and padding: the part of the head before the block table. */
+static size_t store_book(const coder_codebook *book, uint8_t out[CODER_BOOK_MAX_BYTES + 3]) {
+  memset(out, 0, CODER_BOOK_MAX_BYTES + 3);
+  return (coder_codebook_store(book, out) + 3) & ~(size_t)3;
+}
+
+ellm_status container_writer_begin_coded(container_writer *writer, const container_tensor *tensor, ellm_error *err) {
+  if (tensor->geometry.n_blocks > UINT32_MAX)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: %llu blocks, at most 2^32 - 1", writer->path, tensor->name,
+                     (unsigned long long)tensor->geometry.n_blocks);
+  ELLM_TRY(begin(writer, RECORD_CODED, tensor->name, err));
+  take_shape(&writer->record, tensor);
+  writer->record.quant = tensor->quant;
+  writer->record.geometry = tensor->geometry;
+  writer->record.entropy_bits = tensor->entropy_bits;
+  writer->record.huffman_bits = tensor->huffman_bits;
+  writer->book = tensor->book;
+  uint8_t book[CODER_BOOK_MAX_BYTES + 3];
+  writer->book_bytes = store_book(&tensor->book, book);
+  writer->record.head_bytes = writer->book_bytes + FORMAT_TABLE_ENTRY * tensor->geometry.n_blocks;
+  return append_zeros(writer, writer->record.head_bytes, err);
+}
+
+ellm_status container_writer_block(container_writer *writer, const void *data, size_t bytes, uint32_t checksum, ellm_error *err) {
+  if (!writer->open || writer->record.type != RECORD_CODED || bytes > CODER_MAX_BLOCK_BYTES)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: misplaced block of %zu bytes", writer->path, bytes);
+  if (writer->payload + bytes > UINT32_MAX)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: its coded data exceed the format's limit of 4 GiB", writer->path, writer->name);
+  uint8_t entry[FORMAT_TABLE_ENTRY];
+  store_u32(entry, (uint32_t)writer->payload);
+  store_u32(entry + 4, checksum);
+  if (!ellm_buffer_append(&writer->table, entry, sizeof entry)) return ellm_fail_memory(err, writer->table.size, "a block table");
+  writer->payload += bytes;
+  return append(writer, data, bytes, err);
+}
+
+/* The head of a coded tensor, into the place left free for it. */
+static ellm_status write_head(container_writer *writer, ellm_error *err) {
+  uint8_t book[CODER_BOOK_MAX_BYTES + 3];
+  size_t book_bytes = store_book(&writer->book, book);
+  if (writer->table.size != FORMAT_TABLE_ENTRY * writer->record.geometry.n_blocks)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s: %zu blocks written instead of %llu", writer->path, writer->name,
+                     writer->table.size / FORMAT_TABLE_ENTRY, (unsigned long long)writer->record.geometry.n_blocks);
+  hash_stream_add(writer->hash, book, book_bytes);
+  hash_stream_add(writer->hash, writer->table.data, writer->table.size);
+  ELLM_TRY(flush(writer, err));
+  ELLM_TRY(file_writer_write_at(writer->file, writer->record.offset, book, book_bytes, err));
+  return file_writer_write_at(writer->file, writer->record.offset + book_bytes, writer->table.data, writer->table.size, err);
+}
+
+ellm_status container_writer_end(container_writer *writer, ellm_error *err) {
+  static const uint8_t zeros[FORMAT_ALIGN];
+  if (!writer->open) return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: no section to end", writer->path);
+  format_record *record = &writer->record;
+  if (record->type == RECORD_KEPT && record->head_bytes != record->n_elements * ellm_dtype_size(record->dtype))
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s: wrong number of bytes", writer->path, writer->name);
+  if (record->type == RECORD_CODED) ELLM_TRY(write_head(writer, err));
+  record->payload_bytes = writer->payload;
+  unsigned tail = format_padding(record->head_bytes + writer->payload);
+  ELLM_TRY(append(writer, zeros, tail, err));
+  hash_stream_add(writer->hash, zeros, tail);
+  record->checksum = hash_stream_value(writer->hash);
+  record->section_bytes = writer->end - record->offset;
+  ELLM_TRY(add_record(writer, err));
+  writer->open = false;
+  return ELLM_OK;
+}
+
+const uint8_t *container_writer_last_record(const container_writer *writer, size_t *bytes) {
+  *bytes = writer->directory.size - writer->last_record;
+  return writer->n_records > 0 ? writer->directory.data + writer->last_record : NULL;
+}
+
+void container_writer_last_sizes(const container_writer *writer, uint64_t *payload_bytes, uint64_t *stored_bytes) {
+  *payload_bytes = writer->record.payload_bytes;
+  *stored_bytes = writer->record.section_bytes + format_record_bytes(&writer->record);
+}
+
+/* ---------------------------------------------------------------- resuming */
+
+/* Do the bytes of the section, as they lie in the partial file, have the
+ * record's checksums? Reads in pieces of at most CODER_MAX_BLOCK_BYTES. */
+static ellm_status check_section(container_writer *writer, const format_record *record, uint8_t *head, bool *ok, ellm_error *err) {
+  *ok = false;
+  uint8_t *piece = writer->buffer; /* empty while sections are being adopted */
+  hash_stream_reset(writer->hash);
+  for (uint64_t done = 0; done < record->head_bytes;) {
+    size_t bytes = record->head_bytes - done < CODER_MAX_BLOCK_BYTES ? (size_t)(record->head_bytes - done) : CODER_MAX_BLOCK_BYTES;
+    ELLM_TRY(file_writer_read_at(writer->file, record->offset + done, piece, bytes, err));
+    hash_stream_add(writer->hash, piece, bytes);
+    if (head != NULL) memcpy(head + done, piece, bytes);
+    done += bytes;
+  }
+  uint64_t payload = record->offset + record->head_bytes, tail = payload + record->payload_bytes;
+  size_t tail_bytes = (size_t)(record->offset + record->section_bytes - tail);
+  ELLM_TRY(file_writer_read_at(writer->file, tail, piece, tail_bytes, err));
+  hash_stream_add(writer->hash, piece, tail_bytes);
+  if (hash_stream_value(writer->hash) != record->checksum) return ELLM_OK;
+  uint64_t n_blocks = record->type == RECORD_CODED ? record->geometry.n_blocks : 0;
+  const uint8_t *table = n_blocks > 0 ? head + record->head_bytes - FORMAT_TABLE_ENTRY * n_blocks : NULL;
+  for (uint64_t b = 0; b < n_blocks; b++) {
+    uint64_t first = load_u32(table + FORMAT_TABLE_ENTRY * b);
+    uint64_t last = b + 1 < n_blocks ? load_u32(table + FORMAT_TABLE_ENTRY * (b + 1)) : record->payload_bytes;
+    if (last < first || last > record->payload_bytes || last - first > CODER_MAX_BLOCK_BYTES) return ELLM_OK;
+    ELLM_TRY(file_writer_read_at(writer->file, payload + first, piece, (size_t)(last - first), err));
+    if (container_block_checksum(piece, (size_t)(last - first)) != load_u32(table + FORMAT_TABLE_ENTRY * b + 4)) return ELLM_OK;
+  }
+  *ok = true;
+  return ELLM_OK;
+}
+
+ellm_status container_writer_adopt(container_writer *writer, const uint8_t *data, size_t bytes, container_tensor *tensor, bool *adopted,
+                                   ellm_error *err) {
+  *adopted = false;
+  format_record record;
+  size_t used;
+  if (writer->sealed_tail || writer->open) return ELLM_OK;
+  if (format_record_parse(data, bytes, writer->path, writer->n_records, &record, &used, NULL) != ELLM_OK || used != bytes) return ELLM_OK;
+  uint64_t end;
+  if (record.offset != writer->end || !ellm_add_u64(record.offset, record.section_bytes, &end) || end > file_writer_size(writer->file))
+    return ELLM_OK;
+  uint8_t *head = NULL;
+  if (record.type == RECORD_CODED) {
+    head = malloc((size_t)record.head_bytes);
+    if (head == NULL) return ellm_fail_memory(err, (size_t)record.head_bytes, "a block table");
+  }
+  bool ok = false;
+  ellm_status status = check_section(writer, &record, head, &ok, err);
+  coder_codebook book = {0};
+  size_t book_bytes;
+  if (status == ELLM_OK && ok && record.type == RECORD_CODED)
+    ok = coder_codebook_load(head, (size_t)record.head_bytes, record.geometry.panel_rows, &book, &book_bytes);
+  free(head);
+  if (status != ELLM_OK || !ok) return status;
+
+  free(writer->name);
+  writer->name = malloc(record.name_bytes + 1);
+  if (writer->name == NULL) return ellm_fail_memory(err, record.name_bytes + 1, "a name");
+  memcpy(writer->name, record.name, record.name_bytes);
+  writer->name[record.name_bytes] = '\0';
+  writer->record = record;
+  writer->record.name = writer->name;
+  ELLM_TRY(add_record(writer, err));
+  writer->end = end;
+  if (tensor != NULL) container_tensor_from_record(&record, writer->name, &book, tensor);
+  *adopted = true;
+  return ELLM_OK;
+}
+
+/* ------------------------------------------------------------------- commit */
+
+static ellm_status write_directory(container_writer *writer, const uint8_t source[16], ellm_error *err) {
+  if (writer->open) return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: section \"%s\" was not ended", writer->path, writer->name);
+  uint8_t count[FORMAT_DIRECTORY_HEADER] = {0};
+  store_u32(count, writer->n_records);
+  format_header header = {.major = FORMAT_MAJOR, .minor = FORMAT_MINOR, .directory_offset = writer->end,
+                          .directory_bytes = FORMAT_DIRECTORY_HEADER + writer->directory.size};
+  memcpy(header.source, source, 16);
+  hash_stream_reset(writer->hash);
+  hash_stream_add(writer->hash, count, sizeof count);
+  hash_stream_add(writer->hash, writer->directory.data, writer->directory.size);
+  header.directory_checksum = hash_stream_value(writer->hash);
+  ELLM_TRY(append(writer, count, sizeof count, err));
+  ELLM_TRY(append(writer, writer->directory.data, writer->directory.size, err));
+  ELLM_TRY(flush(writer, err));
+  ELLM_TRY(file_writer_sync(writer->file, err)); /* the header must not reach the disk before what it describes */
+  uint8_t bytes[FORMAT_HEADER_BYTES];
+  format_header_store(&header, bytes);
+  return file_writer_write_at(writer->file, 0, bytes, sizeof bytes, err);
+}
+
+ellm_status container_writer_commit(container_writer *writer, const uint8_t source_identity[16], ellm_totals *totals, ellm_error *err) {
+  ellm_status status = write_directory(writer, source_identity, err);
+  if (status == ELLM_OK) {
+    status = file_writer_commit(writer->file, err);
+    if (status == ELLM_OK && totals != NULL) {
+      *totals = writer->totals;
+      totals->file_bytes = writer->end;
+      container_totals_finish(totals);
+    }
+  } else {
+    file_writer_abort(writer->file);
+  }
+  writer_free(writer);
+  return status;
+}
+
+uint64_t container_head_bytes(const container_tensor *tensor) {
+  uint8_t book[CODER_BOOK_MAX_BYTES + 3];
+  return store_book(&tensor->book, book) + FORMAT_TABLE_ENTRY * tensor->geometry.n_blocks;
+}
+
+uint64_t container_coded_overhead(const container_tensor *tensor) {
+  format_record record = {.type = RECORD_CODED, .n_dims = tensor->n_dims, .name_bytes = (uint32_t)strlen(tensor->name)};
+  uint64_t head = container_head_bytes(tensor);
+  return head + format_padding(head + tensor->payload_bytes) + format_record_bytes(&record);
+}

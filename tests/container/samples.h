@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A small .ellm file with every kind of record, and reading all of it. */
+#ifndef ELLM_TESTS_CONTAINER_SAMPLES_H
+#define ELLM_TESTS_CONTAINER_SAMPLES_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "container/container.h"
+#include "container/hash.h"
+#include "container/record.h"
+
+enum { SAMPLE_ROWS = 37, SAMPLE_COLUMNS = 22 };
+
+static inline uint32_t sample_random(uint64_t *state) {
+  *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+  return (uint32_t)(*state >> 33);
+}
+
+/* Skewed codes of `bits` bits: a few common ones, all possible. */
+static inline void sample_codes(uint8_t *codes, size_t n, int bits, uint64_t seed) {
+  for (size_t i = 0; i < n; i++) {
+    uint32_t r = sample_random(&seed), q = 0;
+    while ((r & 1) != 0 && q < (1u << bits) - 1) {
+      q++;
+      r >>= 1;
+    }
+    codes[i] = (uint8_t)((q + (1u << (bits - 1))) & ((1u << bits) - 1));
+  }
+}
+
+/* A coded tensor from row-major codes, by the coder's own functions. */
+static inline ellm_status sample_write_coded(container_writer *writer, const char *name, uint64_t rows, uint64_t columns, int bits,
+                                             const uint8_t *codes, ellm_prefer prefer, ellm_error *err) {
+  container_tensor tensor = {.name = name, .dtype = ELLM_F32, .n_dims = 2, .shape = {rows, columns}, .n_elements = rows * columns,
+                             .storage = CONTAINER_CODED,
+                             .quant = {.bits = bits, .scheme = ELLM_SCHEME_ASYMMETRIC, .step = 0.25f, .zero = 1}};
+  if (!coder_geometry_init(&tensor.geometry, rows, columns)) return ELLM_ERR_INTERNAL;
+  coder_statistics stats = {0};
+  uint64_t counts[256] = {0};
+  uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1), *out = malloc(CODER_MAX_BLOCK_BYTES + CODER_SLACK);
+  for (size_t i = 0; i < rows * columns; i++) counts[codes[i]]++;
+  uint8_t pad = 0;
+  for (int q = 1; q < 256; q++)
+    if (counts[q] > counts[pad]) pad = (uint8_t)q;
+  for (uint64_t b = 0; b < tensor.geometry.n_blocks; b++) {
+    coder_block block = coder_geometry_block(&tensor.geometry, b);
+    coder_tile_block(&block, codes + block.first_row * columns + block.first_column, columns, pad, tiles);
+    coder_statistics_add(&stats, &block, bits, tiles);
+  }
+  tensor.entropy_bits = quant_entropy_bits(counts, 256);
+  tensor.huffman_bits = quant_huffman_bits(counts, 256);
+  double bytes;
+  coder_encoder *encoder = NULL;
+  ellm_status status = coder_choose(&stats, &tensor.geometry, bits, pad, prefer, ELLM_CODE_HUFFMAN, &tensor.book, &bytes, err);
+  if (status == ELLM_OK) status = coder_encoder_create(&encoder, err);
+  if (status == ELLM_OK) status = container_writer_begin_coded(writer, &tensor, err);
+  for (uint64_t b = 0; status == ELLM_OK && b < tensor.geometry.n_blocks; b++) {
+    coder_block block = coder_geometry_block(&tensor.geometry, b);
+    coder_tile_block(&block, codes + block.first_row * columns + block.first_column, columns, pad, tiles);
+    size_t n = coder_encode_block(encoder, &tensor.book, &block, tiles, out);
+    status = container_writer_block(writer, out, n, container_block_checksum(out, n), err);
+  }
+  if (status == ELLM_OK) status = container_writer_end(writer, err);
+  coder_encoder_free(encoder);
+  ellm_aligned_free(tiles);
+  free(out);
+  return status;
+}
+
+static const char sample_config[] = "{\"model_type\": \"sample\"}\n";
+static const float sample_norm[5] = {1.0f, -2.0f, 0.5f, 3.25f, 0.0f};
+
+static inline ellm_status sample_sections(container_writer *writer, ellm_error *err) {
+  uint8_t codes[SAMPLE_ROWS * SAMPLE_COLUMNS];
+  ELLM_TRY(container_writer_asset(writer, "config.json", sample_config, sizeof sample_config - 1, err));
+  ELLM_TRY(container_writer_asset(writer, "empty.txt", "", 0, err));
+  ELLM_TRY(container_writer_metadata(writer, "entrollm.options", "{\"bits\":4}", err));
+  sample_codes(codes, sizeof codes, 4, 1);
+  ELLM_TRY(sample_write_coded(writer, "layer.weight", SAMPLE_ROWS, SAMPLE_COLUMNS, 4, codes, ELLM_PREFER_SIZE, err));
+  container_tensor norm = {.name = "norm.weight", .dtype = ELLM_F32, .n_dims = 1, .shape = {5}, .n_elements = 5};
+  ELLM_TRY(container_writer_begin_kept(writer, &norm, err));
+  ELLM_TRY(container_writer_kept_bytes(writer, sample_norm, 8, err));
+  ELLM_TRY(container_writer_kept_bytes(writer, (const uint8_t *)sample_norm + 8, 12, err));
+  ELLM_TRY(container_writer_end(writer, err));
+  sample_codes(codes, 60, 8, 2);
+  return sample_write_coded(writer, "small.weight", 3, 20, 8, codes, ELLM_PREFER_SPEED, err);
+}
+
+static inline ellm_status sample_write(const char *path, bool overwrite, ellm_error *err) {
+  static const uint8_t identity[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+  container_writer *writer;
+  const file_writer_options options = {.overwrite = overwrite};
+  ELLM_TRY(container_writer_open(path, &options, &writer, err));
+  ellm_status status = sample_sections(writer, err);
+  if (status != ELLM_OK) {
+    container_writer_abort(writer);
+    return status;
+  }
+  return container_writer_commit(writer, identity, NULL, err);
+}
+
+/* Touch everything a file holds; the first failure. */
+static inline ellm_status sample_read_all(const ellm_file *file, ellm_error *err) {
+  coder_scratch *scratch = ellm_aligned_calloc(1, sizeof *scratch);
+  uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1);
+  ellm_status status = ELLM_OK;
+  for (size_t i = 0; status == ELLM_OK && i < ellm_file_tensor_count(file); i++) {
+    const container_tensor *tensor = container_tensor_at(file, i);
+    const uint8_t *data;
+    if (tensor->storage == CONTAINER_KEPT) status = container_kept(file, tensor, &data, err);
+    for (uint64_t b = 0; status == ELLM_OK && tensor->storage == CONTAINER_CODED && b < tensor->geometry.n_blocks; b++)
+      status = container_decode_block(file, tensor, b, coder_decode_block_scalar, scratch, tiles, err);
+  }
+  ellm_aligned_free(scratch);
+  ellm_aligned_free(tiles);
+  return status;
+}
+
+/* Make the checksums of header, directory and sections right again after a
+ * change, as far as the bytes make sense. `data` has room for what they name. */
+static inline void sample_reseal(uint8_t *data, size_t size) {
+  if (size < 72) return;
+  uint64_t at = load_u64(data + 16), bytes = load_u64(data + 24);
+  if (at <= size && bytes <= size - at && bytes >= 8) {
+    for (uint64_t p = at + 8; p + 48 <= at + bytes;) {
+      uint64_t offset = load_u64(data + p + 16), section = load_u64(data + p + 24), head = load_u64(data + p + 32);
+      uint64_t payload = load_u32(data + p) == RECORD_CODED && p + 80 <= at + bytes ? load_u64(data + p + 72) : 0;
+      if (offset <= size && section <= size - offset && head <= section && payload <= section - head) {
+        hash_stream *hash = hash_stream_create();
+        hash_stream_add(hash, data + offset, head);
+        hash_stream_add(hash, data + offset + head + payload, section - head - payload);
+        store_u64(data + p + 40, hash_stream_value(hash));
+        hash_stream_free(hash);
+      }
+      uint32_t step = load_u32(data + p + 4);
+      if (step < 48) break;
+      p += step;
+    }
+    store_u64(data + 32, hash64(data + at, bytes));
+  }
+  store_u64(data + 56, hash64(data, 56));
+}
+
+#endif

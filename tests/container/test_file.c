@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing and reading .ellm files: round trip, damage, hostile directories, failing disks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "container/samples.h"
+
+static char folder[] = "/tmp/ellm-container-XXXXXX";
+static char path[64];
+static uint8_t *sample;    /* the bytes of a good file */
+static size_t sample_size;
+
+static int setup(void **state) {
+  (void)state;
+  if (mkdtemp(folder) == NULL) return -1;
+  snprintf(path, sizeof path, "%s/sample.ellm", folder);
+  ellm_error err = {0};
+  if (sample_write(path, false, &err) != ELLM_OK || file_read_all(path, 1 << 24, &sample, &sample_size, &err) != ELLM_OK) {
+    fprintf(stderr, "%s\n", err.message);
+    return -1;
+  }
+  return 0;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  free(sample);
+  unlink(path);
+  return rmdir(folder);
+}
+
+/* Open and read everything. */
+static ellm_status read_bytes(const uint8_t *data, size_t size, ellm_error *err) {
+  ellm_file *file;
+  ellm_status status = container_open_memory(data, size, "memory.ellm", &file, err);
+  if (status != ELLM_OK) return status;
+  status = sample_read_all(file, err);
+  ellm_file_close(file);
+  return status;
+}
+
+/* A copy with 64 spare bytes. */
+static uint8_t *copy_of_sample(void) {
+  uint8_t *copy = calloc(sample_size + 64, 1);
+  assert_non_null(copy);
+  memcpy(copy, sample, sample_size);
+  return copy;
+}
+
+static void check_codes(const ellm_file *file, const char *name, uint64_t rows, uint64_t columns, int bits, uint64_t seed) {
+  const container_tensor *tensor = container_find(file, name);
+  assert_non_null(tensor);
+  uint8_t *want = malloc(rows * columns), *have = malloc(rows * columns);
+  coder_scratch *scratch = ellm_aligned_calloc(1, sizeof *scratch);
+  uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1);
+  sample_codes(want, rows * columns, bits, seed);
+  for (uint64_t b = 0; b < tensor->geometry.n_blocks; b++) {
+    assert_int_equal(container_decode_block(file, tensor, b, coder_decode_block_scalar, scratch, tiles, NULL), ELLM_OK);
+    coder_block block = coder_geometry_block(&tensor->geometry, b);
+    coder_untile_block(&block, tiles, have + block.first_row * columns + block.first_column, columns);
+  }
+  assert_memory_equal(want, have, rows * columns);
+  free(want);
+  free(have);
+  ellm_aligned_free(scratch);
+  ellm_aligned_free(tiles);
+}
+
+static void test_round_trip(void **state) {
+  (void)state;
+  ellm_file *file;
+  ellm_error err = {0};
+  assert_true(container_probe(path));
+  assert_int_equal(ellm_file_open(path, &file, &err), ELLM_OK);
+  assert_int_equal(ellm_file_tensor_count(file), 3);
+  ellm_tensor_info info;
+  assert_true(ellm_file_tensor(file, 0, &info));
+  assert_string_equal(info.name, "layer.weight");
+  assert_int_equal(info.bits, 4);
+  assert_int_equal(info.shape[1], SAMPLE_COLUMNS);
+  assert_true(info.entropy > 1 && info.entropy < 4 && info.huffman_bits_per_weight >= info.entropy);
+  assert_true(info.stored_bytes > info.payload_bytes);
+  assert_true(ellm_file_tensor(file, 1, &info));
+  assert_true(info.kept);
+  assert_false(ellm_file_tensor(file, 3, &info));
+  check_codes(file, "layer.weight", SAMPLE_ROWS, SAMPLE_COLUMNS, 4, 1);
+  check_codes(file, "small.weight", 3, 20, 8, 2);
+  const uint8_t *data;
+  assert_int_equal(container_kept(file, container_find(file, "norm.weight"), &data, &err), ELLM_OK);
+  assert_memory_equal(data, sample_norm, sizeof sample_norm);
+  size_t bytes;
+  const void *asset = ellm_file_asset(file, "config.json", &bytes);
+  assert_int_equal(bytes, sizeof sample_config - 1);
+  assert_memory_equal(asset, sample_config, bytes);
+  assert_non_null(ellm_file_asset(file, "empty.txt", &bytes));
+  assert_int_equal(bytes, 0);
+  assert_null(ellm_file_asset(file, "absent", &bytes));
+  assert_null(container_find(file, "absent"));
+  assert_string_equal(container_metadata(file, "entrollm.options"), "{\"bits\":4}");
+  char source[33], self[33];
+  ellm_file_identity(file, source, self);
+  assert_string_equal(source, "0102030405060708090a0b0c0d0e0f10");
+  ellm_totals totals;
+  ellm_file_totals(file, &totals);
+  assert_int_equal(totals.file_bytes, sample_size);
+  assert_int_equal(totals.weights, SAMPLE_ROWS * SAMPLE_COLUMNS + 60);
+  assert_int_equal(totals.parameters, totals.weights + 5);
+  assert_true(totals.coded_bits_per_weight > totals.huffman_bits_per_weight);
+  ellm_file_close(file);
+}
+
+/* Each byte in turn is wrong: something must say so. */
+static void test_every_byte(void **state) {
+  (void)state;
+  uint8_t *copy = copy_of_sample();
+  for (size_t i = 0; i < sample_size; i++) {
+    ellm_error err = {0};
+    copy[i] ^= (uint8_t)(1 + i % 255);
+    if (read_bytes(copy, sample_size, &err) != ELLM_ERR_INPUT) fail_msg("byte %zu of %zu may be changed unnoticed", i, sample_size);
+    assert_true(strstr(err.message, "memory.ellm") != NULL);
+    copy[i] = sample[i];
+  }
+  free(copy);
+}
+
+static void test_every_length(void **state) {
+  (void)state;
+  for (size_t n = 0; n < sample_size; n++) {
+    uint8_t *cut = malloc(n > 0 ? n : 1); /* of that size exactly, for the sanitizers */
+    assert_non_null(cut);
+    memcpy(cut, sample, n);
+    assert_int_equal(read_bytes(cut, n, NULL), ELLM_ERR_INPUT);
+    free(cut);
+  }
+  uint8_t *copy = copy_of_sample();
+  assert_int_equal(read_bytes(copy, sample_size, NULL), ELLM_OK);
+  assert_int_equal(read_bytes(copy, sample_size + 1, NULL), ELLM_ERR_INPUT);
+  assert_int_equal(read_bytes(copy, sample_size + 64, NULL), ELLM_ERR_INPUT);
+  free(copy);
+}
+
+/* Every 32-bit field of the directory and of the coded heads takes nasty
+ * values, with all checksums made right: never a crash (sanitizers), and
+ * whatever opens can be read to its end. */
+static void test_hostile_fields(void **state) {
+  (void)state;
+  static const uint32_t nasty[] = {0, 1, 7, 48, 0x7FFFFFFF, 0x80000000, 0xFFFFFFC0, 0xFFFFFFFF};
+  uint64_t directory = load_u64(sample + 16);
+  size_t refused = 0, taken = 0;
+  uint8_t *copy = copy_of_sample();
+  for (size_t at = 64; at + 4 <= sample_size; at += 4) {
+    for (size_t k = 0; k < sizeof nasty / sizeof *nasty; k++) {
+      memcpy(copy, sample, sample_size);
+      store_u32(copy + at, nasty[k]);
+      sample_reseal(copy, sample_size);
+      ellm_error err = {0};
+      ellm_status status = read_bytes(copy, sample_size, &err);
+      assert_true(status == ELLM_OK || status == ELLM_ERR_INPUT);
+      if (at >= directory) status == ELLM_OK ? taken++ : refused++;
+    }
+  }
+  assert_true(refused > taken);
+  free(copy);
+}
+
+/* ------------------------------------------- directories written by hand */
+
+typedef struct hand_record {
+  uint32_t type, flags;
+  const char *name;
+  uint32_t name_bytes;
+  uint64_t offset, bytes;
+} hand_record;
+
+/* A file of asset-like records over zero sections of 64 bytes. */
+static uint8_t *by_hand(const hand_record *records, uint32_t n, uint64_t sections, size_t *size) {
+  uint8_t *data = calloc(64 + sections + 8 + n * 2048, 1), *p = data + 64 + sections;
+  assert_non_null(data);
+  store_u32(p, n);
+  p += 8;
+  for (uint32_t i = 0; i < n; i++) {
+    const hand_record *r = &records[i];
+    size_t bytes = (48 + r->name_bytes + 7) & ~(size_t)7;
+    store_u32(p, r->type);
+    store_u32(p + 4, (uint32_t)bytes);
+    store_u32(p + 8, r->flags);
+    store_u32(p + 12, r->name_bytes);
+    store_u64(p + 16, r->offset);
+    store_u64(p + 24, r->bytes);
+    store_u64(p + 32, r->bytes);
+    memcpy(p + 48, r->name, r->name_bytes);
+    p += bytes;
+  }
+  *size = (size_t)(p - data);
+  format_header header = {.major = 1, .directory_offset = 64 + sections, .directory_bytes = *size - 64 - sections};
+  format_header_store(&header, data);
+  sample_reseal(data, *size);
+  return data;
+}
+
+static ellm_status open_by_hand(const hand_record *records, uint32_t n, uint64_t sections, ellm_error *err) {
+  size_t size;
+  uint8_t *data = by_hand(records, n, sections, &size);
+  ellm_status status = read_bytes(data, size, err);
+  free(data);
+  return status;
+}
+
+static void test_unknown_records(void **state) {
+  (void)state;
+  ellm_error err = {0};
+  const hand_record optional[] = {{1, 1, "a", 1, 64, 64}, {99, 0, "new", 3, 128, 64}, {1, 1, "b", 1, 192, 64}};
+  assert_int_equal(open_by_hand(optional, 3, 192, &err), ELLM_OK);
+  const hand_record required[] = {{1, 1, "a", 1, 64, 64}, {99, 1, "new", 3, 128, 64}};
+  assert_int_equal(open_by_hand(required, 2, 128, &err), ELLM_ERR_INPUT);
+  assert_non_null(strstr(err.message, "required type 99"));
+}
+
+static void test_bad_directories(void **state) {
+  (void)state;
+  ellm_error err = {0};
+  const hand_record good[] = {{1, 1, "a", 1, 64, 64}, {1, 1, "b", 1, 128, 64}};
+  assert_int_equal(open_by_hand(good, 2, 128, &err), ELLM_OK);
+  assert_int_equal(open_by_hand(NULL, 0, 0, &err), ELLM_OK);
+  static const struct { const char *what; hand_record second; uint64_t sections; } cases[] = {
+      {"twice", {1, 1, "a", 1, 128, 64}, 128},
+      {"overlap", {1, 1, "b", 1, 64, 64}, 128},
+      {"gap", {1, 1, "b", 1, 192, 64}, 192},
+      {"beyond", {1, 1, "b", 1, 128, 128}, 128},
+      {"bytes between", {1, 1, "b", 1, 128, 64}, 192},
+      {"unaligned", {1, 1, "b", 1, 128, 63}, 128},
+      {"wraps", {1, 1, "b", 1, 128, UINT64_MAX - 63}, 128},
+      {"NUL", {1, 1, "b\0c", 3, 128, 64}, 128},
+      {"control", {1, 1, "b\n", 2, 128, 64}, 128},
+      {"slash", {1, 1, "../b", 4, 128, 64}, 128},
+      {"parent", {1, 1, "..", 2, 128, 64}, 128},
+      {"hidden", {1, 1, ".b", 2, 128, 64}, 128},
+      {"UTF-8", {1, 1, "\xC0\x80", 2, 128, 64}, 128},
+      {"surrogate", {1, 1, "\xED\xA0\x80", 3, 128, 64}, 128},
+      {"no name", {1, 1, "", 0, 128, 64}, 128},
+      {"flags", {1, 3, "b", 1, 128, 64}, 128},
+      {"optional asset", {1, 0, "b", 1, 128, 64}, 128},
+      {"type 0", {0, 1, "b", 1, 128, 64}, 128},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const hand_record records[] = {good[0], cases[i].second};
+    err.message[0] = '\0';
+    if (open_by_hand(records, 2, cases[i].sections, &err) != ELLM_ERR_INPUT) fail_msg("accepted: %s", cases[i].what);
+    assert_true(err.message[0] != '\0');
+  }
+}
+
+static void test_versions(void **state) {
+  (void)state;
+  uint8_t *copy = copy_of_sample();
+  ellm_error err = {0};
+  store_u16(copy + 10, 7); /* a later minor version is read */
+  store_u64(copy + 56, hash64(copy, 56));
+  assert_int_equal(read_bytes(copy, sample_size, &err), ELLM_OK);
+  store_u16(copy + 8, 2);
+  store_u64(copy + 56, hash64(copy, 56));
+  assert_int_equal(read_bytes(copy, sample_size, &err), ELLM_ERR_INPUT);
+  assert_non_null(strstr(err.message, "version 2.7"));
+  memset(copy, 0, 64);
+  assert_int_equal(read_bytes(copy, sample_size, &err), ELLM_ERR_INPUT);
+  assert_non_null(strstr(err.message, "never finished"));
+  free(copy);
+}
+
+/* ---------------------------------------------------------------- writing */
+
+static void test_existing_output(void **state) {
+  (void)state;
+  ellm_error err = {0};
+  assert_int_equal(sample_write(path, false, &err), ELLM_ERR_USAGE);
+  assert_int_equal(sample_write(path, true, &err), ELLM_OK);
+  uint8_t *again;
+  size_t size;
+  assert_int_equal(file_read_all(path, 1 << 24, &again, &size, &err), ELLM_OK);
+  assert_int_equal(size, sample_size);
+  assert_memory_equal(again, sample, size);
+  free(again);
+}
+
+/* The disk is full at each of many lengths: an error, and nothing left behind. */
+static void test_full_disk(void **state) {
+  (void)state;
+  char other[80], partial[96];
+  snprintf(other, sizeof other, "%s/full.ellm", folder);
+  snprintf(partial, sizeof partial, "%s.partial", other);
+  struct rlimit before;
+  getrlimit(RLIMIT_FSIZE, &before);
+  signal(SIGXFSZ, SIG_IGN);
+  for (size_t limit = 0; limit < sample_size; limit += 61) {
+    struct rlimit less = {.rlim_cur = limit, .rlim_max = before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &less);
+    ellm_error err = {0};
+    ellm_status status = sample_write(other, false, &err);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(status, ELLM_ERR_IO);
+    assert_false(file_exists(other));
+    assert_false(file_exists(partial));
+  }
+}
+
+static void test_bad_names(void **state) {
+  (void)state;
+  char other[80];
+  snprintf(other, sizeof other, "%s/names.ellm", folder);
+  container_writer *writer;
+  ellm_error err = {0};
+  const file_writer_options options = {0};
+  assert_int_equal(container_writer_open(other, &options, &writer, &err), ELLM_OK);
+  assert_int_equal(container_writer_asset(writer, "a/b", "x", 1, &err), ELLM_ERR_INPUT);
+  assert_int_equal(container_writer_asset(writer, "tab\there", "x", 1, &err), ELLM_ERR_INPUT);
+  container_writer_abort(writer);
+  assert_false(file_exists(other));
+}
+
+/* A second run adopts what the first one wrote, up to what was damaged. */
+static void test_adopt(void **state) {
+  (void)state;
+  char other[80], partial[96];
+  snprintf(other, sizeof other, "%s/adopt.ellm", folder);
+  snprintf(partial, sizeof partial, "%s.partial", other);
+  ellm_error err = {0};
+  container_writer *writer;
+  file_writer_options options = {.keep_partial = true};
+  uint8_t codes[SAMPLE_ROWS * SAMPLE_COLUMNS], records[2][512];
+  size_t bytes[2];
+  sample_codes(codes, sizeof codes, 4, 1);
+  assert_int_equal(container_writer_open(other, &options, &writer, &err), ELLM_OK);
+  for (int i = 0; i < 2; i++) {
+    char name[8] = {'w', (char)('0' + i), 0};
+    assert_int_equal(sample_write_coded(writer, name, SAMPLE_ROWS, SAMPLE_COLUMNS, 4, codes, ELLM_PREFER_SIZE, &err), ELLM_OK);
+    const uint8_t *record = container_writer_last_record(writer, &bytes[i]);
+    memcpy(records[i], record, bytes[i]);
+  }
+  /* The buffered tail of the file must not matter to what is adopted. */
+  static const uint8_t identity[16];
+  container_writer *again;
+  options.resume = true;
+  for (int damage = 0; damage < 2; damage++) {
+    options.overwrite = true;
+    assert_int_equal(container_writer_commit(writer, identity, NULL, &err), ELLM_OK);
+    assert_int_equal(rename(other, partial), 0);
+    if (damage) {
+      FILE *f = fopen(partial, "r+b");
+      fseek(f, (long)load_u64(records[1] + 16) + 100, SEEK_SET);
+      fputc(0x5A, f);
+      fputc(0xA5, f);
+      fclose(f);
+    }
+    assert_int_equal(container_writer_open(other, &options, &again, &err), ELLM_OK);
+    container_tensor tensor;
+    bool adopted = false;
+    assert_int_equal(container_writer_adopt(again, records[0], bytes[0], &tensor, &adopted, &err), ELLM_OK);
+    assert_true(adopted);
+    assert_string_equal(tensor.name, "w0");
+    assert_int_equal(tensor.book.bits, 4);
+    assert_int_equal(container_writer_adopt(again, records[1], bytes[1], &tensor, &adopted, &err), ELLM_OK);
+    assert_int_equal(adopted, !damage);
+    if (damage) assert_int_equal(sample_write_coded(again, "w1", SAMPLE_ROWS, SAMPLE_COLUMNS, 4, codes, ELLM_PREFER_SIZE, &err), ELLM_OK);
+    writer = again;
+  }
+  assert_int_equal(container_writer_commit(writer, identity, NULL, &err), ELLM_OK);
+  ellm_file *file;
+  assert_int_equal(ellm_file_open(other, &file, &err), ELLM_OK);
+  assert_int_equal(ellm_file_tensor_count(file), 2);
+  check_codes(file, "w0", SAMPLE_ROWS, SAMPLE_COLUMNS, 4, 1);
+  check_codes(file, "w1", SAMPLE_ROWS, SAMPLE_COLUMNS, 4, 1);
+  ellm_file_close(file);
+  unlink(other);
+}
+
+static void test_hash(void **state) {
+  (void)state;
+  /* Published test values of XXH3 for empty input. */
+  uint8_t sum[16];
+  char hex[33];
+  assert_true(hash64("", 0) == UINT64_C(0x2D06800538D394C2));
+  hash128("", 0, sum);
+  hash_hex(sum, hex);
+  assert_string_equal(hex, "99aa06d3014798d86001c324468d497f");
+  uint8_t data[1000];
+  for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)(i * 7);
+  hash_stream *hash = hash_stream_create();
+  for (size_t i = 0; i < sizeof data; i += 125) hash_stream_add(hash, data + i, 125);
+  assert_true(hash_stream_value(hash) == hash64(data, sizeof data));
+  hash_stream_free(hash);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_hash),          cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_every_byte),
+      cmocka_unit_test(test_every_length),  cmocka_unit_test(test_hostile_fields),  cmocka_unit_test(test_unknown_records),
+      cmocka_unit_test(test_bad_directories), cmocka_unit_test(test_versions),      cmocka_unit_test(test_existing_output),
+      cmocka_unit_test(test_full_disk),     cmocka_unit_test(test_bad_names),       cmocka_unit_test(test_adopt),
+  };
+  return cmocka_run_group_tests_name("container file", tests, setup, teardown);
+}
