@@ -21,8 +21,9 @@
  *   symbol that passes through it, nodes in breadth-first order, each node's
  *   bits padded to a byte. One leaf may be the escape: its symbols follow the
  *   bitmaps as raw bytes.
+ * CODER_TUPLES: levels of fixed-width fields; the highest value of a field sends
+ *   its symbol to the next level (coder/tuples.h). Faster than Huffman, larger.
  * CODER_PLAIN: no entropy code: bytes (bits > 4) or nibbles (bits <= 4).
- * CODER_TUPLES (reserved): fixed-width fields with escapes and patches.
  *
  * This folder depends on base only; nothing here allocates while coding.
  */
@@ -40,6 +41,7 @@ enum {
   CODER_MAX_LENGTH = 15,      /* of a code word */
   CODER_MAX_LEAVES = 257,     /* 256 symbols and the escape */
   CODER_ESCAPE = 256,
+  CODER_MAX_LEVELS = 8,       /* of a tuple book */
   CODER_SLACK = 64,           /* readable and writable bytes wanted after every buffer */
   CODER_MAX_BLOCK_BYTES = 65536 /* no valid block is larger */
 };
@@ -82,18 +84,21 @@ typedef struct coder_node { /* internal node of the Huffman tree, breadth-first 
 typedef struct coder_codebook {
   uint8_t kind;        /* coder_kind */
   uint8_t bits;        /* code width, 2..8 */
-  uint8_t raw_bits;    /* 0..bits */
+  uint8_t raw_bits;    /* 0..min(bits, 7) */
   uint8_t tuple;       /* 1 or 2; 2 only where bits - raw_bits <= 4 and panel_rows == 16 */
   uint8_t pad;         /* code that pads rows and columns */
-  uint16_t n_leaves;   /* CODER_HUFFMAN: 1..257, sorted canonically (length, symbol; the escape last of its length) */
+  uint16_t n_leaves;   /* CODER_HUFFMAN: 1..257, sorted canonically (length, symbol; the escape last of its length);
+                        * CODER_TUPLES: 1..256, the symbols of the levels' tables, level 0 first */
   uint16_t symbol[CODER_MAX_LEAVES];
   uint8_t length[CODER_MAX_LEAVES];
+  uint8_t n_levels, width[CODER_MAX_LEVELS]; /* CODER_TUPLES: field widths, 1..4 bits */
   /* derived by coder_codebook_finish */
   uint16_t n_nodes;                         /* n_leaves - 1 */
   uint8_t depth;                            /* longest code word */
   uint16_t depth_first[CODER_MAX_LENGTH + 2]; /* first node of each depth; [depth] = n_nodes */
   coder_node node[CODER_MAX_LEAVES - 1];
   int16_t leaf_of[256];                     /* symbol -> index in symbol[], -1: by the escape */
+  uint8_t table[256];                       /* CODER_TUPLES: symbol[] as bytes, unused places 0 */
 } coder_codebook;
 
 /* Check and derive. False if the book breaks a rule (Kraft sum not exactly 1
@@ -114,7 +119,8 @@ bool coder_codebook_load(const uint8_t *data, size_t bytes, uint32_t panel_rows,
 typedef struct coder_statistics {
   uint64_t codes[256];        /* single codes, without padding rows and columns */
   uint64_t padded_codes[256]; /* with padding */
-  uint64_t pairs[5][256];     /* [r]: symbols of tuple 2 with raw_bits r; filled where bits - r <= 4 (index r: 0..4) */
+  uint64_t pairs[256];        /* symbols of tuple 2 at the fewest raw bits that allow it, max(0, bits - 4) */
+  uint64_t singles[256];      /* uppers of tiles without a partner, at the same raw bits */
   uint64_t n_blocks;
 } coder_statistics;
 
@@ -122,12 +128,9 @@ typedef struct coder_statistics {
 void coder_statistics_add(coder_statistics *stats, const coder_block *block, int bits, const uint8_t *codes);
 void coder_statistics_merge(coder_statistics *into, const coder_statistics *from);
 
-/* The cheapest book under `prefer`, of all raw bits, tuples, escape limits and
- * package-merge lengths: bytes (padding of bitmaps included, expected value
- * a node and block), plus, for ELLM_PREFER_SPEED, modelled cycles of the AVX-512
- * VBMI2 kernel turned into bits at a fixed rate (a constant of the format's
- * encoder, documented in coder/cost.c). With code NONE, or where nothing is
- * gained, CODER_PLAIN. */
+/* The book for a tensor under `prefer`; the rule is stated in coder/cost.c. With
+ * code NONE, or where nothing is gained, CODER_PLAIN. `estimated_bytes`: blocks,
+ * block table and book together. */
 ellm_status coder_choose(const coder_statistics *stats, const coder_geometry *geometry, int bits, uint8_t pad,
                          ellm_prefer prefer, ellm_code code, coder_codebook *book, double *estimated_bytes, ellm_error *err);
 
@@ -147,8 +150,10 @@ void coder_untile_block(const coder_block *block, const uint8_t *tiles, uint8_t 
 typedef struct coder_encoder coder_encoder; /* scratch memory of one thread */
 ellm_status coder_encoder_create(coder_encoder **encoder, ellm_error *err);
 void coder_encoder_free(coder_encoder *encoder);
-/* Encode tile-ordered codes; out has CODER_MAX_BLOCK_BYTES. Returns the bytes,
- * 0 only if a code cannot be coded (not in the book and no escape). */
+/* Encode tile-ordered codes; out has CODER_MAX_BLOCK_BYTES. Returns the bytes (0
+ * is possible: a block of one symbol), CODER_NOT_CODABLE if a code is neither in
+ * the book nor covered by an escape. */
+#define CODER_NOT_CODABLE SIZE_MAX
 size_t coder_encode_block(coder_encoder *encoder, const coder_codebook *book, const coder_block *block, const uint8_t *codes, uint8_t *out);
 
 /* --------------------------------------------------- decoding (scalar oracle) */
@@ -160,7 +165,13 @@ typedef struct coder_scratch {
   uint16_t node_count[CODER_MAX_LEAVES];  /* symbols that pass through each node */
 } coder_scratch;
 
-/* Where the parts of a block lie; shared by all kernels. Checks that counts and
+/* Bytes of a list of raw bits, and of all lists of a block; where the 4-, 2- and
+ * 1-bit lists begin when the first begins at `first`. */
+size_t coder_raw_list_bytes(unsigned width, size_t n_codes);
+size_t coder_raw_bytes(unsigned raw_bits, size_t n_codes);
+void coder_raw_offsets(unsigned raw_bits, size_t n_codes, uint32_t first, uint32_t offsets[3]);
+
+/* Where the parts of a CODER_HUFFMAN block lie; shared by all kernels. Checks that counts and
  * lengths fit `bytes` exactly; false if the block is damaged. Fills
  * scratch->node_offset and node_count by popcounts of the bitmaps. */
 typedef struct coder_parts {

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The block encoder: codes in tile order to raw lists, symbols, and their
+ * Huffman bitmaps or fields. Its bytes depend on nothing but its arguments.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "coder/coder.h"
+#include "coder/fields.h"
+#include "coder/tuples.h"
+
+struct coder_encoder {
+  uint8_t symbols[CODER_MAX_CODES + CODER_SLACK];
+  uint8_t list[2][CODER_MAX_CODES + CODER_SLACK];
+  uint8_t right[CODER_MAX_CODES + CODER_SLACK];
+  uint8_t escapes[CODER_MAX_CODES + CODER_SLACK];
+};
+
+ellm_status coder_encoder_create(coder_encoder **encoder, ellm_error *err) {
+  *encoder = ellm_aligned_calloc(1, sizeof **encoder);
+  return *encoder != NULL ? ELLM_OK : ellm_fail_memory(err, sizeof **encoder, "the block encoder");
+}
+
+void coder_encoder_free(coder_encoder *encoder) { ellm_aligned_free(encoder); }
+
+/* Fields of `width` bits, 64 lanes a group whatever the count (docs/format/blocks.md, "Raw bits"). */
+static uint8_t *put_lanes(uint8_t *out, const uint8_t *codes, size_t n, unsigned shift, unsigned width) {
+  const size_t per_group = 8 / width, bytes = coder_raw_list_bytes(width, n);
+  const unsigned mask = (1u << width) - 1;
+  memset(out, 0, bytes);
+  for (size_t vector = 0; vector * 64 < n; vector++) {
+    uint8_t *group = out + vector / per_group * 64;
+    const unsigned up = (unsigned)(vector % per_group) * width;
+    const uint8_t *from = codes + vector * 64;
+    const size_t lanes = n - vector * 64 < 64 ? n - vector * 64 : 64;
+    for (size_t i = 0; i < lanes; i++) group[i] |= (uint8_t)((from[i] >> shift & mask) << up);
+  }
+  return out + bytes;
+}
+
+static uint8_t *put_raw(uint8_t *out, const uint8_t *codes, size_t n, unsigned raw_bits) {
+  unsigned shift = 0;
+  for (unsigned width = 4; width > 0; width /= 2) {
+    if ((raw_bits & width) == 0) continue;
+    out = put_lanes(out, codes, n, shift, width);
+    shift += width;
+  }
+  return out;
+}
+
+/* Symbols of a block; returns their number. */
+static size_t make_symbols(const coder_codebook *book, const coder_block *block, const uint8_t *codes, uint8_t *symbols) {
+  const unsigned raw = book->raw_bits;
+  const size_t n = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
+  if (book->tuple == 1) {
+    for (size_t i = 0; i < n; i++) symbols[i] = (uint8_t)(codes[i] >> raw);
+    return n;
+  }
+  uint8_t *to = symbols;
+  const uint8_t pad = (uint8_t)(book->pad >> raw << 4);
+  for (uint32_t panel = 0; panel < block->panels; panel++) {
+    for (uint32_t tile = 0; tile < block->tiles; tile += 2, to += CODER_TILE, codes += 2 * CODER_TILE) {
+      if (tile + 1 < block->tiles) {
+        for (size_t i = 0; i < CODER_TILE; i++) to[i] = (uint8_t)(codes[i] >> raw | codes[i + CODER_TILE] >> raw << 4);
+      } else {
+        for (size_t i = 0; i < CODER_TILE; i++) to[i] = (uint8_t)(codes[i] >> raw | pad);
+        codes -= CODER_TILE;
+      }
+    }
+  }
+  return (size_t)(to - symbols);
+}
+
+/* turns[s]: the code word of symbol s, first bit in bit 15. */
+static bool code_words(const coder_codebook *book, uint16_t turns[256]) {
+  unsigned code = 0, length = 0;
+  uint16_t escape = 0;
+  bool has_escape = false;
+  for (unsigned i = 0; i < book->n_leaves; i++) {
+    code <<= book->length[i] - length;
+    length = book->length[i];
+    const uint16_t word = (uint16_t)(code << (16 - length));
+    if (book->symbol[i] == CODER_ESCAPE) {
+      escape = word;
+      has_escape = true;
+    } else {
+      turns[book->symbol[i]] = word;
+    }
+    code++;
+  }
+  for (unsigned s = 0; s < 256; s++) {
+    if (book->leaf_of[s] < 0) turns[s] = escape;
+  }
+  return has_escape;
+}
+
+/* Bits of one node from its symbols; symbols going left and right are listed in `left` and `right`. Returns the count of ones. */
+static size_t split(const uint8_t *from, size_t n, const uint16_t *turns, unsigned depth, uint8_t *bitmap, uint8_t *left, uint8_t *right) {
+  size_t ones = 0;
+  for (size_t i = 0; i < n; i += 8) {
+    const size_t end = n - i < 8 ? n - i : 8;
+    unsigned byte = 0;
+    for (size_t k = 0; k < end; k++) {
+      const uint8_t symbol = from[i + k];
+      const unsigned bit = turns[symbol] >> (15 - depth) & 1u;
+      left[i + k - ones] = symbol;
+      right[ones] = symbol;
+      ones += bit;
+      byte |= bit << k;
+    }
+    bitmap[i / 8] = (uint8_t)byte;
+  }
+  return ones;
+}
+
+static uint8_t *put_huffman(coder_encoder *e, const coder_codebook *book, size_t n, uint8_t *out) {
+  uint16_t turns[256] = {0};
+  const bool has_escape = code_words(book, turns);
+  size_t n_escapes = 0;
+  if (has_escape) { /* in the order in which the tree meets them: that of the block */
+    for (size_t i = 0; i < n; i++) {
+      e->escapes[n_escapes] = e->symbols[i];
+      n_escapes += book->leaf_of[e->symbols[i]] < 0;
+    }
+  }
+  uint16_t counts[CODER_MAX_LEAVES] = {0};
+  counts[0] = (uint16_t)n;
+  const uint8_t *from = e->symbols;
+  for (unsigned depth = 0; depth < book->depth; depth++) {
+    uint8_t *to = e->list[depth & 1];
+    for (unsigned node = book->depth_first[depth]; node < book->depth_first[depth + 1]; node++) {
+      const int left = book->node[node].child[0], right = book->node[node].child[1];
+      const size_t total = counts[node];
+      const size_t ones = split(from, total, turns, depth, out, to, e->right);
+      out += (total + 7) / 8;
+      from += total;
+      if (left >= 0) {
+        counts[left] = (uint16_t)(total - ones);
+        to += total - ones;
+      }
+      if (right >= 0) {
+        counts[right] = (uint16_t)ones;
+        memcpy(to, e->right, ones);
+        to += ones;
+      }
+    }
+    from = e->list[depth & 1];
+  }
+  memcpy(out, e->escapes, n_escapes);
+  return out + n_escapes;
+}
+
+static bool codable(const coder_codebook *book, const uint8_t *symbols, size_t n) {
+  if (book->kind == CODER_TUPLES) return true;
+  for (unsigned i = 0; i < book->n_leaves; i++) {
+    if (book->symbol[i] == CODER_ESCAPE) return true;
+  }
+  int16_t worst = 0;
+  for (size_t i = 0; i < n; i++) worst |= book->leaf_of[symbols[i]];
+  return worst >= 0;
+}
+
+size_t coder_encode_block(coder_encoder *e, const coder_codebook *book, const coder_block *block, const uint8_t *codes, uint8_t *out) {
+  const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
+  if (book->kind == CODER_PLAIN) {
+    if (book->bits <= 4) return (size_t)(put_lanes(out, codes, n_codes, 0, 4) - out);
+    memcpy(out, codes, n_codes);
+    return n_codes;
+  }
+  const size_t n = make_symbols(book, block, codes, e->symbols);
+  if (!codable(book, e->symbols, n)) return CODER_NOT_CODABLE;
+  uint8_t *p = out;
+  if (book->kind == CODER_TUPLES) {
+    p = put_raw(out + 2u * book->n_levels, codes, n_codes, book->raw_bits);
+    p += tuples_encode_symbols(book, e->symbols, n, out, p, (uint8_t *)e->list);
+  } else {
+    p = put_raw(p, codes, n_codes, book->raw_bits);
+    p = put_huffman(e, book, n, p);
+  }
+  return (size_t)(p - out);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CODER_TUPLES: symbols in fixed-width fields with escapes. Level j has a table
+ * of the next 2^width[j] - 1 symbols in order of falling count; a field holds a
+ * place in the table, or all ones: the symbol is found at the next level, after
+ * the last one as a byte. Decoding goes from the last level to the first: look
+ * up, then expand the next level's symbols under the mask of the escapes.
+ *
+ * A block: [counts: one u16 a level, the symbols that escape it] [raw bit lists]
+ * [field list of level 0] ... [field list of the last level] [escaped symbols].
+ */
+#ifndef ELLM_CODER_TUPLES_H
+#define ELLM_CODER_TUPLES_H
+
+#include "coder/coder.h"
+
+/* Where the parts lie; false if counts and lengths do not fit `bytes` exactly. */
+typedef struct tuples_parts {
+  uint32_t n_symbols;
+  uint32_t raw_offset;                             /* of the first raw list */
+  uint32_t level_offset[CODER_MAX_LEVELS];
+  uint32_t level_count[CODER_MAX_LEVELS + 1];      /* fields of each level; [n_levels]: escaped bytes */
+  uint32_t escape_offset;
+} tuples_parts;
+bool tuples_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes, tuples_parts *parts);
+
+/* Fields of all levels and the escaped symbols; returns bytes written behind
+ * `out`, which is zeroed as needed. counts: one u16 a level. `work` holds 2 * n bytes. */
+size_t tuples_encode_symbols(const coder_codebook *book, const uint8_t *symbols, size_t n, uint8_t *counts, uint8_t *out, uint8_t *work);
+
+/* Symbols of a located block into list[0]; false if the escapes do not add up. */
+bool tuples_decode_symbols_scalar(const coder_codebook *book, const tuples_parts *parts, const uint8_t *data, coder_scratch *scratch);
+
+/* Bits of all levels for symbol counts sorted in falling order, per-block waste
+ * included: expected rounding of each list. */
+typedef struct tuples_plan {
+  uint8_t n_levels, width[CODER_MAX_LEVELS];
+  double bits;      /* in total */
+  double cycles;    /* modelled, in total */
+} tuples_plan;
+/* The best widths for counts[n] (falling, none 0): fewest cycles among the plans of at most `limit_bits`; false if there is none. */
+bool tuples_choose(const uint64_t *counts, size_t n, uint64_t n_blocks, double limit_bits, tuples_plan *plan);
+
+#endif

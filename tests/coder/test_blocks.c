@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Blocks come back as they went in, for every kind of book, shape and distribution;
+ * every element lies in one block; damage is refused or harmless; the chosen books
+ * stay near the entropy.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coder/coder.h"
+#include "coder/gaussian.h"
+#include "coder/tuples.h"
+
+typedef struct fixture {
+  coder_encoder *encoder;
+  coder_scratch *scratch;
+  uint8_t *codes, *tiled, *decoded, *back, *block;
+} fixture;
+
+enum { MATRIX_BYTES = 1 << 22 };
+
+static int setup(void **state) {
+  fixture *f = calloc(1, sizeof *f);
+  assert_int_equal(coder_encoder_create(&f->encoder, NULL), ELLM_OK);
+  f->scratch = calloc(1, sizeof *f->scratch);
+  f->codes = malloc(MATRIX_BYTES);
+  f->back = malloc(MATRIX_BYTES);
+  f->tiled = malloc(CODER_MAX_CODES + CODER_SLACK);
+  f->decoded = malloc(CODER_MAX_CODES + CODER_SLACK);
+  f->block = malloc(CODER_MAX_BLOCK_BYTES + CODER_SLACK);
+  *state = f;
+  return 0;
+}
+
+static int teardown(void **state) {
+  fixture *f = *state;
+  coder_encoder_free(f->encoder);
+  free(f->scratch);
+  free(f->codes);
+  free(f->back);
+  free(f->tiled);
+  free(f->decoded);
+  free(f->block);
+  free(f);
+  return 0;
+}
+
+static void gather(const fixture *f, const coder_geometry *g, int bits, uint8_t pad, coder_statistics *stats) {
+  memset(stats, 0, sizeof *stats);
+  for (uint64_t i = 0; i < g->n_blocks; i++) {
+    const coder_block block = coder_geometry_block(g, i);
+    coder_tile_block(&block, f->codes + block.first_row * g->columns + block.first_column, g->columns, pad, f->tiled);
+    coder_statistics_add(stats, &block, bits, f->tiled);
+  }
+}
+
+static uint8_t most_frequent(const fixture *f, size_t n) {
+  size_t counts[256] = {0}, best = 0;
+  for (size_t i = 0; i < n; i++) counts[f->codes[i]]++;
+  for (size_t q = 1; q < 256; q++) best = counts[q] > counts[best] ? q : best;
+  return (uint8_t)best;
+}
+
+/* Encodes and decodes the matrix f->codes; returns the bytes of all blocks. */
+static size_t round_trip(fixture *f, const coder_geometry *g, const coder_codebook *book) {
+  size_t total = 0;
+  memset(f->back, 0xee, g->rows * g->columns);
+  for (uint64_t i = 0; i < g->n_blocks; i++) {
+    const coder_block block = coder_geometry_block(g, i);
+    const size_t n = (size_t)block.panels * block.tiles * 4 * block.panel_rows;
+    coder_tile_block(&block, f->codes + block.first_row * g->columns + block.first_column, g->columns, book->pad, f->tiled);
+    const size_t bytes = coder_encode_block(f->encoder, book, &block, f->tiled, f->block);
+    assert_true(bytes <= CODER_MAX_BLOCK_BYTES);
+    memset(f->block + bytes, 0xff, CODER_SLACK);
+    memset(f->decoded, 0xdd, CODER_MAX_CODES + CODER_SLACK);
+    assert_true(coder_decode_block_scalar(book, &block, f->block, bytes, f->scratch, f->decoded));
+    assert_memory_equal(f->decoded, f->tiled, n);
+    if (bytes > 0) assert_false(coder_decode_block_scalar(book, &block, f->block, bytes - 1, f->scratch, f->decoded));
+    assert_false(coder_decode_block_scalar(book, &block, f->block, bytes + 1, f->scratch, f->decoded));
+    coder_untile_block(&block, f->tiled, f->back + block.first_row * g->columns + block.first_column, g->columns);
+    total += bytes;
+  }
+  assert_memory_equal(f->back, f->codes, g->rows * g->columns);
+  return total;
+}
+
+static void chosen_books(void **state) {
+  fixture *f = *state;
+  static const uint32_t shapes[][2] = {{1, 1}, {1, 300}, {3, 5}, {15, 64}, {16, 4}, {17, 5}, {40, 72}, {391, 72}, {64, 288}, {33, 1023}, {31, 1029}, {16, 2048}, {20, 3072}, {5, 9000}};
+  for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+    coder_geometry g;
+    assert_true(coder_geometry_init(&g, shapes[s][0], shapes[s][1]));
+    const size_t n = (size_t)g.rows * g.columns;
+    for (int bits = 2; bits <= 8; bits++) {
+      for (int distribution = 0; distribution < 6; distribution++) {
+        for (size_t i = 0; i < n; i++) {
+          switch (distribution) {
+            case 0: f->codes[i] = (uint8_t)(random_u64() & ((1u << bits) - 1)); break;
+            case 1: f->codes[i] = gaussian_code(12.0 / (1 << bits), bits); break;
+            case 2: f->codes[i] = (uint8_t)((1 << bits) - 1); break;
+            case 3: f->codes[i] = (uint8_t)(random_u64() % 9 == 0); break;
+            case 4: f->codes[i] = gaussian_code(1.77, bits); break;
+            default: { /* halving counts: deep trees */
+              unsigned depth = 0;
+              for (uint64_t r = random_u64(); (r & 1) == 0 && depth < (1u << bits) - 1; r >>= 1) depth++;
+              f->codes[i] = (uint8_t)depth;
+            }
+          }
+        }
+        for (int prefer = 0; prefer < 2; prefer++) {
+          const uint8_t pad = most_frequent(f, n);
+          coder_statistics stats;
+          coder_codebook book, loaded;
+          double estimate;
+          gather(f, &g, bits, pad, &stats);
+          assert_int_equal(coder_choose(&stats, &g, bits, pad, (ellm_prefer)prefer, ELLM_CODE_HUFFMAN, &book, &estimate, NULL), ELLM_OK);
+          const size_t bytes = round_trip(f, &g, &book);
+          uint8_t stored[CODER_BOOK_MAX_BYTES];
+          size_t used, length = coder_codebook_store(&book, stored);
+          assert_true(coder_codebook_load(stored, length, g.panel_rows, &loaded, &used));
+          assert_int_equal(used, length);
+          assert_memory_equal(&loaded, &book, sizeof book);
+          for (size_t cut = 0; cut < length; cut++) assert_false(coder_codebook_load(stored, cut, g.panel_rows, &loaded, &used));
+          const double real = (double)(bytes + 8 * g.n_blocks + length);
+          if (n > 20000) assert_in_range((uint64_t)(1000 * estimate / real), 985, 1015);
+        }
+      }
+    }
+  }
+}
+
+/* Every split, escape limit and width, not only the best. */
+static void all_books(void **state) {
+  fixture *f = *state;
+  coder_geometry g;
+  assert_true(coder_geometry_init(&g, 37, 301));
+  const size_t n = (size_t)g.rows * g.columns;
+  for (int bits = 2; bits <= 8; bits++) {
+    for (size_t i = 0; i < n; i++) f->codes[i] = gaussian_code(9.0 / (1 << bits), bits);
+    for (unsigned raw = 0; raw <= (unsigned)bits && raw < 8; raw++) {
+      for (unsigned tuple = 1; tuple <= ((unsigned)bits - raw <= 4 ? 2u : 1u); tuple++) {
+        const unsigned upper = (unsigned)bits - raw, alphabet = 1u << upper;
+        for (unsigned kept = 0; kept <= 20; kept++) {
+          coder_codebook book = {.kind = CODER_HUFFMAN, .bits = (uint8_t)bits, .raw_bits = (uint8_t)raw, .tuple = (uint8_t)tuple, .pad = 1};
+          /* a comb: words of 1, 2, ..., 14 and two of 15 bits at most */
+          const unsigned leaves = kept < 15 ? kept : 15;
+          unsigned symbols = 0;
+          for (unsigned i = 0; i < leaves && i < alphabet; i++) book.symbol[symbols++] = (uint16_t)(tuple == 2 ? i | (alphabet - 1 - i) << 4 : i);
+          if (raw == (unsigned)bits) {
+            if (kept > 0) continue;
+            symbols = 0;
+          }
+          book.symbol[symbols] = CODER_ESCAPE;
+          for (unsigned i = 0; i <= symbols; i++) book.length[i] = (uint8_t)(symbols == 0 ? 0 : i + 1 <= symbols ? i + 1 : symbols);
+          book.n_leaves = (uint16_t)(symbols + 1);
+          assert_true(coder_codebook_finish(&book, g.panel_rows));
+          round_trip(f, &g, &book);
+          coder_codebook fields = {.kind = CODER_TUPLES, .bits = (uint8_t)bits, .raw_bits = (uint8_t)raw, .tuple = (uint8_t)tuple, .pad = 1};
+          unsigned places = 0;
+          fields.n_levels = (uint8_t)(1 + random_u64() % CODER_MAX_LEVELS);
+          for (unsigned j = 0; j < fields.n_levels; j++) {
+            fields.width[j] = (uint8_t)(1 + random_u64() % 4);
+            places += (1u << fields.width[j]) - 1;
+          }
+          for (unsigned i = 0; i < 256 && fields.n_leaves < places; i++) {
+            const bool exists = tuple == 2 ? (i & 15) < alphabet && i >> 4 < alphabet : i < alphabet;
+            if (exists && random_u64() % 3 != 0) fields.symbol[fields.n_leaves++] = (uint16_t)i;
+          }
+          if (raw == (unsigned)bits) fields.n_leaves = 1;
+          if (fields.n_leaves == 0) fields.symbol[fields.n_leaves++] = 0;
+          assert_true(coder_codebook_finish(&fields, g.panel_rows));
+          round_trip(f, &g, &fields);
+        }
+      }
+    }
+  }
+}
+
+static void damage_is_harmless(void **state) {
+  fixture *f = *state;
+  coder_geometry g;
+  assert_true(coder_geometry_init(&g, 16, 256));
+  for (int prefer = 0; prefer < 2; prefer++) {
+    for (int bits = 3; bits <= 8; bits++) {
+      for (size_t i = 0; i < 16 * 256; i++) f->codes[i] = gaussian_code(12.0 / (1 << bits), bits);
+      coder_statistics stats;
+      coder_codebook book;
+      gather(f, &g, bits, 0, &stats);
+      assert_int_equal(coder_choose(&stats, &g, bits, 0, (ellm_prefer)prefer, ELLM_CODE_HUFFMAN, &book, NULL, NULL), ELLM_OK);
+      const coder_block block = coder_geometry_block(&g, 0);
+      coder_tile_block(&block, f->codes, 256, 0, f->tiled);
+      const size_t bytes = coder_encode_block(f->encoder, &book, &block, f->tiled, f->block);
+      uint8_t *exact = malloc(bytes + CODER_SLACK); /* so that a sanitizer sees what lies behind */
+      for (size_t at = 0; at < bytes; at++) {
+        memcpy(exact, f->block, bytes);
+        memset(exact + bytes, 0, CODER_SLACK);
+        exact[at] ^= (uint8_t)(1 + random_u64() % 255);
+        if (coder_decode_block_scalar(&book, &block, exact, bytes, f->scratch, f->decoded)) {
+          for (size_t i = 0; i < 4096; i++) assert_true(f->decoded[i] < 1 << bits);
+        }
+      }
+      free(exact);
+    }
+  }
+}
+
+static void geometry_covers(void **state) {
+  (void)state;
+  static const uint32_t columns[] = {1, 3, 4, 5, 64, 72, 255, 256, 288, 1000, 1024, 1025, 1100, 1280, 1536, 2047, 2048, 3072, 4096, 5632, 8192, 14336, 100000};
+  static const uint32_t rows[] = {1, 2, 15, 16, 17, 31, 32, 33, 100, 391};
+  for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) {
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+      coder_geometry g;
+      assert_true(coder_geometry_init(&g, rows[r], columns[c]));
+      uint64_t elements = 0, next_row = 0, next_column = 0;
+      for (uint64_t i = 0; i < g.n_blocks; i++) {
+        const coder_block b = coder_geometry_block(&g, i);
+        assert_int_equal(b.first_row, next_row);
+        assert_int_equal(b.first_column, next_column);
+        assert_true(b.first_column % 256 == 0);
+        assert_true((uint64_t)b.panels * b.tiles * 4 * b.panel_rows <= CODER_MAX_CODES);
+        assert_true(b.rows <= b.panels * b.panel_rows && b.rows > (b.panels - 1) * b.panel_rows);
+        elements += (uint64_t)b.rows * b.columns;
+        next_column += b.columns;
+        if (next_column == columns[c]) {
+          next_column = 0;
+          next_row += b.rows;
+        }
+      }
+      assert_int_equal(elements, (uint64_t)rows[r] * columns[c]);
+    }
+  }
+  coder_geometry g;
+  assert_false(coder_geometry_init(&g, 0, 5));
+  assert_false(coder_geometry_init(&g, 5, 0));
+  assert_false(coder_geometry_init(&g, UINT64_MAX, 5));
+  assert_true(coder_geometry_init(&g, UINT32_MAX, UINT32_MAX));
+  assert_false(coder_geometry_from(&g, 32, 2048, 2, 1024)); /* ranges and several panels */
+  assert_false(coder_geometry_from(&g, 32, 2048, 1, 1000)); /* not a multiple of 256 */
+  assert_false(coder_geometry_from(&g, 32, 2048, 1, 2048)); /* too many codes */
+  assert_false(coder_geometry_from(&g, 32, 2048, 0, 1024));
+  assert_false(coder_geometry_from(&g, 1u << 20, 4, UINT32_MAX, 4));
+}
+
+static void malformed_books(void **state) {
+  (void)state;
+  uint8_t stored[CODER_BOOK_MAX_BYTES];
+  coder_codebook book = {.kind = CODER_HUFFMAN, .bits = 4, .tuple = 1, .n_leaves = 3, .symbol = {3, 1, 2}, .length = {1, 2, 2}}, loaded;
+  size_t used;
+  assert_true(coder_codebook_finish(&book, 16));
+  const size_t length = coder_codebook_store(&book, stored);
+  unsigned accepted = 0;
+  for (size_t at = 0; at < length; at++) {
+    for (unsigned value = 0; value < 256; value++) {
+      const uint8_t old = stored[at];
+      stored[at] = (uint8_t)value;
+      if (coder_codebook_load(stored, length, 16, &loaded, &used)) {
+        uint8_t again[CODER_BOOK_MAX_BYTES];
+        assert_int_equal(coder_codebook_store(&loaded, again), used); /* what is accepted is canonical */
+        assert_memory_equal(again, stored, used);
+        accepted++;
+      }
+      stored[at] = old;
+    }
+  }
+  assert_true(accepted > length); /* the untouched form once a byte, and harmless changes */
+  book.length[2] = 3; /* Kraft sum below 1 */
+  assert_false(coder_codebook_finish(&book, 16));
+  book.length[2] = 1;
+  assert_false(coder_codebook_finish(&book, 16)); /* not sorted */
+  book.length[2] = 2;
+  book.symbol[2] = 1;
+  assert_false(coder_codebook_finish(&book, 16)); /* twice the same */
+  book.symbol[2] = 16;
+  assert_false(coder_codebook_finish(&book, 16)); /* beyond the alphabet */
+  book.symbol[2] = 2;
+  book.tuple = 2;
+  assert_true(coder_codebook_finish(&book, 16));
+  assert_false(coder_codebook_finish(&book, 8)); /* pairs need panels of 16 rows */
+}
+
+static void package_merge_is_optimal(void **state) {
+  (void)state;
+  for (int round = 0; round < 300; round++) {
+    const size_t n = 2 + random_u64() % 255;
+    uint64_t counts[CODER_MAX_LEAVES];
+    uint8_t lengths[CODER_MAX_LEAVES], limited[CODER_MAX_LEAVES];
+    for (size_t i = 0; i < n; i++) counts[i] = 1 + random_u64() % (round % 3 == 0 ? 5 : 100000);
+    coder_package_merge(counts, n, 15, lengths);
+    coder_package_merge(counts, n, n <= 16 ? 4 : 8, limited);
+    double kraft = 0, kraft_limited = 0;
+    uint64_t cost = 0, cost_limited = 0, huffman = 0, heap[CODER_MAX_LEAVES];
+    for (size_t i = 0; i < n; i++) {
+      kraft += 1.0 / (double)(1u << lengths[i]);
+      kraft_limited += 1.0 / (double)(1u << limited[i]);
+      cost += counts[i] * lengths[i];
+      cost_limited += counts[i] * limited[i];
+      assert_true(limited[i] <= (n <= 16 ? 4 : 8));
+    }
+    assert_true(kraft == 1.0 && kraft_limited == 1.0 && cost <= cost_limited);
+    size_t left = n;
+    memcpy(heap, counts, n * sizeof *heap);
+    while (left > 1) { /* Huffman's own way, quadratic */
+      size_t a = 0, b = 1;
+      if (heap[b] < heap[a]) a = 1, b = 0;
+      for (size_t i = 2; i < left; i++) {
+        if (heap[i] < heap[a]) {
+          b = a;
+          a = i;
+        } else if (heap[i] < heap[b]) {
+          b = i;
+        }
+      }
+      const uint64_t sum = heap[a] + heap[b];
+      huffman += sum;
+      heap[a < b ? a : b] = sum;
+      heap[a < b ? b : a] = heap[--left];
+    }
+    unsigned longest = 0;
+    for (size_t i = 0; i < n; i++) longest = lengths[i] > longest ? lengths[i] : longest;
+    if (longest < 15) assert_int_equal(cost, huffman);
+  }
+  uint64_t fibonacci[40] = {1, 1};
+  uint8_t lengths[40];
+  for (int i = 2; i < 40; i++) fibonacci[i] = fibonacci[i - 1] + fibonacci[i - 2];
+  coder_package_merge(fibonacci, 40, 15, lengths);
+  double kraft = 0;
+  for (int i = 0; i < 40; i++) kraft += 1.0 / (double)(1u << lengths[i]);
+  assert_true(kraft == 1.0 && lengths[0] == 15);
+}
+
+/* Everything counted but the directory: blocks, block table, book. */
+static void loss_over_entropy(void **state) {
+  fixture *f = *state;
+  static const struct { double step; int bits; double size_limit, speed_limit; } rows[] = {
+      {1.77, 4, 1.04, 1.10}, {1.3, 4, 1.04, 1.10}, {0.95, 4, 1.04, 1.10}, {0.9, 4, 1.025, 1.06}, {0.52, 5, 1.025, 1.06}, {0.26, 6, 1.025, 1.06}, {0.13, 7, 1.025, 1.06}, {0.09, 8, 1.025, 1.06}, {0.07, 8, 1.025, 1.06}};
+  coder_geometry g;
+  assert_true(coder_geometry_init(&g, 1024, 2048));
+  const size_t n = (size_t)g.rows * g.columns;
+  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+    double counts[256] = {0}, entropy = 0;
+    for (size_t i = 0; i < n; i++) counts[f->codes[i] = gaussian_code(rows[r].step, rows[r].bits)]++;
+    for (int q = 0; q < 256; q++) entropy -= counts[q] > 0 ? counts[q] * log2(counts[q] / (double)n) : 0;
+    coder_statistics stats;
+    const uint8_t pad = most_frequent(f, n);
+    gather(f, &g, rows[r].bits, pad, &stats);
+    for (int prefer = 0; prefer < 2; prefer++) {
+      coder_codebook book;
+      uint8_t stored[CODER_BOOK_MAX_BYTES];
+      assert_int_equal(coder_choose(&stats, &g, rows[r].bits, pad, (ellm_prefer)prefer, ELLM_CODE_HUFFMAN, &book, NULL, NULL), ELLM_OK);
+      const double bits = 8.0 * (double)(round_trip(f, &g, &book) + 8 * g.n_blocks + coder_codebook_store(&book, stored));
+      print_message("%s: entropy %.3f coded %.3f (%+.1f %%) kind %d tuple %d raw %d leaves %d widths", prefer == ELLM_PREFER_SIZE ? "size " : "speed",
+                    entropy / (double)n, bits / (double)n, 100 * (bits / entropy - 1), book.kind, book.tuple, book.raw_bits, book.n_leaves);
+      for (int j = 0; j < book.n_levels; j++) print_message(" %d", book.width[j]);
+      print_message("\n");
+      assert_true(bits <= entropy * (prefer == ELLM_PREFER_SIZE ? rows[r].size_limit : rows[r].speed_limit));
+    }
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(geometry_covers),     cmocka_unit_test(chosen_books),       cmocka_unit_test(all_books), cmocka_unit_test(damage_is_harmless),
+      cmocka_unit_test(malformed_books),     cmocka_unit_test(package_merge_is_optimal), cmocka_unit_test(loss_over_entropy)};
+  return cmocka_run_group_tests(tests, setup, teardown);
+}
