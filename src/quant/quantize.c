@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The quantizer. Everything is float64 with ties to even, in the order of the
+ * rule in docs/FORMAT.md, so that codes are the same on every machine.
+ */
+#include "quant/quantize.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/exact_math.h"
+
+static const double MAGNITUDE_LIMIT = 1e30;
+
+static double element(ellm_dtype dtype, const uint8_t *data, size_t i) {
+  switch (dtype) {
+    case ELLM_F16: return (double)float_from_f16(load_u16(data + 2 * i));
+    case ELLM_BF16: return (double)float_from_bf16(load_u16(data + 2 * i));
+    default: return (double)float_from_bits(load_u32(data + 4 * i));
+  }
+}
+
+static bool allowed(double w) { return w >= -MAGNITUDE_LIMIT && w <= MAGNITUDE_LIMIT; /* false for NaN */ }
+
+void quant_range_add(quant_range *range, ellm_dtype dtype, const void *data, size_t n, uint64_t first) {
+  double lo = range->lo, hi = range->hi;
+  for (size_t i = 0; i < n; i++) {
+    const double w = element(dtype, data, i);
+    if (!allowed(w)) {
+      if (!range->bad || first + i < range->bad_index) {
+        range->bad = true;
+        range->bad_index = first + i;
+        range->bad_value = w;
+      }
+      break;
+    }
+    lo = w < lo ? w : lo;
+    hi = w > hi ? w : hi;
+  }
+  range->lo = lo;
+  range->hi = hi;
+}
+
+void quant_count_patterns(const void *data, size_t n, uint64_t counts[65536]) {
+  const uint8_t *bytes = data;
+  for (size_t i = 0; i < n; i++) counts[load_u16(bytes + 2 * i)]++;
+}
+
+void quant_range_from_patterns(const uint64_t counts[65536], ellm_dtype dtype, quant_range *range) {
+  for (unsigned pattern = 0; pattern < 65536; pattern++) {
+    if (counts[pattern] == 0) continue;
+    uint8_t bytes[4] = {0};
+    store_u16(bytes, (uint16_t)pattern);
+    quant_range_add(range, dtype, bytes, 1, UINT64_MAX);
+  }
+}
+
+quant_params quant_choose(double lo, double hi, int bits, ellm_scheme scheme) {
+  const int top = (1 << bits) - 1;
+  quant_params params = {.bits = bits, .scheme = scheme, .zero = 0};
+  const bool one_sign = lo * hi >= 0;
+  double step;
+  if (scheme == ELLM_SCHEME_MIXED) params.scheme = one_sign ? ELLM_SCHEME_SYMMETRIC : ELLM_SCHEME_ASYMMETRIC;
+  if (params.scheme == ELLM_SCHEME_SYMMETRIC && one_sign) {
+    step = (hi > 0 ? hi : lo) / top;
+  } else if (params.scheme == ELLM_SCHEME_SYMMETRIC) {
+    step = (-lo > hi ? -lo : hi) / ((1 << (bits - 1)) - 1);
+    params.zero = 1 << (bits - 1);
+  } else {
+    lo = lo < 0 ? lo : 0;
+    hi = hi > 0 ? hi : 0;
+    step = (hi - lo) / top;
+  }
+  params.step = (float)step + 0.0f; /* never -0 */
+  if (params.scheme == ELLM_SCHEME_ASYMMETRIC && params.step != 0) {
+    const double zero = nearbyint(-lo / (double)params.step);
+    params.zero = zero < 0 ? 0 : zero > top ? top : (int)zero;
+  }
+  return params;
+}
+
+uint8_t quant_code(double w, const quant_params *params) {
+  if (params->step == 0) return (uint8_t)params->zero;
+  const double q = nearbyint(w / (double)params->step) + params->zero, top = (double)((1 << params->bits) - 1);
+  return (uint8_t)(q < 0 ? 0 : q > top ? top : q);
+}
+
+void quant_table(ellm_dtype dtype, const quant_params *params, uint8_t table[65536]) {
+  for (unsigned pattern = 0; pattern < 65536; pattern++) {
+    uint8_t bytes[4] = {0};
+    store_u16(bytes, (uint16_t)pattern);
+    const double w = element(dtype, bytes, 0);
+    table[pattern] = allowed(w) ? quant_code(w, params) : (uint8_t)params->zero;
+  }
+}
+
+void quant_encode_f32(const void *data, size_t n, const quant_params *params, uint8_t *codes) {
+  const double step = (double)params->step, top = (double)((1 << params->bits) - 1), zero = params->zero;
+  if (params->step == 0) {
+    memset(codes, params->zero, n);
+    return;
+  }
+  /* adding and subtracting 1.5 2^52 rounds to an integer, ties to even; larger quotients clip anyway */
+  const double big = 0x1.8p52;
+  for (size_t i = 0; i < n; i++) {
+    float w;
+    memcpy(&w, (const uint8_t *)data + 4 * i, 4);
+    double q = (double)w / step;
+    q = q < -1024 ? -1024 : q > 1024 ? 1024 : q;
+    q = (q + big) - big + zero;
+    codes[i] = (uint8_t)(q < 0 ? 0 : q > top ? top : q);
+  }
+}
+
+double quant_entropy_bits(const uint64_t *counts, size_t n) {
+  double total = 0, nats = 0;
+  for (size_t i = 0; i < n; i++) total += (double)counts[i];
+  for (size_t i = 0; i < n; i++) {
+    if (counts[i] != 0) nats += (double)counts[i] * exact_log(total / (double)counts[i]);
+  }
+  return nats / 0.69314718055994530942;
+}
+
+uint64_t quant_huffman_bits(const uint64_t *counts, size_t n) {
+  /* two queues: the leaves by rising count, and the sums, which come out rising */
+  uint64_t leaves[256], sums[256], total = 0;
+  size_t n_leaves = 0, n_sums = 0, leaf = 0, sum = 0;
+  for (size_t i = 0; i < n && i < 256; i++) {
+    if (counts[i] == 0) continue;
+    size_t at = n_leaves++;
+    for (; at > 0 && leaves[at - 1] > counts[i]; at--) leaves[at] = leaves[at - 1];
+    leaves[at] = counts[i];
+  }
+  if (n_leaves == 1) return leaves[0];
+  while (n_leaves - leaf + n_sums - sum > 1) {
+    uint64_t pair = 0;
+    for (int k = 0; k < 2; k++) {
+      pair += sum == n_sums || (leaf < n_leaves && leaves[leaf] <= sums[sum]) ? leaves[leaf++] : sums[sum++];
+    }
+    sums[n_sums++] = pair;
+    total += pair;
+  }
+  return total;
+}
