@@ -4,7 +4,10 @@
  * defines the operations below and then includes this file, which defines
  * KERNEL_DECODE. The format: docs/format/blocks.md.
  *
- * The tree is walked bottom-up, a depth at a time. The lists of all nodes of a
+ * Both entropy codes end in a list of symbols, from which finish_block makes
+ * codes: raw bits added, pairs taken apart.
+ *
+ * A Huffman tree is walked bottom-up, a depth at a time. The lists of all nodes of a
  * depth stand one after the other in one buffer, left to right, and the internal
  * children of a depth are the nodes of the next one in the same order, so a
  * running pointer into each of two buffers is all the bookkeeping. Together the
@@ -21,6 +24,11 @@
  * leaf of its depth. So a node merges two constants, a constant and a list, or
  * two lists.
  *
+ * Levels of fixed-width fields (coder/tuples.h) are decoded last to first, the
+ * escapes of a vector of fields filled from the list of the next level. A damaged
+ * block may have more escapes than that list has symbols: still no more than
+ * CODER_MAX_CODES, which its buffer holds, and counted at the end of the level.
+ *
  * A set supplies
  *   select_leaves(out, bitmap, n, leaf0, leaf1)  out = bit ? leaf1 : leaf0
  *   expand_list(out, bitmap, n, leaf0, list)     out = bit ? next of list : leaf0
@@ -30,8 +38,17 @@
  *   bytes_up(v, k), bytes_down(v, k)  shifts by k < 8; bits cross into the next or
  *                                     last byte, so the caller masks them or has none
  *   bytes_any(v)                      whether a bit is set
+ *   bytes_table(p), bytes_lookup(table, v)  16 bytes and the ones at places v < 16
+ *   bytes_equal(a, b)                 64-bit mask of equal lanes
+ *   bytes_where(mask, value)          value in the lanes of a mask, else 0
+ *   store_filled(out, v, mask, list)  v, with the next of the list in the lanes of the
+ *                                     mask, where v must be 0; returns how many
+ *   mask_ones(mask)                   popcount
  */
 #include <string.h>
+
+#include "coder/fields.h"
+#include "coder/tuples.h"
 
 /* Whether any of n bytes has a bit of `mask`. */
 static bool any_bit(const uint8_t *bytes, size_t n, uint8_t mask) {
@@ -86,6 +103,89 @@ KERNEL_INLINE bytes64 packed_fields(const uint8_t *list, size_t vector, unsigned
   const size_t per_group = 8 / width;
   const bytes64 group = bytes_load(list + vector / per_group * 64);
   return bytes_and(bytes_down(group, (unsigned)(vector % per_group) * width), bytes_set((uint8_t)((1u << width) - 1)));
+}
+
+/* 64 bits of a bitmap from any bit on. */
+KERNEL_INLINE uint64_t bits_at(const uint8_t *bitmap, size_t bit) {
+  uint64_t word;
+  memcpy(&word, bitmap + bit / 8, sizeof word);
+  const unsigned shift = (unsigned)(bit % 8);
+  return shift == 0 ? word : word >> shift | (uint64_t)bitmap[bit / 8 + 8] << (64 - shift);
+}
+
+KERNEL_INLINE uint64_t first_lanes(size_t n) { return n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1; }
+
+/* A group of fields of a level, 64 / width of them in each of `lanes` bytes; n: fields from here on. The fields
+ * at offset lanes * part of the group come from bits packed * part on. Returns the escapes. */
+KERNEL_INLINE size_t decode_group(uint8_t *out, const uint8_t *group, const uint8_t *high, size_t first, size_t n,
+                                  size_t lanes, unsigned width, bytes64 table, const uint8_t *next) {
+  const unsigned packed = width == 3 ? 2 : width;
+  const bytes64 fields = bytes_load(group), field_mask = bytes_set((uint8_t)((1u << packed) - 1));
+  const bytes64 escape = bytes_set((uint8_t)((1u << width) - 1));
+  const uint8_t *const start = next;
+#pragma GCC unroll 4
+  for (unsigned part = 0; part < 8 / packed; part++) {
+    const size_t at = lanes * part;
+    if (at >= n) break;
+    bytes64 field = bytes_and(bytes_down(fields, packed * part), field_mask);
+    if (width == 3) field = bytes_or(field, bytes_where(bits_at(high, first + at), 4));
+    const size_t valid = n - at < lanes ? n - at : lanes;
+    const uint64_t mask = bytes_equal(field, escape) & first_lanes(valid);
+    next += store_filled(out + at, bytes_lookup(table, field), mask, next);
+  }
+  return (size_t)(next - start);
+}
+
+/* n fields of `width` (a constant wherever this is inlined) to symbols; returns the escapes. */
+KERNEL_INLINE size_t decode_fields(uint8_t *out, const uint8_t *list, size_t n, unsigned width, const uint8_t *symbols,
+                                   const uint8_t *next) {
+  const unsigned packed = width == 3 ? 2 : width;
+  const size_t per_group = 512 / packed;
+  const uint8_t *high = list + field_list_bytes(n, packed), *const start = next;
+  uint8_t places[16] = {0}; /* the escape's stays 0 */
+  memcpy(places, symbols, (1u << width) - 1);
+  const bytes64 table = bytes_table(places);
+  size_t first = 0;
+  for (; first + per_group <= n; first += per_group)
+    next += decode_group(out + first, list + first * packed / 8, high, first, per_group, 64, width, table, next);
+  if (first < n)
+    next += decode_group(out + first, list + first * packed / 8, high, first, n - first,
+                         field_list_lanes(n, packed, first), width, table, next);
+  return (size_t)(next - start);
+}
+
+static size_t count_bits(const uint8_t *bitmap, size_t n) {
+  size_t ones = 0;
+  for (size_t i = 0; i < n; i += 64) ones += mask_ones(bits_at(bitmap, i) & first_lanes(n - i));
+  return ones;
+}
+
+/* All levels; the symbols of level 0 to `out`. False if a level's escapes are not as many as the next one's fields. */
+static bool decode_levels(const coder_codebook *book, const uint8_t *data, const tuples_parts *parts,
+                          coder_scratch *scratch, uint8_t *out) {
+  unsigned level = book->n_levels, base = 0;
+  for (unsigned j = 0; j < level; j++) base += (1u << book->width[j]) - 1;
+  memcpy(scratch->list[level & 1], data + parts->escape_offset, parts->level_count[level]);
+  while (level-- > 0) {
+    const unsigned width = book->width[level];
+    const uint8_t *next = scratch->list[(level + 1) & 1], *list = data + parts->level_offset[level];
+    uint8_t *to = level == 0 ? out : scratch->list[level & 1];
+    const size_t n = parts->level_count[level];
+    size_t escapes = 0;
+    base -= (1u << width) - 1;
+    const uint8_t *symbols = book->table + base;
+    switch (width) {
+      case 1:
+        escapes = count_bits(list, n);
+        expand_list(to, list, n, symbols[0], next);
+        break;
+      case 2: escapes = decode_fields(to, list, n, 2, symbols, next); break;
+      case 3: escapes = decode_fields(to, list, n, 3, symbols, next); break;
+      default: escapes = decode_fields(to, list, n, 4, symbols, next); break;
+    }
+    if (escapes != parts->level_count[level + 1]) return false;
+  }
+  return true;
 }
 
 typedef struct raw_lists { const uint8_t *four, *two, *one; } raw_lists;
@@ -168,7 +268,7 @@ static bool decode_plain(const coder_codebook *book, size_t n_codes, const uint8
     if (bytes != n_codes) return false;
     memcpy(codes, data, n_codes);
   } else {
-    if (bytes != (n_codes + 127) / 128 * 64) return false;
+    if (bytes != coder_raw_list_bytes(4, n_codes)) return false;
     for (size_t vector = 0; 64 * vector < n_codes; vector++)
       bytes_store(codes + 64 * vector, packed_fields(data, vector, 4));
   }
@@ -179,17 +279,29 @@ bool KERNEL_DECODE(const coder_codebook *book, const coder_block *block, const u
                    coder_scratch *scratch, uint8_t *codes) {
   const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
   if (book->kind == CODER_PLAIN) return decode_plain(book, n_codes, data, bytes, codes);
-  if (book->kind != CODER_HUFFMAN) return false;
-  coder_parts parts;
-  if (!coder_locate(book, block, data, bytes, scratch, &parts)) return false;
+
   const unsigned upper_mask = (1u << (book->bits - book->raw_bits)) - 1;
-  const unsigned symbol_mask = book->tuple == 2 ? upper_mask | upper_mask << 4 : upper_mask;
-  if (any_bit(data + parts.escape_offset, parts.n_escapes, (uint8_t)~symbol_mask)) return false; /* no such symbol */
-  const bool direct = book->raw_bits == 0 && book->tuple == 1;
-  uint8_t *uppers = direct ? codes : scratch->list[0];
-  decode_tree(book, data, &parts, scratch, uppers);
+  const uint8_t no_symbol = (uint8_t)~(book->tuple == 2 ? upper_mask | upper_mask << 4 : upper_mask);
+  const bool direct = book->raw_bits == 0 && book->tuple == 1; /* the symbols are the codes */
+  uint8_t *symbols = direct ? codes : scratch->list[0];
+  uint32_t raw_offset[3];
+  if (book->kind == CODER_HUFFMAN) {
+    coder_parts parts;
+    if (!coder_locate(book, block, data, bytes, scratch, &parts)) return false;
+    if (any_bit(data + parts.escape_offset, parts.n_escapes, no_symbol)) return false;
+    memcpy(raw_offset, parts.raw_offset, sizeof raw_offset);
+    decode_tree(book, data, &parts, scratch, symbols);
+  } else if (book->kind == CODER_TUPLES) {
+    tuples_parts parts;
+    if (!tuples_locate(book, block, data, bytes, &parts)) return false;
+    if (any_bit(data + parts.escape_offset, parts.level_count[book->n_levels], no_symbol)) return false;
+    if (!decode_levels(book, data, &parts, scratch, symbols)) return false;
+    coder_raw_offsets(book->raw_bits, n_codes, parts.raw_offset, raw_offset);
+  } else {
+    return false;
+  }
   if (direct) return true;
-  const raw_lists raw = {data + parts.raw_offset[0], data + parts.raw_offset[1], data + parts.raw_offset[2]};
-  finish_block(book, block, uppers, &raw, n_codes, codes);
+  const raw_lists raw = {data + raw_offset[0], data + raw_offset[1], data + raw_offset[2]};
+  finish_block(book, block, symbols, &raw, n_codes, codes);
   return true;
 }

@@ -3,51 +3,57 @@
  * Merging of lists where the set has a shuffle of 16 bytes (pshufb, tbl) and no
  * expand: 8 symbols a step, the control from a table by mask byte. A set
  * supplies `bytes16` and
- *   pair_load(list0, list1)     8 bytes of each
- *   pair_constant(leaf0)        a constant in place of the first 8
- *   pair_with(constant, list1)  and 8 of a list beside it
+ *   pair_load(list0, list1)           8 bytes of each
+ *   pair_constant(leaf0)              a constant in place of the first 8
+ *   pair_with(constant, list1)        and 8 of a list beside it
  *   pair_shuffle(pair, out, control)  8 shuffled bytes to out
- *   ones_to(mask)               byte j: ones among the mask's bytes 0..j
+ *   byte_ones(mask)                   ones of a mask byte
+ *   fill_16(list0, list1, control0, control1)  8 of each list under 8 controls each; 0 where a
+ *                                     control has its highest bit
+ *   bytes_join(part)                  four of them as bytes64
+ * Steps are narrower than 64, so lists are overrun by less than decode_template.inc.h allows.
  */
-#include <string.h>
-
 #include "kernels/merge_table.h"
 
-KERNEL_INLINE uint64_t mask_load(const uint8_t *bitmap, size_t symbol) {
-  uint64_t mask;
-  memcpy(&mask, bitmap + symbol / 8, sizeof mask);
-  return mask;
+/* One step; list0 == NULL: the constant instead. */
+KERNEL_INLINE void merge_step(uint8_t *out, size_t mask, bytes16 constant, const uint8_t **list0,
+                              const uint8_t **list1) {
+  const bytes16 pair = *list0 ? pair_load(*list0, *list1) : pair_with(constant, *list1);
+  pair_shuffle(pair, out, merge_controls[mask]);
+  const size_t ones = byte_ones(mask);
+  *list1 += ones;
+  if (*list0) *list0 += 8 - ones;
 }
 
-/* 64 symbols, or the `steps` * 8 of a node's end. list0 == NULL: the constant instead. */
-KERNEL_INLINE unsigned merge_64(uint8_t *out, uint64_t mask, int steps, bytes16 constant, const uint8_t *list0,
-                                const uint8_t *list1) {
-  const uint64_t ones = ones_to(mask);
-  unsigned before = 0;
+KERNEL_INLINE void merge_any(uint8_t *out, const uint8_t *bitmap, size_t n, bytes16 constant, const uint8_t *list0,
+                             const uint8_t *list1) {
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
 #pragma GCC unroll 8
-  for (int step = 0; step < steps; step++) {
-    const bytes16 pair =
-        list0 ? pair_load(list0 + 8 * step - before, list1 + before) : pair_with(constant, list1 + before);
-    pair_shuffle(pair, out + 8 * step, merge_controls[mask >> 8 * step & 255]);
-    before = (unsigned)(ones >> 8 * step & 255);
+    for (size_t j = 0; j < 64; j += 8) merge_step(out + i + j, bitmap[(i + j) / 8], constant, &list0, &list1);
   }
-  return before;
+  for (; i < n; i += 8) merge_step(out + i, bitmap[i / 8], constant, &list0, &list1);
 }
 
 static void merge_lists(uint8_t *out, const uint8_t *bitmap, size_t n, const uint8_t *list0, const uint8_t *list1) {
-  const bytes16 unused = pair_constant(0);
-  size_t i = 0;
-  for (; i + 64 <= n; i += 64) {
-    const unsigned ones = merge_64(out + i, mask_load(bitmap, i), 8, unused, list0, list1);
-    list0 += 64 - ones;
-    list1 += ones;
-  }
-  if (i < n) merge_64(out + i, mask_load(bitmap, i), (int)((n - i + 7) / 8), unused, list0, list1);
+  merge_any(out, bitmap, n, pair_constant(0), list0, list1);
 }
 
 static void expand_list(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, const uint8_t *list) {
-  const bytes16 constant = pair_constant(leaf0);
-  size_t i = 0;
-  for (; i + 64 <= n; i += 64) list += merge_64(out + i, mask_load(bitmap, i), 8, constant, NULL, list);
-  if (i < n) merge_64(out + i, mask_load(bitmap, i), (int)((n - i + 7) / 8), constant, NULL, list);
+  merge_any(out, bitmap, n, pair_constant(leaf0), NULL, list);
+}
+
+KERNEL_INLINE size_t store_filled(uint8_t *out, bytes64 v, uint64_t mask, const uint8_t *list) {
+  bytes16 part[4];
+  const uint8_t *const start = list;
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    const size_t low = mask & 255, high = mask >> 8 & 255;
+    const uint8_t *middle = list + byte_ones(low);
+    part[i] = fill_16(list, middle, fill_controls[low], fill_controls[high]);
+    list = middle + byte_ones(high);
+    mask >>= 16;
+  }
+  bytes_store(out, bytes_or(v, bytes_join(part)));
+  return (size_t)(list - start);
 }

@@ -98,10 +98,15 @@ static coder_block random_block(int tuple) {
   return block;
 }
 
-/* A book for the symbols of `source`: the most frequent `max_leaves` symbols get leaves (0: an escape alone), the
- * rest an escape; `escape` forces one even if unused. `skew` 0: true counts; 1: doubling counts, so that the tree
- * is as deep as allowed. */
-typedef struct book_recipe { int bits, raw_bits, tuple, max_leaves; bool escape, deep; } book_recipe;
+/* A book for the symbols of fix.source. n_levels == 0: a tree in which the most frequent `max_leaves` symbols get
+ * leaves (0: an escape alone), the rest an escape; `escape` forces one even if unused; `deep`: doubling counts, so
+ * that it is as deep as allowed, else true ones. Otherwise so many levels of fields, in all up to max_leaves symbols. */
+typedef struct book_recipe {
+  int bits, raw_bits, tuple, max_leaves;
+  bool escape, deep;
+  int n_levels;
+  uint8_t width[CODER_MAX_LEVELS];
+} book_recipe;
 
 static void symbols_of(const book_recipe *recipe, const coder_block *block, uint64_t counts[256]) {
   memset(counts, 0, 256 * sizeof counts[0]);
@@ -139,6 +144,23 @@ static bool make_book(const book_recipe *recipe, const coder_block *block, coder
     }
     counts[best] = 0;
   }
+  memset(book, 0, sizeof *book);
+  book->bits = (uint8_t)recipe->bits;
+  book->raw_bits = (uint8_t)recipe->raw_bits;
+  book->tuple = (uint8_t)recipe->tuple;
+  book->pad = fix.source[0];
+  if (recipe->n_levels > 0) {
+    size_t places = 0;
+    book->kind = CODER_TUPLES;
+    book->n_levels = (uint8_t)recipe->n_levels;
+    for (int j = 0; j < recipe->n_levels; j++) {
+      book->width[j] = recipe->width[j];
+      places += (1u << recipe->width[j]) - 1;
+    }
+    book->n_leaves = (uint16_t)(n < places ? n : places);
+    memcpy(book->symbol, leaf_symbols, book->n_leaves * sizeof book->symbol[0]);
+    return coder_codebook_finish(book, block->panel_rows);
+  }
   if (recipe->escape || escaped > 0) {
     leaf_symbols[n] = CODER_ESCAPE;
     leaf_counts[n++] = escaped + 1;
@@ -147,12 +169,7 @@ static bool make_book(const book_recipe *recipe, const coder_block *block, coder
     for (size_t i = 0; i < n; i++) leaf_counts[i] = (uint64_t)1 << (n - i < 40 ? n - i : 40);
   coder_package_merge(leaf_counts, n, CODER_MAX_LENGTH, lengths);
 
-  memset(book, 0, sizeof *book);
   book->kind = CODER_HUFFMAN;
-  book->bits = (uint8_t)recipe->bits;
-  book->raw_bits = (uint8_t)recipe->raw_bits;
-  book->tuple = (uint8_t)recipe->tuple;
-  book->pad = fix.source[0];
   book->n_leaves = (uint16_t)n;
   size_t placed = 0;
   for (int length = 0; length <= CODER_MAX_LENGTH; length++)
@@ -176,11 +193,10 @@ static void fill_codes(const coder_block *block, int bits, unsigned spread) {
   }
 }
 
-/* False if fix.source cannot be coded. A book of one symbol without raw bits makes blocks of no bytes. */
+/* False if fix.source cannot be coded. */
 static bool encode(const coder_codebook *book, const coder_block *block, size_t *bytes) {
   *bytes = coder_encode_block(fix.encoder, book, block, fix.source, fix.encoded);
-  const bool constant = book->kind == CODER_HUFFMAN && book->n_leaves == 1 && book->raw_bits == 0;
-  return *bytes > 0 || (constant && book->symbol[0] != CODER_ESCAPE);
+  return *bytes != CODER_NOT_CODABLE;
 }
 
 static void check_round_trip(const coder_codebook *book, const coder_block *block) {
@@ -201,6 +217,8 @@ static size_t random_case(coder_codebook *book, coder_block *block) {
     recipe.max_leaves = random_below(2) ? 256 : (int)random_below(24);
     recipe.escape = random_below(4) == 0;
     recipe.deep = random_below(4) == 0;
+    recipe.n_levels = random_below(3) ? 0 : 1 + (int)random_below(random_below(3) ? 3 : CODER_MAX_LEVELS);
+    for (int j = 0; j < CODER_MAX_LEVELS; j++) recipe.width[j] = (uint8_t)(1 + random_below(4));
     *block = random_block(recipe.tuple);
     fill_codes(block, recipe.bits, spreads[random_below(sizeof spreads / sizeof spreads[0])]);
     if (!make_book(&recipe, block, book)) continue;
@@ -234,7 +252,7 @@ static void test_every_split(void **state) {
         for (uint32_t tiles = 1; tiles <= 17; tiles += 2 + (tiles == 9)) {
           coder_codebook book;
           coder_block block = {.panels = 3, .rows = 48, .columns = 4 * tiles, .tiles = tiles, .panel_rows = 16};
-          const book_recipe recipe = {bits, raw_bits, tuple, 256, false, false};
+          const book_recipe recipe = {.bits = bits, .raw_bits = raw_bits, .tuple = tuple, .max_leaves = 256};
           fill_codes(&block, bits, 150);
           assert_true(make_book(&recipe, &block, &book));
           check_round_trip(&book, &block);
@@ -247,12 +265,12 @@ static void test_extreme_trees(void **state) {
   coder_codebook book;
   coder_block block = {.panels = 1, .rows = 16, .columns = 1024, .tiles = 256, .panel_rows = 16};
   const book_recipe recipes[] = {
-    {8, 0, 1, 256, true, false},  /* 257 leaves */
-    {8, 0, 1, 256, true, true},   /* 257 leaves, as deep as they go */
-    {8, 0, 1, 0, true, false},    /* the escape alone: bytes */
-    {8, 0, 1, 1, true, false},    /* one symbol and the escape */
-    {4, 0, 2, 0, true, false}, {4, 0, 2, 15, true, true}, {4, 0, 2, 256, true, true}, {8, 4, 2, 15, false, true},
-    {2, 0, 2, 16, false, true},   {8, 7, 1, 2, false, false},
+    {8, 0, 1, 256, true, false, 0, {0}},  /* 257 leaves */
+    {8, 0, 1, 256, true, true, 0, {0}},   /* 257 leaves, as deep as they go */
+    {8, 0, 1, 0, true, false, 0, {0}},    /* the escape alone: bytes */
+    {8, 0, 1, 1, true, false, 0, {0}},    /* one symbol and the escape */
+    {4, 0, 2, 0, true, false, 0, {0}}, {4, 0, 2, 15, true, true, 0, {0}}, {4, 0, 2, 256, true, true, 0, {0}}, {8, 4, 2, 15, false, true, 0, {0}},
+    {2, 0, 2, 16, false, true, 0, {0}},   {8, 7, 1, 2, false, false, 0, {0}},
   };
   for (size_t i = 0; i < sizeof recipes / sizeof recipes[0]; i++)
     for (unsigned spread = 0; spread < 3; spread++) {
@@ -264,7 +282,7 @@ static void test_extreme_trees(void **state) {
     }
   /* All codes pass the deepest leaf, or all but the last one the first. */
   for (int bits = 4; bits <= 8; bits += 4) {
-    const book_recipe deep = {bits, 0, 1, 16, false, true};
+    const book_recipe deep = {bits, 0, 1, 16, false, true, 0, {0}};
     fill_codes(&block, 4, 255);
     assert_true(make_book(&deep, &block, &book));
     assert_int_equal(book.depth, 15);
@@ -274,6 +292,27 @@ static void test_extreme_trees(void **state) {
     fix.source[CODER_MAX_CODES - 1] = (uint8_t)book.symbol[14];
     check_round_trip(&book, &block);
   }
+}
+
+/* Every list length in groups and remainders, for fields of every width, with few and with only escapes. */
+static void test_levels(void **state) {
+  (void)state;
+  random_state = 16;
+  for (uint8_t width = 1; width <= 4; width++)
+    for (uint32_t tiles = 1; tiles <= 256; tiles += tiles < 12 ? 1 : 61)
+      for (uint32_t panel_rows = 1; panel_rows <= 16; panel_rows += 3)
+        for (int kind = 0; kind < 4; kind++) {
+          coder_codebook book;
+          coder_block block = {.panels = 1, .rows = panel_rows, .columns = 4 * tiles, .tiles = tiles, .panel_rows = panel_rows};
+          book_recipe recipe = {.bits = 5, .tuple = 1, .max_leaves = 256, .n_levels = 2, .width = {width, width}};
+          if (kind == 2) recipe.max_leaves = 1;
+          fill_codes(&block, 5, kind == 0 ? 60 : kind == 1 ? 200 : 255);
+          assert_true(make_book(&recipe, &block, &book));
+          if (kind == 3) /* symbols that are in no table: only escapes */
+            for (size_t i = 0; i < book.n_leaves; i++) book.symbol[i] ^= 16;
+          if (kind == 3 && !coder_codebook_finish(&book, panel_rows)) continue;
+          check_round_trip(&book, &block);
+        }
 }
 
 static void test_plain(void **state) {
@@ -311,7 +350,7 @@ static void test_damaged(void **state) {
   (void)state;
   random_state = 15;
   int accepted = 0, refused = 0;
-  for (int round = 0; round < 1500; round++) {
+  for (int round = 0; round < 2500; round++) {
     coder_codebook book, other;
     coder_block block, other_block;
     size_t bytes = random_case(&book, &block);
@@ -346,7 +385,7 @@ static void test_damaged(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_random),        cmocka_unit_test(test_every_split), cmocka_unit_test(test_extreme_trees),
-    cmocka_unit_test(test_plain),         cmocka_unit_test(test_damaged),
+    cmocka_unit_test(test_levels),        cmocka_unit_test(test_plain),       cmocka_unit_test(test_damaged),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -25,14 +25,31 @@ KERNEL_INLINE bool bytes_any(bytes64 v) {
   return vmaxvq_u8(vorrq_u8(vorrq_u8(v.val[0], v.val[1]), vorrq_u8(v.val[2], v.val[3]))) != 0;
 }
 
-/* 16 bits spread to 16 bytes and tested with the bit each byte stands for. */
+KERNEL_INLINE bytes64 bytes_table(const uint8_t *p) { BYTES_EACH(vld1q_u8(p)); }
+KERNEL_INLINE bytes64 bytes_lookup(bytes64 table, bytes64 place) { BYTES_EACH(vqtbl1q_u8(table.val[i], place.val[i])); }
+
+/* Byte j of 16 stands for bit j % 8. */
+KERNEL_INLINE uint8x16_t bit_of_byte(void) { return vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u)); }
+KERNEL_INLINE uint64_t bytes_equal(bytes64 a, bytes64 b) {
+  uint8x16_t bits[4];
+  for (int i = 0; i < 4; i++) bits[i] = vandq_u8(vceqq_u8(a.val[i], b.val[i]), bit_of_byte());
+  const uint8x16_t quarters = vpaddq_u8(vpaddq_u8(bits[0], bits[1]), vpaddq_u8(bits[2], bits[3]));
+  return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(quarters, quarters)), 0);
+}
+KERNEL_INLINE size_t mask_ones(uint64_t mask) { return vaddv_u8(vcnt_u8(vcreate_u8(mask))); }
+
+/* 16 bits spread to 16 bytes: all ones where a bit is set. */
+KERNEL_INLINE uint8x16_t spread_bits(unsigned low, unsigned high) {
+  return vtstq_u8(vcombine_u8(vdup_n_u8((uint8_t)low), vdup_n_u8((uint8_t)high)), bit_of_byte());
+}
+KERNEL_INLINE bytes64 bytes_where(uint64_t mask, uint8_t value) {
+  BYTES_EACH(vandq_u8(spread_bits((unsigned)(mask >> 16 * i), (unsigned)(mask >> (16 * i + 8))), vdupq_n_u8(value)));
+}
+
 static void select_leaves(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, uint8_t leaf1) {
-  const uint8x8_t bit = vcreate_u8(0x8040201008040201u);
-  const uint8x16_t bits = vcombine_u8(bit, bit), value0 = vdupq_n_u8(leaf0), value1 = vdupq_n_u8(leaf1);
-  for (size_t i = 0; i < n; i += 16) {
-    const uint8x16_t spread = vcombine_u8(vdup_n_u8(bitmap[i / 8]), vdup_n_u8(bitmap[i / 8 + 1]));
-    vst1q_u8(out + i, vbslq_u8(vtstq_u8(spread, bits), value1, value0));
-  }
+  const uint8x16_t value0 = vdupq_n_u8(leaf0), value1 = vdupq_n_u8(leaf1);
+  for (size_t i = 0; i < n; i += 16)
+    vst1q_u8(out + i, vbslq_u8(spread_bits(bitmap[i / 8], bitmap[i / 8 + 1]), value1, value0));
 }
 
 typedef uint8x16_t bytes16;
@@ -47,9 +64,18 @@ KERNEL_INLINE bytes16 pair_constant(uint8_t leaf0) { return vdupq_n_u8(leaf0); }
 KERNEL_INLINE void pair_shuffle(bytes16 pair, uint8_t *out, const uint8_t *control) {
   vst1_u8(out, vqtbl1_u8(pair, vld1_u8(control)));
 }
-KERNEL_INLINE uint64_t ones_to(uint64_t mask) {
-  return vget_lane_u64(vreinterpret_u64_u8(vcnt_u8(vcreate_u8(mask))), 0) * 0x0101010101010101u;
+/* By table: there is no popcount of general registers. */
+#define ONES_2(n) (n), (n) + 1, (n) + 1, (n) + 2
+#define ONES_4(n) ONES_2(n), ONES_2((n) + 1), ONES_2((n) + 1), ONES_2((n) + 2)
+#define ONES_6(n) ONES_4(n), ONES_4((n) + 1), ONES_4((n) + 1), ONES_4((n) + 2)
+static const uint8_t ones_table[256] = {ONES_6(0), ONES_6(1), ONES_6(1), ONES_6(2)};
+KERNEL_INLINE size_t byte_ones(size_t mask) { return ones_table[mask]; }
+
+KERNEL_INLINE bytes16 fill_16(const uint8_t *list0, const uint8_t *list1, const uint8_t *control0, const uint8_t *control1) {
+  const uint8x16_t upper = vcombine_u8(vdup_n_u8(0), vdup_n_u8(8));
+  return vqtbl1q_u8(pair_load(list0, list1), vorrq_u8(pair_load(control0, control1), upper));
 }
+KERNEL_INLINE bytes64 bytes_join(const bytes16 part[4]) { BYTES_EACH(part[i]); }
 
 #include "kernels/merge8.inc.h"
 

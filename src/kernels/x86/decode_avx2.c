@@ -40,17 +40,37 @@ KERNEL_INLINE bool bytes_any(bytes64 v) {
   return !_mm256_testz_si256(all, all);
 }
 
-/* 32 bits spread to 32 bytes, compared with the bit each byte stands for. */
-static void select_leaves(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, uint8_t leaf1) {
-  const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3,
-                                          3, 3, 3, 3);
+KERNEL_INLINE bytes64 bytes_table(const uint8_t *p) {
+  const __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p));
+  return (bytes64){table, table};
+}
+KERNEL_INLINE bytes64 bytes_lookup(bytes64 table, bytes64 place) {
+  return (bytes64){_mm256_shuffle_epi8(table.low, place.low), _mm256_shuffle_epi8(table.high, place.high)};
+}
+KERNEL_INLINE uint64_t bytes_equal(bytes64 a, bytes64 b) {
+  const uint32_t low = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a.low, b.low));
+  const uint32_t high = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a.high, b.high));
+  return low | (uint64_t)high << 32;
+}
+KERNEL_INLINE size_t mask_ones(uint64_t mask) { return (size_t)_mm_popcnt_u64(mask); }
+
+/* 32 bits spread to 32 bytes and compared with the bit each byte stands for: all ones where it is set. */
+KERNEL_INLINE __m256i spread_bits(uint32_t mask) {
+  const __m256i byte = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
   const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201u);
+  return _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int)mask), byte), bit), bit);
+}
+KERNEL_INLINE bytes64 bytes_where(uint64_t mask, uint8_t value) {
+  const bytes64 values = bytes_set(value);
+  return bytes_and((bytes64){spread_bits((uint32_t)mask), spread_bits((uint32_t)(mask >> 32))}, values);
+}
+
+static void select_leaves(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, uint8_t leaf1) {
   const __m256i value0 = _mm256_set1_epi8((char)leaf0), value1 = _mm256_set1_epi8((char)leaf1);
   for (size_t i = 0; i < n; i += 32) {
-    int32_t mask;
+    uint32_t mask;
     memcpy(&mask, bitmap + i / 8, sizeof mask);
-    const __m256i bits = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(mask), spread), bit);
-    store_32(out + i, _mm256_blendv_epi8(value0, value1, _mm256_cmpeq_epi8(bits, bit)));
+    store_32(out + i, _mm256_blendv_epi8(value0, value1, spread_bits(mask)));
   }
 }
 
@@ -64,14 +84,17 @@ KERNEL_INLINE bytes16 pair_load(const uint8_t *list0, const uint8_t *list1) {
 }
 KERNEL_INLINE bytes16 pair_constant(uint8_t leaf0) { return _mm_set1_epi8((char)leaf0); }
 KERNEL_INLINE void pair_shuffle(bytes16 pair, uint8_t *out, const uint8_t *control) {
-  const __m128i order = _mm_loadl_epi64((const __m128i *)(const void *)control);
+  const __m128i order = _mm_loadu_si128((const __m128i *)(const void *)control); /* the upper 8 do not matter */
   _mm_storel_epi64((__m128i *)(void *)out, _mm_shuffle_epi8(pair, order));
 }
-KERNEL_INLINE uint64_t ones_to(uint64_t mask) {
-  mask -= mask >> 1 & 0x5555555555555555u;
-  mask = (mask & 0x3333333333333333u) + (mask >> 2 & 0x3333333333333333u);
-  mask = (mask + (mask >> 4)) & 0x0f0f0f0f0f0f0f0fu;
-  return mask * 0x0101010101010101u;
+KERNEL_INLINE size_t byte_ones(size_t mask) { return (size_t)_mm_popcnt_u64(mask); }
+
+KERNEL_INLINE bytes16 fill_16(const uint8_t *list0, const uint8_t *list1, const uint8_t *control0, const uint8_t *control1) {
+  const __m128i upper = _mm_set_epi64x(0x0808080808080808, 0);
+  return _mm_shuffle_epi8(pair_load(list0, list1), _mm_or_si128(pair_load(control0, control1), upper));
+}
+KERNEL_INLINE bytes64 bytes_join(const bytes16 part[4]) {
+  return (bytes64){_mm256_set_m128i(part[1], part[0]), _mm256_set_m128i(part[3], part[2])};
 }
 
 #include "kernels/merge8.inc.h"

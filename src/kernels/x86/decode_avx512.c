@@ -19,6 +19,14 @@ KERNEL_INLINE bytes64 bytes_up(bytes64 v, unsigned k) { return _mm512_slli_epi16
 KERNEL_INLINE bytes64 bytes_down(bytes64 v, unsigned k) { return _mm512_srli_epi16(v, k); }
 KERNEL_INLINE bool bytes_any(bytes64 v) { return _mm512_test_epi8_mask(v, v) != 0; }
 
+KERNEL_INLINE bytes64 bytes_table(const uint8_t *p) {
+  return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+KERNEL_INLINE bytes64 bytes_lookup(bytes64 table, bytes64 place) { return _mm512_shuffle_epi8(table, place); }
+KERNEL_INLINE uint64_t bytes_equal(bytes64 a, bytes64 b) { return _mm512_cmpeq_epi8_mask(a, b); }
+KERNEL_INLINE bytes64 bytes_where(uint64_t mask, uint8_t value) { return _mm512_maskz_set1_epi8(mask, (char)value); }
+KERNEL_INLINE size_t mask_ones(uint64_t mask) { return (size_t)_mm_popcnt_u64(mask); }
+
 KERNEL_INLINE uint64_t mask_load(const uint8_t *bitmap, size_t symbol) {
   uint64_t mask;
   memcpy(&mask, bitmap + symbol / 8, sizeof mask);
@@ -33,6 +41,11 @@ KERNEL_INLINE __m512i list_load(const uint8_t *list) {
   __asm__("" : "+v"(next));
 #endif
   return next;
+}
+
+KERNEL_INLINE size_t store_filled(uint8_t *out, bytes64 v, uint64_t mask, const uint8_t *list) {
+  bytes_store(out, _mm512_mask_expand_epi8(v, mask, list_load(list)));
+  return mask_ones(mask);
 }
 
 static void select_leaves(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, uint8_t leaf1) {
