@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ellm_file_codes: all codes of one tensor, decoded by blocks over threads. */
+#include <string.h>
+
+#include "container/container.h"
+#include "convert/team.h"
+#include "kernels/kernels.h"
+
+typedef struct codes_job {
+  const ellm_file *file;
+  const container_tensor *tensor;
+  team *t;
+  uint8_t *codes;
+} codes_job;
+
+static void decode_item(void *user, size_t item, int thread) {
+  const codes_job *job = user;
+  team_worker *worker = &job->t->workers[thread];
+  if (worker->status != ELLM_OK) return;
+  ellm_status status = container_decode_block(job->file, job->tensor, item, kernels_best()->decode_block, worker->scratch, worker->tiles,
+                                              &worker->error);
+  if (status != ELLM_OK) {
+    team_fail(worker, item, status);
+    return;
+  }
+  const coder_geometry *geometry = &job->tensor->geometry;
+  coder_block block = coder_geometry_block(geometry, item);
+  coder_untile_block(&block, worker->tiles, job->codes + block.first_row * geometry->columns + block.first_column, (size_t)geometry->columns);
+}
+
+ellm_status ellm_file_codes(const ellm_file *file, size_t index, int threads, uint8_t *codes, ellm_error *err) {
+  const container_tensor *tensor = container_tensor_at(file, index);
+  if (tensor == NULL) return ellm_fail(err, ELLM_ERR_USAGE, "%s: no tensor %zu", container_path(file), index);
+  if (tensor->storage != CONTAINER_CODED)
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: tensor %s is kept, it has no codes", container_path(file), tensor->name);
+  team t;
+  ELLM_TRY(team_create(threads, &t, err));
+  codes_job job = {file, tensor, &t, codes};
+  pool_for(t.pool, (size_t)tensor->geometry.n_blocks, decode_item, &job);
+  ellm_status status = team_collect(&t, err);
+  team_free(&t);
+  return status;
+}

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ellm_decompress: a dequantized Hugging Face folder. Safetensors headers are
+ * known before any data; the weights follow, a batch of strips at a time. A new
+ * folder is written beside its place and renamed when whole; into an existing
+ * one (overwrite) each file goes through a file_writer, all committed at the end.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "container/container.h"
+#include "convert/progress.h"
+#include "convert/strips.h"
+#include "convert/team.h"
+#include "kernels/kernels.h"
+
+enum { STRIPS_PER_THREAD = 4 };
+static const uint64_t shard_limit = UINT64_C(5000000000);
+static const char index_name[] = "model.safetensors.index.json";
+
+typedef struct shard {
+  size_t first, last;       /* tensors [first, last) */
+  uint64_t data_bytes;
+  uint64_t data_offset;     /* of the data in the file */
+  file_writer *writer;
+  char name[64];
+} shard;
+
+typedef struct decompress_job {
+  const ellm_file *file;
+  int dtype;                /* -1: the source's */
+  bool overwrite;
+  char *folder;             /* written into */
+  bool temporary;           /* it is to be renamed */
+  team team;
+  progress_meter meter;
+  uint64_t done;            /* output bytes of finished tensors */
+  shard *shards;
+  size_t n_shards;
+  file_writer **assets;     /* one an asset and one for the index */
+  size_t n_assets;
+  ellm_buffer *outputs;     /* strips on their way to the file */
+  size_t n_outputs;
+} decompress_job;
+
+/* ----------------------------------------------------------------- elements */
+
+static ellm_dtype output_dtype(const decompress_job *job, const container_tensor *tensor) {
+  return job->dtype >= 0 && tensor->dtype <= ELLM_BF16 ? (ellm_dtype)job->dtype : tensor->dtype;
+}
+
+static uint64_t output_bytes(const decompress_job *job, const container_tensor *tensor) {
+  return tensor->n_elements * ellm_dtype_size(output_dtype(job, tensor));
+}
+
+static void store_element(ellm_dtype dtype, float value, uint8_t *out) {
+  if (dtype == ELLM_F32) store_u32(out, float_bits(value));
+  else store_u16(out, dtype == ELLM_F16 ? f16_from_float(value) : bf16_from_float(value));
+}
+
+static float load_element(ellm_dtype dtype, const uint8_t *p) {
+  if (dtype == ELLM_F32) return float_from_bits(load_u32(p));
+  return dtype == ELLM_F16 ? float_from_f16(load_u16(p)) : float_from_bf16(load_u16(p));
+}
+
+/* ------------------------------------------------------------------ tensors */
+
+typedef struct matrix_job {
+  decompress_job *job;
+  const container_tensor *tensor;
+  strip_plan plan;
+  uint64_t first_strip;
+  size_t size;              /* of an output element */
+  uint8_t elements[256][4]; /* of every code */
+} matrix_job;
+
+static void expand(const matrix_job *m, const uint8_t *codes, size_t n, uint8_t *out) {
+  if (m->size == 2) {
+    for (size_t i = 0; i < n; i++) memcpy(out + 2 * i, m->elements[codes[i]], 2);
+  } else {
+    for (size_t i = 0; i < n; i++) memcpy(out + 4 * i, m->elements[codes[i]], 4);
+  }
+}
+
+static void decode_strip(void *user, size_t item, int thread) {
+  const matrix_job *m = user;
+  team_worker *worker = &m->job->team.workers[thread];
+  if (worker->status != ELLM_OK) return;
+  strip s = strip_plan_at(&m->plan, m->first_strip + item);
+  for (uint64_t b = 0; b < s.n_blocks; b++) {
+    ellm_status status = container_decode_block(m->job->file, m->tensor, s.first_block + b, kernels_best()->decode_block, worker->scratch,
+                                                worker->tiles, &worker->error);
+    if (status != ELLM_OK) {
+      team_fail(worker, m->first_strip + item, status);
+      return;
+    }
+    coder_block block = coder_geometry_block(&m->tensor->geometry, s.first_block + b);
+    size_t at = (size_t)((block.first_row - s.first_row) * s.columns + (block.first_column - s.first_column));
+    coder_untile_block(&block, worker->tiles, worker->codes + at, (size_t)s.columns);
+  }
+  size_t n = (size_t)(s.rows * s.columns);
+  ellm_buffer *out = &m->job->outputs[item];
+  out->size = 0;
+  if (!ellm_buffer_reserve(out, n * m->size)) {
+    team_fail(worker, m->first_strip + item, ellm_fail_memory(&worker->error, n * m->size, "weights"));
+    return;
+  }
+  expand(m, worker->codes, n, out->data);
+  out->size = n * m->size;
+}
+
+static ellm_status write_strip(const matrix_job *m, file_writer *writer, uint64_t offset, uint64_t index, const ellm_buffer *out, ellm_error *err) {
+  strip s = strip_plan_at(&m->plan, index);
+  uint64_t columns = m->tensor->shape[1];
+  if (s.columns == columns) return file_writer_write_at(writer, offset + s.first_row * columns * m->size, out->data, out->size, err);
+  size_t run = (size_t)s.columns * m->size;
+  for (uint64_t r = 0; r < s.rows; r++)
+    ELLM_TRY(file_writer_write_at(writer, offset + ((s.first_row + r) * columns + s.first_column) * m->size, out->data + r * run, run, err));
+  return ELLM_OK;
+}
+
+static ellm_status write_coded(decompress_job *job, const container_tensor *tensor, file_writer *writer, uint64_t offset, ellm_error *err) {
+  ellm_dtype dtype = output_dtype(job, tensor);
+  matrix_job *m = calloc(1, sizeof *m);
+  if (m == NULL) return ellm_fail_memory(err, sizeof *m, "a tensor");
+  m->job = job;
+  m->tensor = tensor;
+  m->size = ellm_dtype_size(dtype);
+  for (int q = 0; q < 256; q++) store_element(dtype, quant_dequantize((uint8_t)q, &tensor->quant), m->elements[q]);
+  strip_plan_init(&m->plan, &tensor->geometry, job->team.strip_codes, job->n_outputs);
+  ellm_status status = ELLM_OK;
+  while (status == ELLM_OK && m->first_strip < m->plan.n_strips) {
+    uint64_t n = m->plan.n_strips - m->first_strip < job->n_outputs ? m->plan.n_strips - m->first_strip : job->n_outputs;
+    pool_for(job->team.pool, (size_t)n, decode_strip, m);
+    status = team_collect(&job->team, err);
+    for (uint64_t i = 0; status == ELLM_OK && i < n; i++) status = write_strip(m, writer, offset, m->first_strip + i, &job->outputs[i], err);
+    m->first_strip += n;
+    double share = (double)m->first_strip / (double)m->plan.n_strips;
+    if (status == ELLM_OK)
+      status = progress_report(&job->meter, "decompress", tensor->name, job->done + (uint64_t)(share * (double)output_bytes(job, tensor)), err);
+  }
+  free(m);
+  return status;
+}
+
+static ellm_status write_kept(decompress_job *job, const container_tensor *tensor, file_writer *writer, uint64_t offset, ellm_error *err) {
+  const uint8_t *data;
+  ELLM_TRY(container_kept(job->file, tensor, &data, err));
+  ellm_dtype dtype = output_dtype(job, tensor);
+  size_t from = ellm_dtype_size(tensor->dtype), to = ellm_dtype_size(dtype);
+  uint8_t *piece = job->team.workers[0].raw;
+  uint64_t step = job->team.raw_bytes / 8;
+  for (uint64_t i = 0; i < tensor->n_elements; i += step) {
+    size_t n = tensor->n_elements - i < step ? (size_t)(tensor->n_elements - i) : (size_t)step;
+    const uint8_t *source = data + i * from;
+    if (dtype != tensor->dtype) {
+      for (size_t k = 0; k < n; k++) store_element(dtype, load_element(tensor->dtype, source + k * from), piece + k * to);
+      source = piece;
+    }
+    ELLM_TRY(file_writer_write_at(writer, offset + i * to, source, n * to, err));
+    ELLM_TRY(progress_report(&job->meter, "decompress", tensor->name, job->done + i * to, err));
+  }
+  return ELLM_OK;
+}
+
+/* ------------------------------------------------------------------- headers */
+
+/* Cut the tensors into files of at most shard_limit, in their order. */
+static ellm_status plan_shards(decompress_job *job, ellm_error *err) {
+  size_t n = ellm_file_tensor_count(job->file);
+  job->shards = calloc(n + 1, sizeof *job->shards);
+  if (job->shards == NULL) return ellm_fail_memory(err, n * sizeof *job->shards, "shards");
+  job->n_shards = 1;
+  for (size_t i = 0; i < n; i++) {
+    uint64_t bytes = output_bytes(job, container_tensor_at(job->file, i));
+    shard *s = &job->shards[job->n_shards - 1];
+    if (s->last > s->first && s->data_bytes + bytes > shard_limit) {
+      s = &job->shards[job->n_shards++];
+      s->first = i;
+    }
+    s->last = i + 1;
+    s->data_bytes += bytes;
+  }
+  for (size_t k = 0; k < job->n_shards; k++) {
+    if (job->n_shards == 1) snprintf(job->shards[k].name, sizeof job->shards[k].name, "model.safetensors");
+    else snprintf(job->shards[k].name, sizeof job->shards[k].name, "model-%05zu-of-%05zu.safetensors", k + 1, job->n_shards);
+  }
+  return ELLM_OK;
+}
+
+/* The header's JSON text, spaces to a multiple of 8 behind it; malloc'ed, NULL: no memory. */
+static char *header_text(const decompress_job *job, const shard *s, size_t *bytes) {
+  json_t *root = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
+  uint64_t at = 0;
+  for (size_t i = s->first; root != NULL && i < s->last; i++) {
+    const container_tensor *tensor = container_tensor_at(job->file, i);
+    uint64_t end = at + output_bytes(job, tensor);
+    json_t *shape = json_array();
+    for (int d = 0; d < tensor->n_dims; d++) json_array_append_new(shape, json_integer((json_int_t)tensor->shape[d]));
+    json_t *entry = json_pack("{s:s, s:o, s:[I,I]}", "dtype", ellm_dtype_name(output_dtype(job, tensor)), "shape", shape, "data_offsets",
+                              (json_int_t)at, (json_int_t)end);
+    bool whole = entry != NULL && json_array_size(shape) == (size_t)tensor->n_dims;
+    if (json_object_set_new(root, tensor->name, entry) != 0 || !whole) {
+      json_decref(root);
+      root = NULL;
+    }
+    at = end;
+  }
+  char *text = root != NULL ? json_dumps(root, JSON_COMPACT) : NULL;
+  json_decref(root);
+  if (text == NULL) return NULL;
+  size_t length = strlen(text), padded = (length + 7) & ~(size_t)7;
+  char *out = malloc(padded + 1);
+  if (out != NULL) {
+    memset(out, ' ', padded);
+    memcpy(out, text, length);
+    out[padded] = '\0';
+    *bytes = padded;
+  }
+  free(text);
+  return out;
+}
+
+static char *index_text(const decompress_job *job) {
+  uint64_t total = 0;
+  json_t *map = json_object();
+  for (size_t k = 0; k < job->n_shards; k++) {
+    total += job->shards[k].data_bytes;
+    for (size_t i = job->shards[k].first; i < job->shards[k].last; i++)
+      if (json_object_set_new(map, container_tensor_at(job->file, i)->name, json_string(job->shards[k].name)) != 0) {
+        json_decref(map);
+        return NULL;
+      }
+  }
+  json_t *root = json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)total, "weight_map", map);
+  char *text = root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
+  json_decref(root);
+  return text;
+}
+
+/* --------------------------------------------------------------------- files */
+
+static ellm_status open_writer(const decompress_job *job, const char *name, file_writer **writer, ellm_error *err) {
+  char *path = path_join(job->folder, name);
+  if (path == NULL) return ellm_fail_memory(err, strlen(name), "a path");
+  const file_writer_options options = {.overwrite = job->overwrite};
+  ellm_status status = file_writer_open(path, &options, writer, err);
+  free(path);
+  return status;
+}
+
+static ellm_status write_shard(decompress_job *job, shard *s, ellm_error *err) {
+  ELLM_TRY(open_writer(job, s->name, &s->writer, err));
+  size_t bytes = 0;
+  char *text = header_text(job, s, &bytes);
+  if (text == NULL) return ellm_fail_memory(err, bytes, "a safetensors header");
+  uint8_t length[8];
+  store_u64(length, bytes);
+  ellm_status status = file_writer_append(s->writer, length, sizeof length, err);
+  if (status == ELLM_OK) status = file_writer_append(s->writer, text, bytes, err);
+  free(text);
+  uint64_t offset = 8 + bytes;
+  for (size_t i = s->first; status == ELLM_OK && i < s->last; i++) {
+    const container_tensor *tensor = container_tensor_at(job->file, i);
+    status = (tensor->storage == CONTAINER_CODED ? write_coded : write_kept)(job, tensor, s->writer, offset, err);
+    offset += output_bytes(job, tensor);
+    job->done += output_bytes(job, tensor);
+  }
+  return status;
+}
+
+static bool is_weight_file(const char *name) {
+  size_t length = strlen(name), suffix = sizeof ".safetensors" - 1;
+  return strcmp(name, index_name) == 0 || (length >= suffix && strcmp(name + length - suffix, ".safetensors") == 0);
+}
+
+static ellm_status write_small(decompress_job *job, const char *name, const void *data, size_t bytes, ellm_error *err) {
+  file_writer **writer = &job->assets[job->n_assets];
+  ELLM_TRY(open_writer(job, name, writer, err));
+  job->n_assets++;
+  return file_writer_append(*writer, data, bytes, err);
+}
+
+static ellm_status write_assets(decompress_job *job, ellm_error *err) {
+  size_t n = container_asset_count(job->file);
+  job->assets = calloc(n + 1, sizeof *job->assets);
+  if (job->assets == NULL) return ellm_fail_memory(err, n * sizeof *job->assets, "assets");
+  for (size_t i = 0; i < n; i++) {
+    const char *name = container_asset_name(job->file, i);
+    size_t bytes = 0;
+    const void *data = ellm_file_asset(job->file, name, &bytes);
+    if (is_weight_file(name))
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: asset %s: the name of a file of weights", container_path(job->file), name);
+    ELLM_TRY(write_small(job, name, data, bytes, err));
+  }
+  if (job->n_shards == 1) return ELLM_OK;
+  char *text = index_text(job);
+  if (text == NULL) return ellm_fail_memory(err, 0, "the shard index");
+  ellm_status status = write_small(job, index_name, text, strlen(text), err);
+  free(text);
+  return status;
+}
+
+static ellm_status commit_files(decompress_job *job, ellm_error *err) {
+  for (size_t i = 0; i < job->n_assets; i++) {
+    file_writer *writer = job->assets[i];
+    job->assets[i] = NULL;
+    ELLM_TRY(file_writer_commit(writer, err));
+  }
+  for (size_t k = 0; k < job->n_shards; k++) {
+    file_writer *writer = job->shards[k].writer;
+    job->shards[k].writer = NULL;
+    ELLM_TRY(file_writer_commit(writer, err));
+  }
+  return ELLM_OK;
+}
+
+/* -------------------------------------------------------------------- folder */
+
+/* Call fn for every entry of a folder but "." and ".."; false where it cannot be read. */
+static bool for_entries(const char *folder, void (*fn)(void *user, const char *folder, const char *name), void *user) {
+  DIR *dir = opendir(folder);
+  if (dir == NULL) return false;
+  for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) fn(user, folder, entry->d_name);
+  closedir(dir);
+  return true;
+}
+
+static void count_entry(void *user, const char *folder, const char *name) {
+  (void)folder;
+  (void)name;
+  ++*(size_t *)user;
+}
+
+static void remove_entry(void *user, const char *folder, const char *name) {
+  (void)user;
+  char *path = path_join(folder, name);
+  if (path != NULL) unlink(path);
+  free(path);
+}
+
+/* Weights of an earlier model, which would be read together with ours. */
+static void remove_stale(void *user, const char *folder, const char *name) {
+  const decompress_job *job = user;
+  if (strncmp(name, "model", 5) != 0 || !is_weight_file(name)) return;
+  if (strcmp(name, index_name) == 0 && job->n_shards > 1) return;
+  for (size_t k = 0; k < job->n_shards; k++)
+    if (strcmp(name, job->shards[k].name) == 0) return;
+  remove_entry(NULL, folder, name);
+}
+
+static char *with_suffix(const char *path, const char *suffix) {
+  size_t bytes = strlen(path);
+  while (bytes > 1 && path[bytes - 1] == '/') bytes--;
+  char *out = malloc(bytes + strlen(suffix) + 1);
+  if (out == NULL) return NULL;
+  memcpy(out, path, bytes);
+  memcpy(out + bytes, suffix, strlen(suffix) + 1);
+  return out;
+}
+
+/* Where to write: beside out_dir where that is missing or empty, else into it. */
+static ellm_status open_folder(decompress_job *job, const char *out_dir, ellm_error *err) {
+  size_t n = 0;
+  if (file_is_directory(out_dir)) {
+    if (!for_entries(out_dir, count_entry, &n)) return ellm_fail_errno(err, errno, "read", out_dir);
+  } else if (file_exists(out_dir)) {
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s exists and is not a folder", out_dir);
+  }
+  if (n > 0 && !job->overwrite) return ellm_fail(err, ELLM_ERR_USAGE, "%s exists already and is not empty", out_dir);
+  job->temporary = n == 0;
+  job->folder = with_suffix(out_dir, job->temporary ? ".partial" : "");
+  if (job->folder == NULL) return ellm_fail_memory(err, strlen(out_dir), "a path");
+  if (!job->temporary) return ELLM_OK;
+  /* Left over from a run that was killed. */
+  if (file_is_directory(job->folder)) for_entries(job->folder, remove_entry, NULL);
+  ellm_status status = directory_create(job->folder, err);
+  if (status != ELLM_OK) job->temporary = false;
+  return status;
+}
+
+static ellm_status place_folder(decompress_job *job, const char *out_dir, ellm_error *err) {
+  if (!job->temporary) {
+    for_entries(job->folder, remove_stale, job);
+    return ELLM_OK;
+  }
+  char *target = with_suffix(out_dir, "");
+  if (target == NULL) return ellm_fail_memory(err, strlen(out_dir), "a path");
+  int result = rename(job->folder, target), code = errno;
+  free(target);
+  if (result != 0) return ellm_fail_errno(err, code, "create", out_dir);
+  job->temporary = false;
+  return ELLM_OK;
+}
+
+static void release(decompress_job *job) {
+  for (size_t i = 0; i < job->n_assets; i++) file_writer_abort(job->assets[i]);
+  for (size_t k = 0; k < job->n_shards; k++) file_writer_abort(job->shards[k].writer);
+  if (job->temporary) {
+    for_entries(job->folder, remove_entry, NULL);
+    rmdir(job->folder);
+  }
+  for (size_t i = 0; job->outputs != NULL && i < job->n_outputs; i++) ellm_buffer_free(&job->outputs[i]);
+  free(job->outputs);
+  free(job->assets);
+  free(job->shards);
+  free(job->folder);
+  team_free(&job->team);
+}
+
+static ellm_status run(decompress_job *job, const char *out_dir, int threads, ellm_progress_fn progress, void *user, ellm_error *err) {
+  ELLM_TRY(team_create(threads, &job->team, err));
+  job->n_outputs = (size_t)job->team.n_threads * STRIPS_PER_THREAD;
+  job->outputs = calloc(job->n_outputs, sizeof *job->outputs);
+  if (job->outputs == NULL) return ellm_fail_memory(err, job->n_outputs * sizeof *job->outputs, "buffers");
+  ELLM_TRY(plan_shards(job, err));
+  uint64_t total = 0;
+  for (size_t k = 0; k < job->n_shards; k++) total += job->shards[k].data_bytes;
+  progress_start(&job->meter, progress, user, total);
+  ELLM_TRY(open_folder(job, out_dir, err));
+  ELLM_TRY(write_assets(job, err));
+  for (size_t k = 0; k < job->n_shards; k++) ELLM_TRY(write_shard(job, &job->shards[k], err));
+  ELLM_TRY(progress_finish(&job->meter, "decompress", err));
+  ELLM_TRY(commit_files(job, err));
+  return place_folder(job, out_dir, err);
+}
+
+ellm_status ellm_decompress(const char *path, const char *out_dir, int dtype, bool overwrite, int threads, ellm_progress_fn progress,
+                            void *user, ellm_error *err) {
+  if (dtype < -1 || dtype > ELLM_BF16) return ellm_fail(err, ELLM_ERR_USAGE, "cannot write weights of type %d: F32, F16 or BF16", dtype);
+  ellm_file *file;
+  ELLM_TRY(ellm_file_open(path, &file, err));
+  decompress_job job = {.file = file, .dtype = dtype, .overwrite = overwrite};
+  ellm_status status = run(&job, out_dir, threads, progress, user, err);
+  release(&job);
+  ellm_file_close(file);
+  return status;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * OUT.partial.journal: what a compression that can be resumed has finished. A
+ * key of 16 bytes stands for source and options; then one entry a finished
+ * section: its directory record and the data digest of its source tensor. Each
+ * entry has a checksum, and the sections are checked again when adopted, so
+ * that a machine that lost power costs time but never correctness.
+ */
+#ifndef ELLM_CONVERT_JOURNAL_H
+#define ELLM_CONVERT_JOURNAL_H
+
+#include "base/status.h"
+
+typedef struct journal journal;
+
+typedef struct journal_entry {
+  const uint8_t *record;   /* inside the journal's memory */
+  size_t bytes;
+  const uint8_t *digest;   /* 16 bytes */
+} journal_entry;
+
+/* The journal of out_path; entries of an earlier run are kept where its key is the same. */
+ellm_status journal_open(const char *out_path, const uint8_t key[16], journal **out, ellm_error *err);
+bool journal_has_entries(const journal *j);
+/* The next entry of the earlier run, false after the last. */
+bool journal_next(journal *j, journal_entry *entry);
+/* The entry last given, and those after it, do not hold: forget them. */
+void journal_reject(journal *j);
+ellm_status journal_add(journal *j, const uint8_t *record, size_t bytes, const uint8_t digest[16], ellm_error *err);
+void journal_close(journal *j); /* the file stays; NULL is fine */
+/* Remove the file of out_path, if there is one. */
+void journal_remove(const char *out_path);
+
+#endif

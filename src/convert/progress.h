@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Telling a caller's progress callback how far a conversion is, a few times a second. */
+#ifndef ELLM_CONVERT_PROGRESS_H
+#define ELLM_CONVERT_PROGRESS_H
+
+#include "base/status.h"
+
+typedef struct progress_meter {
+  ellm_progress_fn fn;
+  void *user;
+  uint64_t done, total;
+  double last;        /* time of the last call, seconds; < 0: none yet */
+  bool stopped;
+} progress_meter;
+
+void progress_start(progress_meter *meter, ellm_progress_fn fn, void *user, uint64_t total);
+/* `done` bytes so far. ELLM_INTERRUPTED once the callback has returned false. */
+ellm_status progress_report(progress_meter *meter, const char *stage, const char *tensor, uint64_t done, ellm_error *err);
+/* The last call: done == total, not held back. */
+ellm_status progress_finish(progress_meter *meter, const char *stage, ellm_error *err);
+
+#endif

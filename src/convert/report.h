@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Filling an ellm_report: tensors with their names copied, warnings, totals. */
+#ifndef ELLM_CONVERT_REPORT_H
+#define ELLM_CONVERT_REPORT_H
+
+#include "container/container.h"
+
+/* Zero *report and make room for the names of n tensors. */
+ellm_status report_start(ellm_report *report, size_t n_tensors, ellm_error *err);
+ellm_status report_tensor(ellm_report *report, const container_tensor *tensor, ellm_error *err);
+ellm_status report_warn(ellm_report *report, ellm_error *err, const char *format, ...) ELLM_PRINTF(3, 4);
+/* Totals from the tensors; file_bytes as given. */
+void report_totals(ellm_report *report, uint64_t file_bytes);
+
+#endif

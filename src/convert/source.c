@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See source.h. */
+#include "convert/source.h"
+
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/memory.h"
+#include "container/hash.h"
+
+enum { CHUNKS_PER_THREAD = 8 }; /* of a batch between two looks at the progress callback */
+
+ellm_status pass_report(const pass_progress *progress, double share_done, ellm_error *err) {
+  double share = progress->from + (progress->to - progress->from) * share_done;
+  return progress_report(progress->meter, progress->stage, progress->tensor, progress->base + (uint64_t)(share * (double)progress->bytes), err);
+}
+
+bool source_is_matrix(const checkpoint_tensor *tensor) {
+  return tensor->n_dims == 2 && tensor->n_elements > 0 && tensor->dtype <= ELLM_BF16;
+}
+
+/* -------------------------------------------------------------------- scan */
+
+typedef struct scan_job {
+  const checkpoint *ckpt;
+  const checkpoint_tensor *tensor;
+  team *t;
+  uint64_t first_chunk;
+  uint8_t *sums;            /* 8 bytes a chunk */
+  bool range;
+} scan_job;
+
+/* Keep the widest range and the first bad element. */
+static void merge_range(quant_range *into, const quant_range *from) {
+  if (from->lo < into->lo) into->lo = from->lo;
+  if (from->hi > into->hi) into->hi = from->hi;
+  if (from->bad && (!into->bad || from->bad_index < into->bad_index)) {
+    into->bad = true;
+    into->bad_index = from->bad_index;
+    into->bad_value = from->bad_value;
+  }
+}
+
+static void scan_chunk(void *user, size_t item, int thread) {
+  const scan_job *job = user;
+  team_worker *worker = &job->t->workers[thread];
+  if (worker->status != ELLM_OK) return;
+  uint64_t chunk = job->first_chunk + item, offset = chunk * HASH_CHUNK;
+  size_t bytes = job->tensor->bytes - offset < HASH_CHUNK ? (size_t)(job->tensor->bytes - offset) : HASH_CHUNK;
+  ellm_status status = checkpoint_read(job->ckpt, job->tensor, offset, worker->raw, bytes, &worker->error);
+  if (status != ELLM_OK) {
+    team_fail(worker, chunk, status);
+    return;
+  }
+  store_u64(job->sums + 8 * chunk, hash64(worker->raw, bytes));
+  if (!job->range) return;
+  size_t size = ellm_dtype_size(job->tensor->dtype);
+  quant_range range = QUANT_RANGE_EMPTY;
+  quant_range_add(&range, job->tensor->dtype, worker->raw, bytes / size, offset / size);
+  merge_range(&worker->range, &range);
+}
+
+ellm_status source_scan(const checkpoint *ckpt, const checkpoint_tensor *tensor, team *t, const pass_progress *progress,
+                        uint8_t digest[16], quant_range *range, ellm_error *err) {
+  uint64_t n_chunks = tensor->bytes / HASH_CHUNK + (tensor->bytes % HASH_CHUNK != 0);
+  scan_job job = {.ckpt = ckpt, .tensor = tensor, .t = t, .range = range != NULL};
+  job.sums = malloc((size_t)n_chunks * 8 + 8);
+  if (job.sums == NULL) return ellm_fail_memory(err, (size_t)n_chunks * 8, "chunk checksums");
+  for (int i = 0; i < t->n_threads; i++) t->workers[i].range = QUANT_RANGE_EMPTY;
+  ellm_status status = pass_report(progress, 0, err);
+  for (job.first_chunk = 0; status == ELLM_OK && job.first_chunk < n_chunks;) {
+    uint64_t n = (uint64_t)t->n_threads * CHUNKS_PER_THREAD;
+    if (n > n_chunks - job.first_chunk) n = n_chunks - job.first_chunk;
+    pool_for(t->pool, (size_t)n, scan_chunk, &job);
+    job.first_chunk += n;
+    status = team_collect(t, err);
+    if (status == ELLM_OK) status = pass_report(progress, (double)job.first_chunk / (double)n_chunks, err);
+  }
+  if (status == ELLM_OK) hash128(job.sums, (size_t)n_chunks * 8, digest);
+  free(job.sums);
+  if (status != ELLM_OK || range == NULL) return status;
+  *range = QUANT_RANGE_EMPTY;
+  for (int i = 0; i < t->n_threads; i++) merge_range(range, &t->workers[i].range);
+  if (range->bad)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: element %llu is %g: weights must be finite and at most 1e30 in magnitude",
+                     checkpoint_shard_path(ckpt, tensor->shard), tensor->name, (unsigned long long)range->bad_index, range->bad_value);
+  return ELLM_OK;
+}
+
+/* ------------------------------------------------------------------- codes */
+
+ellm_status source_coder_init(source_coder *source, const checkpoint *ckpt, const checkpoint_tensor *tensor, const quant_params *params,
+                              ellm_error *err) {
+  *source = (source_coder){.ckpt = ckpt, .tensor = tensor, .params = *params};
+  if (tensor->dtype == ELLM_F32) return ELLM_OK;
+  source->table = malloc(65536);
+  if (source->table == NULL) return ellm_fail_memory(err, 65536, "a code table");
+  quant_table(tensor->dtype, params, source->table);
+  return ELLM_OK;
+}
+
+void source_coder_free(source_coder *source) {
+  free(source->table);
+  source->table = NULL;
+}
+
+ellm_status source_codes(const source_coder *source, const strip *s, uint8_t *raw, uint8_t *codes, ellm_error *err) {
+  const checkpoint_tensor *tensor = source->tensor;
+  size_t size = ellm_dtype_size(tensor->dtype);
+  uint64_t columns = tensor->shape[1];
+  /* Whole rows are one run of bytes. */
+  bool whole = s->columns == columns;
+  size_t run = whole ? (size_t)(s->rows * s->columns) : (size_t)s->columns;
+  for (uint64_t r = 0; r < (whole ? 1 : s->rows); r++) {
+    uint64_t offset = ((s->first_row + r) * columns + s->first_column) * size;
+    ELLM_TRY(checkpoint_read(source->ckpt, tensor, offset, raw, run * size, err));
+    if (source->table == NULL) {
+      quant_encode_f32(raw, run, &source->params, codes);
+    } else {
+      const uint8_t *table = source->table;
+      for (size_t i = 0; i < run; i++) codes[i] = table[load_u16(raw + 2 * i)];
+    }
+    codes += run;
+  }
+  return ELLM_OK;
+}
+
+/* ---------------------------------------------------------------- identity */
+
+typedef struct identity_item { const checkpoint_tensor *tensor; const uint8_t *digest; } identity_item;
+
+static int compare_items(const void *a, const void *b) {
+  return strcmp(((const identity_item *)a)->tensor->name, ((const identity_item *)b)->tensor->name);
+}
+
+static bool append_u64(ellm_buffer *buffer, uint64_t value) {
+  uint8_t bytes[8];
+  store_u64(bytes, value);
+  return ellm_buffer_append(buffer, bytes, sizeof bytes);
+}
+
+static bool append_item(ellm_buffer *buffer, const identity_item *item) {
+  const checkpoint_tensor *tensor = item->tensor;
+  uint8_t length[4], type[2] = {(uint8_t)tensor->dtype, (uint8_t)tensor->n_dims};
+  store_u32(length, (uint32_t)strlen(tensor->name));
+  bool ok = ellm_buffer_append(buffer, length, sizeof length) && ellm_buffer_append(buffer, tensor->name, strlen(tensor->name)) &&
+            ellm_buffer_append(buffer, type, sizeof type);
+  for (int i = 0; ok && i < tensor->n_dims; i++) ok = append_u64(buffer, tensor->shape[i]);
+  return ok && ellm_buffer_append(buffer, item->digest, 16);
+}
+
+ellm_status source_identity(const checkpoint *ckpt, uint8_t (*digests)[16], uint8_t identity[16], ellm_error *err) {
+  size_t n = checkpoint_tensor_count(ckpt);
+  identity_item *items = calloc(n + 1, sizeof *items);
+  ellm_buffer bytes = {0};
+  bool ok = items != NULL;
+  for (size_t i = 0; ok && i < n; i++) items[i] = (identity_item){checkpoint_tensor_at(ckpt, i), digests[i]};
+  if (ok) qsort(items, n, sizeof *items, compare_items);
+  for (size_t i = 0; ok && i < n; i++) ok = append_item(&bytes, &items[i]);
+  size_t config_bytes = 0;
+  const uint8_t *config = checkpoint_asset(ckpt, "config.json", &config_bytes);
+  if (config == NULL) config_bytes = 0;
+  ok = ok && append_u64(&bytes, config_bytes) && (config_bytes == 0 || ellm_buffer_append(&bytes, config, config_bytes));
+  if (ok) hash128(bytes.data, bytes.size, identity);
+  ellm_status status = ok ? ELLM_OK : ellm_fail_memory(err, bytes.size, "the source identity");
+  free(items);
+  ellm_buffer_free(&bytes);
+  return status;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The threads of a conversion and their scratch memory, allocated once, of a
+ * size that does not depend on the model. A function that runs in the pool
+ * leaves its error with its worker; the caller collects the one of the lowest
+ * item, so that the message does not depend on the number of threads.
+ */
+#ifndef ELLM_CONVERT_TEAM_H
+#define ELLM_CONVERT_TEAM_H
+
+#include "base/threads.h"
+#include "coder/coder.h"
+#include "quant/quantize.h"
+
+enum { TEAM_MAX_THREADS = 64, TEAM_SLACK = 64 };
+
+typedef struct team_worker {
+  uint8_t *raw;                /* team.raw_bytes: source or output elements */
+  uint8_t *codes;              /* team.strip_codes: row-major codes of a strip */
+  uint8_t *tiles;              /* CODER_MAX_CODES + CODER_SLACK */
+  uint8_t *block;              /* CODER_MAX_BLOCK_BYTES + CODER_SLACK */
+  coder_scratch *scratch;
+  coder_encoder *encoder;
+  coder_statistics statistics;
+  quant_range range;
+  uint64_t differences, first_difference;
+  ellm_status status;          /* first failure since team_collect */
+  uint64_t failed_item;
+  ellm_error error;
+} team_worker;
+
+typedef struct team {
+  thread_pool *pool;
+  int n_threads;
+  size_t strip_codes, raw_bytes;
+  team_worker *workers;
+} team;
+
+/* threads 0: all of the process's affinity; more than TEAM_MAX_THREADS are not used. */
+ellm_status team_create(int threads, team *out, ellm_error *err);
+void team_free(team *out);
+
+/* Remember a failure; error may be that of the worker itself. */
+void team_fail(team_worker *worker, uint64_t item, ellm_status status);
+/* The failure of the lowest item, if any; forgets all. */
+ellm_status team_collect(team *t, ellm_error *err);
+
+#endif

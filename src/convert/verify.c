@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ellm_verify. Opening checks header, directory, heads, tails, assets and kept
+ * tensors; here every block is checked and decoded and the figures of the
+ * directory are computed again. With a checkpoint, that is quantized again and
+ * compared code by code. Findings are collected, not returned at the first.
+ */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "container/container.h"
+#include "container/hash.h"
+#include "convert/source.h"
+#include "kernels/kernels.h"
+
+enum { MAX_PROBLEMS = 1000, BATCH_PER_THREAD = 8 };
+
+typedef struct verify_job {
+  const char *path, *against;
+  ellm_file *file;
+  checkpoint *ckpt;             /* NULL without `against` */
+  team team;
+  progress_meter meter;
+  uint64_t done;
+  uint8_t (*digests)[16];
+  ellm_verify_result *result;
+  bool out_of_memory;
+} verify_job;
+
+/* ------------------------------------------------------------------ problems */
+
+static void add_problem(verify_job *job, const char *format, ...) ELLM_PRINTF(2, 3);
+
+static void add_problem(verify_job *job, const char *format, ...) {
+  ellm_verify_result *result = job->result;
+  result->ok = false;
+  if (result->n_problems == MAX_PROBLEMS) return;
+  ellm_problem *grown = realloc(result->problems, (result->n_problems + 1) * sizeof *grown);
+  if (grown == NULL) {
+    job->out_of_memory = true;
+    return;
+  }
+  result->problems = grown;
+  char text[sizeof(ellm_problem)];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  ellm_error clean; /* ellm_fail replaces what cannot be printed */
+  ellm_fail(&clean, ELLM_ERR_INPUT, "%s", text);
+  snprintf(grown[result->n_problems++].text, sizeof grown->text, "%.399s", clean.message);
+}
+
+static void section_problem(void *user, const char *text) { add_problem(user, "%s", text); }
+
+void ellm_verify_free(ellm_verify_result *result) {
+  if (result == NULL) return;
+  free(result->problems);
+  *result = (ellm_verify_result){0};
+}
+
+/* -------------------------------------------------------------------- blocks */
+
+typedef enum finding_kind { FINDING_CHECKSUM, FINDING_DECODE, FINDING_DIFFERENT } finding_kind;
+typedef struct finding { uint64_t block; finding_kind kind; uint64_t row, column; uint8_t have, want; } finding;
+
+typedef struct tensor_job {
+  verify_job *job;
+  const container_tensor *tensor;
+  const source_coder *source;   /* NULL: nothing to compare with */
+  strip_plan plan;
+  uint64_t first_strip;
+  struct { finding *items; size_t n; } *found; /* a list for each strip of the batch */
+} tensor_job;
+
+static void note(tensor_job *t, team_worker *worker, size_t item, finding what) {
+  finding *grown = realloc(t->found[item].items, (t->found[item].n + 1) * sizeof *grown);
+  if (grown == NULL) {
+    team_fail(worker, t->first_strip + item, ellm_fail_memory(&worker->error, sizeof *grown, "a finding"));
+    return;
+  }
+  grown[t->found[item].n++] = what;
+  t->found[item].items = grown;
+}
+
+/* Compare a block's codes with the source's, in worker->codes; notes the first difference. */
+static void compare_block(tensor_job *t, team_worker *worker, size_t item, const strip *s, const coder_block *block, uint64_t index,
+                          const uint8_t *codes) {
+  for (uint32_t r = 0; r < block->rows; r++) {
+    const uint8_t *have = codes + (size_t)r * block->columns;
+    const uint8_t *want = worker->codes + (block->first_row - s->first_row + r) * s->columns + (block->first_column - s->first_column);
+    if (memcmp(have, want, block->columns) == 0) continue;
+    uint32_t c = 0;
+    while (have[c] == want[c]) c++;
+    note(t, worker, item, (finding){index, FINDING_DIFFERENT, block->first_row + r, block->first_column + c, have[c], want[c]});
+    return;
+  }
+}
+
+static void verify_strip(void *user, size_t item, int thread) {
+  tensor_job *t = user;
+  verify_job *job = t->job;
+  team_worker *worker = &job->team.workers[thread];
+  if (worker->status != ELLM_OK) return;
+  strip s = strip_plan_at(&t->plan, t->first_strip + item);
+  ellm_status status = t->source != NULL ? source_codes(t->source, &s, worker->raw, worker->codes, &worker->error) : ELLM_OK;
+  for (uint64_t b = 0; status == ELLM_OK && b < s.n_blocks; b++) {
+    uint64_t index = s.first_block + b;
+    const uint8_t *data;
+    size_t bytes;
+    uint32_t checksum;
+    status = container_block_at(job->file, t->tensor, index, &data, &bytes, &checksum, &worker->error);
+    if (status != ELLM_OK) break;
+    if (container_block_checksum(data, bytes) != checksum) {
+      note(t, worker, item, (finding){.block = index, .kind = FINDING_CHECKSUM});
+      continue;
+    }
+    coder_block block = coder_geometry_block(&t->tensor->geometry, index);
+    if (!kernels_best()->decode_block(&t->tensor->book, &block, data, bytes, worker->scratch, worker->tiles)) {
+      note(t, worker, item, (finding){.block = index, .kind = FINDING_DECODE});
+      continue;
+    }
+    uint8_t *codes = worker->block; /* row-major, the block alone */
+    coder_untile_block(&block, worker->tiles, codes, block.columns);
+    for (size_t i = 0, n = (size_t)block.rows * block.columns; i < n; i++) worker->statistics.codes[codes[i]]++;
+    if (t->source != NULL) compare_block(t, worker, item, &s, &block, index, codes);
+  }
+  if (status != ELLM_OK) team_fail(worker, t->first_strip + item, status);
+}
+
+static void tell_findings(tensor_job *t, size_t n) {
+  const char *name = t->tensor->name, *path = t->job->path;
+  for (size_t i = 0; i < n; i++) {
+    for (size_t k = 0; k < t->found[i].n; k++) {
+      const finding *f = &t->found[i].items[k];
+      unsigned long long block = f->block;
+      if (f->kind == FINDING_CHECKSUM) add_problem(t->job, "%s: tensor %s: block %llu: wrong checksum", path, name, block);
+      if (f->kind == FINDING_DECODE) add_problem(t->job, "%s: tensor %s: block %llu: cannot be decoded", path, name, block);
+      if (f->kind == FINDING_DIFFERENT)
+        add_problem(t->job, "%s: tensor %s: block %llu: code %u at row %llu, column %llu, the checkpoint gives %u", path, name, block, f->have,
+                    (unsigned long long)f->row, (unsigned long long)f->column, f->want);
+    }
+    free(t->found[i].items);
+    t->found[i].items = NULL;
+    t->found[i].n = 0;
+  }
+}
+
+/* The directory's figures against those of the decoded codes. */
+static void check_figures(verify_job *job, const container_tensor *tensor) {
+  uint64_t counts[256] = {0}, total = 0;
+  for (int i = 0; i < job->team.n_threads; i++)
+    for (int q = 0; q < 256; q++) counts[q] += job->team.workers[i].statistics.codes[q];
+  for (int q = 0; q < 256; q++) total += counts[q];
+  if (total != tensor->n_elements) return; /* blocks were missing: told already */
+  for (int q = 1 << tensor->quant.bits; q < 256; q++)
+    if (counts[q] > 0) add_problem(job, "%s: tensor %s: code %d does not fit %d bits", job->path, tensor->name, q, tensor->quant.bits);
+  double entropy = quant_entropy_bits(counts, 256);
+  if (fabs(entropy - tensor->entropy_bits) > 1e-6 * (1 + entropy))
+    add_problem(job, "%s: tensor %s: entropy %.17g in the directory, %.17g in the codes", job->path, tensor->name, tensor->entropy_bits, entropy);
+  uint64_t huffman = quant_huffman_bits(counts, 256);
+  if (huffman != tensor->huffman_bits)
+    add_problem(job, "%s: tensor %s: Huffman bits %llu in the directory, %llu in the codes", job->path, tensor->name,
+                (unsigned long long)tensor->huffman_bits, (unsigned long long)huffman);
+}
+
+static ellm_status verify_coded(verify_job *job, const container_tensor *tensor, const source_coder *source, double from, ellm_error *err) {
+  tensor_job t = {.job = job, .tensor = tensor, .source = source};
+  size_t batch = (size_t)job->team.n_threads * BATCH_PER_THREAD;
+  strip_plan_init(&t.plan, &tensor->geometry, job->team.strip_codes, batch);
+  t.found = calloc(batch, sizeof *t.found);
+  if (t.found == NULL) return ellm_fail_memory(err, batch * sizeof *t.found, "findings");
+  for (int i = 0; i < job->team.n_threads; i++) memset(job->team.workers[i].statistics.codes, 0, sizeof job->team.workers[i].statistics.codes);
+  const pass_progress progress = {.meter = &job->meter, .stage = "verify", .tensor = tensor->name, .base = job->done, .from = from, .to = 1,
+                                  .bytes = tensor->stored_bytes};
+  ellm_status status = ELLM_OK;
+  while (status == ELLM_OK && t.first_strip < t.plan.n_strips) {
+    uint64_t n = t.plan.n_strips - t.first_strip < batch ? t.plan.n_strips - t.first_strip : batch;
+    pool_for(job->team.pool, (size_t)n, verify_strip, &t);
+    status = team_collect(&job->team, err);
+    tell_findings(&t, (size_t)n);
+    t.first_strip += n;
+    if (status == ELLM_OK) status = pass_report(&progress, (double)t.first_strip / (double)t.plan.n_strips, err);
+  }
+  free(t.found);
+  if (status == ELLM_OK) check_figures(job, tensor);
+  return status;
+}
+
+/* ------------------------------------------------------------------ checkpoint */
+
+static ellm_status compare_kept(verify_job *job, const container_tensor *tensor, const checkpoint_tensor *source, ellm_error *err) {
+  const uint8_t *data;
+  ELLM_TRY(container_kept(job->file, tensor, &data, err));
+  uint8_t *piece = job->team.workers[0].raw;
+  for (uint64_t at = 0; at < source->bytes; at += HASH_CHUNK) {
+    size_t bytes = source->bytes - at < HASH_CHUNK ? (size_t)(source->bytes - at) : HASH_CHUNK;
+    ELLM_TRY(checkpoint_read(job->ckpt, source, at, piece, bytes, err));
+    if (memcmp(piece, data + at, bytes) == 0) continue;
+    size_t i = 0;
+    while (piece[i] == data[at + i]) i++;
+    add_problem(job, "%s: tensor %s: byte %llu is %u, in the checkpoint %u", job->path, tensor->name, (unsigned long long)(at + i), data[at + i],
+                piece[i]);
+    return ELLM_OK;
+  }
+  return ELLM_OK;
+}
+
+static bool same_shape(const container_tensor *tensor, const checkpoint_tensor *source) {
+  if (tensor->dtype != source->dtype || tensor->n_dims != source->n_dims) return false;
+  for (int i = 0; i < tensor->n_dims; i++)
+    if (tensor->shape[i] != source->shape[i]) return false;
+  return true;
+}
+
+/* One tensor of the file, against its source where there is one; `digest` may be NULL. */
+static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor, const checkpoint_tensor *source, uint8_t *digest,
+                                 ellm_error *err) {
+  bool coded = tensor->storage == CONTAINER_CODED, usable = container_tensor_usable(tensor);
+  if (source == NULL) return coded && usable ? verify_coded(job, tensor, NULL, 0, err) : ELLM_OK;
+  if (!same_shape(tensor, source)) {
+    add_problem(job, "%s: tensor %s: type or shape differs from the checkpoint's", job->path, tensor->name);
+    source = NULL;
+    return coded && usable ? verify_coded(job, tensor, NULL, 0, err) : ELLM_OK;
+  }
+  const pass_progress scan = {.meter = &job->meter, .stage = "verify", .tensor = tensor->name, .base = job->done, .from = 0, .to = 0.3,
+                              .bytes = tensor->stored_bytes};
+  quant_range range = QUANT_RANGE_EMPTY;
+  ellm_status status = source_scan(job->ckpt, source, &job->team, &scan, digest, coded ? &range : NULL, err);
+  if (status == ELLM_ERR_INPUT && coded && range.bad) {
+    add_problem(job, "%s", err->message);
+    return usable ? verify_coded(job, tensor, NULL, 0.3, err) : ELLM_OK;
+  }
+  if (status != ELLM_OK || !usable) return status;
+  if (!coded) return compare_kept(job, tensor, source, err);
+  quant_params params = quant_choose(range.lo, range.hi, tensor->quant.bits, tensor->quant.scheme);
+  if (params.step != tensor->quant.step || params.zero != tensor->quant.zero || params.scheme != tensor->quant.scheme) {
+    add_problem(job, "%s: tensor %s: step %.9g and zero %d, the checkpoint gives %.9g and %d", job->path, tensor->name,
+                (double)tensor->quant.step, tensor->quant.zero, (double)params.step, params.zero);
+    return verify_coded(job, tensor, NULL, 0.3, err);
+  }
+  source_coder coder;
+  ELLM_TRY(source_coder_init(&coder, job->ckpt, source, &params, err));
+  status = verify_coded(job, tensor, &coder, 0.3, err);
+  source_coder_free(&coder);
+  return status;
+}
+
+static void compare_assets(verify_job *job) {
+  for (size_t i = 0; i < checkpoint_asset_count(job->ckpt); i++) {
+    const char *name = checkpoint_asset_name(job->ckpt, i);
+    size_t want_bytes = 0, have_bytes = 0;
+    const uint8_t *want = checkpoint_asset(job->ckpt, name, &want_bytes);
+    const void *have = ellm_file_asset(job->file, name, &have_bytes);
+    if (have == NULL) add_problem(job, "%s: asset %s of the checkpoint is not in the file", job->path, name);
+    else if (want_bytes != have_bytes || (want_bytes > 0 && memcmp(want, have, want_bytes) != 0))
+      add_problem(job, "%s: asset %s differs from the checkpoint's", job->path, name);
+  }
+  for (size_t i = 0; i < container_asset_count(job->file); i++)
+    if (checkpoint_asset(job->ckpt, container_asset_name(job->file, i), NULL) == NULL)
+      add_problem(job, "%s: asset %s is not in the checkpoint", job->path, container_asset_name(job->file, i));
+}
+
+static ellm_status compare_checkpoint(verify_job *job, ellm_error *err) {
+  bool complete = true;
+  for (size_t i = 0; i < checkpoint_tensor_count(job->ckpt); i++) {
+    const char *name = checkpoint_tensor_at(job->ckpt, i)->name;
+    if (container_find(job->file, name) != NULL) continue;
+    add_problem(job, "%s: tensor %s of the checkpoint is not in the file", job->path, name);
+    complete = false;
+  }
+  compare_assets(job);
+  if (!complete || !job->result->ok) return ELLM_OK; /* the identity cannot be right, and would say nothing more */
+  uint8_t identity[16];
+  char want[33], have[33], self[33];
+  ELLM_TRY(source_identity(job->ckpt, job->digests, identity, err));
+  hash_hex(identity, want);
+  ellm_file_identity(job->file, have, self);
+  if (strcmp(want, have) != 0) add_problem(job, "%s: source identity %s, the checkpoint's is %s", job->path, have, want);
+  return ELLM_OK;
+}
+
+/* --------------------------------------------------------------------- whole */
+
+static ellm_status verify_all(verify_job *job, ellm_error *err) {
+  size_t n = ellm_file_tensor_count(job->file);
+  for (size_t i = 0; i < n; i++) {
+    const container_tensor *tensor = container_tensor_at(job->file, i);
+    const checkpoint_tensor *source = job->ckpt != NULL ? checkpoint_find(job->ckpt, tensor->name) : NULL;
+    uint8_t unused[16], *digest = unused;
+    if (job->ckpt != NULL && source == NULL) add_problem(job, "%s: tensor %s is not in the checkpoint", job->path, tensor->name);
+    for (size_t k = 0; source != NULL && k < checkpoint_tensor_count(job->ckpt); k++)
+      if (checkpoint_tensor_at(job->ckpt, k) == source) digest = job->digests[k];
+    ELLM_TRY(verify_tensor(job, tensor, source, digest, err));
+    job->done += tensor->stored_bytes;
+    ELLM_TRY(progress_report(&job->meter, "verify", tensor->name, job->done, err));
+  }
+  if (job->ckpt != NULL) ELLM_TRY(compare_checkpoint(job, err));
+  return progress_finish(&job->meter, "verify", err);
+}
+
+static ellm_status run(verify_job *job, int threads, ellm_progress_fn progress, void *user, ellm_error *err) {
+  ELLM_TRY(team_create(threads, &job->team, err));
+  ELLM_TRY(container_open_lenient(job->path, section_problem, job, &job->file, err));
+  if (job->against != NULL) {
+    ELLM_TRY(checkpoint_open(job->against, &job->ckpt, err));
+    job->digests = calloc(checkpoint_tensor_count(job->ckpt) + 1, sizeof *job->digests);
+    if (job->digests == NULL) return ellm_fail_memory(err, checkpoint_tensor_count(job->ckpt) * 16, "digests");
+  }
+  progress_start(&job->meter, progress, user, container_file_bytes(job->file));
+  ELLM_TRY(verify_all(job, err));
+  if (job->out_of_memory) return ellm_fail_memory(err, sizeof(ellm_problem), "a problem");
+  job->result->checked_bytes = container_file_bytes(job->file);
+  if (job->result->ok) return ELLM_OK;
+  return ellm_fail(err, ELLM_ERR_DIFFERENCE, "%s", job->result->problems[0].text);
+}
+
+ellm_status ellm_verify(const char *path, const char *against, int threads, ellm_progress_fn progress, void *user,
+                        ellm_verify_result *result, ellm_error *err) {
+  ellm_verify_result own = {0};
+  ellm_error local;
+  if (err == NULL) err = &local;
+  verify_job job = {.path = path, .against = against, .result = result != NULL ? result : &own};
+  *job.result = (ellm_verify_result){.ok = true};
+  ellm_status status = run(&job, threads, progress, user, err);
+  if (status != ELLM_OK) job.result->ok = false;
+  ellm_file_close(job.file);
+  checkpoint_close(job.ckpt);
+  free(job.digests);
+  team_free(&job.team);
+  ellm_verify_free(&own);
+  return status;
+}
