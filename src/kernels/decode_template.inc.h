@@ -62,7 +62,7 @@ static bool any_bit(const uint8_t *bytes, size_t n, uint8_t mask) {
 
 /* Lists of all depths from the deepest; the root's list to `out`. */
 static void decode_tree(const coder_codebook *book, const uint8_t *data, const coder_parts *parts,
-                        coder_scratch *scratch, uint8_t *out) {
+                        coder_scratch *scratch, size_t ahead, uint8_t *out) {
   const uint8_t *escapes = data + parts->escape_offset;
   if (book->n_nodes == 0) { /* one leaf, no bits */
     if (book->symbol[0] == CODER_ESCAPE)
@@ -78,6 +78,7 @@ static void decode_tree(const coder_codebook *book, const uint8_t *data, const c
       const coder_node *node = &book->node[index];
       const uint8_t *bitmap = data + scratch->node_offset[index];
       const size_t n = scratch->node_count[index];
+      for (size_t i = 0; i < n / 8; i += 64) __builtin_prefetch(bitmap + i + ahead);
       const uint8_t *list[2] = {NULL, NULL};
       for (int side = 0; side < 2; side++) {
         if (node->child[side] >= 0) {
@@ -118,8 +119,10 @@ KERNEL_INLINE uint64_t first_lanes(size_t n) { return n >= 64 ? ~(uint64_t)0 : (
 /* A group of fields of a level, 64 / width of them in each of `lanes` bytes; n: fields from here on. The fields
  * at offset lanes * part of the group come from bits packed * part on. Returns the escapes. */
 KERNEL_INLINE size_t decode_group(uint8_t *out, const uint8_t *group, const uint8_t *high, size_t first, size_t n,
-                                  size_t lanes, unsigned width, bytes64 table, const uint8_t *next) {
+                                  size_t lanes, unsigned width, bytes64 table, const uint8_t *next, size_t ahead) {
   const unsigned packed = width == 3 ? 2 : width;
+  __builtin_prefetch(group + ahead);
+  if (width == 3) __builtin_prefetch(high + first / 8 + ahead);
   const bytes64 fields = bytes_load(group), field_mask = bytes_set((uint8_t)((1u << packed) - 1));
   const bytes64 escape = bytes_set((uint8_t)((1u << width) - 1));
   const uint8_t *const start = next;
@@ -138,7 +141,7 @@ KERNEL_INLINE size_t decode_group(uint8_t *out, const uint8_t *group, const uint
 
 /* n fields of `width` (a constant wherever this is inlined) to symbols; returns the escapes. */
 KERNEL_INLINE size_t decode_fields(uint8_t *out, const uint8_t *list, size_t n, unsigned width, const uint8_t *symbols,
-                                   const uint8_t *next) {
+                                   const uint8_t *next, size_t ahead) {
   const unsigned packed = width == 3 ? 2 : width;
   const size_t per_group = 512 / packed;
   const uint8_t *high = list + field_list_bytes(n, packed), *const start = next;
@@ -147,10 +150,10 @@ KERNEL_INLINE size_t decode_fields(uint8_t *out, const uint8_t *list, size_t n, 
   const bytes64 table = bytes_table(places);
   size_t first = 0;
   for (; first + per_group <= n; first += per_group)
-    next += decode_group(out + first, list + first * packed / 8, high, first, per_group, 64, width, table, next);
+    next += decode_group(out + first, list + first * packed / 8, high, first, per_group, 64, width, table, next, ahead);
   if (first < n)
     next += decode_group(out + first, list + first * packed / 8, high, first, n - first,
-                         field_list_lanes(n, packed, first), width, table, next);
+                         field_list_lanes(n, packed, first), width, table, next, ahead);
   return (size_t)(next - start);
 }
 
@@ -162,7 +165,7 @@ static size_t count_bits(const uint8_t *bitmap, size_t n) {
 
 /* All levels; the symbols of level 0 to `out`. False if a level's escapes are not as many as the next one's fields. */
 static bool decode_levels(const coder_codebook *book, const uint8_t *data, const tuples_parts *parts,
-                          coder_scratch *scratch, uint8_t *out) {
+                          coder_scratch *scratch, size_t ahead, uint8_t *out) {
   unsigned level = book->n_levels, base = 0;
   for (unsigned j = 0; j < level; j++) base += (1u << book->width[j]) - 1;
   memcpy(scratch->list[level & 1], data + parts->escape_offset, parts->level_count[level]);
@@ -179,29 +182,32 @@ static bool decode_levels(const coder_codebook *book, const uint8_t *data, const
         escapes = count_bits(list, n);
         expand_list(to, list, n, symbols[0], next);
         break;
-      case 2: escapes = decode_fields(to, list, n, 2, symbols, next); break;
-      case 3: escapes = decode_fields(to, list, n, 3, symbols, next); break;
-      default: escapes = decode_fields(to, list, n, 4, symbols, next); break;
+      case 2: escapes = decode_fields(to, list, n, 2, symbols, next, ahead); break;
+      case 3: escapes = decode_fields(to, list, n, 3, symbols, next, ahead); break;
+      default: escapes = decode_fields(to, list, n, 4, symbols, next, ahead); break;
     }
     if (escapes != parts->level_count[level + 1]) return false;
   }
   return true;
 }
 
-typedef struct raw_lists { const uint8_t *four, *two, *one; } raw_lists;
+typedef struct raw_lists { const uint8_t *four, *two, *one; size_t ahead; } raw_lists;
 
 /* uppers << raw_bits | raw bits; raw_bits is a constant wherever this is inlined. */
 KERNEL_INLINE bytes64 add_raw(bytes64 uppers, const raw_lists *raw, size_t vector, unsigned raw_bits) {
   bytes64 codes = bytes_up(uppers, raw_bits);
   unsigned shift = 0;
   if (raw_bits & 4) {
+    if (vector % 2 == 0) __builtin_prefetch(raw->four + 32 * vector + raw->ahead);
     codes = bytes_or(codes, packed_fields(raw->four, vector, 4));
     shift += 4;
   }
   if (raw_bits & 2) {
+    if (vector % 4 == 0) __builtin_prefetch(raw->two + 16 * vector + raw->ahead);
     codes = bytes_or(codes, bytes_up(packed_fields(raw->two, vector, 2), shift));
     shift += 2;
   }
+  if ((raw_bits & 1) && vector % 8 == 0) __builtin_prefetch(raw->one + 8 * vector + raw->ahead);
   if (raw_bits & 1) codes = bytes_or(codes, bytes_up(packed_fields(raw->one, vector, 1), shift));
   return codes;
 }
@@ -290,18 +296,18 @@ bool KERNEL_DECODE(const coder_codebook *book, const coder_block *block, const u
     if (!coder_locate(book, block, data, bytes, scratch, &parts)) return false;
     if (any_bit(data + parts.escape_offset, parts.n_escapes, no_symbol)) return false;
     memcpy(raw_offset, parts.raw_offset, sizeof raw_offset);
-    decode_tree(book, data, &parts, scratch, symbols);
+    decode_tree(book, data, &parts, scratch, bytes, symbols);
   } else if (book->kind == CODER_TUPLES) {
     tuples_parts parts;
     if (!tuples_locate(book, block, data, bytes, &parts)) return false;
     if (any_bit(data + parts.escape_offset, parts.level_count[book->n_levels], no_symbol)) return false;
-    if (!decode_levels(book, data, &parts, scratch, symbols)) return false;
+    if (!decode_levels(book, data, &parts, scratch, bytes, symbols)) return false;
     coder_raw_offsets(book->raw_bits, n_codes, parts.raw_offset, raw_offset);
   } else {
     return false;
   }
   if (direct) return true;
-  const raw_lists raw = {data + raw_offset[0], data + raw_offset[1], data + raw_offset[2]};
+  const raw_lists raw = {data + raw_offset[0], data + raw_offset[1], data + raw_offset[2], bytes};
   finish_block(book, block, symbols, &raw, n_codes, codes);
   return true;
 }
