@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""tools/read_ellm.py, written from docs/FORMAT.md alone, against the library: every width, scheme, preference and
+kind of code, on shapes that cut panels, tiles, pairs and blocks in every way; and what a damaged file gives."""
+
+import json
+import os
+import random
+import struct
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "cli"), os.path.join(HERE, "..", "..", "tools")]
+from cli_testing import *
+import read_ellm
+
+TOOL = os.path.join(ROOT, "tools", "read_ellm.py")
+# name: rows, columns, element type, spread, offset
+SHAPES = {
+    "one.row": (1, 37, "F32", 1, 0),
+    "one.element": (1, 1, "F32", 1, 0),
+    "three.columns": (70, 3, "F32", 1, 0),
+    "odd": (17, 5, "F32", 1, 0),
+    "even": (32, 32, "F32", 1, 0),
+    "odd.tiles": (48, 36, "BF16", 0.02, 0),
+    "ranges": (17, 2100, "BF16", 0.02, 0),
+    "low.wide": (2, 3000, "BF16", 0.5, 0),
+    "many.blocks": (600, 60, "BF16", 0.02, 0),
+    "positive": (20, 24, "F32", 0.3, 9),
+    "negative": (19, 24, "BF16", 0.3, -9),
+    "zeros": (16, 8, "BF16", 0, 0),
+    "skewed": (64, 64, "F32", -1, 0),
+}
+
+
+def element(dtype, value):
+    data = struct.pack("<f", value)
+    return data if dtype == "F32" else data[2:]
+
+
+def made(rows, columns, dtype, spread, offset):
+    if spread >= 0:
+        values = [random.gauss(offset, spread) for _ in range(rows * columns)]
+    else:  # most codes equal, a few far away: deep trees, escapes
+        values = [random.choice((1, -1)) * random.random() ** 40 for _ in range(rows * columns)]
+    return dtype, [rows, columns], b"".join(element(dtype, v) for v in values)
+
+
+random.seed(1)
+folder = tmp("shapes")
+os.makedirs(folder)
+source = {name: made(*shape) for name, shape in SHAPES.items()}
+source["a.norm"] = ("F32", [7], struct.pack("<7f", *range(7)))
+source["nothing"] = ("F32", [0, 4], b"")
+write_safetensors(os.path.join(folder, "model.safetensors"), source)
+with open(os.path.join(folder, "config.json"), "w") as f:
+    f.write("{}\n")
+file = tmp("shapes.ellm")
+layouts = set()
+
+
+def check(bits, scheme, prefer, code):
+    wrong = []
+    p = run("compress", folder, "-o", file, "--force", "-q", "--bits", str(bits), "--scheme", scheme, "--prefer", prefer,
+            "--code", code)
+    if p.returncode != 0:
+        return [p.stderr.decode()]
+    facts = {t["name"]: t for t in json.loads(run("inspect", file).stdout)["tensors"]}
+    opened = read_ellm.File(file)
+    for name in SHAPES:
+        run("inspect", file, "--tensor", name, "--codes", tmp("library"))
+        try:
+            record = opened.tensor(name)
+            layouts.add(read_ellm.Book(opened.head(record)).kind)
+            if read_ellm.tensor_codes(opened, record) != read(tmp("library")):
+                wrong.append(name + ": other codes")
+            if (record.bits, record.step, record.zero) != (bits, facts[name]["step"], facts[name]["zero"]):
+                wrong.append(f"{name}: {record.bits} {record.step} {record.zero} instead of {facts[name]}")
+        except (read_ellm.Bad, struct.error, IndexError, StopIteration) as error:
+            wrong.append(f"{name}: {error!r}")
+    kept = opened.tensor("a.norm")
+    if opened.head(kept) != source["a.norm"][2]:
+        wrong.append("a.norm: other bytes")
+    return wrong
+
+
+for bits in range(2, 9):
+    wrong = []
+    for scheme in ("mixed", "symmetric", "asymmetric"):
+        for prefer in ("speed", "size"):
+            wrong += [f"{scheme} {prefer}: {w}" for w in check(bits, scheme, prefer, "huffman")]
+        wrong += [f"{scheme} none: {w}" for w in check(bits, scheme, "speed", "none")]
+    ok(not wrong, f"{bits} bits: {len(SHAPES)} matrices, all schemes and codes", "\n".join(wrong))
+equal(layouts, {read_ellm.PLAIN, read_ellm.HUFFMAN, read_ellm.TUPLES}, "all kinds of code book were met")
+
+# The program itself.
+p = subprocess.run([sys.executable, TOOL, file, "--tensor", "ranges", "--codes", tmp("tool")], capture_output=True)
+run("inspect", file, "--tensor", "ranges", "--codes", tmp("library"))
+ok(p.returncode == 0 and p.stdout == b"" and read(tmp("tool")) == read(tmp("library")), "read_ellm.py --tensor --codes", p.stderr.decode())
+p = subprocess.run([sys.executable, TOOL, file, "--list"], capture_output=True)
+names = [json.loads(line)["name"] for line in p.stdout.splitlines()]
+ok(p.returncode == 0 and set(source) | {"config.json"} <= set(names), "read_ellm.py --list", names)
+for arguments in (["--tensor", "absent", "--codes", tmp("tool")], ["--tensor", "a.norm", "--codes", tmp("tool")]):
+    p = subprocess.run([sys.executable, TOOL, file, *arguments], capture_output=True)
+    ok(p.returncode == 1 and p.stderr.count(b"\n") == 1, "read_ellm.py " + arguments[1] + " is one line of error", p.stderr.decode())
+
+# Damage: a byte here and there, and files cut short.
+data = read(file)
+missed = []
+for i in range(60):
+    damaged = bytearray(data)
+    at = random.randrange(len(data)) if i % 2 else random.choice((random.randrange(64), len(data) - 1 - random.randrange(3000)))
+    damaged[at] ^= 1 << random.randrange(8)
+    with open(tmp("damaged.ellm"), "wb") as f:
+        f.write(damaged if i < 50 else data[: random.randrange(len(data))])
+    try:
+        opened = read_ellm.File(tmp("damaged.ellm"))
+        for record in opened.records:
+            if record.type == read_ellm.CODED:
+                read_ellm.tensor_codes(opened, record)
+            else:
+                opened.head(record)
+        missed.append(at)
+    except (read_ellm.Bad, UnicodeDecodeError, struct.error, IndexError, StopIteration):
+        pass
+ok(not missed, "damage is found", missed)
+done()
