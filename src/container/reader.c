@@ -60,7 +60,7 @@ static const tensor_entry *entry_of(const container_tensor *tensor) { return (co
 
 /* ------------------------------------------------------------------ sections */
 
-/* Checksum of head and tail; `payload` bytes lie between them. */
+/* Checksum of head and tail, `payload` bytes lie between them; and the tail is zero. */
 static ellm_status check_section(const ellm_file *file, const section *where, uint64_t payload, const char *what, const char *name,
                                  ellm_error *err) {
   const uint8_t *head = file->data + where->offset;
@@ -78,6 +78,10 @@ static ellm_status check_section(const ellm_file *file, const section *where, ui
   if (sum != where->checksum)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %s: wrong checksum of the section at %llu, the file is damaged", file->path, what, name,
                      (unsigned long long)where->offset);
+  for (uint64_t i = where->head_bytes + payload; i < where->bytes; i++)
+    if (head[i] != 0)
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %s: padding of the section at %llu is not zero", file->path, what, name,
+                       (unsigned long long)where->offset);
   return ELLM_OK;
 }
 

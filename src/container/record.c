@@ -247,6 +247,7 @@ ellm_status format_record_parse(const uint8_t *data, uint64_t available, const c
     record->value_bytes = load_u32(p);
     if (record->value_bytes > FORMAT_VALUE_MAX) return bad(&at, "value bytes", record->value_bytes);
     if (load_u32(p + 4) != 0) return bad(&at, "reserved field", load_u32(p + 4));
+    if (record->section_bytes != 0) return bad(&at, "section bytes of metadata", record->section_bytes);
   }
   if (record->name_bytes < 1 || record->name_bytes > FORMAT_NAME_MAX) return bad(&at, "name bytes", record->name_bytes);
   if (format_record_bytes(record) != total) return bad(&at, "size", total);

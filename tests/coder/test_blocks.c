@@ -365,9 +365,42 @@ static void loss_over_entropy(void **state) {
   }
 }
 
+/* The example of docs/format/blocks.md, byte by byte. */
+static void documented_example(void **state) {
+  fixture *f = *state;
+  static const uint8_t matrix[12] = {4, 3, 5, 4, 2, 7, 5, 4, 3, 4, 4, 0};
+  static const uint8_t tiled[16] = {4, 3, 5, 4, 5, 4, 3, 4, 2, 7, 4, 4, 4, 0, 4, 4};
+  static const uint8_t huffman_book[] = {1, 0x13, 1, 4, 3, 0, 2, 0, 2, 1, 0, 0x21, 2};
+  static const uint8_t huffman_block[69] = {0, 1, 1, 0, 1, 0, 1, 0, 0, 1, [64] = 0x42, 0x23, 0x18, 3, 0};
+  static const uint8_t tuples_book[] = {2, 3, 0x21, 4, 4, 0, 0x12, 4, 3, 5, 2};
+  static const uint8_t tuples_block[] = {3, 0, 2, 0, 0x38, 0xf1, 6, 0, 6, 7, 0};
+  static const uint8_t plain_book[] = {0, 3, 1, 4, 0, 0};
+  static const uint8_t plain_block[64] = {4, 3, 5, 4, 5, 4, 3, 4, 2, 7, 4, 4, 4, 0, 4, 4};
+  static const struct { const uint8_t *book; size_t book_bytes; const uint8_t *block; size_t bytes; } rows[] = {
+      {huffman_book, sizeof huffman_book, huffman_block, sizeof huffman_block},
+      {tuples_book, sizeof tuples_book, tuples_block, sizeof tuples_block},
+      {plain_book, sizeof plain_book, plain_block, sizeof plain_block}};
+  coder_geometry g;
+  assert_true(coder_geometry_from(&g, 2, 6, 1, 6));
+  const coder_block block = coder_geometry_block(&g, 0);
+  coder_tile_block(&block, matrix, 6, 4, f->tiled);
+  assert_memory_equal(f->tiled, tiled, sizeof tiled);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    coder_codebook book;
+    size_t used;
+    assert_true(coder_codebook_load(rows[i].book, rows[i].book_bytes, g.panel_rows, &book, &used));
+    assert_int_equal(used, rows[i].book_bytes);
+    assert_int_equal(coder_encode_block(f->encoder, &book, &block, f->tiled, f->block), rows[i].bytes);
+    assert_memory_equal(f->block, rows[i].block, rows[i].bytes);
+    assert_true(coder_decode_block_scalar(&book, &block, f->block, rows[i].bytes, f->scratch, f->decoded));
+    assert_memory_equal(f->decoded, tiled, sizeof tiled);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(geometry_covers),     cmocka_unit_test(chosen_books),       cmocka_unit_test(all_books), cmocka_unit_test(damage_is_harmless),
-      cmocka_unit_test(malformed_books),     cmocka_unit_test(package_merge_is_optimal), cmocka_unit_test(loss_over_entropy)};
+      cmocka_unit_test(malformed_books),     cmocka_unit_test(package_merge_is_optimal), cmocka_unit_test(loss_over_entropy),
+      cmocka_unit_test(documented_example)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -168,6 +168,28 @@ static void test_hostile_fields(void **state) {
   free(copy);
 }
 
+/* Padding that is not zero is refused though its checksum is right. */
+static void test_padding(void **state) {
+  (void)state;
+  uint64_t directory = load_u64(sample + 16), tails = 0;
+  uint8_t *copy = copy_of_sample();
+  for (uint64_t p = directory + 8; p < sample_size; p += load_u32(sample + p + 4)) {
+    const uint8_t *record = sample + p;
+    uint64_t payload = load_u32(record) == RECORD_CODED ? load_u64(record + 72) : 0;
+    uint64_t end = load_u64(record + 16) + load_u64(record + 24);
+    for (uint64_t at = load_u64(record + 16) + load_u64(record + 32) + payload; at < end; at++, tails++) {
+      ellm_error err = {0};
+      memcpy(copy, sample, sample_size);
+      copy[at] = 1;
+      sample_reseal(copy, sample_size);
+      assert_int_equal(read_bytes(copy, sample_size, &err), ELLM_ERR_INPUT);
+      assert_non_null(strstr(err.message, "padding"));
+    }
+  }
+  assert_true(tails > 0);
+  free(copy);
+}
+
 /* ------------------------------------------- directories written by hand */
 
 typedef struct hand_record {
@@ -245,6 +267,7 @@ static void test_bad_directories(void **state) {
       {"no name", {1, 1, "", 0, 128, 64}, 128},
       {"flags", {1, 3, "b", 1, 128, 64}, 128},
       {"optional asset", {1, 0, "b", 1, 128, 64}, 128},
+      {"metadata with a section", {4, 0, "b", 1, 128, 64}, 128},
       {"type 0", {0, 1, "b", 1, 128, 64}, 128},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -398,7 +421,7 @@ static void test_hash(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_hash),          cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_every_byte),
-      cmocka_unit_test(test_every_length),  cmocka_unit_test(test_hostile_fields),  cmocka_unit_test(test_unknown_records),
+      cmocka_unit_test(test_every_length),  cmocka_unit_test(test_hostile_fields), cmocka_unit_test(test_padding),  cmocka_unit_test(test_unknown_records),
       cmocka_unit_test(test_bad_directories), cmocka_unit_test(test_versions),      cmocka_unit_test(test_existing_output),
       cmocka_unit_test(test_full_disk),     cmocka_unit_test(test_bad_names),       cmocka_unit_test(test_adopt),
   };
