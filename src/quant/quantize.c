@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The quantizer. Everything is float64 with ties to even, in the order of the
- * rule in docs/FORMAT.md, so that codes are the same on every machine.
+ * rule in docs/format/quantizer.md, so that codes are the same on every machine.
  */
 #include "quant/quantize.h"
 
