@@ -8,7 +8,8 @@
 typedef enum model_arch { ARCH_LLAMA, ARCH_MISTRAL, ARCH_PHI3, ARCH_QWEN2, ARCH_QWEN3 } model_arch;
 typedef enum rope_type { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3, ROPE_YARN, ROPE_LONGROPE } rope_type;
 
-enum { CONFIG_MAX_HEAD_DIM = 1024, CONFIG_MAX_EOS = 16 };
+enum { CONFIG_MAX_HEAD_DIM = 1024, CONFIG_MAX_EOS = 16, CONFIG_MAX_SIZE = 1 << 24, CONFIG_MAX_LAYERS = 1 << 16,
+       CONFIG_MAX_POSITIONS = 1 << 30 };
 
 /* Rotary position embedding, as transformers.modeling_rope_utils reads it. */
 typedef struct rope_config {

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* jansson with the limits and the errors that untrusted files need. */
+#include "checkpoint/json.h"
+
+#include <math.h>
+#include <string.h>
+
+ellm_status json_parse(const void *text, size_t bytes, const char *origin, json_t **root, ellm_error *err) {
+  json_error_t error;
+  /* jansson limits the depth itself (JSON_PARSER_MAX_DEPTH, 2048) */
+  *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
+  if (*root != NULL) return ELLM_OK;
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: not valid JSON: %s (line %d, column %d)", origin, error.text, error.line, error.column);
+}
+
+/* The field, or NULL when missing or null; an error when it is required. */
+static ellm_status find(const json_t *object, const char *field, bool required, const char *origin, const json_t **value, ellm_error *err) {
+  *value = json_object_get(object, field);
+  if (*value != NULL && json_is_null(*value)) *value = NULL;
+  if (*value == NULL && required) return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is missing", origin, field);
+  return ELLM_OK;
+}
+
+/* "ORIGIN: FIELD is VALUE, WANTED is wanted" */
+static ellm_status wrong(const json_t *value, const char *field, const char *origin, const char *wanted, ellm_error *err) {
+  char text[80];
+  const size_t n = json_dumpb(value, text, sizeof text - 1, JSON_ENCODE_ANY | JSON_COMPACT);
+  if (n < sizeof text) {
+    text[n] = '\0';
+  } else {
+    strcpy(text, "a long value");
+  }
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %s, %s is wanted", origin, field, text, wanted);
+}
+
+ellm_status json_get_u64(const json_t *object, const char *field, bool required, const char *origin, uint64_t *out, ellm_error *err) {
+  const json_t *value;
+  ELLM_TRY(find(object, field, required, origin, &value, err));
+  if (value == NULL) return ELLM_OK;
+  if (!json_is_integer(value) || json_integer_value(value) < 0) return wrong(value, field, origin, "an integer of at least 0", err);
+  *out = (uint64_t)json_integer_value(value);
+  return ELLM_OK;
+}
+
+ellm_status json_get_u32(const json_t *object, const char *field, bool required, const char *origin, uint32_t *out, ellm_error *err) {
+  uint64_t wide = *out;
+  ELLM_TRY(json_get_u64(object, field, required, origin, &wide, err));
+  if (wide > UINT32_MAX) return wrong(json_object_get(object, field), field, origin, "an integer below 2^32", err);
+  *out = (uint32_t)wide;
+  return ELLM_OK;
+}
+
+ellm_status json_get_double(const json_t *object, const char *field, bool required, const char *origin, double *out, ellm_error *err) {
+  const json_t *value;
+  ELLM_TRY(find(object, field, required, origin, &value, err));
+  if (value == NULL) return ELLM_OK;
+  if (!json_is_number(value) || !isfinite(json_number_value(value))) return wrong(value, field, origin, "a number", err);
+  *out = json_number_value(value);
+  return ELLM_OK;
+}
+
+ellm_status json_get_bool(const json_t *object, const char *field, bool required, const char *origin, bool *out, ellm_error *err) {
+  const json_t *value;
+  ELLM_TRY(find(object, field, required, origin, &value, err));
+  if (value == NULL) return ELLM_OK;
+  if (!json_is_boolean(value)) return wrong(value, field, origin, "true or false", err);
+  *out = json_is_true(value);
+  return ELLM_OK;
+}
+
+ellm_status json_get_string(const json_t *object, const char *field, bool required, const char *origin, const char **out, ellm_error *err) {
+  const json_t *value;
+  ELLM_TRY(find(object, field, required, origin, &value, err));
+  if (value == NULL) return ELLM_OK;
+  if (!json_is_string(value)) return wrong(value, field, origin, "a string", err);
+  if (strlen(json_string_value(value)) != json_string_length(value)) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s contains a NUL character", origin, field);
+  }
+  *out = json_string_value(value);
+  return ELLM_OK;
+}
