@@ -4,7 +4,8 @@ option(ENTROLLM_SIMDE "tests: compile the AVX-512 kernels for AVX2 by way of SIM
 
 entrollm_layer(kernels DEPENDS entrollm_coder)
 set(kernels_dir ${CMAKE_SOURCE_DIR}/src/kernels)
-target_sources(entrollm_kernels PRIVATE ${kernels_dir}/scalar/float_scalar.c)
+target_sources(entrollm_kernels PRIVATE ${kernels_dir}/scalar/float_scalar.c
+               ${kernels_dir}/scalar/dot_scalar.c)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
   set(avx2_flags -mavx2 -mfma -mf16c -mbmi -mpopcnt)
@@ -16,14 +17,16 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
     target_compile_definitions(entrollm_kernels PRIVATE KERNELS_SIMDE)
     target_include_directories(entrollm_kernels PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   endif()
-  set(avx2_sources ${kernels_dir}/x86/decode_avx2.c ${kernels_dir}/x86/float_avx2.c)
-  set(avx512_sources ${kernels_dir}/x86/decode_avx512.c ${kernels_dir}/x86/float_avx512.c)
+  set(avx2_sources ${kernels_dir}/x86/decode_avx2.c ${kernels_dir}/x86/float_avx2.c ${kernels_dir}/x86/dot_avx2.c)
+  set(avx512_sources ${kernels_dir}/x86/decode_avx512.c ${kernels_dir}/x86/float_avx512.c
+      ${kernels_dir}/x86/dot_avx512.c)
   set_source_files_properties(${avx2_sources} PROPERTIES COMPILE_OPTIONS "${avx2_flags}")
   set_source_files_properties(${avx512_sources} PROPERTIES COMPILE_OPTIONS "${avx512_flags}")
   target_sources(entrollm_kernels PRIVATE ${avx2_sources} ${avx512_sources})
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   target_compile_definitions(entrollm_kernels PUBLIC KERNELS_ARM)
-  target_sources(entrollm_kernels PRIVATE ${kernels_dir}/arm/decode_neon.c ${kernels_dir}/arm/float_neon.c)
+  target_sources(entrollm_kernels PRIVATE ${kernels_dir}/arm/decode_neon.c ${kernels_dir}/arm/float_neon.c
+                 ${kernels_dir}/arm/dot_neon.c)
 endif()
 
 # Decoding speed by instruction set; a bench, not a test.

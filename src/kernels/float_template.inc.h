@@ -304,9 +304,15 @@ static void kernel_tiles_multiply(const float *w, size_t n_tiles, const float *c
   }
 }
 
+#include "kernels/activations_template.inc.h"
+
 const kernel_table KERNEL_PASTE(kernel_table_, KERNEL_NAME) = {
   .isa = KERNEL_STRING(KERNEL_NAME),
   .decode_block = KERNEL_DECODE,
+  .quantize_activations = kernel_quantize_activations,
+  .dot_block = KERNEL_PASTE(dot_block_, KERNEL_NAME),
+  .multiply_codes = KERNEL_PASTE(multiply_codes_, KERNEL_NAME),
+  .dot_finish = kernel_dot_finish,
   .tiles_from_codes = kernel_tiles_from_codes,
   .tiles_from_rows = kernel_tiles_from_rows,
   .tiles_multiply = kernel_tiles_multiply,

@@ -17,12 +17,85 @@
 
 #include "coder/coder.h"
 
+/* Activations as integers: x[i] is about q[i] * scale[group of i].
+ *   two digits ("i16"): q = 256 * high + low, |q| <= 32639, groups of 256 columns
+ *   one digit  ("i8"):  q = low, |q| <= 127, groups of 32 columns
+ * Column ranges of blocks begin at multiples of 256, so a group never straddles
+ * blocks. Columns from `columns` to the next multiple of 256 are zero, as are the
+ * sums and scales of their groups.
+ *
+ * How a product y = W x is made, W of blocks of one tensor (step, zero):
+ *   kernel_activations_init(&a, memory, columns, n_tokens, digits)
+ *   quantize_activations(x_t, &a, t) for each token t
+ *   y = 0; for each block, column ranges ascending (the order of the sum of a row):
+ *     one token:  dot_block(book, block, data, bytes, scratch, &a, token, sums)
+ *                 dot_finish(sums, block, &a, token, zero, block->rows, y + block->first_row)
+ *     or many:    decode_block(..., scratch->codes), then for each panel p
+ *                 multiply_codes(codes of p, block, &a, first token, n tokens, sums) and for each token t
+ *                 dot_finish(sums of t, block, &a, t, zero, rows of the panel, y_t + its first row)
+ *   scale(y, step, rows)
+ * Both ways give the same bits: the integers are exact, and dot_finish fixes the floats. */
+enum {
+  KERNEL_GROUP_I16 = 256, KERNEL_GROUP_I8 = 32, /* columns of a group */
+  KERNEL_MAX_GROUPS = CODER_MAX_CODES / KERNEL_GROUP_I8, /* panels * groups of any block */
+  KERNEL_MAX_SUMS = KERNEL_MAX_GROUPS * CODER_PANEL_ROWS
+};
+typedef struct kernel_activations {
+  uint32_t digits, group;      /* 1 or 2; columns of a group */
+  size_t columns, stride;      /* stride: bytes (low, high) or int16 (wide) from token to token */
+  size_t n_tokens, n_groups;   /* groups of a token, those of padding included */
+  int8_t *low, *high;          /* [token][stride]; high only with two digits */
+  int16_t *wide;               /* q again; of each four columns first 0 and 2, then 1 and 3 */
+  int32_t *sum;                /* [token][n_groups]: sum of q */
+  float *scale;                /* [token][n_groups] */
+} kernel_activations;
+/* Bytes of memory for them; 0 if the size overflows. */
+size_t kernel_activations_bytes(size_t columns, size_t n_tokens, unsigned digits);
+/* Lays them out in `memory` (64-byte aligned; to be written by quantize_activations). */
+void kernel_activations_init(kernel_activations *a, void *memory, size_t columns, size_t n_tokens, unsigned digits);
+/* Groups that a block spans. */
+static inline size_t kernel_block_groups(const coder_block *block, const kernel_activations *a) {
+  return (block->columns + a->group - 1) / a->group;
+}
+
+/* Scratch memory of one thread for dot_block, aligned to 64. */
+typedef struct kernel_scratch {
+  coder_scratch coder;
+  uint8_t codes[CODER_MAX_CODES + CODER_SLACK];
+} kernel_scratch;
+
 typedef struct kernel_table {
   const char *isa;                     /* "scalar", "avx2", "avx512", "neon" */
 
   /* As coder_decode_block_scalar: same codes, and false for the same blocks.
    * May read CODER_SLACK bytes past `data` and may write as many past `codes`. */
   coder_decode_fn decode_block;
+
+  /* --- integer matrix product */
+
+  /* x[columns] to the digits, sums and scales of a token. For each group: max is the largest |x|.
+   *   max < 2^-100: q = 0, scale = 0.    An element infinite or NaN: q = 0, scale = NaN.
+   *   else scale = max / limit, q = x * (limit / max), each operation rounded, then q to the
+   *   nearest integer, ties to even; limit = 32639 or 127.
+   * Two digits: low = q modulo 256 in -128..127, high = (q - low) / 256. */
+  void (*quantize_activations)(const float *x, kernel_activations *a, size_t token);
+  /* Decodes one block and multiplies it with the block's columns of a token:
+   *   sums[(panel * groups + group) * 16 + row] = sum of code * q over the group's columns,
+   * groups = kernel_block_groups; rows beyond panel_rows are 0; at most KERNEL_MAX_SUMS, fits
+   * int32: 255 * 32639 * 256 < 2^31. False, with sums undefined, for exactly the blocks that
+   * decode_block refuses. May read CODER_SLACK bytes past `data`. `scratch` may be shared with
+   * decode_block; nothing in it is kept. */
+  bool (*dot_block)(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
+                    kernel_scratch *scratch, const kernel_activations *a, size_t token, int32_t *sums);
+  /* The same sums from the decoded codes of one panel of a block, for n_tokens tokens from `token` on:
+   *   sums[(t * groups + group) * 16 + row]. */
+  void (*multiply_codes)(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a, size_t token,
+                         size_t n_tokens, int32_t *sums);
+  /* Adds sums of as many panels as n_rows rows need to y[n_rows], groups in ascending order:
+   *   y = fmaf((float)(sums - zero * a->sum[group]), a->scale[group], y) The integer is the sum of (code - zero) * q, 0 <= zero <= 255.
+   * The caller multiplies y with the tensor's step after the last block. */
+  void (*dot_finish)(const int32_t *sums, const coder_block *block, const kernel_activations *a, size_t token, int zero,
+                     size_t n_rows, float *y);
 
   /* --- float matrix product over tile-ordered chunks.
    * A chunk is n_tiles tiles as floats: w[tile][column 0..3][row 0..15].

@@ -12,11 +12,22 @@
 #include "kernels/isa_list.inc"
 #undef KERNEL_ISA
 
-bool decode_block_avx2(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
-                       coder_scratch *scratch, uint8_t *codes);
-bool decode_block_avx512(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
-                         coder_scratch *scratch, uint8_t *codes);
-bool decode_block_neon(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
-                       coder_scratch *scratch, uint8_t *codes);
+#define KERNEL_DECODER(name)                                                                                         \
+  bool decode_block_##name(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes, \
+                           coder_scratch *scratch, uint8_t *codes);
+#define KERNEL_DOT(name)                                                                                             \
+  bool dot_block_##name(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,    \
+                        kernel_scratch *scratch, const kernel_activations *a, size_t token, int32_t *sums);          \
+  void multiply_codes_##name(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,     \
+                             size_t token, size_t n_tokens, int32_t *sums);
+KERNEL_DECODER(avx2)
+KERNEL_DECODER(avx512)
+KERNEL_DECODER(neon)
+KERNEL_DOT(scalar)
+KERNEL_DOT(avx2)
+KERNEL_DOT(avx512)
+KERNEL_DOT(neon)
+#undef KERNEL_DECODER
+#undef KERNEL_DOT
 
 #endif

@@ -72,6 +72,12 @@ KERNEL_INLINE void lanes_transpose(const float *rows, float *w) {
     vst1q_f32(w + 48 + 4 * quarter, vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1])));
   }
 }
+KERNEL_INLINE void lanes_store_rounded(int32_t *p, lanes a) {
+  for (int i = 0; i < 4; i++) vst1q_s32(p + 4 * i, vcvtnq_s32_f32(a.val[i]));
+}
+KERNEL_INLINE lanes lanes_from_sums(const int32_t *p, int32_t k) {
+  LANES_EACH(vcvtq_f32_s32(vsubq_s32(vld1q_s32(p + 4 * i), vdupq_n_s32(k))));
+}
 KERNEL_INLINE lanes lanes_keep(lanes v) {
   __asm__("" : "+w"(v.val[0]), "+w"(v.val[1]), "+w"(v.val[2]), "+w"(v.val[3]));
   return v;

@@ -50,6 +50,13 @@ KERNEL_INLINE void lanes_transpose(const float *rows, float *w) {
     for (int row = 0; row < 16; row++) w[16 * column + row] = rows[LANES_STRIDE * row + column];
 }
 
+KERNEL_INLINE void lanes_store_rounded(int32_t *p, lanes a) {
+  for (int i = 0; i < 16; i++) p[i] = (int32_t)lrintf(a.v[i]);
+}
+KERNEL_INLINE lanes lanes_from_sums(const int32_t *p, int32_t k) {
+  LANES_EACH((float)(int32_t)((uint32_t)p[i] - (uint32_t)k)); /* in range, whatever the rows that do not exist hold */
+}
+
 KERNEL_INLINE lanes lanes_keep(lanes v) { return v; }
 
 #undef LANES_EACH

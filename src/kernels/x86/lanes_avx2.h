@@ -71,6 +71,14 @@ KERNEL_INLINE __m256 tile_column(const uint8_t *half_tile, int column) {
 KERNEL_INLINE lanes lanes_column(const uint8_t *tile, int column) {
   LANES_BOTH(tile_column(tile, column), tile_column(tile + 32, column));
 }
+KERNEL_INLINE void lanes_store_rounded(int32_t *p, lanes a) {
+  _mm256_storeu_si256((__m256i *)(void *)p, _mm256_cvtps_epi32(a.low));
+  _mm256_storeu_si256((__m256i *)(void *)(p + 8), _mm256_cvtps_epi32(a.high));
+}
+KERNEL_INLINE __m256 from_sums(const int32_t *p, int32_t k) {
+  return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p), _mm256_set1_epi32(k)));
+}
+KERNEL_INLINE lanes lanes_from_sums(const int32_t *p, int32_t k) { LANES_BOTH(from_sums(p, k), from_sums(p + 8, k)); }
 KERNEL_INLINE lanes lanes_keep(lanes v) {
   __asm__("" : "+x"(v.low), "+x"(v.high));
   return v;

@@ -53,6 +53,10 @@ KERNEL_INLINE lanes lanes_column(const uint8_t *tile, int column) {
   const __m512i rows = _mm512_srli_epi32(_mm512_loadu_si512(tile), (unsigned)(8 * column));
   return _mm512_cvtepi32_ps(_mm512_and_si512(rows, _mm512_set1_epi32(255)));
 }
+KERNEL_INLINE void lanes_store_rounded(int32_t *p, lanes a) { _mm512_storeu_si512(p, _mm512_cvtps_epi32(a)); }
+KERNEL_INLINE lanes lanes_from_sums(const int32_t *p, int32_t k) {
+  return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(p), _mm512_set1_epi32(k)));
+}
 KERNEL_INLINE lanes lanes_keep(lanes v) {
 #if !defined(KERNELS_SIMDE)
   __asm__("" : "+v"(v));

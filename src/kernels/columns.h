@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Activations of consecutive columns of one token, as the product kernels take them. */
+#ifndef ELLM_KERNELS_COLUMNS_H
+#define ELLM_KERNELS_COLUMNS_H
+
+#include "kernels/tables.h"
+
+typedef struct columns {
+  const int8_t *low, *high;  /* high: NULL with one digit */
+  const int16_t *wide;       /* both digits; of each four columns first 0 and 2, then 1 and 3 */
+  size_t tiles_per_group;
+} columns;
+
+#endif
