@@ -40,8 +40,9 @@ typedef struct container_tensor {
 
 typedef struct container_writer container_writer;
 
-/* source_identity: 16 bytes. */
 ellm_status container_writer_open(const char *path, const file_writer_options *options, container_writer **writer, ellm_error *err);
+/* A writer that takes everything and writes nothing, for sizes: commit gives exact totals. */
+ellm_status container_writer_open_dry(container_writer **writer, ellm_error *err);
 ellm_status container_writer_asset(container_writer *writer, const char *name, const void *data, size_t bytes, ellm_error *err);
 /* A kept tensor: begin, its bytes in pieces, end. */
 ellm_status container_writer_begin_kept(container_writer *writer, const container_tensor *tensor, ellm_error *err);
@@ -55,10 +56,6 @@ uint32_t container_block_checksum(const void *data, size_t bytes);
 /* Directory, header, fsync, rename. Frees the writer, also on error. `totals` may be NULL. */
 ellm_status container_writer_commit(container_writer *writer, const uint8_t source_identity[16], ellm_totals *totals, ellm_error *err);
 void container_writer_abort(container_writer *writer);
-/* Bytes that a coded tensor takes beyond its blocks (for dry runs): head, padding, directory record. */
-uint64_t container_coded_overhead(const container_tensor *tensor);
-/* Code book and block table alone. */
-uint64_t container_head_bytes(const container_tensor *tensor);
 /* Text for people and tools (at most 16 KiB); decoding does not need it. */
 ellm_status container_writer_metadata(container_writer *writer, const char *name, const char *value, ellm_error *err);
 /* The directory record of the section last ended, NULL if none; valid until the

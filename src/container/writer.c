@@ -5,7 +5,7 @@
  * place in the head is left free and filled when the last block is known.
  *
  * Sections are appended through a small buffer. `end` is the file's length,
- * buffered bytes included.
+ * buffered bytes included. A dry writer does all the same but has no file.
  */
 #include <stdlib.h>
 
@@ -18,7 +18,7 @@ enum { WRITE_BUFFER = 1 << 18 };
 
 struct container_writer {
   char *path;
-  file_writer *file;
+  file_writer *file;      /* NULL: dry */
   uint8_t *buffer;        /* WRITE_BUFFER bytes, `buffered` of them not yet written */
   size_t buffered;
   uint64_t end;
@@ -50,6 +50,10 @@ static ellm_status flush(container_writer *writer, ellm_error *err) {
 }
 
 static ellm_status append(container_writer *writer, const void *data, size_t bytes, ellm_error *err) {
+  if (writer->file == NULL) {
+    writer->end += bytes;
+    return ELLM_OK;
+  }
   if (!writer->sealed_tail) {
     ELLM_TRY(file_writer_truncate(writer->file, writer->end, err));
     writer->sealed_tail = true;
@@ -62,6 +66,11 @@ static ellm_status append(container_writer *writer, const void *data, size_t byt
   if (bytes > 0) memcpy(writer->buffer + writer->buffered, data, bytes);
   writer->buffered += bytes;
   return ELLM_OK;
+}
+
+/* Into a place left free before. */
+static ellm_status write_at(container_writer *writer, uint64_t offset, const void *data, size_t bytes, ellm_error *err) {
+  return writer->file != NULL ? file_writer_write_at(writer->file, offset, data, bytes, err) : ELLM_OK;
 }
 
 static ellm_status append_zeros(container_writer *writer, uint64_t bytes, ellm_error *err) {
@@ -92,8 +101,8 @@ void container_writer_abort(container_writer *writer) {
   writer_free(writer);
 }
 
-ellm_status container_writer_open(const char *path, const file_writer_options *options, container_writer **out, ellm_error *err) {
-  *out = NULL;
+/* A writer without a file. */
+static ellm_status writer_create(const char *path, container_writer **out, ellm_error *err) {
   container_writer *writer = calloc(1, sizeof *writer);
   if (writer == NULL) return ellm_fail_memory(err, sizeof *writer, "writing a .ellm file");
   size_t length = strlen(path) + 1;
@@ -105,6 +114,14 @@ ellm_status container_writer_open(const char *path, const file_writer_options *o
     return ellm_fail_memory(err, WRITE_BUFFER, "writing a .ellm file");
   }
   memcpy(writer->path, path, length);
+  *out = writer;
+  return ELLM_OK;
+}
+
+ellm_status container_writer_open(const char *path, const file_writer_options *options, container_writer **out, ellm_error *err) {
+  *out = NULL;
+  container_writer *writer;
+  ELLM_TRY(writer_create(path, &writer, err));
   ellm_status status = file_writer_open(path, options, &writer->file, err);
   if (status != ELLM_OK) {
     writer_free(writer);
@@ -122,6 +139,15 @@ ellm_status container_writer_open(const char *path, const file_writer_options *o
     container_writer_abort(writer);
     return status;
   }
+  *out = writer;
+  return ELLM_OK;
+}
+
+ellm_status container_writer_open_dry(container_writer **out, ellm_error *err) {
+  *out = NULL;
+  container_writer *writer;
+  ELLM_TRY(writer_create("(dry run)", &writer, err));
+  writer->end = FORMAT_HEADER_BYTES;
   *out = writer;
   return ELLM_OK;
 }
@@ -264,8 +290,8 @@ static ellm_status write_head(container_writer *writer, ellm_error *err) {
   hash_stream_add(writer->hash, book, book_bytes);
   hash_stream_add(writer->hash, writer->table.data, writer->table.size);
   ELLM_TRY(flush(writer, err));
-  ELLM_TRY(file_writer_write_at(writer->file, writer->record.offset, book, book_bytes, err));
-  return file_writer_write_at(writer->file, writer->record.offset + book_bytes, writer->table.data, writer->table.size, err);
+  ELLM_TRY(write_at(writer, writer->record.offset, book, book_bytes, err));
+  return write_at(writer, writer->record.offset + book_bytes, writer->table.data, writer->table.size, err);
 }
 
 ellm_status container_writer_end(container_writer *writer, ellm_error *err) {
@@ -283,7 +309,7 @@ ellm_status container_writer_end(container_writer *writer, ellm_error *err) {
   record->section_bytes = writer->end - record->offset;
   ELLM_TRY(add_record(writer, err));
   writer->open = false;
-  return ELLM_OK;
+  return flush(writer, err); /* a finished section is in the file: a journal may name it now */
 }
 
 const uint8_t *container_writer_last_record(const container_writer *writer, size_t *bytes) {
@@ -334,7 +360,7 @@ ellm_status container_writer_adopt(container_writer *writer, const uint8_t *data
   *adopted = false;
   format_record record;
   size_t used;
-  if (writer->sealed_tail || writer->open) return ELLM_OK;
+  if (writer->sealed_tail || writer->open || writer->file == NULL) return ELLM_OK;
   if (format_record_parse(data, bytes, writer->path, writer->n_records, &record, &used, NULL) != ELLM_OK || used != bytes) return ELLM_OK;
   uint64_t end;
   if (record.offset != writer->end || !ellm_add_u64(record.offset, record.section_bytes, &end) || end > file_writer_size(writer->file))
@@ -382,6 +408,7 @@ static ellm_status write_directory(container_writer *writer, const uint8_t sourc
   header.directory_checksum = hash_stream_value(writer->hash);
   ELLM_TRY(append(writer, count, sizeof count, err));
   ELLM_TRY(append(writer, writer->directory.data, writer->directory.size, err));
+  if (writer->file == NULL) return ELLM_OK;
   ELLM_TRY(flush(writer, err));
   ELLM_TRY(file_writer_sync(writer->file, err)); /* the header must not reach the disk before what it describes */
   uint8_t bytes[FORMAT_HEADER_BYTES];
@@ -392,7 +419,7 @@ static ellm_status write_directory(container_writer *writer, const uint8_t sourc
 ellm_status container_writer_commit(container_writer *writer, const uint8_t source_identity[16], ellm_totals *totals, ellm_error *err) {
   ellm_status status = write_directory(writer, source_identity, err);
   if (status == ELLM_OK) {
-    status = file_writer_commit(writer->file, err);
+    if (writer->file != NULL) status = file_writer_commit(writer->file, err);
     if (status == ELLM_OK && totals != NULL) {
       *totals = writer->totals;
       totals->file_bytes = writer->end;
@@ -403,15 +430,4 @@ ellm_status container_writer_commit(container_writer *writer, const uint8_t sour
   }
   writer_free(writer);
   return status;
-}
-
-uint64_t container_head_bytes(const container_tensor *tensor) {
-  uint8_t book[CODER_BOOK_MAX_BYTES + 3];
-  return store_book(&tensor->book, book) + FORMAT_TABLE_ENTRY * tensor->geometry.n_blocks;
-}
-
-uint64_t container_coded_overhead(const container_tensor *tensor) {
-  format_record record = {.type = RECORD_CODED, .n_dims = tensor->n_dims, .name_bytes = (uint32_t)strlen(tensor->name)};
-  uint64_t head = container_head_bytes(tensor);
-  return head + format_padding(head + tensor->payload_bytes) + format_record_bytes(&record);
 }

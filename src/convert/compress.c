@@ -37,13 +37,12 @@ typedef struct compress_job {
   const ellm_compress_options *options;
   checkpoint *ckpt;
   team team;
-  container_writer *writer;    /* NULL: dry run */
+  container_writer *writer;    /* a dry one for a dry run */
   journal *journal;            /* NULL: not resumable */
   bool adopting;               /* sections of an earlier run may still come */
   ellm_report *report;
   progress_meter meter;
   uint64_t done;               /* source bytes of finished tensors */
-  uint64_t estimate;           /* bytes of sections and records, dry run */
   uint8_t (*digests)[16];
   strip_output *outputs;       /* team.n_threads * STRIPS_PER_THREAD */
   size_t n_outputs;
@@ -206,27 +205,18 @@ static ellm_status code_matrix(matrix_job *m, ellm_error *err) {
   coder_statistics *stats = malloc(sizeof *stats);
   if (stats == NULL) return ellm_fail_memory(err, sizeof *stats, "statistics");
   ellm_status status = analyse(m, stats, err);
-  double estimated = 0;
   if (status == ELLM_OK) {
     tensor->entropy_bits = quant_entropy_bits(stats->codes, 256);
     tensor->huffman_bits = quant_huffman_bits(stats->codes, 256);
     status = coder_choose(stats, &tensor->geometry, tensor->quant.bits, m->pad, job->options->prefer, job->options->code, &tensor->book,
-                          &estimated, err);
+                          NULL, err);
   }
   free(stats);
   if (status != ELLM_OK) return status;
-  if (job->writer == NULL) {
-    /* `estimated` counts book and block table, which are part of the overhead as well. */
-    uint64_t head = container_head_bytes(tensor), all = (uint64_t)(estimated + 0.5);
-    tensor->payload_bytes = all > head ? all - head : 0;
-    tensor->stored_bytes = tensor->payload_bytes + container_coded_overhead(tensor);
-    return ELLM_OK;
-  }
   ELLM_TRY(reserve_outputs(job, m->plan.max_blocks, err));
   ELLM_TRY(container_writer_begin_coded(job->writer, tensor, err));
   ELLM_TRY(run_pass(m, encode_strip, write_strips, statistics_end, 1, "encode", err));
-  ELLM_TRY(container_writer_end(job->writer, err));
-  return ELLM_OK;
+  return container_writer_end(job->writer, err);
 }
 
 static void take_shape(container_tensor *tensor, const checkpoint_tensor *source) {
@@ -268,8 +258,6 @@ static ellm_status keep_tensor(compress_job *job, const checkpoint_tensor *sourc
   const pass_progress scan = {.meter = &job->meter, .stage = "keep", .tensor = source->name, .base = job->done, .from = 0, .to = 0.5,
                               .bytes = source->bytes};
   ELLM_TRY(source_scan(job->ckpt, source, &job->team, &scan, digest, NULL, err));
-  tensor->stored_bytes = source->bytes;
-  if (job->writer == NULL) return ELLM_OK;
   ELLM_TRY(container_writer_begin_kept(job->writer, tensor, err));
   uint8_t *piece = job->team.workers[0].raw;
   for (uint64_t at = 0; at < source->bytes;) {
@@ -308,7 +296,7 @@ static ellm_status adopt(compress_job *job, const char *name, container_tensor *
 /* The section just written goes into the journal. */
 static ellm_status remember(compress_job *job, const uint8_t digest[16], ellm_error *err) {
   static const uint8_t none[16];
-  if (job->journal == NULL || job->writer == NULL) return ELLM_OK;
+  if (job->journal == NULL) return ELLM_OK;
   size_t bytes;
   const uint8_t *record = container_writer_last_record(job->writer, &bytes);
   return record != NULL ? journal_add(job->journal, record, bytes, digest != NULL ? digest : none, err) : ELLM_OK;
@@ -320,9 +308,7 @@ static ellm_status add_assets(compress_job *job, ellm_error *err) {
     size_t bytes = 0;
     const uint8_t *data = checkpoint_asset(job->ckpt, name, &bytes);
     if (data == NULL) continue;
-    job->estimate += bytes + 64 + 56 + strlen(name);
     bool adopted = false;
-    if (job->writer == NULL) continue;
     ELLM_TRY(adopt(job, NULL, NULL, NULL, &adopted, err));
     if (adopted) continue;
     ELLM_TRY(container_writer_asset(job->writer, name, data, bytes, err));
@@ -333,8 +319,6 @@ static ellm_status add_assets(compress_job *job, ellm_error *err) {
 
 static ellm_status add_metadata(compress_job *job, const char *name, const char *value, ellm_error *err) {
   bool adopted = false;
-  job->estimate += 56 + strlen(name) + strlen(value);
-  if (job->writer == NULL) return ELLM_OK;
   ELLM_TRY(adopt(job, NULL, NULL, NULL, &adopted, err));
   if (adopted) return ELLM_OK;
   ELLM_TRY(container_writer_metadata(job->writer, name, value, err));
@@ -352,15 +336,13 @@ static ellm_status add_tensor(compress_job *job, size_t index, ellm_error *err) 
   container_tensor *tensor = calloc(1, sizeof *tensor);
   if (tensor == NULL) return ellm_fail_memory(err, sizeof *tensor, "a tensor");
   bool adopted = false;
-  ellm_status status = job->writer != NULL ? adopt(job, source->name, tensor, job->digests[index], &adopted, err) : ELLM_OK;
+  ellm_status status = adopt(job, source->name, tensor, job->digests[index], &adopted, err);
   if (status == ELLM_OK && !adopted) {
     bool matrix = source_is_matrix(source) && !kept_by_option(job->options, source->name);
     status = (matrix ? compress_matrix : keep_tensor)(job, source, job->digests[index], tensor, err);
     if (status == ELLM_OK) status = remember(job, job->digests[index], err);
   }
-  /* The file's own figures, where there is a file. */
-  if (status == ELLM_OK && job->writer != NULL) container_writer_last_sizes(job->writer, &tensor->payload_bytes, &tensor->stored_bytes);
-  job->estimate += tensor->storage == CONTAINER_KEPT ? tensor->stored_bytes + 160 : tensor->stored_bytes;
+  if (status == ELLM_OK) container_writer_last_sizes(job->writer, &tensor->payload_bytes, &tensor->stored_bytes);
   if (status == ELLM_OK) status = report_tensor(job->report, tensor, err);
   free(tensor);
   job->done += source->bytes;
@@ -455,6 +437,7 @@ static ellm_status resume_key(const compress_job *job, uint8_t key[16], ellm_err
 
 static ellm_status open_output(compress_job *job, const char *out_path, ellm_error *err) {
   const ellm_compress_options *options = job->options;
+  if (options->dry_run) return container_writer_open_dry(&job->writer, err);
   file_writer_options files = {.overwrite = options->overwrite, .keep_partial = options->resume};
   if (!options->overwrite && file_exists(out_path))
     return ellm_fail(err, ELLM_ERR_USAGE, "%s exists already", out_path);
@@ -483,20 +466,16 @@ static ellm_status run(compress_job *job, const char *out_path, ellm_error *err)
   job->outputs = calloc(job->n_outputs, sizeof *job->outputs);
   job->digests = calloc(n + 1, sizeof *job->digests);
   if (job->outputs == NULL || job->digests == NULL) return ellm_fail_memory(err, n * 16, "digests");
-  if (!options->dry_run) ELLM_TRY(open_output(job, out_path, err));
+  ELLM_TRY(open_output(job, out_path, err));
   ELLM_TRY(write_all(job, err));
-  uint64_t file_bytes = job->estimate + 72;
-  if (job->writer != NULL) {
-    uint8_t identity[16];
-    ellm_totals totals;
-    ELLM_TRY(source_identity(job->ckpt, job->digests, identity, err));
-    container_writer *writer = job->writer;
-    job->writer = NULL; /* commit frees it in any case */
-    ELLM_TRY(container_writer_commit(writer, identity, &totals, err));
-    if (job->journal != NULL) journal_remove(out_path);
-    file_bytes = totals.file_bytes;
-  }
-  report_totals(job->report, file_bytes);
+  uint8_t identity[16];
+  ellm_totals totals;
+  ELLM_TRY(source_identity(job->ckpt, job->digests, identity, err));
+  container_writer *writer = job->writer;
+  job->writer = NULL; /* commit frees it in any case */
+  ELLM_TRY(container_writer_commit(writer, identity, &totals, err));
+  if (job->journal != NULL) journal_remove(out_path);
+  job->report->totals = totals;
   return ELLM_OK;
 }
 

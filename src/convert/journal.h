@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * OUT.partial.journal: what a compression that can be resumed has finished. A
+ * OUT.journal.partial: what a compression that can be resumed has finished. A
  * key of 16 bytes stands for source and options; then one entry a finished
  * section: its directory record and the data digest of its source tensor. Each
  * entry has a checksum, and the sections are checked again when adopted, so

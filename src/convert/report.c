@@ -50,19 +50,3 @@ ellm_status report_warn(ellm_report *report, ellm_error *err, const char *format
   va_end(args);
   return ELLM_OK;
 }
-
-void report_totals(ellm_report *report, uint64_t file_bytes) {
-  ellm_totals *totals = &report->totals;
-  *totals = (ellm_totals){.file_bytes = file_bytes};
-  for (size_t i = 0; i < report->n_tensors; i++) {
-    const ellm_tensor_info *info = &report->tensors[i];
-    totals->parameters += info->n_elements;
-    if (info->kept) continue;
-    double n = (double)info->n_elements;
-    totals->weights += info->n_elements;
-    totals->quantized_bytes += info->stored_bytes;
-    totals->entropy += info->entropy * n;
-    totals->huffman_bits_per_weight += info->huffman_bits_per_weight * n;
-  }
-  container_totals_finish(totals);
-}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Filling an ellm_report: tensors with their names copied, warnings, totals. */
+/* Filling an ellm_report: tensors with their names copied, warnings. */
 #ifndef ELLM_CONVERT_REPORT_H
 #define ELLM_CONVERT_REPORT_H
 
@@ -9,7 +9,5 @@
 ellm_status report_start(ellm_report *report, size_t n_tensors, ellm_error *err);
 ellm_status report_tensor(ellm_report *report, const container_tensor *tensor, ellm_error *err);
 ellm_status report_warn(ellm_report *report, ellm_error *err, const char *format, ...) ELLM_PRINTF(3, 4);
-/* Totals from the tensors; file_bytes as given. */
-void report_totals(ellm_report *report, uint64_t file_bytes);
 
 #endif

@@ -94,12 +94,13 @@ static inline void remove_folder(const char *folder) {
   DIR *dir = opendir(folder);
   if (dir == NULL) return;
   for (struct dirent *e; (e = readdir(dir)) != NULL;) {
-    char path[1024];
     if (e->d_name[0] == '.' && (e->d_name[1] == '\0' || e->d_name[1] == '.')) continue;
-    snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+    char *path = path_join(folder, e->d_name);
     struct stat s;
+    if (path == NULL) abort();
     if (lstat(path, &s) == 0 && S_ISDIR(s.st_mode)) remove_folder(path);
     else unlink(path);
+    free(path);
   }
   closedir(dir);
   rmdir(folder);
