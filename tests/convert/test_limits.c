@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What must hold whatever happens: a run killed at any moment can be continued to
+ * the same bytes, an output never looks whole when it is not, and memory does not
+ * grow with the model.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "container/container.h"
+#include "convert/checkpoints.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+static char folder[] = "/tmp/ellm-limits-XXXXXX";
+static char source[64], out[64], whole[64];
+static ellm_error err;
+
+static int setup(void **state) {
+  (void)state;
+  if (mkdtemp(folder) == NULL) return -1;
+  snprintf(source, sizeof source, "%s/source", folder);
+  snprintf(out, sizeof out, "%s/out.ellm", folder);
+  snprintf(whole, sizeof whole, "%s/whole.ellm", folder);
+  return 0;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  remove_folder(folder);
+  return 0;
+}
+
+static void must(ellm_status status) {
+  if (status != ELLM_OK) fail_msg("%s", err.message);
+}
+
+/* Run in a child; its status. 0: not limited in time, else killed after that many microseconds (-1 then). */
+static int in_child(int (*work)(void), long microseconds, long *max_kilobytes) {
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) _exit(work());
+  if (microseconds > 0) {
+    struct timespec pause = {microseconds / 1000000, microseconds % 1000000 * 1000};
+    nanosleep(&pause, NULL);
+    kill(child, SIGKILL);
+  }
+  int status;
+  struct rusage usage;
+  assert_int_equal(wait4(child, &status, 0, &usage), child);
+  if (max_kilobytes != NULL) *max_kilobytes = usage.ru_maxrss;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* ------------------------------------------------------------------ killing */
+
+static int compress_resume(void) {
+  ellm_compress_options options;
+  ellm_compress_options_init(&options);
+  options.threads = 2;
+  options.resume = options.overwrite = true;
+  return (int)ellm_compress(source, out, &options, NULL, NULL);
+}
+
+static int compress_over(void) {
+  ellm_compress_options options;
+  ellm_compress_options_init(&options);
+  options.threads = 2;
+  options.overwrite = true;
+  return (int)ellm_compress(source, out, &options, NULL, NULL);
+}
+
+static double seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void test_killed(void **state) {
+  (void)state;
+  static const made_tensor tensors[] = {{"model.embed.weight", ELLM_BF16, 2, {1000, 300}, 1, 0}, {"a", ELLM_F32, 2, {200, 700}, 1, 0},
+                                        {"b", ELLM_F16, 1, {70, 0}, 1, 0},                      {"c", ELLM_F32, 2, {21, 22}, 1, 0},
+                                        {"d", ELLM_BF16, 2, {700, 1300}, 1, 0}};
+  write_safetensors(source, tensors, 5, NULL);
+  write_text(source, "config.json", "{}");
+  must(ellm_compress(source, whole, NULL, NULL, &err));
+  double start = seconds();
+  assert_int_equal(in_child(compress_resume, 0, NULL), 0);
+  long took = (long)(1e6 * (seconds() - start));
+  unsigned killed = 0;
+  for (int step = 1; step <= 12; step++) { /* from the start, killed ever later */
+    unlink(out);
+    for (int again = 0; again < 40; again++) {
+      int status = in_child(compress_resume, again < 3 ? 1 + took * step / 12 : 0, NULL);
+      ellm_file *file;
+      if (status == 0) break;
+      assert_int_equal(status, -1);
+      killed++;
+      if (file_exists(out)) { /* killed after the rename */
+        must(ellm_file_open(out, &file, &err));
+        ellm_file_close(file);
+      }
+    }
+    assert_true(same_files(out, whole));
+  }
+  assert_true(killed > 6);
+  assert_int_equal(count_entries(folder), 3);
+  /* Without --resume the old file stays until the new one is whole. */
+  for (int step = 1; step <= 6; step++) {
+    in_child(compress_over, 1 + took * step / 6, NULL);
+    assert_true(same_files(out, whole));
+  }
+  assert_int_equal(in_child(compress_over, 0, NULL), 0);
+  assert_true(same_files(out, whole));
+  assert_int_equal(count_entries(folder), 3);
+  unlink(out);
+  unlink(whole);
+  remove_folder(source);
+}
+
+/* ------------------------------------------------------------------- memory */
+
+/* A matrix of `rows` x 2048 weights, the same megabyte over and over. */
+static void write_large(ellm_dtype dtype, uint64_t rows) {
+  const made_tensor piece = {"piece", dtype, 2, {256, 2048}, 0.02, 0};
+  const uint64_t bytes = rows * 2048 * ellm_dtype_size(dtype);
+  uint8_t *data;
+  size_t size, body = 256 * 2048 * ellm_dtype_size(dtype);
+  char path[96], header[256];
+  write_safetensors(source, &piece, 1, NULL);
+  snprintf(path, sizeof path, "%s/model.safetensors", source);
+  must(file_read_all(path, (size_t)1 << 30, &data, &size, &err));
+  int length = snprintf(header + 8, sizeof header - 8, "{\"large\":{\"dtype\":\"%s\",\"shape\":[%llu,2048],\"data_offsets\":[0,%llu]}}",
+                        ellm_dtype_name(dtype), (unsigned long long)rows, (unsigned long long)bytes);
+  store_u64((uint8_t *)header, (uint64_t)length);
+  FILE *f = fopen(path, "wb");
+  assert_non_null(f);
+  fwrite(header, 1, 8 + (size_t)length, f);
+  for (uint64_t at = 0; at < bytes; at += body) fwrite(data + size - body, 1, body, f);
+  fclose(f);
+  free(data);
+}
+
+static int decompress_large(void) {
+  char back[96];
+  snprintf(back, sizeof back, "%s/back", folder);
+  return (int)ellm_decompress(whole, back, -1, true, 2, NULL, NULL, NULL);
+}
+
+static void test_memory(void **state) {
+  (void)state;
+  if (SANITIZED) skip(); /* their own memory grows with use */
+  static const ellm_dtype dtypes[] = {ELLM_BF16, ELLM_F32};
+  for (size_t i = 0; i < 2; i++) {
+    long small, large;
+    write_large(dtypes[i], 2048);
+    assert_int_equal(in_child(compress_over, 0, &small), 0);
+    write_large(dtypes[i], 16384);
+    assert_int_equal(in_child(compress_over, 0, &large), 0);
+    print_message("%s: %ld KiB for %d MiB, %ld KiB for %d MiB\n", ellm_dtype_name(dtypes[i]), small, i == 0 ? 8 : 16, large, i == 0 ? 64 : 128);
+    assert_true(large < small + 2048);
+    assert_true(large < 24 * 1024);
+  }
+  /* A mapped input counts while it is being read; nothing else may grow. */
+  struct stat s;
+  long small, large;
+  assert_int_equal(rename(out, whole), 0);
+  assert_int_equal(stat(whole, &s), 0);
+  assert_int_equal(in_child(decompress_large, 0, &large), 0);
+  write_large(ELLM_F32, 2048);
+  must(ellm_compress(source, out, NULL, NULL, &err));
+  assert_int_equal(rename(out, whole), 0);
+  assert_int_equal(in_child(decompress_large, 0, &small), 0);
+  print_message("decompress: %ld and %ld KiB\n", small, large);
+  assert_true(large < small + 2048 + (long)(s.st_size / 1024));
+  assert_true(large < 24 * 1024 + (long)(s.st_size / 1024));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_killed), cmocka_unit_test(test_memory)};
+  return cmocka_run_group_tests_name("limits", tests, setup, teardown);
+}
