@@ -23,23 +23,61 @@ static double element(ellm_dtype dtype, const uint8_t *data, size_t i) {
 
 static bool allowed(double w) { return w >= -MAGNITUDE_LIMIT && w <= MAGNITUDE_LIMIT; /* false for NaN */ }
 
-void quant_range_add(quant_range *range, ellm_dtype dtype, const void *data, size_t n, uint64_t first) {
-  double lo = range->lo, hi = range->hi;
-  for (size_t i = 0; i < n; i++) {
-    const double w = element(dtype, data, i);
-    if (!allowed(w)) {
-      if (!range->bad || first + i < range->bad_index) {
-        range->bad = true;
-        range->bad_index = first + i;
-        range->bad_value = w;
-      }
-      break;
+/* Bit patterns in the order of the numbers they stand for. */
+static int16_t order16(uint16_t pattern) { return (int16_t)(pattern ^ ((pattern & 0x8000u) != 0 ? 0x7fffu : 0)); }
+static int32_t order32(uint32_t pattern) { return (int32_t)(pattern ^ ((pattern & 0x80000000u) != 0 ? 0x7fffffffu : 0)); }
+
+/* Range of n > 0 elements by integer arithmetic, which compilers turn into vectors; false if an element is not allowed. */
+static bool range_of(ellm_dtype dtype, const uint8_t *data, size_t n, double *lo, double *hi) {
+  uint8_t ends[8] = {0};
+  if (dtype == ELLM_F32) {
+    const int32_t limit = 0x7149f2c9; /* the last float32 below 1e30 */
+    int32_t least = INT32_MAX, most = INT32_MIN, magnitude = 0;
+    for (size_t i = 0; i < n; i++) {
+      uint32_t pattern;
+      memcpy(&pattern, data + 4 * i, 4);
+      const int32_t key = order32(pattern), size = (int32_t)(pattern & 0x7fffffffu);
+      least = key < least ? key : least;
+      most = key > most ? key : most;
+      magnitude = size > magnitude ? size : magnitude;
     }
-    lo = w < lo ? w : lo;
-    hi = w > hi ? w : hi;
+    if (magnitude > limit) return false;
+    store_u32(ends, (uint32_t)order32((uint32_t)least)); /* its own inverse */
+    store_u32(ends + 4, (uint32_t)order32((uint32_t)most));
+  } else {
+    const int16_t limit = dtype == ELLM_F16 ? 0x7bff : 0x7149; /* the last finite one; the last below 1e30 */
+    int16_t least = INT16_MAX, most = INT16_MIN, magnitude = 0;
+    for (size_t i = 0; i < n; i++) {
+      uint16_t pattern;
+      memcpy(&pattern, data + 2 * i, 2);
+      const int16_t key = order16(pattern), size = (int16_t)(pattern & 0x7fffu);
+      least = key < least ? key : least;
+      most = key > most ? key : most;
+      magnitude = size > magnitude ? size : magnitude;
+    }
+    if (magnitude > limit) return false;
+    store_u16(ends, (uint16_t)order16((uint16_t)least));
+    store_u16(ends + 2, (uint16_t)order16((uint16_t)most));
   }
-  range->lo = lo;
-  range->hi = hi;
+  *lo = element(dtype, ends, 0);
+  *hi = element(dtype, ends, 1);
+  return true;
+}
+
+void quant_range_add(quant_range *range, ellm_dtype dtype, const void *data, size_t n, uint64_t first) {
+  double lo, hi;
+  if (n == 0) return;
+  if (range_of(dtype, data, n, &lo, &hi)) {
+    range->lo = lo < range->lo ? lo : range->lo;
+    range->hi = hi > range->hi ? hi : range->hi;
+    return;
+  }
+  size_t i = 0;
+  while (allowed(element(dtype, data, i))) i++;
+  if (range->bad && range->bad_index <= first + i) return;
+  range->bad = true;
+  range->bad_index = first + i;
+  range->bad_value = element(dtype, data, i);
 }
 
 void quant_count_patterns(const void *data, size_t n, uint64_t counts[65536]) {
