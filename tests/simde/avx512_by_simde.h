@@ -45,6 +45,30 @@ static inline simde__m512 shim_cvtepi32_ps(simde__m512i a) {
 #undef _mm512_cvtepi32_ps
 #define _mm512_cvtepi32_ps(a) shim_cvtepi32_ps(a)
 
+static inline simde__m512i shim_cvtps_epi32(simde__m512 a) {
+  float from[16];
+  int to[16];
+  simde_mm512_storeu_ps(from, a);
+  simde_mm256_storeu_si256(to, simde_mm256_cvtps_epi32(simde_mm256_loadu_ps(from)));
+  simde_mm256_storeu_si256(to + 8, simde_mm256_cvtps_epi32(simde_mm256_loadu_ps(from + 8)));
+  return simde_mm512_loadu_si512(to);
+}
+#undef _mm512_cvtps_epi32
+#define _mm512_cvtps_epi32(a) shim_cvtps_epi32(a)
+
+static inline simde__m512i shim_dpbusd_epi32(simde__m512i sum, simde__m512i a, simde__m512i b) {
+  int total[16];
+  unsigned char x[64];
+  signed char y[64];
+  simde_mm512_storeu_si512(total, sum);
+  simde_mm512_storeu_si512(x, a);
+  simde_mm512_storeu_si512(y, b);
+  for (int i = 0; i < 64; i++) total[i / 4] += x[i] * y[i];
+  return simde_mm512_loadu_si512(total);
+}
+#undef _mm512_dpbusd_epi32
+#define _mm512_dpbusd_epi32(sum, a, b) shim_dpbusd_epi32(sum, a, b)
+
 /* Halves of 8 lanes by F16C, which the AVX2 flags include. */
 static inline simde__m512 shim_cvtph_ps(simde__m256i a) {
   float to[16];

@@ -41,7 +41,7 @@ build() {
 run_tests() {
   local name=$1 folder=$2 compiler=$3 define=$4 layers=$5
   shift 5
-  local layer source program
+  local layer source program status
   for layer in $layers; do
     for source in "$root"/tests/"$layer"/test_*.c; do
       [ -e "$source" ] || continue
@@ -57,7 +57,8 @@ run_tests() {
         fi
       fi
       "$@" "$program" >"$program.log" 2>&1
-      report "$name: $(basename "$program")" "$program.log" $?
+      status=$? # now: the substitution below sets its own
+      report "$name: $(basename "$program")" "$program.log" $status
     done
   done
 }
