@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which files of a folder belong to the model but hold no weights. */
+#define _POSIX_C_SOURCE 200809L
+#include "checkpoint/assets.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+
+enum { MAX_ASSETS = 4096 };
+static const size_t max_asset_bytes = (size_t)64 << 20;
+
+static bool ends_with(const char *name, const char *end) {
+  const size_t n = strlen(name), m = strlen(end);
+  return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+/* Weights in any format, their indexes and our own files are not assets. */
+static bool is_weight_file(const char *name) {
+  static const char *const endings[] = {".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".pth", ".gguf", ".onnx",
+                                        ".onnx_data", ".h5", ".msgpack", ".ellm", ".partial"};
+  for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+    if (ends_with(name, endings[i])) return true;
+  }
+  return false;
+}
+
+static bool is_needed(const char *name) {
+  return ends_with(name, ".json") || ends_with(name, ".jinja") || ends_with(name, ".model");
+}
+
+/* Names that every file system and terminal can take. */
+static bool is_printable(const char *name) {
+  for (const char *c = name; *c != '\0'; c++) {
+    if (*c < 0x20 || *c > 0x7e) return false;
+  }
+  return true;
+}
+
+static ellm_status add_file(const char *dir, const char *name, checkpoint_assets *assets, ellm_error *err) {
+  char *path = path_join(dir, name);
+  if (path == NULL) return ellm_fail_memory(err, strlen(name), "a path");
+  struct stat info;
+  ellm_status status = ELLM_OK;
+  const bool wanted = stat(path, &info) == 0 && S_ISREG(info.st_mode) && (info.st_size <= (off_t)max_asset_bytes || is_needed(name));
+  if (wanted) {
+    checkpoint_asset_file file = {.name = strdup(name)};
+    checkpoint_asset_file *grown = realloc(assets->files, (assets->n_files + 1) * sizeof *grown);
+    if (grown != NULL) assets->files = grown;
+    if (file.name == NULL || grown == NULL) {
+      status = ellm_fail_memory(err, strlen(name) + sizeof *grown, "the list of files");
+    } else {
+      status = file_read_all(path, max_asset_bytes, &file.data, &file.bytes, err);
+    }
+    if (status == ELLM_OK) {
+      assets->files[assets->n_files++] = file;
+    } else {
+      free(file.name);
+    }
+  }
+  free(path);
+  return status;
+}
+
+static int name_order(const void *a, const void *b) {
+  return strcmp(((const checkpoint_asset_file *)a)->name, ((const checkpoint_asset_file *)b)->name);
+}
+
+ellm_status checkpoint_assets_read(const char *dir, checkpoint_assets *assets, ellm_error *err) {
+  DIR *folder = opendir(dir);
+  if (folder == NULL) return ellm_fail_errno(err, errno, "open", dir);
+  ellm_status status = ELLM_OK;
+  while (status == ELLM_OK) {
+    errno = 0;
+    const struct dirent *entry = readdir(folder);
+    if (entry == NULL) {
+      if (errno != 0) status = ellm_fail_errno(err, errno, "read", dir);
+      break;
+    }
+    const char *name = entry->d_name;
+    if (name[0] == '.' || is_weight_file(name) || !is_printable(name)) continue;
+    if (assets->n_files == MAX_ASSETS) {
+      status = ellm_fail(err, ELLM_ERR_INPUT, "%s: more than %d files", dir, MAX_ASSETS);
+    } else {
+      status = add_file(dir, name, assets, err);
+    }
+  }
+  closedir(folder);
+  if (assets->n_files > 0) qsort(assets->files, assets->n_files, sizeof *assets->files, name_order);
+  return status;
+}
+
+void checkpoint_assets_free(checkpoint_assets *assets) {
+  for (size_t i = 0; i < assets->n_files; i++) {
+    free(assets->files[i].name);
+    free(assets->files[i].data);
+  }
+  free(assets->files);
+  *assets = (checkpoint_assets){0};
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The small files of a checkpoint folder, read whole. */
+#ifndef ELLM_CHECKPOINT_ASSETS_H
+#define ELLM_CHECKPOINT_ASSETS_H
+
+#include "base/status.h"
+
+typedef struct checkpoint_asset_file {
+  char *name;
+  uint8_t *data; /* a NUL follows */
+  size_t bytes;
+} checkpoint_asset_file;
+
+typedef struct checkpoint_assets {
+  checkpoint_asset_file *files; /* by name */
+  size_t n_files;
+} checkpoint_assets;
+
+/* Which files: see checkpoint.h. One larger than 64 MiB is an error if a model
+ * needs it (config.json, tokenizer.json, ...) and left out otherwise. */
+ellm_status checkpoint_assets_read(const char *dir, checkpoint_assets *assets, ellm_error *err);
+void checkpoint_assets_free(checkpoint_assets *assets);
+
+#endif

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening a checkpoint folder: find the weight files, validate all their
+ * headers, read the small files. Everything is checked here, once; reading
+ * tensors afterwards can only fail by the system.
+ */
+#include "checkpoint/checkpoint.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "checkpoint/assets.h"
+#include "checkpoint/json.h"
+#include "checkpoint/safetensors.h"
+
+static const char single_name[] = "model.safetensors";
+static const char index_name[] = "model.safetensors.index.json";
+enum { MAX_SHARDS = 4096, MAX_INDEX_BYTES = 256 << 20 };
+
+typedef struct shard {
+  char *name;           /* in the folder */
+  file_reader reader;
+  file_map map;         /* data NULL until checkpoint_map wants it */
+} shard;
+
+struct checkpoint {
+  char *path;
+  shard *shards;
+  size_t n_shards;
+  checkpoint_tensor *tensors;
+  size_t n_tensors;
+  const checkpoint_tensor **by_name; /* sorted, once all are known */
+  char *metadata;
+  checkpoint_assets assets;
+};
+
+/* Read and validate one shard's header; its tensors are appended. */
+static ellm_status open_shard(checkpoint *ckpt, size_t index, ellm_error *err) {
+  shard *s = &ckpt->shards[index];
+  char *path = path_join(ckpt->path, s->name);
+  if (path == NULL) return ellm_fail_memory(err, strlen(s->name), "a path");
+  const ellm_status opened = file_reader_open(path, &s->reader, err);
+  free(path);
+  ELLM_TRY(opened);
+  if (s->reader.size < 8) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %llu bytes are too few for a safetensors file", s->reader.path, (unsigned long long)s->reader.size);
+  }
+  uint8_t first[8];
+  size_t bytes;
+  ELLM_TRY(file_reader_read(&s->reader, 0, first, sizeof first, err));
+  ELLM_TRY(safetensors_header_bytes(first, s->reader.size, s->reader.path, &bytes, err));
+  char *json = malloc(bytes);
+  if (json == NULL) return ellm_fail_memory(err, bytes, "a safetensors header");
+  safetensors_header header = {0};
+  ellm_status status = file_reader_read(&s->reader, 8, json, bytes, err);
+  if (status == ELLM_OK) status = safetensors_parse(json, bytes, s->reader.size, s->reader.path, &header, err);
+  free(json);
+  ELLM_TRY(status);
+
+  checkpoint_tensor *grown = realloc(ckpt->tensors, (ckpt->n_tensors + header.n_tensors + 1) * sizeof *grown);
+  if (grown == NULL) {
+    safetensors_free(&header);
+    return ellm_fail_memory(err, header.n_tensors * sizeof *grown, "tensor records");
+  }
+  ckpt->tensors = grown;
+  for (size_t i = 0; i < header.n_tensors; i++) {
+    checkpoint_tensor *t = &grown[ckpt->n_tensors++];
+    *t = header.tensors[i];
+    t->shard = (uint32_t)index;
+    t->offset += 8 + bytes;
+  }
+  header.n_tensors = 0; /* the names have moved */
+  if (ckpt->metadata == NULL) {
+    ckpt->metadata = header.metadata;
+    header.metadata = NULL;
+  }
+  safetensors_free(&header);
+  return ELLM_OK;
+}
+
+static ellm_status add_shard(checkpoint *ckpt, const char *name, ellm_error *err) {
+  shard *grown = realloc(ckpt->shards, (ckpt->n_shards + 1) * sizeof *grown);
+  if (grown == NULL) return ellm_fail_memory(err, (ckpt->n_shards + 1) * sizeof *grown, "shards");
+  ckpt->shards = grown;
+  grown[ckpt->n_shards] = (shard){.name = strdup(name), .reader = {.fd = -1}};
+  if (grown[ckpt->n_shards].name == NULL) return ellm_fail_memory(err, strlen(name) + 1, "a shard name");
+  ckpt->n_shards++;
+  return ELLM_OK;
+}
+
+static int shard_order(const void *a, const void *b) { return strcmp(((const shard *)a)->name, ((const shard *)b)->name); }
+
+static const shard *find_shard(const checkpoint *ckpt, const char *name) {
+  const shard key = {.name = (char *)name};
+  return ckpt->n_shards == 0 ? NULL : bsearch(&key, ckpt->shards, ckpt->n_shards, sizeof *ckpt->shards, shard_order);
+}
+
+/* A shard is a file of the folder itself: an index must not lead elsewhere. */
+static bool is_plain_file_name(const char *name) {
+  return name[0] != '\0' && name[0] != '.' && strchr(name, '/') == NULL && strlen(name) < 256;
+}
+
+/* The distinct files of the index's weight_map, by name. */
+static ellm_status collect_shards(checkpoint *ckpt, json_t *weight_map, const char *origin, ellm_error *err) {
+  const char *tensor;
+  json_t *value;
+  json_object_foreach(weight_map, tensor, value) {
+    const char *file = json_string_value(value);
+    if (file == NULL || strlen(file) != json_string_length(value) || !is_plain_file_name(file)) {
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map: tensor %s: \"%s\" is not a file name", origin, tensor, file != NULL ? file : "?");
+    }
+    if (find_shard(ckpt, file) != NULL) continue;
+    if (ckpt->n_shards == MAX_SHARDS) return ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map: more than %d shards", origin, MAX_SHARDS);
+    ELLM_TRY(add_shard(ckpt, file, err));
+    qsort(ckpt->shards, ckpt->n_shards, sizeof *ckpt->shards, shard_order);
+  }
+  return ELLM_OK;
+}
+
+/* Index and shards name the same tensors, each in the same file. */
+static ellm_status check_index(const checkpoint *ckpt, json_t *weight_map, const char *origin, ellm_error *err) {
+  for (size_t i = 0; i < ckpt->n_tensors; i++) {
+    const checkpoint_tensor *t = &ckpt->tensors[i];
+    const char *file = json_string_value(json_object_get(weight_map, t->name));
+    if (file == NULL) {
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s of %s is not in weight_map", origin, t->name, ckpt->shards[t->shard].name);
+    }
+    if (strcmp(file, ckpt->shards[t->shard].name) != 0) {
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s lies in %s, weight_map says %s", origin, t->name, ckpt->shards[t->shard].name, file);
+    }
+  }
+  const char *tensor;
+  json_t *value;
+  json_object_foreach(weight_map, tensor, value) {
+    if (checkpoint_find(ckpt, tensor) == NULL) {
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map names tensor %s, %s does not hold it", origin, tensor, json_string_value(value));
+    }
+  }
+  return ELLM_OK;
+}
+
+static int name_order(const void *a, const void *b) {
+  return strcmp((*(const checkpoint_tensor *const *)a)->name, (*(const checkpoint_tensor *const *)b)->name);
+}
+
+static ellm_status sort_names(checkpoint *ckpt, ellm_error *err) {
+  ckpt->by_name = calloc(ckpt->n_tensors + 1, sizeof *ckpt->by_name);
+  if (ckpt->by_name == NULL) return ellm_fail_memory(err, ckpt->n_tensors * sizeof *ckpt->by_name, "tensor names");
+  for (size_t i = 0; i < ckpt->n_tensors; i++) ckpt->by_name[i] = &ckpt->tensors[i];
+  qsort(ckpt->by_name, ckpt->n_tensors, sizeof *ckpt->by_name, name_order);
+  for (size_t i = 1; i < ckpt->n_tensors; i++) {
+    const checkpoint_tensor *a = ckpt->by_name[i - 1], *b = ckpt->by_name[i];
+    if (strcmp(a->name, b->name) == 0) {
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is both in %s and in %s", ckpt->path, a->name, ckpt->shards[a->shard].name,
+                       ckpt->shards[b->shard].name);
+    }
+  }
+  return ELLM_OK;
+}
+
+static ellm_status open_shards(checkpoint *ckpt, ellm_error *err) {
+  for (size_t i = 0; i < ckpt->n_shards; i++) ELLM_TRY(open_shard(ckpt, i, err));
+  return sort_names(ckpt, err);
+}
+
+static ellm_status open_indexed(checkpoint *ckpt, const char *index_path, ellm_error *err) {
+  uint8_t *text;
+  size_t bytes;
+  ELLM_TRY(file_read_all(index_path, MAX_INDEX_BYTES, &text, &bytes, err));
+  json_t *root;
+  ellm_status status = json_parse(text, bytes, index_path, &root, err);
+  free(text);
+  ELLM_TRY(status);
+  json_t *weight_map = json_object_get(root, "weight_map");
+  if (!json_is_object(weight_map)) status = ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map is not an object", index_path);
+  if (status == ELLM_OK) status = collect_shards(ckpt, weight_map, index_path, err);
+  if (status == ELLM_OK) status = open_shards(ckpt, err);
+  if (status == ELLM_OK) status = check_index(ckpt, weight_map, index_path, err);
+  json_decref(root);
+  return status;
+}
+
+/* model.safetensors wins over an index, as in Transformers; neither is fine: no tensors. */
+static ellm_status open_weights(checkpoint *ckpt, ellm_error *err) {
+  char *single = path_join(ckpt->path, single_name), *index = path_join(ckpt->path, index_name);
+  ellm_status status = ELLM_OK;
+  if (single == NULL || index == NULL) {
+    status = ellm_fail_memory(err, 0, "a path");
+  } else if (file_exists(single)) {
+    status = add_shard(ckpt, single_name, err);
+    if (status == ELLM_OK) status = open_shards(ckpt, err);
+  } else if (file_exists(index)) {
+    status = open_indexed(ckpt, index, err);
+  } else {
+    status = sort_names(ckpt, err);
+  }
+  free(single);
+  free(index);
+  return status;
+}
+
+ellm_status checkpoint_open(const char *dir, checkpoint **ckpt, ellm_error *err) {
+  *ckpt = NULL;
+  struct stat info;
+  if (stat(dir, &info) != 0) return ellm_fail_errno(err, errno, "open", dir);
+  if (!S_ISDIR(info.st_mode)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: not a checkpoint folder", dir);
+  checkpoint *opened = calloc(1, sizeof *opened);
+  if (opened == NULL) return ellm_fail_memory(err, sizeof *opened, "a checkpoint");
+  opened->path = strdup(dir);
+  ellm_status status = opened->path != NULL ? ELLM_OK : ellm_fail_memory(err, strlen(dir), "a path");
+  if (status == ELLM_OK) status = open_weights(opened, err);
+  if (status == ELLM_OK) status = checkpoint_assets_read(dir, &opened->assets, err);
+  if (status != ELLM_OK) {
+    checkpoint_close(opened);
+    return status;
+  }
+  *ckpt = opened;
+  return ELLM_OK;
+}
+
+void checkpoint_close(checkpoint *ckpt) {
+  if (ckpt == NULL) return;
+  for (size_t i = 0; i < ckpt->n_shards; i++) {
+    free(ckpt->shards[i].name);
+    if (ckpt->shards[i].reader.path != NULL) file_reader_close(&ckpt->shards[i].reader);
+    if (ckpt->shards[i].map.path != NULL) file_map_close(&ckpt->shards[i].map);
+  }
+  free(ckpt->shards);
+  for (size_t i = 0; i < ckpt->n_tensors; i++) free((char *)ckpt->tensors[i].name);
+  free(ckpt->tensors);
+  free(ckpt->by_name);
+  free(ckpt->metadata);
+  checkpoint_assets_free(&ckpt->assets);
+  free(ckpt->path);
+  free(ckpt);
+}
+
+bool checkpoint_probe(const char *path) {
+  static const char *const names[] = {single_name, index_name, "config.json", "tokenizer.json"};
+  bool found = false;
+  for (size_t i = 0; i < sizeof names / sizeof *names && !found; i++) {
+    char *file = path_join(path, names[i]);
+    found = file != NULL && file_exists(file);
+    free(file);
+  }
+  return found;
+}
+
+const char *checkpoint_path(const checkpoint *ckpt) { return ckpt->path; }
+size_t checkpoint_tensor_count(const checkpoint *ckpt) { return ckpt->n_tensors; }
+const checkpoint_tensor *checkpoint_tensor_at(const checkpoint *ckpt, size_t index) { return &ckpt->tensors[index]; }
+const char *checkpoint_shard_path(const checkpoint *ckpt, uint32_t index) { return ckpt->shards[index].reader.path; }
+const char *checkpoint_metadata(const checkpoint *ckpt) { return ckpt->metadata != NULL ? ckpt->metadata : "{}"; }
+size_t checkpoint_asset_count(const checkpoint *ckpt) { return ckpt->assets.n_files; }
+const char *checkpoint_asset_name(const checkpoint *ckpt, size_t index) { return ckpt->assets.files[index].name; }
+
+const uint8_t *checkpoint_asset(const checkpoint *ckpt, const char *name, size_t *bytes) {
+  for (size_t i = 0; i < ckpt->assets.n_files; i++) {
+    const checkpoint_asset_file *file = &ckpt->assets.files[i];
+    if (strcmp(file->name, name) != 0) continue;
+    if (bytes != NULL) *bytes = file->bytes;
+    return file->data;
+  }
+  return NULL;
+}
+
+const checkpoint_tensor *checkpoint_find(const checkpoint *ckpt, const char *name) {
+  const checkpoint_tensor key = {.name = name}, *key_pointer = &key;
+  const checkpoint_tensor **found =
+      ckpt->n_tensors == 0 ? NULL : bsearch(&key_pointer, ckpt->by_name, ckpt->n_tensors, sizeof *ckpt->by_name, name_order);
+  return found != NULL ? *found : NULL;
+}
+
+ellm_status checkpoint_read(const checkpoint *ckpt, const checkpoint_tensor *tensor, uint64_t offset, void *out, size_t bytes, ellm_error *err) {
+  if (offset > tensor->bytes || bytes > tensor->bytes - offset) {
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s: reading %zu bytes at %llu of %llu", ckpt->path, tensor->name, bytes,
+                     (unsigned long long)offset, (unsigned long long)tensor->bytes);
+  }
+  return file_reader_read(&ckpt->shards[tensor->shard].reader, tensor->offset + offset, out, bytes, err);
+}
+
+ellm_status checkpoint_map(checkpoint *ckpt, const checkpoint_tensor *tensor, const uint8_t **data, ellm_error *err) {
+  shard *s = &ckpt->shards[tensor->shard];
+  if (s->map.path == NULL) {
+    ELLM_TRY(file_map_open(s->reader.path, &s->map, err));
+    if (s->map.size != s->reader.size) {
+      file_map_close(&s->map);
+      s->map = (file_map){0};
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: the file has changed since it was opened", s->reader.path);
+    }
+  }
+  *data = s->map.data + tensor->offset;
+  return ELLM_OK;
+}
