@@ -2,7 +2,7 @@
 /*
  * Block decoding, once, for all vector instruction sets. A set's decode_*.c
  * defines the operations below and then includes this file, which defines
- * KERNEL_DECODE. The format: docs/format/blocks.md.
+ * KERNEL_DECODE and, for kernels that take the first level themselves, KERNEL_LEVELS. The format: docs/format/blocks.md.
  *
  * Both entropy codes end in a list of symbols, from which finish_block makes
  * codes: raw bits added, pairs taken apart.
@@ -58,6 +58,12 @@ static bool any_bit(const uint8_t *bytes, size_t n, uint8_t mask) {
   uint8_t rest = 0;
   for (; i < n; i++) rest |= bytes[i];
   return bytes_any(bytes_and(seen, bytes_set(mask))) || (rest & mask) != 0;
+}
+
+/* Bits that no symbol has. */
+static uint8_t no_symbol(const coder_codebook *book) {
+  const unsigned upper = (1u << (book->bits - book->raw_bits)) - 1;
+  return (uint8_t)~(book->tuple == 2 ? upper | upper << 4 : upper);
 }
 
 /* Lists of all depths from the deepest; the root's list to `out`. */
@@ -163,16 +169,19 @@ static size_t count_bits(const uint8_t *bitmap, size_t n) {
   return ones;
 }
 
-/* All levels; the symbols of level 0 to `out`. False if a level's escapes are not as many as the next one's fields. */
-static bool decode_levels(const coder_codebook *book, const uint8_t *data, const tuples_parts *parts,
-                          coder_scratch *scratch, size_t ahead, uint8_t *out) {
+/* Levels from the last to `first`; the symbols of that one to `out` (all n_levels of them passed over: the escaped
+ * bytes themselves). False if a level's escapes are not as many as the next one's fields, or one is no symbol. */
+bool KERNEL_LEVELS(const coder_codebook *book, const uint8_t *data, const tuples_parts *parts, coder_scratch *scratch,
+                   size_t ahead, unsigned first, uint8_t *out) {
   unsigned level = book->n_levels, base = 0;
+  const uint8_t *escapes_from = data + parts->escape_offset;
+  if (any_bit(escapes_from, parts->level_count[level], no_symbol(book))) return false;
   for (unsigned j = 0; j < level; j++) base += (1u << book->width[j]) - 1;
-  memcpy(scratch->list[level & 1], data + parts->escape_offset, parts->level_count[level]);
-  while (level-- > 0) {
+  memcpy(level == first ? out : scratch->list[level & 1], escapes_from, parts->level_count[level]);
+  while (level-- > first) {
     const unsigned width = book->width[level];
     const uint8_t *next = scratch->list[(level + 1) & 1], *list = data + parts->level_offset[level];
-    uint8_t *to = level == 0 ? out : scratch->list[level & 1];
+    uint8_t *to = level == first ? out : scratch->list[level & 1];
     const size_t n = parts->level_count[level];
     size_t escapes = 0;
     base -= (1u << width) - 1;
@@ -286,22 +295,19 @@ bool KERNEL_DECODE(const coder_codebook *book, const coder_block *block, const u
   const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
   if (book->kind == CODER_PLAIN) return decode_plain(book, n_codes, data, bytes, codes);
 
-  const unsigned upper_mask = (1u << (book->bits - book->raw_bits)) - 1;
-  const uint8_t no_symbol = (uint8_t)~(book->tuple == 2 ? upper_mask | upper_mask << 4 : upper_mask);
   const bool direct = book->raw_bits == 0 && book->tuple == 1; /* the symbols are the codes */
   uint8_t *symbols = direct ? codes : scratch->list[0];
   uint32_t raw_offset[3];
   if (book->kind == CODER_HUFFMAN) {
     coder_parts parts;
     if (!coder_locate(book, block, data, bytes, scratch, &parts)) return false;
-    if (any_bit(data + parts.escape_offset, parts.n_escapes, no_symbol)) return false;
+    if (any_bit(data + parts.escape_offset, parts.n_escapes, no_symbol(book))) return false;
     memcpy(raw_offset, parts.raw_offset, sizeof raw_offset);
     decode_tree(book, data, &parts, scratch, bytes, symbols);
   } else if (book->kind == CODER_TUPLES) {
     tuples_parts parts;
     if (!tuples_locate(book, block, data, bytes, &parts)) return false;
-    if (any_bit(data + parts.escape_offset, parts.level_count[book->n_levels], no_symbol)) return false;
-    if (!decode_levels(book, data, &parts, scratch, bytes, symbols)) return false;
+    if (!KERNEL_LEVELS(book, data, &parts, scratch, bytes, 0, symbols)) return false;
     coder_raw_offsets(book->raw_bits, n_codes, parts.raw_offset, raw_offset);
   } else {
     return false;

@@ -13,6 +13,7 @@
  *   dot_group(codes, n_tiles, x, sums)      the sums of one group and token
  *   tokens_at_once(n, two_digits)           how many of n > 0 tokens multiply_group takes
  *   multiply_group(codes, n_tiles, x, n_tokens, stride, sums, sums_stride)   their sums
+ *   KERNEL_FUSED, where there is one        (tables.h) decoding and product in one
  * where x (columns.h) points at the group's columns of the first token.
  */
 #include <string.h>
@@ -84,6 +85,10 @@ static void dot_codes(const uint8_t *codes, const coder_block *block, const kern
 bool KERNEL_PASTE(dot_block_, KERNEL_NAME)(const coder_codebook *book, const coder_block *block, const uint8_t *data,
                                            size_t bytes, kernel_scratch *scratch, const kernel_activations *a,
                                            size_t token, int32_t *sums) {
+#if defined(KERNEL_FUSED)
+  const kernel_fused_result result = KERNEL_FUSED(book, block, data, bytes, scratch, a, token, sums);
+  if (result != KERNEL_NOT_FUSED) return result == KERNEL_FUSED_GOOD;
+#endif
   if (!KERNEL_DECODE(book, block, data, bytes, &scratch->coder, scratch->codes)) return false;
   dot_codes(scratch->codes, block, a, token, sums);
   return true;

@@ -3,6 +3,7 @@
 #ifndef ELLM_KERNELS_TABLES_H
 #define ELLM_KERNELS_TABLES_H
 
+#include "coder/tuples.h"
 #include "kernels/kernels.h"
 
 /* Kernels are templates: one source, specialised by inlining constants. */
@@ -14,12 +15,19 @@
 
 #define KERNEL_DECODER(name)                                                                                         \
   bool decode_block_##name(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes, \
-                           coder_scratch *scratch, uint8_t *codes);
+                           coder_scratch *scratch, uint8_t *codes);                                                  \
+  bool decode_levels_##name(const coder_codebook *book, const uint8_t *data, const tuples_parts *parts,             \
+                            coder_scratch *scratch, size_t ahead, unsigned first, uint8_t *out);
+/* dot_block where the first level's symbols never leave registers, for the blocks that a set has such a kernel for. */
+typedef enum kernel_fused_result { KERNEL_NOT_FUSED, KERNEL_FUSED_GOOD, KERNEL_FUSED_DAMAGED } kernel_fused_result;
 #define KERNEL_DOT(name)                                                                                             \
   bool dot_block_##name(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,    \
                         kernel_scratch *scratch, const kernel_activations *a, size_t token, int32_t *sums);          \
   void multiply_codes_##name(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,     \
-                             size_t token, size_t n_tokens, int32_t *sums);
+                             size_t token, size_t n_tokens, int32_t *sums);                                          \
+  kernel_fused_result dot_fused_##name(const coder_codebook *book, const coder_block *block, const uint8_t *data,    \
+                                       size_t bytes, kernel_scratch *scratch, const kernel_activations *a,           \
+                                       size_t token, int32_t *sums);
 KERNEL_DECODER(avx2)
 KERNEL_DECODER(avx512)
 KERNEL_DECODER(neon)

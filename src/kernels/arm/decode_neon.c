@@ -80,4 +80,5 @@ KERNEL_INLINE bytes64 bytes_join(const bytes16 part[4]) { BYTES_EACH(part[i]); }
 #include "kernels/merge8.inc.h"
 
 #define KERNEL_DECODE decode_block_neon
+#define KERNEL_LEVELS decode_levels_neon
 #include "kernels/decode_template.inc.h"

@@ -100,4 +100,5 @@ KERNEL_INLINE bytes64 bytes_join(const bytes16 part[4]) {
 #include "kernels/merge8.inc.h"
 
 #define KERNEL_DECODE decode_block_avx2
+#define KERNEL_LEVELS decode_levels_avx2
 #include "kernels/decode_template.inc.h"

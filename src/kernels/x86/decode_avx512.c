@@ -76,4 +76,5 @@ static void merge_lists(uint8_t *out, const uint8_t *bitmap, size_t n, const uin
 }
 
 #define KERNEL_DECODE decode_block_avx512
+#define KERNEL_LEVELS decode_levels_avx512
 #include "kernels/decode_template.inc.h"

@@ -4,19 +4,7 @@
  * column: vpdpbusd with four activations in every dword lane adds four columns to
  * 16 rows, and the lanes of the sum are the rows. One register of sums a digit.
  */
-#include <string.h>
-
-#include "kernels/columns.h"
-#include "kernels/x86/avx512.h"
-
-/* Four digits of a tile's columns in all rows. */
-KERNEL_INLINE __m512i four_digits(const int8_t *digits) {
-  int32_t four;
-  memcpy(&four, digits, sizeof four);
-  return _mm512_set1_epi32(four);
-}
-
-KERNEL_INLINE __m512i join_digits(__m512i low, __m512i high) { return _mm512_add_epi32(low, _mm512_slli_epi32(high, 8)); }
+#include "kernels/x86/vnni.h"
 
 enum { CHAINS = 4 }; /* independent sums: vpdpbusd takes 4 to 5 cycles */
 
@@ -94,5 +82,6 @@ static void multiply_group(const uint8_t *codes, size_t n_tiles, columns x, size
 }
 
 #define KERNEL_NAME avx512
+#define KERNEL_FUSED dot_fused_avx512
 #define KERNEL_DECODE decode_block_avx512
 #include "kernels/dot_template.inc.h"

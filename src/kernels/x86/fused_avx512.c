@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Levels of fields (coder/tuples.h) decoded and multiplied in one pass: the deeper
+ * levels, few symbols, go to a list in the first-level cache; those of level 0 are
+ * looked up, filled from that list and multiplied without leaving registers. One
+ * function for each tuple, width of level 0, number of raw bits and digits.
+ *
+ * The step is 8 tiles, 512 codes: whole groups of fields and of raw bits for every
+ * width. So a panel must have a multiple of 8 tiles; other blocks are not fused.
+ */
+#include "coder/fields.h"
+#include "kernels/x86/vnni.h"
+
+enum { STEP_TILES = 8, MAX_FUSED_RAW = 4 };
+
+typedef struct fused {
+  const uint8_t *fields, *high;          /* level 0; high: third bits of 3-bit fields */
+  const uint8_t *next;                   /* symbols of level 1 */
+  const uint8_t *four, *two, *one;       /* raw bits */
+  const uint8_t *ahead;                  /* the bytes to fetch while this block is worked on */
+  size_t ahead_step;                     /* of them, a step */
+  __m512i table;                         /* symbols of level 0 */
+  size_t n_panels, tiles, tiles_per_group;
+  columns x;
+} fused;
+
+/* vpexpandb from memory is microcode on Zen 4 and saves nothing on Ice Lake: keep the load apart. */
+KERNEL_INLINE __m512i list_load(const uint8_t *list) {
+  __m512i next = _mm512_loadu_si512(list);
+#if !defined(KERNELS_SIMDE)
+  __asm__("" : "+v"(next));
+#endif
+  return next;
+}
+
+KERNEL_INLINE uint64_t mask_load(const uint8_t *bitmap) {
+  uint64_t mask;
+  memcpy(&mask, bitmap, sizeof mask);
+  return mask;
+}
+
+/* Shift of bytes by k in -7..7, left positive; bits cross between bytes. */
+KERNEL_INLINE __m512i shifted(__m512i v, int k) {
+  if (k > 0) return _mm512_slli_epi16(v, (unsigned)k);
+  if (k < 0) return _mm512_srli_epi16(v, (unsigned)-k);
+  return v;
+}
+
+/* mask ? a : b, bit by bit. */
+KERNEL_INLINE __m512i choose_bits(__m512i mask, __m512i a, __m512i b) { return _mm512_ternarylogic_epi64(mask, a, b, 0xca); }
+
+KERNEL_INLINE __m512i byte_set(int value) { return _mm512_set1_epi8((char)value); }
+
+/* The i-th 64 symbols of a step. */
+KERNEL_INLINE __m512i step_symbols(fused *f, int i, unsigned width) {
+  __m512i symbols;
+  uint64_t mask;
+  if (width == 1) {
+    mask = mask_load(f->fields + 8 * i);
+    symbols = f->table;
+  } else if (width == 4) {
+    const __m512i group = _mm512_loadu_si512(f->fields + 64 * (i / 2));
+    const __m512i field = _mm512_and_si512(shifted(group, -4 * (i % 2)), byte_set(15));
+    mask = _mm512_cmpeq_epi8_mask(field, byte_set(15));
+    symbols = _mm512_shuffle_epi8(f->table, field);
+  } else {
+    const __m512i group = _mm512_loadu_si512(f->fields + 64 * (i / 4));
+    __m512i field = _mm512_and_si512(shifted(group, -2 * (i % 4)), byte_set(3));
+    if (width == 3) field = _mm512_mask_add_epi8(field, mask_load(f->high + 8 * i), field, byte_set(4));
+    mask = _mm512_cmpeq_epi8_mask(field, byte_set((1 << width) - 1));
+    symbols = _mm512_shuffle_epi8(f->table, field);
+  }
+  symbols = _mm512_mask_expand_epi8(symbols, mask, list_load(f->next));
+  f->next += _mm_popcnt_u64(mask);
+  return symbols;
+}
+
+/* Codes of tile i of a step: the bits of `symbols` from `from` on as uppers, raw bits below. */
+KERNEL_INLINE __m512i step_codes(const fused *f, __m512i symbols, int from, int i, unsigned tuple, unsigned raw_bits) {
+  const int up = (int)raw_bits - from;
+  __m512i codes = shifted(symbols, up);
+  if (tuple == 2 && raw_bits < 4) codes = _mm512_and_si512(codes, byte_set(15 << raw_bits));
+  int place = 0;
+  if (raw_bits & 4) { /* all other bits are uppers */
+    codes = choose_bits(byte_set(15), shifted(_mm512_loadu_si512(f->four + 64 * (i / 2)), -4 * (i % 2)), codes);
+    place = 4;
+  }
+  if (raw_bits & 2) {
+    const __m512i two = shifted(_mm512_loadu_si512(f->two + 64 * (i / 4)), place - 2 * (i % 4));
+    codes = choose_bits(byte_set(3 << place), two, codes);
+    place += 2;
+  }
+  if (raw_bits & 1)
+    codes = choose_bits(byte_set(1 << place), shifted(_mm512_loadu_si512(f->one), place - i % 8), codes);
+  return codes;
+}
+
+typedef struct fused_sums { __m512i low[2], high[2]; } fused_sums;
+
+KERNEL_INLINE void add_tile(fused_sums *s, __m512i codes, columns x, int i, unsigned digits) {
+  s->low[i % 2] = _mm512_dpbusd_epi32(s->low[i % 2], codes, four_digits(x.low + 4 * i));
+  if (digits == 2) s->high[i % 2] = _mm512_dpbusd_epi32(s->high[i % 2], codes, four_digits(x.high + 4 * i));
+}
+
+KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, unsigned tuple, unsigned width, unsigned raw_bits, unsigned digits) {
+  const unsigned packed = width == 3 ? 2 : width;
+#pragma GCC unroll 8
+  for (int i = 0; i < STEP_TILES / (int)tuple; i++) {
+    const __m512i symbols = step_symbols(f, i, width);
+    if (tuple == 1) {
+      add_tile(s, step_codes(f, symbols, 0, i, 1, raw_bits), x, i, digits);
+    } else {
+      add_tile(s, step_codes(f, symbols, 0, 2 * i, 2, raw_bits), x, 2 * i, digits);
+      add_tile(s, step_codes(f, symbols, 4, 2 * i + 1, 2, raw_bits), x, 2 * i + 1, digits);
+    }
+  }
+  f->fields += 64 * packed / tuple;
+  if (width == 3) f->high += 64 / tuple;
+  if (raw_bits & 4) f->four += 256;
+  if (raw_bits & 2) f->two += 128;
+  if (raw_bits & 1) f->one += 64;
+  for (size_t line = 0; line < f->ahead_step; line += 64) __builtin_prefetch(f->ahead + line);
+  f->ahead += f->ahead_step;
+}
+
+/* All of a block; returns where the list of level 1 was left. */
+KERNEL_INLINE const uint8_t *dot_all(const fused *from, int32_t *sums, unsigned tuple, unsigned width, unsigned raw_bits,
+                                     unsigned digits) {
+  fused f = *from;
+  for (size_t panel = 0; panel < f.n_panels; panel++) {
+    columns x = f.x;
+    for (size_t left = f.tiles; left > 0;) {
+      size_t now = left < f.tiles_per_group ? left : f.tiles_per_group;
+      left -= now;
+      const __m512i zero = _mm512_setzero_si512();
+      fused_sums s = {{zero, zero}, {zero, zero}};
+      for (; now > 0; now -= STEP_TILES) {
+        step(&f, &s, x, tuple, width, raw_bits, digits);
+        x.low += 4 * STEP_TILES;
+        if (digits == 2) x.high += 4 * STEP_TILES;
+      }
+      __m512i sum = _mm512_add_epi32(s.low[0], s.low[1]);
+      if (digits == 2) sum = join_digits(sum, _mm512_add_epi32(s.high[0], s.high[1]));
+      _mm512_storeu_si512(sums, sum);
+      sums += CODER_PANEL_ROWS;
+    }
+  }
+  return f.next;
+}
+
+#define FUSED(tuple, width, raw, digits)                                                                             \
+  static const uint8_t *dot_##tuple##width##raw##digits(const fused *f, int32_t *sums) {                             \
+    return dot_all(f, sums, tuple, width, raw, digits);                                                              \
+  }
+#define FUSED_DIGITS(tuple, width, raw) FUSED(tuple, width, raw, 1) FUSED(tuple, width, raw, 2)
+#define FUSED_RAW(tuple, width)                                                                                      \
+  FUSED_DIGITS(tuple, width, 0)                                                                                      \
+  FUSED_DIGITS(tuple, width, 1)                                                                                      \
+  FUSED_DIGITS(tuple, width, 2)                                                                                      \
+  FUSED_DIGITS(tuple, width, 3)                                                                                      \
+  FUSED_DIGITS(tuple, width, 4)
+#define FUSED_WIDTHS(tuple) FUSED_RAW(tuple, 1) FUSED_RAW(tuple, 2) FUSED_RAW(tuple, 3) FUSED_RAW(tuple, 4)
+FUSED_WIDTHS(1)
+FUSED_WIDTHS(2)
+
+typedef const uint8_t *(*fused_fn)(const fused *f, int32_t *sums);
+#define NAME_DIGITS(tuple, width, raw) {dot_##tuple##width##raw##1, dot_##tuple##width##raw##2}
+#define NAME_RAW(tuple, width)                                                                                       \
+  {NAME_DIGITS(tuple, width, 0), NAME_DIGITS(tuple, width, 1), NAME_DIGITS(tuple, width, 2),                         \
+   NAME_DIGITS(tuple, width, 3), NAME_DIGITS(tuple, width, 4)}
+#define NAME_WIDTHS(tuple) {NAME_RAW(tuple, 1), NAME_RAW(tuple, 2), NAME_RAW(tuple, 3), NAME_RAW(tuple, 4)}
+static const fused_fn fused_functions[2][4][MAX_FUSED_RAW + 1][2] = {NAME_WIDTHS(1), NAME_WIDTHS(2)};
+
+kernel_fused_result dot_fused_avx512(const coder_codebook *book, const coder_block *block, const uint8_t *data,
+                                     size_t bytes, kernel_scratch *scratch, const kernel_activations *a, size_t token,
+                                     int32_t *sums) {
+  if (book->kind != CODER_TUPLES || block->panel_rows != CODER_PANEL_ROWS || block->tiles % STEP_TILES != 0 ||
+      book->raw_bits > MAX_FUSED_RAW)
+    return KERNEL_NOT_FUSED;
+  tuples_parts parts;
+  uint8_t *next = scratch->coder.list[1];
+  if (!tuples_locate(book, block, data, bytes, &parts)) return KERNEL_FUSED_DAMAGED;
+  if (!decode_levels_avx512(book, data, &parts, &scratch->coder, bytes, 1, next)) return KERNEL_FUSED_DAMAGED;
+
+  const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE, at = token * a->stride + block->first_column;
+  const unsigned width = book->width[0];
+  uint32_t raw_offset[3];
+  coder_raw_offsets(book->raw_bits, n_codes, parts.raw_offset, raw_offset);
+  uint8_t symbols[16] = {0}; /* the escape's place stays 0 */
+  memcpy(symbols, book->table, (1u << width) - 1);
+  const fused f = {
+    .fields = data + parts.level_offset[0],
+    .high = data + parts.level_offset[0] + field_list_bytes(parts.n_symbols, 2),
+    .next = next,
+    .four = data + raw_offset[0], .two = data + raw_offset[1], .one = data + raw_offset[2],
+    .ahead = data + bytes, .ahead_step = bytes / (n_codes / (STEP_TILES * CODER_TILE)) + 1,
+    .table = width == 1 ? byte_set(symbols[0])
+                        : _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)symbols)),
+    .n_panels = block->panels, .tiles = block->tiles, .tiles_per_group = a->group / CODER_TILE_COLUMNS,
+    .x = {.low = a->low + at, .high = a->high ? a->high + at : NULL},
+  };
+  const uint8_t *end = fused_functions[book->tuple - 1][width - 1][book->raw_bits][a->digits - 1](&f, sums);
+  return (size_t)(end - next) == parts.level_count[1] ? KERNEL_FUSED_GOOD : KERNEL_FUSED_DAMAGED;
+}
