@@ -5,7 +5,7 @@
  * checksums are made right first, so that mutations get past them. Whatever
  * opens is read to the end with the scalar decoder.
  */
-#include "container/samples.h"
+#include "../tests/container/samples.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
