@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fuzz target: config.json and generation_config.json. What is accepted must keep what config.h promises. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkpoint/config.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void want(bool truth) {
+  if (!truth) abort();
+}
+
+static bool within(uint32_t value, uint32_t least, uint32_t most) { return value >= least && value <= most; }
+
+static void check_rope(const model_config *c) {
+  const rope_config *r = &c->rope;
+  const uint32_t rotary = (uint32_t)(c->head_dim * r->partial_rotary_factor);
+  want(rotary > 0 && rotary % 2 == 0 && rotary <= c->head_dim);
+  want(isfinite(r->theta) && r->theta > 1);
+  want(isfinite(r->factor) && r->factor > 0);
+  if (r->type == ROPE_LLAMA3) want(r->high_freq_factor > r->low_freq_factor && r->low_freq_factor > 0);
+  if (r->type >= ROPE_LLAMA3) want(within(r->original_max_position_embeddings, 1, CONFIG_MAX_POSITIONS));
+  if (r->type == ROPE_YARN) want(r->beta_fast >= r->beta_slow && r->beta_slow > 0 && r->mscale >= 0 && r->mscale_all_dim >= 0);
+  if (r->type != ROPE_LONGROPE) return;
+  want(r->n_factors == rotary / 2);
+  for (uint32_t i = 0; i < r->n_factors; i++) want(r->short_factor[i] > 0 && r->long_factor[i] > 0 && isfinite(r->long_factor[i]));
+}
+
+static void check_model(const model_config *c) {
+  want(within(c->vocab_size, 1, CONFIG_MAX_SIZE) && within(c->hidden_size, 1, CONFIG_MAX_SIZE));
+  want(within(c->intermediate_size, 1, CONFIG_MAX_SIZE) && within(c->n_layers, 1, CONFIG_MAX_LAYERS));
+  want(within(c->n_heads, 1, CONFIG_MAX_SIZE) && c->n_kv_heads > 0 && c->n_heads % c->n_kv_heads == 0);
+  want(within(c->head_dim, 2, CONFIG_MAX_HEAD_DIM) && c->head_dim % 2 == 0);
+  want((uint64_t)c->n_heads * c->head_dim <= CONFIG_MAX_SIZE);
+  want(within(c->max_position_embeddings, 1, CONFIG_MAX_POSITIONS) && c->rms_norm_eps > 0 && c->rms_norm_eps <= 1);
+  want(c->sliding_window <= CONFIG_MAX_POSITIONS && c->window_first_layer < c->n_layers);
+  want(c->bos_token_id >= -1 && c->bos_token_id <= UINT32_MAX);
+  check_rope(c);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  uint8_t *copy = malloc(size > 0 ? size : 1); /* a heap block of the right size: reading beyond it is seen */
+  if (copy == NULL) return 0;
+  memcpy(copy, data, size);
+  static model_config config;
+  ellm_error err = {0};
+  ellm_status status = model_config_parse(copy, size, "fuzz", &config, &err);
+  if (status == ELLM_OK) check_model(&config);
+  want(status == ELLM_OK || (status == ELLM_ERR_INPUT && err.message[0] != '\0'));
+  generation_config generation;
+  status = generation_config_parse(copy, size, copy, size, "fuzz", &generation, &err);
+  want(status == ELLM_OK || status == ELLM_ERR_INPUT);
+  if (status == ELLM_OK) want(generation.n_eos <= CONFIG_MAX_EOS && generation.top_k >= -1 && !(generation.top_p > 1));
+  free(copy);
+  return 0;
+}
