@@ -18,7 +18,7 @@
 
 /* ------------------------------------------------------------------- loading */
 
-static ellm_status load_model(const json_t *root, const char *origin, ellm_tokenizer *t, ellm_error *err) {
+static ellm_status load_model(const json_t *root, const json_range large[2], const char *origin, ellm_tokenizer *t, ellm_error *err) {
   const json_t *model = json_object_get(root, "model");
   if (!json_is_object(model)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: model is not an object", origin);
   const json_t *type = json_object_get(model, "type");
@@ -26,7 +26,7 @@ static ellm_status load_model(const json_t *root, const char *origin, ellm_token
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: model of type \"%s\" is not supported, only BPE", origin,
                      json_is_string(type) ? json_string_value(type) : "?");
   }
-  return bpe_load(model, origin, &t->model, err);
+  return bpe_load(model, &large[0], &large[1], origin, &t->model, err);
 }
 
 /* Tables by id and by content over model and added tokens. */
@@ -57,14 +57,14 @@ static ellm_status build_indices(ellm_tokenizer *t, const char *origin, ellm_err
   return ELLM_OK;
 }
 
-static ellm_status load(const json_t *root, const char *origin, ellm_tokenizer *t, ellm_error *err) {
+static ellm_status load(const json_t *root, const json_range large[2], const char *origin, ellm_tokenizer *t, ellm_error *err) {
   if (!json_is_object(root)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: not a JSON object", origin);
   const char *version = NULL;
   ELLM_TRY(json_get_string(root, "version", false, origin, &version, err));
   if (version && strcmp(version, "1.0") != 0) {
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: version \"%s\" is not supported, only 1.0", origin, version);
   }
-  ELLM_TRY(load_model(root, origin, t, err));
+  ELLM_TRY(load_model(root, large, origin, t, err));
   ELLM_TRY(normalizer_load(json_object_get(root, "normalizer"), origin, &t->normalizer, err));
   ELLM_TRY(pretokenizer_load(json_object_get(root, "pre_tokenizer"), origin, &t->normalizer, &t->pretokenizer, err));
   ELLM_TRY(post_processor_load(json_object_get(root, "post_processor"), origin, &t->post, err));
@@ -74,12 +74,17 @@ static ellm_status load(const json_t *root, const char *origin, ellm_tokenizer *
 }
 
 ellm_status ellm_tokenizer_create(const void *json, size_t bytes, const char *origin, ellm_tokenizer **tokenizer, ellm_error *err) {
-  *tokenizer = NULL;
+  json_range large[2]; /* vocab, merges */
+  ellm_buffer rest = {0};
   json_t *root = NULL;
-  ELLM_TRY(json_parse(json, bytes, origin, &root, err));
+  *tokenizer = NULL;
   ellm_tokenizer *t = calloc(1, sizeof *t);
-  ellm_status status = t ? load(root, origin, t, err) : ellm_fail_memory(err, sizeof *t, "tokenizer");
+  ellm_status status = ELLM_OK;
+  if (!t || !json_cut(json, bytes, &large[0], &large[1], &rest)) status = ellm_fail_memory(err, bytes, "tokenizer");
+  if (status == ELLM_OK) status = json_parse(rest.size > 0 ? (const void *)rest.data : "", rest.size, origin, &root, err);
+  if (status == ELLM_OK) status = load(root, large, origin, t, err);
   json_decref(root);
+  ellm_buffer_free(&rest);
   if (status != ELLM_OK) {
     ellm_tokenizer_free(t);
     return status;

@@ -33,15 +33,15 @@ static size_t hash_bytes(const char *data, size_t bytes) {
 
 ellm_status vocab_init(vocab *v, size_t count, ellm_error *err) {
   memset(v, 0, sizeof *v);
-  if (count > VOCAB_ID_LIMIT) return ellm_fail(err, ELLM_ERR_INPUT, "vocabulary of %zu pieces: at most %u", count, VOCAB_ID_LIMIT);
+  if (count > VOCAB_ID_LIMIT) count = VOCAB_ID_LIMIT;
   size_t slots = table_size(count);
-  v->pieces = malloc((count + 1) * sizeof *v->pieces);
+  v->capacity = slots / 2;
+  v->pieces = malloc(v->capacity * sizeof *v->pieces);
   v->slots = calloc(slots, sizeof *v->slots);
-  v->capacity = count;
   v->slot_mask = slots - 1;
   if (!v->pieces || !v->slots || !ellm_buffer_reserve(&v->arena, count * 8 + 1)) {
     vocab_free(v);
-    return ellm_fail_memory(err, count * sizeof *v->pieces, "vocabulary");
+    return ellm_fail_memory(err, v->capacity * sizeof *v->pieces, "vocabulary");
   }
   return ELLM_OK;
 }
@@ -64,16 +64,37 @@ static size_t find_slot(const vocab *v, const char *piece, size_t bytes) {
   return slot;
 }
 
+/* Twice as many slots and pieces. */
+static ellm_status vocab_grow(vocab *v, ellm_error *err) {
+  if (v->capacity > VOCAB_ID_LIMIT) return ellm_fail(err, ELLM_ERR_INPUT, "vocabulary of more than %u pieces", VOCAB_ID_LIMIT);
+  size_t capacity = v->capacity * 2;
+  vocab_piece *pieces = realloc(v->pieces, capacity * sizeof *pieces);
+  if (pieces) v->pieces = pieces;
+  uint32_t *slots = calloc(capacity * 2, sizeof *slots);
+  if (!pieces || !slots) {
+    free(slots);
+    return ellm_fail_memory(err, capacity * sizeof *pieces, "vocabulary");
+  }
+  free(v->slots);
+  v->slots = slots;
+  v->slot_mask = capacity * 2 - 1;
+  v->capacity = capacity;
+  for (size_t i = 0; i < v->count; ++i) {
+    slots[find_slot(v, vocab_string(v, &v->pieces[i]), v->pieces[i].length)] = (uint32_t)i + 1;
+  }
+  return ELLM_OK;
+}
+
 ellm_status vocab_add(vocab *v, const char *piece, size_t bytes, uint32_t id, ellm_error *err) {
+  if (v->count == v->capacity) ELLM_TRY(vocab_grow(v, err));
   size_t slot = find_slot(v, piece, bytes);
   if (v->slots[slot] != 0) return ELLM_ERR_USAGE;
-  if (v->count == v->capacity) return ellm_fail(err, ELLM_ERR_INTERNAL, "vocabulary table is full");
   if (v->arena.size + bytes >= UINT32_MAX) return ellm_fail(err, ELLM_ERR_INPUT, "vocabulary is larger than 4 GiB");
-  vocab_piece *added = &v->pieces[v->count];
-  *added = (vocab_piece){(uint32_t)v->arena.size, (uint32_t)bytes, id};
-  if (!ellm_buffer_append(&v->arena, piece, bytes) || !ellm_buffer_append(&v->arena, "", 1)) {
+  vocab_piece added = {(uint32_t)v->arena.size, (uint32_t)bytes, id};
+  if ((bytes > 0 && !ellm_buffer_append(&v->arena, piece, bytes)) || !ellm_buffer_append(&v->arena, "", 1)) {
     return ellm_fail_memory(err, v->arena.size + bytes, "vocabulary");
   }
+  v->pieces[v->count] = added;
   v->slots[slot] = (uint32_t)++v->count;
   if (bytes > v->longest) v->longest = bytes;
   return ELLM_OK;
@@ -86,13 +107,9 @@ uint32_t vocab_find(const vocab *v, const char *piece, size_t bytes) {
 }
 
 ellm_status merge_table_init(merge_table *table, size_t count, ellm_error *err) {
-  memset(table, 0, sizeof *table);
-  if (count >= VOCAB_ID_LIMIT * 4u) return ellm_fail(err, ELLM_ERR_INPUT, "%zu merges: at most %u", count, VOCAB_ID_LIMIT * 4u);
-  size_t slots = table_size(count);
-  table->slots = calloc(slots, sizeof *table->slots);
-  if (!table->slots) return ellm_fail_memory(err, slots * sizeof *table->slots, "merges");
-  table->mask = slots - 1;
-  return ELLM_OK;
+  size_t slots = table_size(count < VOCAB_ID_LIMIT ? count : VOCAB_ID_LIMIT);
+  *table = (merge_table){calloc(slots, sizeof *table->slots), slots - 1, 0};
+  return table->slots ? ELLM_OK : ellm_fail_memory(err, slots * sizeof *table->slots, "merges");
 }
 
 void merge_table_free(merge_table *table) {
@@ -100,9 +117,31 @@ void merge_table_free(merge_table *table) {
   memset(table, 0, sizeof *table);
 }
 
-void merge_table_add(merge_table *table, uint32_t left, uint32_t right, uint32_t rank, uint32_t id) {
-  uint64_t key = merge_key(left, right);
+/* The slot of the key, or the empty one where it belongs. */
+static merge *merge_slot(const merge_table *table, uint64_t key) {
   size_t slot = merge_hash(key) & table->mask;
   while (table->slots[slot].key != 0 && table->slots[slot].key != key) slot = (slot + 1) & table->mask;
-  table->slots[slot] = (merge){key, rank, id};
+  return &table->slots[slot];
+}
+
+ellm_status merge_table_add(merge_table *table, uint32_t left, uint32_t right, uint32_t rank, uint32_t id, ellm_error *err) {
+  if (table->count > table->mask / 2) {
+    merge_table larger;
+    ELLM_TRY(merge_table_init(&larger, table->count * 2, err));
+    if (larger.mask <= table->mask) {
+      merge_table_free(&larger);
+      return ellm_fail(err, ELLM_ERR_INPUT, "more than %zu merges", table->count);
+    }
+    for (size_t i = 0; i <= table->mask; ++i) {
+      if (table->slots[i].key != 0) *merge_slot(&larger, table->slots[i].key) = table->slots[i];
+    }
+    larger.count = table->count;
+    merge_table_free(table);
+    *table = larger;
+  }
+  uint64_t key = merge_key(left, right);
+  merge *slot = merge_slot(table, key);
+  if (slot->key == 0) ++table->count;
+  *slot = (merge){key, rank, id};
+  return ELLM_OK;
 }

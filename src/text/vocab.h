@@ -25,11 +25,10 @@ typedef struct vocab {
   size_t longest;        /* bytes of the longest piece */
 } vocab;
 
-/* Make room for `count` pieces. */
+/* `count` is how many pieces to expect; more are fine. */
 ellm_status vocab_init(vocab *v, size_t count, ellm_error *err);
 void vocab_free(vocab *v);
-/* Add one of the pieces that room was made for. ELLM_ERR_USAGE when the string
- * is there already (err is not written). */
+/* ELLM_ERR_USAGE when the string is there already (err is not written). */
 ellm_status vocab_add(vocab *v, const char *piece, size_t bytes, uint32_t id, ellm_error *err);
 /* Id of a piece, or VOCAB_NONE. */
 uint32_t vocab_find(const vocab *v, const char *piece, size_t bytes);
@@ -42,7 +41,7 @@ typedef struct merge { uint64_t key; uint32_t rank, id; } merge;
 
 typedef struct merge_table {
   merge *slots;          /* key 0 = empty */
-  size_t mask;
+  size_t mask, count;
 } merge_table;
 
 static inline uint64_t merge_key(uint32_t left, uint32_t right) {
@@ -53,7 +52,7 @@ static inline size_t merge_hash(uint64_t key) { return (size_t)((key * UINT64_C(
 ellm_status merge_table_init(merge_table *table, size_t count, ellm_error *err);
 void merge_table_free(merge_table *table);
 /* A pair given twice keeps the later rank, as in the `tokenizers` library. */
-void merge_table_add(merge_table *table, uint32_t left, uint32_t right, uint32_t rank, uint32_t id);
+ellm_status merge_table_add(merge_table *table, uint32_t left, uint32_t right, uint32_t rank, uint32_t id, ellm_error *err);
 
 /* NULL if the pair does not merge. */
 static inline const merge *merge_find(const merge_table *table, uint32_t left, uint32_t right) {

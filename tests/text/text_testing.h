@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the tests of tokenizers share; included after cmocka.h. */
+#ifndef ELLM_TESTS_TEXT_TESTING_H
+#define ELLM_TESTS_TEXT_TESTING_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "entrollm.h"
+
+/* The tokenizer of a file below the source tree; a failure ends the test. */
+static inline ellm_tokenizer *tokenizer_of_file(const char *name) {
+  char path[1024];
+  uint8_t *json = NULL;
+  size_t bytes = 0;
+  ellm_error err = {0};
+  ellm_tokenizer *tokenizer = NULL;
+  assert_true(snprintf(path, sizeof path, "%s/%s", ENTROLLM_SOURCE_DIR, name) < (int)sizeof path);
+  if (file_read_all(path, (size_t)1 << 28, &json, &bytes, &err) != ELLM_OK) fail_msg("%s", err.message);
+  if (ellm_tokenizer_create(json, bytes, name, &tokenizer, &err) != ELLM_OK) fail_msg("%s", err.message);
+  free(json);
+  assert_non_null(tokenizer);
+  return tokenizer;
+}
+
+/* The same from JSON text, which lies in a heap block of its size: reading past it is seen by ASan. */
+static inline ellm_status tokenizer_of_bytes(const char *json, size_t bytes, ellm_tokenizer **tokenizer, ellm_error *err) {
+  char *exact = malloc(bytes > 0 ? bytes : 1);
+  assert_non_null(exact);
+  memcpy(exact, json, bytes);
+  ellm_status status = ellm_tokenizer_create(exact, bytes, "t.json", tokenizer, err);
+  free(exact);
+  assert_true((status == ELLM_OK) == (*tokenizer != NULL));
+  return status;
+}
+
+#endif
