@@ -147,6 +147,7 @@ static ellm_status walk_directory(const ellm_file *file, directory_counts *count
   uint64_t bytes = file->header.directory_bytes, at = FORMAT_DIRECTORY_HEADER, end = FORMAT_HEADER_BYTES;
   uint32_t n = load_u32(directory);
   if (load_u32(directory + 4) != 0) return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory: reserved field is not 0", file->path);
+  if (n > FORMAT_RECORDS_MAX) return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory: %u records, at most %d", file->path, n, FORMAT_RECORDS_MAX);
   for (uint32_t i = 0; i < n; i++) {
     format_record record;
     size_t used;

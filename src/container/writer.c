@@ -196,8 +196,9 @@ void container_totals_finish(ellm_totals *totals) {
 
 static ellm_status add_record(container_writer *writer, ellm_error *err) {
   size_t bytes = format_record_bytes(&writer->record);
-  if (bytes > FORMAT_RECORD_MAX || writer->n_records == UINT32_MAX)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory record of \"%s\" is too large", writer->path, writer->name);
+  if (bytes > FORMAT_RECORD_MAX || writer->n_records == FORMAT_RECORDS_MAX)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: no room in the directory for \"%s\": a record of %zu bytes, %u records before it", writer->path,
+                     writer->name, bytes, writer->n_records);
   if (!ellm_buffer_reserve(&writer->directory, bytes)) return ellm_fail_memory(err, bytes, "the directory");
   writer->last_record = writer->directory.size;
   format_record_store(&writer->record, writer->directory.data + writer->directory.size);

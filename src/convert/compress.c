@@ -435,12 +435,34 @@ static ellm_status resume_key(const compress_job *job, uint8_t key[16], ellm_err
   return status;
 }
 
+static bool same_file(const char *a, const char *b) {
+  struct stat x, y;
+  return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Not even --force may replace a file of the checkpoint. */
+static ellm_status check_output(const compress_job *job, const char *out_path, ellm_error *err) {
+  bool same = false;
+  for (size_t i = 0; i < checkpoint_tensor_count(job->ckpt) && !same; i++) {
+    uint32_t shard = checkpoint_tensor_at(job->ckpt, i)->shard;
+    if (i == 0 || shard != checkpoint_tensor_at(job->ckpt, i - 1)->shard) same = same_file(out_path, checkpoint_shard_path(job->ckpt, shard));
+  }
+  for (size_t i = 0; i < checkpoint_asset_count(job->ckpt) && !same; i++) {
+    char *path = path_join(checkpoint_path(job->ckpt), checkpoint_asset_name(job->ckpt, i));
+    if (path == NULL) return ellm_fail_memory(err, strlen(out_path), "a path");
+    same = same_file(out_path, path);
+    free(path);
+  }
+  return same ? ellm_fail(err, ELLM_ERR_USAGE, "%s is a file of the checkpoint", out_path) : ELLM_OK;
+}
+
 static ellm_status open_output(compress_job *job, const char *out_path, ellm_error *err) {
   const ellm_compress_options *options = job->options;
   if (options->dry_run) return container_writer_open_dry(&job->writer, err);
   file_writer_options files = {.overwrite = options->overwrite, .keep_partial = options->resume};
   if (!options->overwrite && file_exists(out_path))
     return ellm_fail(err, ELLM_ERR_USAGE, "%s exists already", out_path);
+  ELLM_TRY(check_output(job, out_path, err));
   if (options->resume) {
     uint8_t key[16];
     ELLM_TRY(resume_key(job, key, err));

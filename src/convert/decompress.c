@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,9 +63,26 @@ static uint64_t output_bytes(const decompress_job *job, const container_tensor *
   return tensor->n_elements * ellm_dtype_size(output_dtype(job, tensor));
 }
 
-static void store_element(ellm_dtype dtype, float value, uint8_t *out) {
-  if (dtype == ELLM_F32) store_u32(out, float_bits(value));
-  else store_u16(out, dtype == ELLM_F16 ? f16_from_float(value) : bf16_from_float(value));
+/* A finite value that rounds to infinity becomes the largest finite one if that is within `slack`; else false. */
+static bool store_element(ellm_dtype dtype, float value, float slack, uint8_t *out) {
+  if (dtype == ELLM_F32) {
+    store_u32(out, float_bits(value));
+    return true;
+  }
+  uint16_t half = dtype == ELLM_F16 ? f16_from_float(value) : bf16_from_float(value);
+  const uint16_t infinity = dtype == ELLM_F16 ? 0x7c00 : 0x7f80;
+  if ((half & 0x7fff) == infinity && isfinite(value)) {
+    half--; /* towards 0 */
+    const float most = dtype == ELLM_F16 ? float_from_f16(half) : float_from_bf16(half);
+    if (fabsf(value - most) > slack) return false;
+  }
+  store_u16(out, half);
+  return true;
+}
+
+static ellm_status too_large(const decompress_job *job, const container_tensor *tensor, float value, ellm_error *err) {
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: the weight %g is too large for %s", container_path(job->file), tensor->name, (double)value,
+                   ellm_dtype_name(output_dtype(job, tensor)));
 }
 
 static float load_element(ellm_dtype dtype, const uint8_t *p) {
@@ -135,9 +153,12 @@ static ellm_status write_coded(decompress_job *job, const container_tensor *tens
   m->job = job;
   m->tensor = tensor;
   m->size = ellm_dtype_size(dtype);
-  for (int q = 0; q < 256; q++) store_element(dtype, quant_dequantize((uint8_t)q, &tensor->quant), m->elements[q]);
-  strip_plan_init(&m->plan, &tensor->geometry, job->team.strip_codes, job->n_outputs);
   ellm_status status = ELLM_OK;
+  for (int q = 0; q < 1 << tensor->quant.bits && status == ELLM_OK; q++) {
+    float value = quant_dequantize((uint8_t)q, &tensor->quant);
+    if (!store_element(dtype, value, fabsf(tensor->quant.step), m->elements[q])) status = too_large(job, tensor, value, err);
+  }
+  strip_plan_init(&m->plan, &tensor->geometry, job->team.strip_codes, job->n_outputs);
   while (status == ELLM_OK && m->first_strip < m->plan.n_strips) {
     uint64_t n = m->plan.n_strips - m->first_strip < job->n_outputs ? m->plan.n_strips - m->first_strip : job->n_outputs;
     pool_for(job->team.pool, (size_t)n, decode_strip, m);
@@ -163,7 +184,10 @@ static ellm_status write_kept(decompress_job *job, const container_tensor *tenso
     size_t n = tensor->n_elements - i < step ? (size_t)(tensor->n_elements - i) : (size_t)step;
     const uint8_t *source = data + i * from;
     if (dtype != tensor->dtype) {
-      for (size_t k = 0; k < n; k++) store_element(dtype, load_element(tensor->dtype, source + k * from), piece + k * to);
+      for (size_t k = 0; k < n; k++) {
+        float value = load_element(tensor->dtype, source + k * from);
+        if (!store_element(dtype, value, 0, piece + k * to)) return too_large(job, tensor, value, err);
+      }
       source = piece;
     }
     ELLM_TRY(file_writer_write_at(writer, offset + i * to, source, n * to, err));
@@ -197,6 +221,20 @@ static ellm_status plan_shards(decompress_job *job, ellm_error *err) {
   return ELLM_OK;
 }
 
+/* The JSON text of root, which is taken over. Read back once: jansson leaves out pieces where memory fails while it
+ * writes. malloc'ed; NULL: no memory. */
+static char *dump(json_t *root, size_t flags) {
+  char *text = root != NULL ? json_dumps(root, flags) : NULL;
+  json_t *again = text != NULL ? json_loads(text, 0, NULL) : NULL;
+  if (again == NULL || !json_equal(root, again)) {
+    free(text);
+    text = NULL;
+  }
+  json_decref(again);
+  json_decref(root);
+  return text;
+}
+
 /* The header's JSON text, spaces to a multiple of 8 behind it; malloc'ed, NULL: no memory. */
 static char *header_text(const decompress_job *job, const shard *s, size_t *bytes) {
   json_t *root = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
@@ -215,8 +253,7 @@ static char *header_text(const decompress_job *job, const shard *s, size_t *byte
     }
     at = end;
   }
-  char *text = root != NULL ? json_dumps(root, JSON_COMPACT) : NULL;
-  json_decref(root);
+  char *text = dump(root, JSON_COMPACT);
   if (text == NULL) return NULL;
   size_t length = strlen(text), padded = (length + 7) & ~(size_t)7;
   char *out = malloc(padded + 1);
@@ -241,10 +278,7 @@ static char *index_text(const decompress_job *job) {
         return NULL;
       }
   }
-  json_t *root = json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)total, "weight_map", map);
-  char *text = root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
-  json_decref(root);
-  return text;
+  return dump(json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)total, "weight_map", map), JSON_INDENT(2));
 }
 
 /* --------------------------------------------------------------------- files */
@@ -262,7 +296,7 @@ static ellm_status write_shard(decompress_job *job, shard *s, ellm_error *err) {
   ELLM_TRY(open_writer(job, s->name, &s->writer, err));
   size_t bytes = 0;
   char *text = header_text(job, s, &bytes);
-  if (text == NULL) return ellm_fail_memory(err, bytes, "a safetensors header");
+  if (text == NULL) return ellm_fail_memory(err, (s->last - s->first) * 128, "a safetensors header");
   uint8_t length[8];
   store_u64(length, bytes);
   ellm_status status = file_writer_append(s->writer, length, sizeof length, err);
@@ -304,7 +338,7 @@ static ellm_status write_assets(decompress_job *job, ellm_error *err) {
   }
   if (job->n_shards == 1) return ELLM_OK;
   char *text = index_text(job);
-  if (text == NULL) return ellm_fail_memory(err, 0, "the shard index");
+  if (text == NULL) return ellm_fail_memory(err, ellm_file_tensor_count(job->file) * 128, "the shard index");
   ellm_status status = write_small(job, index_name, text, strlen(text), err);
   free(text);
   return status;
@@ -369,6 +403,38 @@ static char *with_suffix(const char *path, const char *suffix) {
   return out;
 }
 
+/* A name that this run writes as well, whole or on its way. */
+static bool is_ours(const decompress_job *job, const char *name) {
+  static const char partial[] = ".partial";
+  char stem[256];
+  size_t length = strlen(name), suffix = sizeof partial - 1;
+  if (length >= sizeof stem) return false;
+  memcpy(stem, name, length + 1);
+  if (length > suffix && strcmp(stem + length - suffix, partial) == 0) stem[length - suffix] = '\0';
+  return is_weight_file(stem) || ellm_file_asset(job->file, stem, NULL) != NULL;
+}
+
+typedef struct leftovers {
+  const decompress_job *job;
+  bool foreign;
+} leftovers;
+
+static void find_foreign(void *user, const char *folder, const char *name) {
+  leftovers *found = user;
+  (void)folder;
+  if (!is_ours(found->job, name)) found->foreign = true;
+}
+
+/* Empty the folder that a killed run left; one that holds anything else is not touched. */
+static ellm_status clear_leftovers(const decompress_job *job, ellm_error *err) {
+  if (!file_is_directory(job->folder)) return ELLM_OK;
+  leftovers found = {.job = job};
+  if (!for_entries(job->folder, find_foreign, &found)) return ellm_fail_errno(err, errno, "read", job->folder);
+  if (found.foreign) return ellm_fail(err, ELLM_ERR_USAGE, "%s is in the way: it holds files of something else", job->folder);
+  for_entries(job->folder, remove_entry, NULL);
+  return ELLM_OK;
+}
+
 /* Where to write: beside out_dir where that is missing or empty, else into it. */
 static ellm_status open_folder(decompress_job *job, const char *out_dir, ellm_error *err) {
   size_t n = 0;
@@ -378,15 +444,13 @@ static ellm_status open_folder(decompress_job *job, const char *out_dir, ellm_er
     return ellm_fail(err, ELLM_ERR_USAGE, "%s exists and is not a folder", out_dir);
   }
   if (n > 0 && !job->overwrite) return ellm_fail(err, ELLM_ERR_USAGE, "%s exists already and is not empty", out_dir);
-  job->temporary = n == 0;
-  job->folder = with_suffix(out_dir, job->temporary ? ".partial" : "");
+  job->folder = with_suffix(out_dir, n == 0 ? ".partial" : "");
   if (job->folder == NULL) return ellm_fail_memory(err, strlen(out_dir), "a path");
-  if (!job->temporary) return ELLM_OK;
-  /* Left over from a run that was killed. */
-  if (file_is_directory(job->folder)) for_entries(job->folder, remove_entry, NULL);
-  ellm_status status = directory_create(job->folder, err);
-  if (status != ELLM_OK) job->temporary = false;
-  return status;
+  if (n > 0) return ELLM_OK;
+  ELLM_TRY(clear_leftovers(job, err));
+  ELLM_TRY(directory_create(job->folder, err));
+  job->temporary = true;
+  return ELLM_OK;
 }
 
 static ellm_status place_folder(decompress_job *job, const char *out_dir, ellm_error *err) {

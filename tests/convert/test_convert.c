@@ -256,6 +256,13 @@ static void test_usage(void **state) {
   free(text);
   assert_int_equal(ellm_verify(out, NULL, 1, NULL, NULL, NULL, &err), ELLM_ERR_INPUT);
   unlink(out);
+  static const char *const files[] = {"model.safetensors", "config.json"};
+  for (int i = 0; i < 2; i++) { /* a file of the source is never replaced */
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", source, files[i]);
+    options.overwrite = true;
+    assert_int_equal(ellm_compress(source, path, &options, NULL, &err), ELLM_ERR_USAGE);
+  }
   assert_int_not_equal(ellm_compress(in_folder("absent"), out, &options, NULL, &err), ELLM_OK);
 }
 
@@ -497,6 +504,63 @@ static void test_decompress(void **state) {
   unlink(out);
 }
 
+/* What does not fit the wanted type is refused, but for the last step beyond the source's own. */
+static void test_too_large(void **state) {
+  (void)state;
+  const made_tensor coded[] = {{"w", ELLM_F32, 2, {20, 30}, 1, 1e6}}, kept[] = {{"n", ELLM_F32, 1, {9, 0}, 1, 1e6}}, most[] = {{"w", ELLM_F16, 2, {4, 3}, 0, 65504}};
+  const char *dir = in_folder("large"), *back = in_folder("back");
+  for (int i = 0; i < 2; i++) {
+    write_safetensors(dir, i == 0 ? coded : kept, 1, NULL);
+    must(ellm_compress(dir, out, NULL, NULL, &err));
+    assert_int_equal(ellm_decompress(out, back, ELLM_F16, false, 1, NULL, NULL, &err), ELLM_ERR_INPUT);
+    assert_non_null(strstr(err.message, "too large for F16"));
+    assert_false(file_exists(back));
+    must(ellm_decompress(out, back, ELLM_BF16, false, 1, NULL, NULL, &err));
+    remove_folder(back);
+    unlink(out);
+  }
+  for (int bits = 2; bits <= 8; bits++) {
+    ellm_compress_options options = defaults();
+    options.bits = bits;
+    write_safetensors(dir, most, 1, NULL);
+    must(ellm_compress(dir, out, &options, NULL, &err));
+    must(ellm_decompress(out, back, -1, false, 1, NULL, NULL, &err));
+    checkpoint *ckpt;
+    const uint8_t *data;
+    must(checkpoint_open(back, &ckpt, &err));
+    must(checkpoint_map(ckpt, checkpoint_find(ckpt, "w"), &data, &err));
+    assert_int_equal(load_u16(data), 0x7bff);
+    checkpoint_close(ckpt);
+    remove_folder(back);
+    unlink(out);
+  }
+  remove_folder(dir);
+}
+
+/* A folder OUT.partial is emptied if a killed run left it, and only then. */
+static void test_leftovers(void **state) {
+  (void)state;
+  const char *back = in_folder("back"), *partial = in_folder("back.partial");
+  char diary[160];
+  must(ellm_compress(source, out, NULL, NULL, &err));
+  mkdir(partial, 0777);
+  write_text(partial, "config.json.partial", "{");
+  write_text(partial, "model.safetensors.partial", "half");
+  write_text(partial, "tokenizer.json", "{");
+  must(ellm_decompress(out, back, -1, false, 2, NULL, NULL, &err));
+  assert_false(file_exists(partial));
+  assert_int_equal(count_entries(back), 3);
+  remove_folder(back);
+  mkdir(partial, 0777);
+  write_text(partial, "diary.txt", "precious");
+  snprintf(diary, sizeof diary, "%s/diary.txt", partial);
+  assert_int_equal(ellm_decompress(out, back, -1, false, 2, NULL, NULL, &err), ELLM_ERR_USAGE);
+  assert_true(file_exists(diary));
+  assert_false(file_exists(back));
+  remove_folder(partial);
+  unlink(out);
+}
+
 /* What was dequantized quantizes to itself: the same codes again. */
 static void test_idempotent(void **state) {
   (void)state;
@@ -530,6 +594,7 @@ int main(void) {
       cmocka_unit_test_teardown(test_against, only_source),    cmocka_unit_test_teardown(test_interrupted, only_source),
       cmocka_unit_test_teardown(test_resume, only_source),     cmocka_unit_test_teardown(test_full_disk, only_source),
       cmocka_unit_test_teardown(test_decompress, only_source), cmocka_unit_test_teardown(test_idempotent, only_source),
+      cmocka_unit_test_teardown(test_leftovers, only_source),  cmocka_unit_test_teardown(test_too_large, only_source),
   };
   return cmocka_run_group_tests_name("convert", tests, setup, teardown);
 }
