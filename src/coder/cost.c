@@ -204,7 +204,7 @@ static void offer_tuples(chooser *c, unsigned raw, unsigned tuple, const ranked 
   for (size_t i = 0; i < n; i++) counts[i] = symbols[i].count;
   tuples_plan plan;
   const double limit = c->prefer == ELLM_PREFER_SPEED ? 8 * (c->limit_bytes - fixed_bytes - 8.0 - (double)n) : 1e300;
-  if (c->prefer == ELLM_PREFER_SIZE || !tuples_choose(counts, n, c->geometry->n_blocks, limit, &plan)) return;
+  if (c->prefer == ELLM_PREFER_SIZE || !tuples_choose(counts, n, c->geometry->n_blocks, tuples_most_bits(raw), limit, &plan)) return;
   candidate made = {.book = {.kind = CODER_TUPLES, .bits = (uint8_t)c->bits, .raw_bits = (uint8_t)raw, .tuple = (uint8_t)tuple, .pad = c->pad}};
   size_t places = 0;
   made.book.n_levels = plan.n_levels;

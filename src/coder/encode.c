@@ -174,7 +174,9 @@ size_t coder_encode_block(coder_encoder *e, const coder_codebook *book, const co
   uint8_t *p = out;
   if (book->kind == CODER_TUPLES) {
     p = put_raw(out + 2u * book->n_levels, codes, n_codes, book->raw_bits);
-    p += tuples_encode_symbols(book, e->symbols, n, out, p, (uint8_t *)e->list);
+    const size_t bytes = tuples_encode_symbols(book, e->symbols, n, out, p, CODER_MAX_BLOCK_BYTES - (size_t)(p - out), (uint8_t *)e->list);
+    if (bytes == SIZE_MAX) return CODER_NOT_CODABLE;
+    p += bytes;
   } else {
     p = put_raw(p, codes, n_codes, book->raw_bits);
     p = put_huffman(e, book, n, p);

@@ -33,7 +33,8 @@ bool tuples_locate(const coder_codebook *book, const coder_block *block, const u
   return at + count == bytes;
 }
 
-size_t tuples_encode_symbols(const coder_codebook *book, const uint8_t *symbols, size_t n, uint8_t *counts, uint8_t *out, uint8_t *work) {
+size_t tuples_encode_symbols(const coder_codebook *book, const uint8_t *symbols, size_t n, uint8_t *counts, uint8_t *out, size_t room,
+                             uint8_t *work) {
   uint8_t *fields = work, *rest = work + n;
   const uint8_t *from = symbols;
   size_t at = 0;
@@ -50,6 +51,7 @@ size_t tuples_encode_symbols(const coder_codebook *book, const uint8_t *symbols,
       escapes += !here;
     }
     const size_t list = field_list_bytes(n, book->width[j]);
+    if (list + escapes > room - at) return SIZE_MAX;
     memset(out + at, 0, list);
     field_list_put(out + at, fields, n, book->width[j]);
     at += list;
@@ -97,6 +99,7 @@ enum { LEVEL_START_CYCLES = 20 };
 typedef struct search {
   const uint64_t *counts;
   size_t n;
+  unsigned bits_left; /* of the widths */
   double n_blocks, limit;
   double after[257]; /* symbols from this rank on */
   tuples_plan now, best;
@@ -117,19 +120,21 @@ static void search_level(search *s, size_t rank, double bits, double cycles) {
     }
   }
   if (now->n_levels == CODER_MAX_LEVELS || rank >= s->n || bits > s->limit || (s->found && cycles > s->best.cycles)) return;
-  for (unsigned width = 1; width <= 4; width++) {
+  for (unsigned width = 1; width <= 4 && width <= s->bits_left; width++) {
     const size_t next = rank + (1u << width) - 1;
     now->width[now->n_levels++] = (uint8_t)width;
     /* 16 bits of count, and on average half a byte lost a list (a whole one for 3 bits) */
     const double level_bits = left * width + s->n_blocks * (16 + (width == 3 ? 8 : 4));
     const double level = left / 64 * level_cycles[width] + s->n_blocks * LEVEL_START_CYCLES;
+    s->bits_left -= width;
     search_level(s, next < s->n ? next : s->n, bits + level_bits, cycles + level);
+    s->bits_left += width;
     now->n_levels--;
   }
 }
 
-bool tuples_choose(const uint64_t *counts, size_t n, uint64_t n_blocks, double limit_bits, tuples_plan *plan) {
-  search s = {.counts = counts, .n = n, .n_blocks = (double)n_blocks, .limit = limit_bits};
+bool tuples_choose(const uint64_t *counts, size_t n, uint64_t n_blocks, unsigned most_bits, double limit_bits, tuples_plan *plan) {
+  search s = {.counts = counts, .n = n, .bits_left = most_bits, .n_blocks = (double)n_blocks, .limit = limit_bits};
   if (n == 0 || n > 256) return false;
   for (size_t i = n; i-- > 0;) s.after[i] = s.after[i + 1] + (double)counts[i];
   search_level(&s, 0, 0, 0);

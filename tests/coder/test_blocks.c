@@ -365,6 +365,48 @@ static void loss_over_entropy(void **state) {
   }
 }
 
+/* A block of nothing but escapes: refused where it would be too large, and never with widths that may be chosen. */
+static void largest_blocks(void **state) {
+  fixture *f = *state;
+  coder_geometry g;
+  assert_true(coder_geometry_init(&g, 16, 1024));
+  const coder_block block = coder_geometry_block(&g, 0);
+  unsigned refused = 0;
+  uint8_t *exact = malloc(CODER_MAX_BLOCK_BYTES + CODER_SLACK); /* so that a sanitizer sees what is written behind */
+  memset(f->tiled, 0xff, CODER_MAX_CODES);
+  for (unsigned raw = 0; raw < 8; raw++) {
+    for (unsigned tuple = 1; tuple <= (raw >= 4 ? 2u : 1u); tuple++) {
+      for (unsigned levels = 1; levels <= CODER_MAX_LEVELS; levels++) {
+        for (unsigned width = 1; width <= 4; width++) {
+          coder_codebook book = {.kind = CODER_TUPLES, .bits = 8, .raw_bits = (uint8_t)raw, .tuple = (uint8_t)tuple, .n_leaves = 1, .n_levels = (uint8_t)levels};
+          memset(book.width, (int)width, levels);
+          assert_true(coder_codebook_finish(&book, g.panel_rows));
+          const size_t bytes = coder_encode_block(f->encoder, &book, &block, f->tiled, exact);
+          if (bytes == CODER_NOT_CODABLE) {
+            assert_true(tuple == 1 && levels * width > tuples_most_bits(raw));
+            refused++;
+            continue;
+          }
+          assert_true(bytes <= CODER_MAX_BLOCK_BYTES);
+          memset(exact + bytes, 0, CODER_SLACK);
+          assert_true(coder_decode_block_scalar(&book, &block, exact, bytes, f->scratch, f->decoded));
+          assert_memory_equal(f->decoded, f->tiled, CODER_MAX_CODES);
+        }
+      }
+    }
+  }
+  free(exact);
+  assert_true(refused > 0);
+  /* the longest words, all of them escapes */
+  coder_codebook comb = {.kind = CODER_HUFFMAN, .bits = 8, .raw_bits = 4, .tuple = 1, .n_leaves = 16};
+  for (unsigned i = 0; i < 16; i++) {
+    comb.symbol[i] = i < 15 ? (uint16_t)i : CODER_ESCAPE;
+    comb.length[i] = (uint8_t)(i < 15 ? i + 1 : 15);
+  }
+  assert_true(coder_codebook_finish(&comb, 16));
+  round_trip(f, &g, &comb);
+}
+
 /* The example of docs/format/blocks.md, byte by byte. */
 static void documented_example(void **state) {
   fixture *f = *state;
@@ -401,6 +443,6 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(geometry_covers),     cmocka_unit_test(chosen_books),       cmocka_unit_test(all_books), cmocka_unit_test(damage_is_harmless),
       cmocka_unit_test(malformed_books),     cmocka_unit_test(package_merge_is_optimal), cmocka_unit_test(loss_over_entropy),
-      cmocka_unit_test(documented_example)};
+      cmocka_unit_test(largest_blocks), cmocka_unit_test(documented_example)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }
