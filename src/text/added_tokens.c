@@ -254,7 +254,11 @@ bool added_next(const added_tokens *added, const token_matcher *matcher, bool sp
       if (!unicode_is_space(cp)) break;
       end += length;
     }
+    /* White space that the token before has taken is not taken again; a token
+     * of which nothing is left then does not count. */
     size_t done = cursor->done;
+    if (token->lstrip && start < done) start = done;
+    if (start >= end) continue;
     cursor->done = end;
     *segment = (added_segment){token, start, end};
     if (done < start) { /* the text before it comes first */

@@ -41,8 +41,10 @@ typedef struct translator {
 /* Everything but white space, as ranges: \S inside a class. */
 #define NOT_SPACE_ITEMS "\\x00-\\x08\\x0e-\\x1f\\x21-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}" \
   "\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{d7ff}\\x{e000}-\\x{10ffff}"
-/* Oniguruma's word characters beyond categories L, M, Nd, Nl and Pc. */
-#define WORD_EXTRA "\\xb2\\xb3\\xb9\\xbc-\\xbe\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
+/* Oniguruma's word characters beyond categories L, M, Nd, Nl and Pc; some
+ * numbers of Latin-1 are word characters for \w, but not for [\w]. */
+#define WORD_LATIN_1 "\\xb2\\xb3\\xb9\\xbc-\\xbe"
+#define WORD_EXTRA "\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
 
 static void emit(translator *t, const char *text) {
   if (!ellm_buffer_append(t->out, text, strlen(text))) t->memory_failed = true;
@@ -87,10 +89,11 @@ static void emit_category(translator *t, const char *category) {
   }
 }
 
-static void emit_word(translator *t) {
+static void emit_word(translator *t, bool in_class) {
   static const char *const categories[] = {"L", "M", "Nd", "Nl", "Pc"};
   for (size_t i = 0; i < sizeof categories / sizeof categories[0]; ++i) emit_category(t, categories[i]);
   emit(t, WORD_EXTRA);
+  if (!in_class) emit(t, WORD_LATIN_1);
 }
 
 /* Parse {X} or {^X} after \p or \P; category gets one or two letters. */
@@ -191,7 +194,7 @@ static ellm_status translate_class_escape(translator *t) {
   if (c == 's') emit(t, SPACE_ITEMS);
   else if (c == 'S') emit(t, NOT_SPACE_ITEMS);
   else if (c == 'd') emit_category(t, "Nd");
-  else if (c == 'w') emit_word(t);
+  else if (c == 'w') emit_word(t, true);
   else return refuse(t, from, 2, "not supported inside a class");
   t->at += 2;
   return ELLM_OK;
@@ -306,7 +309,7 @@ static ellm_status translate_escape(translator *t) {
     case 'w':
     case 'W':
       emit(t, c == 'w' ? "[" : "[^");
-      emit_word(t);
+      emit_word(t, false);
       emit(t, "]");
       return ELLM_OK;
     case 'b':
@@ -315,7 +318,7 @@ static ellm_status translate_escape(translator *t) {
       for (size_t i = 0; i < 4; ++i) {
         emit(t, parts[c == 'B'][i]);
         emit(t, "[");
-        emit_word(t);
+        emit_word(t, false);
         emit(t, "]");
       }
       emit(t, "))");

@@ -6,7 +6,8 @@
  *   end), then Strips of the whole,
  *
  * and each of these can work on what has come so far. A decoder of another
- * shape is run on all ids at every step (quadratic, but right).
+ * shape may change any of its text by what comes later: it runs once, at the
+ * end.
  */
 #include "text/stream.h"
 
@@ -22,7 +23,7 @@ typedef struct strip_state { uint32_t to_drop, held; } strip_state; /* character
 struct ellm_stream {
   const ellm_tokenizer *tokenizer;
   bool skip_special;
-  bool whole;                 /* decode everything anew for each id */
+  bool whole;                 /* decode at the end only */
   size_t head, fallback, tail; /* steps [0, head) on strings; fallback 1 if step `head` is ByteFallback; strips from tail */
   bool byte_level;            /* the joining step is ByteLevel */
   size_t strings;             /* fed so far */
@@ -31,12 +32,11 @@ struct ellm_stream {
   strip_state strips[COMPONENT_MAX_STEPS];
   regex_scratch regex;
   id_list ids;                /* whole */
-  size_t emitted;             /* whole: bytes given out */
 };
 
 static void reset(ellm_stream *s) {
   const decoder *d = &s->tokenizer->decoder;
-  s->strings = s->pending.size = s->ids.count = s->emitted = 0;
+  s->strings = s->pending.size = s->ids.count = 0;
   for (size_t i = s->tail; i < d->count; ++i) s->strips[i] = (strip_state){d->steps[i].start, 0};
 }
 
@@ -206,19 +206,11 @@ static ellm_status next_string(ellm_stream *s, const char *text, size_t bytes, e
   return ok ? ELLM_OK : ellm_fail_memory(err, bytes, "decoding");
 }
 
-/* Decode all ids so far; give out what is new, but no U+FFFD at the end, which
- * may still become a character. */
-static ellm_status next_whole(ellm_stream *s, bool end, ellm_error *err) {
+static ellm_status decode_whole(ellm_stream *s, ellm_error *err) {
   char *text;
   size_t bytes;
   ELLM_TRY(ellm_tokenizer_decode(s->tokenizer, s->ids.items, s->ids.count, s->skip_special, &text, &bytes, err));
-  size_t stable = bytes;
-  while (!end && stable >= 3 && memcmp(text + stable - 3, "\xEF\xBF\xBD", 3) == 0) stable -= 3;
-  bool ok = true;
-  if (stable > s->emitted) {
-    ok = add(&s->out, text + s->emitted, stable - s->emitted);
-    s->emitted = stable;
-  }
+  bool ok = add(&s->out, text, bytes);
   free(text);
   return ok ? ELLM_OK : ellm_fail_memory(err, bytes, "decoding");
 }
@@ -237,7 +229,6 @@ ellm_status ellm_stream_next(ellm_stream *s, uint32_t id, const char **text, siz
   const char *piece = tokenizer_decoded_piece(s->tokenizer, id, s->skip_special, &length);
   if (piece && s->whole) {
     if (!id_list_append(&s->ids, &id, 1)) return ellm_fail_memory(err, sizeof id, "decoding");
-    ELLM_TRY(next_whole(s, false, err));
   } else if (piece) {
     ELLM_TRY(next_string(s, piece, length, err));
   }
@@ -246,7 +237,7 @@ ellm_status ellm_stream_next(ellm_stream *s, uint32_t id, const char **text, siz
 
 ellm_status ellm_stream_flush(ellm_stream *s, const char **text, size_t *bytes, ellm_error *err) {
   s->out.size = 0;
-  if (s->whole) ELLM_TRY(next_whole(s, true, err));
+  if (s->whole) ELLM_TRY(decode_whole(s, err));
   else if (!drain_pending(s, true)) return ellm_fail_memory(err, s->pending.size, "decoding");
   reset(s);
   return finish(s, text, bytes, err);

@@ -4,7 +4,9 @@
  * returns the text that it completes, in whole UTF-8 characters. Joined, the
  * parts equal ellm_tokenizer_decode of all ids wherever the bytes form valid
  * UTF-8; for byte pieces that do not, this decoder keeps the valid characters
- * around them, which the whole-sequence decoder turns into U+FFFD.
+ * around them, which the whole-sequence decoder turns into U+FFFD. A decoder of
+ * a shape that no model uses, one whose later steps may change what was given
+ * out, gives all its text at the end.
  */
 #ifndef ELLM_TEXT_STREAM_H
 #define ELLM_TEXT_STREAM_H

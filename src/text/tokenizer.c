@@ -227,10 +227,14 @@ const char *tokenizer_decoded_piece(const ellm_tokenizer *t, uint32_t id, bool s
   uint32_t entry = id < t->id_limit ? t->by_id[id] : 0;
   if (entry == 0) return NULL;
   if (entry & ID_IS_ADDED) {
-    /* The library decodes a normalized token from its normalized form, and
-     * then does not recognize it as special if that form differs. */
     const added_token *token = &t->added.items[entry & ~ID_IS_ADDED];
-    if (skip_special && token->special && token->pattern == token->content) return NULL;
+    /* The library decodes a normalized token from its normalized form, and
+     * whether it is special is asked of the string then: that of another token
+     * or of none. */
+    if (skip_special) {
+      uint32_t index = vocab_find(&t->added_by_content, token->pattern, token->pattern_bytes);
+      if (index != VOCAB_NONE && t->added.items[index].special) return NULL;
+    }
     *bytes = token->pattern_bytes;
     return token->pattern;
   }
