@@ -53,6 +53,8 @@ static int setup(void **state) {
   write_safetensors(source, zoo, ZOO, NULL);
   write_text(source, "config.json", "{\"architectures\": [\"LlamaForCausalLM\"]}");
   write_text(source, "tokenizer.json", "{}");
+  write_text(source, "empty.txt", "");
+  write_text(source, "LICENSE", "caf\xC3\xA9 \xFF\x01\r\n"); /* not even UTF-8 */
   return 0;
 }
 
@@ -284,6 +286,13 @@ static void test_incomplete(void **state) {
 
 static const made_tensor tiny[] = {{"w", ELLM_F32, 2, {20, 30}, 1, 0}, {"embed", ELLM_BF16, 2, {5, 6}, 1, 0}, {"n", ELLM_F16, 1, {7, 0}, 1, 0}};
 
+static void write_bytes(const char *path, const uint8_t *data, size_t bytes) {
+  FILE *f = fopen(path, "wb");
+  assert_non_null(f);
+  assert_int_equal(fwrite(data, 1, bytes, f), bytes);
+  fclose(f);
+}
+
 static void test_every_byte(void **state) {
   (void)state;
   const char *dir = in_folder("tiny"), *damaged = in_folder("damaged.ellm");
@@ -298,9 +307,7 @@ static void test_every_byte(void **state) {
   must(ellm_verify(out, NULL, 1, NULL, NULL, NULL, &err));
   for (size_t i = 0; i < bytes; i++) {
     data[i] ^= (uint8_t)(1 << i % 8);
-    FILE *f = fopen(damaged, "wb");
-    fwrite(data, 1, bytes, f);
-    fclose(f);
+    write_bytes(damaged, data, bytes);
     ellm_verify_result result;
     ellm_status status = ellm_verify(damaged, i % 5 == 0 ? dir : NULL, 1, NULL, NULL, &result, &err);
     if (status != ELLM_ERR_DIFFERENCE && status != ELLM_ERR_INPUT) fail_msg("byte %zu may be changed unnoticed", i);
@@ -308,6 +315,17 @@ static void test_every_byte(void **state) {
     ellm_verify_free(&result);
     data[i] ^= (uint8_t)(1 << i % 8);
   }
+  for (size_t n = 0; n < bytes; n++) { /* cut at every length */
+    write_bytes(damaged, data, n);
+    assert_int_equal(ellm_verify(damaged, NULL, 1, NULL, NULL, NULL, &err), ELLM_ERR_INPUT);
+  }
+  uint8_t *longer = calloc(bytes + 64, 1);
+  memcpy(longer, data, bytes);
+  for (size_t n = bytes + 1; n <= bytes + 64; n++) { /* something after the end */
+    write_bytes(damaged, longer, n);
+    assert_int_equal(ellm_verify(damaged, NULL, 1, NULL, NULL, NULL, &err), ELLM_ERR_INPUT);
+  }
+  free(longer);
   free(data);
   remove_folder(dir);
   unlink(out);
@@ -452,10 +470,14 @@ static void test_decompress(void **state) {
   must(ellm_file_open(out, &file, &err));
   for (int dtype = -1; dtype <= ELLM_BF16; dtype++) {
     must(ellm_decompress(out, back, dtype, dtype > 0, 2, NULL, NULL, &err));
-    char a[128], b[128];
-    snprintf(a, sizeof a, "%s/config.json", source);
-    snprintf(b, sizeof b, "%s/config.json", back);
-    assert_true(same_files(a, b));
+    static const char *const assets[] = {"config.json", "tokenizer.json", "empty.txt", "LICENSE"};
+    for (int i = 0; i < 4; i++) {
+      char a[128], b[128];
+      snprintf(a, sizeof a, "%s/%s", source, assets[i]);
+      snprintf(b, sizeof b, "%s/%s", back, assets[i]);
+      assert_true(same_files(a, b));
+    }
+    assert_int_equal(count_entries(back), 5);
     checkpoint *ckpt;
     must(checkpoint_open(back, &ckpt, &err));
     assert_int_equal(checkpoint_tensor_count(ckpt), ZOO);
@@ -549,7 +571,7 @@ static void test_leftovers(void **state) {
   write_text(partial, "tokenizer.json", "{");
   must(ellm_decompress(out, back, -1, false, 2, NULL, NULL, &err));
   assert_false(file_exists(partial));
-  assert_int_equal(count_entries(back), 3);
+  assert_int_equal(count_entries(back), 5);
   remove_folder(back);
   mkdir(partial, 0777);
   write_text(partial, "diary.txt", "precious");

@@ -165,7 +165,10 @@ static int decompress_large(void) {
 
 static void test_memory(void **state) {
   (void)state;
-  if (SANITIZED) skip(); /* their own memory grows with use */
+  if (SANITIZED) {
+    print_message("a sanitizer's own memory grows with use\n");
+    skip();
+  }
   static const ellm_dtype dtypes[] = {ELLM_BF16, ELLM_F32};
   for (size_t i = 0; i < 2; i++) {
     long small, large;
