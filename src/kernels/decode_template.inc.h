@@ -31,19 +31,19 @@
  *
  * A set supplies
  *   select_leaves(out, bitmap, n, leaf0, leaf1)  out = bit ? leaf1 : leaf0
- *   expand_list(out, bitmap, n, leaf0, list)     out = bit ? next of list : leaf0
+ *   expand_list(out, bitmap, n, leaf0, list)     out = bit ? next of list : leaf0; returns the ones of n bits
  *   merge_lists(out, bitmap, n, list0, list1)    out = next of list<bit>
  * and `bytes64`, 64 byte lanes, with
  *   bytes_set, bytes_load, bytes_store, bytes_or, bytes_and
+ *   bytes_keep(v)                     v, hidden from the compiler, which then loads it but once
  *   bytes_up(v, k), bytes_down(v, k)  shifts by k < 8; bits cross into the next or
  *                                     last byte, so the caller masks them or has none
  *   bytes_any(v)                      whether a bit is set
  *   bytes_table(p), bytes_lookup(table, v)  16 bytes and the ones at places v < 16
  *   bytes_equal(a, b)                 64-bit mask of equal lanes
- *   bytes_where(mask, value)          value in the lanes of a mask, else 0
+ *   bytes_add_where(v, mask, value)   v plus value, no carry, in the lanes of a mask
  *   store_filled(out, v, mask, list)  v, with the next of the list in the lanes of the
  *                                     mask, where v must be 0; returns how many
- *   mask_ones(mask)                   popcount
  */
 #include <string.h>
 
@@ -129,7 +129,7 @@ KERNEL_INLINE size_t decode_group(uint8_t *out, const uint8_t *group, const uint
   const unsigned packed = width == 3 ? 2 : width;
   __builtin_prefetch(group + ahead);
   if (width == 3) __builtin_prefetch(high + first / 8 + ahead);
-  const bytes64 fields = bytes_load(group), field_mask = bytes_set((uint8_t)((1u << packed) - 1));
+  const bytes64 fields = bytes_keep(bytes_load(group)), field_mask = bytes_set((uint8_t)((1u << packed) - 1));
   const bytes64 escape = bytes_set((uint8_t)((1u << width) - 1));
   const uint8_t *const start = next;
 #pragma GCC unroll 4
@@ -137,7 +137,10 @@ KERNEL_INLINE size_t decode_group(uint8_t *out, const uint8_t *group, const uint
     const size_t at = lanes * part;
     if (at >= n) break;
     bytes64 field = bytes_and(bytes_down(fields, packed * part), field_mask);
-    if (width == 3) field = bytes_or(field, bytes_where(bits_at(high, first + at), 4));
+    if (width == 3) { /* whole groups begin at a byte */
+      const uint64_t third = lanes == 64 ? bits_at(high + (first + at) / 8, 0) : bits_at(high, first + at);
+      field = bytes_add_where(field, third, 4);
+    }
     const size_t valid = n - at < lanes ? n - at : lanes;
     const uint64_t mask = bytes_equal(field, escape) & first_lanes(valid);
     next += store_filled(out + at, bytes_lookup(table, field), mask, next);
@@ -163,12 +166,6 @@ KERNEL_INLINE size_t decode_fields(uint8_t *out, const uint8_t *list, size_t n, 
   return (size_t)(next - start);
 }
 
-static size_t count_bits(const uint8_t *bitmap, size_t n) {
-  size_t ones = 0;
-  for (size_t i = 0; i < n; i += 64) ones += mask_ones(bits_at(bitmap, i) & first_lanes(n - i));
-  return ones;
-}
-
 /* Levels from the last to `first`; the symbols of that one to `out` (all n_levels of them passed over: the escaped
  * bytes themselves). False if a level's escapes are not as many as the next one's fields, or one is no symbol. */
 bool KERNEL_LEVELS(const coder_codebook *book, const uint8_t *data, const tuples_parts *parts, coder_scratch *scratch,
@@ -187,10 +184,7 @@ bool KERNEL_LEVELS(const coder_codebook *book, const uint8_t *data, const tuples
     base -= (1u << width) - 1;
     const uint8_t *symbols = book->table + base;
     switch (width) {
-      case 1:
-        escapes = count_bits(list, n);
-        expand_list(to, list, n, symbols[0], next);
-        break;
+      case 1: escapes = expand_list(to, list, n, symbols[0], next); break;
       case 2: escapes = decode_fields(to, list, n, 2, symbols, next, ahead); break;
       case 3: escapes = decode_fields(to, list, n, 3, symbols, next, ahead); break;
       default: escapes = decode_fields(to, list, n, 4, symbols, next, ahead); break;

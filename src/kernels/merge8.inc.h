@@ -25,22 +25,26 @@ KERNEL_INLINE void merge_step(uint8_t *out, size_t mask, bytes16 constant, const
   if (*list0) *list0 += 8 - ones;
 }
 
-KERNEL_INLINE void merge_any(uint8_t *out, const uint8_t *bitmap, size_t n, bytes16 constant, const uint8_t *list0,
-                             const uint8_t *list1) {
+/* Returns the ones among n bits. */
+KERNEL_INLINE size_t merge_any(uint8_t *out, const uint8_t *bitmap, size_t n, bytes16 constant, const uint8_t *list0,
+                               const uint8_t *list1) {
+  const uint8_t *const start = list1;
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
 #pragma GCC unroll 8
     for (size_t j = 0; j < 64; j += 8) merge_step(out + i + j, bitmap[(i + j) / 8], constant, &list0, &list1);
   }
-  for (; i < n; i += 8) merge_step(out + i, bitmap[i / 8], constant, &list0, &list1);
+  for (; i + 8 <= n; i += 8) merge_step(out + i, bitmap[i / 8], constant, &list0, &list1);
+  if (i < n) merge_step(out + i, bitmap[i / 8] & ((1u << (n - i)) - 1), constant, &list0, &list1);
+  return (size_t)(list1 - start);
 }
 
 static void merge_lists(uint8_t *out, const uint8_t *bitmap, size_t n, const uint8_t *list0, const uint8_t *list1) {
   merge_any(out, bitmap, n, pair_constant(0), list0, list1);
 }
 
-static void expand_list(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, const uint8_t *list) {
-  merge_any(out, bitmap, n, pair_constant(leaf0), NULL, list);
+static size_t expand_list(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, const uint8_t *list) {
+  return merge_any(out, bitmap, n, pair_constant(leaf0), NULL, list);
 }
 
 KERNEL_INLINE size_t store_filled(uint8_t *out, bytes64 v, uint64_t mask, const uint8_t *list) {

@@ -36,14 +36,14 @@ KERNEL_INLINE uint64_t bytes_equal(bytes64 a, bytes64 b) {
   const uint8x16_t quarters = vpaddq_u8(vpaddq_u8(bits[0], bits[1]), vpaddq_u8(bits[2], bits[3]));
   return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(quarters, quarters)), 0);
 }
-KERNEL_INLINE size_t mask_ones(uint64_t mask) { return vaddv_u8(vcnt_u8(vcreate_u8(mask))); }
+KERNEL_INLINE bytes64 bytes_keep(bytes64 v) { return v; }
 
 /* 16 bits spread to 16 bytes: all ones where a bit is set. */
 KERNEL_INLINE uint8x16_t spread_bits(unsigned low, unsigned high) {
   return vtstq_u8(vcombine_u8(vdup_n_u8((uint8_t)low), vdup_n_u8((uint8_t)high)), bit_of_byte());
 }
-KERNEL_INLINE bytes64 bytes_where(uint64_t mask, uint8_t value) {
-  BYTES_EACH(vandq_u8(spread_bits((unsigned)(mask >> 16 * i), (unsigned)(mask >> (16 * i + 8))), vdupq_n_u8(value)));
+KERNEL_INLINE bytes64 bytes_add_where(bytes64 v, uint64_t mask, uint8_t value) {
+  BYTES_EACH(vorrq_u8(v.val[i], vandq_u8(spread_bits((unsigned)(mask >> 16 * i), (unsigned)(mask >> (16 * i + 8))), vdupq_n_u8(value))));
 }
 
 static void select_leaves(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, uint8_t leaf1) {

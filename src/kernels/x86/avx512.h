@@ -9,4 +9,15 @@
 #include <immintrin.h>
 #endif
 
+#include "kernels/tables.h"
+
+/* v in a register, hidden from the compiler: a load that is kept is made once, and not folded into each use. Loads of
+ * 64 bytes are dear where they cross cache lines. */
+KERNEL_INLINE __m512i vector_keep(__m512i v) {
+#if !defined(KERNELS_SIMDE)
+  __asm__("" : "+v"(v));
+#endif
+  return v;
+}
+
 #endif

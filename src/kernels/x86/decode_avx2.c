@@ -52,7 +52,7 @@ KERNEL_INLINE uint64_t bytes_equal(bytes64 a, bytes64 b) {
   const uint32_t high = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a.high, b.high));
   return low | (uint64_t)high << 32;
 }
-KERNEL_INLINE size_t mask_ones(uint64_t mask) { return (size_t)_mm_popcnt_u64(mask); }
+KERNEL_INLINE bytes64 bytes_keep(bytes64 v) { return v; }
 
 /* 32 bits spread to 32 bytes and compared with the bit each byte stands for: all ones where it is set. */
 KERNEL_INLINE __m256i spread_bits(uint32_t mask) {
@@ -60,9 +60,9 @@ KERNEL_INLINE __m256i spread_bits(uint32_t mask) {
   const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201u);
   return _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int)mask), byte), bit), bit);
 }
-KERNEL_INLINE bytes64 bytes_where(uint64_t mask, uint8_t value) {
-  const bytes64 values = bytes_set(value);
-  return bytes_and((bytes64){spread_bits((uint32_t)mask), spread_bits((uint32_t)(mask >> 32))}, values);
+KERNEL_INLINE bytes64 bytes_add_where(bytes64 v, uint64_t mask, uint8_t value) {
+  const bytes64 where = {spread_bits((uint32_t)mask), spread_bits((uint32_t)(mask >> 32))};
+  return bytes_or(v, bytes_and(where, bytes_set(value)));
 }
 
 static void select_leaves(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, uint8_t leaf1) {

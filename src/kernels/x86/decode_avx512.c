@@ -24,8 +24,9 @@ KERNEL_INLINE bytes64 bytes_table(const uint8_t *p) {
 }
 KERNEL_INLINE bytes64 bytes_lookup(bytes64 table, bytes64 place) { return _mm512_shuffle_epi8(table, place); }
 KERNEL_INLINE uint64_t bytes_equal(bytes64 a, bytes64 b) { return _mm512_cmpeq_epi8_mask(a, b); }
-KERNEL_INLINE bytes64 bytes_where(uint64_t mask, uint8_t value) { return _mm512_maskz_set1_epi8(mask, (char)value); }
-KERNEL_INLINE size_t mask_ones(uint64_t mask) { return (size_t)_mm_popcnt_u64(mask); }
+KERNEL_INLINE bytes64 bytes_add_where(bytes64 v, uint64_t mask, uint8_t value) {
+  return _mm512_mask_add_epi8(v, mask, v, bytes_set(value));
+}
 
 KERNEL_INLINE uint64_t mask_load(const uint8_t *bitmap, size_t symbol) {
   uint64_t mask;
@@ -33,19 +34,14 @@ KERNEL_INLINE uint64_t mask_load(const uint8_t *bitmap, size_t symbol) {
   return mask;
 }
 
-/* The next 64 of a list, in a register: vpexpandb from memory is microcode on Zen 4 and saves nothing on
- * Ice Lake, so keep the compiler from folding the load. */
-KERNEL_INLINE __m512i list_load(const uint8_t *list) {
-  __m512i next = bytes_load(list);
-#if !defined(KERNELS_SIMDE)
-  __asm__("" : "+v"(next));
-#endif
-  return next;
-}
+KERNEL_INLINE bytes64 bytes_keep(bytes64 v) { return vector_keep(v); }
+
+/* The next 64 of a list: vpexpandb from memory is microcode on Zen 4 and saves nothing on Ice Lake. */
+KERNEL_INLINE __m512i list_load(const uint8_t *list) { return vector_keep(bytes_load(list)); }
 
 KERNEL_INLINE size_t store_filled(uint8_t *out, bytes64 v, uint64_t mask, const uint8_t *list) {
   bytes_store(out, _mm512_mask_expand_epi8(v, mask, list_load(list)));
-  return mask_ones(mask);
+  return (size_t)_mm_popcnt_u64(mask);
 }
 
 static void select_leaves(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, uint8_t leaf1) {
@@ -53,13 +49,21 @@ static void select_leaves(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t
   for (size_t i = 0; i < n; i += 64) bytes_store(out + i, _mm512_mask_blend_epi8(mask_load(bitmap, i), value0, value1));
 }
 
-static void expand_list(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, const uint8_t *list) {
+static size_t expand_list(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, const uint8_t *list) {
   const __m512i value0 = bytes_set(leaf0);
-  for (size_t i = 0; i < n; i += 64) {
+  const uint8_t *const start = list;
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
     const uint64_t mask = mask_load(bitmap, i);
     bytes_store(out + i, _mm512_mask_expand_epi8(value0, mask, list_load(list)));
     list += _mm_popcnt_u64(mask);
   }
+  if (i < n) {
+    const uint64_t mask = mask_load(bitmap, i) & (((uint64_t)1 << (n - i)) - 1);
+    bytes_store(out + i, _mm512_mask_expand_epi8(value0, mask, list_load(list)));
+    list += _mm_popcnt_u64(mask);
+  }
+  return (size_t)(list - start);
 }
 
 static void merge_lists(uint8_t *out, const uint8_t *bitmap, size_t n, const uint8_t *list0, const uint8_t *list1) {

@@ -24,14 +24,7 @@ typedef struct fused {
   columns x;
 } fused;
 
-/* vpexpandb from memory is microcode on Zen 4 and saves nothing on Ice Lake: keep the load apart. */
-KERNEL_INLINE __m512i list_load(const uint8_t *list) {
-  __m512i next = _mm512_loadu_si512(list);
-#if !defined(KERNELS_SIMDE)
-  __asm__("" : "+v"(next));
-#endif
-  return next;
-}
+KERNEL_INLINE __m512i group_load(const uint8_t *p) { return vector_keep(_mm512_loadu_si512(p)); }
 
 KERNEL_INLINE uint64_t mask_load(const uint8_t *bitmap) {
   uint64_t mask;
@@ -59,18 +52,18 @@ KERNEL_INLINE __m512i step_symbols(fused *f, int i, unsigned width) {
     mask = mask_load(f->fields + 8 * i);
     symbols = f->table;
   } else if (width == 4) {
-    const __m512i group = _mm512_loadu_si512(f->fields + 64 * (i / 2));
+    const __m512i group = group_load(f->fields + 64 * (i / 2));
     const __m512i field = _mm512_and_si512(shifted(group, -4 * (i % 2)), byte_set(15));
     mask = _mm512_cmpeq_epi8_mask(field, byte_set(15));
     symbols = _mm512_shuffle_epi8(f->table, field);
   } else {
-    const __m512i group = _mm512_loadu_si512(f->fields + 64 * (i / 4));
+    const __m512i group = group_load(f->fields + 64 * (i / 4));
     __m512i field = _mm512_and_si512(shifted(group, -2 * (i % 4)), byte_set(3));
     if (width == 3) field = _mm512_mask_add_epi8(field, mask_load(f->high + 8 * i), field, byte_set(4));
     mask = _mm512_cmpeq_epi8_mask(field, byte_set((1 << width) - 1));
     symbols = _mm512_shuffle_epi8(f->table, field);
   }
-  symbols = _mm512_mask_expand_epi8(symbols, mask, list_load(f->next));
+  symbols = _mm512_mask_expand_epi8(symbols, mask, group_load(f->next));
   f->next += _mm_popcnt_u64(mask);
   return symbols;
 }
