@@ -6,6 +6,7 @@ kind of code, on shapes that cut panels, tiles, pairs and blocks in every way; a
 import json
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -104,6 +105,16 @@ ok(p.returncode == 0 and set(source) | {"config.json"} <= set(names), "read_ellm
 for arguments in (["--tensor", "absent", "--codes", tmp("tool")], ["--tensor", "a.norm", "--codes", tmp("tool")]):
     p = subprocess.run([sys.executable, TOOL, file, *arguments], capture_output=True)
     ok(p.returncode == 1 and p.stderr.count(b"\n") == 1, "read_ellm.py " + arguments[1] + " is one line of error", p.stderr.decode())
+
+# The example of docs/FORMAT.md.
+lines = re.findall(r"^[0-9a-f]{3}((?: {1,2}[0-9a-f]{2}(?= |$))+)", read(os.path.join(ROOT, "docs", "FORMAT.md")).decode(), re.M)
+with open(tmp("example.ellm"), "wb") as f:
+    f.write(bytes.fromhex("".join(lines)))
+opened = read_ellm.File(tmp("example.ellm"))
+p = run("inspect", tmp("example.ellm"), "--tensor", "w", "--codes", tmp("library"))
+want = bytes([4, 3, 5, 4, 2, 7, 5, 4, 3, 4, 4, 0])
+ok(len(lines) == 25 and read_ellm.tensor_codes(opened, opened.tensor("w")) == want and p.returncode == 0 and read(tmp("library")) == want,
+   "the example of docs/FORMAT.md", p.stderr.decode())
 
 # Damage: a byte here and there, and files cut short.
 data = read(file)
