@@ -11,4 +11,9 @@ typedef struct columns {
   size_t tiles_per_group;
 } columns;
 
+static inline columns columns_at(const kernel_activations *a, size_t token, size_t column) {
+  const size_t at = token * a->stride + column;
+  return (columns){a->low + at, a->high ? a->high + at : NULL, a->wide + at, a->group / CODER_TILE_COLUMNS};
+}
+
 #endif

@@ -23,11 +23,6 @@
 #define KERNEL_PASTE_(a, b) a##b
 #define KERNEL_PASTE(a, b) KERNEL_PASTE_(a, b)
 
-static columns columns_at(const kernel_activations *a, size_t token, size_t column) {
-  const size_t at = token * a->stride + column;
-  return (columns){a->low + at, a->high ? a->high + at : NULL, a->wide + at, a->group / CODER_TILE_COLUMNS};
-}
-
 KERNEL_INLINE columns columns_after(columns x, size_t n) {
   x.low += n;
   if (x.high) x.high += n;
@@ -82,6 +77,13 @@ static void dot_codes(const uint8_t *codes, const coder_block *block, const kern
   }
 }
 
+/* All bytes or'd. */
+static unsigned bytes_or_all(const uint8_t *data, size_t n) {
+  uint8_t all = 0;
+  for (size_t i = 0; i < n; i++) all |= data[i];
+  return all;
+}
+
 bool KERNEL_PASTE(dot_block_, KERNEL_NAME)(const coder_codebook *book, const coder_block *block, const uint8_t *data,
                                            size_t bytes, kernel_scratch *scratch, const kernel_activations *a,
                                            size_t token, int32_t *sums) {
@@ -89,6 +91,12 @@ bool KERNEL_PASTE(dot_block_, KERNEL_NAME)(const coder_codebook *book, const cod
   const kernel_fused_result result = KERNEL_FUSED(book, block, data, bytes, scratch, a, token, sums);
   if (result != KERNEL_NOT_FUSED) return result == KERNEL_FUSED_GOOD;
 #endif
+  if (book->kind == CODER_PLAIN && book->bits > 4) { /* the bytes are the codes */
+    if (bytes != (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows) return false;
+    if (book->bits < 8 && bytes_or_all(data, bytes) >> book->bits != 0) return false;
+    dot_codes(data, block, a, token, sums);
+    return true;
+  }
   if (!KERNEL_DECODE(book, block, data, bytes, &scratch->coder, scratch->codes)) return false;
   dot_codes(scratch->codes, block, a, token, sums);
   return true;

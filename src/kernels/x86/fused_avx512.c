@@ -20,7 +20,7 @@ typedef struct fused {
   const uint8_t *ahead;                  /* the bytes to fetch while this block is worked on */
   size_t ahead_step;                     /* of them, a step */
   __m512i table;                         /* symbols of level 0 */
-  size_t n_panels, tiles, tiles_per_group;
+  size_t n_panels, tiles;
   columns x;
 } fused;
 
@@ -68,23 +68,29 @@ KERNEL_INLINE __m512i step_symbols(fused *f, int i, unsigned width) {
   return symbols;
 }
 
-/* Codes of tile i of a step: the bits of `symbols` from `from` on as uppers, raw bits below. */
+/* How far the codes of a pair's second tile stand above their place: its uppers stay where they are in the symbol. */
+KERNEL_INLINE int second_scale(unsigned raw_bits) { return 4 - (int)raw_bits; }
+
+/* Codes of tile i of a step: the bits of `symbols` from `from` on as uppers, raw bits below; of the second tile of a
+ * pair times 2^second_scale. */
 KERNEL_INLINE __m512i step_codes(const fused *f, __m512i symbols, int from, int i, unsigned tuple, unsigned raw_bits) {
-  const int up = (int)raw_bits - from;
+  const int scale = from == 0 ? 0 : second_scale(raw_bits);
+  const int up = (int)raw_bits + scale - from;
   __m512i codes = shifted(symbols, up);
-  if (tuple == 2 && raw_bits < 4) codes = _mm512_and_si512(codes, byte_set(15 << raw_bits));
-  int place = 0;
+  if (tuple == 2 && raw_bits < 4) codes = _mm512_and_si512(codes, byte_set(15 << (raw_bits + (unsigned)scale)));
+  int place = scale;
   if (raw_bits & 4) { /* all other bits are uppers */
-    codes = choose_bits(byte_set(15), shifted(_mm512_loadu_si512(f->four + 64 * (i / 2)), -4 * (i % 2)), codes);
+    const __m512i four = shifted(group_load(f->four + 64 * (i / 2)), -4 * (i % 2));
+    codes = choose_bits(byte_set(15), four, codes);
     place = 4;
   }
   if (raw_bits & 2) {
-    const __m512i two = shifted(_mm512_loadu_si512(f->two + 64 * (i / 4)), place - 2 * (i % 4));
+    const __m512i two = shifted(group_load(f->two + 64 * (i / 4)), place - 2 * (i % 4));
     codes = choose_bits(byte_set(3 << place), two, codes);
     place += 2;
   }
   if (raw_bits & 1)
-    codes = choose_bits(byte_set(1 << place), shifted(_mm512_loadu_si512(f->one), place - i % 8), codes);
+    codes = choose_bits(byte_set(1 << place), shifted(group_load(f->one), place - i % 8), codes);
   return codes;
 }
 
@@ -123,7 +129,7 @@ KERNEL_INLINE const uint8_t *dot_all(const fused *from, int32_t *sums, unsigned 
   for (size_t panel = 0; panel < f.n_panels; panel++) {
     columns x = f.x;
     for (size_t left = f.tiles; left > 0;) {
-      size_t now = left < f.tiles_per_group ? left : f.tiles_per_group;
+      size_t now = left < x.tiles_per_group ? left : x.tiles_per_group;
       left -= now;
       const __m512i zero = _mm512_setzero_si512();
       fused_sums s = {{zero, zero}, {zero, zero}};
@@ -132,8 +138,10 @@ KERNEL_INLINE const uint8_t *dot_all(const fused *from, int32_t *sums, unsigned 
         x.low += 4 * STEP_TILES;
         if (digits == 2) x.high += 4 * STEP_TILES;
       }
-      __m512i sum = _mm512_add_epi32(s.low[0], s.low[1]);
-      if (digits == 2) sum = join_digits(sum, _mm512_add_epi32(s.high[0], s.high[1]));
+      const unsigned scale = tuple == 2 ? (unsigned)second_scale(raw_bits) : 0;
+      __m512i sum = _mm512_add_epi32(s.low[0], _mm512_srai_epi32(s.low[1], scale));
+      if (digits == 2)
+        sum = join_digits(sum, _mm512_add_epi32(s.high[0], _mm512_srai_epi32(s.high[1], scale)));
       _mm512_storeu_si512(sums, sum);
       sums += CODER_PANEL_ROWS;
     }
@@ -164,18 +172,74 @@ typedef const uint8_t *(*fused_fn)(const fused *f, int32_t *sums);
 #define NAME_WIDTHS(tuple) {NAME_RAW(tuple, 1), NAME_RAW(tuple, 2), NAME_RAW(tuple, 3), NAME_RAW(tuple, 4)}
 static const fused_fn fused_functions[2][4][MAX_FUSED_RAW + 1][2] = {NAME_WIDTHS(1), NAME_WIDTHS(2)};
 
+/* ------------------------------------------------------------ packed nibbles */
+
+enum { NIBBLES_AHEAD = 2048 }; /* bytes */
+
+/* Two tiles in 64 bytes; of the second one the codes are taken where they stand, 16 times as large. */
+KERNEL_INLINE void add_nibbles(fused_sums *s, const uint8_t *data, columns x, size_t tile, unsigned digits) {
+  const __m512i pair = group_load(data);
+  const __m512i first = _mm512_and_si512(pair, byte_set(15)), second = _mm512_and_si512(pair, byte_set(0xf0));
+  x.low += 4 * tile;
+  if (digits == 2) x.high += 4 * tile;
+  __builtin_prefetch(data + NIBBLES_AHEAD);
+  add_tile(s, first, x, 0, digits);
+  add_tile(s, second, x, 1, digits);
+}
+
+KERNEL_INLINE void dot_nibbles(const coder_block *block, const uint8_t *data, columns x, unsigned digits, int32_t *sums) {
+  for (size_t panel = 0; panel < block->panels; panel++) {
+    for (size_t tile = 0; tile < block->tiles;) {
+      const size_t left = block->tiles - tile, end = left < x.tiles_per_group ? block->tiles : tile + x.tiles_per_group;
+      const __m512i zero = _mm512_setzero_si512();
+      fused_sums s[2] = {{{zero, zero}, {zero, zero}}, {{zero, zero}, {zero, zero}}};
+      for (; tile + 4 <= end; tile += 4, data += 128) {
+        add_nibbles(&s[0], data, x, tile, digits);
+        add_nibbles(&s[1], data + 64, x, tile + 2, digits);
+      }
+      if (tile < end) {
+        add_nibbles(&s[0], data, x, tile, digits);
+        tile += 2;
+        data += 64;
+      }
+      __m512i sum = _mm512_add_epi32(_mm512_add_epi32(s[0].low[0], s[1].low[0]),
+                                     _mm512_srai_epi32(_mm512_add_epi32(s[0].low[1], s[1].low[1]), 4));
+      if (digits == 2)
+        sum = join_digits(sum, _mm512_add_epi32(_mm512_add_epi32(s[0].high[0], s[1].high[0]),
+                                                _mm512_srai_epi32(_mm512_add_epi32(s[0].high[1], s[1].high[1]), 4)));
+      _mm512_storeu_si512(sums, sum);
+      sums += CODER_PANEL_ROWS;
+    }
+  }
+}
+
+static kernel_fused_result dot_plain(const coder_codebook *book, const coder_block *block, const uint8_t *data,
+                                     size_t bytes, const kernel_activations *a, size_t token, int32_t *sums) {
+  if (book->bits != 4 || block->tiles % 2 != 0) return KERNEL_NOT_FUSED;
+  if (bytes != coder_raw_list_bytes(4, (size_t)block->panels * block->tiles * CODER_TILE)) return KERNEL_FUSED_DAMAGED;
+  const columns x = columns_at(a, token, block->first_column);
+  if (x.high)
+    dot_nibbles(block, data, x, 2, sums);
+  else
+    dot_nibbles(block, data, x, 1, sums);
+  return KERNEL_FUSED_GOOD;
+}
+
+/* ------------------------------------------------------------------ dispatch */
+
 kernel_fused_result dot_fused_avx512(const coder_codebook *book, const coder_block *block, const uint8_t *data,
                                      size_t bytes, kernel_scratch *scratch, const kernel_activations *a, size_t token,
                                      int32_t *sums) {
-  if (book->kind != CODER_TUPLES || block->panel_rows != CODER_PANEL_ROWS || block->tiles % STEP_TILES != 0 ||
-      book->raw_bits > MAX_FUSED_RAW)
+  if (block->panel_rows != CODER_PANEL_ROWS) return KERNEL_NOT_FUSED;
+  if (book->kind == CODER_PLAIN) return dot_plain(book, block, data, bytes, a, token, sums);
+  if (book->kind != CODER_TUPLES || block->tiles % STEP_TILES != 0 || book->raw_bits > MAX_FUSED_RAW)
     return KERNEL_NOT_FUSED;
   tuples_parts parts;
   uint8_t *next = scratch->coder.list[1];
   if (!tuples_locate(book, block, data, bytes, &parts)) return KERNEL_FUSED_DAMAGED;
   if (!decode_levels_avx512(book, data, &parts, &scratch->coder, bytes, 1, next)) return KERNEL_FUSED_DAMAGED;
 
-  const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE, at = token * a->stride + block->first_column;
+  const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE;
   const unsigned width = book->width[0];
   uint32_t raw_offset[3];
   coder_raw_offsets(book->raw_bits, n_codes, parts.raw_offset, raw_offset);
@@ -189,8 +253,8 @@ kernel_fused_result dot_fused_avx512(const coder_codebook *book, const coder_blo
     .ahead = data + bytes, .ahead_step = bytes / (n_codes / (STEP_TILES * CODER_TILE)) + 1,
     .table = width == 1 ? byte_set(symbols[0])
                         : _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)symbols)),
-    .n_panels = block->panels, .tiles = block->tiles, .tiles_per_group = a->group / CODER_TILE_COLUMNS,
-    .x = {.low = a->low + at, .high = a->high ? a->high + at : NULL},
+    .n_panels = block->panels, .tiles = block->tiles,
+    .x = columns_at(a, token, block->first_column),
   };
   const uint8_t *end = fused_functions[book->tuple - 1][width - 1][book->raw_bits][a->digits - 1](&f, sums);
   return (size_t)(end - next) == parts.level_count[1] ? KERNEL_FUSED_GOOD : KERNEL_FUSED_DAMAGED;
