@@ -29,6 +29,10 @@ static ellm_status normalize_pattern(const normalizer *n, const char *origin, ad
   if (status == ELLM_OK && text.size == 0) {
     status = ellm_fail(err, ELLM_ERR_INPUT, "%s: added token \"%s\" is normalized to nothing", origin, token->content);
   }
+  if (status == ELLM_OK && text.size > ADDED_TOKEN_MAX_BYTES) {
+    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: added token \"%.100s\" is normalized to more than %d bytes", origin, token->content,
+                       ADDED_TOKEN_MAX_BYTES);
+  }
   if (status == ELLM_OK && (text.size != token->content_bytes || memcmp(text.data, token->content, text.size) != 0)) {
     token->pattern = copy_bytes((const char *)text.data, text.size);
     token->pattern_bytes = text.size;
@@ -52,6 +56,9 @@ static ellm_status load_token(const json_t *object, const char *origin, const no
   const json_t *given = json_object_get(object, "id");
   if (!json_is_integer(given) || json_integer_value(given) < 0 || json_integer_value(given) >= (json_int_t)VOCAB_ID_LIMIT) {
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: id of added token \"%s\" is not a number in range", origin, content);
+  }
+  if (bytes > ADDED_TOKEN_MAX_BYTES) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: added token %.100s... is longer than %d bytes", origin, content, ADDED_TOKEN_MAX_BYTES);
   }
   *id = (uint32_t)json_integer_value(given);
   token->content = copy_bytes(content, bytes);
@@ -226,6 +233,22 @@ static bool is_single_word(const char *text, size_t bytes, size_t start, size_t 
   return !unicode_is_word(cp);
 }
 
+/* End of the white space at `at`. Each run is looked at once, also when many
+ * tokens lie in it. */
+static size_t skip_spaces(const char *text, size_t bytes, size_t at, added_cursor *cursor) {
+  if (at >= cursor->space_start && at < cursor->space_end) return cursor->space_end;
+  size_t end = at;
+  while (end < bytes) {
+    uint32_t cp;
+    size_t length = utf8_decode(text + end, &cp);
+    if (!unicode_is_space(cp)) break;
+    end += length;
+  }
+  cursor->space_start = at;
+  cursor->space_end = end;
+  return end;
+}
+
 bool added_next(const added_tokens *added, const token_matcher *matcher, bool special_as_text, const char *text, size_t bytes,
                 added_cursor *cursor, added_segment *segment) {
   if (cursor->queued.token) {
@@ -249,11 +272,7 @@ bool added_next(const added_tokens *added, const token_matcher *matcher, bool sp
       if (!unicode_is_space(cp)) break;
       start = before;
     }
-    while (token->rstrip && end < bytes) {
-      size_t length = utf8_decode(text + end, &cp);
-      if (!unicode_is_space(cp)) break;
-      end += length;
-    }
+    if (token->rstrip) end = skip_spaces(text, bytes, end, cursor);
     /* White space that the token before has taken is not taken again; a token
      * of which nothing is left then does not count. */
     size_t done = cursor->done;

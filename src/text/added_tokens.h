@@ -13,6 +13,8 @@
 #include "text/bpe.h"
 #include "text/normalize.h"
 
+enum { ADDED_TOKEN_MAX_BYTES = 1024 }; /* the search looks at no more at each place */
+
 typedef struct added_token {
   uint32_t id;
   char *content;             /* NUL-terminated */
@@ -40,7 +42,11 @@ void added_tokens_free(added_tokens *added);
 
 /* A stretch of text (token NULL) or an added token with what it strips. */
 typedef struct added_segment { const added_token *token; size_t start, end; } added_segment;
-typedef struct added_cursor { size_t search, done; added_segment queued; } added_cursor;
+typedef struct added_cursor {
+  size_t search, done;
+  size_t space_start, space_end; /* white space that rstrip has looked at */
+  added_segment queued;
+} added_cursor;
 
 /* The next segment of a text; zero-initialize the cursor. False at the end. */
 bool added_next(const added_tokens *added, const token_matcher *matcher, bool special_as_text, const char *text, size_t bytes,

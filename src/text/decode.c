@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "text/byte_level.h"
+#include "text/pieces.h"
 #include "text/pretokenize.h"
 #include "text/utf8.h"
 
@@ -101,11 +102,12 @@ static bool add(ellm_buffer *out, const char *text, size_t bytes) { return bytes
 
 /* ----------------------------------------------------------- one string a time */
 
-ellm_status decode_replace(const decode_step *step, regex_scratch *scratch, const char *text, size_t bytes, ellm_buffer *out, ellm_error *err) {
+ellm_status decode_replace(const decode_step *step, regex_scratch *scratch, const char *text, size_t bytes, size_t limit,
+                           ellm_buffer *out, ellm_error *err) {
   regex_position position = {0};
   size_t done = 0;
   bool ok = true;
-  while (ok) {
+  while (ok && out->size <= limit) {
     bool found;
     size_t start, end;
     ELLM_TRY(regex_next(step->pattern, scratch, text, bytes, &position, &found, &start, &end, err));
@@ -168,7 +170,8 @@ static bool end_byte_run(ellm_buffer *run, string_list *out) {
   return true;
 }
 
-static ellm_status list_step(const decode_step *step, regex_scratch *scratch, const string_list *in, string_list *out, ellm_error *err) {
+static ellm_status list_step(const decode_step *step, regex_scratch *scratch, const string_list *in, size_t limit, string_list *out,
+                             ellm_error *err) {
   ellm_buffer bytes = {0};
   bool ok = true;
   ellm_status status = ELLM_OK;
@@ -178,7 +181,7 @@ static ellm_status list_step(const decode_step *step, regex_scratch *scratch, co
     switch (step->kind) {
       case DECODE_BYTE_LEVEL: ok = byte_level_append_bytes(&bytes, text, length); break;
       case DECODE_REPLACE:
-        status = decode_replace(step, scratch, text, length, &out->text, err);
+        status = decode_replace(step, scratch, text, length, limit, &out->text, err);
         ok = string_list_end(out);
         break;
       case DECODE_BYTE_FALLBACK: {
@@ -204,9 +207,11 @@ static ellm_status list_step(const decode_step *step, regex_scratch *scratch, co
 ellm_status decode_strings(const decoder *d, regex_scratch *scratch, string_list *list, ellm_error *err) {
   string_list other = {0};
   ellm_status status = ELLM_OK;
+  size_t bytes = list->text.size, limit = text_growth_limit(bytes);
   for (size_t i = 0; i < d->count && status == ELLM_OK; ++i) {
     other.text.size = other.count = 0;
-    status = list_step(&d->steps[i], scratch, list, &other, err);
+    status = list_step(&d->steps[i], scratch, list, limit, &other, err);
+    if (status == ELLM_OK && other.text.size > limit) status = text_growth_refused("decoder", bytes, err);
     string_list swap = *list;
     *list = other;
     other = swap;

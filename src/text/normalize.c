@@ -69,7 +69,9 @@ void normalizer_free(normalizer *n) {
 static bool add(ellm_buffer *out, const char *text, size_t bytes) { return bytes == 0 || ellm_buffer_append(out, text, bytes); }
 
 /* Each step appends its result to `out` (empty at first) and returns false when
- * out of memory. `origin` counts leading bytes, see pieces.h. */
+ * out of memory. `origin` counts leading bytes, see pieces.h. Results are as
+ * long as some small multiple of the text, but for Replace, which stops itself
+ * once they are longer than `limit`. */
 
 static bool step_prepend(const normalize_step *step, const char *text, size_t bytes, ellm_buffer *out, size_t *origin) {
   if (bytes == 0) return true;
@@ -77,11 +79,11 @@ static bool step_prepend(const normalize_step *step, const char *text, size_t by
   return add(out, step->content, step->content_bytes) && add(out, text, bytes);
 }
 
-static ellm_status step_replace(const normalize_step *step, regex_scratch *scratch, const char *text, size_t bytes,
+static ellm_status step_replace(const normalize_step *step, regex_scratch *scratch, const char *text, size_t bytes, size_t limit,
                                 ellm_buffer *out, size_t *origin, ellm_error *err) {
   regex_position position = {0};
   size_t done = 0, from_origin = *origin, new_origin = from_origin;
-  for (;;) {
+  while (out->size <= limit) {
     bool found;
     size_t start, end;
     ELLM_TRY(regex_next(step->pattern, scratch, text, bytes, &position, &found, &start, &end, err));
@@ -152,6 +154,7 @@ static bool step_byte_level(const char *text, size_t bytes, ellm_buffer *out, si
 }
 
 ellm_status normalize(const normalizer *n, regex_scratch *scratch, ellm_buffer *text, ellm_buffer *spare, size_t *origin, ellm_error *err) {
+  size_t bytes = text->size, limit = text_growth_limit(bytes);
   for (size_t i = 0; i < n->count && text->size > 0; ++i) {
     const normalize_step *step = &n->steps[i];
     const char *in = (const char *)text->data;
@@ -159,7 +162,7 @@ ellm_status normalize(const normalizer *n, regex_scratch *scratch, ellm_buffer *
     spare->size = 0;
     switch (step->kind) {
       case NORMALIZE_PREPEND: ok = step_prepend(step, in, text->size, spare, origin); break;
-      case NORMALIZE_REPLACE: ELLM_TRY(step_replace(step, scratch, in, text->size, spare, origin, err)); break;
+      case NORMALIZE_REPLACE: ELLM_TRY(step_replace(step, scratch, in, text->size, limit, spare, origin, err)); break;
       case NORMALIZE_FORM: ok = step_form(step, in, text->size, spare, origin); break;
       case NORMALIZE_STRIP: ok = step_strip(step, in, text->size, spare, origin); break;
       case NORMALIZE_STRIP_ACCENTS:
@@ -170,6 +173,7 @@ ellm_status normalize(const normalizer *n, regex_scratch *scratch, ellm_buffer *
     ellm_buffer swap = *text;
     *text = *spare;
     *spare = swap;
+    if (text->size > limit) return text_growth_refused("normalizer", bytes, err);
   }
   return ELLM_OK;
 }

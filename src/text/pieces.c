@@ -2,6 +2,7 @@
 /* Lists of pieces; see pieces.h. */
 #include "text/pieces.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,13 @@ bool piece_list_append(piece_list *list, size_t start, size_t end, size_t origin
   }
   list->items[list->count++] = (text_piece){start, end, origin};
   return true;
+}
+
+size_t text_growth_limit(size_t bytes) { return bytes > (SIZE_MAX - 1024) / 64 ? SIZE_MAX : 64 * bytes + 1024; }
+
+ellm_status text_growth_refused(const char *part, size_t bytes, ellm_error *err) {
+  return ellm_fail(err, ELLM_ERR_INPUT, "tokenizer: the %s makes more than %zu bytes of a text of %zu", part,
+                   text_growth_limit(bytes), bytes);
 }
 
 void split_state_free(split_state *state) {

@@ -20,6 +20,12 @@ typedef struct piece_list { text_piece *items; size_t count, capacity; } piece_l
 /* False: no memory. Empty ranges are left out. */
 bool piece_list_append(piece_list *list, size_t start, size_t end, size_t origin);
 
+/* How long the steps of a tokenizer may make a text of so many bytes (Unicode
+ * forms reach 18 times); a file could name steps that double it 64 times. */
+size_t text_growth_limit(size_t bytes);
+/* ELLM_ERR_INPUT that says which part went beyond the limit. */
+ellm_status text_growth_refused(const char *part, size_t bytes, ellm_error *err);
+
 /* State of one call: zero-initialize, free with split_state_free. Steps read
  * text and pieces and leave their results there, using the spare ones. */
 typedef struct split_state {

@@ -232,6 +232,7 @@ static bool split_at_marks(const pretokenize_step *step, split_state *state) {
 ellm_status pretokenize(const pretokenizer *p, regex_scratch *scratch, split_state *state, ellm_error *err) {
   state->spare_pieces.count = 0;
   state->spare_text.size = 0;
+  size_t bytes = state->text.size, limit = text_growth_limit(bytes);
   for (size_t i = 0; i < p->count; ++i) {
     const pretokenize_step *step = &p->steps[i];
     bool ok = true;
@@ -249,6 +250,7 @@ ellm_status pretokenize(const pretokenizer *p, regex_scratch *scratch, split_sta
       case PRETOKENIZE_WHITESPACE_SPLIT: ok = split_by_character(unicode_is_space, SPLIT_REMOVED, state); break;
     }
     if (!ok) return ellm_fail_memory(err, state->text.size, "pre-tokenizing");
+    if (state->text.size > limit) return text_growth_refused("pre-tokenizer", bytes, err);
   }
   return ELLM_OK;
 }

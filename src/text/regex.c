@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MATCH_STEPS = 10000000, HEAP_KIBIBYTES = 64 * 1024, JIT_STACK_BYTES = 8 * 1024 * 1024 };
+enum { HEAP_KIBIBYTES = 64 * 1024, JIT_STACK_BYTES = 8 * 1024 * 1024 };
+
+/* Steps that one match may take: patterns in use take a few for each byte. */
+static uint32_t match_limit(size_t bytes) { return bytes > (UINT32_MAX - 100000) / 64 ? UINT32_MAX : (uint32_t)bytes * 64 + 100000; }
 
 struct text_regex {
   pcre2_code *code;      /* NULL for a literal */
@@ -98,7 +101,6 @@ static ellm_status prepare_scratch(regex_scratch *scratch, ellm_error *err) {
     regex_scratch_free(scratch);
     return ellm_fail_memory(err, 4096, "matching");
   }
-  pcre2_set_match_limit(scratch->match_context, MATCH_STEPS);
   pcre2_set_heap_limit(scratch->match_context, HEAP_KIBIBYTES);
   if (scratch->jit_stack) pcre2_jit_stack_assign(scratch->match_context, NULL, scratch->jit_stack);
   return ELLM_OK;
@@ -128,6 +130,7 @@ ellm_status regex_next(const text_regex *regex, regex_scratch *scratch, const ch
     return ELLM_OK;
   }
   ELLM_TRY(prepare_scratch(scratch, err));
+  pcre2_set_match_limit(scratch->match_context, match_limit(bytes));
   while (position->next <= bytes) {
     int code = pcre2_match(regex->code, (PCRE2_SPTR)text, bytes, position->next, PCRE2_NO_UTF_CHECK, scratch->match_data,
                            scratch->match_context);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "text/byte_level.h"
+#include "text/pieces.h"
 #include "text/tokenizer_impl.h"
 #include "text/utf8.h"
 
@@ -166,14 +167,16 @@ static bool drain_pending(ellm_stream *s, bool end) {
 static ellm_status run_head(ellm_stream *s, const char **text, size_t *bytes, ellm_error *err) {
   const decoder *d = &s->tokenizer->decoder;
   ellm_buffer *to = &s->a;
+  size_t given = *bytes, limit = text_growth_limit(given);
   for (size_t i = 0; i < s->head; ++i) {
     const decode_step *step = &d->steps[i];
     bool ok = true;
     to->size = 0;
-    if (step->kind == DECODE_REPLACE) ELLM_TRY(decode_replace(step, &s->regex, *text, *bytes, to, err));
+    if (step->kind == DECODE_REPLACE) ELLM_TRY(decode_replace(step, &s->regex, *text, *bytes, limit, to, err));
     else if (step->kind == DECODE_STRIP) ok = decode_strip(step, *text, *bytes, to);
     else ok = decode_metaspace(step, s->strings == 0, *text, *bytes, to);
     if (!ok) return ellm_fail_memory(err, *bytes, "decoding");
+    if (to->size > limit) return text_growth_refused("decoder", given, err);
     *text = to->size > 0 ? (const char *)to->data : "";
     *bytes = to->size;
     to = to == &s->a ? &s->b : &s->a;

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 /* Load factor at most one half. */
 static size_t table_size(size_t count) {
@@ -12,23 +14,10 @@ static size_t table_size(size_t count) {
   return size;
 }
 
-/* Eight bytes a step, multiply and fold. The seed is fixed: keys come from one
- * file, whose author could make its own loading slow by colliding keys, no more. */
-static size_t hash_bytes(const char *data, size_t bytes) {
-  uint64_t h = UINT64_C(0x9E3779B97F4A7C15) ^ bytes;
-  while (bytes >= 8) {
-    uint64_t word;
-    memcpy(&word, data, 8);
-    h = (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
-    h ^= h >> 32;
-    data += 8;
-    bytes -= 8;
-  }
-  uint64_t last = 0;
-  for (size_t i = 0; i < bytes; ++i) last |= (uint64_t)(uint8_t)data[i] << (8 * i);
-  h = (h ^ last) * UINT64_C(0xD6E8FEB86659FD93);
-  h ^= h >> 29;
-  return (size_t)(h * UINT64_C(0xD6E8FEB86659FD93) >> 24);
+/* What an author of a file cannot know: addresses, which the system varies. */
+static uint64_t secret(const void *heap, uint64_t salt) {
+  const uintptr_t addresses[2] = {(uintptr_t)heap, (uintptr_t)&heap};
+  return XXH3_64bits_withSeed(addresses, sizeof addresses, salt);
 }
 
 ellm_status vocab_init(vocab *v, size_t count, ellm_error *err) {
@@ -39,6 +28,7 @@ ellm_status vocab_init(vocab *v, size_t count, ellm_error *err) {
   v->pieces = malloc(v->capacity * sizeof *v->pieces);
   v->slots = calloc(slots, sizeof *v->slots);
   v->slot_mask = slots - 1;
+  v->seed = secret(v->slots, 0);
   if (!v->pieces || !v->slots || !ellm_buffer_reserve(&v->arena, count * 8 + 1)) {
     vocab_free(v);
     return ellm_fail_memory(err, v->capacity * sizeof *v->pieces, "vocabulary");
@@ -55,7 +45,7 @@ void vocab_free(vocab *v) {
 
 /* The slot that holds the piece, or the empty one where it belongs. */
 static size_t find_slot(const vocab *v, const char *piece, size_t bytes) {
-  size_t slot = hash_bytes(piece, bytes) & v->slot_mask;
+  size_t slot = (size_t)XXH3_64bits_withSeed(piece, bytes, v->seed) & v->slot_mask;
   while (v->slots[slot] != 0) {
     const vocab_piece *there = &v->pieces[v->slots[slot] - 1];
     if (there->length == bytes && memcmp(vocab_string(v, there), piece, bytes) == 0) break;
@@ -108,7 +98,8 @@ uint32_t vocab_find(const vocab *v, const char *piece, size_t bytes) {
 
 ellm_status merge_table_init(merge_table *table, size_t count, ellm_error *err) {
   size_t slots = table_size(count < VOCAB_ID_LIMIT ? count : VOCAB_ID_LIMIT);
-  *table = (merge_table){calloc(slots, sizeof *table->slots), slots - 1, 0};
+  *table = (merge_table){.slots = calloc(slots, sizeof *table->slots), .mask = slots - 1};
+  for (uint64_t i = 0; i < 2; ++i) table->factors[i] = secret(table->slots, i + 1) | 1;
   return table->slots ? ELLM_OK : ellm_fail_memory(err, slots * sizeof *table->slots, "merges");
 }
 
@@ -119,7 +110,8 @@ void merge_table_free(merge_table *table) {
 
 /* The slot of the key, or the empty one where it belongs. */
 static merge *merge_slot(const merge_table *table, uint64_t key) {
-  size_t slot = merge_hash(key) & table->mask;
+  uint32_t left = (uint32_t)((key - 1) >> VOCAB_ID_BITS), right = (uint32_t)(key - 1) & (VOCAB_ID_LIMIT - 1);
+  size_t slot = merge_hash(table, left, right) & table->mask;
   while (table->slots[slot].key != 0 && table->slots[slot].key != key) slot = (slot + 1) & table->mask;
   return &table->slots[slot];
 }

@@ -2,7 +2,9 @@
 /*
  * The tables of a vocabulary: pieces by their bytes and by id, and merges by
  * the pair of ids. Open addressing, one arena for all strings. Written once
- * while loading, then read by any number of threads.
+ * while loading, then read by any number of threads. Hashes depend on where
+ * memory happens to lie, so that no file can be made whose keys collide; what
+ * is found does not.
  */
 #ifndef ELLM_TEXT_VOCAB_H
 #define ELLM_TEXT_VOCAB_H
@@ -23,6 +25,7 @@ typedef struct vocab {
   uint32_t *slots;       /* index of a piece + 1, or 0 */
   size_t slot_mask;
   size_t longest;        /* bytes of the longest piece */
+  uint64_t seed;
 } vocab;
 
 /* `count` is how many pieces to expect; more are fine. */
@@ -42,12 +45,16 @@ typedef struct merge { uint64_t key; uint32_t rank, id; } merge;
 typedef struct merge_table {
   merge *slots;          /* key 0 = empty */
   size_t mask, count;
+  uint64_t factors[2];   /* secret */
 } merge_table;
 
 static inline uint64_t merge_key(uint32_t left, uint32_t right) {
   return ((uint64_t)left << VOCAB_ID_BITS | right) + 1;
 }
-static inline size_t merge_hash(uint64_t key) { return (size_t)((key * UINT64_C(0x9E3779B97F4A7C15)) >> 32); }
+/* Universal: two pairs share the upper half for one in 2^32 choices of factors. */
+static inline size_t merge_hash(const merge_table *table, uint32_t left, uint32_t right) {
+  return (size_t)((left * table->factors[0] + right * table->factors[1]) >> 32);
+}
 
 ellm_status merge_table_init(merge_table *table, size_t count, ellm_error *err);
 void merge_table_free(merge_table *table);
@@ -57,7 +64,7 @@ ellm_status merge_table_add(merge_table *table, uint32_t left, uint32_t right, u
 /* NULL if the pair does not merge. */
 static inline const merge *merge_find(const merge_table *table, uint32_t left, uint32_t right) {
   uint64_t key = merge_key(left, right);
-  for (size_t slot = merge_hash(key) & table->mask;; slot = (slot + 1) & table->mask) {
+  for (size_t slot = merge_hash(table, left, right) & table->mask;; slot = (slot + 1) & table->mask) {
     if (table->slots[slot].key == key) return &table->slots[slot];
     if (table->slots[slot].key == 0) return NULL;
   }
