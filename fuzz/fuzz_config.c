@@ -22,10 +22,12 @@ static void check_rope(const model_config *c) {
   want(isfinite(r->factor) && r->factor > 0);
   if (r->type == ROPE_LLAMA3) want(r->high_freq_factor > r->low_freq_factor && r->low_freq_factor > 0);
   if (r->type >= ROPE_LLAMA3) want(within(r->original_max_position_embeddings, 1, CONFIG_MAX_POSITIONS));
-  if (r->type == ROPE_YARN) want(r->beta_fast >= r->beta_slow && r->beta_slow > 0 && r->mscale >= 0 && r->mscale_all_dim >= 0);
+  if (r->type == ROPE_YARN)
+    want(r->beta_fast >= r->beta_slow && r->beta_slow > 0 && r->mscale >= 0 && r->mscale_all_dim >= 0);
   if (r->type != ROPE_LONGROPE) return;
   want(r->n_factors == rotary / 2);
-  for (uint32_t i = 0; i < r->n_factors; i++) want(r->short_factor[i] > 0 && r->long_factor[i] > 0 && isfinite(r->long_factor[i]));
+  for (uint32_t i = 0; i < r->n_factors; i++)
+    want(r->short_factor[i] > 0 && r->long_factor[i] > 0 && isfinite(r->long_factor[i]));
 }
 
 static void check_model(const model_config *c) {

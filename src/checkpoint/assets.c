@@ -12,7 +12,7 @@
 #include "base/file.h"
 
 enum { MAX_ASSETS = 4096 };
-static const size_t max_asset_bytes = (size_t)64 << 20;
+static const size_t max_asset_bytes = (size_t)64 << 20, max_total_bytes = (size_t)256 << 20;
 
 static bool ends_with(const char *name, const char *end) {
   const size_t n = strlen(name), m = strlen(end);
@@ -21,16 +21,28 @@ static bool ends_with(const char *name, const char *end) {
 
 /* Weights in any format, their indexes and our own files are not assets. */
 static bool is_weight_file(const char *name) {
-  static const char *const endings[] = {".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".pth", ".gguf", ".onnx",
-                                        ".onnx_data", ".h5", ".msgpack", ".ellm", ".partial"};
+  static const char *const endings[] = {".safetensors", ".safetensors.index.json",
+                                        ".bin",         ".bin.index.json",
+                                        ".pt",          ".pth",
+                                        ".gguf",        ".onnx",
+                                        ".onnx_data",   ".h5",
+                                        ".msgpack",     ".ellm",
+                                        ".partial"};
   for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
     if (ends_with(name, endings[i])) return true;
   }
   return false;
 }
 
+/* Files that a model is incomplete without: too large is an error, not a reason to leave them out. */
 static bool is_needed(const char *name) {
-  return ends_with(name, ".json") || ends_with(name, ".jinja") || ends_with(name, ".model");
+  static const char *const names[] = {"config.json",           "generation_config.json",  "tokenizer.json",
+                                      "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+                                      "chat_template.jinja",   "chat_template.json",      "tokenizer.model"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (strcmp(name, names[i]) == 0) return true;
+  }
+  return false;
 }
 
 /* Names that every file system and terminal can take. */
@@ -46,7 +58,8 @@ static ellm_status add_file(const char *dir, const char *name, checkpoint_assets
   if (path == NULL) return ellm_fail_memory(err, strlen(name), "a path");
   struct stat info;
   ellm_status status = ELLM_OK;
-  const bool wanted = stat(path, &info) == 0 && S_ISREG(info.st_mode) && (info.st_size <= (off_t)max_asset_bytes || is_needed(name));
+  const bool wanted =
+      stat(path, &info) == 0 && S_ISREG(info.st_mode) && (info.st_size <= (off_t)max_asset_bytes || is_needed(name));
   if (wanted) {
     checkpoint_asset_file file = {.name = strdup(name)};
     checkpoint_asset_file *grown = realloc(assets->files, (assets->n_files + 1) * sizeof *grown);
@@ -74,6 +87,7 @@ ellm_status checkpoint_assets_read(const char *dir, checkpoint_assets *assets, e
   DIR *folder = opendir(dir);
   if (folder == NULL) return ellm_fail_errno(err, errno, "open", dir);
   ellm_status status = ELLM_OK;
+  size_t total = 0;
   while (status == ELLM_OK) {
     errno = 0;
     const struct dirent *entry = readdir(folder);
@@ -86,7 +100,14 @@ ellm_status checkpoint_assets_read(const char *dir, checkpoint_assets *assets, e
     if (assets->n_files == MAX_ASSETS) {
       status = ellm_fail(err, ELLM_ERR_INPUT, "%s: more than %d files", dir, MAX_ASSETS);
     } else {
+      const size_t before = assets->n_files;
       status = add_file(dir, name, assets, err);
+      if (assets->n_files > before) total += assets->files[before].bytes;
+    }
+    if (status == ELLM_OK && total > max_total_bytes) {
+      status = ellm_fail(err, ELLM_ERR_INPUT,
+                         "%s: the files beside the weights are more than %zu MiB; are they all the model's?", dir,
+                         max_total_bytes >> 20);
     }
   }
   closedir(folder);

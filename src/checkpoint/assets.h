@@ -17,7 +17,8 @@ typedef struct checkpoint_assets {
 } checkpoint_assets;
 
 /* Which files: see checkpoint.h. One larger than 64 MiB is an error if a model
- * needs it (config.json, tokenizer.json, ...) and left out otherwise. */
+ * needs it (config.json, tokenizer.json, ...) and left out otherwise; more than
+ * 256 MiB together are an error. */
 ellm_status checkpoint_assets_read(const char *dir, checkpoint_assets *assets, ellm_error *err);
 void checkpoint_assets_free(checkpoint_assets *assets);
 

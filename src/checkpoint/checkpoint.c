@@ -18,12 +18,12 @@
 
 static const char single_name[] = "model.safetensors";
 static const char index_name[] = "model.safetensors.index.json";
-enum { MAX_SHARDS = 4096, MAX_INDEX_BYTES = 256 << 20 };
+enum { MAX_SHARDS = 4096, MAX_INDEX_BYTES = 128 << 20 };
 
 typedef struct shard {
-  char *name;           /* in the folder */
+  char *name; /* in the folder */
   file_reader reader;
-  file_map map;         /* data NULL until checkpoint_map wants it */
+  file_map map; /* data NULL until checkpoint_map wants it */
 } shard;
 
 struct checkpoint {
@@ -46,7 +46,8 @@ static ellm_status open_shard(checkpoint *ckpt, size_t index, ellm_error *err) {
   free(path);
   ELLM_TRY(opened);
   if (s->reader.size < 8) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %llu bytes are too few for a safetensors file", s->reader.path, (unsigned long long)s->reader.size);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %llu bytes are too few for a safetensors file", s->reader.path,
+                     (unsigned long long)s->reader.size);
   }
   uint8_t first[8];
   size_t bytes;
@@ -81,21 +82,33 @@ static ellm_status open_shard(checkpoint *ckpt, size_t index, ellm_error *err) {
   return ELLM_OK;
 }
 
+/* The place of a shard in the list, which is ordered by name; *found tells whether it is there. */
+static size_t shard_place(const checkpoint *ckpt, const char *name, bool *found) {
+  size_t low = 0, high = ckpt->n_shards;
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    const int order = strcmp(ckpt->shards[middle].name, name);
+    if (order == 0) low = high = middle;
+    else if (order < 0) low = middle + 1;
+    else high = middle;
+  }
+  *found = low < ckpt->n_shards && strcmp(ckpt->shards[low].name, name) == 0;
+  return low;
+}
+
 static ellm_status add_shard(checkpoint *ckpt, const char *name, ellm_error *err) {
+  bool found;
+  const size_t place = shard_place(ckpt, name, &found);
+  if (found) return ELLM_OK;
   shard *grown = realloc(ckpt->shards, (ckpt->n_shards + 1) * sizeof *grown);
   if (grown == NULL) return ellm_fail_memory(err, (ckpt->n_shards + 1) * sizeof *grown, "shards");
   ckpt->shards = grown;
-  grown[ckpt->n_shards] = (shard){.name = strdup(name), .reader = {.fd = -1}};
-  if (grown[ckpt->n_shards].name == NULL) return ellm_fail_memory(err, strlen(name) + 1, "a shard name");
+  char *copy = strdup(name);
+  if (copy == NULL) return ellm_fail_memory(err, strlen(name) + 1, "a shard name");
+  memmove(grown + place + 1, grown + place, (ckpt->n_shards - place) * sizeof *grown);
+  grown[place] = (shard){.name = copy, .reader = {.fd = -1}};
   ckpt->n_shards++;
   return ELLM_OK;
-}
-
-static int shard_order(const void *a, const void *b) { return strcmp(((const shard *)a)->name, ((const shard *)b)->name); }
-
-static const shard *find_shard(const checkpoint *ckpt, const char *name) {
-  const shard key = {.name = (char *)name};
-  return ckpt->n_shards == 0 ? NULL : bsearch(&key, ckpt->shards, ckpt->n_shards, sizeof *ckpt->shards, shard_order);
 }
 
 /* A shard is a file of the folder itself: an index must not lead elsewhere. */
@@ -110,12 +123,12 @@ static ellm_status collect_shards(checkpoint *ckpt, json_t *weight_map, const ch
   json_object_foreach(weight_map, tensor, value) {
     const char *file = json_string_value(value);
     if (file == NULL || strlen(file) != json_string_length(value) || !is_plain_file_name(file)) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map: tensor %s: \"%s\" is not a file name", origin, tensor, file != NULL ? file : "?");
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map: tensor %s: \"%s\" is not a file name", origin, tensor,
+                       file != NULL ? file : "?");
     }
-    if (find_shard(ckpt, file) != NULL) continue;
-    if (ckpt->n_shards == MAX_SHARDS) return ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map: more than %d shards", origin, MAX_SHARDS);
     ELLM_TRY(add_shard(ckpt, file, err));
-    qsort(ckpt->shards, ckpt->n_shards, sizeof *ckpt->shards, shard_order);
+    if (ckpt->n_shards > MAX_SHARDS)
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map: more than %d shards", origin, MAX_SHARDS);
   }
   return ELLM_OK;
 }
@@ -126,17 +139,20 @@ static ellm_status check_index(const checkpoint *ckpt, json_t *weight_map, const
     const checkpoint_tensor *t = &ckpt->tensors[i];
     const char *file = json_string_value(json_object_get(weight_map, t->name));
     if (file == NULL) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s of %s is not in weight_map", origin, t->name, ckpt->shards[t->shard].name);
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s of %s is not in weight_map", origin, t->name,
+                       ckpt->shards[t->shard].name);
     }
     if (strcmp(file, ckpt->shards[t->shard].name) != 0) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s lies in %s, weight_map says %s", origin, t->name, ckpt->shards[t->shard].name, file);
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s lies in %s, weight_map says %s", origin, t->name,
+                       ckpt->shards[t->shard].name, file);
     }
   }
   const char *tensor;
   json_t *value;
   json_object_foreach(weight_map, tensor, value) {
     if (checkpoint_find(ckpt, tensor) == NULL) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map names tensor %s, %s does not hold it", origin, tensor, json_string_value(value));
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map names tensor %s, %s does not hold it", origin, tensor,
+                       json_string_value(value));
     }
   }
   return ELLM_OK;
@@ -154,8 +170,8 @@ static ellm_status sort_names(checkpoint *ckpt, ellm_error *err) {
   for (size_t i = 1; i < ckpt->n_tensors; i++) {
     const checkpoint_tensor *a = ckpt->by_name[i - 1], *b = ckpt->by_name[i];
     if (strcmp(a->name, b->name) == 0) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is both in %s and in %s", ckpt->path, a->name, ckpt->shards[a->shard].name,
-                       ckpt->shards[b->shard].name);
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is both in %s and in %s", ckpt->path, a->name,
+                       ckpt->shards[a->shard].name, ckpt->shards[b->shard].name);
     }
   }
   return ELLM_OK;
@@ -175,7 +191,8 @@ static ellm_status open_indexed(checkpoint *ckpt, const char *index_path, ellm_e
   free(text);
   ELLM_TRY(status);
   json_t *weight_map = json_object_get(root, "weight_map");
-  if (!json_is_object(weight_map)) status = ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map is not an object", index_path);
+  if (!json_is_object(weight_map))
+    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map is not an object", index_path);
   if (status == ELLM_OK) status = collect_shards(ckpt, weight_map, index_path, err);
   if (status == ELLM_OK) status = open_shards(ckpt, err);
   if (status == ELLM_OK) status = check_index(ckpt, weight_map, index_path, err);
@@ -270,14 +287,16 @@ const uint8_t *checkpoint_asset(const checkpoint *ckpt, const char *name, size_t
 const checkpoint_tensor *checkpoint_find(const checkpoint *ckpt, const char *name) {
   const checkpoint_tensor key = {.name = name}, *key_pointer = &key;
   const checkpoint_tensor **found =
-      ckpt->n_tensors == 0 ? NULL : bsearch(&key_pointer, ckpt->by_name, ckpt->n_tensors, sizeof *ckpt->by_name, name_order);
+      ckpt->n_tensors == 0 ? NULL
+                           : bsearch(&key_pointer, ckpt->by_name, ckpt->n_tensors, sizeof *ckpt->by_name, name_order);
   return found != NULL ? *found : NULL;
 }
 
-ellm_status checkpoint_read(const checkpoint *ckpt, const checkpoint_tensor *tensor, uint64_t offset, void *out, size_t bytes, ellm_error *err) {
+ellm_status checkpoint_read(const checkpoint *ckpt, const checkpoint_tensor *tensor, uint64_t offset, void *out,
+                            size_t bytes, ellm_error *err) {
   if (offset > tensor->bytes || bytes > tensor->bytes - offset) {
-    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s: reading %zu bytes at %llu of %llu", ckpt->path, tensor->name, bytes,
-                     (unsigned long long)offset, (unsigned long long)tensor->bytes);
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s: reading %zu bytes at %llu of %llu", ckpt->path,
+                     tensor->name, bytes, (unsigned long long)offset, (unsigned long long)tensor->bytes);
   }
   return file_reader_read(&ckpt->shards[tensor->shard].reader, tensor->offset + offset, out, bytes, err);
 }

@@ -39,13 +39,14 @@ const char *checkpoint_shard_path(const checkpoint *ckpt, uint32_t shard);
 
 /* Read bytes [offset, offset + bytes) of a tensor's data by pread; several
  * threads may read at once. */
-ellm_status checkpoint_read(const checkpoint *ckpt, const checkpoint_tensor *tensor, uint64_t offset, void *out, size_t bytes, ellm_error *err);
+ellm_status checkpoint_read(const checkpoint *ckpt, const checkpoint_tensor *tensor, uint64_t offset, void *out,
+                            size_t bytes, ellm_error *err);
 /* Pointer to a tensor's data in a mapping of its shard, made on first use (not
  * thread-safe); lives as long as the checkpoint. Alignment is the file's: load
  * with base/bytes.h or memcpy. */
 ellm_status checkpoint_map(checkpoint *ckpt, const checkpoint_tensor *tensor, const uint8_t **data, ellm_error *err);
 
-/* The small files, read at opening; those that exist, each at most 64 MiB:
+/* The small files, read at opening; those that exist, each at most 64 MiB, 256 MiB together:
  * config.json, generation_config.json, tokenizer.json, tokenizer_config.json,
  * special_tokens_map.json, chat_template.jinja, chat_template.json,
  * added_tokens.json, tokenizer.model, vocab.json, merges.txt, LICENSE*, README.md,
@@ -53,7 +54,7 @@ ellm_status checkpoint_map(checkpoint *ckpt, const checkpoint_tensor *tensor, co
  * *.gguf, *.onnx, *.h5, *.msgpack and hidden ones. Sorted by name. */
 size_t checkpoint_asset_count(const checkpoint *ckpt);
 const char *checkpoint_asset_name(const checkpoint *ckpt, size_t index);
-const uint8_t *checkpoint_asset(const checkpoint *ckpt, const char *name, size_t *bytes); /* NULL if absent; NUL after the end */
+const uint8_t *checkpoint_asset(const checkpoint *ckpt, const char *name, size_t *bytes); /* NULL if absent; NUL after */
 /* Bytes of the "metadata" of the safetensors header ("__metadata__"), as a JSON
  * object text, "{}" if there is none (first shard's). */
 const char *checkpoint_metadata(const checkpoint *ckpt);

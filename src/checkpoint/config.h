@@ -16,9 +16,10 @@ typedef struct rope_config {
   rope_type type;
   double theta;                    /* rope_theta */
   double partial_rotary_factor;    /* share of head_dim that rotates; 1 = all */
-  double factor;                   /* linear, llama3, yarn, longrope */
+  double factor;                   /* linear, llama3, yarn, longrope (where not given: max_position_embeddings by
+                                    * original_max_position_embeddings); else 1 */
   double low_freq_factor, high_freq_factor;              /* llama3 */
-  uint32_t original_max_position_embeddings;             /* llama3, yarn, longrope; 0 if not given */
+  uint32_t original_max_position_embeddings;             /* llama3, yarn, longrope: above 0; else 0 */
   double beta_fast, beta_slow, mscale, mscale_all_dim;   /* yarn; mscale 0 = not given */
   double attention_factor;         /* yarn, longrope; < 0 = not given */
   bool truncate;                   /* yarn, default true */
@@ -53,9 +54,11 @@ typedef struct generation_config {
 /* `origin` names the file in errors. Unknown architectures, activation
  * functions, rope types (dynamic, ...) and values out of range are refused by
  * name; every dimension is checked (non-zero, divisibility, <= 2^24 or so). */
-ellm_status model_config_parse(const void *json, size_t bytes, const char *origin, model_config *config, ellm_error *err);
+ellm_status model_config_parse(const void *json, size_t bytes, const char *origin, model_config *config,
+                               ellm_error *err);
 /* generation_json may be NULL. */
-ellm_status generation_config_parse(const void *generation_json, size_t generation_bytes, const void *config_json, size_t config_bytes,
-                                    const char *origin, generation_config *config, ellm_error *err);
+ellm_status generation_config_parse(const void *generation_json, size_t generation_bytes, const void *config_json,
+                                    size_t config_bytes, const char *origin, generation_config *config,
+                                    ellm_error *err);
 
 #endif

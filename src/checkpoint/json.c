@@ -5,16 +5,32 @@
 #include <math.h>
 #include <string.h>
 
+/* jansson needs up to 40 times the bytes of a text made of tiny values: their
+ * number is bounded (commas in strings count too) before any is allocated. */
+static bool too_many_values(const char *text, size_t n) {
+  size_t count = 0;
+  for (size_t i = 0; i < n; i++) count += text[i] == ',' || text[i] == '[' || text[i] == '{';
+  return count > JSON_MAX_VALUES;
+}
+
 ellm_status json_parse(const void *text, size_t bytes, const char *origin, json_t **root, ellm_error *err) {
   json_error_t error;
+  *root = NULL;
+  if (too_many_values(text, bytes))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: more than %d JSON values", origin, JSON_MAX_VALUES);
   /* jansson limits the depth itself (JSON_PARSER_MAX_DEPTH, 2048) */
   *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
   if (*root != NULL) return ELLM_OK;
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: not valid JSON: %s (line %d, column %d)", origin, error.text, error.line, error.column);
+  /* where jansson runs out of memory it sets no position, mostly */
+  if (error.line < 0 || json_error_code(&error) == json_error_out_of_memory)
+    return ellm_fail_memory(err, bytes, origin);
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: not valid JSON: %s (line %d, column %d)", origin, error.text, error.line,
+                   error.column);
 }
 
 /* The field, or NULL when missing or null; an error when it is required. */
-static ellm_status find(const json_t *object, const char *field, bool required, const char *origin, const json_t **value, ellm_error *err) {
+static ellm_status find(const json_t *object, const char *field, bool required, const char *origin,
+                        const json_t **value, ellm_error *err) {
   *value = json_object_get(object, field);
   if (*value != NULL && json_is_null(*value)) *value = NULL;
   if (*value == NULL && required) return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is missing", origin, field);
@@ -22,7 +38,8 @@ static ellm_status find(const json_t *object, const char *field, bool required, 
 }
 
 /* "ORIGIN: FIELD is VALUE, WANTED is wanted" */
-static ellm_status wrong(const json_t *value, const char *field, const char *origin, const char *wanted, ellm_error *err) {
+static ellm_status wrong(const json_t *value, const char *field, const char *origin, const char *wanted,
+                         ellm_error *err) {
   char text[80];
   const size_t n = json_dumpb(value, text, sizeof text - 1, JSON_ENCODE_ANY | JSON_COMPACT);
   if (n < sizeof text) {
@@ -33,16 +50,19 @@ static ellm_status wrong(const json_t *value, const char *field, const char *ori
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %s, %s is wanted", origin, field, text, wanted);
 }
 
-ellm_status json_get_u64(const json_t *object, const char *field, bool required, const char *origin, uint64_t *out, ellm_error *err) {
+ellm_status json_get_u64(const json_t *object, const char *field, bool required, const char *origin, uint64_t *out,
+                         ellm_error *err) {
   const json_t *value;
   ELLM_TRY(find(object, field, required, origin, &value, err));
   if (value == NULL) return ELLM_OK;
-  if (!json_is_integer(value) || json_integer_value(value) < 0) return wrong(value, field, origin, "an integer of at least 0", err);
+  if (!json_is_integer(value) || json_integer_value(value) < 0)
+    return wrong(value, field, origin, "an integer of at least 0", err);
   *out = (uint64_t)json_integer_value(value);
   return ELLM_OK;
 }
 
-ellm_status json_get_u32(const json_t *object, const char *field, bool required, const char *origin, uint32_t *out, ellm_error *err) {
+ellm_status json_get_u32(const json_t *object, const char *field, bool required, const char *origin, uint32_t *out,
+                         ellm_error *err) {
   uint64_t wide = *out;
   ELLM_TRY(json_get_u64(object, field, required, origin, &wide, err));
   if (wide > UINT32_MAX) return wrong(json_object_get(object, field), field, origin, "an integer below 2^32", err);
@@ -50,16 +70,19 @@ ellm_status json_get_u32(const json_t *object, const char *field, bool required,
   return ELLM_OK;
 }
 
-ellm_status json_get_double(const json_t *object, const char *field, bool required, const char *origin, double *out, ellm_error *err) {
+ellm_status json_get_double(const json_t *object, const char *field, bool required, const char *origin, double *out,
+                            ellm_error *err) {
   const json_t *value;
   ELLM_TRY(find(object, field, required, origin, &value, err));
   if (value == NULL) return ELLM_OK;
-  if (!json_is_number(value) || !isfinite(json_number_value(value))) return wrong(value, field, origin, "a number", err);
+  if (!json_is_number(value) || !isfinite(json_number_value(value)))
+    return wrong(value, field, origin, "a number", err);
   *out = json_number_value(value);
   return ELLM_OK;
 }
 
-ellm_status json_get_bool(const json_t *object, const char *field, bool required, const char *origin, bool *out, ellm_error *err) {
+ellm_status json_get_bool(const json_t *object, const char *field, bool required, const char *origin, bool *out,
+                          ellm_error *err) {
   const json_t *value;
   ELLM_TRY(find(object, field, required, origin, &value, err));
   if (value == NULL) return ELLM_OK;
@@ -68,7 +91,8 @@ ellm_status json_get_bool(const json_t *object, const char *field, bool required
   return ELLM_OK;
 }
 
-ellm_status json_get_string(const json_t *object, const char *field, bool required, const char *origin, const char **out, ellm_error *err) {
+ellm_status json_get_string(const json_t *object, const char *field, bool required, const char *origin,
+                            const char **out, ellm_error *err) {
   const json_t *value;
   ELLM_TRY(find(object, field, required, origin, &value, err));
   if (value == NULL) return ELLM_OK;

@@ -7,18 +7,26 @@
 
 #include "base/status.h"
 
+enum { JSON_MAX_VALUES = 1 << 22 };
+
 /* Parse one JSON value (duplicate keys refused, NUL in strings allowed, depth
- * limited). `origin` names it in errors. Caller json_decref's *root. */
+ * and number of values limited). `origin` names it in errors. Caller
+ * json_decref's *root. */
 ellm_status json_parse(const void *text, size_t bytes, const char *origin, json_t **root, ellm_error *err);
 
 /* Fields of an object. Missing: *out is left as it was and ELLM_OK returned,
  * unless `required`. null counts as missing. A wrong type or range is
  * ELLM_ERR_INPUT naming origin, field and value. */
-ellm_status json_get_u32(const json_t *object, const char *field, bool required, const char *origin, uint32_t *out, ellm_error *err);
-ellm_status json_get_u64(const json_t *object, const char *field, bool required, const char *origin, uint64_t *out, ellm_error *err);
-ellm_status json_get_double(const json_t *object, const char *field, bool required, const char *origin, double *out, ellm_error *err);
-ellm_status json_get_bool(const json_t *object, const char *field, bool required, const char *origin, bool *out, ellm_error *err);
+ellm_status json_get_u32(const json_t *object, const char *field, bool required, const char *origin, uint32_t *out,
+                         ellm_error *err);
+ellm_status json_get_u64(const json_t *object, const char *field, bool required, const char *origin, uint64_t *out,
+                         ellm_error *err);
+ellm_status json_get_double(const json_t *object, const char *field, bool required, const char *origin, double *out,
+                            ellm_error *err);
+ellm_status json_get_bool(const json_t *object, const char *field, bool required, const char *origin, bool *out,
+                          ellm_error *err);
 /* Borrowed from the object; UTF-8, NUL-terminated, no NUL inside. */
-ellm_status json_get_string(const json_t *object, const char *field, bool required, const char *origin, const char **out, ellm_error *err);
+ellm_status json_get_string(const json_t *object, const char *field, bool required, const char *origin,
+                            const char **out, ellm_error *err);
 
 #endif

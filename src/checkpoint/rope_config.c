@@ -15,8 +15,8 @@ static const double max_theta = 1e15, max_factor = 1e6;
 
 /* Where one field of the rotary embedding is looked for. */
 typedef struct rope_source {
-  const json_t *options;  /* rope_scaling or rope_parameters; NULL if neither is there */
-  char origin[256];       /* "FILE: rope_scaling", for errors */
+  const json_t *options; /* rope_scaling or rope_parameters; NULL if neither is there */
+  char origin[256];      /* "FILE: rope_scaling", for errors */
 } rope_source;
 
 static ellm_status find_options(const json_t *root, const char *origin, rope_source *source, ellm_error *err) {
@@ -36,12 +36,13 @@ static ellm_status find_options(const json_t *root, const char *origin, rope_sou
 }
 
 /* A number of (low, high]; `required` means that it must be there. */
-static ellm_status get_number(const json_t *object, const char *field, bool required, const char *origin, double low, double high, double *out,
-                              ellm_error *err) {
+static ellm_status get_number(const json_t *object, const char *field, bool required, const char *origin, double low,
+                              double high, double *out, ellm_error *err) {
   double value = high;
   ELLM_TRY(json_get_double(object, field, required, origin, &value, err));
   if (!(value > low && value <= high)) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %g, a number above %g and at most %g is wanted", origin, field, value, low, high);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %g, a number above %g and at most %g is wanted", origin, field,
+                     value, low, high);
   }
   const json_t *given = json_object_get(object, field);
   if (given != NULL && !json_is_null(given)) *out = value;
@@ -52,9 +53,12 @@ static ellm_status parse_type(const rope_source *source, model_arch arch, rope_t
   const char *name = NULL;
   ELLM_TRY(json_get_string(source->options, "type", false, source->origin, &name, err));
   ELLM_TRY(json_get_string(source->options, "rope_type", false, source->origin, &name, err)); /* the newer name wins */
-  static const struct { const char *name; rope_type type; } types[] = {
-    {"default", ROPE_DEFAULT}, {"linear", ROPE_LINEAR},     {"llama3", ROPE_LLAMA3},
-    {"yarn", ROPE_YARN},       {"longrope", ROPE_LONGROPE}, {"su", ROPE_LONGROPE},
+  static const struct {
+    const char *name;
+    rope_type type;
+  } types[] = {
+      {"default", ROPE_DEFAULT}, {"linear", ROPE_LINEAR},     {"llama3", ROPE_LLAMA3},
+      {"yarn", ROPE_YARN},       {"longrope", ROPE_LONGROPE}, {"su", ROPE_LONGROPE},
   };
   if (name == NULL) name = "default";
   for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
@@ -68,18 +72,20 @@ static ellm_status parse_type(const rope_source *source, model_arch arch, rope_t
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: rope_type %s is not supported", source->origin, name);
 }
 
-static ellm_status parse_factor_list(const rope_source *source, const char *field, uint32_t n, float *out, ellm_error *err) {
+static ellm_status parse_factor_list(const rope_source *source, const char *field, uint32_t n, float *out,
+                                     ellm_error *err) {
   const json_t *list = json_object_get(source->options, field);
   if (!json_is_array(list)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is not a list", source->origin, field);
   if (json_array_size(list) != n) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s has %zu numbers, half of the rotating dimensions are %u", source->origin, field, json_array_size(list),
-                     (unsigned)n);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s has %zu numbers, half of the rotating dimensions are %u",
+                     source->origin, field, json_array_size(list), (unsigned)n);
   }
   for (uint32_t i = 0; i < n; i++) {
     const json_t *value = json_array_get(list, i);
     const double number = json_is_number(value) ? json_number_value(value) : 0.0;
     if (!(number >= 1e-6 && number <= max_factor)) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s[%u] is not a number from 1e-6 to %g", source->origin, field, (unsigned)i, max_factor);
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s[%u] is not a number from 1e-6 to %g", source->origin, field,
+                       (unsigned)i, max_factor);
     }
     out[i] = (float)number;
   }
@@ -87,24 +93,27 @@ static ellm_status parse_factor_list(const rope_source *source, const char *fiel
 }
 
 /* What the pretraining used: beside the other fields (Phi-3) or among the options, else max_position_embeddings. */
-static ellm_status parse_original(const json_t *root, const char *origin, const rope_source *source, const model_config *config, uint32_t *original,
-                                  ellm_error *err) {
+static ellm_status parse_original(const json_t *root, const char *origin, const rope_source *source,
+                                  const model_config *config, uint32_t *original, ellm_error *err) {
   static const char field[] = "original_max_position_embeddings";
   *original = config->arch == ARCH_PHI3 ? 4096 : config->max_position_embeddings;
   ELLM_TRY(json_get_u32(source->options, field, false, source->origin, original, err));
   ELLM_TRY(json_get_u32(root, field, false, origin, original, err));
   if (*original == 0 || *original > CONFIG_MAX_POSITIONS) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %u, 1 to %d is wanted", source->origin, field, (unsigned)*original, CONFIG_MAX_POSITIONS);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %u, 1 to %d is wanted", source->origin, field, (unsigned)*original,
+                     CONFIG_MAX_POSITIONS);
   }
   return ELLM_OK;
 }
 
 static ellm_status parse_llama3(const rope_source *source, rope_config *rope, ellm_error *err) {
-  ELLM_TRY(get_number(source->options, "low_freq_factor", true, source->origin, 0.0, max_factor, &rope->low_freq_factor, err));
-  ELLM_TRY(get_number(source->options, "high_freq_factor", true, source->origin, 0.0, max_factor, &rope->high_freq_factor, err));
+  ELLM_TRY(get_number(source->options, "low_freq_factor", true, source->origin, 0.0, max_factor, &rope->low_freq_factor,
+                      err));
+  ELLM_TRY(get_number(source->options, "high_freq_factor", true, source->origin, 0.0, max_factor,
+                      &rope->high_freq_factor, err));
   if (rope->high_freq_factor <= rope->low_freq_factor) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: high_freq_factor %g is not above low_freq_factor %g", source->origin, rope->high_freq_factor,
-                     rope->low_freq_factor);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: high_freq_factor %g is not above low_freq_factor %g", source->origin,
+                     rope->high_freq_factor, rope->low_freq_factor);
   }
   return ELLM_OK;
 }
@@ -124,14 +133,16 @@ static ellm_status parse_yarn(const rope_source *source, rope_config *rope, ellm
   ELLM_TRY(get_or_default(source, "beta_fast", &rope->beta_fast, err));
   ELLM_TRY(get_or_default(source, "beta_slow", &rope->beta_slow, err));
   if (rope->beta_fast < rope->beta_slow) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: beta_fast %g is below beta_slow %g", source->origin, rope->beta_fast, rope->beta_slow);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: beta_fast %g is below beta_slow %g", source->origin, rope->beta_fast,
+                     rope->beta_slow);
   }
   ELLM_TRY(get_or_default(source, "mscale", &rope->mscale, err));
   ELLM_TRY(get_or_default(source, "mscale_all_dim", &rope->mscale_all_dim, err));
   return json_get_bool(source->options, "truncate", false, source->origin, &rope->truncate, err);
 }
 
-static ellm_status parse_longrope(const rope_source *source, uint32_t half, const model_config *config, rope_config *rope, ellm_error *err) {
+static ellm_status parse_longrope(const rope_source *source, uint32_t half, const model_config *config,
+                                  rope_config *rope, ellm_error *err) {
   rope->n_factors = half;
   ELLM_TRY(parse_factor_list(source, "short_factor", half, rope->short_factor, err));
   ELLM_TRY(parse_factor_list(source, "long_factor", half, rope->long_factor, err));
@@ -139,44 +150,54 @@ static ellm_status parse_longrope(const rope_source *source, uint32_t half, cons
   return get_number(source->options, "factor", false, source->origin, 0.0, max_factor, &rope->factor, err);
 }
 
-static ellm_status parse_partial(const json_t *root, const char *origin, const rope_source *source, const model_config *config, rope_config *rope,
-                                 ellm_error *err) {
+static ellm_status parse_partial(const json_t *root, const char *origin, const rope_source *source,
+                                 const model_config *config, rope_config *rope, ellm_error *err) {
   static const char field[] = "partial_rotary_factor";
   rope->partial_rotary_factor = 1.0;
   ELLM_TRY(get_number(root, field, false, origin, 0.0, 1.0, &rope->partial_rotary_factor, err));
-  if (source->options != NULL) ELLM_TRY(get_number(source->options, field, false, source->origin, 0.0, 1.0, &rope->partial_rotary_factor, err));
+  if (source->options != NULL)
+    ELLM_TRY(get_number(source->options, field, false, source->origin, 0.0, 1.0, &rope->partial_rotary_factor, err));
   if (rope->partial_rotary_factor != 1.0 && config->arch != ARCH_PHI3) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %g is not supported for %s", origin, field, rope->partial_rotary_factor, config->arch_name);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %g is not supported for %s", origin, field,
+                     rope->partial_rotary_factor, config->arch_name);
   }
   const uint32_t rotary = (uint32_t)(config->head_dim * rope->partial_rotary_factor);
   if (rotary == 0 || rotary % 2 != 0) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %u of %u dimensions of a head rotate (%s %g), an even number above 0 is wanted", origin, (unsigned)rotary,
-                     (unsigned)config->head_dim, field, rope->partial_rotary_factor);
+    return ellm_fail(err, ELLM_ERR_INPUT,
+                     "%s: %u of %u dimensions of a head rotate (%s %g), an even number above 0 is wanted", origin,
+                     (unsigned)rotary, (unsigned)config->head_dim, field, rope->partial_rotary_factor);
   }
   return ELLM_OK;
 }
 
 ellm_status rope_config_parse(const json_t *root, const char *origin, model_config *config, ellm_error *err) {
   rope_config *rope = &config->rope;
-  *rope = (rope_config){.theta = 10000.0, .factor = 1.0, .beta_fast = 32.0, .beta_slow = 1.0, .attention_factor = -1.0, .truncate = true};
+  *rope = (rope_config){
+      .theta = 10000.0, .factor = 1.0, .beta_fast = 32.0, .beta_slow = 1.0, .attention_factor = -1.0, .truncate = true};
   rope_source source;
   ELLM_TRY(find_options(root, origin, &source, err));
   ELLM_TRY(get_number(root, "rope_theta", false, origin, 0.0, max_theta, &rope->theta, err));
-  if (source.options != NULL) ELLM_TRY(get_number(source.options, "rope_theta", false, source.origin, 0.0, max_theta, &rope->theta, err));
-  if (rope->theta <= 1.0) return ellm_fail(err, ELLM_ERR_INPUT, "%s: rope_theta is %g, a number above 1 is wanted", source.origin, rope->theta);
+  if (source.options != NULL)
+    ELLM_TRY(get_number(source.options, "rope_theta", false, source.origin, 0.0, max_theta, &rope->theta, err));
+  if (rope->theta <= 1.0)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: rope_theta is %g, a number above 1 is wanted", source.origin,
+                     rope->theta);
   ELLM_TRY(parse_partial(root, origin, &source, config, rope, err));
   if (source.options == NULL) return ELLM_OK;
 
   const json_t *nested = json_object_get(source.options, "full_attention");
   if (nested == NULL) nested = json_object_get(source.options, "sliding_attention");
-  if (nested != NULL) return ellm_fail(err, ELLM_ERR_INPUT, "%s: options by type of layer are not supported", source.origin);
+  if (nested != NULL)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: options by type of layer are not supported", source.origin);
   ELLM_TRY(parse_type(&source, config->arch, &rope->type, err));
   if (rope->type == ROPE_DEFAULT) return ELLM_OK;
-  if (rope->type != ROPE_LONGROPE) ELLM_TRY(get_number(source.options, "factor", true, source.origin, 0.0, max_factor, &rope->factor, err));
+  if (rope->type != ROPE_LONGROPE)
+    ELLM_TRY(get_number(source.options, "factor", true, source.origin, 0.0, max_factor, &rope->factor, err));
   if (rope->type == ROPE_LINEAR) return ELLM_OK;
   ELLM_TRY(parse_original(root, origin, &source, config, &rope->original_max_position_embeddings, err));
   if (rope->type == ROPE_LLAMA3) return parse_llama3(&source, rope, err);
-  ELLM_TRY(get_number(source.options, "attention_factor", false, source.origin, 0.0, max_factor, &rope->attention_factor, err));
+  ELLM_TRY(get_number(source.options, "attention_factor", false, source.origin, 0.0, max_factor,
+                      &rope->attention_factor, err));
   if (rope->type == ROPE_YARN) return parse_yarn(&source, rope, err);
   return parse_longrope(&source, (uint32_t)(config->head_dim * rope->partial_rotary_factor) / 2, config, rope, err);
 }

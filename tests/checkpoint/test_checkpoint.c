@@ -87,14 +87,17 @@ static void refused(ellm_status status, const char *part) {
 
 #define U8(n, begin, end) "{\"dtype\":\"U8\",\"shape\":[" n "],\"data_offsets\":[" begin "," end "]}"
 #define INDEX "model.safetensors.index.json"
-static const char shard_a[] = "{\"__metadata__\":{\"format\":\"pt\"},\"a1\":" U8("4", "0", "4") ",\"a0\":" U8("2", "4", "6") "}";
+static const char shard_a[] =
+    "{\"__metadata__\":{\"format\":\"pt\"},\"a1\":" U8("4", "0", "4") ",\"a0\":" U8("2", "4", "6") "}";
 static const char shard_b[] = "{\"b\":" U8("3", "0", "3") "}";
 
 /* Shards m-2 and m-1; the index lists them in that order. */
 static void write_two_shards(void) {
   write_shard("m-1.safetensors", shard_a, 6);
   write_shard("m-2.safetensors", shard_b, 3);
-  write_text(INDEX, "{\"metadata\":{\"total_size\":9},\"weight_map\":{\"b\":\"m-2.safetensors\",\"a0\":\"m-1.safetensors\",\"a1\":\"m-1.safetensors\"}}");
+  write_text(INDEX,
+             "{\"metadata\":{\"total_size\":9},\"weight_map\":{\"b\":\"m-2.safetensors\",\"a0\":\"m-1.safetensors\","
+             "\"a1\":\"m-1.safetensors\"}}");
 }
 
 static void check_tensor(checkpoint *c, const char *name, size_t index, size_t bytes, int first_value) {
@@ -170,10 +173,13 @@ static void test_no_weights(void **state) {
 
 static void test_assets(void **state) {
   (void)state;
-  static const char *const good[] = {"LICENSE", "README.md", "USE_POLICY.md", "added_tokens.json", "chat_template.jinja", "config.json", "merges.txt",
-                                     "tokenizer.model"};
-  static const char *const others[] = {"pytorch_model.bin", "pytorch_model.bin.index.json", "model.gguf", ".hidden", "model.onnx", "tf_model.h5",
-                                       "flax_model.msgpack", "x.pt", "x.pth", "new\nline.json", "out.ellm"};
+  static const char *const good[] = {"LICENSE",           "README.md",           "USE_POLICY.md",
+                                     "added_tokens.json", "chat_template.jinja", "config.json",
+                                     "merges.txt",        "tokenizer.model"};
+  static const char *const others[] = {
+      "pytorch_model.bin", "pytorch_model.bin.index.json", "model.gguf", ".hidden", "model.onnx",
+      "tf_model.h5",       "flax_model.msgpack",           "x.pt",       "x.pth",   "new\nline.json",
+      "out.ellm"};
   write_shard("model.safetensors", shard_b, 3);
   for (size_t i = sizeof good / sizeof *good; i-- > 0;) write_text(good[i], good[i]);
   for (size_t i = 0; i < sizeof others / sizeof *others; i++) write_text(others[i], "x");
@@ -182,7 +188,8 @@ static void test_assets(void **state) {
   assert_int_equal(mkdir(path, 0777), 0); /* a folder is no asset */
   write_bytes("empty.txt", "", 0);
   checkpoint *c = open_good();
-  for (size_t i = 1; i < checkpoint_asset_count(c); i++) assert_true(strcmp(checkpoint_asset_name(c, i - 1), checkpoint_asset_name(c, i)) < 0);
+  for (size_t i = 1; i < checkpoint_asset_count(c); i++)
+    assert_true(strcmp(checkpoint_asset_name(c, i - 1), checkpoint_asset_name(c, i)) < 0);
   assert_int_equal(checkpoint_asset_count(c), sizeof good / sizeof *good + 1);
   size_t bytes = 99;
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -201,16 +208,25 @@ static void test_assets(void **state) {
 static void test_large_assets(void **state) {
   (void)state;
   char path[600];
-  write_text("notes.txt", "");
-  snprintf(path, sizeof path, "%s/notes.txt", folder);
+  write_text("trainer_state.json", "");
+  snprintf(path, sizeof path, "%s/trainer_state.json", folder);
   assert_int_equal(truncate(path, ((off_t)64 << 20) + 1), 0);
   checkpoint *c = open_good();
-  assert_null(checkpoint_asset(c, "notes.txt", NULL)); /* left out */
+  assert_null(checkpoint_asset(c, "trainer_state.json", NULL)); /* left out */
   checkpoint_close(c);
   write_text("tokenizer.json", "");
   snprintf(path, sizeof path, "%s/tokenizer.json", folder);
   assert_int_equal(truncate(path, ((off_t)64 << 20) + 1), 0);
   refused(ELLM_ERR_INPUT, "tokenizer.json");
+  unlink(path);
+  for (int i = 0; i < 5; i++) { /* five times 60 MiB, sparse */
+    char name[40];
+    snprintf(name, sizeof name, "log%d.json", i);
+    write_text(name, "");
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(truncate(path, (off_t)60 << 20), 0);
+  }
+  refused(ELLM_ERR_INPUT, "more than 256 MiB");
 }
 
 static void index_refused(const char *weight_map, const char *part) {
@@ -235,8 +251,10 @@ static void test_index_refused(void **state) {
   index_refused("{" A ",\"b\":\"\"}", "is not a file name");
   index_refused("{" A ",\"b\":\"m-2.safetensors\\u0000x\"}", "is not a file name");
   index_refused("{" A ",\"b\":\"m-1.safetensors\"}", "weight_map names tensor b, m-1.safetensors does not hold it");
-  index_refused("{\"a0\":\"m-1.safetensors\",\"a1\":\"m-2.safetensors\",\"b\":\"m-2.safetensors\"}", "tensor a1 lies in m-1.safetensors");
-  index_refused("{\"a0\":\"m-1.safetensors\",\"b\":\"m-2.safetensors\"}", "tensor a1 of m-1.safetensors is not in weight_map");
+  index_refused("{\"a0\":\"m-1.safetensors\",\"a1\":\"m-2.safetensors\",\"b\":\"m-2.safetensors\"}",
+                "tensor a1 lies in m-1.safetensors");
+  index_refused("{\"a0\":\"m-1.safetensors\",\"b\":\"m-2.safetensors\"}",
+                "tensor a1 of m-1.safetensors is not in weight_map");
   index_refused("{" A ",\"b\":\"m-2.safetensors\",\"c\":\"m-2.safetensors\"}", "names tensor c");
   write_text(INDEX, "{}");
   refused(ELLM_ERR_INPUT, "weight_map is not an object");
@@ -274,7 +292,8 @@ static void test_damaged_files(void **state) {
   refused(ELLM_ERR_INPUT, "beyond the end of the file");
   write_bytes("model.safetensors", "\377\377\377\377\377\377\377\377{}", 10);
   refused(ELLM_ERR_INPUT, "beyond the format's limit");
-  write_bytes("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", 56); /* not downloaded */
+  write_bytes("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+              56); /* not downloaded */
   refused(ELLM_ERR_INPUT, "model.safetensors");
   write_shard("model.safetensors", shard_a, 5);
   refused(ELLM_ERR_INPUT, "tensor a0");
@@ -315,12 +334,12 @@ static void test_changed_file(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test_teardown(test_single, clean),        cmocka_unit_test_teardown(test_shards, clean),
-    cmocka_unit_test_teardown(test_single_wins, clean),   cmocka_unit_test_teardown(test_no_weights, clean),
-    cmocka_unit_test_teardown(test_assets, clean),        cmocka_unit_test_teardown(test_large_assets, clean),
-    cmocka_unit_test_teardown(test_index_refused, clean), cmocka_unit_test_teardown(test_missing_shard, clean),
-    cmocka_unit_test_teardown(test_tensor_twice, clean),  cmocka_unit_test_teardown(test_damaged_files, clean),
-    cmocka_unit_test_teardown(test_not_a_folder, clean),  cmocka_unit_test_teardown(test_changed_file, clean),
+      cmocka_unit_test_teardown(test_single, clean),        cmocka_unit_test_teardown(test_shards, clean),
+      cmocka_unit_test_teardown(test_single_wins, clean),   cmocka_unit_test_teardown(test_no_weights, clean),
+      cmocka_unit_test_teardown(test_assets, clean),        cmocka_unit_test_teardown(test_large_assets, clean),
+      cmocka_unit_test_teardown(test_index_refused, clean), cmocka_unit_test_teardown(test_missing_shard, clean),
+      cmocka_unit_test_teardown(test_tensor_twice, clean),  cmocka_unit_test_teardown(test_damaged_files, clean),
+      cmocka_unit_test_teardown(test_not_a_folder, clean),  cmocka_unit_test_teardown(test_changed_file, clean),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

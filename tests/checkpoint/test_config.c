@@ -13,7 +13,8 @@
 #include "checkpoint/config.h"
 
 /* The sizes that have no default, and no more. */
-#define SIZES "\"vocab_size\":100,\"hidden_size\":64,\"intermediate_size\":96,\"num_hidden_layers\":4,\"num_attention_heads\":4"
+#define SIZES \
+  "\"vocab_size\":100,\"hidden_size\":64,\"intermediate_size\":96,\"num_hidden_layers\":4,\"num_attention_heads\":4"
 #define MODEL(arch, more) "{\"architectures\":[\"" arch "ForCausalLM\"]," SIZES more "}"
 
 static ellm_status parse(const char *json, model_config *config, ellm_error *err) {
@@ -91,9 +92,11 @@ static void test_other_defaults(void **state) {
 
 static void test_fields(void **state) {
   (void)state;
-  const model_config c = good(MODEL("Llama", ",\"num_key_value_heads\":1,\"head_dim\":24,\"attention_bias\":true,\"mlp_bias\":true,"
-                                             "\"tie_word_embeddings\":true,\"rms_norm_eps\":1e-5,\"hidden_act\":\"swish\",\"bos_token_id\":7,"
-                                             "\"model_type\":\"llama\",\"quantization_config\":null,\"unheard_of\":[{}],\"max_position_embeddings\":9"));
+  const model_config c = good(
+      MODEL("Llama",
+            ",\"num_key_value_heads\":1,\"head_dim\":24,\"attention_bias\":true,\"mlp_bias\":true,"
+            "\"tie_word_embeddings\":true,\"rms_norm_eps\":1e-5,\"hidden_act\":\"swish\",\"bos_token_id\":7,"
+            "\"model_type\":\"llama\",\"quantization_config\":null,\"unheard_of\":[{}],\"max_position_embeddings\":9"));
   assert_int_equal(c.n_kv_heads, 1);
   assert_int_equal(c.head_dim, 24);
   assert_true(c.attention_bias && c.mlp_bias && c.tie_word_embeddings);
@@ -120,9 +123,11 @@ static void test_windows(void **state) {
   c = good(QWEN(",\"use_sliding_window\":true,\"layer_types\":[" FULL FULL SLIDING "\"sliding_attention\"]"));
   assert_int_equal(c.sliding_window, 32);
   assert_int_equal(c.window_first_layer, 2);
-  c = good(QWEN(",\"use_sliding_window\":true,\"max_window_layers\":0,\"layer_types\":[" FULL FULL FULL "\"full_attention\"]"));
+  c = good(QWEN(",\"use_sliding_window\":true,\"max_window_layers\":0,\"layer_types\":[" FULL FULL FULL
+                "\"full_attention\"]"));
   assert_int_equal(c.sliding_window, 0);
-  refused(QWEN(",\"use_sliding_window\":true,\"layer_types\":[" SLIDING FULL SLIDING "\"full_attention\"]"), "layer_types[1] is full_attention");
+  refused(QWEN(",\"use_sliding_window\":true,\"layer_types\":[" SLIDING FULL SLIDING "\"full_attention\"]"),
+          "layer_types[1] is full_attention");
   refused(QWEN(",\"layer_types\":[" FULL FULL SLIDING "\"sliding_attention\"]"), "layer_types[2] is sliding_attention");
   refused(QWEN(",\"layer_types\":[" FULL FULL "\"full_attention\"]"), "layer_types");
   refused(QWEN(",\"layer_types\":[" FULL FULL "1," FULL "1]"), "layer_types");
@@ -130,8 +135,12 @@ static void test_windows(void **state) {
   refused(QWEN(",\"layer_types\":[" FULL FULL FULL "3]"), "layer_types[3]");
   refused(QWEN(",\"layer_types\":\"full_attention\""), "layer_types");
   refused(MODEL("Llama", ",\"layer_types\":[" FULL FULL SLIDING "\"sliding_attention\"]"), "layer_types[2]");
-  refused(MODEL("Phi3", ",\"sliding_window\":8,\"layer_types\":[" FULL FULL SLIDING "\"sliding_attention\"]"), "contradict");
-  assert_int_equal(good(MODEL("Phi3", ",\"sliding_window\":8,\"layer_types\":[" SLIDING SLIDING SLIDING "\"sliding_attention\"]")).sliding_window, 8);
+  refused(MODEL("Phi3", ",\"sliding_window\":8,\"layer_types\":[" FULL FULL SLIDING "\"sliding_attention\"]"),
+          "contradict");
+  assert_int_equal(
+      good(MODEL("Phi3", ",\"sliding_window\":8,\"layer_types\":[" SLIDING SLIDING SLIDING "\"sliding_attention\"]"))
+          .sliding_window,
+      8);
   assert_int_equal(good(MODEL("Llama", ",\"sliding_window\":8")).sliding_window, 0); /* Llama has none */
   refused(MODEL("Phi3", ",\"sliding_window\":0"), "sliding_window is 0");
   refused(MODEL("Phi3", ",\"sliding_window\":-1"), "sliding_window is -1");
@@ -145,14 +154,17 @@ static void test_rope_styles(void **state) {
   c = good(MODEL("Llama", ",\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":4.5,\"rope_theta\":20000.0}"));
   assert_int_equal(c.rope.type, ROPE_LINEAR);
   assert_true(c.rope.theta == 20000.0 && c.rope.factor == 4.5);
-  c = good(MODEL("Llama", ",\"rope_theta\":30000.0,\"rope_scaling\":null,\"rope_parameters\":{\"rope_type\":\"default\"}"));
+  c = good(
+      MODEL("Llama", ",\"rope_theta\":30000.0,\"rope_scaling\":null,\"rope_parameters\":{\"rope_type\":\"default\"}"));
   assert_int_equal(c.rope.type, ROPE_DEFAULT);
   assert_true(c.rope.theta == 30000.0);
   c = good(MODEL("Llama", ",\"rope_scaling\":{},\"rope_parameters\":{\"rope_theta\":7.5}"));
   assert_true(c.rope.theta == 7.5);
 
-  c = good(MODEL("Llama", ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":32,\"low_freq_factor\":1,\"high_freq_factor\":4,"
-                          "\"original_max_position_embeddings\":8192}"));
+  c = good(
+      MODEL("Llama",
+            ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":32,\"low_freq_factor\":1,\"high_freq_factor\":4,"
+            "\"original_max_position_embeddings\":8192}"));
   assert_int_equal(c.rope.type, ROPE_LLAMA3);
   assert_true(c.rope.factor == 32.0 && c.rope.low_freq_factor == 1.0 && c.rope.high_freq_factor == 4.0);
   assert_int_equal(c.rope.original_max_position_embeddings, 8192);
@@ -162,9 +174,12 @@ static void test_rope_styles(void **state) {
   assert_true(c.rope.beta_fast == 32.0 && c.rope.beta_slow == 1.0 && c.rope.mscale == 0.0 && c.rope.truncate);
   assert_true(c.rope.attention_factor < 0.0);
   assert_int_equal(c.rope.original_max_position_embeddings, 777);
-  c = good(MODEL("Llama", ",\"rope_parameters\":{\"rope_type\":\"yarn\",\"factor\":4,\"beta_fast\":16,\"beta_slow\":2,\"mscale\":0.5,\"mscale_all_dim\":0.7,"
-                          "\"truncate\":false,\"attention_factor\":1.5,\"original_max_position_embeddings\":55}"));
-  assert_true(c.rope.beta_fast == 16.0 && c.rope.beta_slow == 2.0 && c.rope.mscale == 0.5 && c.rope.mscale_all_dim == 0.7);
+  c = good(MODEL("Llama",
+                 ",\"rope_parameters\":{\"rope_type\":\"yarn\",\"factor\":4,\"beta_fast\":16,\"beta_slow\":2,"
+                 "\"mscale\":0.5,\"mscale_all_dim\":0.7,"
+                 "\"truncate\":false,\"attention_factor\":1.5,\"original_max_position_embeddings\":55}"));
+  assert_true(c.rope.beta_fast == 16.0 && c.rope.beta_slow == 2.0 && c.rope.mscale == 0.5 &&
+              c.rope.mscale_all_dim == 0.7);
   assert_true(!c.rope.truncate && c.rope.attention_factor == 1.5);
   assert_int_equal(c.rope.original_max_position_embeddings, 55);
 }
@@ -172,8 +187,10 @@ static void test_rope_styles(void **state) {
 static void test_longrope(void **state) {
   (void)state;
 #define FACTORS "\"short_factor\":[1,1,1,1.5],\"long_factor\":[2,3,4,5.25]"
-#define PHI(type, more) MODEL("Phi3", ",\"max_position_embeddings\":400,\"original_max_position_embeddings\":100,\"partial_rotary_factor\":0.5," \
-                                      "\"rope_scaling\":{\"type\":\"" type "\"," more "}")
+#define PHI(type, more)                                                                                            \
+  MODEL("Phi3",                                                                                                    \
+        ",\"max_position_embeddings\":400,\"original_max_position_embeddings\":100,\"partial_rotary_factor\":0.5," \
+        "\"rope_scaling\":{\"type\":\"" type "\"," more "}")
   static const char *const names[] = {PHI("longrope", FACTORS), PHI("su", FACTORS), PHI("yarn", FACTORS)};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     const model_config c = good(names[i]);
@@ -203,11 +220,13 @@ static void test_rope_refused(void **state) {
   refused(SCALED("\"rope_type\":\"linear\",\"factor\":-2.5"), "factor is -2.5");
   refused(SCALED("\"rope_type\":\"linear\",\"factor\":\"2\""), "factor is \"2\"");
   refused(SCALED("\"rope_type\":\"llama3\",\"factor\":2,\"high_freq_factor\":4"), "low_freq_factor is missing");
-  refused(SCALED("\"rope_type\":\"llama3\",\"factor\":2,\"low_freq_factor\":4,\"high_freq_factor\":4"), "high_freq_factor 4");
+  refused(SCALED("\"rope_type\":\"llama3\",\"factor\":2,\"low_freq_factor\":4,\"high_freq_factor\":4"),
+          "high_freq_factor 4");
   refused(SCALED("\"rope_type\":\"yarn\",\"factor\":2,\"beta_fast\":1,\"beta_slow\":2"), "beta_fast 1");
   refused(SCALED("\"rope_type\":\"yarn\",\"factor\":2,\"mscale\":-1"), "mscale is -1");
   refused(SCALED("\"rope_type\":\"yarn\",\"factor\":2,\"truncate\":1"), "truncate is 1");
-  refused(SCALED("\"rope_type\":\"yarn\",\"factor\":2,\"original_max_position_embeddings\":0"), "original_max_position_embeddings is 0");
+  refused(SCALED("\"rope_type\":\"yarn\",\"factor\":2,\"original_max_position_embeddings\":0"),
+          "original_max_position_embeddings is 0");
   refused(SCALED("\"full_attention\":{\"rope_type\":\"default\"}"), "type of layer");
   refused(MODEL("Llama", ",\"rope_scaling\":[]"), "rope_scaling is not an object");
   refused(MODEL("Llama", ",\"rope_theta\":0"), "rope_theta is 0");
@@ -253,8 +272,10 @@ static void test_refused(void **state) {
 /* Every size: missing, of a wrong type, zero, negative, too large. */
 static void test_sizes_refused(void **state) {
   (void)state;
-  static const char *const names[] = {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"};
-  static const char *const values[] = {NULL, "null", "\"64\"", "0", "-1", "64.5", "16777217", "4294967297", "18446744073709551617", "[64]"};
+  static const char *const names[] = {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
+                                      "num_attention_heads"};
+  static const char *const values[] = {
+      NULL, "null", "\"64\"", "0", "-1", "64.5", "16777217", "4294967297", "18446744073709551617", "[64]"};
   for (size_t wrong = 0; wrong < sizeof names / sizeof *names; wrong++) {
     for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
       char json[512];
@@ -267,15 +288,19 @@ static void test_sizes_refused(void **state) {
       refused(json, v == 8 ? "JSON" : names[wrong]); /* v 8: beyond 64 bits */
     }
   }
-  refused("{\"architectures\":[\"LlamaForCausalLM\"],\"vocab_size\":64,\"hidden_size\":64,\"intermediate_size\":64,\"num_hidden_layers\":1,"
-          "\"num_attention_heads\":16384,\"head_dim\":512}", "16384 heads of 512 dimensions");
+  refused(
+      "{\"architectures\":[\"LlamaForCausalLM\"],\"vocab_size\":64,\"hidden_size\":64,\"intermediate_size\":64,\"num_"
+      "hidden_layers\":1,"
+      "\"num_attention_heads\":16384,\"head_dim\":512}",
+      "16384 heads of 512 dimensions");
 }
 
 static generation_config good_generation(const char *generation, const char *config) {
   generation_config g;
   ellm_error err = {0};
-  const ellm_status status = generation_config_parse(generation, generation != NULL ? strlen(generation) : 0, config, config != NULL ? strlen(config) : 0,
-                                                     "generation_config.json", &g, &err);
+  const ellm_status status =
+      generation_config_parse(generation, generation != NULL ? strlen(generation) : 0, config,
+                              config != NULL ? strlen(config) : 0, "generation_config.json", &g, &err);
   if (status != ELLM_OK) fail_msg("%s", err.message);
   return g;
 }
@@ -283,7 +308,8 @@ static generation_config good_generation(const char *generation, const char *con
 static void refused_generation(const char *generation, const char *part) {
   generation_config g;
   ellm_error err = {0};
-  assert_int_equal(generation_config_parse(generation, strlen(generation), NULL, 0, "generation_config.json", &g, &err), ELLM_ERR_INPUT);
+  assert_int_equal(generation_config_parse(generation, strlen(generation), NULL, 0, "generation_config.json", &g, &err),
+                   ELLM_ERR_INPUT);
   if (strstr(err.message, part) == NULL) fail_msg("%s: %s", generation, err.message);
 }
 
@@ -294,15 +320,18 @@ static void test_generation(void **state) {
   assert_int_equal(g.do_sample, -1);
   assert_int_equal(g.top_k, -1);
   assert_true(g.temperature < 0 && g.top_p < 0 && g.min_p < 0 && g.repetition_penalty < 0);
-  g = good_generation("{\"do_sample\":true,\"temperature\":0.6,\"top_p\":0.9,\"min_p\":0.05,\"top_k\":20,\"repetition_penalty\":1.1,\"eos_token_id\":[5,6]}",
-                      "{\"eos_token_id\":9}");
+  g = good_generation(
+      "{\"do_sample\":true,\"temperature\":0.6,\"top_p\":0.9,\"min_p\":0.05,\"top_k\":20,\"repetition_penalty\":1.1,"
+      "\"eos_token_id\":[5,6]}",
+      "{\"eos_token_id\":9}");
   assert_int_equal(g.do_sample, 1);
   assert_true(g.temperature == 0.6 && g.top_p == 0.9 && g.min_p == 0.05 && g.repetition_penalty == 1.1);
   assert_int_equal(g.top_k, 20);
   assert_int_equal(g.n_eos, 2);
   assert_int_equal(g.eos_ids[0], 5);
   assert_int_equal(g.eos_ids[1], 6);
-  g = good_generation("{\"do_sample\":false,\"temperature\":null,\"top_k\":null,\"top_p\":null}", "{\"eos_token_id\":[9,10]}");
+  g = good_generation("{\"do_sample\":false,\"temperature\":null,\"top_k\":null,\"top_p\":null}",
+                      "{\"eos_token_id\":[9,10]}");
   assert_int_equal(g.do_sample, 0);
   assert_true(g.temperature < 0 && g.top_p < 0);
   assert_int_equal(g.top_k, -1);
@@ -340,18 +369,22 @@ static void test_deep_json(void **state) {
 /* The real configs and those of the golden models. */
 static void test_shared(void **state) {
   (void)state;
-  static const struct { const char *path; model_arch arch; uint32_t head_dim, window; } files[] = {
-    {"configs/mistral-7b-instruct-v0.2.config.DERIVED.json", ARCH_MISTRAL, 128, 0},
-    {"configs/mistral-7b-v0.1.config.DERIVED.json", ARCH_MISTRAL, 128, 4096},
-    {"configs/phi3-mini-4k-instruct.config.json", ARCH_PHI3, 96, 2047},
-    {"configs/smollm-1.7b.config.DERIVED.json", ARCH_LLAMA, 64, 0},
-    {"golden/models/llama-bias-headdim/config.json", ARCH_LLAMA, 24, 0},
-    {"golden/models/llama-rope-yarn/config.json", ARCH_LLAMA, 16, 0},
-    {"golden/models/mistral-window/config.json", ARCH_MISTRAL, 16, 16},
-    {"golden/models/phi3-longrope/config.json", ARCH_PHI3, 16, 200},
-    {"golden/models/phi3-partial-rotary/config.json", ARCH_PHI3, 16, 0},
-    {"golden/models/qwen2-bias/config.json", ARCH_QWEN2, 16, 0},
-    {"golden/models/qwen3-qknorm/config.json", ARCH_QWEN3, 32, 0},
+  static const struct {
+    const char *path;
+    model_arch arch;
+    uint32_t head_dim, window;
+  } files[] = {
+      {"configs/mistral-7b-instruct-v0.2.config.DERIVED.json", ARCH_MISTRAL, 128, 0},
+      {"configs/mistral-7b-v0.1.config.DERIVED.json", ARCH_MISTRAL, 128, 4096},
+      {"configs/phi3-mini-4k-instruct.config.json", ARCH_PHI3, 96, 2047},
+      {"configs/smollm-1.7b.config.DERIVED.json", ARCH_LLAMA, 64, 0},
+      {"golden/models/llama-bias-headdim/config.json", ARCH_LLAMA, 24, 0},
+      {"golden/models/llama-rope-yarn/config.json", ARCH_LLAMA, 16, 0},
+      {"golden/models/mistral-window/config.json", ARCH_MISTRAL, 16, 16},
+      {"golden/models/phi3-longrope/config.json", ARCH_PHI3, 16, 200},
+      {"golden/models/phi3-partial-rotary/config.json", ARCH_PHI3, 16, 0},
+      {"golden/models/qwen2-bias/config.json", ARCH_QWEN2, 16, 0},
+      {"golden/models/qwen3-qknorm/config.json", ARCH_QWEN3, 32, 0},
   };
   static const char shared[] = ENTROLLM_SOURCE_DIR "/../shared";
   if (!file_is_directory(shared)) {
@@ -365,7 +398,8 @@ static void test_shared(void **state) {
     size_t bytes;
     ellm_error err = {0};
     model_config c;
-    if (file_read_all(path, 1 << 20, &text, &bytes, &err) != ELLM_OK || model_config_parse(text, bytes, path, &c, &err) != ELLM_OK) {
+    if (file_read_all(path, 1 << 20, &text, &bytes, &err) != ELLM_OK ||
+        model_config_parse(text, bytes, path, &c, &err) != ELLM_OK) {
       fail_msg("%s", err.message);
     }
     free(text);
@@ -377,10 +411,12 @@ static void test_shared(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_llama_defaults), cmocka_unit_test(test_other_defaults), cmocka_unit_test(test_fields),
-    cmocka_unit_test(test_windows),        cmocka_unit_test(test_rope_styles),    cmocka_unit_test(test_longrope),
-    cmocka_unit_test(test_rope_refused),   cmocka_unit_test(test_refused),        cmocka_unit_test(test_sizes_refused),
-    cmocka_unit_test(test_generation),     cmocka_unit_test(test_deep_json),      cmocka_unit_test(test_shared),
+      cmocka_unit_test(test_llama_defaults), cmocka_unit_test(test_other_defaults),
+      cmocka_unit_test(test_fields),         cmocka_unit_test(test_windows),
+      cmocka_unit_test(test_rope_styles),    cmocka_unit_test(test_longrope),
+      cmocka_unit_test(test_rope_refused),   cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_sizes_refused),  cmocka_unit_test(test_generation),
+      cmocka_unit_test(test_deep_json),      cmocka_unit_test(test_shared),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

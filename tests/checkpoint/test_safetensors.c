@@ -16,7 +16,8 @@
 
 /* Parse the text as the header of a file with `data_bytes` bytes of data. The
  * text lies in a heap block of its size: reading past it is seen by ASan. */
-static ellm_status parse_n(const char *json, size_t n, uint64_t data_bytes, safetensors_header *header, ellm_error *err) {
+static ellm_status parse_n(const char *json, size_t n, uint64_t data_bytes, safetensors_header *header,
+                           ellm_error *err) {
   char *copy = malloc(n + 1);
   assert_non_null(copy);
   memcpy(copy, json, n);
@@ -46,11 +47,12 @@ static void test_good(void **state) {
   (void)state;
   safetensors_header h;
   ellm_error err = {0};
-  const char *json = "{\"__metadata__\":{\"format\":\"pt\",\"a\":\"\\u00e9\"},"
-                     "\"last\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[17,29]},"
-                     "\"first\":{\"dtype\":\"F64\",\"shape\":[1,1,2],\"data_offsets\":[0,16]},"
-                     "\"scalar\":{\"dtype\":\"BOOL\",\"shape\":[],\"data_offsets\":[16,17]},"
-                     "\"empty\":{\"dtype\":\"I64\",\"shape\":[5,0,7],\"data_offsets\":[17,17]}}   ";
+  const char *json =
+      "{\"__metadata__\":{\"format\":\"pt\",\"a\":\"\\u00e9\"},"
+      "\"last\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[17,29]},"
+      "\"first\":{\"dtype\":\"F64\",\"shape\":[1,1,2],\"data_offsets\":[0,16]},"
+      "\"scalar\":{\"dtype\":\"BOOL\",\"shape\":[],\"data_offsets\":[16,17]},"
+      "\"empty\":{\"dtype\":\"I64\",\"shape\":[5,0,7],\"data_offsets\":[17,17]}}   ";
   if (parse(json, 29, &h, &err) != ELLM_OK) fail_msg("%s", err.message);
   assert_int_equal(h.n_tensors, 4);
   static const char *const names[] = {"first", "scalar", "empty", "last"};
@@ -85,21 +87,28 @@ static void test_no_tensors(void **state) {
 
 static void test_dtypes(void **state) {
   (void)state;
-  static const struct { const char *name; ellm_dtype dtype; unsigned size; } types[] = {
-    {"F32", ELLM_F32, 4}, {"F16", ELLM_F16, 2}, {"BF16", ELLM_BF16, 2}, {"F64", ELLM_F64, 8}, {"I8", ELLM_I8, 1},
-    {"U8", ELLM_U8, 1},   {"I16", ELLM_I16, 2}, {"U16", ELLM_U16, 2},   {"I32", ELLM_I32, 4}, {"U32", ELLM_U32, 4},
-    {"I64", ELLM_I64, 8}, {"U64", ELLM_U64, 8}, {"BOOL", ELLM_BOOL, 1}, {"F8_E4M3", ELLM_F8_E4M3, 1}, {"F8_E5M2", ELLM_F8_E5M2, 1},
+  static const struct {
+    const char *name;
+    ellm_dtype dtype;
+    unsigned size;
+  } types[] = {
+      {"F32", ELLM_F32, 4},   {"F16", ELLM_F16, 2},         {"BF16", ELLM_BF16, 2},       {"F64", ELLM_F64, 8},
+      {"I8", ELLM_I8, 1},     {"U8", ELLM_U8, 1},           {"I16", ELLM_I16, 2},         {"U16", ELLM_U16, 2},
+      {"I32", ELLM_I32, 4},   {"U32", ELLM_U32, 4},         {"I64", ELLM_I64, 8},         {"U64", ELLM_U64, 8},
+      {"BOOL", ELLM_BOOL, 1}, {"F8_E4M3", ELLM_F8_E4M3, 1}, {"F8_E5M2", ELLM_F8_E5M2, 1},
   };
   for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
     char json[200];
     safetensors_header h;
     ellm_error err = {0};
-    snprintf(json, sizeof json, "{\"t\":{\"dtype\":\"%s\",\"shape\":[3],\"data_offsets\":[0,%u]}}", types[i].name, 3 * types[i].size);
+    snprintf(json, sizeof json, "{\"t\":{\"dtype\":\"%s\",\"shape\":[3],\"data_offsets\":[0,%u]}}", types[i].name,
+             3 * types[i].size);
     if (parse(json, 3 * types[i].size, &h, &err) != ELLM_OK) fail_msg("%s", err.message);
     assert_int_equal(h.tensors[0].dtype, types[i].dtype);
     safetensors_free(&h);
     /* one byte too many */
-    snprintf(json, sizeof json, "{\"t\":{\"dtype\":\"%s\",\"shape\":[3],\"data_offsets\":[0,%u]}}", types[i].name, 3 * types[i].size + 1);
+    snprintf(json, sizeof json, "{\"t\":{\"dtype\":\"%s\",\"shape\":[3],\"data_offsets\":[0,%u]}}", types[i].name,
+             3 * types[i].size + 1);
     refused(json, 3 * types[i].size + 1, "tensor t: data_offsets span");
   }
   refused("{\"t\":{\"dtype\":\"F4\",\"shape\":[2],\"data_offsets\":[0,1]}}", 1, "tensor t: dtype F4");
@@ -112,13 +121,16 @@ static void test_dtypes(void **state) {
 
 static void test_layout(void **state) {
   (void)state;
-  refused("{\"a\":" F32("1", "0", "4") ",\"b\":" F32("1", "8", "12") "}", 12, "tensor b: data_offsets begin at 8, leaving a hole");
+  refused("{\"a\":" F32("1", "0", "4") ",\"b\":" F32("1", "8", "12") "}", 12,
+          "tensor b: data_offsets begin at 8, leaving a hole");
   refused("{\"a\":" F32("1", "4", "8") "}", 8, "tensor a: data_offsets begin at 4, leaving a hole");
-  refused("{\"a\":" F32("2", "0", "8") ",\"b\":" F32("1", "4", "8") "}", 8, "tensor b: data_offsets begin at 4, overlapping");
+  refused("{\"a\":" F32("2", "0", "8") ",\"b\":" F32("1", "4", "8") "}", 8,
+          "tensor b: data_offsets begin at 4, overlapping");
   refused("{\"a\":" F32("1", "0", "4") ",\"b\":" F32("1", "0", "4") "}", 4, "overlapping");
   refused("{\"a\":" F32("1", "0", "4") "}", 5, "cover 4 of 5 bytes");
   refused("{\"a\":" F32("1", "0", "4") "}", 3, "do not lie in the data of 3 bytes");
-  refused("{\"a\":" F32("0", "4", "4") ",\"b\":" F32("2", "0", "8") "}", 8, "overlapping"); /* an empty tensor inside another */
+  refused("{\"a\":" F32("0", "4", "4") ",\"b\":" F32("2", "0", "8") "}", 8,
+          "overlapping"); /* an empty tensor inside another */
 }
 
 static void test_offsets(void **state) {
@@ -138,7 +150,8 @@ static void test_shapes(void **state) {
   (void)state;
   refused("{\"a\":" F32("2", "0", "4") "}", 4, "want 8");
   refused("{\"a\":" F32("4294967296,4294967296", "0", "0") "}", 0, "shape overflows at shape[1] = 4294967296");
-  refused("{\"a\":" F32("0,4294967296,4294967296,2", "0", "0") ",\"b\":" F32("4294967296,4294967296", "0", "0") "}", 0, "overflow");
+  refused("{\"a\":" F32("0,4294967296,4294967296,2", "0", "0") ",\"b\":" F32("4294967296,4294967296", "0", "0") "}", 0,
+          "overflow");
   refused("{\"a\":" F32("4611686018427387904", "0", "0") "}", 0, "4611686018427387904 elements of F32 overflow");
   refused("{\"a\":" F32("9223372036854775807,2", "0", "4") "}", 4, "18446744073709551614 elements of F32");
   refused("{\"a\":" F32("9223372036854775808", "0", "4") "}", 4, "JSON");
@@ -161,8 +174,11 @@ static void test_objects(void **state) {
   refused("{\"a\":1}", 0, "tensor a: its entry is not an object");
   refused("{\"\":" F32("1", "0", "4") "}", 4, "is empty");
   refused("{\"a\":" F32("1", "0", "4") ",\"a\":" F32("1", "4", "8") "}", 8, "JSON");
+  refused("{\"a\":" F32("1", "0", "4") ",\"\\u0061\":" F32("1", "4", "8") "}", 8,
+          "JSON"); /* the same name, spelt otherwise */
   refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "JSON");
-  refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"strides\":[4]}}", 4, "tensor a: field strides");
+  refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"strides\":[4]}}", 4,
+          "tensor a: field strides");
   refused("{\"__metadata__\":[]}", 0, "__metadata__ is not an object");
   refused("{\"__metadata__\":{\"a\":1}}", 0, "__metadata__.a is not a string");
   refused("{\"a\xff\":" F32("1", "0", "4") "}", 4, "JSON"); /* not UTF-8 */
@@ -193,10 +209,24 @@ static void test_deep(void **state) {
   free(json);
 }
 
+/* Tiny values take many times their text: refused before they are made. */
+static void test_many_values(void **state) {
+  (void)state;
+  enum { VALUES = 5 << 20 };
+  char *json = malloc(2 * VALUES + 20);
+  assert_non_null(json);
+  size_t n = (size_t)sprintf(json, "{\"a\":{\"shape\":[0");
+  for (size_t i = 0; i < VALUES; i++, n += 2) memcpy(json + n, ",0", 2);
+  memcpy(json + n, "]}}", 4);
+  refused(json, 0, "JSON values");
+  free(json);
+}
+
 /* Every text that a good header begins with is refused. */
 static void test_truncated(void **state) {
   (void)state;
-  const char json[] = "{\"__metadata__\":{\"format\":\"pt\"},\"a\":" F32("1", "0", "4") ",\"b\":" F32("2,1", "4", "12") "}";
+  const char json[] =
+      "{\"__metadata__\":{\"format\":\"pt\"},\"a\":" F32("1", "0", "4") ",\"b\":" F32("2,1", "4", "12") "}";
   for (size_t n = 0; n < sizeof json - 1; n++) {
     safetensors_header h;
     ellm_error err = {0};
@@ -231,9 +261,10 @@ static void test_header_length(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_good),    cmocka_unit_test(test_no_tensors), cmocka_unit_test(test_dtypes),    cmocka_unit_test(test_layout),
-    cmocka_unit_test(test_offsets), cmocka_unit_test(test_shapes),     cmocka_unit_test(test_objects),   cmocka_unit_test(test_nul_bytes),
-    cmocka_unit_test(test_deep),    cmocka_unit_test(test_truncated),  cmocka_unit_test(test_header_length),
+      cmocka_unit_test(test_good),      cmocka_unit_test(test_no_tensors),  cmocka_unit_test(test_dtypes),
+      cmocka_unit_test(test_layout),    cmocka_unit_test(test_offsets),     cmocka_unit_test(test_shapes),
+      cmocka_unit_test(test_objects),   cmocka_unit_test(test_nul_bytes),   cmocka_unit_test(test_deep),
+      cmocka_unit_test(test_truncated), cmocka_unit_test(test_many_values), cmocka_unit_test(test_header_length),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,23 +52,55 @@ static void check(const edge *e) {
 static void by_hand(void **state) {
   (void)state;
   static const edge cases[] = {
-    /* one sign: magnitudes, zero 0; 1.5 / 3 */
-    {3, {0.0f, 0.5f, 1.5f}, {0.0f, 0.5f, 1.5f}, 0.5f, 2, 0, {0, 1, 3}, ELLM_SCHEME_MIXED, ELLM_SCHEME_SYMMETRIC},
-    {3, {-0.5f, 0.0f, -1.5f}, {-0.5f, -0.0f, -1.5f}, -0.5f, 2, 0, {1, 0, 3}, ELLM_SCHEME_MIXED, ELLM_SCHEME_SYMMETRIC},
-    /* ties to even: 0.5 and 1.5 steps are 0 and 2 */
-    {4, {0.5f, 1.5f, 2.5f, 3.0f}, {0.0f, 2.0f, 2.0f, 3.0f}, 1.0f, 2, 0, {0, 2, 2, 3}, ELLM_SCHEME_MIXED, ELLM_SCHEME_SYMMETRIC},
-    /* both signs: (4 + 11) / 15, zero at 4 */
-    {4, {-4.0f, 0.0f, 11.0f, 0.4f}, {-4.0f, 0.0f, 11.0f, 0.0f}, 1.0f, 4, 4, {0, 4, 15, 4}, ELLM_SCHEME_MIXED, ELLM_SCHEME_ASYMMETRIC},
-    /* the same forced symmetric: 14 / 7, zero at 8 */
-    {3, {-14.0f, 2.0f, 7.0f}, {-14.0f, 2.0f, 8.0f}, 2.0f, 4, 8, {1, 9, 12}, ELLM_SCHEME_SYMMETRIC, ELLM_SCHEME_SYMMETRIC},
-    /* forced asymmetric on one sign: the range is widened to hold 0 */
-    {2, {255.0f, 510.0f}, {256.0f, 510.0f}, 2.0f, 8, 0, {128, 255}, ELLM_SCHEME_ASYMMETRIC, ELLM_SCHEME_ASYMMETRIC},
-    {2, {-510.0f, -2.0f}, {-510.0f, -2.0f}, 2.0f, 8, 255, {0, 254}, ELLM_SCHEME_ASYMMETRIC, ELLM_SCHEME_ASYMMETRIC},
-    /* zeros, also negative ones: step 0 */
-    {2, {0.0f, -0.0f}, {0.0f, 0.0f}, 0.0f, 8, 0, {0, 0}, ELLM_SCHEME_MIXED, ELLM_SCHEME_SYMMETRIC},
-    {1, {0.0f}, {0.0f}, 0.0f, 3, 0, {0}, ELLM_SCHEME_ASYMMETRIC, ELLM_SCHEME_ASYMMETRIC},
-    /* a step too small for float32 is 0 */
-    {2, {0x1p-149f, -0x1p-149f}, {0.0f, 0.0f}, 0.0f, 8, 0, {0, 0}, ELLM_SCHEME_ASYMMETRIC, ELLM_SCHEME_ASYMMETRIC},
+      /* one sign: magnitudes, zero 0; 1.5 / 3 */
+      {3, {0.0f, 0.5f, 1.5f}, {0.0f, 0.5f, 1.5f}, 0.5f, 2, 0, {0, 1, 3}, ELLM_SCHEME_MIXED, ELLM_SCHEME_SYMMETRIC},
+      {3,
+       {-0.5f, 0.0f, -1.5f},
+       {-0.5f, -0.0f, -1.5f},
+       -0.5f,
+       2,
+       0,
+       {1, 0, 3},
+       ELLM_SCHEME_MIXED,
+       ELLM_SCHEME_SYMMETRIC},
+      /* ties to even: 0.5 and 1.5 steps are 0 and 2 */
+      {4,
+       {0.5f, 1.5f, 2.5f, 3.0f},
+       {0.0f, 2.0f, 2.0f, 3.0f},
+       1.0f,
+       2,
+       0,
+       {0, 2, 2, 3},
+       ELLM_SCHEME_MIXED,
+       ELLM_SCHEME_SYMMETRIC},
+      /* both signs: (4 + 11) / 15, zero at 4 */
+      {4,
+       {-4.0f, 0.0f, 11.0f, 0.4f},
+       {-4.0f, 0.0f, 11.0f, 0.0f},
+       1.0f,
+       4,
+       4,
+       {0, 4, 15, 4},
+       ELLM_SCHEME_MIXED,
+       ELLM_SCHEME_ASYMMETRIC},
+      /* the same forced symmetric: 14 / 7, zero at 8 */
+      {3,
+       {-14.0f, 2.0f, 7.0f},
+       {-14.0f, 2.0f, 8.0f},
+       2.0f,
+       4,
+       8,
+       {1, 9, 12},
+       ELLM_SCHEME_SYMMETRIC,
+       ELLM_SCHEME_SYMMETRIC},
+      /* forced asymmetric on one sign: the range is widened to hold 0 */
+      {2, {255.0f, 510.0f}, {256.0f, 510.0f}, 2.0f, 8, 0, {128, 255}, ELLM_SCHEME_ASYMMETRIC, ELLM_SCHEME_ASYMMETRIC},
+      {2, {-510.0f, -2.0f}, {-510.0f, -2.0f}, 2.0f, 8, 255, {0, 254}, ELLM_SCHEME_ASYMMETRIC, ELLM_SCHEME_ASYMMETRIC},
+      /* zeros, also negative ones: step 0 */
+      {2, {0.0f, -0.0f}, {0.0f, 0.0f}, 0.0f, 8, 0, {0, 0}, ELLM_SCHEME_MIXED, ELLM_SCHEME_SYMMETRIC},
+      {1, {0.0f}, {0.0f}, 0.0f, 3, 0, {0}, ELLM_SCHEME_ASYMMETRIC, ELLM_SCHEME_ASYMMETRIC},
+      /* a step too small for float32 is 0 */
+      {2, {0x1p-149f, -0x1p-149f}, {0.0f, 0.0f}, 0.0f, 8, 0, {0, 0}, ELLM_SCHEME_ASYMMETRIC, ELLM_SCHEME_ASYMMETRIC},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check(&cases[i]);
 }
@@ -132,7 +164,8 @@ static void golden(void **state) {
   uint8_t *text;
   size_t bytes, n_cases = 0;
   ellm_error err = {0};
-  if (file_read_all(ENTROLLM_SOURCE_DIR "/../shared/golden/quant/edges.json", 1 << 24, &text, &bytes, &err) != ELLM_OK) fail_msg("%s", err.message);
+  if (file_read_all(ENTROLLM_SOURCE_DIR "/../shared/golden/quant/edges.json", 1 << 24, &text, &bytes, &err) != ELLM_OK)
+    fail_msg("%s", err.message);
   const char *at = (const char *)text, *value;
   while ((value = field(&at, "weights_f32_hex")) != NULL) {
     edge e = {0};
@@ -168,6 +201,7 @@ static void refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(by_hand), cmocka_unit_test(patterns), cmocka_unit_test(golden), cmocka_unit_test(refused)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(by_hand), cmocka_unit_test(patterns), cmocka_unit_test(golden),
+                                     cmocka_unit_test(refused)};
   return cmocka_run_group_tests_name("quantizer edges", tests, NULL, NULL);
 }
