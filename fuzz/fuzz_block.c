@@ -33,7 +33,8 @@ static uint8_t *exact_copy(const uint8_t *data, size_t bytes) {
   return copy;
 }
 
-static void check_block(buffers *b, const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes) {
+static void check_block(buffers *b, const coder_codebook *book, const coder_block *block, const uint8_t *data,
+                        size_t bytes) {
   const size_t n = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
   const bool good = coder_decode_block_scalar(book, block, data, bytes, &b->scratch, b->codes);
   for (size_t i = 0; good && i < n; i++) expect(b->codes[i] >> book->bits == 0);
@@ -69,7 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   uint8_t *copy = exact_copy(data + 4 + used, bytes);
   buffers *b = ellm_aligned_calloc(1, sizeof *b);
   if (copy != NULL && b != NULL) {
-    const coder_block first = coder_geometry_block(&geometry, 0), last = coder_geometry_block(&geometry, geometry.n_blocks - 1);
+    const coder_block first = coder_geometry_block(&geometry, 0),
+                      last = coder_geometry_block(&geometry, geometry.n_blocks - 1);
     check_block(b, &book, &first, copy, bytes);
     check_block(b, &book, &last, copy, bytes);
   }

@@ -164,10 +164,11 @@ class Record:
             self.shape = struct.unpack_from(f"<{n}Q", data, p + 8)
             p += 8 + 8 * n
         elif self.type == CODED:
-            (self.dtype, n, self.bits, self.scheme, quantizer, granularity, layout, self.zero, self.step, self.panels_per_block,
-             self.block_columns, self.n_blocks, self.payload_bytes, self.entropy_bits, self.huffman_bits, rows,
-             columns) = struct.unpack_from("<8Bf3IQdQ2Q", data, p)
-            need(n == 2 and 2 <= self.bits <= 8 and (quantizer, granularity, layout) == (0, 0, 0), "coded tensor's fields")
+            (self.dtype, n, self.bits, self.scheme, quantizer, granularity, layout, self.zero, self.step,
+             self.panels_per_block, self.block_columns, self.n_blocks, self.payload_bytes, self.entropy_bits,
+             self.huffman_bits, rows, columns) = struct.unpack_from("<8Bf3IQdQ2Q", data, p)
+            known = (quantizer, granularity, layout) == (0, 0, 0)
+            need(n == 2 and 2 <= self.bits <= 8 and known, "coded tensor's fields")
             self.shape = (rows, columns)
             p += 64
         elif self.type == METADATA:
@@ -396,7 +397,8 @@ def tensor_codes(file, record):
     head = file.head(record)
     book = Book(head)
     table = head[len(head) - 8 * record.n_blocks:]
-    need(book.bits == record.bits and book.used + -book.used % 4 + 8 * record.n_blocks == len(head), record.name, "size of the head")
+    need(book.bits == record.bits, record.name, "bits of the code book")
+    need(book.used + -book.used % 4 + 8 * record.n_blocks == len(head), record.name, "size of the head")
     payload = file.data[record.offset + record.head_bytes:record.offset + record.head_bytes + record.payload_bytes]
     panel_rows = min(PANEL_ROWS, rows)
     group_rows = panel_rows * record.panels_per_block
@@ -407,7 +409,8 @@ def tensor_codes(file, record):
         first, checksum = struct.unpack_from("<2I", table, 8 * block)
         last = u32(table, 8 * block + 8) if block + 1 < record.n_blocks else record.payload_bytes
         data = payload[first:last]
-        need(first <= last <= len(payload) and xxh3_64(data) & 0xFFFFFFFF == checksum, record.name, "block", block, "wrong checksum")
+        need(first <= last <= len(payload), record.name, "block table")
+        need(xxh3_64(data) & 0xFFFFFFFF == checksum, record.name, "block", block, "wrong checksum")
         row0, column0 = block // ranges * group_rows, block % ranges * record.block_columns
         height, width = min(group_rows, rows - row0), min(record.block_columns, columns - column0)
         panels, tiles = -(-height // panel_rows), -(-width // TILE_COLUMNS)
@@ -422,7 +425,8 @@ def tensor_codes(file, record):
 
 
 def describe(record):
-    entry = {"type": {ASSET: "asset", KEPT: "kept", CODED: "coded", METADATA: "metadata"}.get(record.type, record.type), "name": record.name}
+    types = {ASSET: "asset", KEPT: "kept", CODED: "coded", METADATA: "metadata"}
+    entry = {"type": types.get(record.type, record.type), "name": record.name}
     if record.type in (KEPT, CODED):
         entry.update(dtype=DTYPES[record.dtype], shape=list(record.shape))
     if record.type == CODED:

@@ -12,7 +12,9 @@
 #include "coder/coder.h"
 
 static bool rules_hold(const coder_codebook *book, uint32_t panel_rows) {
-  if (book->bits < 2 || book->bits > 8 || book->raw_bits > book->bits || book->raw_bits > 7 || book->pad >= 1u << book->bits) return false;
+  if (book->bits < 2 || book->bits > 8 || book->raw_bits > book->bits || book->raw_bits > 7 ||
+      book->pad >= 1u << book->bits)
+    return false;
   if (book->tuple != 1 && book->tuple != 2) return false;
   if (book->tuple == 2 && (book->bits - book->raw_bits > 4 || panel_rows != CODER_PANEL_ROWS)) return false;
   return true;
@@ -91,8 +93,8 @@ bool coder_codebook_finish(coder_codebook *book, uint32_t panel_rows) {
 }
 
 /* Stored form: kind, bits | raw_bits << 4, tuple | n_levels << 4, pad, u16 n_leaves; kind by kind:
- * Huffman: index of the escape among the leaves (u16, 0xffff: none), symbols (the escape's as 0), lengths as nibbles, low first;
- * tuples: widths as nibbles, low first, symbols. */
+ * Huffman: index of the escape among the leaves (u16, 0xffff: none), symbols (the escape's as 0), lengths as nibbles,
+ * low first; tuples: widths as nibbles, low first, symbols. */
 size_t coder_codebook_store(const coder_codebook *book, uint8_t out[CODER_BOOK_MAX_BYTES]) {
   uint8_t *p = out;
   *p++ = book->kind;

@@ -55,7 +55,8 @@ typedef struct coder_geometry {
   uint64_t rows, columns;
   uint32_t panel_rows;         /* 16, or rows when rows < 16 */
   uint32_t panels_per_block;
-  uint32_t block_columns;      /* >= columns, or a multiple of 256 (activation groups never straddle blocks): 512, 768 or 1024 */
+  uint32_t
+      block_columns; /* >= columns, or a multiple of 256 (activation groups never straddle blocks): 512, 768 or 1024 */
   uint64_t row_groups, column_ranges, n_blocks;
 } coder_geometry;
 
@@ -73,7 +74,8 @@ typedef struct coder_block {
  * False if rows or columns is 0 or the count overflows. */
 bool coder_geometry_init(coder_geometry *geometry, uint64_t rows, uint64_t columns);
 /* As above from stored panels_per_block and block_columns; false if they break a rule. */
-bool coder_geometry_from(coder_geometry *geometry, uint64_t rows, uint64_t columns, uint32_t panels_per_block, uint32_t block_columns);
+bool coder_geometry_from(coder_geometry *geometry, uint64_t rows, uint64_t columns, uint32_t panels_per_block,
+                         uint32_t block_columns);
 coder_block coder_geometry_block(const coder_geometry *geometry, uint64_t index);
 
 typedef struct coder_node { /* internal node of the Huffman tree, breadth-first */
@@ -132,7 +134,8 @@ void coder_statistics_merge(coder_statistics *into, const coder_statistics *from
  * code NONE, or where nothing is gained, CODER_PLAIN. `estimated_bytes`: blocks,
  * block table and book together. */
 ellm_status coder_choose(const coder_statistics *stats, const coder_geometry *geometry, int bits, uint8_t pad,
-                         ellm_prefer prefer, ellm_code code, coder_codebook *book, double *estimated_bytes, ellm_error *err);
+                         ellm_prefer prefer, ellm_code code, coder_codebook *book, double *estimated_bytes,
+                         ellm_error *err);
 
 /* Length-limited Huffman lengths by package-merge (Larmore and Hirschberg 1990):
  * counts[n] all > 0, n <= 257, 2^limit >= n. lengths[i] in 1..limit; n == 1 gives 0. */
@@ -155,7 +158,8 @@ void coder_encoder_free(coder_encoder *encoder);
  * the book nor covered by an escape, or if the block would be larger than
  * CODER_MAX_BLOCK_BYTES (never with a book of coder_choose). */
 #define CODER_NOT_CODABLE SIZE_MAX
-size_t coder_encode_block(coder_encoder *encoder, const coder_codebook *book, const coder_block *block, const uint8_t *codes, uint8_t *out);
+size_t coder_encode_block(coder_encoder *encoder, const coder_codebook *book, const coder_block *block,
+                          const uint8_t *codes, uint8_t *out);
 
 /* --------------------------------------------------- decoding (scalar oracle) */
 
@@ -180,7 +184,8 @@ typedef struct coder_parts {
   uint32_t raw_offset[3];   /* 4-bit, 2-bit, 1-bit lists of raw bits; valid where raw_bits has that part */
   uint32_t escape_offset, n_escapes;
 } coder_parts;
-bool coder_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes, coder_scratch *scratch, coder_parts *parts);
+bool coder_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
+                  coder_scratch *scratch, coder_parts *parts);
 
 /* Decode a block to tile-ordered codes[panels * tiles * 4 * panel_rows +
  * CODER_SLACK]. `data` must have CODER_SLACK readable bytes after `bytes`.

@@ -25,7 +25,8 @@
 static const double SPEED_LOSS = 1.06, SPEED_LOSS_LOW = 1.10, LOW_ENTROPY = 2.2;
 
 /* Cycles for 64 symbols or codes. */
-static const double CYCLES_LEAVES = 1.5, CYCLES_EXPAND = 3, CYCLES_MERGE = 5, CYCLES_DOT = 2, CYCLES_UNPACK = 0.75, CYCLES_RAW_LIST = 1.25;
+static const double CYCLES_LEAVES = 1.5, CYCLES_EXPAND = 3, CYCLES_MERGE = 5, CYCLES_DOT = 2, CYCLES_UNPACK = 0.75,
+                    CYCLES_RAW_LIST = 1.25;
 enum { CYCLES_NODE_START = 12 }; /* a node and block */
 enum { BLOCK_ENTRY_BYTES = 8 };  /* of the block table */
 
@@ -81,8 +82,12 @@ static double over_blocks(const coder_geometry *g, double (*bytes)(const coder_b
   return total;
 }
 
-static size_t codes_of(const coder_block *block) { return (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows; }
-static double raw_bytes_of(const coder_block *block, unsigned raw) { return (double)coder_raw_bytes(raw, codes_of(block)); }
+static size_t codes_of(const coder_block *block) {
+  return (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
+}
+static double raw_bytes_of(const coder_block *block, unsigned raw) {
+  return (double)coder_raw_bytes(raw, codes_of(block));
+}
 static double plain_bytes_of(const coder_block *block, unsigned bits) {
   return bits <= 4 ? (double)coder_raw_list_bytes(4, codes_of(block)) : (double)codes_of(block);
 }
@@ -134,7 +139,8 @@ static int canonical_order(const void *a, const void *b) {
 }
 
 /* Data bits, rounding and cycles of a Huffman book whose leaves have these counts. */
-static void huffman_cost(const coder_codebook *book, const leaf *leaves, double n_blocks, double *bits, double *cycles) {
+static void huffman_cost(const coder_codebook *book, const leaf *leaves, double n_blocks, double *bits,
+                         double *cycles) {
   double count[CODER_MAX_LEAVES];
   *bits = *cycles = 0;
   for (unsigned i = 0; i < book->n_leaves; i++) {
@@ -169,8 +175,8 @@ static double finish_cycles(unsigned raw, unsigned tuple, double codes) {
   return codes / 64 * per_64;
 }
 
-static void offer_huffman(chooser *c, unsigned raw, unsigned tuple, const ranked *symbols, size_t n, size_t kept, double fixed_bytes,
-                          double codes) {
+static void offer_huffman(chooser *c, unsigned raw, unsigned tuple, const ranked *symbols, size_t n, size_t kept,
+                          double fixed_bytes, double codes) {
   leaf leaves[CODER_MAX_LEAVES];
   uint64_t counts[CODER_MAX_LEAVES] = {0};
   uint8_t lengths[CODER_MAX_LEAVES];
@@ -185,7 +191,11 @@ static void offer_huffman(chooser *c, unsigned raw, unsigned tuple, const ranked
   coder_package_merge(counts, n_leaves, CODER_MAX_LENGTH, lengths);
   for (size_t i = 0; i < n_leaves; i++) leaves[i].length = lengths[i];
   qsort(leaves, n_leaves, sizeof *leaves, canonical_order);
-  candidate made = {.book = {.kind = CODER_HUFFMAN, .bits = (uint8_t)c->bits, .raw_bits = (uint8_t)raw, .tuple = (uint8_t)tuple, .pad = c->pad}};
+  candidate made = {.book = {.kind = CODER_HUFFMAN,
+                             .bits = (uint8_t)c->bits,
+                             .raw_bits = (uint8_t)raw,
+                             .tuple = (uint8_t)tuple,
+                             .pad = c->pad}};
   made.book.n_leaves = (uint16_t)n_leaves;
   for (size_t i = 0; i < n_leaves; i++) {
     made.book.symbol[i] = leaves[i].symbol;
@@ -199,13 +209,20 @@ static void offer_huffman(chooser *c, unsigned raw, unsigned tuple, const ranked
   offer(c, &made);
 }
 
-static void offer_tuples(chooser *c, unsigned raw, unsigned tuple, const ranked *symbols, size_t n, double fixed_bytes, double codes) {
+static void offer_tuples(chooser *c, unsigned raw, unsigned tuple, const ranked *symbols, size_t n, double fixed_bytes,
+                         double codes) {
   uint64_t counts[256];
   for (size_t i = 0; i < n; i++) counts[i] = symbols[i].count;
   tuples_plan plan;
   const double limit = c->prefer == ELLM_PREFER_SPEED ? 8 * (c->limit_bytes - fixed_bytes - 8.0 - (double)n) : 1e300;
-  if (c->prefer == ELLM_PREFER_SIZE || !tuples_choose(counts, n, c->geometry->n_blocks, tuples_most_bits(raw), limit, &plan)) return;
-  candidate made = {.book = {.kind = CODER_TUPLES, .bits = (uint8_t)c->bits, .raw_bits = (uint8_t)raw, .tuple = (uint8_t)tuple, .pad = c->pad}};
+  if (c->prefer == ELLM_PREFER_SIZE ||
+      !tuples_choose(counts, n, c->geometry->n_blocks, tuples_most_bits(raw), limit, &plan))
+    return;
+  candidate made = {.book = {.kind = CODER_TUPLES,
+                             .bits = (uint8_t)c->bits,
+                             .raw_bits = (uint8_t)raw,
+                             .tuple = (uint8_t)tuple,
+                             .pad = c->pad}};
   size_t places = 0;
   made.book.n_levels = plan.n_levels;
   for (unsigned j = 0; j < plan.n_levels; j++) {
@@ -231,7 +248,8 @@ static void offer_split(chooser *c, unsigned raw, unsigned tuple, double codes) 
   qsort(symbols, n, sizeof *symbols, by_falling_count);
   const double fixed = over_blocks(c->geometry, raw_bytes_of, raw) + (double)c->geometry->n_blocks * BLOCK_ENTRY_BYTES;
   offer_huffman(c, raw, tuple, symbols, n, n, fixed, codes);
-  for (size_t kept = 3; kept <= 127 && kept < n; kept = 2 * kept + 1) offer_huffman(c, raw, tuple, symbols, n, kept, fixed, codes);
+  for (size_t kept = 3; kept <= 127 && kept < n; kept = 2 * kept + 1)
+    offer_huffman(c, raw, tuple, symbols, n, kept, fixed, codes);
   if (n > 1) offer_tuples(c, raw, tuple, symbols, n, fixed, codes);
 }
 
@@ -245,8 +263,9 @@ static double entropy_bytes(const uint64_t counts[256], double *total) {
   return bits / 0.69314718055994530942 / 8;
 }
 
-ellm_status coder_choose(const coder_statistics *stats, const coder_geometry *geometry, int bits, uint8_t pad, ellm_prefer prefer,
-                         ellm_code code, coder_codebook *book, double *estimated_bytes, ellm_error *err) {
+ellm_status coder_choose(const coder_statistics *stats, const coder_geometry *geometry, int bits, uint8_t pad,
+                         ellm_prefer prefer, ellm_code code, coder_codebook *book, double *estimated_bytes,
+                         ellm_error *err) {
   chooser *c = calloc(1, sizeof *c);
   if (c == NULL) return ellm_fail_memory(err, sizeof *c, "the choice of a code book");
   *c = (chooser){.stats = stats, .geometry = geometry, .bits = bits, .pad = pad, .prefer = prefer};
@@ -262,7 +281,8 @@ ellm_status coder_choose(const coder_statistics *stats, const coder_geometry *ge
   }
   candidate plain = {.book = {.kind = CODER_PLAIN, .bits = (uint8_t)bits, .tuple = 1, .pad = pad}};
   bool ok = coder_codebook_finish(&plain.book, geometry->panel_rows);
-  plain.bytes = over_blocks(geometry, plain_bytes_of, (unsigned)bits) + (double)geometry->n_blocks * BLOCK_ENTRY_BYTES + stored_bytes(&plain.book);
+  plain.bytes = over_blocks(geometry, plain_bytes_of, (unsigned)bits) + (double)geometry->n_blocks * BLOCK_ENTRY_BYTES +
+                stored_bytes(&plain.book);
   plain.cycles = finish_cycles(0, 1, codes);
   offer(c, &plain);
   if (c->best.bytes > plain.bytes) c->best = plain; /* never worse than no code */

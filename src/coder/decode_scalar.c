@@ -57,8 +57,8 @@ static uint32_t count_ones(const uint8_t *data, uint32_t n) {
   return ones;
 }
 
-bool coder_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes, coder_scratch *scratch,
-                  coder_parts *parts) {
+bool coder_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
+                  coder_scratch *scratch, coder_parts *parts) {
   const size_t n_codes = block_codes(block);
   size_t at = coder_raw_bytes(book->raw_bits, n_codes);
   if (at > bytes) return false;
@@ -86,7 +86,8 @@ bool coder_locate(const coder_codebook *book, const coder_block *block, const ui
 }
 
 /* Symbols at the root into list[0]. */
-static void decode_huffman(const coder_codebook *book, const coder_parts *parts, const uint8_t *data, coder_scratch *scratch) {
+static void decode_huffman(const coder_codebook *book, const coder_parts *parts, const uint8_t *data,
+                           coder_scratch *scratch) {
   const uint8_t *escapes = data + parts->escape_offset;
   if (book->n_nodes == 0) {
     if (book->symbol[0] == CODER_ESCAPE) {
@@ -135,7 +136,8 @@ static unsigned raw_value(const uint8_t *data, const uint32_t offsets[3], unsign
   return value;
 }
 
-static bool decode_plain(const coder_codebook *book, const uint8_t *data, size_t bytes, size_t n_codes, uint8_t *codes) {
+static bool decode_plain(const coder_codebook *book, const uint8_t *data, size_t bytes, size_t n_codes,
+                         uint8_t *codes) {
   if (bytes != (book->bits <= 4 ? coder_raw_list_bytes(4, n_codes) : n_codes)) return false;
   unsigned all = 0;
   for (size_t i = 0; i < n_codes; i++) {

@@ -51,7 +51,8 @@ static uint8_t *put_raw(uint8_t *out, const uint8_t *codes, size_t n, unsigned r
 }
 
 /* Symbols of a block; returns their number. */
-static size_t make_symbols(const coder_codebook *book, const coder_block *block, const uint8_t *codes, uint8_t *symbols) {
+static size_t make_symbols(const coder_codebook *book, const coder_block *block, const uint8_t *codes,
+                           uint8_t *symbols) {
   const unsigned raw = book->raw_bits;
   const size_t n = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
   if (book->tuple == 1) {
@@ -96,8 +97,10 @@ static bool code_words(const coder_codebook *book, uint16_t turns[256]) {
   return has_escape;
 }
 
-/* Bits of one node from its symbols; symbols going left and right are listed in `left` and `right`. Returns the count of ones. */
-static size_t split(const uint8_t *from, size_t n, const uint16_t *turns, unsigned depth, uint8_t *bitmap, uint8_t *left, uint8_t *right) {
+/* Bits of one node from its symbols; symbols going left and right are listed in `left` and `right`. Returns the count
+ * of ones. */
+static size_t split(const uint8_t *from, size_t n, const uint16_t *turns, unsigned depth, uint8_t *bitmap,
+                    uint8_t *left, uint8_t *right) {
   size_t ones = 0;
   for (size_t i = 0; i < n; i += 8) {
     const size_t end = n - i < 8 ? n - i : 8;
@@ -162,7 +165,8 @@ static bool codable(const coder_codebook *book, const uint8_t *symbols, size_t n
   return worst >= 0;
 }
 
-size_t coder_encode_block(coder_encoder *e, const coder_codebook *book, const coder_block *block, const uint8_t *codes, uint8_t *out) {
+size_t coder_encode_block(coder_encoder *e, const coder_codebook *book, const coder_block *block, const uint8_t *codes,
+                          uint8_t *out) {
   const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
   if (book->kind == CODER_PLAIN) {
     if (book->bits <= 4) return (size_t)(put_lanes(out, codes, n_codes, 0, 4) - out);
@@ -174,7 +178,8 @@ size_t coder_encode_block(coder_encoder *e, const coder_codebook *book, const co
   uint8_t *p = out;
   if (book->kind == CODER_TUPLES) {
     p = put_raw(out + 2u * book->n_levels, codes, n_codes, book->raw_bits);
-    const size_t bytes = tuples_encode_symbols(book, e->symbols, n, out, p, CODER_MAX_BLOCK_BYTES - (size_t)(p - out), (uint8_t *)e->list);
+    const size_t bytes = tuples_encode_symbols(book, e->symbols, n, out, p, CODER_MAX_BLOCK_BYTES - (size_t)(p - out),
+                                               (uint8_t *)e->list);
     if (bytes == SIZE_MAX) return CODER_NOT_CODABLE;
     p += bytes;
   } else {

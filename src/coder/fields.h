@@ -47,7 +47,8 @@ static inline void field_list_put(uint8_t *list, const uint8_t *values, size_t n
     uint8_t *high = list + field_list_bytes(n, 2);
     for (size_t first = 0; first < n; first += 256) {
       const size_t lanes = field_list_lanes(n, 2, first), end = n - first < 256 ? n - first : 256;
-      for (size_t f = 0; f < end; f++) list[first / 4 + f % lanes] |= (uint8_t)((values[first + f] & 3u) << (2 * (f / lanes)));
+      for (size_t f = 0; f < end; f++)
+        list[first / 4 + f % lanes] |= (uint8_t)((values[first + f] & 3u) << (2 * (f / lanes)));
     }
     for (size_t i = 0; i < n; i++) high[i / 8] |= (uint8_t)((values[i] >> 2 & 1u) << (i % 8));
   } else {

@@ -12,14 +12,17 @@ enum { RANGE_STEP = 256, RANGE_MIN = 512, RANGE_MAX = 1024 };
 
 static uint64_t divide_up(uint64_t a, uint64_t b) { return a / b + (a % b != 0); }
 
-bool coder_geometry_from(coder_geometry *geometry, uint64_t rows, uint64_t columns, uint32_t panels_per_block, uint32_t block_columns) {
+bool coder_geometry_from(coder_geometry *geometry, uint64_t rows, uint64_t columns, uint32_t panels_per_block,
+                         uint32_t block_columns) {
   if (rows == 0 || columns == 0 || rows > UINT32_MAX || columns > UINT32_MAX) return false;
   if (panels_per_block == 0 || block_columns == 0) return false;
   const uint32_t panel_rows = rows < CODER_PANEL_ROWS ? (uint32_t)rows : CODER_PANEL_ROWS;
   const uint64_t used = block_columns < columns ? block_columns : columns;
   const uint64_t tiles = divide_up(used, CODER_TILE_COLUMNS);
   if (tiles > CODER_MAX_TILES * (uint64_t)CODER_PANEL_ROWS) return false;
-  if (panels_per_block > CODER_MAX_CODES || panels_per_block * tiles * CODER_TILE_COLUMNS * panel_rows > CODER_MAX_CODES) return false;
+  if (panels_per_block > CODER_MAX_CODES ||
+      panels_per_block * tiles * CODER_TILE_COLUMNS * panel_rows > CODER_MAX_CODES)
+    return false;
   const bool ranges = block_columns < columns;
   if (ranges && (block_columns % RANGE_STEP != 0 || panels_per_block != 1)) return false;
   geometry->rows = rows;

@@ -25,7 +25,8 @@ void coder_package_merge(const uint64_t *counts, size_t n, unsigned limit, uint8
   }
   if (n < 2) return;
   qsort(leaves, n, sizeof *leaves, by_count);
-  /* is_leaf[level][i]: whether item i of the level's list, by rising weight, is a leaf or a package of two items of the level below */
+  /* is_leaf[level][i]: whether item i of the level's list, by rising weight, is a leaf or a package of two items of the
+   * level below */
   bool is_leaf[CODER_MAX_LENGTH][MAX_ITEMS];
   uint64_t weights[MAX_ITEMS], packages[MAX_ITEMS];
   size_t n_packages = 0;

@@ -27,7 +27,8 @@ static void add_pairs(coder_statistics *stats, const coder_block *block, unsigne
   for (uint32_t panel = 0; panel < block->panels; panel++) {
     const uint8_t *tile = codes + (size_t)panel * block->tiles * CODER_TILE;
     for (uint32_t t = 0; t + 1 < block->tiles; t += 2, tile += 2 * CODER_TILE, n += CODER_TILE) {
-      for (unsigned i = 0; i < CODER_TILE; i++) pairs[n + i] = (uint8_t)(tile[i] >> raw | tile[i + CODER_TILE] >> raw << 4);
+      for (unsigned i = 0; i < CODER_TILE; i++)
+        pairs[n + i] = (uint8_t)(tile[i] >> raw | tile[i + CODER_TILE] >> raw << 4);
     }
     if (block->tiles & 1) { /* a single tile: counted apart, its partner is the pad */
       for (unsigned i = 0; i < CODER_TILE; i++) stats->singles[tile[i] >> raw]++;

@@ -11,7 +11,8 @@
 #include "base/bytes.h"
 #include "coder/fields.h"
 
-bool tuples_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes, tuples_parts *parts) {
+bool tuples_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
+                   tuples_parts *parts) {
   const uint32_t codes = block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
   const uint32_t vectors = book->tuple == 2 ? block->panels * ((block->tiles + 1) / 2) : 0;
   parts->n_symbols = book->tuple == 2 ? vectors * CODER_TILE : codes;
@@ -33,8 +34,8 @@ bool tuples_locate(const coder_codebook *book, const coder_block *block, const u
   return at + count == bytes;
 }
 
-size_t tuples_encode_symbols(const coder_codebook *book, const uint8_t *symbols, size_t n, uint8_t *counts, uint8_t *out, size_t room,
-                             uint8_t *work) {
+size_t tuples_encode_symbols(const coder_codebook *book, const uint8_t *symbols, size_t n, uint8_t *counts,
+                             uint8_t *out, size_t room, uint8_t *work) {
   uint8_t *fields = work, *rest = work + n;
   const uint8_t *from = symbols;
   size_t at = 0;
@@ -64,7 +65,8 @@ size_t tuples_encode_symbols(const coder_codebook *book, const uint8_t *symbols,
   return at + n;
 }
 
-bool tuples_decode_symbols_scalar(const coder_codebook *book, const tuples_parts *parts, const uint8_t *data, coder_scratch *scratch) {
+bool tuples_decode_symbols_scalar(const coder_codebook *book, const tuples_parts *parts, const uint8_t *data,
+                                  coder_scratch *scratch) {
   unsigned base = 0;
   for (unsigned j = 0; j < book->n_levels; j++) base += (1u << book->width[j]) - 1;
   const uint8_t *next = data + parts->escape_offset;
@@ -92,7 +94,8 @@ bool tuples_decode_symbols_scalar(const coder_codebook *book, const tuples_parts
 
 /* ------------------------------------------------------- choice of the widths */
 
-/* Modelled cycles of the AVX-512 VBMI2 kernel (Zen 4, measured) for 64 fields of a width, and for the start of a level in a block. */
+/* Modelled cycles of the AVX-512 VBMI2 kernel (Zen 4, measured) for 64 fields of a width, and for the start of a level
+ * in a block. */
 static const double level_cycles[5] = {0, 2.5, 3.5, 4.5, 3.5};
 enum { LEVEL_START_CYCLES = 20 };
 
@@ -119,7 +122,8 @@ static void search_level(search *s, size_t rank, double bits, double cycles) {
       s->found = true;
     }
   }
-  if (now->n_levels == CODER_MAX_LEVELS || rank >= s->n || bits > s->limit || (s->found && cycles > s->best.cycles)) return;
+  if (now->n_levels == CODER_MAX_LEVELS || rank >= s->n || bits > s->limit || (s->found && cycles > s->best.cycles))
+    return;
   for (unsigned width = 1; width <= 4 && width <= s->bits_left; width++) {
     const size_t next = rank + (1u << width) - 1;
     now->width[now->n_levels++] = (uint8_t)width;
@@ -133,7 +137,8 @@ static void search_level(search *s, size_t rank, double bits, double cycles) {
   }
 }
 
-bool tuples_choose(const uint64_t *counts, size_t n, uint64_t n_blocks, unsigned most_bits, double limit_bits, tuples_plan *plan) {
+bool tuples_choose(const uint64_t *counts, size_t n, uint64_t n_blocks, unsigned most_bits, double limit_bits,
+                   tuples_plan *plan) {
   search s = {.counts = counts, .n = n, .bits_left = most_bits, .n_blocks = (double)n_blocks, .limit = limit_bits};
   if (n == 0 || n > 256) return false;
   for (size_t i = n; i-- > 0;) s.after[i] = s.after[i + 1] + (double)counts[i];

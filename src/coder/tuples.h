@@ -22,16 +22,18 @@ typedef struct tuples_parts {
   uint32_t level_count[CODER_MAX_LEVELS + 1];      /* fields of each level; [n_levels]: escaped bytes */
   uint32_t escape_offset;
 } tuples_parts;
-bool tuples_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes, tuples_parts *parts);
+bool tuples_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
+                   tuples_parts *parts);
 
 /* Fields of all levels and the escaped symbols; returns bytes written behind
  * `out`, which is zeroed as needed, SIZE_MAX where they would be more than
  * `room`. counts: one u16 a level. `work` holds 2 * n bytes. */
-size_t tuples_encode_symbols(const coder_codebook *book, const uint8_t *symbols, size_t n, uint8_t *counts, uint8_t *out, size_t room,
-                             uint8_t *work);
+size_t tuples_encode_symbols(const coder_codebook *book, const uint8_t *symbols, size_t n, uint8_t *counts,
+                             uint8_t *out, size_t room, uint8_t *work);
 
 /* Symbols of a located block into list[0]; false if the escapes do not add up. */
-bool tuples_decode_symbols_scalar(const coder_codebook *book, const tuples_parts *parts, const uint8_t *data, coder_scratch *scratch);
+bool tuples_decode_symbols_scalar(const coder_codebook *book, const tuples_parts *parts, const uint8_t *data,
+                                  coder_scratch *scratch);
 
 /* Bits of all levels for symbol counts sorted in falling order, per-block waste
  * included: expected rounding of each list. */
@@ -40,12 +42,13 @@ typedef struct tuples_plan {
   double bits;      /* in total */
   double cycles;    /* modelled, in total */
 } tuples_plan;
-/* The most bits that all widths together may have beside raw_bits, so that no block, whatever its symbols, is larger than
- * CODER_MAX_BLOCK_BYTES: each of CODER_MAX_CODES symbols takes at most them and the 8 of the escape, 31 in all; the 32nd is
- * for counts and rounding. */
+/* The most bits that all widths together may have beside raw_bits, so that no block, whatever its symbols, is larger
+ * than CODER_MAX_BLOCK_BYTES: each of CODER_MAX_CODES symbols takes at most them and the 8 of the escape, 31 in all;
+ * the 32nd is for counts and rounding. */
 static inline unsigned tuples_most_bits(unsigned raw_bits) { return 23 - raw_bits; }
-/* The best widths for counts[n] (falling, none 0), most_bits in all: fewest cycles among the plans of at most `limit_bits`;
- * false if there is none. */
-bool tuples_choose(const uint64_t *counts, size_t n, uint64_t n_blocks, unsigned most_bits, double limit_bits, tuples_plan *plan);
+/* The best widths for counts[n] (falling, none 0), most_bits in all: fewest cycles among the plans of at most
+ * `limit_bits`; false if there is none. */
+bool tuples_choose(const uint64_t *counts, size_t n, uint64_t n_blocks, unsigned most_bits, double limit_bits,
+                   tuples_plan *plan);
 
 #endif

@@ -40,21 +40,25 @@ typedef struct container_tensor {
 
 typedef struct container_writer container_writer;
 
-ellm_status container_writer_open(const char *path, const file_writer_options *options, container_writer **writer, ellm_error *err);
+ellm_status container_writer_open(const char *path, const file_writer_options *options, container_writer **writer,
+                                  ellm_error *err);
 /* A writer that takes everything and writes nothing, for sizes: commit gives exact totals. */
 ellm_status container_writer_open_dry(container_writer **writer, ellm_error *err);
-ellm_status container_writer_asset(container_writer *writer, const char *name, const void *data, size_t bytes, ellm_error *err);
+ellm_status container_writer_asset(container_writer *writer, const char *name, const void *data, size_t bytes,
+                                   ellm_error *err);
 /* A kept tensor: begin, its bytes in pieces, end. */
 ellm_status container_writer_begin_kept(container_writer *writer, const container_tensor *tensor, ellm_error *err);
 ellm_status container_writer_kept_bytes(container_writer *writer, const void *data, size_t bytes, ellm_error *err);
 /* A coded tensor: begin, blocks in order, end. */
 ellm_status container_writer_begin_coded(container_writer *writer, const container_tensor *tensor, ellm_error *err);
 /* checksum: container_block_checksum of the bytes, so that threads can compute it. */
-ellm_status container_writer_block(container_writer *writer, const void *data, size_t bytes, uint32_t checksum, ellm_error *err);
+ellm_status container_writer_block(container_writer *writer, const void *data, size_t bytes, uint32_t checksum,
+                                   ellm_error *err);
 ellm_status container_writer_end(container_writer *writer, ellm_error *err);
 uint32_t container_block_checksum(const void *data, size_t bytes);
 /* Directory, header, fsync, rename. Frees the writer, also on error. `totals` may be NULL. */
-ellm_status container_writer_commit(container_writer *writer, const uint8_t source_identity[16], ellm_totals *totals, ellm_error *err);
+ellm_status container_writer_commit(container_writer *writer, const uint8_t source_identity[16], ellm_totals *totals,
+                                    ellm_error *err);
 void container_writer_abort(container_writer *writer);
 /* Text for people and tools (at most 16 KiB); decoding does not need it. */
 ellm_status container_writer_metadata(container_writer *writer, const char *name, const char *value, ellm_error *err);
@@ -66,8 +70,8 @@ const uint8_t *container_writer_last_record(const container_writer *writer, size
  * gave it. *adopted is false where the partial file does not hold that section
  * with all its checksums; nothing is changed then. `tensor` (may be NULL) gets
  * its description; the name is valid until the next call. */
-ellm_status container_writer_adopt(container_writer *writer, const uint8_t *record, size_t bytes, container_tensor *tensor, bool *adopted,
-                                   ellm_error *err);
+ellm_status container_writer_adopt(container_writer *writer, const uint8_t *record, size_t bytes,
+                                   container_tensor *tensor, bool *adopted, ellm_error *err);
 /* Payload and stored bytes (section and directory record) of the section last ended. */
 void container_writer_last_sizes(const container_writer *writer, uint64_t *payload_bytes, uint64_t *stored_bytes);
 /* Sums to means: entropy and huffman_bits_per_weight hold bits in total before. */
@@ -83,18 +87,19 @@ size_t container_asset_count(const ellm_file *file);
 const char *container_asset_name(const ellm_file *file, size_t index);
 
 /* Bytes of a kept tensor; the section's checksum is verified on first use. */
-ellm_status container_kept(const ellm_file *file, const container_tensor *tensor, const uint8_t **data, ellm_error *err);
+ellm_status container_kept(const ellm_file *file, const container_tensor *tensor, const uint8_t **data,
+                           ellm_error *err);
 
 /* One block: its checksum is verified on first use (thread-safe), then it is
  * decoded by `decode` to tile-ordered codes. ELLM_ERR_INPUT names file, tensor
  * and block when it is damaged. */
-ellm_status container_decode_block(const ellm_file *file, const container_tensor *tensor, uint64_t block, coder_decode_fn decode,
-                                   coder_scratch *scratch, uint8_t *codes, ellm_error *err);
+ellm_status container_decode_block(const ellm_file *file, const container_tensor *tensor, uint64_t block,
+                                   coder_decode_fn decode, coder_scratch *scratch, uint8_t *codes, ellm_error *err);
 /* Coded bytes of blocks [first, last): for balancing work. */
 uint64_t container_blocks_bytes(const container_tensor *tensor, uint64_t first, uint64_t last);
 /* Raw access for verify: block bytes and stored checksum. */
-ellm_status container_block_at(const ellm_file *file, const container_tensor *tensor, uint64_t block, const uint8_t **data, size_t *bytes,
-                               uint32_t *checksum, ellm_error *err);
+ellm_status container_block_at(const ellm_file *file, const container_tensor *tensor, uint64_t block,
+                               const uint8_t **data, size_t *bytes, uint32_t *checksum, ellm_error *err);
 
 /* ellm_file_open over bytes in memory, which must outlive the file; `name` takes
  * the place of the path in errors. For tests and fuzzing. */
@@ -104,7 +109,8 @@ ellm_status container_open_memory(const void *data, size_t bytes, const char *na
  * Errors of header and directory are returned as ever. Kept tensors and the
  * sections of unknown optional records are checked as well. */
 typedef void (*container_problem_fn)(void *user, const char *text);
-ellm_status container_open_lenient(const char *path, container_problem_fn problem, void *user, ellm_file **file, ellm_error *err);
+ellm_status container_open_lenient(const char *path, container_problem_fn problem, void *user, ellm_file **file,
+                                   ellm_error *err);
 bool container_tensor_usable(const container_tensor *tensor);
 uint64_t container_file_bytes(const ellm_file *file);
 /* The public description of a tensor; strings as those of `tensor`. */

@@ -56,13 +56,15 @@ struct ellm_file {
   ellm_totals totals;
 };
 
-static const tensor_entry *entry_of(const container_tensor *tensor) { return (const tensor_entry *)(const void *)tensor; }
+static const tensor_entry *entry_of(const container_tensor *tensor) {
+  return (const tensor_entry *)(const void *)tensor;
+}
 
 /* ------------------------------------------------------------------ sections */
 
 /* Checksum of head and tail, `payload` bytes lie between them; and the tail is zero. */
-static ellm_status check_section(const ellm_file *file, const section *where, uint64_t payload, const char *what, const char *name,
-                                 ellm_error *err) {
+static ellm_status check_section(const ellm_file *file, const section *where, uint64_t payload, const char *what,
+                                 const char *name, ellm_error *err) {
   const uint8_t *head = file->data + where->offset;
   uint64_t sum;
   if (payload == 0) {
@@ -76,12 +78,12 @@ static ellm_status check_section(const ellm_file *file, const section *where, ui
     hash_stream_free(hash);
   }
   if (sum != where->checksum)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %s: wrong checksum of the section at %llu, the file is damaged", file->path, what, name,
-                     (unsigned long long)where->offset);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %s: wrong checksum of the section at %llu, the file is damaged",
+                     file->path, what, name, (unsigned long long)where->offset);
   for (uint64_t i = where->head_bytes + payload; i < where->bytes; i++)
     if (head[i] != 0)
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %s: padding of the section at %llu is not zero", file->path, what, name,
-                       (unsigned long long)where->offset);
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %s: padding of the section at %llu is not zero", file->path, what,
+                       name, (unsigned long long)where->offset);
   return ELLM_OK;
 }
 
@@ -95,19 +97,20 @@ static ellm_status load_coded(const ellm_file *file, tensor_entry *entry, ellm_e
   if (!coder_codebook_load(head, (size_t)room, tensor->geometry.panel_rows, &tensor->book, &used))
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: malformed code book", file->path, tensor->name);
   if (tensor->book.bits != tensor->quant.bits)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: code book of %d bits for codes of %d", file->path, tensor->name, tensor->book.bits,
-                     tensor->quant.bits);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: code book of %d bits for codes of %d", file->path,
+                     tensor->name, tensor->book.bits, tensor->quant.bits);
   bool padded = room - used < 4 && room % 4 == 0;
   for (uint64_t i = used; padded && i < room; i++) padded = head[i] == 0;
-  if (!padded) return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: %llu head bytes do not fit the code book of %zu", file->path, tensor->name,
-                                (unsigned long long)entry->where.head_bytes, used);
+  if (!padded)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: %llu head bytes do not fit the code book of %zu", file->path,
+                     tensor->name, (unsigned long long)entry->where.head_bytes, used);
   const uint8_t *table = head + room;
   for (uint64_t b = 0; b < n_blocks; b++) {
     uint64_t first = load_u32(table + FORMAT_TABLE_ENTRY * b);
     uint64_t last = b + 1 < n_blocks ? load_u32(table + FORMAT_TABLE_ENTRY * (b + 1)) : tensor->payload_bytes;
     if ((b == 0 && first != 0) || last < first || last - first > CODER_MAX_BLOCK_BYTES || last > tensor->payload_bytes)
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block table: block %llu at %llu to %llu", file->path, tensor->name,
-                       (unsigned long long)b, (unsigned long long)first, (unsigned long long)last);
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block table: block %llu at %llu to %llu", file->path,
+                       tensor->name, (unsigned long long)b, (unsigned long long)first, (unsigned long long)last);
   }
   entry->table = table;
   entry->data = head + entry->where.head_bytes;
@@ -115,7 +118,8 @@ static ellm_status load_coded(const ellm_file *file, tensor_entry *entry, ellm_e
   return ELLM_OK;
 }
 
-void container_tensor_from_record(const format_record *record, const char *name, const coder_codebook *book, container_tensor *tensor) {
+void container_tensor_from_record(const format_record *record, const char *name, const coder_codebook *book,
+                                  container_tensor *tensor) {
   memset(tensor, 0, sizeof *tensor);
   tensor->name = name;
   tensor->dtype = record->dtype;
@@ -146,17 +150,20 @@ static ellm_status walk_directory(const ellm_file *file, directory_counts *count
   const uint8_t *directory = file->data + file->header.directory_offset;
   uint64_t bytes = file->header.directory_bytes, at = FORMAT_DIRECTORY_HEADER, end = FORMAT_HEADER_BYTES;
   uint32_t n = load_u32(directory);
-  if (load_u32(directory + 4) != 0) return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory: reserved field is not 0", file->path);
-  if (n > FORMAT_RECORDS_MAX) return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory: %u records, at most %d", file->path, n, FORMAT_RECORDS_MAX);
+  if (load_u32(directory + 4) != 0)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory: reserved field is not 0", file->path);
+  if (n > FORMAT_RECORDS_MAX)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory: %u records, at most %d", file->path, n, FORMAT_RECORDS_MAX);
   for (uint32_t i = 0; i < n; i++) {
     format_record record;
     size_t used;
     ELLM_TRY(format_record_parse(directory + at, bytes - at, file->path, i, &record, &used, err));
     at += used;
     if (record.offset != end || !ellm_add_u64(end, record.section_bytes, &end) || end > file->header.directory_offset)
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory record %u: section of %llu bytes at %llu, expected at %llu and before %llu", file->path,
-                       i, (unsigned long long)record.section_bytes, (unsigned long long)record.offset, (unsigned long long)end,
-                       (unsigned long long)file->header.directory_offset);
+      return ellm_fail(err, ELLM_ERR_INPUT,
+                       "%s: directory record %u: section of %llu bytes at %llu, expected at %llu and before %llu",
+                       file->path, i, (unsigned long long)record.section_bytes, (unsigned long long)record.offset,
+                       (unsigned long long)end, (unsigned long long)file->header.directory_offset);
     if (record.type < RECORD_ASSET || record.type > RECORD_METADATA) continue;
     counts->text += (size_t)record.name_bytes + record.value_bytes + 2;
     counts->assets += record.type == RECORD_ASSET;
@@ -164,10 +171,12 @@ static ellm_status walk_directory(const ellm_file *file, directory_counts *count
     counts->tensors += record.type == RECORD_KEPT || record.type == RECORD_CODED;
     counts->flags += record.type == RECORD_KEPT ? 1 : record.type == RECORD_CODED ? record.geometry.n_blocks : 0;
   }
-  if (at != bytes) return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory: %llu bytes after the last record", file->path, (unsigned long long)(bytes - at));
+  if (at != bytes)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory: %llu bytes after the last record", file->path,
+                     (unsigned long long)(bytes - at));
   if (end != file->header.directory_offset)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: sections end at %llu, the directory starts at %llu", file->path, (unsigned long long)end,
-                     (unsigned long long)file->header.directory_offset);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: sections end at %llu, the directory starts at %llu", file->path,
+                     (unsigned long long)end, (unsigned long long)file->header.directory_offset);
   return ELLM_OK;
 }
 
@@ -227,7 +236,8 @@ static ellm_status load_records(ellm_file *file, container_problem_fn problem, v
     section where = {record.offset, record.section_bytes, record.head_bytes, record.checksum};
     ellm_status status = ELLM_OK;
     if (record.type < RECORD_ASSET || record.type > RECORD_METADATA) {
-      if (problem != NULL) status = section_result(check_section(file, &where, 0, "unknown", "record", err), problem, user, err);
+      if (problem != NULL)
+        status = section_result(check_section(file, &where, 0, "unknown", "record", err), problem, user, err);
       if (status != ELLM_OK) return status;
       continue;
     }
@@ -255,9 +265,13 @@ static int compare_tensors(const void *a, const void *b) {
   return strcmp((*(const tensor_entry *const *)a)->tensor.name, (*(const tensor_entry *const *)b)->tensor.name);
 }
 
-static int compare_assets(const void *a, const void *b) { return strcmp(((const asset_entry *)a)->name, ((const asset_entry *)b)->name); }
+static int compare_assets(const void *a, const void *b) {
+  return strcmp(((const asset_entry *)a)->name, ((const asset_entry *)b)->name);
+}
 
-static int compare_metadata(const void *a, const void *b) { return strcmp(((const metadata_entry *)a)->name, ((const metadata_entry *)b)->name); }
+static int compare_metadata(const void *a, const void *b) {
+  return strcmp(((const metadata_entry *)a)->name, ((const metadata_entry *)b)->name);
+}
 
 static ellm_status sort_names(ellm_file *file, ellm_error *err) {
   for (size_t i = 0; i < file->n_tensors; i++) file->by_name[i] = &file->tensors[i];
@@ -271,7 +285,8 @@ static ellm_status sort_names(ellm_file *file, ellm_error *err) {
     if (compare_assets(&file->assets[i - 1], &file->assets[i]) == 0) twice = file->assets[i].name;
   for (size_t i = 1; i < file->n_metadata; i++)
     if (compare_metadata(&file->metadata[i - 1], &file->metadata[i]) == 0) twice = file->metadata[i].name;
-  if (twice != NULL) return ellm_fail(err, ELLM_ERR_INPUT, "%s: the name %s occurs twice in the directory", file->path, twice);
+  if (twice != NULL)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: the name %s occurs twice in the directory", file->path, twice);
   return ELLM_OK;
 }
 
@@ -293,8 +308,8 @@ static ellm_status load(ellm_file *file, container_problem_fn problem, void *use
   file->metadata = calloc(counts.metadata + 1, sizeof *file->metadata);
   file->text = malloc(counts.text + 1);
   file->checked = calloc((size_t)counts.flags + 1, sizeof *file->checked);
-  if (file->tensors == NULL || file->by_name == NULL || file->assets == NULL || file->metadata == NULL || file->text == NULL ||
-      file->checked == NULL)
+  if (file->tensors == NULL || file->by_name == NULL || file->assets == NULL || file->metadata == NULL ||
+      file->text == NULL || file->checked == NULL)
     return ellm_fail_memory(err, counts.tensors * sizeof *file->tensors + counts.text, "the directory");
   ELLM_TRY(load_records(file, problem, user, err));
   ELLM_TRY(sort_names(file, err));
@@ -317,8 +332,8 @@ void ellm_file_close(ellm_file *file) {
 }
 
 /* Over `map` (taken over) or, where it is NULL, over data. */
-static ellm_status open_bytes(file_map *map, const void *data, uint64_t size, const char *path, container_problem_fn problem, void *user,
-                              ellm_file **out, ellm_error *err) {
+static ellm_status open_bytes(file_map *map, const void *data, uint64_t size, const char *path,
+                              container_problem_fn problem, void *user, ellm_file **out, ellm_error *err) {
   ellm_error unused;
   if (err == NULL) err = &unused; /* section_result hands the text on */
   ellm_file *file = calloc(1, sizeof *file);
@@ -343,7 +358,8 @@ static ellm_status open_bytes(file_map *map, const void *data, uint64_t size, co
   return ELLM_OK;
 }
 
-ellm_status container_open_lenient(const char *path, container_problem_fn problem, void *user, ellm_file **file, ellm_error *err) {
+ellm_status container_open_lenient(const char *path, container_problem_fn problem, void *user, ellm_file **file,
+                                   ellm_error *err) {
   *file = NULL;
   file_map map = {0};
   ELLM_TRY(file_map_open(path, &map, err));
@@ -393,7 +409,9 @@ bool container_tensor_usable(const container_tensor *tensor) { return entry_of(t
 const char *container_path(const ellm_file *file) { return file->path; }
 uint64_t container_file_bytes(const ellm_file *file) { return file->size; }
 size_t container_asset_count(const ellm_file *file) { return file->n_assets; }
-const char *container_asset_name(const ellm_file *file, size_t index) { return index < file->n_assets ? file->assets[index].name : NULL; }
+const char *container_asset_name(const ellm_file *file, size_t index) {
+  return index < file->n_assets ? file->assets[index].name : NULL;
+}
 
 const void *ellm_file_asset(const ellm_file *file, const char *name, size_t *bytes) {
   for (size_t i = 0; i < file->n_assets; i++) {
@@ -412,8 +430,13 @@ const char *container_metadata(const ellm_file *file, const char *name) {
 }
 
 void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info *info) {
-  *info = (ellm_tensor_info){.name = tensor->name, .n_dims = tensor->n_dims, .n_elements = tensor->n_elements, .dtype = tensor->dtype,
-                             .kept = tensor->storage == CONTAINER_KEPT, .stored_bytes = tensor->stored_bytes, .layout = ""};
+  *info = (ellm_tensor_info){.name = tensor->name,
+                             .n_dims = tensor->n_dims,
+                             .n_elements = tensor->n_elements,
+                             .dtype = tensor->dtype,
+                             .kept = tensor->storage == CONTAINER_KEPT,
+                             .stored_bytes = tensor->stored_bytes,
+                             .layout = ""};
   memcpy(info->shape, tensor->shape, sizeof info->shape);
   if (info->kept) return;
   const coder_codebook *book = &tensor->book;
@@ -421,7 +444,10 @@ void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info 
   info->scheme = tensor->quant.scheme;
   info->step = tensor->quant.step;
   info->zero = tensor->quant.zero;
-  info->layout = book->kind == CODER_HUFFMAN ? "huffman" : book->kind == CODER_TUPLES ? "tuples" : book->bits > 4 ? "plain8" : "plain4";
+  info->layout = book->kind == CODER_HUFFMAN  ? "huffman"
+                 : book->kind == CODER_TUPLES ? "tuples"
+                 : book->bits > 4             ? "plain8"
+                                              : "plain4";
   info->raw_bits = book->raw_bits;
   info->tuple = book->tuple;
   info->symbols = book->n_leaves;
@@ -449,9 +475,11 @@ static ellm_status unusable(const tensor_entry *entry, ellm_error *err) {
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: its section is damaged", entry->file->path, entry->tensor.name);
 }
 
-ellm_status container_kept(const ellm_file *file, const container_tensor *tensor, const uint8_t **data, ellm_error *err) {
+ellm_status container_kept(const ellm_file *file, const container_tensor *tensor, const uint8_t **data,
+                           ellm_error *err) {
   const tensor_entry *entry = entry_of(tensor);
-  if (tensor->storage != CONTAINER_KEPT) return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s is not kept", file->path, tensor->name);
+  if (tensor->storage != CONTAINER_KEPT)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s is not kept", file->path, tensor->name);
   if (!entry->usable) return unusable(entry, err);
   if (!atomic_load_explicit(entry->checked, memory_order_relaxed)) {
     ELLM_TRY(check_section(file, &entry->where, 0, "tensor", tensor->name, err));
@@ -461,27 +489,29 @@ ellm_status container_kept(const ellm_file *file, const container_tensor *tensor
   return ELLM_OK;
 }
 
-ellm_status container_block_at(const ellm_file *file, const container_tensor *tensor, uint64_t block, const uint8_t **data, size_t *bytes,
-                               uint32_t *checksum, ellm_error *err) {
+ellm_status container_block_at(const ellm_file *file, const container_tensor *tensor, uint64_t block,
+                               const uint8_t **data, size_t *bytes, uint32_t *checksum, ellm_error *err) {
   const tensor_entry *entry = entry_of(tensor);
   uint64_t n_blocks = tensor->geometry.n_blocks;
   if (!entry->usable) return unusable(entry, err);
   if (tensor->storage != CONTAINER_CODED || block >= n_blocks)
-    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s has no block %llu", file->path, tensor->name, (unsigned long long)block);
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s has no block %llu", file->path, tensor->name,
+                     (unsigned long long)block);
   const uint8_t *at = entry->table + FORMAT_TABLE_ENTRY * block;
-  uint64_t first = load_u32(at), last = block + 1 < n_blocks ? load_u32(at + FORMAT_TABLE_ENTRY) : tensor->payload_bytes;
+  uint64_t first = load_u32(at),
+           last = block + 1 < n_blocks ? load_u32(at + FORMAT_TABLE_ENTRY) : tensor->payload_bytes;
   /* Checked when opened; again because the file may have been changed under the mapping. */
   if (last < first || last > tensor->payload_bytes || last - first > CODER_MAX_BLOCK_BYTES)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu: the file changed while open", file->path, tensor->name,
-                     (unsigned long long)block);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu: the file changed while open", file->path,
+                     tensor->name, (unsigned long long)block);
   *data = entry->data + first;
   *bytes = (size_t)(last - first);
   if (checksum != NULL) *checksum = load_u32(at + 4);
   return ELLM_OK;
 }
 
-ellm_status container_decode_block(const ellm_file *file, const container_tensor *tensor, uint64_t block, coder_decode_fn decode,
-                                   coder_scratch *scratch, uint8_t *codes, ellm_error *err) {
+ellm_status container_decode_block(const ellm_file *file, const container_tensor *tensor, uint64_t block,
+                                   coder_decode_fn decode, coder_scratch *scratch, uint8_t *codes, ellm_error *err) {
   const uint8_t *data;
   size_t bytes;
   uint32_t checksum;
@@ -489,14 +519,14 @@ ellm_status container_decode_block(const ellm_file *file, const container_tensor
   atomic_uchar *checked = entry_of(tensor)->checked + block;
   if (!atomic_load_explicit(checked, memory_order_relaxed)) {
     if (container_block_checksum(data, bytes) != checksum)
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu: wrong checksum, the file is damaged", file->path, tensor->name,
-                       (unsigned long long)block);
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu: wrong checksum, the file is damaged",
+                       file->path, tensor->name, (unsigned long long)block);
     atomic_store_explicit(checked, 1, memory_order_relaxed);
   }
   coder_block where = coder_geometry_block(&tensor->geometry, block);
   if (!decode(&tensor->book, &where, data, bytes, scratch, codes))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu of %zu bytes cannot be decoded", file->path, tensor->name,
-                     (unsigned long long)block, bytes);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu of %zu bytes cannot be decoded", file->path,
+                     tensor->name, (unsigned long long)block, bytes);
   return ELLM_OK;
 }
 

@@ -26,20 +26,23 @@ void format_header_store(const format_header *header, uint8_t out[FORMAT_HEADER_
   store_u64(out + 56, hash64(out, 56));
 }
 
-ellm_status format_header_parse(const uint8_t *data, uint64_t file_bytes, const char *path, format_header *header, ellm_error *err) {
+ellm_status format_header_parse(const uint8_t *data, uint64_t file_bytes, const char *path, format_header *header,
+                                ellm_error *err) {
   static const uint8_t zeros[8];
   if (file_bytes >= 8 && memcmp(data, zeros, 8) == 0)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: no header: the file was never finished", path);
   if (file_bytes < 8 || memcmp(data, format_magic, 8) != 0)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: not a .ellm file (wrong first 8 bytes)", path);
   if (file_bytes < FORMAT_HEADER_BYTES)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: cut short: %llu bytes, the header alone has 64", path, (unsigned long long)file_bytes);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: cut short: %llu bytes, the header alone has 64", path,
+                     (unsigned long long)file_bytes);
   header->major = load_u16(data + 8);
   header->minor = load_u16(data + 10);
   if (header->major != FORMAT_MAJOR)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: version %u.%u of the format, this program reads %d.x", path, header->major, header->minor,
-                     FORMAT_MAJOR);
-  if (load_u64(data + 56) != hash64(data, 56)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: header: wrong checksum, the file is damaged", path);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: version %u.%u of the format, this program reads %d.x", path,
+                     header->major, header->minor, FORMAT_MAJOR);
+  if (load_u64(data + 56) != hash64(data, 56))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: header: wrong checksum, the file is damaged", path);
   if (load_u32(data + 12) != FORMAT_HEADER_BYTES)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: header: %u header bytes instead of 64", path, load_u32(data + 12));
   header->directory_offset = load_u64(data + 16);
@@ -53,8 +56,9 @@ ellm_status format_header_parse(const uint8_t *data, uint64_t file_bytes, const 
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: header: directory at %llu of %llu bytes makes no sense", path,
                      (unsigned long long)header->directory_offset, (unsigned long long)header->directory_bytes);
   if (end != file_bytes)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: %llu bytes instead of %llu", path, file_bytes < end ? "cut short" : "bytes after the end",
-                     (unsigned long long)file_bytes, (unsigned long long)end);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: %llu bytes instead of %llu", path,
+                     file_bytes < end ? "cut short" : "bytes after the end", (unsigned long long)file_bytes,
+                     (unsigned long long)end);
   return ELLM_OK;
 }
 
@@ -75,7 +79,8 @@ bool format_name_valid(const char *name, size_t bytes) {
     for (unsigned k = 1; k < length; k++)
       if ((s[i + k] & 0xC0) != 0x80) return false;
     /* overlong forms, surrogates, beyond U+10FFFF */
-    if ((c == 0xE0 && s[i + 1] < 0xA0) || (c == 0xED && s[i + 1] > 0x9F) || (c == 0xF0 && s[i + 1] < 0x90) || (c == 0xF4 && s[i + 1] > 0x8F))
+    if ((c == 0xE0 && s[i + 1] < 0xA0) || (c == 0xED && s[i + 1] > 0x9F) || (c == 0xF0 && s[i + 1] < 0x90) ||
+        (c == 0xF4 && s[i + 1] > 0x8F))
       return false;
     i += length;
   }
@@ -148,19 +153,21 @@ void format_record_store(const format_record *record, uint8_t *out) {
 typedef struct parse_context { const char *path; uint64_t index; ellm_error *err; } parse_context;
 
 static ellm_status bad(const parse_context *at, const char *field, uint64_t value) {
-  return ellm_fail(at->err, ELLM_ERR_INPUT, "%s: directory record %llu: %s %llu makes no sense", at->path, (unsigned long long)at->index, field,
-                   (unsigned long long)value);
+  return ellm_fail(at->err, ELLM_ERR_INPUT, "%s: directory record %llu: %s %llu makes no sense", at->path,
+                   (unsigned long long)at->index, field, (unsigned long long)value);
 }
 
 /* dtype, n_dims and shape; the shape must be readable. */
-static ellm_status parse_shape(const uint8_t *fields, const uint8_t *shape, format_record *record, const parse_context *at) {
+static ellm_status parse_shape(const uint8_t *fields, const uint8_t *shape, format_record *record,
+                               const parse_context *at) {
   record->dtype = (ellm_dtype)fields[0];
   record->n_dims = fields[1];
   record->n_elements = 1;
   for (int i = 0; i < record->n_dims; i++) {
     record->shape[i] = load_u64(shape + 8 * i);
     /* A zero does not excuse other dimensions that overflow. */
-    if (record->shape[i] > UINT64_MAX / 16 || !ellm_mul_u64(record->n_elements, record->shape[i], &record->n_elements) ||
+    if (record->shape[i] > UINT64_MAX / 16 ||
+        !ellm_mul_u64(record->n_elements, record->shape[i], &record->n_elements) ||
         record->n_elements > UINT64_MAX / 16)
       return bad(at, "shape: dimension", record->shape[i]);
   }
@@ -172,7 +179,8 @@ static ellm_status parse_kept(const uint8_t *p, format_record *record, const par
   if (size == 0) return bad(at, "element type", p[0]);
   if ((load_u64(p) >> 16) != 0) return bad(at, "reserved field", load_u64(p) >> 16);
   ELLM_TRY(parse_shape(p, p + FIELDS_TENSOR, record, at));
-  if (record->n_elements * size != record->head_bytes) return bad(at, "head bytes, shape and type: head of bytes", record->head_bytes);
+  if (record->n_elements * size != record->head_bytes)
+    return bad(at, "head bytes, shape and type: head of bytes", record->head_bytes);
   return ELLM_OK;
 }
 
@@ -184,26 +192,31 @@ static ellm_status parse_coded(const uint8_t *p, format_record *record, const pa
   static const char *const room[] = {"quantizer", "granularity", "layout of blocks"};
   for (int i = 0; i < 3; i++)
     if (p[4 + i] != 0)
-      return ellm_fail(at->err, ELLM_ERR_INPUT, "%s: directory record %llu: %s %u is not known to this program (a newer version may read it)",
+      return ellm_fail(at->err, ELLM_ERR_INPUT,
+                       "%s: directory record %llu: %s %u is not known to this program (a newer version may read it)",
                        at->path, (unsigned long long)at->index, room[i], p[4 + i]);
   if (p[7] >> p[2] != 0) return bad(at, "zero", p[7]);
-  record->quant = (quant_params){.bits = p[2], .scheme = (ellm_scheme)p[3], .step = float_from_bits(load_u32(p + 8)), .zero = p[7]};
+  record->quant = (quant_params){
+      .bits = p[2], .scheme = (ellm_scheme)p[3], .step = float_from_bits(load_u32(p + 8)), .zero = p[7]};
   if (!isfinite(record->quant.step)) return bad(at, "step, as bits,", load_u32(p + 8));
   ELLM_TRY(parse_shape(p, p + FIELDS_CODED, record, at));
   if (!coder_geometry_from(&record->geometry, record->shape[0], record->shape[1], load_u32(p + 12), load_u32(p + 16)))
-    return ellm_fail(at->err, ELLM_ERR_INPUT, "%s: directory record %llu: %u panels a block, %u block columns make no sense for %llu x %llu",
-                     at->path, (unsigned long long)at->index, load_u32(p + 12), load_u32(p + 16), (unsigned long long)record->shape[0],
-                     (unsigned long long)record->shape[1]);
+    return ellm_fail(at->err, ELLM_ERR_INPUT,
+                     "%s: directory record %llu: %u panels a block, %u block columns make no sense for %llu x %llu",
+                     at->path, (unsigned long long)at->index, load_u32(p + 12), load_u32(p + 16),
+                     (unsigned long long)record->shape[0], (unsigned long long)record->shape[1]);
   if (record->geometry.n_blocks != load_u32(p + 20)) return bad(at, "number of blocks", load_u32(p + 20));
   record->payload_bytes = load_u64(p + 24);
   if (record->payload_bytes > UINT32_MAX) return bad(at, "payload bytes", record->payload_bytes);
   uint64_t entropy = load_u64(p + 32);
   memcpy(&record->entropy_bits, &entropy, 8);
   double most = 8.0 * (double)record->n_elements;
-  if (!(record->entropy_bits >= 0 && record->entropy_bits <= most * 1.000001)) return bad(at, "entropy, as bits,", entropy);
+  if (!(record->entropy_bits >= 0 && record->entropy_bits <= most * 1.000001))
+    return bad(at, "entropy, as bits,", entropy);
   record->huffman_bits = load_u64(p + 40);
   if (record->huffman_bits > 8 * record->n_elements) return bad(at, "Huffman bits", record->huffman_bits);
-  if (record->head_bytes < FORMAT_TABLE_ENTRY * record->geometry.n_blocks) return bad(at, "head bytes", record->head_bytes);
+  if (record->head_bytes < FORMAT_TABLE_ENTRY * record->geometry.n_blocks)
+    return bad(at, "head bytes", record->head_bytes);
   return ELLM_OK;
 }
 
@@ -221,19 +234,24 @@ ellm_status format_record_parse(const uint8_t *data, uint64_t available, const c
   record->section_bytes = load_u64(data + 24);
   record->head_bytes = load_u64(data + 32);
   record->checksum = load_u64(data + 40);
-  if (total < FORMAT_RECORD_FIXED || total > FORMAT_RECORD_MAX || total % 8 != 0 || total > available) return bad(&at, "size", total);
+  if (total < FORMAT_RECORD_FIXED || total > FORMAT_RECORD_MAX || total % 8 != 0 || total > available)
+    return bad(&at, "size", total);
   *used = total;
   if ((record->flags & ~(uint32_t)RECORD_REQUIRED) != 0) return bad(&at, "flags", record->flags);
   if (record->section_bytes % FORMAT_ALIGN != 0) return bad(&at, "section bytes", record->section_bytes);
   if (record->head_bytes > record->section_bytes) return bad(&at, "head bytes", record->head_bytes);
   if (record->type < RECORD_ASSET || record->type > RECORD_METADATA) {
     if ((record->flags & RECORD_REQUIRED) != 0)
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory record %llu has the required type %u, which this program (format %d.%d) does not know",
-                       path, (unsigned long long)index, record->type, FORMAT_MAJOR, FORMAT_MINOR);
-    if (record->section_bytes - record->head_bytes != format_padding(record->head_bytes)) return bad(&at, "section bytes", record->section_bytes);
+      return ellm_fail(
+          err, ELLM_ERR_INPUT,
+          "%s: directory record %llu has the required type %u, which this program (format %d.%d) does not know", path,
+          (unsigned long long)index, record->type, FORMAT_MAJOR, FORMAT_MINOR);
+    if (record->section_bytes - record->head_bytes != format_padding(record->head_bytes))
+      return bad(&at, "section bytes", record->section_bytes);
     return ELLM_OK;
   }
-  if (((record->flags & RECORD_REQUIRED) != 0) != (record->type != RECORD_METADATA)) return bad(&at, "flags", record->flags);
+  if (((record->flags & RECORD_REQUIRED) != 0) != (record->type != RECORD_METADATA))
+    return bad(&at, "flags", record->flags);
 
   /* Fixed fields, then the sizes that follow from them. */
   const uint8_t *p = data + FORMAT_RECORD_FIXED;
@@ -258,8 +276,10 @@ ellm_status format_record_parse(const uint8_t *data, uint64_t available, const c
     if (data[i] != 0) return bad(&at, "padding", data[i]);
   bool valid = record->type == RECORD_ASSET ? format_file_name_valid(record->name, record->name_bytes)
                                             : format_name_valid(record->name, record->name_bytes);
-  if (!valid) return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory record %llu: name \"%.*s\" is not allowed", path, (unsigned long long)index,
-                               (int)(record->name_bytes < 100 ? record->name_bytes : 100), record->name);
+  if (!valid)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory record %llu: name \"%.*s\" is not allowed", path,
+                     (unsigned long long)index, (int)(record->name_bytes < 100 ? record->name_bytes : 100),
+                     record->name);
   uint64_t payload = 0;
   if (record->type == RECORD_KEPT) ELLM_TRY(parse_kept(p, record, &at));
   if (record->type == RECORD_CODED) {

@@ -37,7 +37,8 @@ typedef struct format_header {
 void format_header_store(const format_header *header, uint8_t out[FORMAT_HEADER_BYTES]);
 /* Checks magic, checksum, version and that the directory ends at file_bytes;
  * data holds min(file_bytes, 64) bytes. */
-ellm_status format_header_parse(const uint8_t *data, uint64_t file_bytes, const char *path, format_header *header, ellm_error *err);
+ellm_status format_header_parse(const uint8_t *data, uint64_t file_bytes, const char *path, format_header *header,
+                                ellm_error *err);
 
 /* name and value point into the bytes that were parsed; no NUL follows them. */
 typedef struct format_record {
@@ -71,7 +72,8 @@ bool format_name_valid(const char *name, size_t bytes);
 /* A name that can be a file of a folder: at most 255 bytes, no '/', no leading '.'. */
 bool format_file_name_valid(const char *name, size_t bytes);
 /* stored_bytes and all else of a tensor from its record; `name` is kept, the book copied. */
-void container_tensor_from_record(const format_record *record, const char *name, const coder_codebook *book, container_tensor *tensor);
+void container_tensor_from_record(const format_record *record, const char *name, const coder_codebook *book,
+                                  container_tensor *tensor);
 /* Bytes to the next multiple of FORMAT_ALIGN, 0..63. */
 static inline unsigned format_padding(uint64_t bytes) { return (unsigned)(-bytes & (FORMAT_ALIGN - 1)); }
 

@@ -69,7 +69,8 @@ static ellm_status append(container_writer *writer, const void *data, size_t byt
 }
 
 /* Into a place left free before. */
-static ellm_status write_at(container_writer *writer, uint64_t offset, const void *data, size_t bytes, ellm_error *err) {
+static ellm_status write_at(container_writer *writer, uint64_t offset, const void *data, size_t bytes,
+                            ellm_error *err) {
   return writer->file != NULL ? file_writer_write_at(writer->file, offset, data, bytes, err) : ELLM_OK;
 }
 
@@ -118,7 +119,8 @@ static ellm_status writer_create(const char *path, container_writer **out, ellm_
   return ELLM_OK;
 }
 
-ellm_status container_writer_open(const char *path, const file_writer_options *options, container_writer **out, ellm_error *err) {
+ellm_status container_writer_open(const char *path, const file_writer_options *options, container_writer **out,
+                                  ellm_error *err) {
   *out = NULL;
   container_writer *writer;
   ELLM_TRY(writer_create(path, &writer, err));
@@ -155,17 +157,23 @@ ellm_status container_writer_open_dry(container_writer **out, ellm_error *err) {
 /* ----------------------------------------------------------------- sections */
 
 static ellm_status begin(container_writer *writer, uint32_t type, const char *name, ellm_error *err) {
-  if (writer->open) return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: section \"%s\" begun inside another", writer->path, name);
+  if (writer->open)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: section \"%s\" begun inside another", writer->path, name);
   size_t bytes = strlen(name);
   bool valid = type == RECORD_ASSET ? format_file_name_valid(name, bytes) : format_name_valid(name, bytes);
-  if (!valid) return ellm_fail(err, ELLM_ERR_INPUT, "%s: the name \"%.100s\" cannot be stored (at most %d bytes, no control characters)",
-                               writer->path, name, FORMAT_NAME_MAX);
+  if (!valid)
+    return ellm_fail(err, ELLM_ERR_INPUT,
+                     "%s: the name \"%.100s\" cannot be stored (at most %d bytes, no control characters)", writer->path,
+                     name, FORMAT_NAME_MAX);
   free(writer->name);
   writer->name = malloc(bytes + 1);
   if (writer->name == NULL) return ellm_fail_memory(err, bytes + 1, "a name");
   memcpy(writer->name, name, bytes + 1);
-  writer->record = (format_record){.type = type, .flags = type == RECORD_METADATA ? 0 : RECORD_REQUIRED, .name = writer->name,
-                                   .name_bytes = (uint32_t)bytes, .offset = writer->end};
+  writer->record = (format_record){.type = type,
+                                   .flags = type == RECORD_METADATA ? 0 : RECORD_REQUIRED,
+                                   .name = writer->name,
+                                   .name_bytes = (uint32_t)bytes,
+                                   .offset = writer->end};
   hash_stream_reset(writer->hash);
   writer->payload = 0;
   writer->table.size = 0;
@@ -197,8 +205,9 @@ void container_totals_finish(ellm_totals *totals) {
 static ellm_status add_record(container_writer *writer, ellm_error *err) {
   size_t bytes = format_record_bytes(&writer->record);
   if (bytes > FORMAT_RECORD_MAX || writer->n_records == FORMAT_RECORDS_MAX)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: no room in the directory for \"%s\": a record of %zu bytes, %u records before it", writer->path,
-                     writer->name, bytes, writer->n_records);
+    return ellm_fail(err, ELLM_ERR_INPUT,
+                     "%s: no room in the directory for \"%s\": a record of %zu bytes, %u records before it",
+                     writer->path, writer->name, bytes, writer->n_records);
   if (!ellm_buffer_reserve(&writer->directory, bytes)) return ellm_fail_memory(err, bytes, "the directory");
   writer->last_record = writer->directory.size;
   format_record_store(&writer->record, writer->directory.data + writer->directory.size);
@@ -208,7 +217,8 @@ static ellm_status add_record(container_writer *writer, ellm_error *err) {
   return ELLM_OK;
 }
 
-ellm_status container_writer_asset(container_writer *writer, const char *name, const void *data, size_t bytes, ellm_error *err) {
+ellm_status container_writer_asset(container_writer *writer, const char *name, const void *data, size_t bytes,
+                                   ellm_error *err) {
   ELLM_TRY(begin(writer, RECORD_ASSET, name, err));
   ELLM_TRY(container_writer_kept_bytes(writer, data, bytes, err));
   return container_writer_end(writer, err);
@@ -218,7 +228,8 @@ ellm_status container_writer_metadata(container_writer *writer, const char *name
   ELLM_TRY(begin(writer, RECORD_METADATA, name, err));
   size_t bytes = strlen(value);
   if (bytes > FORMAT_VALUE_MAX)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: metadata \"%s\": %zu bytes, at most %d", writer->path, name, bytes, FORMAT_VALUE_MAX);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: metadata \"%s\": %zu bytes, at most %d", writer->path, name, bytes,
+                     FORMAT_VALUE_MAX);
   writer->record.value = value;
   writer->record.value_bytes = (uint32_t)bytes;
   return container_writer_end(writer, err);
@@ -268,15 +279,18 @@ ellm_status container_writer_begin_coded(container_writer *writer, const contain
   return append_zeros(writer, writer->record.head_bytes, err);
 }
 
-ellm_status container_writer_block(container_writer *writer, const void *data, size_t bytes, uint32_t checksum, ellm_error *err) {
+ellm_status container_writer_block(container_writer *writer, const void *data, size_t bytes, uint32_t checksum,
+                                   ellm_error *err) {
   if (!writer->open || writer->record.type != RECORD_CODED || bytes > CODER_MAX_BLOCK_BYTES)
     return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: misplaced block of %zu bytes", writer->path, bytes);
   if (writer->payload + bytes > UINT32_MAX)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: its coded data exceed the format's limit of 4 GiB", writer->path, writer->name);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: its coded data exceed the format's limit of 4 GiB",
+                     writer->path, writer->name);
   uint8_t entry[FORMAT_TABLE_ENTRY];
   store_u32(entry, (uint32_t)writer->payload);
   store_u32(entry + 4, checksum);
-  if (!ellm_buffer_append(&writer->table, entry, sizeof entry)) return ellm_fail_memory(err, writer->table.size, "a block table");
+  if (!ellm_buffer_append(&writer->table, entry, sizeof entry))
+    return ellm_fail_memory(err, writer->table.size, "a block table");
   writer->payload += bytes;
   return append(writer, data, bytes, err);
 }
@@ -286,8 +300,9 @@ static ellm_status write_head(container_writer *writer, ellm_error *err) {
   uint8_t book[CODER_BOOK_MAX_BYTES + 3];
   size_t book_bytes = store_book(&writer->book, book);
   if (writer->table.size != FORMAT_TABLE_ENTRY * writer->record.geometry.n_blocks)
-    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s: %zu blocks written instead of %llu", writer->path, writer->name,
-                     writer->table.size / FORMAT_TABLE_ENTRY, (unsigned long long)writer->record.geometry.n_blocks);
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s: %zu blocks written instead of %llu", writer->path,
+                     writer->name, writer->table.size / FORMAT_TABLE_ENTRY,
+                     (unsigned long long)writer->record.geometry.n_blocks);
   hash_stream_add(writer->hash, book, book_bytes);
   hash_stream_add(writer->hash, writer->table.data, writer->table.size);
   ELLM_TRY(flush(writer, err));
@@ -327,12 +342,14 @@ void container_writer_last_sizes(const container_writer *writer, uint64_t *paylo
 
 /* Do the bytes of the section, as they lie in the partial file, have the
  * record's checksums? Reads in pieces of at most CODER_MAX_BLOCK_BYTES. */
-static ellm_status check_section(container_writer *writer, const format_record *record, uint8_t *head, bool *ok, ellm_error *err) {
+static ellm_status check_section(container_writer *writer, const format_record *record, uint8_t *head, bool *ok,
+                                 ellm_error *err) {
   *ok = false;
   uint8_t *piece = writer->buffer; /* empty while sections are being adopted */
   hash_stream_reset(writer->hash);
   for (uint64_t done = 0; done < record->head_bytes;) {
-    size_t bytes = record->head_bytes - done < CODER_MAX_BLOCK_BYTES ? (size_t)(record->head_bytes - done) : CODER_MAX_BLOCK_BYTES;
+    size_t bytes = record->head_bytes - done < CODER_MAX_BLOCK_BYTES ? (size_t)(record->head_bytes - done)
+                                                                     : CODER_MAX_BLOCK_BYTES;
     ELLM_TRY(file_writer_read_at(writer->file, record->offset + done, piece, bytes, err));
     hash_stream_add(writer->hash, piece, bytes);
     if (head != NULL) memcpy(head + done, piece, bytes);
@@ -350,21 +367,25 @@ static ellm_status check_section(container_writer *writer, const format_record *
     uint64_t last = b + 1 < n_blocks ? load_u32(table + FORMAT_TABLE_ENTRY * (b + 1)) : record->payload_bytes;
     if (last < first || last > record->payload_bytes || last - first > CODER_MAX_BLOCK_BYTES) return ELLM_OK;
     ELLM_TRY(file_writer_read_at(writer->file, payload + first, piece, (size_t)(last - first), err));
-    if (container_block_checksum(piece, (size_t)(last - first)) != load_u32(table + FORMAT_TABLE_ENTRY * b + 4)) return ELLM_OK;
+    if (container_block_checksum(piece, (size_t)(last - first)) != load_u32(table + FORMAT_TABLE_ENTRY * b + 4))
+      return ELLM_OK;
   }
   *ok = true;
   return ELLM_OK;
 }
 
-ellm_status container_writer_adopt(container_writer *writer, const uint8_t *data, size_t bytes, container_tensor *tensor, bool *adopted,
-                                   ellm_error *err) {
+ellm_status container_writer_adopt(container_writer *writer, const uint8_t *data, size_t bytes,
+                                   container_tensor *tensor, bool *adopted, ellm_error *err) {
   *adopted = false;
   format_record record;
   size_t used;
   if (writer->sealed_tail || writer->open || writer->file == NULL) return ELLM_OK;
-  if (format_record_parse(data, bytes, writer->path, writer->n_records, &record, &used, NULL) != ELLM_OK || used != bytes) return ELLM_OK;
+  if (format_record_parse(data, bytes, writer->path, writer->n_records, &record, &used, NULL) != ELLM_OK ||
+      used != bytes)
+    return ELLM_OK;
   uint64_t end;
-  if (record.offset != writer->end || !ellm_add_u64(record.offset, record.section_bytes, &end) || end > file_writer_size(writer->file))
+  if (record.offset != writer->end || !ellm_add_u64(record.offset, record.section_bytes, &end) ||
+      end > file_writer_size(writer->file))
     return ELLM_OK;
   uint8_t *head = NULL;
   if (record.type == RECORD_CODED) {
@@ -397,7 +418,8 @@ ellm_status container_writer_adopt(container_writer *writer, const uint8_t *data
 /* ------------------------------------------------------------------- commit */
 
 static ellm_status write_directory(container_writer *writer, const uint8_t source[16], ellm_error *err) {
-  if (writer->open) return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: section \"%s\" was not ended", writer->path, writer->name);
+  if (writer->open)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: section \"%s\" was not ended", writer->path, writer->name);
   uint8_t count[FORMAT_DIRECTORY_HEADER] = {0};
   store_u32(count, writer->n_records);
   format_header header = {.major = FORMAT_MAJOR, .minor = FORMAT_MINOR, .directory_offset = writer->end,
@@ -417,7 +439,8 @@ static ellm_status write_directory(container_writer *writer, const uint8_t sourc
   return file_writer_write_at(writer->file, 0, bytes, sizeof bytes, err);
 }
 
-ellm_status container_writer_commit(container_writer *writer, const uint8_t source_identity[16], ellm_totals *totals, ellm_error *err) {
+ellm_status container_writer_commit(container_writer *writer, const uint8_t source_identity[16], ellm_totals *totals,
+                                    ellm_error *err) {
   ellm_status status = write_directory(writer, source_identity, err);
   if (status == ELLM_OK) {
     if (writer->file != NULL) status = file_writer_commit(writer->file, err);

@@ -17,15 +17,16 @@ static void decode_item(void *user, size_t item, int thread) {
   const codes_job *job = user;
   team_worker *worker = &job->t->workers[thread];
   if (worker->status != ELLM_OK) return;
-  ellm_status status = container_decode_block(job->file, job->tensor, item, kernels_best()->decode_block, worker->scratch, worker->tiles,
-                                              &worker->error);
+  ellm_status status = container_decode_block(job->file, job->tensor, item, kernels_best()->decode_block,
+                                              worker->scratch, worker->tiles, &worker->error);
   if (status != ELLM_OK) {
     team_fail(worker, item, status);
     return;
   }
   const coder_geometry *geometry = &job->tensor->geometry;
   coder_block block = coder_geometry_block(geometry, item);
-  coder_untile_block(&block, worker->tiles, job->codes + block.first_row * geometry->columns + block.first_column, (size_t)geometry->columns);
+  coder_untile_block(&block, worker->tiles, job->codes + block.first_row * geometry->columns + block.first_column,
+                     (size_t)geometry->columns);
 }
 
 ellm_status ellm_file_codes(const ellm_file *file, size_t index, int threads, uint8_t *codes, ellm_error *err) {

@@ -49,7 +49,8 @@ typedef struct compress_job {
 } compress_job;
 
 void ellm_compress_options_init(ellm_compress_options *options) {
-  *options = (ellm_compress_options){.bits = 8, .scheme = ELLM_SCHEME_MIXED, .prefer = ELLM_PREFER_SPEED, .code = ELLM_CODE_HUFFMAN};
+  *options = (ellm_compress_options){
+      .bits = 8, .scheme = ELLM_SCHEME_MIXED, .prefer = ELLM_PREFER_SPEED, .code = ELLM_CODE_HUFFMAN};
 }
 
 /* ------------------------------------------------------- passes over a matrix */
@@ -79,11 +80,16 @@ static void run_strip(void *user, size_t item, int thread) {
 }
 
 /* All strips, batch by batch; `after` (may be NULL) runs on this thread after each batch. */
-static ellm_status run_pass(matrix_job *m, strip_fn fn, ellm_status (*after)(matrix_job *, size_t, ellm_error *), double from, double to,
-                            const char *stage, ellm_error *err) {
+static ellm_status run_pass(matrix_job *m, strip_fn fn, ellm_status (*after)(matrix_job *, size_t, ellm_error *),
+                            double from, double to, const char *stage, ellm_error *err) {
   compress_job *job = m->job;
   strip_pass pass = {m, fn};
-  const pass_progress progress = {.meter = &job->meter, .stage = stage, .tensor = m->tensor.name, .base = job->done, .from = from, .to = to,
+  const pass_progress progress = {.meter = &job->meter,
+                                  .stage = stage,
+                                  .tensor = m->tensor.name,
+                                  .base = job->done,
+                                  .from = from,
+                                  .to = to,
                                   .bytes = m->source.tensor->bytes};
   for (m->first_strip = 0; m->first_strip < m->plan.n_strips;) {
     uint64_t n = m->plan.n_strips - m->first_strip;
@@ -98,7 +104,8 @@ static ellm_status run_pass(matrix_job *m, strip_fn fn, ellm_status (*after)(mat
 }
 
 /* The codes of block b of the strip, in tile order. */
-static coder_block tile_block(const matrix_job *m, const strip *s, uint64_t b, const team_worker *worker, uint8_t *tiles) {
+static coder_block tile_block(const matrix_job *m, const strip *s, uint64_t b, const team_worker *worker,
+                              uint8_t *tiles) {
   coder_block block = coder_geometry_block(&m->tensor.geometry, s->first_block + b);
   size_t at = (size_t)((block.first_row - s->first_row) * s->columns + (block.first_column - s->first_column));
   coder_tile_block(&block, worker->codes + at, (size_t)s->columns, m->pad, tiles);
@@ -128,8 +135,8 @@ static void encode_strip(matrix_job *m, team_worker *worker, const strip *s, siz
     size_t bytes = coder_encode_block(worker->encoder, &m->tensor.book, &block, worker->tiles, worker->block);
     if (bytes == CODER_NOT_CODABLE) {
       team_fail(worker, m->first_strip + item,
-                ellm_fail(&worker->error, ELLM_ERR_INTERNAL, "tensor %s: block %llu: a code is not in the code book", m->tensor.name,
-                          (unsigned long long)(s->first_block + b)));
+                ellm_fail(&worker->error, ELLM_ERR_INTERNAL, "tensor %s: block %llu: a code is not in the code book",
+                          m->tensor.name, (unsigned long long)(s->first_block + b)));
       return;
     }
     if (!ellm_buffer_append(&out->data, worker->block, bytes)) {
@@ -168,7 +175,8 @@ static ellm_status reserve_outputs(compress_job *job, size_t blocks, ellm_error 
 }
 
 static void clear_statistics(compress_job *job) {
-  for (int i = 0; i < job->team.n_threads; i++) memset(&job->team.workers[i].statistics, 0, sizeof job->team.workers[i].statistics);
+  for (int i = 0; i < job->team.n_threads; i++)
+    memset(&job->team.workers[i].statistics, 0, sizeof job->team.workers[i].statistics);
 }
 
 static void gather_statistics(const compress_job *job, coder_statistics *all) {
@@ -208,8 +216,8 @@ static ellm_status code_matrix(matrix_job *m, ellm_error *err) {
   if (status == ELLM_OK) {
     tensor->entropy_bits = quant_entropy_bits(stats->codes, 256);
     tensor->huffman_bits = quant_huffman_bits(stats->codes, 256);
-    status = coder_choose(stats, &tensor->geometry, tensor->quant.bits, m->pad, job->options->prefer, job->options->code, &tensor->book,
-                          NULL, err);
+    status = coder_choose(stats, &tensor->geometry, tensor->quant.bits, m->pad, job->options->prefer,
+                          job->options->code, &tensor->book, NULL, err);
   }
   free(stats);
   if (status != ELLM_OK) return status;
@@ -228,20 +236,27 @@ static void take_shape(container_tensor *tensor, const checkpoint_tensor *source
   tensor->n_elements = source->n_elements;
 }
 
-static ellm_status compress_matrix(compress_job *job, const checkpoint_tensor *source, uint8_t digest[16], container_tensor *tensor,
-                                   ellm_error *err) {
+static ellm_status compress_matrix(compress_job *job, const checkpoint_tensor *source, uint8_t digest[16],
+                                   container_tensor *tensor, ellm_error *err) {
   matrix_job m = {.job = job};
   take_shape(&m.tensor, source);
   m.tensor.storage = CONTAINER_CODED;
-  const pass_progress progress = {.meter = &job->meter, .stage = "analyse", .tensor = source->name, .base = job->done, .from = 0,
-                                  .to = range_end, .bytes = source->bytes};
+  const pass_progress progress = {.meter = &job->meter,
+                                  .stage = "analyse",
+                                  .tensor = source->name,
+                                  .base = job->done,
+                                  .from = 0,
+                                  .to = range_end,
+                                  .bytes = source->bytes};
   quant_range range;
   ELLM_TRY(source_scan(job->ckpt, source, &job->team, &progress, digest, &range, err));
   m.tensor.quant = quant_choose(range.lo, range.hi, job->options->bits, job->options->scheme);
   if (!coder_geometry_init(&m.tensor.geometry, source->shape[0], source->shape[1]))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: %llu x %llu cannot be cut into blocks", checkpoint_path(job->ckpt), source->name,
-                     (unsigned long long)source->shape[0], (unsigned long long)source->shape[1]);
-  strip_plan_init(&m.plan, &m.tensor.geometry, job->team.strip_codes, (uint64_t)job->team.n_threads * STRIPS_PER_THREAD);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: %llu x %llu cannot be cut into blocks",
+                     checkpoint_path(job->ckpt), source->name, (unsigned long long)source->shape[0],
+                     (unsigned long long)source->shape[1]);
+  strip_plan_init(&m.plan, &m.tensor.geometry, job->team.strip_codes,
+                  (uint64_t)job->team.n_threads * STRIPS_PER_THREAD);
   ELLM_TRY(source_coder_init(&m.source, job->ckpt, source, &m.tensor.quant, err));
   ellm_status status = code_matrix(&m, err);
   source_coder_free(&m.source);
@@ -251,11 +266,16 @@ static ellm_status compress_matrix(compress_job *job, const checkpoint_tensor *s
 
 /* ------------------------------------------------------------- other sections */
 
-static ellm_status keep_tensor(compress_job *job, const checkpoint_tensor *source, uint8_t digest[16], container_tensor *tensor,
-                               ellm_error *err) {
+static ellm_status keep_tensor(compress_job *job, const checkpoint_tensor *source, uint8_t digest[16],
+                               container_tensor *tensor, ellm_error *err) {
   take_shape(tensor, source);
   tensor->storage = CONTAINER_KEPT;
-  const pass_progress scan = {.meter = &job->meter, .stage = "keep", .tensor = source->name, .base = job->done, .from = 0, .to = 0.5,
+  const pass_progress scan = {.meter = &job->meter,
+                              .stage = "keep",
+                              .tensor = source->name,
+                              .base = job->done,
+                              .from = 0,
+                              .to = 0.5,
                               .bytes = source->bytes};
   ELLM_TRY(source_scan(job->ckpt, source, &job->team, &scan, digest, NULL, err));
   ELLM_TRY(container_writer_begin_kept(job->writer, tensor, err));
@@ -271,7 +291,8 @@ static ellm_status keep_tensor(compress_job *job, const checkpoint_tensor *sourc
 }
 
 /* Try to take the next section over from an earlier run. */
-static ellm_status adopt(compress_job *job, const char *name, container_tensor *tensor, uint8_t digest[16], bool *adopted, ellm_error *err) {
+static ellm_status adopt(compress_job *job, const char *name, container_tensor *tensor, uint8_t digest[16],
+                         bool *adopted, ellm_error *err) {
   *adopted = false;
   if (!job->adopting) return ELLM_OK;
   journal_entry entry;
@@ -352,9 +373,12 @@ static ellm_status add_tensor(compress_job *job, size_t index, ellm_error *err) 
 /* ---------------------------------------------------------------- the whole */
 
 static ellm_status check_options(const ellm_compress_options *options, ellm_error *err) {
-  if (options->bits < 2 || options->bits > 8) return ellm_fail(err, ELLM_ERR_USAGE, "%d bits: 2 to 8 are possible", options->bits);
-  if (options->scheme > ELLM_SCHEME_ASYMMETRIC) return ellm_fail(err, ELLM_ERR_USAGE, "unknown scheme %d", (int)options->scheme);
-  if (options->prefer > ELLM_PREFER_SIZE) return ellm_fail(err, ELLM_ERR_USAGE, "unknown preference %d", (int)options->prefer);
+  if (options->bits < 2 || options->bits > 8)
+    return ellm_fail(err, ELLM_ERR_USAGE, "%d bits: 2 to 8 are possible", options->bits);
+  if (options->scheme > ELLM_SCHEME_ASYMMETRIC)
+    return ellm_fail(err, ELLM_ERR_USAGE, "unknown scheme %d", (int)options->scheme);
+  if (options->prefer > ELLM_PREFER_SIZE)
+    return ellm_fail(err, ELLM_ERR_USAGE, "unknown preference %d", (int)options->prefer);
   if (options->code > ELLM_CODE_NONE) return ellm_fail(err, ELLM_ERR_USAGE, "unknown code %d", (int)options->code);
   if (options->threads < 0) return ellm_fail(err, ELLM_ERR_USAGE, "%d threads make no sense", options->threads);
   return ELLM_OK;
@@ -366,7 +390,8 @@ static ellm_status warn(compress_job *job, ellm_error *err) {
   static const char *const wanted[] = {"config.json", "tokenizer.json"};
   for (size_t i = 0; i < 2; i++)
     if (checkpoint_asset(ckpt, wanted[i], NULL) == NULL)
-      ELLM_TRY(report_warn(report, err, "no %s in the checkpoint: what needs it will not work from the file", wanted[i]));
+      ELLM_TRY(
+          report_warn(report, err, "no %s in the checkpoint: what needs it will not work from the file", wanted[i]));
   bool embedding = false;
   for (size_t i = 0; i < checkpoint_tensor_count(ckpt); i++) {
     const checkpoint_tensor *tensor = checkpoint_tensor_at(ckpt, i);
@@ -387,8 +412,9 @@ static ellm_status warn(compress_job *job, ellm_error *err) {
 
 static void options_json(const ellm_compress_options *options, char *out, size_t bytes) {
   static const char *const schemes[] = {"mixed", "symmetric", "asymmetric"};
-  snprintf(out, bytes, "{\"bits\":%d,\"scheme\":\"%s\",\"prefer\":\"%s\",\"code\":\"%s\"}", options->bits, schemes[options->scheme],
-           options->prefer == ELLM_PREFER_SIZE ? "size" : "speed", options->code == ELLM_CODE_NONE ? "none" : "huffman");
+  snprintf(out, bytes, "{\"bits\":%d,\"scheme\":\"%s\",\"prefer\":\"%s\",\"code\":\"%s\"}", options->bits,
+           schemes[options->scheme], options->prefer == ELLM_PREFER_SIZE ? "size" : "speed",
+           options->code == ELLM_CODE_NONE ? "none" : "huffman");
 }
 
 static ellm_status write_all(compress_job *job, ellm_error *err) {
@@ -397,7 +423,8 @@ static ellm_status write_all(compress_job *job, ellm_error *err) {
   ELLM_TRY(add_assets(job, err));
   ELLM_TRY(add_metadata(job, "entrollm.options", options, err));
   const char *metadata = checkpoint_metadata(job->ckpt);
-  if (strcmp(metadata, "{}") != 0 && strlen(metadata) <= 16384) ELLM_TRY(add_metadata(job, "safetensors.metadata", metadata, err));
+  if (strcmp(metadata, "{}") != 0 && strlen(metadata) <= 16384)
+    ELLM_TRY(add_metadata(job, "safetensors.metadata", metadata, err));
   for (size_t i = 0; i < checkpoint_tensor_count(job->ckpt); i++) ELLM_TRY(add_tensor(job, i, err));
   return progress_finish(&job->meter, "finish", err);
 }
@@ -409,16 +436,20 @@ static ellm_status resume_key(const compress_job *job, uint8_t key[16], ellm_err
   const ellm_compress_options *options = job->options;
   char line[256];
   options_json(options, line, sizeof line);
-  bool ok = ellm_buffer_append(&text, ellm_version(), strlen(ellm_version()) + 1) && ellm_buffer_append(&text, line, strlen(line) + 1);
-  for (size_t i = 0; ok && i < options->n_keep; i++) ok = ellm_buffer_append(&text, options->keep[i], strlen(options->keep[i]) + 1);
+  bool ok = ellm_buffer_append(&text, ellm_version(), strlen(ellm_version()) + 1) &&
+            ellm_buffer_append(&text, line, strlen(line) + 1);
+  for (size_t i = 0; ok && i < options->n_keep; i++)
+    ok = ellm_buffer_append(&text, options->keep[i], strlen(options->keep[i]) + 1);
   for (size_t i = 0; ok && i < checkpoint_tensor_count(job->ckpt); i++) {
     const checkpoint_tensor *tensor = checkpoint_tensor_at(job->ckpt, i);
     const char *path = checkpoint_shard_path(job->ckpt, tensor->shard);
     struct stat s;
     if (stat(path, &s) != 0) memset(&s, 0, sizeof s);
-    int n = snprintf(line, sizeof line, "%u %llu %lld.%09ld %llu %d", tensor->shard, (unsigned long long)s.st_size, (long long)s.st_mtim.tv_sec,
-                     (long)s.st_mtim.tv_nsec, (unsigned long long)tensor->offset, (int)tensor->dtype);
-    ok = ellm_buffer_append(&text, line, (size_t)n + 1) && ellm_buffer_append(&text, tensor->name, strlen(tensor->name) + 1) &&
+    int n = snprintf(line, sizeof line, "%u %llu %lld.%09ld %llu %d", tensor->shard, (unsigned long long)s.st_size,
+                     (long long)s.st_mtim.tv_sec, (long)s.st_mtim.tv_nsec, (unsigned long long)tensor->offset,
+                     (int)tensor->dtype);
+    ok = ellm_buffer_append(&text, line, (size_t)n + 1) &&
+         ellm_buffer_append(&text, tensor->name, strlen(tensor->name) + 1) &&
          ellm_buffer_append(&text, tensor->shape, sizeof tensor->shape);
   }
   for (size_t i = 0; ok && i < checkpoint_asset_count(job->ckpt); i++) {
@@ -445,7 +476,8 @@ static ellm_status check_output(const compress_job *job, const char *out_path, e
   bool same = false;
   for (size_t i = 0; i < checkpoint_tensor_count(job->ckpt) && !same; i++) {
     uint32_t shard = checkpoint_tensor_at(job->ckpt, i)->shard;
-    if (i == 0 || shard != checkpoint_tensor_at(job->ckpt, i - 1)->shard) same = same_file(out_path, checkpoint_shard_path(job->ckpt, shard));
+    if (i == 0 || shard != checkpoint_tensor_at(job->ckpt, i - 1)->shard)
+      same = same_file(out_path, checkpoint_shard_path(job->ckpt, shard));
   }
   for (size_t i = 0; i < checkpoint_asset_count(job->ckpt) && !same; i++) {
     char *path = path_join(checkpoint_path(job->ckpt), checkpoint_asset_name(job->ckpt, i));
@@ -515,8 +547,8 @@ static void release(compress_job *job) {
   checkpoint_close(job->ckpt);
 }
 
-ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path, const ellm_compress_options *options, ellm_report *report,
-                          ellm_error *err) {
+ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path, const ellm_compress_options *options,
+                          ellm_report *report, ellm_error *err) {
   ellm_compress_options defaults;
   ellm_report own = {0};
   ellm_compress_options_init(&defaults);

@@ -81,8 +81,8 @@ static bool store_element(ellm_dtype dtype, float value, float slack, uint8_t *o
 }
 
 static ellm_status too_large(const decompress_job *job, const container_tensor *tensor, float value, ellm_error *err) {
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: the weight %g is too large for %s", container_path(job->file), tensor->name, (double)value,
-                   ellm_dtype_name(output_dtype(job, tensor)));
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: the weight %g is too large for %s", container_path(job->file),
+                   tensor->name, (double)value, ellm_dtype_name(output_dtype(job, tensor)));
 }
 
 static float load_element(ellm_dtype dtype, const uint8_t *p) {
@@ -115,8 +115,9 @@ static void decode_strip(void *user, size_t item, int thread) {
   if (worker->status != ELLM_OK) return;
   strip s = strip_plan_at(&m->plan, m->first_strip + item);
   for (uint64_t b = 0; b < s.n_blocks; b++) {
-    ellm_status status = container_decode_block(m->job->file, m->tensor, s.first_block + b, kernels_best()->decode_block, worker->scratch,
-                                                worker->tiles, &worker->error);
+    ellm_status status = container_decode_block(m->job->file, m->tensor, s.first_block + b,
+                                                kernels_best()->decode_block, worker->scratch, worker->tiles,
+                                                &worker->error);
     if (status != ELLM_OK) {
       team_fail(worker, m->first_strip + item, status);
       return;
@@ -136,17 +137,21 @@ static void decode_strip(void *user, size_t item, int thread) {
   out->size = n * m->size;
 }
 
-static ellm_status write_strip(const matrix_job *m, file_writer *writer, uint64_t offset, uint64_t index, const ellm_buffer *out, ellm_error *err) {
+static ellm_status write_strip(const matrix_job *m, file_writer *writer, uint64_t offset, uint64_t index,
+                               const ellm_buffer *out, ellm_error *err) {
   strip s = strip_plan_at(&m->plan, index);
   uint64_t columns = m->tensor->shape[1];
-  if (s.columns == columns) return file_writer_write_at(writer, offset + s.first_row * columns * m->size, out->data, out->size, err);
+  if (s.columns == columns)
+    return file_writer_write_at(writer, offset + s.first_row * columns * m->size, out->data, out->size, err);
   size_t run = (size_t)s.columns * m->size;
   for (uint64_t r = 0; r < s.rows; r++)
-    ELLM_TRY(file_writer_write_at(writer, offset + ((s.first_row + r) * columns + s.first_column) * m->size, out->data + r * run, run, err));
+    ELLM_TRY(file_writer_write_at(writer, offset + ((s.first_row + r) * columns + s.first_column) * m->size,
+                                  out->data + r * run, run, err));
   return ELLM_OK;
 }
 
-static ellm_status write_coded(decompress_job *job, const container_tensor *tensor, file_writer *writer, uint64_t offset, ellm_error *err) {
+static ellm_status write_coded(decompress_job *job, const container_tensor *tensor, file_writer *writer,
+                               uint64_t offset, ellm_error *err) {
   ellm_dtype dtype = output_dtype(job, tensor);
   matrix_job *m = calloc(1, sizeof *m);
   if (m == NULL) return ellm_fail_memory(err, sizeof *m, "a tensor");
@@ -156,24 +161,29 @@ static ellm_status write_coded(decompress_job *job, const container_tensor *tens
   ellm_status status = ELLM_OK;
   for (int q = 0; q < 1 << tensor->quant.bits && status == ELLM_OK; q++) {
     float value = quant_dequantize((uint8_t)q, &tensor->quant);
-    if (!store_element(dtype, value, fabsf(tensor->quant.step), m->elements[q])) status = too_large(job, tensor, value, err);
+    if (!store_element(dtype, value, fabsf(tensor->quant.step), m->elements[q]))
+      status = too_large(job, tensor, value, err);
   }
   strip_plan_init(&m->plan, &tensor->geometry, job->team.strip_codes, job->n_outputs);
   while (status == ELLM_OK && m->first_strip < m->plan.n_strips) {
-    uint64_t n = m->plan.n_strips - m->first_strip < job->n_outputs ? m->plan.n_strips - m->first_strip : job->n_outputs;
+    uint64_t n = m->plan.n_strips - m->first_strip < job->n_outputs ? m->plan.n_strips - m->first_strip
+                                                                    : job->n_outputs;
     pool_for(job->team.pool, (size_t)n, decode_strip, m);
     status = team_collect(&job->team, err);
-    for (uint64_t i = 0; status == ELLM_OK && i < n; i++) status = write_strip(m, writer, offset, m->first_strip + i, &job->outputs[i], err);
+    for (uint64_t i = 0; status == ELLM_OK && i < n; i++)
+      status = write_strip(m, writer, offset, m->first_strip + i, &job->outputs[i], err);
     m->first_strip += n;
     double share = (double)m->first_strip / (double)m->plan.n_strips;
     if (status == ELLM_OK)
-      status = progress_report(&job->meter, "decompress", tensor->name, job->done + (uint64_t)(share * (double)output_bytes(job, tensor)), err);
+      status = progress_report(&job->meter, "decompress", tensor->name,
+                               job->done + (uint64_t)(share * (double)output_bytes(job, tensor)), err);
   }
   free(m);
   return status;
 }
 
-static ellm_status write_kept(decompress_job *job, const container_tensor *tensor, file_writer *writer, uint64_t offset, ellm_error *err) {
+static ellm_status write_kept(decompress_job *job, const container_tensor *tensor, file_writer *writer, uint64_t offset,
+                              ellm_error *err) {
   const uint8_t *data;
   ELLM_TRY(container_kept(job->file, tensor, &data, err));
   ellm_dtype dtype = output_dtype(job, tensor);
@@ -216,7 +226,9 @@ static ellm_status plan_shards(decompress_job *job, ellm_error *err) {
   }
   for (size_t k = 0; k < job->n_shards; k++) {
     if (job->n_shards == 1) snprintf(job->shards[k].name, sizeof job->shards[k].name, "model.safetensors");
-    else snprintf(job->shards[k].name, sizeof job->shards[k].name, "model-%05zu-of-%05zu.safetensors", k + 1, job->n_shards);
+    else
+      snprintf(job->shards[k].name, sizeof job->shards[k].name, "model-%05zu-of-%05zu.safetensors", k + 1,
+               job->n_shards);
   }
   return ELLM_OK;
 }
@@ -244,8 +256,8 @@ static char *header_text(const decompress_job *job, const shard *s, size_t *byte
     uint64_t end = at + output_bytes(job, tensor);
     json_t *shape = json_array();
     for (int d = 0; d < tensor->n_dims; d++) json_array_append_new(shape, json_integer((json_int_t)tensor->shape[d]));
-    json_t *entry = json_pack("{s:s, s:o, s:[I,I]}", "dtype", ellm_dtype_name(output_dtype(job, tensor)), "shape", shape, "data_offsets",
-                              (json_int_t)at, (json_int_t)end);
+    json_t *entry = json_pack("{s:s, s:o, s:[I,I]}", "dtype", ellm_dtype_name(output_dtype(job, tensor)), "shape",
+                              shape, "data_offsets", (json_int_t)at, (json_int_t)end);
     bool whole = entry != NULL && json_array_size(shape) == (size_t)tensor->n_dims;
     if (json_object_set_new(root, tensor->name, entry) != 0 || !whole) {
       json_decref(root);
@@ -278,7 +290,8 @@ static char *index_text(const decompress_job *job) {
         return NULL;
       }
   }
-  return dump(json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)total, "weight_map", map), JSON_INDENT(2));
+  return dump(json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)total, "weight_map", map),
+              JSON_INDENT(2));
 }
 
 /* --------------------------------------------------------------------- files */
@@ -333,7 +346,8 @@ static ellm_status write_assets(decompress_job *job, ellm_error *err) {
     size_t bytes = 0;
     const void *data = ellm_file_asset(job->file, name, &bytes);
     if (is_weight_file(name))
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: asset %s: the name of a file of weights", container_path(job->file), name);
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: asset %s: the name of a file of weights", container_path(job->file),
+                       name);
     ELLM_TRY(write_small(job, name, data, bytes, err));
   }
   if (job->n_shards == 1) return ELLM_OK;
@@ -430,7 +444,8 @@ static ellm_status clear_leftovers(const decompress_job *job, ellm_error *err) {
   if (!file_is_directory(job->folder)) return ELLM_OK;
   leftovers found = {.job = job};
   if (!for_entries(job->folder, find_foreign, &found)) return ellm_fail_errno(err, errno, "read", job->folder);
-  if (found.foreign) return ellm_fail(err, ELLM_ERR_USAGE, "%s is in the way: it holds files of something else", job->folder);
+  if (found.foreign)
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s is in the way: it holds files of something else", job->folder);
   for_entries(job->folder, remove_entry, NULL);
   return ELLM_OK;
 }
@@ -482,7 +497,8 @@ static void release(decompress_job *job) {
   team_free(&job->team);
 }
 
-static ellm_status run(decompress_job *job, const char *out_dir, int threads, ellm_progress_fn progress, void *user, ellm_error *err) {
+static ellm_status run(decompress_job *job, const char *out_dir, int threads, ellm_progress_fn progress, void *user,
+                       ellm_error *err) {
   ELLM_TRY(team_create(threads, &job->team, err));
   job->n_outputs = (size_t)job->team.n_threads * STRIPS_PER_THREAD;
   job->outputs = calloc(job->n_outputs, sizeof *job->outputs);
@@ -499,9 +515,10 @@ static ellm_status run(decompress_job *job, const char *out_dir, int threads, el
   return place_folder(job, out_dir, err);
 }
 
-ellm_status ellm_decompress(const char *path, const char *out_dir, int dtype, bool overwrite, int threads, ellm_progress_fn progress,
-                            void *user, ellm_error *err) {
-  if (dtype < -1 || dtype > ELLM_BF16) return ellm_fail(err, ELLM_ERR_USAGE, "cannot write weights of type %d: F32, F16 or BF16", dtype);
+ellm_status ellm_decompress(const char *path, const char *out_dir, int dtype, bool overwrite, int threads,
+                            ellm_progress_fn progress, void *user, ellm_error *err) {
+  if (dtype < -1 || dtype > ELLM_BF16)
+    return ellm_fail(err, ELLM_ERR_USAGE, "cannot write weights of type %d: F32, F16 or BF16", dtype);
   ellm_file *file;
   ELLM_TRY(ellm_file_open(path, &file, err));
   decompress_job job = {.file = file, .dtype = dtype, .overwrite = overwrite};

@@ -22,7 +22,8 @@ static ellm_status call(progress_meter *meter, const char *stage, const char *te
   return meter->stopped ? ellm_fail(err, ELLM_INTERRUPTED, "interrupted") : ELLM_OK;
 }
 
-ellm_status progress_report(progress_meter *meter, const char *stage, const char *tensor, uint64_t done, ellm_error *err) {
+ellm_status progress_report(progress_meter *meter, const char *stage, const char *tensor, uint64_t done,
+                            ellm_error *err) {
   meter->done = done < meter->total ? done : meter->total;
   if (meter->fn == NULL) return ELLM_OK;
   double t = now();

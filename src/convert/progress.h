@@ -15,7 +15,8 @@ typedef struct progress_meter {
 
 void progress_start(progress_meter *meter, ellm_progress_fn fn, void *user, uint64_t total);
 /* `done` bytes so far. ELLM_INTERRUPTED once the callback has returned false. */
-ellm_status progress_report(progress_meter *meter, const char *stage, const char *tensor, uint64_t done, ellm_error *err);
+ellm_status progress_report(progress_meter *meter, const char *stage, const char *tensor, uint64_t done,
+                            ellm_error *err);
 /* The last call: done == total, not held back. */
 ellm_status progress_finish(progress_meter *meter, const char *stage, ellm_error *err);
 

@@ -12,7 +12,8 @@ enum { CHUNKS_PER_THREAD = 8 }; /* of a batch between two looks at the progress 
 
 ellm_status pass_report(const pass_progress *progress, double share_done, ellm_error *err) {
   double share = progress->from + (progress->to - progress->from) * share_done;
-  return progress_report(progress->meter, progress->stage, progress->tensor, progress->base + (uint64_t)(share * (double)progress->bytes), err);
+  return progress_report(progress->meter, progress->stage, progress->tensor,
+                         progress->base + (uint64_t)(share * (double)progress->bytes), err);
 }
 
 bool source_is_matrix(const checkpoint_tensor *tensor) {
@@ -82,15 +83,17 @@ ellm_status source_scan(const checkpoint *ckpt, const checkpoint_tensor *tensor,
   *range = QUANT_RANGE_EMPTY;
   for (int i = 0; i < t->n_threads; i++) merge_range(range, &t->workers[i].range);
   if (range->bad)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: element %llu is %g: weights must be finite and at most 1e30 in magnitude",
-                     checkpoint_shard_path(ckpt, tensor->shard), tensor->name, (unsigned long long)range->bad_index, range->bad_value);
+    return ellm_fail(err, ELLM_ERR_INPUT,
+                     "%s: tensor %s: element %llu is %g: weights must be finite and at most 1e30 in magnitude",
+                     checkpoint_shard_path(ckpt, tensor->shard), tensor->name, (unsigned long long)range->bad_index,
+                     range->bad_value);
   return ELLM_OK;
 }
 
 /* ------------------------------------------------------------------- codes */
 
-ellm_status source_coder_init(source_coder *source, const checkpoint *ckpt, const checkpoint_tensor *tensor, const quant_params *params,
-                              ellm_error *err) {
+ellm_status source_coder_init(source_coder *source, const checkpoint *ckpt, const checkpoint_tensor *tensor,
+                              const quant_params *params, ellm_error *err) {
   *source = (source_coder){.ckpt = ckpt, .tensor = tensor, .params = *params};
   if (tensor->dtype == ELLM_F32) return ELLM_OK;
   source->table = malloc(65536);
@@ -143,7 +146,8 @@ static bool append_item(ellm_buffer *buffer, const identity_item *item) {
   const checkpoint_tensor *tensor = item->tensor;
   uint8_t length[4], type[2] = {(uint8_t)tensor->dtype, (uint8_t)tensor->n_dims};
   store_u32(length, (uint32_t)strlen(tensor->name));
-  bool ok = ellm_buffer_append(buffer, length, sizeof length) && ellm_buffer_append(buffer, tensor->name, strlen(tensor->name)) &&
+  bool ok = ellm_buffer_append(buffer, length, sizeof length) &&
+            ellm_buffer_append(buffer, tensor->name, strlen(tensor->name)) &&
             ellm_buffer_append(buffer, type, sizeof type);
   for (int i = 0; ok && i < tensor->n_dims; i++) ok = append_u64(buffer, tensor->shape[i]);
   return ok && ellm_buffer_append(buffer, item->digest, 16);
@@ -160,7 +164,8 @@ ellm_status source_identity(const checkpoint *ckpt, uint8_t (*digests)[16], uint
   size_t config_bytes = 0;
   const uint8_t *config = checkpoint_asset(ckpt, "config.json", &config_bytes);
   if (config == NULL) config_bytes = 0;
-  ok = ok && append_u64(&bytes, config_bytes) && (config_bytes == 0 || ellm_buffer_append(&bytes, config, config_bytes));
+  ok = ok && append_u64(&bytes, config_bytes) &&
+       (config_bytes == 0 || ellm_buffer_append(&bytes, config, config_bytes));
   if (ok) hash128(bytes.data, bytes.size, identity);
   ellm_status status = ok ? ELLM_OK : ellm_fail_memory(err, bytes.size, "the source identity");
   free(items);

@@ -37,8 +37,8 @@ typedef struct source_coder {
   quant_params params;
   uint8_t *table;           /* 65,536 codes of 16-bit patterns; NULL for F32 */
 } source_coder;
-ellm_status source_coder_init(source_coder *source, const checkpoint *ckpt, const checkpoint_tensor *tensor, const quant_params *params,
-                              ellm_error *err);
+ellm_status source_coder_init(source_coder *source, const checkpoint *ckpt, const checkpoint_tensor *tensor,
+                              const quant_params *params, ellm_error *err);
 void source_coder_free(source_coder *source);
 /* Row-major into codes[rows * columns]; raw holds the strip's elements while reading. */
 ellm_status source_codes(const source_coder *source, const strip *s, uint8_t *raw, uint8_t *codes, ellm_error *err);

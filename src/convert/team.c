@@ -14,7 +14,8 @@ static ellm_status worker_create(const team *t, team_worker *worker, ellm_error 
   worker->tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1);
   worker->block = ellm_aligned_calloc(CODER_MAX_BLOCK_BYTES + CODER_SLACK, 1);
   worker->scratch = ellm_aligned_calloc(1, sizeof *worker->scratch);
-  if (worker->raw == NULL || worker->codes == NULL || worker->tiles == NULL || worker->block == NULL || worker->scratch == NULL)
+  if (worker->raw == NULL || worker->codes == NULL || worker->tiles == NULL || worker->block == NULL ||
+      worker->scratch == NULL)
     return ellm_fail_memory(err, t->raw_bytes + t->strip_codes, "a thread's buffers");
   return coder_encoder_create(&worker->encoder, err);
 }

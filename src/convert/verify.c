@@ -87,15 +87,17 @@ static void note(tensor_job *t, team_worker *worker, size_t item, finding what) 
 }
 
 /* Compare a block's codes with the source's, in worker->codes; notes the first difference. */
-static void compare_block(tensor_job *t, team_worker *worker, size_t item, const strip *s, const coder_block *block, uint64_t index,
-                          const uint8_t *codes) {
+static void compare_block(tensor_job *t, team_worker *worker, size_t item, const strip *s, const coder_block *block,
+                          uint64_t index, const uint8_t *codes) {
   for (uint32_t r = 0; r < block->rows; r++) {
     const uint8_t *have = codes + (size_t)r * block->columns;
-    const uint8_t *want = worker->codes + (block->first_row - s->first_row + r) * s->columns + (block->first_column - s->first_column);
+    const uint8_t *want = worker->codes + (block->first_row - s->first_row + r) * s->columns +
+                          (block->first_column - s->first_column);
     if (memcmp(have, want, block->columns) == 0) continue;
     uint32_t c = 0;
     while (have[c] == want[c]) c++;
-    note(t, worker, item, (finding){index, FINDING_DIFFERENT, block->first_row + r, block->first_column + c, have[c], want[c]});
+    note(t, worker, item,
+         (finding){index, FINDING_DIFFERENT, block->first_row + r, block->first_column + c, have[c], want[c]});
     return;
   }
 }
@@ -106,7 +108,8 @@ static void verify_strip(void *user, size_t item, int thread) {
   team_worker *worker = &job->team.workers[thread];
   if (worker->status != ELLM_OK) return;
   strip s = strip_plan_at(&t->plan, t->first_strip + item);
-  ellm_status status = t->source != NULL ? source_codes(t->source, &s, worker->raw, worker->codes, &worker->error) : ELLM_OK;
+  ellm_status status = t->source != NULL ? source_codes(t->source, &s, worker->raw, worker->codes, &worker->error)
+                                         : ELLM_OK;
   for (uint64_t b = 0; status == ELLM_OK && b < s.n_blocks; b++) {
     uint64_t index = s.first_block + b;
     const uint8_t *data;
@@ -137,11 +140,13 @@ static void tell_findings(tensor_job *t, size_t n) {
     for (size_t k = 0; k < t->found[i].n; k++) {
       const finding *f = &t->found[i].items[k];
       unsigned long long block = f->block;
-      if (f->kind == FINDING_CHECKSUM) add_problem(t->job, "%s: tensor %s: block %llu: wrong checksum", path, name, block);
-      if (f->kind == FINDING_DECODE) add_problem(t->job, "%s: tensor %s: block %llu: cannot be decoded", path, name, block);
+      if (f->kind == FINDING_CHECKSUM)
+        add_problem(t->job, "%s: tensor %s: block %llu: wrong checksum", path, name, block);
+      if (f->kind == FINDING_DECODE)
+        add_problem(t->job, "%s: tensor %s: block %llu: cannot be decoded", path, name, block);
       if (f->kind == FINDING_DIFFERENT)
-        add_problem(t->job, "%s: tensor %s: block %llu: code %u at row %llu, column %llu, the checkpoint gives %u", path, name, block, f->have,
-                    (unsigned long long)f->row, (unsigned long long)f->column, f->want);
+        add_problem(t->job, "%s: tensor %s: block %llu: code %u at row %llu, column %llu, the checkpoint gives %u",
+                    path, name, block, f->have, (unsigned long long)f->row, (unsigned long long)f->column, f->want);
     }
     free(t->found[i].items);
     t->found[i].items = NULL;
@@ -157,24 +162,33 @@ static void check_figures(verify_job *job, const container_tensor *tensor) {
   for (int q = 0; q < 256; q++) total += counts[q];
   if (total != tensor->n_elements) return; /* blocks were missing: told already */
   for (int q = 1 << tensor->quant.bits; q < 256; q++)
-    if (counts[q] > 0) add_problem(job, "%s: tensor %s: code %d does not fit %d bits", job->path, tensor->name, q, tensor->quant.bits);
+    if (counts[q] > 0)
+      add_problem(job, "%s: tensor %s: code %d does not fit %d bits", job->path, tensor->name, q, tensor->quant.bits);
   double entropy = quant_entropy_bits(counts, 256);
   if (fabs(entropy - tensor->entropy_bits) > 1e-6 * (1 + entropy))
-    add_problem(job, "%s: tensor %s: entropy %.17g in the directory, %.17g in the codes", job->path, tensor->name, tensor->entropy_bits, entropy);
+    add_problem(job, "%s: tensor %s: entropy %.17g in the directory, %.17g in the codes", job->path, tensor->name,
+                tensor->entropy_bits, entropy);
   uint64_t huffman = quant_huffman_bits(counts, 256);
   if (huffman != tensor->huffman_bits)
     add_problem(job, "%s: tensor %s: Huffman bits %llu in the directory, %llu in the codes", job->path, tensor->name,
                 (unsigned long long)tensor->huffman_bits, (unsigned long long)huffman);
 }
 
-static ellm_status verify_coded(verify_job *job, const container_tensor *tensor, const source_coder *source, double from, ellm_error *err) {
+static ellm_status verify_coded(verify_job *job, const container_tensor *tensor, const source_coder *source,
+                                double from, ellm_error *err) {
   tensor_job t = {.job = job, .tensor = tensor, .source = source};
   size_t batch = (size_t)job->team.n_threads * BATCH_PER_THREAD;
   strip_plan_init(&t.plan, &tensor->geometry, job->team.strip_codes, batch);
   t.found = calloc(batch, sizeof *t.found);
   if (t.found == NULL) return ellm_fail_memory(err, batch * sizeof *t.found, "findings");
-  for (int i = 0; i < job->team.n_threads; i++) memset(job->team.workers[i].statistics.codes, 0, sizeof job->team.workers[i].statistics.codes);
-  const pass_progress progress = {.meter = &job->meter, .stage = "verify", .tensor = tensor->name, .base = job->done, .from = from, .to = 1,
+  for (int i = 0; i < job->team.n_threads; i++)
+    memset(job->team.workers[i].statistics.codes, 0, sizeof job->team.workers[i].statistics.codes);
+  const pass_progress progress = {.meter = &job->meter,
+                                  .stage = "verify",
+                                  .tensor = tensor->name,
+                                  .base = job->done,
+                                  .from = from,
+                                  .to = 1,
                                   .bytes = tensor->stored_bytes};
   ellm_status status = ELLM_OK;
   while (status == ELLM_OK && t.first_strip < t.plan.n_strips) {
@@ -192,7 +206,8 @@ static ellm_status verify_coded(verify_job *job, const container_tensor *tensor,
 
 /* ------------------------------------------------------------------ checkpoint */
 
-static ellm_status compare_kept(verify_job *job, const container_tensor *tensor, const checkpoint_tensor *source, ellm_error *err) {
+static ellm_status compare_kept(verify_job *job, const container_tensor *tensor, const checkpoint_tensor *source,
+                                ellm_error *err) {
   const uint8_t *data;
   ELLM_TRY(container_kept(job->file, tensor, &data, err));
   uint8_t *piece = job->team.workers[0].raw;
@@ -202,8 +217,8 @@ static ellm_status compare_kept(verify_job *job, const container_tensor *tensor,
     if (memcmp(piece, data + at, bytes) == 0) continue;
     size_t i = 0;
     while (piece[i] == data[at + i]) i++;
-    add_problem(job, "%s: tensor %s: byte %llu is %u, in the checkpoint %u", job->path, tensor->name, (unsigned long long)(at + i), data[at + i],
-                piece[i]);
+    add_problem(job, "%s: tensor %s: byte %llu is %u, in the checkpoint %u", job->path, tensor->name,
+                (unsigned long long)(at + i), data[at + i], piece[i]);
     return ELLM_OK;
   }
   return ELLM_OK;
@@ -217,8 +232,8 @@ static bool same_shape(const container_tensor *tensor, const checkpoint_tensor *
 }
 
 /* One tensor of the file, against its source where there is one; `digest` may be NULL. */
-static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor, const checkpoint_tensor *source, uint8_t *digest,
-                                 ellm_error *err) {
+static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor, const checkpoint_tensor *source,
+                                 uint8_t *digest, ellm_error *err) {
   bool coded = tensor->storage == CONTAINER_CODED, usable = container_tensor_usable(tensor);
   if (source == NULL) return coded && usable ? verify_coded(job, tensor, NULL, 0, err) : ELLM_OK;
   if (!same_shape(tensor, source)) {
@@ -226,7 +241,12 @@ static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor
     source = NULL;
     return coded && usable ? verify_coded(job, tensor, NULL, 0, err) : ELLM_OK;
   }
-  const pass_progress scan = {.meter = &job->meter, .stage = "verify", .tensor = tensor->name, .base = job->done, .from = 0, .to = 0.3,
+  const pass_progress scan = {.meter = &job->meter,
+                              .stage = "verify",
+                              .tensor = tensor->name,
+                              .base = job->done,
+                              .from = 0,
+                              .to = 0.3,
                               .bytes = tensor->stored_bytes};
   quant_range range = QUANT_RANGE_EMPTY;
   ellm_status status = source_scan(job->ckpt, source, &job->team, &scan, digest, coded ? &range : NULL, err);
@@ -279,7 +299,8 @@ static ellm_status compare_checkpoint(verify_job *job, ellm_error *err) {
   ELLM_TRY(source_identity(job->ckpt, job->digests, identity, err));
   hash_hex(identity, want);
   ellm_file_identity(job->file, have, self);
-  if (strcmp(want, have) != 0) add_problem(job, "%s: source identity %s, the checkpoint's is %s", job->path, have, want);
+  if (strcmp(want, have) != 0)
+    add_problem(job, "%s: source identity %s, the checkpoint's is %s", job->path, have, want);
   return ELLM_OK;
 }
 
@@ -291,7 +312,8 @@ static ellm_status verify_all(verify_job *job, ellm_error *err) {
     const container_tensor *tensor = container_tensor_at(job->file, i);
     const checkpoint_tensor *source = job->ckpt != NULL ? checkpoint_find(job->ckpt, tensor->name) : NULL;
     uint8_t unused[16], *digest = unused;
-    if (job->ckpt != NULL && source == NULL) add_problem(job, "%s: tensor %s is not in the checkpoint", job->path, tensor->name);
+    if (job->ckpt != NULL && source == NULL)
+      add_problem(job, "%s: tensor %s is not in the checkpoint", job->path, tensor->name);
     for (size_t k = 0; source != NULL && k < checkpoint_tensor_count(job->ckpt); k++)
       if (checkpoint_tensor_at(job->ckpt, k) == source) digest = job->digests[k];
     ELLM_TRY(verify_tensor(job, tensor, source, digest, err));

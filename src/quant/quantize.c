@@ -25,9 +25,12 @@ static bool allowed(double w) { return w >= -MAGNITUDE_LIMIT && w <= MAGNITUDE_L
 
 /* Bit patterns in the order of the numbers they stand for. */
 static int16_t order16(uint16_t pattern) { return (int16_t)(pattern ^ ((pattern & 0x8000u) != 0 ? 0x7fffu : 0)); }
-static int32_t order32(uint32_t pattern) { return (int32_t)(pattern ^ ((pattern & 0x80000000u) != 0 ? 0x7fffffffu : 0)); }
+static int32_t order32(uint32_t pattern) {
+  return (int32_t)(pattern ^ ((pattern & 0x80000000u) != 0 ? 0x7fffffffu : 0));
+}
 
-/* Range of n > 0 elements by integer arithmetic, which compilers turn into vectors; false if an element is not allowed. */
+/* Range of n > 0 elements by integer arithmetic, which compilers turn into vectors; false if an element is not allowed.
+ */
 static bool range_of(ellm_dtype dtype, const uint8_t *data, size_t n, double *lo, double *hi) {
   uint8_t ends[8] = {0};
   if (dtype == ELLM_F32) {

@@ -18,7 +18,8 @@ typedef struct quant_params {
 
 /* Range of a tensor so far; start from QUANT_RANGE_EMPTY. */
 typedef struct quant_range { double lo, hi; bool bad; uint64_t bad_index; double bad_value; } quant_range;
-#define QUANT_RANGE_EMPTY ((quant_range){.lo = 1.0 / 0.0, .hi = -1.0 / 0.0, .bad = false, .bad_index = 0, .bad_value = 0})
+#define QUANT_RANGE_EMPTY \
+  ((quant_range){.lo = 1.0 / 0.0, .hi = -1.0 / 0.0, .bad = false, .bad_index = 0, .bad_value = 0})
 
 /* Extend by n elements of dtype F32, F16 or BF16 whose first has index `first`
  * in the tensor; the first element that is not finite or beyond 1e30 in
@@ -34,7 +35,9 @@ uint8_t quant_code(double w, const quant_params *params);
 /* Codes of all 65,536 patterns of F16 or BF16 (those not finite map to `zero`). */
 void quant_table(ellm_dtype dtype, const quant_params *params, uint8_t table[65536]);
 void quant_encode_f32(const void *data, size_t n, const quant_params *params, uint8_t *codes);
-static inline float quant_dequantize(uint8_t q, const quant_params *params) { return (float)((int)q - params->zero) * params->step; }
+static inline float quant_dequantize(uint8_t q, const quant_params *params) {
+  return (float)((int)q - params->zero) * params->step;
+}
 
 /* Entropy and optimal (unlimited, single-symbol) Huffman length of counts[n], in
  * bits in total. */

@@ -17,7 +17,9 @@ static inline uint64_t random_u64(void) {
 
 static inline double random_unit(void) { return (double)((random_u64() >> 11) + 1) * 0x1p-53; }
 
-static inline double random_normal(void) { return sqrt(-2 * log(random_unit())) * cos(6.283185307179586 * random_unit()); }
+static inline double random_normal(void) {
+  return sqrt(-2 * log(random_unit())) * cos(6.283185307179586 * random_unit());
+}
 
 /* A Gaussian weight quantized with this step over sigma, the middle code being 2^(bits-1). */
 static inline uint8_t gaussian_code(double step, int bits) {

@@ -75,7 +75,8 @@ static size_t round_trip(fixture *f, const coder_geometry *g, const coder_codebo
   for (uint64_t i = 0; i < g->n_blocks; i++) {
     const coder_block block = coder_geometry_block(g, i);
     const size_t n = (size_t)block.panels * block.tiles * 4 * block.panel_rows;
-    coder_tile_block(&block, f->codes + block.first_row * g->columns + block.first_column, g->columns, book->pad, f->tiled);
+    coder_tile_block(&block, f->codes + block.first_row * g->columns + block.first_column, g->columns, book->pad,
+                     f->tiled);
     const size_t bytes = coder_encode_block(f->encoder, book, &block, f->tiled, f->block);
     assert_true(bytes <= CODER_MAX_BLOCK_BYTES);
     memset(f->block + bytes, 0xff, CODER_SLACK);
@@ -93,7 +94,8 @@ static size_t round_trip(fixture *f, const coder_geometry *g, const coder_codebo
 
 static void chosen_books(void **state) {
   fixture *f = *state;
-  static const uint32_t shapes[][2] = {{1, 1}, {1, 300}, {3, 5}, {15, 64}, {16, 4}, {17, 5}, {40, 72}, {391, 72}, {64, 288}, {33, 1023}, {31, 1029}, {16, 2048}, {20, 3072}, {5, 9000}};
+  static const uint32_t shapes[][2] = {{1, 1},    {1, 300},  {3, 5},     {15, 64},   {16, 4},    {17, 5},    {40, 72},
+                                       {391, 72}, {64, 288}, {33, 1023}, {31, 1029}, {16, 2048}, {20, 3072}, {5, 9000}};
   for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
     coder_geometry g;
     assert_true(coder_geometry_init(&g, shapes[s][0], shapes[s][1]));
@@ -120,14 +122,17 @@ static void chosen_books(void **state) {
           coder_codebook book, loaded;
           double estimate;
           gather(f, &g, bits, pad, &stats);
-          assert_int_equal(coder_choose(&stats, &g, bits, pad, (ellm_prefer)prefer, ELLM_CODE_HUFFMAN, &book, &estimate, NULL), ELLM_OK);
+          assert_int_equal(
+              coder_choose(&stats, &g, bits, pad, (ellm_prefer)prefer, ELLM_CODE_HUFFMAN, &book, &estimate, NULL),
+              ELLM_OK);
           const size_t bytes = round_trip(f, &g, &book);
           uint8_t stored[CODER_BOOK_MAX_BYTES];
           size_t used, length = coder_codebook_store(&book, stored);
           assert_true(coder_codebook_load(stored, length, g.panel_rows, &loaded, &used));
           assert_int_equal(used, length);
           assert_memory_equal(&loaded, &book, sizeof book);
-          for (size_t cut = 0; cut < length; cut++) assert_false(coder_codebook_load(stored, cut, g.panel_rows, &loaded, &used));
+          for (size_t cut = 0; cut < length; cut++)
+            assert_false(coder_codebook_load(stored, cut, g.panel_rows, &loaded, &used));
           const double real = (double)(bytes + 8 * g.n_blocks + length);
           if (n > 20000) assert_in_range((uint64_t)(1000 * estimate / real), 985, 1015);
         }
@@ -148,21 +153,28 @@ static void all_books(void **state) {
       for (unsigned tuple = 1; tuple <= ((unsigned)bits - raw <= 4 ? 2u : 1u); tuple++) {
         const unsigned upper = (unsigned)bits - raw, alphabet = 1u << upper;
         for (unsigned kept = 0; kept <= 20; kept++) {
-          coder_codebook book = {.kind = CODER_HUFFMAN, .bits = (uint8_t)bits, .raw_bits = (uint8_t)raw, .tuple = (uint8_t)tuple, .pad = 1};
+          coder_codebook book = {.kind = CODER_HUFFMAN,
+                                 .bits = (uint8_t)bits,
+                                 .raw_bits = (uint8_t)raw,
+                                 .tuple = (uint8_t)tuple,
+                                 .pad = 1};
           /* a comb: words of 1, 2, ..., 14 and two of 15 bits at most */
           const unsigned leaves = kept < 15 ? kept : 15;
           unsigned symbols = 0;
-          for (unsigned i = 0; i < leaves && i < alphabet; i++) book.symbol[symbols++] = (uint16_t)(tuple == 2 ? i | (alphabet - 1 - i) << 4 : i);
+          for (unsigned i = 0; i < leaves && i < alphabet; i++)
+            book.symbol[symbols++] = (uint16_t)(tuple == 2 ? i | (alphabet - 1 - i) << 4 : i);
           if (raw == (unsigned)bits) {
             if (kept > 0) continue;
             symbols = 0;
           }
           book.symbol[symbols] = CODER_ESCAPE;
-          for (unsigned i = 0; i <= symbols; i++) book.length[i] = (uint8_t)(symbols == 0 ? 0 : i + 1 <= symbols ? i + 1 : symbols);
+          for (unsigned i = 0; i <= symbols; i++)
+            book.length[i] = (uint8_t)(symbols == 0 ? 0 : i + 1 <= symbols ? i + 1 : symbols);
           book.n_leaves = (uint16_t)(symbols + 1);
           assert_true(coder_codebook_finish(&book, g.panel_rows));
           round_trip(f, &g, &book);
-          coder_codebook fields = {.kind = CODER_TUPLES, .bits = (uint8_t)bits, .raw_bits = (uint8_t)raw, .tuple = (uint8_t)tuple, .pad = 1};
+          coder_codebook fields = {
+              .kind = CODER_TUPLES, .bits = (uint8_t)bits, .raw_bits = (uint8_t)raw, .tuple = (uint8_t)tuple, .pad = 1};
           unsigned places = 0;
           fields.n_levels = (uint8_t)(1 + random_u64() % CODER_MAX_LEVELS);
           for (unsigned j = 0; j < fields.n_levels; j++) {
@@ -193,7 +205,8 @@ static void damage_is_harmless(void **state) {
       coder_statistics stats;
       coder_codebook book;
       gather(f, &g, bits, 0, &stats);
-      assert_int_equal(coder_choose(&stats, &g, bits, 0, (ellm_prefer)prefer, ELLM_CODE_HUFFMAN, &book, NULL, NULL), ELLM_OK);
+      assert_int_equal(coder_choose(&stats, &g, bits, 0, (ellm_prefer)prefer, ELLM_CODE_HUFFMAN, &book, NULL, NULL),
+                       ELLM_OK);
       const coder_block block = coder_geometry_block(&g, 0);
       coder_tile_block(&block, f->codes, 256, 0, f->tiled);
       const size_t bytes = coder_encode_block(f->encoder, &book, &block, f->tiled, f->block);
@@ -213,7 +226,8 @@ static void damage_is_harmless(void **state) {
 
 static void geometry_covers(void **state) {
   (void)state;
-  static const uint32_t columns[] = {1, 3, 4, 5, 64, 72, 255, 256, 288, 1000, 1024, 1025, 1100, 1280, 1536, 2047, 2048, 3072, 4096, 5632, 8192, 14336, 100000};
+  static const uint32_t columns[] = {1,    3,    4,    5,    64,   72,   255,  256,  288,  1000,  1024,  1025,
+                                     1100, 1280, 1536, 2047, 2048, 3072, 4096, 5632, 8192, 14336, 100000};
   static const uint32_t rows[] = {1, 2, 15, 16, 17, 31, 32, 33, 100, 391};
   for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) {
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
@@ -252,7 +266,13 @@ static void geometry_covers(void **state) {
 static void malformed_books(void **state) {
   (void)state;
   uint8_t stored[CODER_BOOK_MAX_BYTES];
-  coder_codebook book = {.kind = CODER_HUFFMAN, .bits = 4, .tuple = 1, .n_leaves = 3, .symbol = {3, 1, 2}, .length = {1, 2, 2}}, loaded;
+  coder_codebook book = {.kind = CODER_HUFFMAN,
+                         .bits = 4,
+                         .tuple = 1,
+                         .n_leaves = 3,
+                         .symbol = {3, 1, 2},
+                         .length = {1, 2, 2}},
+                 loaded;
   size_t used;
   assert_true(coder_codebook_finish(&book, 16));
   const size_t length = coder_codebook_store(&book, stored);
@@ -339,8 +359,10 @@ static void package_merge_is_optimal(void **state) {
 /* Everything counted but the directory: blocks, block table, book. */
 static void loss_over_entropy(void **state) {
   fixture *f = *state;
-  static const struct { double step; int bits; double size_limit, speed_limit; } rows[] = {
-      {1.77, 4, 1.04, 1.10}, {1.3, 4, 1.04, 1.10}, {0.95, 4, 1.04, 1.10}, {0.9, 4, 1.025, 1.06}, {0.52, 5, 1.025, 1.06}, {0.26, 6, 1.025, 1.06}, {0.13, 7, 1.025, 1.06}, {0.09, 8, 1.025, 1.06}, {0.07, 8, 1.025, 1.06}};
+  static const struct { double step; int bits; double size_limit, speed_limit;
+  } rows[] = {{1.77, 4, 1.04, 1.10},  {1.3, 4, 1.04, 1.10},   {0.95, 4, 1.04, 1.10},
+              {0.9, 4, 1.025, 1.06},  {0.52, 5, 1.025, 1.06}, {0.26, 6, 1.025, 1.06},
+              {0.13, 7, 1.025, 1.06}, {0.09, 8, 1.025, 1.06}, {0.07, 8, 1.025, 1.06}};
   coder_geometry g;
   assert_true(coder_geometry_init(&g, 1024, 2048));
   const size_t n = (size_t)g.rows * g.columns;
@@ -354,10 +376,14 @@ static void loss_over_entropy(void **state) {
     for (int prefer = 0; prefer < 2; prefer++) {
       coder_codebook book;
       uint8_t stored[CODER_BOOK_MAX_BYTES];
-      assert_int_equal(coder_choose(&stats, &g, rows[r].bits, pad, (ellm_prefer)prefer, ELLM_CODE_HUFFMAN, &book, NULL, NULL), ELLM_OK);
-      const double bits = 8.0 * (double)(round_trip(f, &g, &book) + 8 * g.n_blocks + coder_codebook_store(&book, stored));
-      print_message("%s: entropy %.3f coded %.3f (%+.1f %%) kind %d tuple %d raw %d leaves %d widths", prefer == ELLM_PREFER_SIZE ? "size " : "speed",
-                    entropy / (double)n, bits / (double)n, 100 * (bits / entropy - 1), book.kind, book.tuple, book.raw_bits, book.n_leaves);
+      assert_int_equal(
+          coder_choose(&stats, &g, rows[r].bits, pad, (ellm_prefer)prefer, ELLM_CODE_HUFFMAN, &book, NULL, NULL),
+          ELLM_OK);
+      const double bits = 8.0 *
+                          (double)(round_trip(f, &g, &book) + 8 * g.n_blocks + coder_codebook_store(&book, stored));
+      print_message("%s: entropy %.3f coded %.3f (%+.1f %%) kind %d tuple %d raw %d leaves %d widths",
+                    prefer == ELLM_PREFER_SIZE ? "size " : "speed", entropy / (double)n, bits / (double)n,
+                    100 * (bits / entropy - 1), book.kind, book.tuple, book.raw_bits, book.n_leaves);
       for (int j = 0; j < book.n_levels; j++) print_message(" %d", book.width[j]);
       print_message("\n");
       assert_true(bits <= entropy * (prefer == ELLM_PREFER_SIZE ? rows[r].size_limit : rows[r].speed_limit));
@@ -378,7 +404,12 @@ static void largest_blocks(void **state) {
     for (unsigned tuple = 1; tuple <= (raw >= 4 ? 2u : 1u); tuple++) {
       for (unsigned levels = 1; levels <= CODER_MAX_LEVELS; levels++) {
         for (unsigned width = 1; width <= 4; width++) {
-          coder_codebook book = {.kind = CODER_TUPLES, .bits = 8, .raw_bits = (uint8_t)raw, .tuple = (uint8_t)tuple, .n_leaves = 1, .n_levels = (uint8_t)levels};
+          coder_codebook book = {.kind = CODER_TUPLES,
+                                 .bits = 8,
+                                 .raw_bits = (uint8_t)raw,
+                                 .tuple = (uint8_t)tuple,
+                                 .n_leaves = 1,
+                                 .n_levels = (uint8_t)levels};
           memset(book.width, (int)width, levels);
           assert_true(coder_codebook_finish(&book, g.panel_rows));
           const size_t bytes = coder_encode_block(f->encoder, &book, &block, f->tiled, exact);
@@ -440,9 +471,10 @@ static void documented_example(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(geometry_covers),     cmocka_unit_test(chosen_books),       cmocka_unit_test(all_books), cmocka_unit_test(damage_is_harmless),
-      cmocka_unit_test(malformed_books),     cmocka_unit_test(package_merge_is_optimal), cmocka_unit_test(loss_over_entropy),
-      cmocka_unit_test(largest_blocks), cmocka_unit_test(documented_example)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(geometry_covers),   cmocka_unit_test(chosen_books),
+                                     cmocka_unit_test(all_books),         cmocka_unit_test(damage_is_harmless),
+                                     cmocka_unit_test(malformed_books),   cmocka_unit_test(package_merge_is_optimal),
+                                     cmocka_unit_test(loss_over_entropy), cmocka_unit_test(largest_blocks),
+                                     cmocka_unit_test(documented_example)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -36,15 +36,21 @@ static inline void sample_codes(uint8_t *codes, size_t n, int bits, uint64_t see
 }
 
 /* A coded tensor from row-major codes, by the coder's own functions. */
-static inline ellm_status sample_write_coded(container_writer *writer, const char *name, uint64_t rows, uint64_t columns, int bits,
-                                             const uint8_t *codes, ellm_prefer prefer, ellm_error *err) {
-  container_tensor tensor = {.name = name, .dtype = ELLM_F32, .n_dims = 2, .shape = {rows, columns}, .n_elements = rows * columns,
+static inline ellm_status sample_write_coded(container_writer *writer, const char *name, uint64_t rows,
+                                             uint64_t columns, int bits, const uint8_t *codes, ellm_prefer prefer,
+                                             ellm_error *err) {
+  container_tensor tensor = {.name = name,
+                             .dtype = ELLM_F32,
+                             .n_dims = 2,
+                             .shape = {rows, columns},
+                             .n_elements = rows * columns,
                              .storage = CONTAINER_CODED,
                              .quant = {.bits = bits, .scheme = ELLM_SCHEME_ASYMMETRIC, .step = 0.25f, .zero = 1}};
   if (!coder_geometry_init(&tensor.geometry, rows, columns)) return ELLM_ERR_INTERNAL;
   coder_statistics stats = {0};
   uint64_t counts[256] = {0};
-  uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1), *out = malloc(CODER_MAX_BLOCK_BYTES + CODER_SLACK);
+  uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1),
+          *out = malloc(CODER_MAX_BLOCK_BYTES + CODER_SLACK);
   for (size_t i = 0; i < rows * columns; i++) counts[codes[i]]++;
   uint8_t pad = 0;
   for (int q = 1; q < 256; q++)
@@ -58,7 +64,8 @@ static inline ellm_status sample_write_coded(container_writer *writer, const cha
   tensor.huffman_bits = quant_huffman_bits(counts, 256);
   double bytes;
   coder_encoder *encoder = NULL;
-  ellm_status status = coder_choose(&stats, &tensor.geometry, bits, pad, prefer, ELLM_CODE_HUFFMAN, &tensor.book, &bytes, err);
+  ellm_status status = coder_choose(&stats, &tensor.geometry, bits, pad, prefer, ELLM_CODE_HUFFMAN, &tensor.book,
+                                    &bytes, err);
   if (status == ELLM_OK) status = coder_encoder_create(&encoder, err);
   if (status == ELLM_OK) status = container_writer_begin_coded(writer, &tensor, err);
   for (uint64_t b = 0; status == ELLM_OK && b < tensor.geometry.n_blocks; b++) {

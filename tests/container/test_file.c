@@ -20,7 +20,8 @@ static int setup(void **state) {
   if (mkdtemp(folder) == NULL) return -1;
   snprintf(path, sizeof path, "%s/sample.ellm", folder);
   ellm_error err = {0};
-  if (sample_write(path, false, &err) != ELLM_OK || file_read_all(path, 1 << 24, &sample, &sample_size, &err) != ELLM_OK) {
+  if (sample_write(path, false, &err) != ELLM_OK ||
+      file_read_all(path, 1 << 24, &sample, &sample_size, &err) != ELLM_OK) {
     fprintf(stderr, "%s\n", err.message);
     return -1;
   }
@@ -52,7 +53,8 @@ static uint8_t *copy_of_sample(void) {
   return copy;
 }
 
-static void check_codes(const ellm_file *file, const char *name, uint64_t rows, uint64_t columns, int bits, uint64_t seed) {
+static void check_codes(const ellm_file *file, const char *name, uint64_t rows, uint64_t columns, int bits,
+                        uint64_t seed) {
   const container_tensor *tensor = container_find(file, name);
   assert_non_null(tensor);
   uint8_t *want = malloc(rows * columns), *have = malloc(rows * columns);
@@ -121,7 +123,8 @@ static void test_every_byte(void **state) {
   for (size_t i = 0; i < sample_size; i++) {
     ellm_error err = {0};
     copy[i] ^= (uint8_t)(1 + i % 255);
-    if (read_bytes(copy, sample_size, &err) != ELLM_ERR_INPUT) fail_msg("byte %zu of %zu may be changed unnoticed", i, sample_size);
+    if (read_bytes(copy, sample_size, &err) != ELLM_ERR_INPUT)
+      fail_msg("byte %zu of %zu may be changed unnoticed", i, sample_size);
     assert_true(strstr(err.message, "memory.ellm") != NULL);
     copy[i] = sample[i];
   }
@@ -360,7 +363,8 @@ static void test_adopt(void **state) {
   assert_int_equal(container_writer_open(other, &options, &writer, &err), ELLM_OK);
   for (int i = 0; i < 2; i++) {
     char name[8] = {'w', (char)('0' + i), 0};
-    assert_int_equal(sample_write_coded(writer, name, SAMPLE_ROWS, SAMPLE_COLUMNS, 4, codes, ELLM_PREFER_SIZE, &err), ELLM_OK);
+    assert_int_equal(sample_write_coded(writer, name, SAMPLE_ROWS, SAMPLE_COLUMNS, 4, codes, ELLM_PREFER_SIZE, &err),
+                     ELLM_OK);
     const uint8_t *record = container_writer_last_record(writer, &bytes[i]);
     memcpy(records[i], record, bytes[i]);
   }
@@ -388,7 +392,9 @@ static void test_adopt(void **state) {
     assert_int_equal(tensor.book.bits, 4);
     assert_int_equal(container_writer_adopt(again, records[1], bytes[1], &tensor, &adopted, &err), ELLM_OK);
     assert_int_equal(adopted, !damage);
-    if (damage) assert_int_equal(sample_write_coded(again, "w1", SAMPLE_ROWS, SAMPLE_COLUMNS, 4, codes, ELLM_PREFER_SIZE, &err), ELLM_OK);
+    if (damage)
+      assert_int_equal(sample_write_coded(again, "w1", SAMPLE_ROWS, SAMPLE_COLUMNS, 4, codes, ELLM_PREFER_SIZE, &err),
+                       ELLM_OK);
     writer = again;
   }
   assert_int_equal(container_writer_commit(writer, identity, NULL, &err), ELLM_OK);
@@ -420,10 +426,19 @@ static void test_hash(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_hash),          cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_every_byte),
-      cmocka_unit_test(test_every_length),  cmocka_unit_test(test_hostile_fields), cmocka_unit_test(test_padding),  cmocka_unit_test(test_unknown_records),
-      cmocka_unit_test(test_bad_directories), cmocka_unit_test(test_versions),      cmocka_unit_test(test_existing_output),
-      cmocka_unit_test(test_full_disk),     cmocka_unit_test(test_bad_names),       cmocka_unit_test(test_adopt),
+      cmocka_unit_test(test_hash),
+      cmocka_unit_test(test_round_trip),
+      cmocka_unit_test(test_every_byte),
+      cmocka_unit_test(test_every_length),
+      cmocka_unit_test(test_hostile_fields),
+      cmocka_unit_test(test_padding),
+      cmocka_unit_test(test_unknown_records),
+      cmocka_unit_test(test_bad_directories),
+      cmocka_unit_test(test_versions),
+      cmocka_unit_test(test_existing_output),
+      cmocka_unit_test(test_full_disk),
+      cmocka_unit_test(test_bad_names),
+      cmocka_unit_test(test_adopt),
   };
   return cmocka_run_group_tests_name("container file", tests, setup, teardown);
 }

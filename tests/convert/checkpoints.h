@@ -49,7 +49,8 @@ static inline void write_text(const char *folder, const char *name, const char *
 }
 
 /* folder/model.safetensors of n tensors. `poke` (may be NULL) may change a tensor's bytes. */
-static inline void write_safetensors(const char *folder, const made_tensor *tensors, size_t n, void (*poke)(const made_tensor *, uint8_t *)) {
+static inline void write_safetensors(const char *folder, const made_tensor *tensors, size_t n,
+                                     void (*poke)(const made_tensor *, uint8_t *)) {
   char path[512];
   mkdir(folder, 0777);
   snprintf(path, sizeof path, "%s/model.safetensors", folder);
@@ -58,10 +59,13 @@ static inline void write_safetensors(const char *folder, const made_tensor *tens
   uint64_t at = 0;
   for (size_t i = 0; i < n; i++) {
     const made_tensor *t = &tensors[i];
-    length += (size_t)sprintf(header + length, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", t->name, ellm_dtype_name(t->dtype));
-    for (int d = 0; d < t->n_dims; d++) length += (size_t)sprintf(header + length, "%s%llu", d > 0 ? "," : "", (unsigned long long)t->shape[d]);
+    length += (size_t)sprintf(header + length, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", t->name,
+                              ellm_dtype_name(t->dtype));
+    for (int d = 0; d < t->n_dims; d++)
+      length += (size_t)sprintf(header + length, "%s%llu", d > 0 ? "," : "", (unsigned long long)t->shape[d]);
     uint64_t end = at + made_elements(t) * ellm_dtype_size(t->dtype);
-    length += (size_t)sprintf(header + length, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)at, (unsigned long long)end);
+    length += (size_t)sprintf(header + length, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)at,
+                              (unsigned long long)end);
     at = end;
   }
   length += (size_t)sprintf(header + length, "}");
@@ -110,7 +114,8 @@ static inline size_t count_entries(const char *folder) {
   size_t n = 0;
   DIR *dir = opendir(folder);
   if (dir == NULL) return 0;
-  for (struct dirent *e; (e = readdir(dir)) != NULL;) n += !(e->d_name[0] == '.' && (e->d_name[1] == '\0' || e->d_name[1] == '.'));
+  for (struct dirent *e; (e = readdir(dir)) != NULL;)
+    n += !(e->d_name[0] == '.' && (e->d_name[1] == '\0' || e->d_name[1] == '.'));
   closedir(dir);
   return n;
 }

@@ -146,7 +146,8 @@ static void test_round_trip(void **state) {
         check_all_codes(out, source);
         ellm_verify_result result;
         ellm_status status = ellm_verify(out, source, 2, NULL, NULL, &result, &err);
-        if (status != ELLM_OK) fail_msg("%d bits: %s", bits, result.n_problems > 0 ? result.problems[0].text : err.message);
+        if (status != ELLM_OK)
+          fail_msg("%d bits: %s", bits, result.n_problems > 0 ? result.problems[0].text : err.message);
         assert_true(result.ok);
         assert_int_equal(result.checked_bytes, s.st_size);
         ellm_verify_free(&result);
@@ -284,7 +285,8 @@ static void test_incomplete(void **state) {
 
 /* ------------------------------------------------------------------- damage */
 
-static const made_tensor tiny[] = {{"w", ELLM_F32, 2, {20, 30}, 1, 0}, {"embed", ELLM_BF16, 2, {5, 6}, 1, 0}, {"n", ELLM_F16, 1, {7, 0}, 1, 0}};
+static const made_tensor tiny[] = {
+    {"w", ELLM_F32, 2, {20, 30}, 1, 0}, {"embed", ELLM_BF16, 2, {5, 6}, 1, 0}, {"n", ELLM_F16, 1, {7, 0}, 1, 0}};
 
 static void write_bytes(const char *path, const uint8_t *data, size_t bytes) {
   FILE *f = fopen(path, "wb");
@@ -406,7 +408,9 @@ static bool not_again(void *user, const ellm_progress *progress) {
 
 static void test_resume(void **state) {
   (void)state;
-  static const made_tensor tensors[] = {{"first", ELLM_F32, 2, {400, 100}, 1, 0}, {"second", ELLM_F32, 2, {20, 30}, 1, 0}, {"third", ELLM_F16, 1, {70, 0}, 1, 0}};
+  static const made_tensor tensors[] = {{"first", ELLM_F32, 2, {400, 100}, 1, 0},
+                                        {"second", ELLM_F32, 2, {20, 30}, 1, 0},
+                                        {"third", ELLM_F16, 1, {70, 0}, 1, 0}};
   const char *dir = in_folder("resumed"), *whole = in_folder("whole.ellm"), *partial = in_folder("out.ellm.partial");
   write_safetensors(dir, tensors, 3, NULL);
   must(ellm_compress(dir, whole, NULL, NULL, &err));
@@ -529,7 +533,8 @@ static void test_decompress(void **state) {
 /* What does not fit the wanted type is refused, but for the last step beyond the source's own. */
 static void test_too_large(void **state) {
   (void)state;
-  const made_tensor coded[] = {{"w", ELLM_F32, 2, {20, 30}, 1, 1e6}}, kept[] = {{"n", ELLM_F32, 1, {9, 0}, 1, 1e6}}, most[] = {{"w", ELLM_F16, 2, {4, 3}, 0, 65504}};
+  const made_tensor coded[] = {{"w", ELLM_F32, 2, {20, 30}, 1, 1e6}}, kept[] = {{"n", ELLM_F32, 1, {9, 0}, 1, 1e6}},
+                    most[] = {{"w", ELLM_F16, 2, {4, 3}, 0, 65504}};
   const char *dir = in_folder("large"), *back = in_folder("back");
   for (int i = 0; i < 2; i++) {
     write_safetensors(dir, i == 0 ? coded : kept, 1, NULL);

@@ -47,7 +47,8 @@ def difference(file, want, have):
         return "not quantized"
     n = want["shape"][0] * want["shape"][1]
     facts = (want["shape"], want["scheme"], want["step_f32_hex"], want["zero"], want["huffman_bits"])
-    got = (have["shape"], have["scheme"], f32_hex(have["step"]), have["zero"], round(have["huffman_bits_per_weight"] * n))
+    huffman_bits = round(have["huffman_bits_per_weight"] * n)
+    got = (have["shape"], have["scheme"], f32_hex(have["step"]), have["zero"], huffman_bits)
     if facts != got:
         return f"want {facts}, got {got}"
     if abs(have["entropy"] - want["entropy"]) > 1e-5:
@@ -68,12 +69,13 @@ def check_model(name, folder):
         tensors = {t["name"]: t for t in facts["tensors"]}
         wrong = [(row["tensor"], difference(file, row, tensors.get(row["tensor"]))) for row in golden["tensors"]]
         wrong = [f"{tensor}: {what}" for tensor, what in wrong if what]
-        ok(not wrong, f"{name}, {golden['bits']} bits: {len(golden['tensors'])} tensors as they should be", "\n".join(wrong))
+        what = f"{name}, {golden['bits']} bits"
+        ok(not wrong, f"{what}: {len(golden['tensors'])} tensors as they should be", "\n".join(wrong))
         totals, same = facts["totals"], lambda a, b: abs(a - b) <= 1e-5
         ok(
             totals["weights"] == golden["weights"] and same(totals["entropy"], golden["entropy"])
             and sum(not t["kept"] for t in facts["tensors"]) == len(golden["tensors"]),
-            f"{name}, {golden['bits']} bits: totals", totals)
+            f"{what}: totals", totals)
 
 
 def check_loss(folder):
@@ -120,7 +122,8 @@ def check_refused(values):
         write_safetensors(os.path.join(folder, "model.safetensors"),
                           {"w.weight": ("F32", [2, 2], struct.pack("<4f", 1, 2, float(value), 3))})
         p = run("compress", folder, "-o", tmp("refused.ellm"), "-q")
-        ok(p.returncode == INPUT and b"w.weight" in p.stderr and b"element 2 " in p.stderr and not os.path.exists(tmp("refused.ellm")),
+        named = b"w.weight" in p.stderr and b"element 2 " in p.stderr
+        ok(p.returncode == INPUT and named and not os.path.exists(tmp("refused.ellm")),
            f"{value} is refused, tensor and index named", p.stderr.decode())
 
 

@@ -94,8 +94,10 @@ static double seconds(void) {
 
 static void test_killed(void **state) {
   (void)state;
-  static const made_tensor tensors[] = {{"model.embed.weight", ELLM_BF16, 2, {1000, 300}, 1, 0}, {"a", ELLM_F32, 2, {200, 700}, 1, 0},
-                                        {"b", ELLM_F16, 1, {70, 0}, 1, 0},                      {"c", ELLM_F32, 2, {21, 22}, 1, 0},
+  static const made_tensor tensors[] = {{"model.embed.weight", ELLM_BF16, 2, {1000, 300}, 1, 0},
+                                        {"a", ELLM_F32, 2, {200, 700}, 1, 0},
+                                        {"b", ELLM_F16, 1, {70, 0}, 1, 0},
+                                        {"c", ELLM_F32, 2, {21, 22}, 1, 0},
                                         {"d", ELLM_BF16, 2, {700, 1300}, 1, 0}};
   write_safetensors(source, tensors, 5, NULL);
   write_text(source, "config.json", "{}");
@@ -146,7 +148,8 @@ static void write_large(ellm_dtype dtype, uint64_t rows) {
   write_safetensors(source, &piece, 1, NULL);
   snprintf(path, sizeof path, "%s/model.safetensors", source);
   must(file_read_all(path, (size_t)1 << 30, &data, &size, &err));
-  int length = snprintf(header + 8, sizeof header - 8, "{\"large\":{\"dtype\":\"%s\",\"shape\":[%llu,2048],\"data_offsets\":[0,%llu]}}",
+  int length = snprintf(header + 8, sizeof header - 8,
+                        "{\"large\":{\"dtype\":\"%s\",\"shape\":[%llu,2048],\"data_offsets\":[0,%llu]}}",
                         ellm_dtype_name(dtype), (unsigned long long)rows, (unsigned long long)bytes);
   store_u64((uint8_t *)header, (uint64_t)length);
   FILE *f = fopen(path, "wb");
@@ -176,7 +179,8 @@ static void test_memory(void **state) {
     assert_int_equal(in_child(compress_over, 0, &small), 0);
     write_large(dtypes[i], 16384);
     assert_int_equal(in_child(compress_over, 0, &large), 0);
-    print_message("%s: %ld KiB for %d MiB, %ld KiB for %d MiB\n", ellm_dtype_name(dtypes[i]), small, i == 0 ? 8 : 16, large, i == 0 ? 64 : 128);
+    print_message("%s: %ld KiB for %d MiB, %ld KiB for %d MiB\n", ellm_dtype_name(dtypes[i]), small, i == 0 ? 8 : 16,
+                  large, i == 0 ? 64 : 128);
     assert_true(large < small + 2048);
     assert_true(large < 24 * 1024);
   }

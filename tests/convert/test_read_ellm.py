@@ -63,8 +63,8 @@ layouts = set()
 
 def check(bits, scheme, prefer, code):
     wrong = []
-    p = run("compress", folder, "-o", file, "--force", "-q", "--bits", str(bits), "--scheme", scheme, "--prefer", prefer,
-            "--code", code)
+    p = run("compress", folder, "-o", file, "--force", "-q", "--bits", str(bits), "--scheme", scheme,
+            "--prefer", prefer, "--code", code)
     if p.returncode != 0:
         return [p.stderr.decode()]
     facts = {t["name"]: t for t in json.loads(run("inspect", file).stdout)["tensors"]}
@@ -96,32 +96,40 @@ for bits in range(2, 9):
 equal(layouts, {read_ellm.PLAIN, read_ellm.HUFFMAN, read_ellm.TUPLES}, "all kinds of code book were met")
 
 # The program itself.
-p = subprocess.run([sys.executable, TOOL, file, "--tensor", "ranges", "--codes", tmp("tool")], capture_output=True)
+def tool(*arguments):
+    return subprocess.run([sys.executable, TOOL, file, *arguments], capture_output=True)
+
+
+p = tool("--tensor", "ranges", "--codes", tmp("tool"))
 run("inspect", file, "--tensor", "ranges", "--codes", tmp("library"))
-ok(p.returncode == 0 and p.stdout == b"" and read(tmp("tool")) == read(tmp("library")), "read_ellm.py --tensor --codes", p.stderr.decode())
-p = subprocess.run([sys.executable, TOOL, file, "--list"], capture_output=True)
+same = p.returncode == 0 and p.stdout == b"" and read(tmp("tool")) == read(tmp("library"))
+ok(same, "read_ellm.py --tensor --codes", p.stderr.decode())
+p = tool("--list")
 names = [json.loads(line)["name"] for line in p.stdout.splitlines()]
 ok(p.returncode == 0 and set(source) | {"config.json"} <= set(names), "read_ellm.py --list", names)
-for arguments in (["--tensor", "absent", "--codes", tmp("tool")], ["--tensor", "a.norm", "--codes", tmp("tool")]):
-    p = subprocess.run([sys.executable, TOOL, file, *arguments], capture_output=True)
-    ok(p.returncode == 1 and p.stderr.count(b"\n") == 1, "read_ellm.py " + arguments[1] + " is one line of error", p.stderr.decode())
+for name in ("absent", "a.norm"):
+    p = tool("--tensor", name, "--codes", tmp("tool"))
+    one_line = p.returncode == 1 and p.stderr.count(b"\n") == 1
+    ok(one_line, f"read_ellm.py, tensor {name}: one line of error", p.stderr.decode())
 
 # The example of docs/FORMAT.md.
-lines = re.findall(r"^[0-9a-f]{3}((?: {1,2}[0-9a-f]{2}(?= |$))+)", read(os.path.join(ROOT, "docs", "FORMAT.md")).decode(), re.M)
+document = read(os.path.join(ROOT, "docs", "FORMAT.md")).decode()
+lines = re.findall(r"^[0-9a-f]{3}((?: {1,2}[0-9a-f]{2}(?= |$))+)", document, re.M)
 with open(tmp("example.ellm"), "wb") as f:
     f.write(bytes.fromhex("".join(lines)))
 opened = read_ellm.File(tmp("example.ellm"))
 p = run("inspect", tmp("example.ellm"), "--tensor", "w", "--codes", tmp("library"))
 want = bytes([4, 3, 5, 4, 2, 7, 5, 4, 3, 4, 4, 0])
-ok(len(lines) == 25 and read_ellm.tensor_codes(opened, opened.tensor("w")) == want and p.returncode == 0 and read(tmp("library")) == want,
-   "the example of docs/FORMAT.md", p.stderr.decode())
+equal((len(lines), read_ellm.tensor_codes(opened, opened.tensor("w")), read(tmp("library"))), (25, want, want),
+      "the example of docs/FORMAT.md")
 
 # Damage: a byte here and there, and files cut short.
 data = read(file)
 missed = []
 for i in range(60):
     damaged = bytearray(data)
-    at = random.randrange(len(data)) if i % 2 else random.choice((random.randrange(64), len(data) - 1 - random.randrange(3000)))
+    ends = (random.randrange(64), len(data) - 1 - random.randrange(3000))
+    at = random.randrange(len(data)) if i % 2 else random.choice(ends)
     damaged[at] ^= 1 << random.randrange(8)
     with open(tmp("damaged.ellm"), "wb") as f:
         f.write(damaged if i < 50 else data[: random.randrange(len(data))])

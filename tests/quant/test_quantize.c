@@ -108,7 +108,8 @@ static void codes_agree(void **state) {
         }
       }
       fill(ELLM_F32, floats, MOST, false);
-      for (size_t i = 0; i < MOST; i += 2) store_u32(floats + 4 * i, float_bits((float)(span * ((double)random_u32() / 2147483648.0 - 1))));
+      for (size_t i = 0; i < MOST; i += 2)
+        store_u32(floats + 4 * i, float_bits((float)(span * ((double)random_u32() / 2147483648.0 - 1))));
       for (size_t i = 0; i < MOST; i += 10) /* ties */
         store_u32(floats + 4 * i, float_bits(((float)(random_u32() % 256) - 127.5f) * params.step));
       quant_encode_f32(floats, MOST, &params, codes);
@@ -120,7 +121,8 @@ static void codes_agree(void **state) {
 static void entropy_and_huffman(void **state) {
   (void)state;
   const uint64_t one[4] = {0, 9, 0, 0}, even[4] = {5, 5, 5, 5}, skewed[4] = {8, 4, 2, 2};
-  assert_true(quant_entropy_bits(one, 4) == 0 && quant_huffman_bits(one, 4) == 9); /* a bit each, as the golden rule counts */
+  assert_true(quant_entropy_bits(one, 4) == 0 &&
+              quant_huffman_bits(one, 4) == 9); /* a bit each, as the golden rule counts */
   assert_true(fabs(quant_entropy_bits(even, 4) - 40) < 1e-9 && quant_huffman_bits(even, 4) == 40);
   assert_true(fabs(quant_entropy_bits(skewed, 4) - 28) < 1e-9 && quant_huffman_bits(skewed, 4) == 28);
   for (int round = 0; round < 200; round++) {
@@ -134,7 +136,7 @@ static void entropy_and_huffman(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(range_is_exact), cmocka_unit_test(range_limits), cmocka_unit_test(codes_agree),
-                                     cmocka_unit_test(entropy_and_huffman)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(range_is_exact), cmocka_unit_test(range_limits),
+                                     cmocka_unit_test(codes_agree), cmocka_unit_test(entropy_and_huffman)};
   return cmocka_run_group_tests_name("quantize", tests, NULL, NULL);
 }
