@@ -40,8 +40,9 @@
  *                                     last byte, so the caller masks them or has none
  *   bytes_any(v)                      whether a bit is set
  *   bytes_table(p), bytes_lookup(table, v)  16 bytes and the ones at places v < 16
- *   bytes_equal(a, b)                 64-bit mask of equal lanes
- *   bytes_add_where(v, mask, value)   v plus value, no carry, in the lanes of a mask
+ *   bytes_equal(a, b)                 mask64 of equal lanes
+ *   mask_first(mask, n)               its first n lanes only, n <= 64
+ *   bytes_add_where(v, bits, value)   v plus value, no carry, in the lanes of 64 bits in memory
  *   store_filled(out, v, mask, list)  v, with the next of the list in the lanes of the
  *                                     mask, where v must be 0; returns how many
  */
@@ -120,30 +121,62 @@ KERNEL_INLINE uint64_t bits_at(const uint8_t *bitmap, size_t bit) {
   return shift == 0 ? word : word >> shift | (uint64_t)bitmap[bit / 8 + 8] << (64 - shift);
 }
 
-KERNEL_INLINE uint64_t first_lanes(size_t n) { return n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1; }
+/* 64 fields by a level's table: their symbols, 0 for escapes, and which are escapes. */
+typedef struct looked_up { bytes64 symbols; mask64 escapes; } looked_up;
+typedef struct level_table { bytes64 symbols, escape, field_mask; } level_table;
 
-/* A group of fields of a level, 64 / width of them in each of `lanes` bytes; n: fields from here on. The fields
- * at offset lanes * part of the group come from bits packed * part on. Returns the escapes. */
-KERNEL_INLINE size_t decode_group(uint8_t *out, const uint8_t *group, const uint8_t *high, size_t first, size_t n,
-                                  size_t lanes, unsigned width, bytes64 table, const uint8_t *next, size_t ahead) {
-  const unsigned packed = width == 3 ? 2 : width;
-  __builtin_prefetch(group + ahead);
-  if (width == 3) __builtin_prefetch(high + first / 8 + ahead);
-  const bytes64 fields = bytes_keep(bytes_load(group)), field_mask = bytes_set((uint8_t)((1u << packed) - 1));
-  const bytes64 escape = bytes_set((uint8_t)((1u << width) - 1));
+KERNEL_INLINE level_table level_table_of(const uint8_t *symbols, unsigned width) {
+  uint8_t places[16] = {0}; /* the escape's stays 0 */
+  memcpy(places, symbols, (1u << width) - 1);
+  const uint8_t escape = (uint8_t)((1u << width) - 1);
+  return (level_table){bytes_table(places), bytes_set(escape), bytes_set(width == 3 ? 3 : escape)};
+}
+
+/* Part `part` of a group; third: 64 third bits where fields have three. */
+KERNEL_INLINE looked_up look_up(bytes64 group, unsigned part, unsigned width, const uint8_t *third, level_table table) {
+  bytes64 field = bytes_and(bytes_down(group, (width == 3 ? 2 : width) * part), table.field_mask);
+  if (width == 3) field = bytes_add_where(field, third, 4);
+  return (looked_up){bytes_lookup(table.symbols, field), bytes_equal(field, table.escape)};
+}
+
+/* n fields in whole groups, n > 0; returns the escapes. Look-ups run two vectors ahead of filling, which waits for their
+ * masks; so one group behind the last is read, which is the next list's or slack. */
+KERNEL_INLINE size_t decode_groups(uint8_t *out, const uint8_t *list, const uint8_t *high, size_t n, unsigned width,
+                                   level_table table, const uint8_t *next, size_t ahead) {
+  const unsigned packed = width == 3 ? 2 : width, parts = 8 / packed;
   const uint8_t *const start = next;
+  bytes64 group = bytes_keep(bytes_load(list));
+  looked_up found[2] = {look_up(group, 0, width, high, table), look_up(group, 1, width, high + 8, table)};
+  for (size_t first = 0; first < n; first += 64 * parts) {
+    const bytes64 following = bytes_keep(bytes_load(list += 64));
+    __builtin_prefetch(list + ahead);
+    if (width == 3) __builtin_prefetch(high + ahead);
 #pragma GCC unroll 4
-  for (unsigned part = 0; part < 8 / packed; part++) {
-    const size_t at = lanes * part;
-    if (at >= n) break;
-    bytes64 field = bytes_and(bytes_down(fields, packed * part), field_mask);
-    if (width == 3) { /* whole groups begin at a byte */
-      const uint64_t third = lanes == 64 ? bits_at(high + (first + at) / 8, 0) : bits_at(high, first + at);
-      field = bytes_add_where(field, third, 4);
+    for (unsigned part = 0; part < parts; part++) {
+      const looked_up now = found[part % 2];
+      found[part % 2] = part + 2 < parts ? look_up(group, part + 2, width, high + 8 * (part + 2), table)
+                                         : look_up(following, part + 2 - parts, width, high + 8 * (part + 2), table);
+      next += store_filled(out + 64 * part, now.symbols, now.escapes, next);
     }
-    const size_t valid = n - at < lanes ? n - at : lanes;
-    const uint64_t mask = bytes_equal(field, escape) & first_lanes(valid);
-    next += store_filled(out + at, bytes_lookup(table, field), mask, next);
+    group = following;
+    high += 8 * parts;
+    out += 64 * parts;
+  }
+  return (size_t)(next - start);
+}
+
+/* The last group of a level: n fields in bytes of `lanes` each, those at lanes * part from bits packed * part on. */
+KERNEL_INLINE size_t decode_last(uint8_t *out, const uint8_t *list, const uint8_t *high, size_t first, size_t n,
+                                 size_t lanes, unsigned width, level_table table, const uint8_t *next) {
+  const uint8_t *const start = next;
+  const bytes64 group = bytes_keep(bytes_load(list));
+  for (unsigned part = 0; lanes * part < n; part++) {
+    const size_t at = lanes * part, valid = n - at < lanes ? n - at : lanes;
+    const uint64_t third = width == 3 ? bits_at(high, first + at) : 0;
+    uint8_t third_bits[8];
+    memcpy(third_bits, &third, sizeof third);
+    const looked_up found = look_up(group, part, width, third_bits, table);
+    next += store_filled(out + at, found.symbols, mask_first(found.escapes, valid), next);
   }
   return (size_t)(next - start);
 }
@@ -152,17 +185,13 @@ KERNEL_INLINE size_t decode_group(uint8_t *out, const uint8_t *group, const uint
 KERNEL_INLINE size_t decode_fields(uint8_t *out, const uint8_t *list, size_t n, unsigned width, const uint8_t *symbols,
                                    const uint8_t *next, size_t ahead) {
   const unsigned packed = width == 3 ? 2 : width;
-  const size_t per_group = 512 / packed;
+  const size_t per_group = 512 / packed, whole = n / per_group * per_group;
   const uint8_t *high = list + field_list_bytes(n, packed), *const start = next;
-  uint8_t places[16] = {0}; /* the escape's stays 0 */
-  memcpy(places, symbols, (1u << width) - 1);
-  const bytes64 table = bytes_table(places);
-  size_t first = 0;
-  for (; first + per_group <= n; first += per_group)
-    next += decode_group(out + first, list + first * packed / 8, high, first, per_group, 64, width, table, next, ahead);
-  if (first < n)
-    next += decode_group(out + first, list + first * packed / 8, high, first, n - first,
-                         field_list_lanes(n, packed, first), width, table, next, ahead);
+  const level_table table = level_table_of(symbols, width);
+  if (whole > 0) next += decode_groups(out, list, high, whole, width, table, next, ahead);
+  if (whole < n)
+    next += decode_last(out + whole, list + whole * packed / 8, high, whole, n - whole, field_list_lanes(n, packed, whole),
+                        width, table, next);
   return (size_t)(next - start);
 }
 

@@ -8,6 +8,7 @@
  *   pair_with(constant, list1)        and 8 of a list beside it
  *   pair_shuffle(pair, out, control)  8 shuffled bytes to out
  *   byte_ones(mask)                   ones of a mask byte
+ *   mask_16(mask, i)                  16 bits of a mask64 from 16 * i on
  *   fill_16(list0, list1, control0, control1)  8 of each list under 8 controls each; 0 where a
  *                                     control has its highest bit
  *   bytes_join(part)                  four of them as bytes64
@@ -47,16 +48,15 @@ static size_t expand_list(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t
   return merge_any(out, bitmap, n, pair_constant(leaf0), NULL, list);
 }
 
-KERNEL_INLINE size_t store_filled(uint8_t *out, bytes64 v, uint64_t mask, const uint8_t *list) {
+KERNEL_INLINE size_t store_filled(uint8_t *out, bytes64 v, mask64 mask, const uint8_t *list) {
   bytes16 part[4];
   const uint8_t *const start = list;
 #pragma GCC unroll 4
   for (int i = 0; i < 4; i++) {
-    const size_t low = mask & 255, high = mask >> 8 & 255;
+    const size_t both = mask_16(mask, i), low = both & 255, high = both >> 8;
     const uint8_t *middle = list + byte_ones(low);
-    part[i] = fill_16(list, middle, fill_controls[low], fill_controls[high]);
+    part[i] = fill_16(list, middle, fill_controls[0][low], fill_controls[1][high]);
     list = middle + byte_ones(high);
-    mask >>= 16;
   }
   bytes_store(out, bytes_or(v, bytes_join(part)));
   return (size_t)(list - start);

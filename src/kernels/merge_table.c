@@ -9,6 +9,7 @@
                           (6 < (j) ? BIT(m, 6) : 0))
 #define SOURCE(m, j) (BIT(m, j) ? 8 + ONES_BELOW(m, j) : (j) - ONES_BELOW(m, j))
 #define FILL(m, j) (BIT(m, j) ? ONES_BELOW(m, j) : 0x80)
+#define FILL_UPPER(m, j) (BIT(m, j) ? 8 + ONES_BELOW(m, j) : 0x80)
 #define ROW(f, m) {f(m, 0), f(m, 1), f(m, 2), f(m, 3), f(m, 4), f(m, 5), f(m, 6), f(m, 7)},
 #define ROWS_4(f, m) ROW(f, m) ROW(f, (m) + 1) ROW(f, (m) + 2) ROW(f, (m) + 3)
 #define ROWS_16(f, m) ROWS_4(f, m) ROWS_4(f, (m) + 4) ROWS_4(f, (m) + 8) ROWS_4(f, (m) + 12)
@@ -16,4 +17,4 @@
 #define ROWS(f) ROWS_64(f, 0) ROWS_64(f, 64) ROWS_64(f, 128) ROWS_64(f, 192)
 
 const uint8_t merge_controls[257][8] = {ROWS(SOURCE){0}};
-const uint8_t fill_controls[256][8] = {ROWS(FILL)};
+const uint8_t fill_controls[2][256][8] = {{ROWS(FILL)}, {ROWS(FILL_UPPER)}};

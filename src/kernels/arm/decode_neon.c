@@ -6,6 +6,7 @@
 #include "kernels/tables.h"
 
 typedef uint8x16x4_t bytes64;
+typedef uint64_t mask64;
 
 #define BYTES_EACH(expression)                                    \
   bytes64 out;                                                    \
@@ -30,7 +31,7 @@ KERNEL_INLINE bytes64 bytes_lookup(bytes64 table, bytes64 place) { BYTES_EACH(vq
 
 /* Byte j of 16 stands for bit j % 8. */
 KERNEL_INLINE uint8x16_t bit_of_byte(void) { return vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u)); }
-KERNEL_INLINE uint64_t bytes_equal(bytes64 a, bytes64 b) {
+KERNEL_INLINE mask64 bytes_equal(bytes64 a, bytes64 b) {
   uint8x16_t bits[4];
   for (int i = 0; i < 4; i++) bits[i] = vandq_u8(vceqq_u8(a.val[i], b.val[i]), bit_of_byte());
   const uint8x16_t quarters = vpaddq_u8(vpaddq_u8(bits[0], bits[1]), vpaddq_u8(bits[2], bits[3]));
@@ -42,8 +43,9 @@ KERNEL_INLINE bytes64 bytes_keep(bytes64 v) { return v; }
 KERNEL_INLINE uint8x16_t spread_bits(unsigned low, unsigned high) {
   return vtstq_u8(vcombine_u8(vdup_n_u8((uint8_t)low), vdup_n_u8((uint8_t)high)), bit_of_byte());
 }
-KERNEL_INLINE bytes64 bytes_add_where(bytes64 v, uint64_t mask, uint8_t value) {
-  BYTES_EACH(vorrq_u8(v.val[i], vandq_u8(spread_bits((unsigned)(mask >> 16 * i), (unsigned)(mask >> (16 * i + 8))), vdupq_n_u8(value))));
+KERNEL_INLINE mask64 mask_first(mask64 mask, size_t n) { return n >= 64 ? mask : mask & (((uint64_t)1 << n) - 1); }
+KERNEL_INLINE bytes64 bytes_add_where(bytes64 v, const uint8_t *bits, uint8_t value) {
+  BYTES_EACH(vorrq_u8(v.val[i], vandq_u8(spread_bits(bits[2 * i], bits[2 * i + 1]), vdupq_n_u8(value))));
 }
 
 static void select_leaves(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t leaf0, uint8_t leaf1) {
@@ -71,9 +73,10 @@ KERNEL_INLINE void pair_shuffle(bytes16 pair, uint8_t *out, const uint8_t *contr
 static const uint8_t ones_table[256] = {ONES_6(0), ONES_6(1), ONES_6(1), ONES_6(2)};
 KERNEL_INLINE size_t byte_ones(size_t mask) { return ones_table[mask]; }
 
+KERNEL_INLINE unsigned mask_16(mask64 mask, int i) { return (unsigned)(mask >> 16 * i) & 0xffff; }
+
 KERNEL_INLINE bytes16 fill_16(const uint8_t *list0, const uint8_t *list1, const uint8_t *control0, const uint8_t *control1) {
-  const uint8x16_t upper = vcombine_u8(vdup_n_u8(0), vdup_n_u8(8));
-  return vqtbl1q_u8(pair_load(list0, list1), vorrq_u8(pair_load(control0, control1), upper));
+  return vqtbl1q_u8(pair_load(list0, list1), pair_load(control0, control1));
 }
 KERNEL_INLINE bytes64 bytes_join(const bytes16 part[4]) { BYTES_EACH(part[i]); }
 

@@ -9,6 +9,7 @@
 #include "kernels/tables.h"
 
 typedef struct bytes64 { __m256i low, high; } bytes64;
+typedef struct mask64 { uint32_t low, high; } mask64;
 
 KERNEL_INLINE __m256i load_32(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
 KERNEL_INLINE void store_32(uint8_t *p, __m256i v) { _mm256_storeu_si256((__m256i *)(void *)p, v); }
@@ -28,12 +29,10 @@ KERNEL_INLINE bytes64 bytes_and(bytes64 a, bytes64 b) {
   return (bytes64){_mm256_and_si256(a.low, b.low), _mm256_and_si256(a.high, b.high)};
 }
 KERNEL_INLINE bytes64 bytes_up(bytes64 v, unsigned k) {
-  const __m128i count = _mm_cvtsi32_si128((int)k);
-  return (bytes64){_mm256_sll_epi16(v.low, count), _mm256_sll_epi16(v.high, count)};
+  return (bytes64){_mm256_slli_epi16(v.low, (int)k), _mm256_slli_epi16(v.high, (int)k)};
 }
 KERNEL_INLINE bytes64 bytes_down(bytes64 v, unsigned k) {
-  const __m128i count = _mm_cvtsi32_si128((int)k);
-  return (bytes64){_mm256_srl_epi16(v.low, count), _mm256_srl_epi16(v.high, count)};
+  return (bytes64){_mm256_srli_epi16(v.low, (int)k), _mm256_srli_epi16(v.high, (int)k)};
 }
 KERNEL_INLINE bool bytes_any(bytes64 v) {
   const __m256i all = _mm256_or_si256(v.low, v.high);
@@ -47,12 +46,18 @@ KERNEL_INLINE bytes64 bytes_table(const uint8_t *p) {
 KERNEL_INLINE bytes64 bytes_lookup(bytes64 table, bytes64 place) {
   return (bytes64){_mm256_shuffle_epi8(table.low, place.low), _mm256_shuffle_epi8(table.high, place.high)};
 }
-KERNEL_INLINE uint64_t bytes_equal(bytes64 a, bytes64 b) {
-  const uint32_t low = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a.low, b.low));
-  const uint32_t high = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a.high, b.high));
-  return low | (uint64_t)high << 32;
+KERNEL_INLINE mask64 bytes_equal(bytes64 a, bytes64 b) {
+  return (mask64){(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a.low, b.low)),
+                  (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a.high, b.high))};
 }
-KERNEL_INLINE bytes64 bytes_keep(bytes64 v) { return v; }
+KERNEL_INLINE mask64 mask_first(mask64 mask, size_t n) {
+  const uint64_t first = n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1;
+  return (mask64){mask.low & (uint32_t)first, mask.high & (uint32_t)(first >> 32)};
+}
+KERNEL_INLINE bytes64 bytes_keep(bytes64 v) {
+  __asm__("" : "+x"(v.low), "+x"(v.high));
+  return v;
+}
 
 /* 32 bits spread to 32 bytes and compared with the bit each byte stands for: all ones where it is set. */
 KERNEL_INLINE __m256i spread_bits(uint32_t mask) {
@@ -60,8 +65,10 @@ KERNEL_INLINE __m256i spread_bits(uint32_t mask) {
   const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201u);
   return _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int)mask), byte), bit), bit);
 }
-KERNEL_INLINE bytes64 bytes_add_where(bytes64 v, uint64_t mask, uint8_t value) {
-  const bytes64 where = {spread_bits((uint32_t)mask), spread_bits((uint32_t)(mask >> 32))};
+KERNEL_INLINE bytes64 bytes_add_where(bytes64 v, const uint8_t *bits, uint8_t value) {
+  uint32_t mask[2];
+  memcpy(mask, bits, sizeof mask);
+  const bytes64 where = {spread_bits(mask[0]), spread_bits(mask[1])};
   return bytes_or(v, bytes_and(where, bytes_set(value)));
 }
 
@@ -89,9 +96,10 @@ KERNEL_INLINE void pair_shuffle(bytes16 pair, uint8_t *out, const uint8_t *contr
 }
 KERNEL_INLINE size_t byte_ones(size_t mask) { return (size_t)_mm_popcnt_u64(mask); }
 
+KERNEL_INLINE unsigned mask_16(mask64 mask, int i) { return ((i < 2 ? mask.low : mask.high) >> 16 * (i % 2)) & 0xffff; }
+
 KERNEL_INLINE bytes16 fill_16(const uint8_t *list0, const uint8_t *list1, const uint8_t *control0, const uint8_t *control1) {
-  const __m128i upper = _mm_set_epi64x(0x0808080808080808, 0);
-  return _mm_shuffle_epi8(pair_load(list0, list1), _mm_or_si128(pair_load(control0, control1), upper));
+  return _mm_shuffle_epi8(pair_load(list0, list1), pair_load(control0, control1));
 }
 KERNEL_INLINE bytes64 bytes_join(const bytes16 part[4]) {
   return (bytes64){_mm256_set_m128i(part[1], part[0]), _mm256_set_m128i(part[3], part[2])};

@@ -9,6 +9,7 @@
 #include "kernels/x86/avx512.h"
 
 typedef __m512i bytes64;
+typedef __mmask64 mask64;
 
 KERNEL_INLINE bytes64 bytes_set(uint8_t value) { return _mm512_set1_epi8((char)value); }
 KERNEL_INLINE bytes64 bytes_load(const uint8_t *p) { return _mm512_loadu_si512(p); }
@@ -23,10 +24,7 @@ KERNEL_INLINE bytes64 bytes_table(const uint8_t *p) {
   return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 KERNEL_INLINE bytes64 bytes_lookup(bytes64 table, bytes64 place) { return _mm512_shuffle_epi8(table, place); }
-KERNEL_INLINE uint64_t bytes_equal(bytes64 a, bytes64 b) { return _mm512_cmpeq_epi8_mask(a, b); }
-KERNEL_INLINE bytes64 bytes_add_where(bytes64 v, uint64_t mask, uint8_t value) {
-  return _mm512_mask_add_epi8(v, mask, v, bytes_set(value));
-}
+KERNEL_INLINE mask64 bytes_equal(bytes64 a, bytes64 b) { return _mm512_cmpeq_epi8_mask(a, b); }
 
 KERNEL_INLINE uint64_t mask_load(const uint8_t *bitmap, size_t symbol) {
   uint64_t mask;
@@ -34,12 +32,17 @@ KERNEL_INLINE uint64_t mask_load(const uint8_t *bitmap, size_t symbol) {
   return mask;
 }
 
+KERNEL_INLINE mask64 mask_first(mask64 mask, size_t n) { return n >= 64 ? mask : mask & (((uint64_t)1 << n) - 1); }
+KERNEL_INLINE bytes64 bytes_add_where(bytes64 v, const uint8_t *bits, uint8_t value) {
+  return _mm512_mask_add_epi8(v, mask_load(bits, 0), v, bytes_set(value));
+}
+
 KERNEL_INLINE bytes64 bytes_keep(bytes64 v) { return vector_keep(v); }
 
 /* The next 64 of a list: vpexpandb from memory is microcode on Zen 4 and saves nothing on Ice Lake. */
 KERNEL_INLINE __m512i list_load(const uint8_t *list) { return vector_keep(bytes_load(list)); }
 
-KERNEL_INLINE size_t store_filled(uint8_t *out, bytes64 v, uint64_t mask, const uint8_t *list) {
+KERNEL_INLINE size_t store_filled(uint8_t *out, bytes64 v, mask64 mask, const uint8_t *list) {
   bytes_store(out, _mm512_mask_expand_epi8(v, mask, list_load(list)));
   return (size_t)_mm_popcnt_u64(mask);
 }
