@@ -60,7 +60,8 @@ uint32_t container_block_checksum(const void *data, size_t bytes);
 ellm_status container_writer_commit(container_writer *writer, const uint8_t source_identity[16], ellm_totals *totals,
                                     ellm_error *err);
 void container_writer_abort(container_writer *writer);
-/* Text for people and tools (at most 16 KiB); decoding does not need it. */
+/* Text for people and tools; decoding does not need it. */
+enum { CONTAINER_METADATA_MAX = 16384 };
 ellm_status container_writer_metadata(container_writer *writer, const char *name, const char *value, ellm_error *err);
 /* The directory record of the section last ended, NULL if none; valid until the
  * next call. A journal of these lets a later run adopt finished sections. */

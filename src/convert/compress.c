@@ -400,6 +400,10 @@ static ellm_status warn(compress_job *job, ellm_error *err) {
       ELLM_TRY(report_warn(report, err, "matrix %.150s is %s: kept, only F32, F16 and BF16 are quantized", tensor->name,
                            ellm_dtype_name(tensor->dtype)));
   }
+  size_t metadata = strlen(checkpoint_metadata(ckpt));
+  if (metadata > CONTAINER_METADATA_MAX)
+    ELLM_TRY(report_warn(report, err, "__metadata__ of the checkpoint has %zu bytes: left out, at most %d are kept",
+                         metadata, (int)CONTAINER_METADATA_MAX));
   if (!embedding) ELLM_TRY(report_warn(report, err, "no embedding in the checkpoint: the file cannot generate text"));
   for (size_t k = 0; k < job->options->n_keep; k++) {
     bool used = false;
@@ -423,7 +427,7 @@ static ellm_status write_all(compress_job *job, ellm_error *err) {
   ELLM_TRY(add_assets(job, err));
   ELLM_TRY(add_metadata(job, "entrollm.options", options, err));
   const char *metadata = checkpoint_metadata(job->ckpt);
-  if (strcmp(metadata, "{}") != 0 && strlen(metadata) <= 16384)
+  if (strcmp(metadata, "{}") != 0 && strlen(metadata) <= CONTAINER_METADATA_MAX)
     ELLM_TRY(add_metadata(job, "safetensors.metadata", metadata, err));
   for (size_t i = 0; i < checkpoint_tensor_count(job->ckpt); i++) ELLM_TRY(add_tensor(job, i, err));
   return progress_finish(&job->meter, "finish", err);
