@@ -2,7 +2,8 @@
 /*
  * Block decoding, once, for all vector instruction sets. A set's decode_*.c
  * defines the operations below and then includes this file, which defines
- * KERNEL_DECODE and, for kernels that take the first level themselves, KERNEL_LEVELS. The format: docs/format/blocks.md.
+ * KERNEL_DECODE and, for kernels that take the rest themselves, KERNEL_SYMBOLS and
+ * KERNEL_LEVELS. The format: docs/format/blocks.md.
  *
  * Both entropy codes end in a list of symbols, from which finish_block makes
  * codes: raw bits added, pairs taken apart.
@@ -41,6 +42,7 @@
  *   bytes_any(v)                      whether a bit is set
  *   bytes_table(p), bytes_lookup(table, v)  16 bytes and the ones at places v < 16
  *   bytes_equal(a, b)                 mask64 of equal lanes
+ *   found_now(v, mask)                makes the compiler work both out here and not later
  *   mask_first(mask, n)               its first n lanes only, n <= 64
  *   bytes_add_where(v, bits, value)   v plus value, no carry, in the lanes of 64 bits in memory
  *   store_filled(out, v, mask, list)  v, with the next of the list in the lanes of the
@@ -136,7 +138,9 @@ KERNEL_INLINE level_table level_table_of(const uint8_t *symbols, unsigned width)
 KERNEL_INLINE looked_up look_up(bytes64 group, unsigned part, unsigned width, const uint8_t *third, level_table table) {
   bytes64 field = bytes_and(bytes_down(group, (width == 3 ? 2 : width) * part), table.field_mask);
   if (width == 3) field = bytes_add_where(field, third, 4);
-  return (looked_up){bytes_lookup(table.symbols, field), bytes_equal(field, table.escape)};
+  const looked_up found = {bytes_lookup(table.symbols, field), bytes_equal(field, table.escape)};
+  found_now(found.symbols, found.escapes);
+  return found;
 }
 
 /* n fields in whole groups, n > 0; returns the escapes. Look-ups run two vectors ahead of filling, which waits for their
@@ -313,6 +317,27 @@ static bool decode_plain(const coder_codebook *book, size_t n_codes, const uint8
   return !any_bit(codes, n_codes, beyond);
 }
 
+/* The symbols of a coded block, tile order, to out[n_symbols + CODER_SLACK]; raw_offset: where its raw bits lie. */
+bool KERNEL_SYMBOLS(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
+                    coder_scratch *scratch, uint8_t *out, uint32_t raw_offset[3]) {
+  if (book->kind == CODER_HUFFMAN) {
+    coder_parts parts;
+    if (!coder_locate(book, block, data, bytes, scratch, &parts)) return false;
+    if (any_bit(data + parts.escape_offset, parts.n_escapes, no_symbol(book))) return false;
+    memcpy(raw_offset, parts.raw_offset, sizeof parts.raw_offset);
+    decode_tree(book, data, &parts, scratch, bytes, out);
+  } else if (book->kind == CODER_TUPLES) {
+    const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
+    tuples_parts parts;
+    if (!tuples_locate(book, block, data, bytes, &parts)) return false;
+    if (!KERNEL_LEVELS(book, data, &parts, scratch, bytes, 0, out)) return false;
+    coder_raw_offsets(book->raw_bits, n_codes, parts.raw_offset, raw_offset);
+  } else {
+    return false;
+  }
+  return true;
+}
+
 bool KERNEL_DECODE(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
                    coder_scratch *scratch, uint8_t *codes) {
   const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
@@ -321,20 +346,7 @@ bool KERNEL_DECODE(const coder_codebook *book, const coder_block *block, const u
   const bool direct = book->raw_bits == 0 && book->tuple == 1; /* the symbols are the codes */
   uint8_t *symbols = direct ? codes : scratch->list[0];
   uint32_t raw_offset[3];
-  if (book->kind == CODER_HUFFMAN) {
-    coder_parts parts;
-    if (!coder_locate(book, block, data, bytes, scratch, &parts)) return false;
-    if (any_bit(data + parts.escape_offset, parts.n_escapes, no_symbol(book))) return false;
-    memcpy(raw_offset, parts.raw_offset, sizeof raw_offset);
-    decode_tree(book, data, &parts, scratch, bytes, symbols);
-  } else if (book->kind == CODER_TUPLES) {
-    tuples_parts parts;
-    if (!tuples_locate(book, block, data, bytes, &parts)) return false;
-    if (!KERNEL_LEVELS(book, data, &parts, scratch, bytes, 0, symbols)) return false;
-    coder_raw_offsets(book->raw_bits, n_codes, parts.raw_offset, raw_offset);
-  } else {
-    return false;
-  }
+  if (!KERNEL_SYMBOLS(book, block, data, bytes, scratch, symbols, raw_offset)) return false;
   if (direct) return true;
   const raw_lists raw = {data + raw_offset[0], data + raw_offset[1], data + raw_offset[2], bytes};
   finish_block(book, block, symbols, &raw, n_codes, codes);

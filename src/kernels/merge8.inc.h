@@ -8,6 +8,7 @@
  *   pair_with(constant, list1)        and 8 of a list beside it
  *   pair_shuffle(pair, out, control)  8 shuffled bytes to out
  *   byte_ones(mask)                   ones of a mask byte
+ *   both_ones(mask)                   ones of 16 bits
  *   mask_16(mask, i)                  16 bits of a mask64 from 16 * i on
  *   fill_16(list0, list1, control0, control1)  8 of each list under 8 controls each; 0 where a
  *                                     control has its highest bit
@@ -56,7 +57,7 @@ KERNEL_INLINE size_t store_filled(uint8_t *out, bytes64 v, mask64 mask, const ui
     const size_t both = mask_16(mask, i), low = both & 255, high = both >> 8;
     const uint8_t *middle = list + byte_ones(low);
     part[i] = fill_16(list, middle, fill_controls[0][low], fill_controls[1][high]);
-    list = middle + byte_ones(high);
+    list += both_ones(both);
   }
   bytes_store(out, bytes_or(v, bytes_join(part)));
   return (size_t)(list - start);

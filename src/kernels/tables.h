@@ -16,9 +16,11 @@
 #define KERNEL_DECODER(name)                                                                                         \
   bool decode_block_##name(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes, \
                            coder_scratch *scratch, uint8_t *codes);                                                  \
+  bool decode_symbols_##name(const coder_codebook *book, const coder_block *block, const uint8_t *data,             \
+                             size_t bytes, coder_scratch *scratch, uint8_t *out, uint32_t raw_offset[3]);           \
   bool decode_levels_##name(const coder_codebook *book, const uint8_t *data, const tuples_parts *parts,             \
                             coder_scratch *scratch, size_t ahead, unsigned first, uint8_t *out);
-/* dot_block where the first level's symbols never leave registers, for the blocks that a set has such a kernel for. */
+/* dot_block without a pass that makes codes, for the blocks that a set has such a kernel for. */
 typedef enum kernel_fused_result { KERNEL_NOT_FUSED, KERNEL_FUSED_GOOD, KERNEL_FUSED_DAMAGED } kernel_fused_result;
 #define KERNEL_DOT(name)                                                                                             \
   bool dot_block_##name(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,    \

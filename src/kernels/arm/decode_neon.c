@@ -43,6 +43,7 @@ KERNEL_INLINE bytes64 bytes_keep(bytes64 v) { return v; }
 KERNEL_INLINE uint8x16_t spread_bits(unsigned low, unsigned high) {
   return vtstq_u8(vcombine_u8(vdup_n_u8((uint8_t)low), vdup_n_u8((uint8_t)high)), bit_of_byte());
 }
+KERNEL_INLINE void found_now(bytes64 v, mask64 mask) { (void)v, (void)mask; }
 KERNEL_INLINE mask64 mask_first(mask64 mask, size_t n) { return n >= 64 ? mask : mask & (((uint64_t)1 << n) - 1); }
 KERNEL_INLINE bytes64 bytes_add_where(bytes64 v, const uint8_t *bits, uint8_t value) {
   BYTES_EACH(vorrq_u8(v.val[i], vandq_u8(spread_bits(bits[2 * i], bits[2 * i + 1]), vdupq_n_u8(value))));
@@ -73,6 +74,8 @@ KERNEL_INLINE void pair_shuffle(bytes16 pair, uint8_t *out, const uint8_t *contr
 static const uint8_t ones_table[256] = {ONES_6(0), ONES_6(1), ONES_6(1), ONES_6(2)};
 KERNEL_INLINE size_t byte_ones(size_t mask) { return ones_table[mask]; }
 
+KERNEL_INLINE size_t both_ones(size_t mask) { return byte_ones(mask & 255) + byte_ones(mask >> 8); }
+
 KERNEL_INLINE unsigned mask_16(mask64 mask, int i) { return (unsigned)(mask >> 16 * i) & 0xffff; }
 
 KERNEL_INLINE bytes16 fill_16(const uint8_t *list0, const uint8_t *list1, const uint8_t *control0, const uint8_t *control1) {
@@ -83,5 +86,6 @@ KERNEL_INLINE bytes64 bytes_join(const bytes16 part[4]) { BYTES_EACH(part[i]); }
 #include "kernels/merge8.inc.h"
 
 #define KERNEL_DECODE decode_block_neon
+#define KERNEL_SYMBOLS decode_symbols_neon
 #define KERNEL_LEVELS decode_levels_neon
 #include "kernels/decode_template.inc.h"

@@ -50,6 +50,9 @@ KERNEL_INLINE mask64 bytes_equal(bytes64 a, bytes64 b) {
   return (mask64){(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a.low, b.low)),
                   (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a.high, b.high))};
 }
+KERNEL_INLINE void found_now(bytes64 v, mask64 mask) {
+  __asm__ volatile("" : : "x"(v.low), "x"(v.high), "r"(mask.low), "r"(mask.high));
+}
 KERNEL_INLINE mask64 mask_first(mask64 mask, size_t n) {
   const uint64_t first = n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1;
   return (mask64){mask.low & (uint32_t)first, mask.high & (uint32_t)(first >> 32)};
@@ -96,6 +99,8 @@ KERNEL_INLINE void pair_shuffle(bytes16 pair, uint8_t *out, const uint8_t *contr
 }
 KERNEL_INLINE size_t byte_ones(size_t mask) { return (size_t)_mm_popcnt_u64(mask); }
 
+KERNEL_INLINE size_t both_ones(size_t mask) { return (size_t)_mm_popcnt_u64(mask); }
+
 KERNEL_INLINE unsigned mask_16(mask64 mask, int i) { return ((i < 2 ? mask.low : mask.high) >> 16 * (i % 2)) & 0xffff; }
 
 KERNEL_INLINE bytes16 fill_16(const uint8_t *list0, const uint8_t *list1, const uint8_t *control0, const uint8_t *control1) {
@@ -108,5 +113,6 @@ KERNEL_INLINE bytes64 bytes_join(const bytes16 part[4]) {
 #include "kernels/merge8.inc.h"
 
 #define KERNEL_DECODE decode_block_avx2
+#define KERNEL_SYMBOLS decode_symbols_avx2
 #define KERNEL_LEVELS decode_levels_avx2
 #include "kernels/decode_template.inc.h"

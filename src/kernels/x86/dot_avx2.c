@@ -77,5 +77,6 @@ static void dot_group(const uint8_t *codes, size_t n_tiles, columns x, int32_t *
 }
 
 #define KERNEL_NAME avx2
+#define KERNEL_FUSED dot_fused_avx2
 #define KERNEL_DECODE decode_block_avx2
 #include "kernels/dot_template.inc.h"
