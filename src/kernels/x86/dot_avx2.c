@@ -21,42 +21,58 @@ KERNEL_INLINE __m256i load_32(const uint8_t *p) { return _mm256_loadu_si256((con
 KERNEL_INLINE __m256i even_codes(__m256i codes) { return _mm256_and_si256(codes, _mm256_set1_epi16(255)); }
 KERNEL_INLINE __m256i odd_codes(__m256i codes) { return _mm256_srli_epi16(codes, 8); }
 
-/* `tokens` tokens times 8 rows at once: 12 sums of 16 registers. */
-enum { MULTIPLY_TOKENS = 6 };
+/* v, hidden from the compiler, which else reorders the sums so that it runs out of registers. */
+KERNEL_INLINE __m256i keep(__m256i v) {
+  __asm__("" : "+x"(v));
+  return v;
+}
 
-KERNEL_INLINE void multiply_half(const uint8_t *codes, size_t n_tiles, const int16_t *wide, size_t tokens, size_t stride,
-                                 int32_t *sums, size_t sums_stride) {
-  __m256i even[MULTIPLY_TOKENS], odd[MULTIPLY_TOKENS];
-#pragma GCC unroll 6
-  for (size_t t = 0; t < tokens; t++) even[t] = odd[t] = _mm256_setzero_si256();
+/* Tokens at once: two sums each, beside four registers of codes and four more. */
+enum { MULTIPLY_TOKENS = 4, HALVES = 2 };
+
+KERNEL_INLINE void multiply_tokens(const uint8_t *codes, size_t n_tiles, const int16_t *wide, size_t tokens,
+                                   size_t stride, int32_t *sums, size_t sums_stride) {
+  __m256i sum[MULTIPLY_TOKENS][HALVES];
+#pragma GCC unroll 4
+  for (size_t t = 0; t < tokens; t++) sum[t][0] = sum[t][1] = _mm256_setzero_si256();
   for (size_t tile = 0; tile < n_tiles; tile++) {
-    const __m256i c = load_32(codes + CODER_TILE * tile), c_even = even_codes(c), c_odd = odd_codes(c);
-#pragma GCC unroll 6
+    __m256i even[HALVES], odd[HALVES];
+#pragma GCC unroll 2
+    for (int half = 0; half < HALVES; half++) {
+      const __m256i c = load_32(codes + CODER_TILE * tile + 32 * half);
+      even[half] = keep(even_codes(c));
+      odd[half] = keep(odd_codes(c));
+    }
+#pragma GCC unroll 4
     for (size_t t = 0; t < tokens; t++) {
       const int16_t *x = wide + t * stride + CODER_TILE_COLUMNS * tile;
-      even[t] = _mm256_add_epi32(even[t], _mm256_madd_epi16(c_even, two_columns(x)));
-      odd[t] = _mm256_add_epi32(odd[t], _mm256_madd_epi16(c_odd, two_columns(x + 2)));
+      const __m256i x_even = two_columns(x), x_odd = two_columns(x + 2);
+#pragma GCC unroll 2
+      for (int half = 0; half < HALVES; half++) {
+        sum[t][half] = _mm256_add_epi32(sum[t][half], _mm256_madd_epi16(even[half], x_even));
+        sum[t][half] = keep(_mm256_add_epi32(sum[t][half], _mm256_madd_epi16(odd[half], x_odd)));
+      }
     }
   }
-#pragma GCC unroll 6
+#pragma GCC unroll 4
   for (size_t t = 0; t < tokens; t++)
-    _mm256_storeu_si256((__m256i *)(void *)(sums + t * sums_stride), _mm256_add_epi32(even[t], odd[t]));
+    for (int half = 0; half < HALVES; half++)
+      _mm256_storeu_si256((__m256i *)(void *)(sums + t * sums_stride + 8 * half), sum[t][half]);
 }
 
 static size_t tokens_at_once(size_t n, bool two_digits) {
   (void)two_digits;
-  return n >= MULTIPLY_TOKENS ? MULTIPLY_TOKENS : n >= 4 ? 4 : n >= 2 ? 2 : 1;
+  return n < MULTIPLY_TOKENS ? n : MULTIPLY_TOKENS;
 }
 
 static void multiply_group(const uint8_t *codes, size_t n_tiles, columns x, size_t n_tokens, size_t stride,
                            int32_t *sums, size_t sums_stride) {
-  for (int half = 0; half < 2; half++, codes += CODER_TILE / 2, sums += CODER_PANEL_ROWS / 2)
-    switch (n_tokens) {
-      case 6: multiply_half(codes, n_tiles, x.wide, 6, stride, sums, sums_stride); break;
-      case 4: multiply_half(codes, n_tiles, x.wide, 4, stride, sums, sums_stride); break;
-      case 2: multiply_half(codes, n_tiles, x.wide, 2, stride, sums, sums_stride); break;
-      default: multiply_half(codes, n_tiles, x.wide, 1, stride, sums, sums_stride); break;
-    }
+  switch (n_tokens) {
+    case 4: multiply_tokens(codes, n_tiles, x.wide, 4, stride, sums, sums_stride); break;
+    case 3: multiply_tokens(codes, n_tiles, x.wide, 3, stride, sums, sums_stride); break;
+    case 2: multiply_tokens(codes, n_tiles, x.wide, 2, stride, sums, sums_stride); break;
+    default: multiply_tokens(codes, n_tiles, x.wide, 1, stride, sums, sums_stride); break;
+  }
 }
 
 static void dot_group(const uint8_t *codes, size_t n_tiles, columns x, int32_t *sums) {

@@ -17,14 +17,14 @@ KERNEL_INLINE void dot_digits(const uint8_t *codes, size_t n_tiles, columns x, u
 #pragma GCC unroll 4
     for (size_t i = 0; i < CHAINS; i++) {
       const __m512i c = _mm512_loadu_si512(codes + CODER_TILE * (tile + i));
-      low[i] = _mm512_dpbusd_epi32(low[i], c, four_digits(x.low + 4 * (tile + i)));
-      if (digits == 2) high[i] = _mm512_dpbusd_epi32(high[i], c, four_digits(x.high + 4 * (tile + i)));
+      low[i] = add_products(low[i], c, x.low + 4 * (tile + i));
+      if (digits == 2) high[i] = add_products(high[i], c, x.high + 4 * (tile + i));
     }
   }
   for (; tile < n_tiles; tile++) {
     const __m512i c = _mm512_loadu_si512(codes + CODER_TILE * tile);
-    low[0] = _mm512_dpbusd_epi32(low[0], c, four_digits(x.low + 4 * tile));
-    if (digits == 2) high[0] = _mm512_dpbusd_epi32(high[0], c, four_digits(x.high + 4 * tile));
+    low[0] = add_products(low[0], c, x.low + 4 * tile);
+    if (digits == 2) high[0] = add_products(high[0], c, x.high + 4 * tile);
   }
   __m512i sum = _mm512_add_epi32(_mm512_add_epi32(low[0], low[1]), _mm512_add_epi32(low[2], low[3]));
   if (digits == 2)
@@ -39,34 +39,34 @@ static void dot_group(const uint8_t *codes, size_t n_tiles, columns x, int32_t *
     dot_digits(codes, n_tiles, x, 1, sums);
 }
 
-/* 24 sums in registers: 12 tokens of two digits, 24 of one. */
-enum { MULTIPLY_SUMS = 24 };
+/* 24 sums in registers with two digits. */
+enum { MULTIPLY_TOKENS = 12 };
 
 KERNEL_INLINE void multiply_digits(const uint8_t *codes, size_t n_tiles, columns x, size_t tokens, size_t stride,
                                    unsigned digits, int32_t *sums, size_t sums_stride) {
-  __m512i sum[MULTIPLY_SUMS];
+  __m512i sum[2 * MULTIPLY_TOKENS];
 #pragma GCC unroll 24
   for (size_t i = 0; i < tokens * digits; i++) sum[i] = _mm512_setzero_si512();
   for (size_t tile = 0; tile < n_tiles; tile++) {
     const __m512i c = _mm512_loadu_si512(codes + CODER_TILE * tile);
-#pragma GCC unroll 24
+#pragma GCC unroll 12
     for (size_t t = 0; t < tokens; t++) {
       const size_t at = t * stride + 4 * tile;
-      sum[t * digits] = _mm512_dpbusd_epi32(sum[t * digits], c, four_digits(x.low + at));
-      if (digits == 2) sum[t * 2 + 1] = _mm512_dpbusd_epi32(sum[t * 2 + 1], c, four_digits(x.high + at));
+      sum[t * digits] = add_products(sum[t * digits], c, x.low + at);
+      if (digits == 2) sum[t * 2 + 1] = add_products(sum[t * 2 + 1], c, x.high + at);
     }
   }
-#pragma GCC unroll 24
+#pragma GCC unroll 12
   for (size_t t = 0; t < tokens; t++)
     _mm512_storeu_si512(sums + t * sums_stride, digits == 2 ? join_digits(sum[2 * t], sum[2 * t + 1]) : sum[t]);
 }
 
 static size_t tokens_at_once(size_t n, bool two_digits) {
-  const size_t most = two_digits ? MULTIPLY_SUMS / 2 : MULTIPLY_SUMS;
-  return n >= most ? most : n >= 12 ? 12 : n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
+  (void)two_digits;
+  return n >= MULTIPLY_TOKENS ? MULTIPLY_TOKENS : n >= 8 ? 8 : n >= 6 ? 6 : n >= 4 ? 4 : n;
 }
 
-#define MULTIPLY_CASES(X) X(1) X(2) X(4) X(8) X(12)
+#define MULTIPLY_CASES(X) X(1) X(2) X(3) X(4) X(6) X(8) X(12)
 
 static void multiply_group(const uint8_t *codes, size_t n_tiles, columns x, size_t n_tokens, size_t stride,
                            int32_t *sums, size_t sums_stride) {
@@ -76,7 +76,7 @@ static void multiply_group(const uint8_t *codes, size_t n_tiles, columns x, size
     switch (n_tokens) { MULTIPLY_CASES(CASE) default: break; }
   } else {
     enum { digits = 1 };
-    switch (n_tokens) { MULTIPLY_CASES(CASE) CASE(24) default: break; }
+    switch (n_tokens) { MULTIPLY_CASES(CASE) default: break; }
   }
 #undef CASE
 }

@@ -3,7 +3,8 @@
  * Levels of fields (coder/tuples.h) decoded and multiplied in one pass: the deeper
  * levels, few symbols, go to a list in the first-level cache; those of level 0 are
  * looked up, filled from that list and multiplied without leaving registers. One
- * function for each tuple, width of level 0, number of raw bits and digits.
+ * function for each tuple, width of level 0, number of raw bits and digits. The
+ * symbols of a Huffman tree are taken from memory, the rest is the same.
  *
  * The step is 8 tiles, 512 codes: whole groups of fields and of raw bits for every
  * width. So a panel must have a multiple of 8 tiles; other blocks are not fused.
@@ -12,6 +13,7 @@
 #include "kernels/x86/vnni.h"
 
 enum { STEP_TILES = 8, MAX_FUSED_RAW = 4 };
+enum { LISTED = 0 }; /* in place of the width of fields: symbols lie in memory as they are */
 
 typedef struct fused {
   const uint8_t *fields, *high;          /* level 0; high: third bits of 3-bit fields */
@@ -48,6 +50,7 @@ KERNEL_INLINE __m512i byte_set(int value) { return _mm512_set1_epi8((char)value)
 KERNEL_INLINE __m512i step_symbols(fused *f, int i, unsigned width) {
   __m512i symbols;
   uint64_t mask;
+  if (width == LISTED) return _mm512_loadu_si512(f->fields + 64 * i);
   if (width == 1) {
     mask = mask_load(f->fields + 8 * i);
     symbols = f->table;
@@ -97,12 +100,12 @@ KERNEL_INLINE __m512i step_codes(const fused *f, __m512i symbols, int from, int 
 typedef struct fused_sums { __m512i low[2], high[2]; } fused_sums;
 
 KERNEL_INLINE void add_tile(fused_sums *s, __m512i codes, columns x, int i, unsigned digits) {
-  s->low[i % 2] = _mm512_dpbusd_epi32(s->low[i % 2], codes, four_digits(x.low + 4 * i));
-  if (digits == 2) s->high[i % 2] = _mm512_dpbusd_epi32(s->high[i % 2], codes, four_digits(x.high + 4 * i));
+  s->low[i % 2] = add_products(s->low[i % 2], codes, x.low + 4 * i);
+  if (digits == 2) s->high[i % 2] = add_products(s->high[i % 2], codes, x.high + 4 * i);
 }
 
 KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, unsigned tuple, unsigned width, unsigned raw_bits, unsigned digits) {
-  const unsigned packed = width == 3 ? 2 : width;
+  const unsigned packed = width == LISTED ? 8 : width == 3 ? 2 : width;
 #pragma GCC unroll 8
   for (int i = 0; i < STEP_TILES / (int)tuple; i++) {
     const __m512i symbols = step_symbols(f, i, width);
@@ -160,7 +163,7 @@ KERNEL_INLINE const uint8_t *dot_all(const fused *from, int32_t *sums, unsigned 
   FUSED_DIGITS(tuple, width, 2)                                                                                      \
   FUSED_DIGITS(tuple, width, 3)                                                                                      \
   FUSED_DIGITS(tuple, width, 4)
-#define FUSED_WIDTHS(tuple) FUSED_RAW(tuple, 1) FUSED_RAW(tuple, 2) FUSED_RAW(tuple, 3) FUSED_RAW(tuple, 4)
+#define FUSED_WIDTHS(tuple) FUSED_RAW(tuple, 0) FUSED_RAW(tuple, 1) FUSED_RAW(tuple, 2) FUSED_RAW(tuple, 3) FUSED_RAW(tuple, 4)
 FUSED_WIDTHS(1)
 FUSED_WIDTHS(2)
 
@@ -169,8 +172,9 @@ typedef const uint8_t *(*fused_fn)(const fused *f, int32_t *sums);
 #define NAME_RAW(tuple, width)                                                                                       \
   {NAME_DIGITS(tuple, width, 0), NAME_DIGITS(tuple, width, 1), NAME_DIGITS(tuple, width, 2),                         \
    NAME_DIGITS(tuple, width, 3), NAME_DIGITS(tuple, width, 4)}
-#define NAME_WIDTHS(tuple) {NAME_RAW(tuple, 1), NAME_RAW(tuple, 2), NAME_RAW(tuple, 3), NAME_RAW(tuple, 4)}
-static const fused_fn fused_functions[2][4][MAX_FUSED_RAW + 1][2] = {NAME_WIDTHS(1), NAME_WIDTHS(2)};
+#define NAME_WIDTHS(tuple)                                                                                           \
+  {NAME_RAW(tuple, 0), NAME_RAW(tuple, 1), NAME_RAW(tuple, 2), NAME_RAW(tuple, 3), NAME_RAW(tuple, 4)}
+static const fused_fn fused_functions[2][5][MAX_FUSED_RAW + 1][2] = {NAME_WIDTHS(1), NAME_WIDTHS(2)};
 
 /* ------------------------------------------------------------ packed nibbles */
 
@@ -227,35 +231,47 @@ static kernel_fused_result dot_plain(const coder_codebook *book, const coder_blo
 
 /* ------------------------------------------------------------------ dispatch */
 
+static void set_raw(fused *f, const uint8_t *data, const uint32_t raw_offset[3]) {
+  f->four = data + raw_offset[0];
+  f->two = data + raw_offset[1];
+  f->one = data + raw_offset[2];
+}
+
 kernel_fused_result dot_fused_avx512(const coder_codebook *book, const coder_block *block, const uint8_t *data,
                                      size_t bytes, kernel_scratch *scratch, const kernel_activations *a, size_t token,
                                      int32_t *sums) {
   if (block->panel_rows != CODER_PANEL_ROWS) return KERNEL_NOT_FUSED;
   if (book->kind == CODER_PLAIN) return dot_plain(book, block, data, bytes, a, token, sums);
-  if (book->kind != CODER_TUPLES || block->tiles % STEP_TILES != 0 || book->raw_bits > MAX_FUSED_RAW)
-    return KERNEL_NOT_FUSED;
+  if (block->tiles % STEP_TILES != 0 || book->raw_bits > MAX_FUSED_RAW) return KERNEL_NOT_FUSED;
+
+  const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE;
+  fused f = {.n_panels = block->panels, .tiles = block->tiles, .x = columns_at(a, token, block->first_column)};
+  uint32_t raw_offset[3];
+  if (book->kind == CODER_HUFFMAN) {
+    if (!decode_symbols_avx512(book, block, data, bytes, &scratch->coder, scratch->codes, raw_offset))
+      return KERNEL_FUSED_DAMAGED;
+    f.fields = scratch->codes;
+    set_raw(&f, data, raw_offset);
+    fused_functions[book->tuple - 1][LISTED][book->raw_bits][a->digits - 1](&f, sums);
+    return KERNEL_FUSED_GOOD;
+  }
   tuples_parts parts;
   uint8_t *next = scratch->coder.list[1];
   if (!tuples_locate(book, block, data, bytes, &parts)) return KERNEL_FUSED_DAMAGED;
   if (!decode_levels_avx512(book, data, &parts, &scratch->coder, bytes, 1, next)) return KERNEL_FUSED_DAMAGED;
 
-  const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE;
   const unsigned width = book->width[0];
-  uint32_t raw_offset[3];
   coder_raw_offsets(book->raw_bits, n_codes, parts.raw_offset, raw_offset);
   uint8_t symbols[16] = {0}; /* the escape's place stays 0 */
   memcpy(symbols, book->table, (1u << width) - 1);
-  const fused f = {
-    .fields = data + parts.level_offset[0],
-    .high = data + parts.level_offset[0] + field_list_bytes(parts.n_symbols, 2),
-    .next = next,
-    .four = data + raw_offset[0], .two = data + raw_offset[1], .one = data + raw_offset[2],
-    .ahead = data + bytes, .ahead_step = bytes / (n_codes / (STEP_TILES * CODER_TILE)) + 1,
-    .table = width == 1 ? byte_set(symbols[0])
-                        : _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)symbols)),
-    .n_panels = block->panels, .tiles = block->tiles,
-    .x = columns_at(a, token, block->first_column),
-  };
-  const uint8_t *end = fused_functions[book->tuple - 1][width - 1][book->raw_bits][a->digits - 1](&f, sums);
+  f.fields = data + parts.level_offset[0];
+  f.high = f.fields + field_list_bytes(parts.n_symbols, 2);
+  f.next = next;
+  set_raw(&f, data, raw_offset);
+  f.ahead = data + bytes;
+  f.ahead_step = bytes / (n_codes / (STEP_TILES * CODER_TILE)) + 1;
+  f.table = width == 1 ? byte_set(symbols[0])
+                       : _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)symbols));
+  const uint8_t *end = fused_functions[book->tuple - 1][width][book->raw_bits][a->digits - 1](&f, sums);
   return (size_t)(end - next) == parts.level_count[1] ? KERNEL_FUSED_GOOD : KERNEL_FUSED_DAMAGED;
 }

@@ -8,11 +8,17 @@
 #include "kernels/columns.h"
 #include "kernels/x86/avx512.h"
 
-/* Four digits of a tile's columns in all rows. */
-KERNEL_INLINE __m512i four_digits(const int8_t *digits) {
+/* Codes of a tile times four digits, those of its columns, added to the sums of the rows. Written out, because compilers
+ * copy the sums about and take a register more for the digits. */
+KERNEL_INLINE __m512i add_products(__m512i sums, __m512i codes, const int8_t *digits) {
+#if defined(KERNELS_SIMDE)
   int32_t four;
   memcpy(&four, digits, sizeof four);
-  return _mm512_set1_epi32(four);
+  return _mm512_dpbusd_epi32(sums, codes, _mm512_set1_epi32(four));
+#else
+  __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sums) : "v"(codes), "m"(*(const int8_t(*)[4])digits));
+  return sums;
+#endif
 }
 
 KERNEL_INLINE __m512i join_digits(__m512i low, __m512i high) { return _mm512_add_epi32(low, _mm512_slli_epi32(high, 8)); }
