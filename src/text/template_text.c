@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: characters of strings, and str() and repr() of values. */
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "text/template_run.h"
@@ -79,39 +77,6 @@ bool tpl_escape(tpl_run *run, tpl_value value, tpl_value *out) {
 }
 
 /* -------------------------------------------------------------------- texts */
-
-/* The shortest digits that give the number back, as Python writes them. */
-void tpl_float_repr(double value, char text[32]) {
-  char raw[40], digits[24];
-  if (isnan(value) || isinf(value)) {
-    snprintf(text, 32, "%s", isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
-    return;
-  }
-  int precision = 0;
-  do snprintf(raw, sizeof raw, "%.*e", precision, value); /* reading back uses the same locale as writing */
-  while (strtod(raw, NULL) != value && ++precision < 17);
-  size_t n = 0, at = 0;
-  const char *mark = strchr(raw, 'e');
-  for (const char *c = raw; c < mark; c++)
-    if (*c >= '0' && *c <= '9' && n < sizeof digits - 1) digits[n++] = *c;
-  const int exponent = (int)strtol(mark + 1, NULL, 10);
-  if (signbit(value)) text[at++] = '-';
-  if (exponent < -4 || exponent >= 16) {
-    text[at++] = digits[0];
-    if (n > 1) text[at++] = '.';
-    for (size_t i = 1; i < n; i++) text[at++] = digits[i];
-    snprintf(text + at, 32 - at, "e%c%02d", exponent < 0 ? '-' : '+', abs(exponent));
-    return;
-  }
-  if (exponent < 0) text[at++] = '0';
-  for (int i = 0; i <= exponent; i++) text[at++] = (size_t)i < n ? digits[i] : '0';
-  text[at++] = '.';
-  for (int i = -1; i > exponent; i--) text[at++] = '0';
-  const size_t whole = exponent < 0 ? 0 : (size_t)exponent + 1;
-  for (size_t i = whole; i < n; i++) text[at++] = digits[i];
-  if (n <= whole) text[at++] = '0';
-  text[at] = '\0';
-}
 
 static bool put_text(tpl_run *run, ellm_buffer *buffer, const char *text) { return tpl_put(run, buffer, text, strlen(text)); }
 
