@@ -40,7 +40,7 @@ static uint32_t block_symbols(const coder_codebook *book, const coder_block *blo
 }
 
 /* Ones among the first n bits; `data` has 8 readable bytes behind them (CODER_SLACK). */
-static uint32_t count_ones(const uint8_t *data, uint32_t n) {
+static uint32_t count_ones_plain(const uint8_t *data, uint32_t n) {
   uint32_t ones = 0;
   for (uint32_t i = 0; i < n; i += 64) {
     uint64_t word;
@@ -57,8 +57,8 @@ static uint32_t count_ones(const uint8_t *data, uint32_t n) {
   return ones;
 }
 
-bool coder_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
-                  coder_scratch *scratch, coder_parts *parts) {
+bool coder_locate_by(coder_count_fn count_ones, const coder_codebook *book, const coder_block *block,
+                     const uint8_t *data, size_t bytes, coder_scratch *scratch, coder_parts *parts) {
   const size_t n_codes = block_codes(block);
   size_t at = coder_raw_bytes(book->raw_bits, n_codes);
   if (at > bytes) return false;
@@ -83,6 +83,11 @@ bool coder_locate(const coder_codebook *book, const coder_block *block, const ui
   }
   parts->escape_offset = (uint32_t)at;
   return bytes - at == parts->n_escapes;
+}
+
+bool coder_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
+                  coder_scratch *scratch, coder_parts *parts) {
+  return coder_locate_by(count_ones_plain, book, block, data, bytes, scratch, parts);
 }
 
 /* Symbols at the root into list[0]. */

@@ -43,6 +43,7 @@
  *   bytes_table(p), bytes_lookup(table, v)  16 bytes and the ones at places v < 16
  *   bytes_equal(a, b)                 mask64 of equal lanes
  *   found_now(v, mask)                makes the compiler work both out here and not later
+ *   word_ones(word)                   ones of 64 bits
  *   mask_first(mask, n)               its first n lanes only, n <= 64
  *   bytes_add_where(v, bits, value)   v plus value, no carry, in the lanes of 64 bits in memory
  *   store_filled(out, v, mask, list)  v, with the next of the list in the lanes of the
@@ -199,6 +200,25 @@ KERNEL_INLINE size_t decode_fields(uint8_t *out, const uint8_t *list, size_t n, 
   return (size_t)(next - start);
 }
 
+static uint32_t count_ones(const uint8_t *bitmap, uint32_t n) {
+  size_t ones = 0;
+  uint64_t word, words[4];
+  uint32_t i = 0;
+  for (; i + 256 <= n; i += 256) {
+    memcpy(words, bitmap + i / 8, sizeof words);
+    ones += word_ones(words[0]) + word_ones(words[1]) + word_ones(words[2]) + word_ones(words[3]);
+  }
+  for (; i + 64 <= n; i += 64) {
+    memcpy(&word, bitmap + i / 8, sizeof word);
+    ones += word_ones(word);
+  }
+  if (i < n) {
+    memcpy(&word, bitmap + i / 8, sizeof word);
+    ones += word_ones(word & (((uint64_t)1 << (n - i)) - 1));
+  }
+  return (uint32_t)ones;
+}
+
 /* Levels from the last to `first`; the symbols of that one to `out` (all n_levels of them passed over: the escaped
  * bytes themselves). False if a level's escapes are not as many as the next one's fields, or one is no symbol. */
 bool KERNEL_LEVELS(const coder_codebook *book, const uint8_t *data, const tuples_parts *parts, coder_scratch *scratch,
@@ -322,7 +342,7 @@ bool KERNEL_SYMBOLS(const coder_codebook *book, const coder_block *block, const 
                     coder_scratch *scratch, uint8_t *out, uint32_t raw_offset[3]) {
   if (book->kind == CODER_HUFFMAN) {
     coder_parts parts;
-    if (!coder_locate(book, block, data, bytes, scratch, &parts)) return false;
+    if (!coder_locate_by(count_ones, book, block, data, bytes, scratch, &parts)) return false;
     if (any_bit(data + parts.escape_offset, parts.n_escapes, no_symbol(book))) return false;
     memcpy(raw_offset, parts.raw_offset, sizeof parts.raw_offset);
     decode_tree(book, data, &parts, scratch, bytes, out);
