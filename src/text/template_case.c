@@ -8,7 +8,7 @@
 #include "text/unicode.h"
 #include "text/utf8.h"
 
-/* Other_Uppercase and Other_Lowercase are in by their mappings, modifier letters left out. */
+/* What else counts as upper or lower case (Other_Uppercase, Other_Lowercase) shows by its mapping or is in the table. */
 bool tpl_is_upper(uint32_t cp) {
   if (cp < 0x80) return cp >= 'A' && cp <= 'Z';
   const char *category = unicode_category(cp);
@@ -19,7 +19,10 @@ bool tpl_is_upper(uint32_t cp) {
 bool tpl_is_lower(uint32_t cp) {
   if (cp < 0x80) return cp >= 'a' && cp <= 'z';
   const char *category = unicode_category(cp);
-  if (category[0] == 'L') return category[1] == 'l' || cp == 0xAA || cp == 0xBA;
+  if (category[0] == 'L' && category[1] == 'l') return true;
+  for (size_t i = 0; i < tpl_n_lower_marks && cp >= tpl_lower_marks[i].first; i++)
+    if (cp <= tpl_lower_marks[i].last) return true;
+  if (category[0] == 'L') return cp == 0xAA || cp == 0xBA;
   return utf8proc_toupper((utf8proc_int32_t)cp) != (utf8proc_int32_t)cp;
 }
 

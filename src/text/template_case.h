@@ -11,6 +11,10 @@ typedef struct tpl_special_case { uint32_t cp, upper[3], title[3]; } tpl_special
 extern const tpl_special_case tpl_special_cases[];
 extern const size_t tpl_n_special_cases;
 
+typedef struct tpl_case_range { uint32_t first, last; } tpl_case_range;
+extern const tpl_case_range tpl_lower_marks[];
+extern const size_t tpl_n_lower_marks;
+
 bool tpl_is_upper(uint32_t cp);
 bool tpl_is_lower(uint32_t cp);
 bool tpl_is_cased(uint32_t cp); /* either, or title case */

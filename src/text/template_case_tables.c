@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Characters whose upper or title case is more than one character (Unicode, SpecialCasing.txt, the
- * rows without conditions), in ascending order; 0 ends a mapping. */
+ * rows without conditions), in ascending order; 0 ends a mapping. Below: modifier letters and marks that count as lower case
+ * (Other_Lowercase) although their category does not say so. */
 #include "text/template_case.h"
 
 const tpl_special_case tpl_special_cases[] = {
@@ -58,3 +59,11 @@ const tpl_special_case tpl_special_cases[] = {
 };
 
 const size_t tpl_n_special_cases = sizeof tpl_special_cases / sizeof *tpl_special_cases;
+
+const tpl_case_range tpl_lower_marks[] = {
+        {0x02B0, 0x02B8}, {0x02C0, 0x02C1}, {0x02E0, 0x02E4}, {0x0345, 0x0345}, {0x037A, 0x037A}, {0x1D2C,
+    0x1D6A}, {0x1D78, 0x1D78}, {0x1D9B, 0x1DBF}, {0x2071, 0x2071}, {0x207F, 0x207F}, {0x2090, 0x209C}, {0x2C7C,
+    0x2C7D}, {0xA69C, 0xA69D}, {0xA770, 0xA770}, {0xA7F8, 0xA7F9}, {0xAB5C, 0xAB5F}, {0x10780, 0x10780},
+    {0x10783, 0x10785}, {0x10787, 0x107B0}, {0x107B2, 0x107BA}};
+
+const size_t tpl_n_lower_marks = sizeof tpl_lower_marks / sizeof *tpl_lower_marks;

@@ -178,9 +178,12 @@ static bool exec_node(tpl_run *run, const tpl_node *node) {
   switch (node->type) {
     case NODE_DATA: return write_out(run, node->value.u.string->data, node->value.u.string->bytes);
     case NODE_PRINT:
-      if (!tpl_eval(run, node->a, &value)) return false;
-      run->at = node->a;
-      return write_value(run, value);
+      for (const tpl_node *what = node->a; what; what = what->next) {
+        if (!tpl_eval(run, what, &value)) return false;
+        run->at = what;
+        if (!write_value(run, value)) return false;
+      }
+      return true;
     case NODE_IF: return exec_if(run, node);
     case NODE_FOR: return exec_for(run, node);
     case NODE_SET: return tpl_eval(run, node->b, &value) && tpl_assign(run, node->a, value);

@@ -198,12 +198,16 @@ static bool one_key(tpl_run *run, tpl_value item, tpl_value attribute, bool case
   return tpl_change_case(run, key->u.string, CASE_LOWER, key);
 }
 
-/* "a,b": by a first and b then. */
-static bool sort_key(tpl_run *run, tpl_value item, tpl_value attribute, bool case_sensitive, tpl_value *key) {
-  if (attribute.kind != TPL_STRING || !memchr(attribute.u.string->data, ',', attribute.u.string->bytes))
-    return one_key(run, item, attribute, case_sensitive, key);
-  const tpl_string *text = attribute.u.string;
+/* "a,b": by a first and b then. Always a list, as in Jinja: equal keys then need no order. */
+static bool list_key(tpl_run *run, tpl_value item, tpl_value attribute, bool case_sensitive, tpl_value *key) {
   tpl_list *keys = tpl_new_list(run, 0);
+  if (attribute.kind != TPL_STRING) {
+    tpl_value value;
+    if (!keys || !one_key(run, item, attribute, case_sensitive, &value)) return false;
+    *key = tpl_of_list(keys);
+    return tpl_list_add(run, keys, value);
+  }
+  const tpl_string *text = attribute.u.string;
   for (size_t from = 0; keys && from <= text->bytes;) {
     const char *comma = memchr(text->data + from, ',', text->bytes - from);
     const size_t to = comma ? (size_t)(comma - text->data) : text->bytes;
@@ -217,10 +221,13 @@ static bool sort_key(tpl_run *run, tpl_value item, tpl_value attribute, bool cas
   return keys != NULL;
 }
 
-static bool make_keys(tpl_run *run, const tpl_list *list, tpl_value attribute, bool case_sensitive, tpl_value **keys) {
+typedef bool (*key_fn)(tpl_run *run, tpl_value item, tpl_value attribute, bool case_sensitive, tpl_value *key);
+
+static bool make_keys(tpl_run *run, const tpl_list *list, key_fn key_of, tpl_value attribute, bool case_sensitive,
+                      tpl_value **keys) {
   *keys = tpl_alloc_array(run, list->count + 1, sizeof **keys);
   for (size_t i = 0; *keys && i < list->count; i++)
-    if (!sort_key(run, list->items[i], attribute, case_sensitive, &(*keys)[i])) return false;
+    if (!key_of(run, list->items[i], attribute, case_sensitive, &(*keys)[i])) return false;
   return *keys != NULL;
 }
 
@@ -229,7 +236,7 @@ static bool filter_sort(tpl_run *run, tpl_value v, const tpl_arguments *argument
   tpl_value values[3] = {tpl_bool(false), tpl_bool(false), tpl_none()}, *keys;
   tpl_list *list;
   if (!tpl_take_arguments(run, "sort", arguments, names, 0, values) || !tpl_to_list(run, v, &list) ||
-      !make_keys(run, list, values[2], tpl_truth(values[1]), &keys) ||
+      !make_keys(run, list, list_key, values[2], tpl_truth(values[1]), &keys) ||
       !tpl_sort(run, list->items, keys, list->count, tpl_truth(values[0])))
     return false;
   *out = tpl_of_list(list);
@@ -247,7 +254,7 @@ static bool filter_dictsort(tpl_run *run, tpl_value v, const tpl_arguments *argu
   if (!tpl_text_is(values[1], "key") && !tpl_text_is(values[1], "value")) return tpl_fail(run, "dictsort is by key or by value");
   const tpl_value place = tpl_int(tpl_text_is(values[1], "value"));
   if (!tpl_new_view(run, v.u.dict, VIEW_ITEMS, &view) || !tpl_to_list(run, view, &list) ||
-      !make_keys(run, list, place, tpl_truth(values[0]), &keys) ||
+      !make_keys(run, list, one_key, place, tpl_truth(values[0]), &keys) ||
       !tpl_sort(run, list->items, keys, list->count, tpl_truth(values[2])))
     return false;
   *out = tpl_of_list(list);
@@ -260,7 +267,7 @@ static bool extreme(tpl_run *run, tpl_value v, const tpl_arguments *arguments, i
   tpl_list *list;
   size_t best = 0;
   if (!tpl_take_arguments(run, "min and max", arguments, names, 0, values) || !tpl_to_list(run, v, &list) ||
-      !make_keys(run, list, values[1], tpl_truth(values[0]), &keys))
+      !make_keys(run, list, one_key, values[1], tpl_truth(values[0]), &keys))
     return false;
   for (size_t i = 1; i < list->count; i++) {
     int order;
@@ -285,7 +292,7 @@ static bool filter_unique(tpl_run *run, tpl_value v, const tpl_arguments *argume
   tpl_list *list, *kept = tpl_new_list(run, 0);
   tpl_dict *seen = tpl_new_dict(run, 0);
   if (!kept || !seen || !tpl_take_arguments(run, "unique", arguments, names, 0, values) || !tpl_to_list(run, v, &list) ||
-      !make_keys(run, list, values[1], tpl_truth(values[0]), &keys))
+      !make_keys(run, list, one_key, values[1], tpl_truth(values[0]), &keys))
     return false;
   for (size_t i = 0; i < list->count; i++) {
     const tpl_value *found;

@@ -55,7 +55,7 @@ static tpl_node *target(tpl_parser *p, bool attribute, bool parenthesized) {
   if (!tuple) return NULL;
   tuple->a = head;
   while (tpl_skip_operator(p, ',')) {
-    if (parenthesized ? tpl_at_operator(p, ')') : tpl_at_name(p, "in") || tpl_at_operator(p, '=')) break;
+    if (parenthesized && tpl_at_operator(p, ')')) break;
     last->next = one_target(p, attribute);
     if (!last->next) return NULL;
     last = last->next;
@@ -190,6 +190,10 @@ static bool macro_body(tpl_parser *p, tpl_node *macro, const char *end) {
   const bool parsed = body_to(p, end, &macro->body);
   p->macro = outer;
   p->loops = loops;
+  for (const tpl_node *parameter = macro->a; parameter; parameter = parameter->next) { /* then they are no special names */
+    if (parameter->id == NAME_VARARGS) macro->uses_varargs = false;
+    if (parameter->id == NAME_KWARGS) macro->uses_kwargs = false;
+  }
   if (outer) { /* a name inside may be that of the outer macro */
     outer->uses_varargs |= macro->uses_varargs;
     outer->uses_kwargs |= macro->uses_kwargs;
@@ -254,8 +258,13 @@ static tpl_node *parse_jump(tpl_parser *p, const tpl_token *at) {
 }
 
 static tpl_node *parse_print(tpl_parser *p, const tpl_token *at) {
-  tpl_node *node = tpl_new_node(p, NODE_PRINT, at);
-  if (!node || !(node->a = tpl_parse_tuple(p, true, false, NULL))) return NULL;
+  tpl_node *node = tpl_new_node(p, NODE_PRINT, at), **end;
+  if (!node) return NULL;
+  for (end = &node->a; p->token->type != TOKEN_TAG_END; end = &(*end)->next) {
+    if (node->a && !tpl_expect_operator(p, ',')) return NULL;
+    *end = tpl_parse_expression(p, true);
+    if (!*end) return NULL;
+  }
   return expect_tag_end(p) ? node : NULL;
 }
 

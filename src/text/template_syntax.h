@@ -71,7 +71,7 @@ typedef enum tpl_node_type {
   NODE_KEYWORD,  /* an argument name=a */
   /* statements */
   NODE_DATA,      /* value: a string */
-  NODE_PRINT,     /* a */
+  NODE_PRINT,     /* a: expressions */
   NODE_IF,        /* a: branches */
   NODE_BRANCH,    /* a: test (NULL: else), body */
   NODE_FOR,       /* a: target, b: iterable, c: test or NULL, body, other */
