@@ -45,6 +45,15 @@ static inline simde__m512 shim_cvtepi32_ps(simde__m512i a) {
 #undef _mm512_cvtepi32_ps
 #define _mm512_cvtepi32_ps(a) shim_cvtepi32_ps(a)
 
+static inline simde__m512i shim_srai_epi32(simde__m512i a, unsigned count) {
+  int lanes[16];
+  simde_mm512_storeu_si512(lanes, a);
+  for (int i = 0; i < 16; i++) lanes[i] >>= count;
+  return simde_mm512_loadu_si512(lanes);
+}
+#undef _mm512_srai_epi32
+#define _mm512_srai_epi32(a, count) shim_srai_epi32(a, count)
+
 static inline simde__m512i shim_cvtps_epi32(simde__m512 a) {
   float from[16];
   int to[16];

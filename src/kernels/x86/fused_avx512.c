@@ -106,8 +106,9 @@ KERNEL_INLINE void add_tile(fused_sums *s, __m512i codes, columns x, int i, unsi
 
 KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, unsigned tuple, unsigned width, unsigned raw_bits, unsigned digits) {
   const unsigned packed = width == LISTED ? 8 : width == 3 ? 2 : width;
+  const int vectors = tuple == 2 ? STEP_TILES / 2 : STEP_TILES;
 #pragma GCC unroll 8
-  for (int i = 0; i < STEP_TILES / (int)tuple; i++) {
+  for (int i = 0; i < vectors; i++) {
     const __m512i symbols = step_symbols(f, i, width);
     if (tuple == 1) {
       add_tile(s, step_codes(f, symbols, 0, i, 1, raw_bits), x, i, digits);
