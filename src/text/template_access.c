@@ -10,8 +10,7 @@
 
 bool tpl_fail_undefined(tpl_run *run, tpl_value value) {
   if (!value.u.string) return tpl_fail(run, "a value is undefined");
-  return tpl_fail(run, "'%.*s' is undefined", value.u.string->bytes < 100 ? (int)value.u.string->bytes : 100,
-                  value.u.string->data);
+  return tpl_fail(run, "'%.*s' is undefined", TPL_CUT(value.u.string));
 }
 
 /* The attribute as Python's getattr finds it; *found false if there is none. */

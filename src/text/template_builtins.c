@@ -31,8 +31,8 @@ bool tpl_take_arguments(tpl_run *run, const char *what, const tpl_arguments *arg
   for (size_t i = 0; i < arguments->n_keywords; i++) {
     const tpl_string *name = arguments->keywords[i].name;
     const int place = place_of(names, name);
-    if (place < 0) return tpl_fail(run, "%s has no argument '%.100s'", what, name->data);
-    if (given >> place & 1) return tpl_fail(run, "%s: the argument '%.100s' is given twice", what, name->data);
+    if (place < 0) return tpl_fail(run, "%s has no argument '%.*s'", what, TPL_CUT(name));
+    if (given >> place & 1) return tpl_fail(run, "%s: the argument '%.*s' is given twice", what, TPL_CUT(name));
     values[place] = arguments->keywords[i].value;
     given |= 1u << place;
   }
@@ -208,7 +208,7 @@ bool tpl_find_method(tpl_run *run, tpl_value value, const tpl_string *name, tpl_
                        : value.kind == TPL_LOOP                              ? "loop."
                                                                              : NULL;
   if (is_refused(value.kind, name))
-    return tpl_fail(run, "%s.%.*s is not supported", tpl_kind_name(value), (int)name->bytes, name->data);
+    return tpl_fail(run, "%s.%.*s is not supported", tpl_kind_name(value), TPL_CUT(name));
   const size_t n = prefix ? strlen(prefix) : 0;
   if (!prefix || n + name->bytes >= sizeof key) return false;
   memcpy(key, prefix, n);

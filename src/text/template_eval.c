@@ -110,40 +110,63 @@ static bool eval_condition(tpl_run *run, const tpl_node *node, tpl_value *out) {
 
 /* ------------------------------------------------------------------ postfix */
 
-static bool eval_arguments(tpl_run *run, const tpl_node *list, tpl_arguments *out) {
-  size_t n = 0, n_keywords = 0;
-  for (const tpl_node *node = list; node; node = node->next) {
-    if (node->type == NODE_KEYWORD) n_keywords++;
-    else n++;
+static bool add_keyword(tpl_run *run, tpl_arguments *arguments, size_t *capacity, const tpl_string *name, tpl_value value) {
+  for (size_t i = 0; i < arguments->n_keywords; i++)
+    if (tpl_strings_equal(arguments->keywords[i].name, name))
+      return tpl_fail(run, "the keyword argument '%.*s' is repeated", TPL_CUT(name));
+  if (arguments->n_keywords == *capacity) {
+    const size_t larger = *capacity ? 2 * *capacity : 4;
+    tpl_argument *grown = tpl_alloc_array(run, larger, sizeof *grown);
+    if (!grown) return false;
+    for (size_t i = 0; i < arguments->n_keywords; i++) grown[i] = arguments->keywords[i];
+    arguments->keywords = grown;
+    *capacity = larger;
   }
-  *out = (tpl_arguments){0};
-  if (n > 0 && !(out->items = tpl_alloc_array(run, n, sizeof *out->items))) return false;
-  if (n_keywords > 0 && !(out->keywords = tpl_alloc_array(run, n_keywords, sizeof *out->keywords))) return false;
-  for (const tpl_node *node = list; node; node = node->next) {
-    if (node->type == NODE_KEYWORD) {
-      for (size_t i = 0; i < out->n_keywords; i++)
-        if (tpl_strings_equal(out->keywords[i].name, node->name)) {
-          run->at = node;
-          return tpl_fail(run, "the keyword argument '%.100s' is repeated", node->name->data);
-        }
-      tpl_argument *keyword = &out->keywords[out->n_keywords];
-      keyword->name = node->name;
-      if (!tpl_charge(run, out->n_keywords) || !tpl_eval(run, node->a, &keyword->value)) return false;
-      out->n_keywords++;
-    } else if (!tpl_eval(run, node, &out->items[out->count++])) {
-      return false;
-    }
+  arguments->keywords[arguments->n_keywords++] = (tpl_argument){.name = name, .value = value};
+  return tpl_charge(run, 1 + arguments->n_keywords / 4);
+}
+
+/* *value or **value */
+static bool add_spread(tpl_run *run, const tpl_node *node, tpl_value value, tpl_list *items, tpl_arguments *arguments,
+                       size_t *capacity) {
+  tpl_list *more;
+  run->at = node;
+  if (node->op == '*') {
+    if (!tpl_to_list(run, value, &more)) return false;
+    for (size_t i = 0; i < more->count; i++)
+      if (!tpl_list_add(run, items, more->items[i])) return false;
+    return true;
+  }
+  if (value.kind == TPL_UNDEFINED) return tpl_fail_undefined(run, value);
+  if (value.kind != TPL_DICT) return tpl_fail(run, "** needs a dict, not %s", tpl_kind_name(value));
+  for (size_t i = 0; i < value.u.dict->count; i++) {
+    const tpl_entry *entry = &value.u.dict->entries[i];
+    if (entry->key.kind != TPL_STRING) return tpl_fail(run, "the name of an argument must be a string");
+    if (!add_keyword(run, arguments, capacity, entry->key.u.string, entry->value)) return false;
   }
   return true;
 }
 
-static bool add_caller(tpl_run *run, tpl_arguments *arguments) {
-  tpl_argument *keywords = tpl_alloc_array(run, arguments->n_keywords + 1, sizeof *keywords);
-  if (!keywords) return false;
-  for (size_t i = 0; i < arguments->n_keywords; i++) keywords[i] = arguments->keywords[i];
-  keywords[arguments->n_keywords++] = (tpl_argument){.name = run->t->names[NAME_CALLER], .value = run->call_caller};
-  arguments->keywords = keywords;
-  return true;
+static bool eval_arguments(tpl_run *run, const tpl_node *step, tpl_arguments *out) {
+  size_t capacity = 0;
+  *out = (tpl_arguments){0};
+  if (!step->a && step != run->call_step) return true;
+  tpl_list *items = tpl_new_list(run, 0);
+  if (!items) return false;
+  for (const tpl_node *node = step->a; node; node = node->next) {
+    const bool plain = node->type != NODE_KEYWORD && node->type != NODE_SPREAD;
+    tpl_value value;
+    if (!tpl_eval(run, plain ? node : node->a, &value)) return false;
+    run->at = node;
+    if (!(plain                          ? tpl_list_add(run, items, value)
+          : node->type == NODE_KEYWORD ? add_keyword(run, out, &capacity, node->name, value)
+                                         : add_spread(run, node, value, items, out, &capacity)))
+      return false;
+  }
+  out->items = items->items;
+  out->count = items->count;
+  run->at = step;
+  return step != run->call_step || add_keyword(run, out, &capacity, run->t->names[NAME_CALLER], run->call_caller);
 }
 
 static bool eval_part(tpl_run *run, const tpl_node *node, tpl_value *out) {
@@ -166,16 +189,15 @@ static bool eval_step(tpl_run *run, const tpl_node *step, tpl_value value, tpl_v
       run->at = step;
       return tpl_slice(run, value, a, b, c, out);
     case STEP_CALL:
-      if (!eval_arguments(run, step->a, &arguments)) return false;
+      if (!eval_arguments(run, step, &arguments)) return false;
       run->at = step;
-      if (step == run->call_step && !add_caller(run, &arguments)) return false;
       return tpl_call(run, value, &arguments, out);
     case STEP_FILTER:
-      if (!eval_arguments(run, step->a, &arguments)) return false;
+      if (!eval_arguments(run, step, &arguments)) return false;
       run->at = step;
       return tpl_apply_filter(run, step->builtin, value, &arguments, out);
     default: /* STEP_TEST */
-      if (!eval_arguments(run, step->a, &arguments)) return false;
+      if (!eval_arguments(run, step, &arguments)) return false;
       run->at = step;
       if (!tpl_apply_test(run, step->builtin, value, &arguments, &result)) return false;
       *out = tpl_bool(result != step->negated);

@@ -228,11 +228,11 @@ static bool bind_rest(tpl_run *run, const tpl_node *macro, const tpl_arguments *
     const tpl_string *name = arguments->keywords[i].name;
     if (used[i]) continue;
     if (!macro->uses_kwargs)
-      return tpl_fail(run, "the macro '%.100s' takes no keyword argument '%.100s'", macro->name->data, name->data);
+      return tpl_fail(run, "the macro '%.*s' takes no keyword argument '%.*s'", TPL_CUT(macro->name), TPL_CUT(name));
     if (!tpl_dict_set(run, named, tpl_of_string(name), arguments->keywords[i].value)) return false;
   }
   if (arguments->count > from && !macro->uses_varargs)
-    return tpl_fail(run, "the macro '%.100s' takes %zu arguments, not %zu", macro->name->data, from, arguments->count);
+    return tpl_fail(run, "the macro '%.*s' takes %zu arguments, not %zu", TPL_CUT(macro->name), from, arguments->count);
   for (size_t i = from; i < arguments->count; i++)
     if (!tpl_list_add(run, rest, arguments->items[i])) return false;
   return (!macro->uses_kwargs || tpl_bind(run, NAME_KWARGS, tpl_of_dict(named))) &&

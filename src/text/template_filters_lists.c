@@ -118,7 +118,7 @@ static bool filter_map(tpl_run *run, tpl_value v, const tpl_arguments *arguments
   it->which = tpl_find_filter(name->data, name->bytes);
   it->arguments = rest_of(arguments, 1);
   if (it->which >= 0) return true;
-  return tpl_fail(run, "the filter '%.*s' is not supported", name->bytes < 60 ? (int)name->bytes : 60, name->data);
+  return tpl_fail(run, "the filter '%.*s' is not supported", TPL_CUT(name));
 }
 
 static bool selection(tpl_run *run, tpl_value v, const tpl_arguments *arguments, bool attribute, bool negated, tpl_value *out) {
@@ -137,7 +137,7 @@ static bool selection(tpl_run *run, tpl_value v, const tpl_arguments *arguments,
   it->which = tpl_find_test(name->data, name->bytes);
   it->arguments = rest_of(arguments, used + 1);
   if (it->which >= 0) return true;
-  return tpl_fail(run, "the test '%.*s' is not supported", name->bytes < 60 ? (int)name->bytes : 60, name->data);
+  return tpl_fail(run, "the test '%.*s' is not supported", TPL_CUT(name));
 }
 
 static bool filter_select(tpl_run *run, tpl_value v, const tpl_arguments *arguments, tpl_value *out) {

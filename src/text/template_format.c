@@ -282,7 +282,7 @@ static bool read_spec(tpl_run *run, const tpl_string *text, spec *s) {
   }
   if (at < text->bytes) s->type = text->data[at++];
   if (at != text->bytes || (s->type && !strchr("sdxXobeEfFgG%", s->type)))
-    return tpl_fail(run, "the format '%.*s' of a field is not supported", text->bytes < 40 ? (int)text->bytes : 40, text->data);
+    return tpl_fail(run, "the format '%.*s' of a field is not supported", TPL_CUT(text));
   return true;
 }
 

@@ -127,27 +127,40 @@ tpl_node *tpl_parse_tuple(tpl_parser *p, bool with_condition, bool parenthesized
 
 /* ------------------------------------------------------------------ postfix */
 
+/* "*list" or "**dict" among arguments. */
+static tpl_node *spread(tpl_parser *p) {
+  tpl_node *item = tpl_new_node(p, NODE_SPREAD, p->token);
+  if (!item) return NULL;
+  item->op = p->token++->op;
+  item->a = tpl_parse_expression(p, true);
+  return item->a ? item : NULL;
+}
+
+static tpl_node *keyword(tpl_parser *p) {
+  tpl_node *item = tpl_new_node(p, NODE_KEYWORD, p->token);
+  if (!item || !tpl_node_name(p, item, p->token)) return NULL;
+  p->token += 2;
+  item->a = tpl_parse_expression(p, true);
+  return item->a ? item : NULL;
+}
+
 bool tpl_parse_arguments(tpl_parser *p, tpl_node **arguments) {
   list items = {0};
-  bool keywords = false, first = true;
-  p->token++; /* ( */
-  for (; !tpl_at_operator(p, ')'); first = false) {
-    if (!first && !tpl_expect_operator(p, ',')) return false;
+  int stage = 0; /* positional arguments, then keywords and one *list, then one **dict */
+  bool has_list = false;
+  for (p->token++; !tpl_at_operator(p, ')');) {
+    if (items.first && !tpl_expect_operator(p, ',')) return false;
     if (tpl_at_operator(p, ')')) break;
     const tpl_token *token = p->token;
-    if (tpl_at_operator(p, '*') || tpl_at_operator(p, OP_POWER))
-      return tpl_parse_error(p, token, "unpacking of arguments (* or **) is not supported") != NULL;
-    tpl_node *item;
-    if (token->type == TOKEN_NAME && token[1].type == TOKEN_OPERATOR && token[1].op == '=') {
-      p->token += 2;
-      item = tpl_new_node(p, NODE_KEYWORD, token);
-      if (!item || !tpl_node_name(p, item, token) || !(item->a = tpl_parse_expression(p, true))) return false;
-      keywords = true;
-    } else {
-      if (keywords) return tpl_parse_error(p, token, "a positional argument after a keyword argument") != NULL;
-      item = tpl_parse_expression(p, true);
-      if (!item) return false;
-    }
+    const bool is_list = tpl_at_operator(p, '*'), is_dict = tpl_at_operator(p, OP_POWER);
+    const bool is_keyword = token->type == TOKEN_NAME && token[1].type == TOKEN_OPERATOR && token[1].op == '=';
+    const int own = is_dict ? 2 : is_list || is_keyword ? 1 : 0;
+    if (own < stage || (is_dict && stage == 2) || (is_list && has_list))
+      return tpl_parse_error(p, token, "an argument in a place where it cannot be") != NULL;
+    stage = own;
+    has_list |= is_list;
+    tpl_node *item = is_keyword ? keyword(p) : own > 0 ? spread(p) : tpl_parse_expression(p, true);
+    if (!item) return false;
     append(&items, item);
   }
   p->token++;

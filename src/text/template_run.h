@@ -33,6 +33,8 @@ typedef struct tpl_run {
 /* ------------------------------------------------------- limits and errors */
 
 bool tpl_fail(tpl_run *run, const char *format, ...) ELLM_PRINTF(2, 3);
+/* A string for "%.*s" of a message, cut. */
+#define TPL_CUT(string) ((string)->bytes < 100 ? (int)(string)->bytes : 100), (string)->data
 bool tpl_fail_undefined(tpl_run *run, tpl_value value); /* "'x' is undefined" */
 bool tpl_no_memory(tpl_run *run, size_t bytes);
 /* Count work: an operation over n elements or 16 n bytes. */

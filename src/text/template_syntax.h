@@ -69,6 +69,7 @@ typedef enum tpl_node_type {
   STEP_FILTER,   /* |name(a: arguments), builtin */
   STEP_TEST,     /* is name(a: arguments), builtin; negated */
   NODE_KEYWORD,  /* an argument name=a */
+  NODE_SPREAD,   /* an argument *a or **a; op tells which */
   /* statements */
   NODE_DATA,      /* value: a string */
   NODE_PRINT,     /* a: expressions */
