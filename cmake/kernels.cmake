@@ -30,8 +30,8 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
                  ${kernels_dir}/arm/dot_neon.c)
 endif()
 
-# Decoding speed by instruction set; a bench, not a test.
-if(EXISTS ${CMAKE_SOURCE_DIR}/bench/bench_decode.c)
-  add_executable(bench_decode EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/bench_decode.c)
-  target_link_libraries(bench_decode PRIVATE entrollm_kernels)
+# Speed of the kernels; a bench, not a test.
+if(EXISTS ${CMAKE_SOURCE_DIR}/bench/bench_kernels.c)
+  add_executable(bench_kernels EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/bench_kernels.c)
+  target_link_libraries(bench_kernels PRIVATE entrollm_kernels)
 endif()
