@@ -24,14 +24,16 @@ static ellm_status normalize_pattern(const normalizer *n, const char *origin, ad
   regex_scratch scratch = {0};
   size_t zero = 0;
   ellm_status status = ELLM_OK;
-  if (!ellm_buffer_append(&text, token->content, token->content_bytes)) status = ellm_fail_memory(err, token->content_bytes, "added token");
+  if (!ellm_buffer_append(&text, token->content, token->content_bytes)) {
+    status = ellm_fail_memory(err, token->content_bytes, "added token");
+  }
   if (status == ELLM_OK) status = normalize(n, &scratch, &text, &spare, &zero, err);
   if (status == ELLM_OK && text.size == 0) {
     status = ellm_fail(err, ELLM_ERR_INPUT, "%s: added token \"%s\" is normalized to nothing", origin, token->content);
   }
   if (status == ELLM_OK && text.size > ADDED_TOKEN_MAX_BYTES) {
-    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: added token \"%.100s\" is normalized to more than %d bytes", origin, token->content,
-                       ADDED_TOKEN_MAX_BYTES);
+    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: added token \"%.100s\" is normalized to more than %d bytes", origin,
+                       token->content, ADDED_TOKEN_MAX_BYTES);
   }
   if (status == ELLM_OK && (text.size != token->content_bytes || memcmp(text.data, token->content, text.size) != 0)) {
     token->pattern = copy_bytes((const char *)text.data, text.size);
@@ -47,18 +49,21 @@ static ellm_status normalize_pattern(const normalizer *n, const char *origin, ad
   return status;
 }
 
-static ellm_status load_token(const json_t *object, const char *origin, const normalizer *n, added_token *token, uint32_t *id, ellm_error *err) {
+static ellm_status load_token(const json_t *object, const char *origin, const normalizer *n, added_token *token,
+                              uint32_t *id, ellm_error *err) {
   component_place place = {origin, "added_tokens"};
   const char *content;
   size_t bytes;
   if (!json_is_object(object)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: an added token is not an object", origin);
   ELLM_TRY(component_string(object, "content", &place, &content, &bytes, err));
   const json_t *given = json_object_get(object, "id");
-  if (!json_is_integer(given) || json_integer_value(given) < 0 || json_integer_value(given) >= (json_int_t)VOCAB_ID_LIMIT) {
+  if (!json_is_integer(given) || json_integer_value(given) < 0 ||
+      json_integer_value(given) >= (json_int_t)VOCAB_ID_LIMIT) {
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: id of added token \"%s\" is not a number in range", origin, content);
   }
   if (bytes > ADDED_TOKEN_MAX_BYTES) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: added token %.100s... is longer than %d bytes", origin, content, ADDED_TOKEN_MAX_BYTES);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: added token %.100s... is longer than %d bytes", origin, content,
+                     ADDED_TOKEN_MAX_BYTES);
   }
   *id = (uint32_t)json_integer_value(given);
   token->content = copy_bytes(content, bytes);
@@ -83,7 +88,8 @@ static int compare_entries(const void *a, const void *b) {
   return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
 }
 
-static ellm_status build_matcher(const added_tokens *added, bool normalized, const char *origin, token_matcher *matcher, ellm_error *err) {
+static ellm_status build_matcher(const added_tokens *added, bool normalized, const char *origin, token_matcher *matcher,
+                                 ellm_error *err) {
   sort_entry *entries = malloc((added->count + 1) * sizeof *entries);
   matcher->order = malloc((added->count + 1) * sizeof *matcher->order);
   if (!entries || !matcher->order) {
@@ -92,7 +98,9 @@ static ellm_status build_matcher(const added_tokens *added, bool normalized, con
   }
   for (size_t i = 0; i < added->count; ++i) {
     const added_token *token = &added->items[i];
-    if (token->normalized == normalized) entries[matcher->count++] = (sort_entry){token->pattern, token->pattern_bytes, (uint32_t)i};
+    if (token->normalized == normalized) {
+      entries[matcher->count++] = (sort_entry){token->pattern, token->pattern_bytes, (uint32_t)i};
+    }
   }
   qsort(entries, matcher->count, sizeof *entries, compare_entries);
   ellm_status status = ELLM_OK;
@@ -100,7 +108,8 @@ static ellm_status build_matcher(const added_tokens *added, bool normalized, con
     matcher->order[i] = entries[i].index;
     ++matcher->first[(uint8_t)entries[i].pattern[0] + 1];
     if (i > 0 && compare_entries(&entries[i - 1], &entries[i]) == 0) {
-      status = ellm_fail(err, ELLM_ERR_INPUT, "%s: two added tokens are looked for as \"%s\"", origin, entries[i].pattern);
+      status =
+          ellm_fail(err, ELLM_ERR_INPUT, "%s: two added tokens are looked for as \"%s\"", origin, entries[i].pattern);
     }
   }
   for (size_t b = 1; b < 257; ++b) matcher->first[b] += matcher->first[b - 1];
@@ -161,8 +170,8 @@ ellm_status added_tokens_load(const json_t *array, const char *origin, const bpe
     token->id = vocab_find(&bpe->pieces, token->content, token->content_bytes);
     if (token->id == VOCAB_NONE) token->id = next++;
     if (token->id != given) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: added token \"%s\" has id %u, but by the vocabulary it would be %u", origin,
-                       token->content, given, token->id);
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: added token \"%s\" has id %u, but by the vocabulary it would be %u",
+                       origin, token->content, given, token->id);
     }
   }
   ELLM_TRY(refuse_duplicates(added, origin, err));
@@ -184,7 +193,8 @@ void added_tokens_free(added_tokens *added) {
 /* ------------------------------------------------------------------ matching */
 
 /* The longest token that text[0..bytes) begins with, or NULL. */
-static const added_token *longest_at(const added_tokens *added, const token_matcher *matcher, const char *text, size_t bytes) {
+static const added_token *longest_at(const added_tokens *added, const token_matcher *matcher, const char *text,
+                                     size_t bytes) {
   size_t low = matcher->first[(uint8_t)text[0]], high = matcher->first[(uint8_t)text[0] + 1];
   const added_token *best = NULL;
   for (size_t depth = 1; low < high; ++depth) {
@@ -249,8 +259,8 @@ static size_t skip_spaces(const char *text, size_t bytes, size_t at, added_curso
   return end;
 }
 
-bool added_next(const added_tokens *added, const token_matcher *matcher, bool special_as_text, const char *text, size_t bytes,
-                added_cursor *cursor, added_segment *segment) {
+bool added_next(const added_tokens *added, const token_matcher *matcher, bool special_as_text, const char *text,
+                size_t bytes, added_cursor *cursor, added_segment *segment) {
   if (cursor->queued.token) {
     *segment = cursor->queued;
     cursor->queued.token = NULL;

@@ -49,7 +49,7 @@ typedef struct added_cursor {
 } added_cursor;
 
 /* The next segment of a text; zero-initialize the cursor. False at the end. */
-bool added_next(const added_tokens *added, const token_matcher *matcher, bool special_as_text, const char *text, size_t bytes,
-                added_cursor *cursor, added_segment *segment);
+bool added_next(const added_tokens *added, const token_matcher *matcher, bool special_as_text, const char *text,
+                size_t bytes, added_cursor *cursor, added_segment *segment);
 
 #endif

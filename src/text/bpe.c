@@ -48,7 +48,8 @@ static bool append_byte_pieces(const bpe_model *bpe, const char *text, size_t le
 
 /* The order of an unknown character among byte pieces is the library's: it is
  * held back until a known character or the end, past byte pieces. */
-static ellm_status word_to_symbols(const bpe_model *bpe, const char *word, size_t bytes, id_list *symbols, ellm_error *err) {
+static ellm_status word_to_symbols(const bpe_model *bpe, const char *word, size_t bytes, id_list *symbols,
+                                   ellm_error *err) {
   bool pending = false, ok = true;
   symbols->count = 0;
   for (size_t at = 0; at < bytes && ok;) {
@@ -69,7 +70,8 @@ static ellm_status word_to_symbols(const bpe_model *bpe, const char *word, size_
       if (done) continue;
     }
     if (bpe->unk_missing) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "tokenizer: no piece for U+%04X, and unk_token is not in the vocabulary", (unsigned)cp);
+      return ellm_fail(err, ELLM_ERR_INPUT, "tokenizer: no piece for U+%04X, and unk_token is not in the vocabulary",
+                       (unsigned)cp);
     }
     if (bpe->unk == VOCAB_NONE) continue; /* the character is dropped, as in the library */
     if (pending && !bpe->fuse_unk) ok = ok && id_list_append(symbols, &bpe->unk, 1);
@@ -197,9 +199,12 @@ static bool merge_long(const bpe_model *bpe, bpe_scratch *scratch, uint32_t *sym
   return true;
 }
 
-ellm_status bpe_encode(const bpe_model *bpe, bpe_scratch *scratch, const char *word, size_t bytes, id_list *ids, ellm_error *err) {
+ellm_status bpe_encode(const bpe_model *bpe, bpe_scratch *scratch, const char *word, size_t bytes, id_list *ids,
+                       ellm_error *err) {
   if (bytes == 0) return ELLM_OK;
-  if (bytes >= UINT32_MAX / 4) return ellm_fail(err, ELLM_ERR_INPUT, "a word of %zu bytes is too long to encode", bytes);
+  if (bytes >= UINT32_MAX / 4) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "a word of %zu bytes is too long to encode", bytes);
+  }
   bool ok = true;
   if (bpe->ignore_merges) {
     uint32_t id = vocab_find(&bpe->pieces, word, bytes);

@@ -42,11 +42,12 @@ typedef struct bpe_scratch {
 void bpe_scratch_free(bpe_scratch *scratch);
 
 /* Read "model" of tokenizer.json; its "vocab" and "merges" are given as text. */
-ellm_status bpe_load(const json_t *model, const json_range *vocab_text, const json_range *merges_text, const char *origin,
-                     bpe_model *bpe, ellm_error *err);
+ellm_status bpe_load(const json_t *model, const json_range *vocab_text, const json_range *merges_text,
+                     const char *origin, bpe_model *bpe, ellm_error *err);
 void bpe_free(bpe_model *bpe);
 
 /* Append the ids of one word (valid UTF-8). */
-ellm_status bpe_encode(const bpe_model *bpe, bpe_scratch *scratch, const char *word, size_t bytes, id_list *ids, ellm_error *err);
+ellm_status bpe_encode(const bpe_model *bpe, bpe_scratch *scratch, const char *word, size_t bytes, id_list *ids,
+                       ellm_error *err);
 
 #endif

@@ -27,14 +27,18 @@ static ellm_status load_piece(json_reader *reader, const char *origin, bpe_model
   uint64_t id;
   if (!json_reader_string(reader, 0, &piece, &bytes) || !json_reader_take(reader, ':')) {
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.vocab: no piece and id after \"%.*s\"", origin, 60,
-                     bpe->pieces.count > 0 ? vocab_string(&bpe->pieces, &bpe->pieces.pieces[bpe->pieces.count - 1]) : "");
+                     bpe->pieces.count > 0 ? vocab_string(&bpe->pieces, &bpe->pieces.pieces[bpe->pieces.count - 1])
+                                           : "");
   }
   int shown = bytes > 100 ? 100 : (int)bytes;
   if (!json_reader_integer(reader, &id) || id >= VOCAB_ID_LIMIT) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: id of piece \"%.*s\" is not a number from 0 to %u", origin, shown, piece, VOCAB_ID_LIMIT - 1);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: id of piece \"%.*s\" is not a number from 0 to %u", origin, shown, piece,
+                     VOCAB_ID_LIMIT - 1);
   }
   ellm_status status = vocab_add(&bpe->pieces, piece, bytes, (uint32_t)id, err);
-  if (status == ELLM_ERR_USAGE) return ellm_fail(err, ELLM_ERR_INPUT, "%s: piece \"%.*s\" appears twice", origin, shown, piece);
+  if (status == ELLM_ERR_USAGE) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: piece \"%.*s\" appears twice", origin, shown, piece);
+  }
   return status;
 }
 
@@ -60,7 +64,9 @@ static ellm_status check_unique_ids(const vocab *pieces, const char *origin, ell
 
 static ellm_status load_vocab(const json_range *range, const char *origin, bpe_model *bpe, ellm_error *err) {
   json_reader reader = {.at = range->text, .end = range->text ? range->text + range->bytes : NULL};
-  if (!range->text || !json_reader_take(&reader, '{')) return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.vocab is not an object", origin);
+  if (!range->text || !json_reader_take(&reader, '{')) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.vocab is not an object", origin);
+  }
   ELLM_TRY(vocab_init(&bpe->pieces, range->bytes / 24, err));
   ellm_status status = ELLM_OK;
   bool end = json_reader_take(&reader, '}');
@@ -70,7 +76,9 @@ static ellm_status load_vocab(const json_range *range, const char *origin, bpe_m
     end = json_reader_take(&reader, '}');
     if (!end) status = ellm_fail(err, ELLM_ERR_INPUT, "%s: model.vocab: no comma between two pieces", origin);
   }
-  if (status == ELLM_OK && !json_reader_at_end(&reader)) status = ellm_fail(err, ELLM_ERR_INPUT, "%s: model.vocab is not an object", origin);
+  if (status == ELLM_OK && !json_reader_at_end(&reader)) {
+    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: model.vocab is not an object", origin);
+  }
   json_reader_free(&reader);
   return status == ELLM_OK ? check_unique_ids(&bpe->pieces, origin, err) : status;
 }
@@ -129,7 +137,8 @@ static ellm_status unknown_piece(const char *origin, size_t rank, const char *pi
                    bytes > 100 ? 100 : (int)bytes, piece);
 }
 
-static ellm_status add_merge(const merge_parts *parts, size_t rank, const char *origin, bpe_model *bpe, ellm_buffer *joined, ellm_error *err) {
+static ellm_status add_merge(const merge_parts *parts, size_t rank, const char *origin, bpe_model *bpe,
+                             ellm_buffer *joined, ellm_error *err) {
   uint32_t id[2];
   joined->size = 0;
   for (size_t i = 0; i < 2; ++i) {
@@ -147,7 +156,8 @@ static ellm_status add_merge(const merge_parts *parts, size_t rank, const char *
   return ELLM_OK;
 }
 
-static ellm_status read_merges(json_reader *reader, const char *origin, bpe_model *bpe, ellm_buffer *joined, ellm_error *err) {
+static ellm_status read_merges(json_reader *reader, const char *origin, bpe_model *bpe, ellm_buffer *joined,
+                               ellm_error *err) {
   if (json_reader_take(reader, ']')) return ELLM_OK;
   json_reader first = *reader; /* all merges are written in the form of the first */
   bool listed = json_reader_take(&first, '[');
@@ -155,26 +165,33 @@ static ellm_status read_merges(json_reader *reader, const char *origin, bpe_mode
   do {
     merge_parts parts;
     if (!(listed ? read_listed_parts(reader, &parts) : read_joined_parts(reader, &parts))) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.merges: merge %zu is not %s", origin, rank, listed ? "[\"a\", \"b\"]" : "\"a b\"");
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.merges: merge %zu is not %s", origin, rank,
+                       listed ? "[\"a\", \"b\"]" : "\"a b\"");
     }
     /* the first line of merges.txt may have got in */
     if (!listed && parts.bytes[0] >= 8 && memcmp(parts.text[0], "#version", 8) == 0) continue;
     if (rank == UINT32_MAX - 1) return ellm_fail(err, ELLM_ERR_INPUT, "%s: too many merges", origin);
     ELLM_TRY(add_merge(&parts, rank++, origin, bpe, joined, err));
   } while (json_reader_take(reader, ','));
-  return json_reader_take(reader, ']') ? ELLM_OK : ellm_fail(err, ELLM_ERR_INPUT, "%s: model.merges: no comma after merge %zu", origin, rank);
+  return json_reader_take(reader, ']')
+             ? ELLM_OK
+             : ellm_fail(err, ELLM_ERR_INPUT, "%s: model.merges: no comma after merge %zu", origin, rank);
 }
 
 static ellm_status load_merges(const json_range *range, const char *origin, bpe_model *bpe, ellm_error *err) {
   json_reader reader = {.at = range->text, .end = range->text ? range->text + range->bytes : NULL};
-  if (!range->text || !json_reader_take(&reader, '[')) return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.merges is not an array", origin);
+  if (!range->text || !json_reader_take(&reader, '[')) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.merges is not an array", origin);
+  }
   ELLM_TRY(merge_table_init(&bpe->merges, range->bytes / 24, err));
   bpe->joins = calloc(((size_t)1 << JOINS_BITS) / 64, sizeof *bpe->joins);
   if (!bpe->joins) return ellm_fail_memory(err, ((size_t)1 << JOINS_BITS) / 8, "merges");
   bpe->cut = true;
   ellm_buffer joined = {0};
   ellm_status status = read_merges(&reader, origin, bpe, &joined, err);
-  if (status == ELLM_OK && !json_reader_at_end(&reader)) status = ellm_fail(err, ELLM_ERR_INPUT, "%s: model.merges is not an array", origin);
+  if (status == ELLM_OK && !json_reader_at_end(&reader)) {
+    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: model.merges is not an array", origin);
+  }
   ellm_buffer_free(&joined);
   json_reader_free(&reader);
   return status;
@@ -193,8 +210,8 @@ static void load_symbols(bpe_model *bpe) {
   }
 }
 
-ellm_status bpe_load(const json_t *model, const json_range *vocab_text, const json_range *merges_text, const char *origin,
-                     bpe_model *bpe, ellm_error *err) {
+ellm_status bpe_load(const json_t *model, const json_range *vocab_text, const json_range *merges_text,
+                     const char *origin, bpe_model *bpe, ellm_error *err) {
   memset(bpe, 0, sizeof *bpe);
   bpe->unk = VOCAB_NONE;
   const json_t *dropout = json_object_get(model, "dropout");

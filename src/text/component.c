@@ -18,12 +18,15 @@ typedef struct walk {
 static ellm_status walk_component(walk *w, const json_t *component, size_t depth, ellm_error *err) {
   const component_place *place = w->place;
   if (!component || json_is_null(component)) return ELLM_OK;
-  if (!json_is_object(component)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is not an object", place->origin, place->part);
+  if (!json_is_object(component)) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is not an object", place->origin, place->part);
+  }
   const char *type = json_string_value(json_object_get(component, "type"));
   if (!type) return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s has no type", place->origin, place->part);
   if (strcmp(type, "Sequence") != 0) {
     if (++w->steps > COMPONENT_MAX_STEPS) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s has more than %d steps", place->origin, place->part, COMPONENT_MAX_STEPS);
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s has more than %d steps", place->origin, place->part,
+                       COMPONENT_MAX_STEPS);
     }
     return w->fn(w->user, component, type, place, err);
   }
@@ -37,15 +40,16 @@ static ellm_status walk_component(walk *w, const json_t *component, size_t depth
   for (size_t i = 0; i < json_array_size(list); ++i) {
     const json_t *item = json_array_get(list, i);
     if (!json_is_object(item)) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: item %zu of a Sequence is not an object", place->origin, place->part, i);
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: item %zu of a Sequence is not an object", place->origin,
+                       place->part, i);
     }
     ELLM_TRY(walk_component(w, item, depth + 1, err));
   }
   return ELLM_OK;
 }
 
-ellm_status component_walk(const json_t *component, const char *list_field, const component_place *place, component_fn fn,
-                           void *user, ellm_error *err) {
+ellm_status component_walk(const json_t *component, const char *list_field, const component_place *place,
+                           component_fn fn, void *user, ellm_error *err) {
   walk w = {list_field, place, fn, user, 0};
   return walk_component(&w, component, 0, err);
 }
@@ -58,7 +62,8 @@ static ellm_status bad_field(const component_place *place, const char *field, co
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: \"%s\" is not %s", place->origin, place->part, field, wanted);
 }
 
-ellm_status component_bool(const json_t *object, const char *field, bool required, const component_place *place, bool *out, ellm_error *err) {
+ellm_status component_bool(const json_t *object, const char *field, bool required, const component_place *place,
+                           bool *out, ellm_error *err) {
   const json_t *value = json_object_get(object, field);
   if (!required && (!value || json_is_null(value))) return ELLM_OK;
   if (!json_is_boolean(value)) return bad_field(place, field, "a boolean", err);
@@ -66,7 +71,8 @@ ellm_status component_bool(const json_t *object, const char *field, bool require
   return ELLM_OK;
 }
 
-ellm_status component_string(const json_t *object, const char *field, const component_place *place, const char **text, size_t *bytes, ellm_error *err) {
+ellm_status component_string(const json_t *object, const char *field, const component_place *place, const char **text,
+                             size_t *bytes, ellm_error *err) {
   const json_t *value = json_object_get(object, field);
   if (!json_is_string(value)) return bad_field(place, field, "a string", err);
   *text = json_string_value(value);
@@ -74,7 +80,8 @@ ellm_status component_string(const json_t *object, const char *field, const comp
   return ELLM_OK;
 }
 
-ellm_status component_character(const json_t *object, const char *field, const component_place *place, uint32_t *cp, ellm_error *err) {
+ellm_status component_character(const json_t *object, const char *field, const component_place *place, uint32_t *cp,
+                                ellm_error *err) {
   const char *text;
   size_t bytes;
   ELLM_TRY(component_string(object, field, place, &text, &bytes, err));
@@ -86,7 +93,9 @@ ellm_status component_character(const json_t *object, const char *field, const c
 ellm_status component_pattern(const json_t *object, const component_place *place, text_regex **regex, ellm_error *err) {
   const json_t *pattern = json_object_get(object, "pattern");
   bool literal = json_object_get(pattern, "String") != NULL;
-  if (!json_is_object(pattern) || json_object_size(pattern) != 1) return bad_field(place, "pattern", "an object of one field", err);
+  if (!json_is_object(pattern) || json_object_size(pattern) != 1) {
+    return bad_field(place, "pattern", "an object of one field", err);
+  }
   const char *text;
   size_t bytes;
   char where[96];

@@ -12,22 +12,26 @@
 
 /* ------------------------------------------------------------------- loading */
 
-static ellm_status load_count(const json_t *object, const char *field, const component_place *place, uint32_t *out, ellm_error *err) {
+static ellm_status load_count(const json_t *object, const char *field, const component_place *place, uint32_t *out,
+                              ellm_error *err) {
   const json_t *value = json_object_get(object, field);
   if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > 65536) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: \"%s\" is not a number from 0 to 65536", place->origin, place->part, field);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: \"%s\" is not a number from 0 to 65536", place->origin, place->part,
+                     field);
   }
   *out = (uint32_t)json_integer_value(value);
   return ELLM_OK;
 }
 
-static ellm_status load_replace(const json_t *object, const component_place *place, decode_step *step, ellm_error *err) {
+static ellm_status load_replace(const json_t *object, const component_place *place, decode_step *step,
+                                ellm_error *err) {
   const char *content;
   size_t bytes;
   ELLM_TRY(component_pattern(object, place, &step->pattern, err));
   if (regex_matches_empty(step->pattern)) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: Replace with a pattern that matches the empty string is not supported",
-                     place->origin, place->part);
+    return ellm_fail(err, ELLM_ERR_INPUT,
+                     "%s: %s: Replace with a pattern that matches the empty string is not supported", place->origin,
+                     place->part);
   }
   ELLM_TRY(component_string(object, "content", place, &content, &bytes, err));
   step->content = malloc(bytes + 1);
@@ -37,7 +41,8 @@ static ellm_status load_replace(const json_t *object, const component_place *pla
   return ELLM_OK;
 }
 
-static ellm_status load_step(void *user, const json_t *object, const char *type, const component_place *place, ellm_error *err) {
+static ellm_status load_step(void *user, const json_t *object, const char *type, const component_place *place,
+                             ellm_error *err) {
   static const struct { const char *type; decode_kind kind; } kinds[] = {
     {"ByteLevel", DECODE_BYTE_LEVEL}, {"Replace", DECODE_REPLACE}, {"ByteFallback", DECODE_BYTE_FALLBACK},
     {"Fuse", DECODE_FUSE}, {"Strip", DECODE_STRIP}, {"Metaspace", DECODE_METASPACE},
@@ -98,12 +103,14 @@ void string_list_free(string_list *list) {
   memset(list, 0, sizeof *list);
 }
 
-static bool add(ellm_buffer *out, const char *text, size_t bytes) { return bytes == 0 || ellm_buffer_append(out, text, bytes); }
+static bool add(ellm_buffer *out, const char *text, size_t bytes) {
+  return bytes == 0 || ellm_buffer_append(out, text, bytes);
+}
 
 /* ----------------------------------------------------------- one string a time */
 
-ellm_status decode_replace(const decode_step *step, regex_scratch *scratch, const char *text, size_t bytes, size_t limit,
-                           ellm_buffer *out, ellm_error *err) {
+ellm_status decode_replace(const decode_step *step, regex_scratch *scratch, const char *text, size_t bytes,
+                           size_t limit, ellm_buffer *out, ellm_error *err) {
   regex_position position = {0};
   size_t done = 0;
   bool ok = true;
@@ -121,8 +128,13 @@ ellm_status decode_replace(const decode_step *step, regex_scratch *scratch, cons
 bool decode_strip(const decode_step *step, const char *text, size_t bytes, ellm_buffer *out) {
   char character[4];
   size_t length = utf8_encode(step->character, character), start = 0, end = bytes;
-  for (uint32_t i = 0; i < step->start && end - start >= length && memcmp(text + start, character, length) == 0; ++i) start += length;
-  for (uint32_t i = 0; i < step->stop && end - start >= length && memcmp(text + end - length, character, length) == 0; ++i) end -= length;
+  for (uint32_t i = 0; i < step->start && end - start >= length && memcmp(text + start, character, length) == 0; ++i) {
+    start += length;
+  }
+  for (uint32_t i = 0; i < step->stop && end - start >= length && memcmp(text + end - length, character, length) == 0;
+       ++i) {
+    end -= length;
+  }
   return add(out, text + start, end - start);
 }
 
@@ -170,8 +182,8 @@ static bool end_byte_run(ellm_buffer *run, string_list *out) {
   return true;
 }
 
-static ellm_status list_step(const decode_step *step, regex_scratch *scratch, const string_list *in, size_t limit, string_list *out,
-                             ellm_error *err) {
+static ellm_status list_step(const decode_step *step, regex_scratch *scratch, const string_list *in, size_t limit,
+                             string_list *out, ellm_error *err) {
   ellm_buffer bytes = {0};
   bool ok = true;
   ellm_status status = ELLM_OK;
@@ -193,10 +205,14 @@ static ellm_status list_step(const decode_step *step, regex_scratch *scratch, co
       }
       case DECODE_FUSE: ok = add(&out->text, text, length); break;
       case DECODE_STRIP: ok = decode_strip(step, text, length, &out->text) && string_list_end(out); break;
-      case DECODE_METASPACE: ok = decode_metaspace(step, i == 0, text, length, &out->text) && string_list_end(out); break;
+      case DECODE_METASPACE:
+        ok = decode_metaspace(step, i == 0, text, length, &out->text) && string_list_end(out);
+        break;
     }
   }
-  if (step->kind == DECODE_BYTE_LEVEL) ok = ok && utf8_append_replaced(&out->text, (const char *)bytes.data, bytes.size);
+  if (step->kind == DECODE_BYTE_LEVEL) {
+    ok = ok && utf8_append_replaced(&out->text, (const char *)bytes.data, bytes.size);
+  }
   if (step->kind == DECODE_BYTE_FALLBACK) ok = ok && end_byte_run(&bytes, out);
   if (step->kind == DECODE_BYTE_LEVEL || step->kind == DECODE_FUSE) ok = ok && string_list_end(out);
   ellm_buffer_free(&bytes);

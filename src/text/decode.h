@@ -42,8 +42,8 @@ ellm_status decode_strings(const decoder *d, regex_scratch *scratch, string_list
 
 /* Steps on one string, also used by streaming. A replacement ends early once
  * `out` is longer than `limit`, which the caller looks at. */
-ellm_status decode_replace(const decode_step *step, regex_scratch *scratch, const char *text, size_t bytes, size_t limit,
-                           ellm_buffer *out, ellm_error *err);
+ellm_status decode_replace(const decode_step *step, regex_scratch *scratch, const char *text, size_t bytes,
+                           size_t limit, ellm_buffer *out, ellm_error *err);
 bool decode_strip(const decode_step *step, const char *text, size_t bytes, ellm_buffer *out);
 bool decode_metaspace(const decode_step *step, bool first, const char *text, size_t bytes, ellm_buffer *out);
 /* The value of a "<0xHH>" string, or -1. */

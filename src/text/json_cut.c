@@ -98,7 +98,9 @@ bool json_reader_integer(json_reader *r, uint64_t *value) {
   skip_space(r);
   const char *start = r->at;
   *value = 0;
-  while (r->at < r->end && *r->at >= '0' && *r->at <= '9' && r->at - start < 15) *value = *value * 10 + (uint64_t)(*r->at++ - '0');
+  while (r->at < r->end && *r->at >= '0' && *r->at <= '9' && r->at - start < 15) {
+    *value = *value * 10 + (uint64_t)(*r->at++ - '0');
+  }
   if (r->at == start || (*start == '0' && r->at - start > 1)) return false;
   if (r->at == r->end) return true;
   char next = *r->at; /* nothing that would make it another number */
@@ -203,7 +205,9 @@ bool json_cut(const char *json, size_t bytes, json_range *vocab, json_range *mer
   const char *done = json;
   for (int i = 0; i < 2; ++i) {
     if (!ranges[i].text) continue;
-    if (!ellm_buffer_append(rest, done, (size_t)(ranges[i].text - done)) || !ellm_buffer_append(rest, "null", 4)) return false;
+    if (!ellm_buffer_append(rest, done, (size_t)(ranges[i].text - done)) || !ellm_buffer_append(rest, "null", 4)) {
+      return false;
+    }
     done = ranges[i].text + ranges[i].bytes;
   }
   size_t left = bytes - (size_t)(done - json);

@@ -10,7 +10,8 @@
 
 /* ------------------------------------------------------------------- loading */
 
-static ellm_status copy_content(normalize_step *step, const json_t *object, const char *field, const component_place *place, ellm_error *err) {
+static ellm_status copy_content(normalize_step *step, const json_t *object, const char *field,
+                                const component_place *place, ellm_error *err) {
   const char *text;
   size_t bytes;
   ELLM_TRY(component_string(object, field, place, &text, &bytes, err));
@@ -21,7 +22,8 @@ static ellm_status copy_content(normalize_step *step, const json_t *object, cons
   return ELLM_OK;
 }
 
-static ellm_status load_step(void *user, const json_t *object, const char *type, const component_place *place, ellm_error *err) {
+static ellm_status load_step(void *user, const json_t *object, const char *type, const component_place *place,
+                             ellm_error *err) {
   static const struct { const char *type; normalize_kind kind; unicode_form form; } kinds[] = {
     {"Prepend", NORMALIZE_PREPEND, UNICODE_NFC}, {"Replace", NORMALIZE_REPLACE, UNICODE_NFC},
     {"NFC", NORMALIZE_FORM, UNICODE_NFC}, {"NFD", NORMALIZE_FORM, UNICODE_NFD},
@@ -45,8 +47,9 @@ static ellm_status load_step(void *user, const json_t *object, const char *type,
   if (step->kind != NORMALIZE_REPLACE) return ELLM_OK;
   ELLM_TRY(component_pattern(object, place, &step->pattern, err));
   if (regex_matches_empty(step->pattern)) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: Replace with a pattern that matches the empty string is not supported",
-                     place->origin, place->part);
+    return ellm_fail(err, ELLM_ERR_INPUT,
+                     "%s: %s: Replace with a pattern that matches the empty string is not supported", place->origin,
+                     place->part);
   }
   return copy_content(step, object, "content", place, err);
 }
@@ -66,7 +69,9 @@ void normalizer_free(normalizer *n) {
 
 /* --------------------------------------------------------------------- steps */
 
-static bool add(ellm_buffer *out, const char *text, size_t bytes) { return bytes == 0 || ellm_buffer_append(out, text, bytes); }
+static bool add(ellm_buffer *out, const char *text, size_t bytes) {
+  return bytes == 0 || ellm_buffer_append(out, text, bytes);
+}
 
 /* Each step appends its result to `out` (empty at first) and returns false when
  * out of memory. `origin` counts leading bytes, see pieces.h. Results are as
@@ -79,8 +84,8 @@ static bool step_prepend(const normalize_step *step, const char *text, size_t by
   return add(out, step->content, step->content_bytes) && add(out, text, bytes);
 }
 
-static ellm_status step_replace(const normalize_step *step, regex_scratch *scratch, const char *text, size_t bytes, size_t limit,
-                                ellm_buffer *out, size_t *origin, ellm_error *err) {
+static ellm_status step_replace(const normalize_step *step, regex_scratch *scratch, const char *text, size_t bytes,
+                                size_t limit, ellm_buffer *out, size_t *origin, ellm_error *err) {
   regex_position position = {0};
   size_t done = 0, from_origin = *origin, new_origin = from_origin;
   while (out->size <= limit) {
@@ -127,7 +132,8 @@ static bool step_strip(const normalize_step *step, const char *text, size_t byte
   return add(out, text + start, end - start);
 }
 
-static bool step_characters(const normalize_step *step, const char *text, size_t bytes, ellm_buffer *out, size_t *origin) {
+static bool step_characters(const normalize_step *step, const char *text, size_t bytes, ellm_buffer *out,
+                            size_t *origin) {
   size_t from_origin = *origin;
   for (size_t at = 0; at < bytes;) {
     uint32_t cp, lower[2];
@@ -153,7 +159,8 @@ static bool step_byte_level(const char *text, size_t bytes, ellm_buffer *out, si
   return byte_level_append(out, text + head, bytes - head);
 }
 
-ellm_status normalize(const normalizer *n, regex_scratch *scratch, ellm_buffer *text, ellm_buffer *spare, size_t *origin, ellm_error *err) {
+ellm_status normalize(const normalizer *n, regex_scratch *scratch, ellm_buffer *text, ellm_buffer *spare,
+                      size_t *origin, ellm_error *err) {
   size_t bytes = text->size, limit = text_growth_limit(bytes);
   for (size_t i = 0; i < n->count && text->size > 0; ++i) {
     const normalize_step *step = &n->steps[i];

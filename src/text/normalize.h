@@ -35,6 +35,7 @@ ellm_status normalizer_load(const json_t *component, const char *origin, normali
 void normalizer_free(normalizer *n);
 
 /* Normalize *text in place, using *spare; *origin (see pieces.h) follows. */
-ellm_status normalize(const normalizer *n, regex_scratch *scratch, ellm_buffer *text, ellm_buffer *spare, size_t *origin, ellm_error *err);
+ellm_status normalize(const normalizer *n, regex_scratch *scratch, ellm_buffer *text, ellm_buffer *spare,
+                      size_t *origin, ellm_error *err);
 
 #endif

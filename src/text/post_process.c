@@ -11,15 +11,19 @@ static ellm_status bad_template(const component_place *place, const char *what, 
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: TemplateProcessing: %s", place->origin, place->part, what);
 }
 
-static ellm_status append_special(const json_t *specials, const char *name, const component_place *place, id_list *list, ellm_error *err) {
+static ellm_status append_special(const json_t *specials, const char *name, const component_place *place, id_list *list,
+                                  ellm_error *err) {
   const json_t *ids = json_object_get(json_object_get(specials, name), "ids");
   if (!json_is_array(ids)) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: special token \"%s\" of the template is not defined", place->origin, place->part, name);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: special token \"%s\" of the template is not defined", place->origin,
+                     place->part, name);
   }
   for (size_t i = 0; i < json_array_size(ids); ++i) {
     const json_t *value = json_array_get(ids, i);
-    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) >= (json_int_t)VOCAB_ID_LIMIT) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: id of special token \"%s\" is out of range", place->origin, place->part, name);
+    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+        json_integer_value(value) >= (json_int_t)VOCAB_ID_LIMIT) {
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: id of special token \"%s\" is out of range", place->origin,
+                       place->part, name);
     }
     uint32_t id = (uint32_t)json_integer_value(value);
     if (!id_list_append(list, &id, 1)) return ellm_fail_memory(err, sizeof id, "post_processor");
@@ -27,7 +31,8 @@ static ellm_status append_special(const json_t *specials, const char *name, cons
   return ELLM_OK;
 }
 
-static ellm_status load_template(const json_t *object, const component_place *place, post_processor *post, ellm_error *err) {
+static ellm_status load_template(const json_t *object, const component_place *place, post_processor *post,
+                                 ellm_error *err) {
   const json_t *pieces = json_object_get(object, "single");
   bool has_text = false;
   if (post->has_template) return bad_template(place, "given twice", err);
@@ -37,18 +42,24 @@ static ellm_status load_template(const json_t *object, const component_place *pl
     const json_t *piece = json_array_get(pieces, i);
     const json_t *sequence = json_object_get(piece, "Sequence"), *special = json_object_get(piece, "SpecialToken");
     const char *name = json_string_value(json_object_get(sequence ? sequence : special, "id"));
-    if (!name || json_object_size(piece) != 1) return bad_template(place, "a piece is neither Sequence nor SpecialToken", err);
+    if (!name || json_object_size(piece) != 1) {
+      return bad_template(place, "a piece is neither Sequence nor SpecialToken", err);
+    }
     if (sequence) {
-      if (strcmp(name, "A") != 0 || has_text) return bad_template(place, "\"single\" must hold sequence A once and no other", err);
+      if (strcmp(name, "A") != 0 || has_text) {
+        return bad_template(place, "\"single\" must hold sequence A once and no other", err);
+      }
       has_text = true;
     } else {
-      ELLM_TRY(append_special(json_object_get(object, "special_tokens"), name, place, has_text ? &post->after : &post->before, err));
+      ELLM_TRY(append_special(json_object_get(object, "special_tokens"), name, place,
+                              has_text ? &post->after : &post->before, err));
     }
   }
   return has_text ? ELLM_OK : bad_template(place, "\"single\" does not hold sequence A", err);
 }
 
-static ellm_status load_step(void *user, const json_t *object, const char *type, const component_place *place, ellm_error *err) {
+static ellm_status load_step(void *user, const json_t *object, const char *type, const component_place *place,
+                             ellm_error *err) {
   if (strcmp(type, "TemplateProcessing") == 0) return load_template(object, place, user, err);
   if (strcmp(type, "ByteLevel") == 0) return ELLM_OK; /* trims offsets, which we do not have */
   return component_unsupported(place, type, err);

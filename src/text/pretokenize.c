@@ -69,7 +69,8 @@ static ellm_status split_by_pattern(const pretokenize_step *step, split_behavior
     for (;;) {
       bool found;
       size_t start, end;
-      ELLM_TRY(regex_next(step->pattern, scratch, text + p->start, p->end - p->start, &position, &found, &start, &end, err));
+      ELLM_TRY(
+          regex_next(step->pattern, scratch, text + p->start, p->end - p->start, &position, &found, &start, &end, err));
       if (!found || !ok) break;
       start += p->start;
       end += p->start;
@@ -182,7 +183,8 @@ static bool mark_spaces(const pretokenize_step *step, split_state *state) {
     const text_piece *p = &state->pieces.items[i];
     const char *text = (const char *)state->text.data;
     size_t start = state->spare_text.size, origin_end = p->start + p->origin, origin = 0;
-    bool marked = text[p->start] == ' ' || (p->end - p->start >= mark_bytes && memcmp(text + p->start, mark, mark_bytes) == 0);
+    bool marked =
+        text[p->start] == ' ' || (p->end - p->start >= mark_bytes && memcmp(text + p->start, mark, mark_bytes) == 0);
     bool wanted = step->scheme == PREPEND_ALWAYS || (step->scheme == PREPEND_FIRST && p->origin > 0);
     if (!marked && wanted && !put(state, mark, mark_bytes)) return false;
     for (size_t at = p->start; at < p->end;) {
@@ -215,7 +217,9 @@ static bool split_at_marks(const pretokenize_step *step, split_state *state) {
     cutter c = {.out = &state->spare_pieces, .whole = p, .behavior = SPLIT_MERGED_WITH_NEXT};
     size_t done = p->start;
     for (size_t at = p->start; at < p->end; at += utf8_length(text[at])) {
-      if (p->end - at < step->replacement_bytes || memcmp(text + at, step->replacement, step->replacement_bytes) != 0) continue;
+      if (p->end - at < step->replacement_bytes || memcmp(text + at, step->replacement, step->replacement_bytes) != 0) {
+        continue;
+      }
       if (done < at && !cut_segment(&c, done, at, false)) return false;
       if (!cut_segment(&c, at, at + step->replacement_bytes, true)) return false;
       done = at + step->replacement_bytes;

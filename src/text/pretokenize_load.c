@@ -9,7 +9,8 @@
 static const char byte_level_pattern[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
-static ellm_status load_behavior(const json_t *object, const component_place *place, split_behavior *behavior, ellm_error *err) {
+static ellm_status load_behavior(const json_t *object, const component_place *place, split_behavior *behavior,
+                                 ellm_error *err) {
   static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
   const char *name;
   size_t bytes;
@@ -23,8 +24,8 @@ static ellm_status load_behavior(const json_t *object, const component_place *pl
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: behavior \"%s\" is not supported", place->origin, place->part, name);
 }
 
-ellm_status metaspace_load(const json_t *object, const component_place *place, uint32_t *replacement, prepend_scheme *scheme,
-                           bool *split, ellm_error *err) {
+ellm_status metaspace_load(const json_t *object, const component_place *place, uint32_t *replacement,
+                           prepend_scheme *scheme, bool *split, ellm_error *err) {
   static const char *const names[] = {"first", "never", "always"};
   const json_t *given = json_object_get(object, "prepend_scheme");
   bool add_prefix_space = true;
@@ -38,17 +39,20 @@ ellm_status metaspace_load(const json_t *object, const component_place *place, u
     size_t i = 0;
     while (name && i < 3 && strcmp(name, names[i]) != 0) ++i;
     if (!name || i == 3) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: prepend_scheme \"%s\" is not supported", place->origin, place->part, name ? name : "?");
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: prepend_scheme \"%s\" is not supported", place->origin,
+                       place->part, name ? name : "?");
     }
     *scheme = (prepend_scheme)i;
   }
   if (!add_prefix_space && *scheme != PREPEND_NEVER) { /* the older spelling must agree with the newer one */
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: add_prefix_space does not agree with prepend_scheme", place->origin, place->part);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: add_prefix_space does not agree with prepend_scheme", place->origin,
+                     place->part);
   }
   return ELLM_OK;
 }
 
-static ellm_status load_step(void *user, const json_t *object, const char *type, const component_place *place, ellm_error *err) {
+static ellm_status load_step(void *user, const json_t *object, const char *type, const component_place *place,
+                             ellm_error *err) {
   static const struct { const char *type; pretokenize_kind kind; } kinds[] = {
     {"ByteLevel", PRETOKENIZE_BYTE_LEVEL}, {"Metaspace", PRETOKENIZE_METASPACE}, {"Digits", PRETOKENIZE_DIGITS},
     {"Split", PRETOKENIZE_SPLIT}, {"Punctuation", PRETOKENIZE_PUNCTUATION}, {"Whitespace", PRETOKENIZE_WHITESPACE},
@@ -95,7 +99,8 @@ static ellm_status load_step(void *user, const json_t *object, const char *type,
   return ELLM_OK;
 }
 
-ellm_status pretokenizer_load(const json_t *component, const char *origin, const normalizer *n, pretokenizer *p, ellm_error *err) {
+ellm_status pretokenizer_load(const json_t *component, const char *origin, const normalizer *n, pretokenizer *p,
+                              ellm_error *err) {
   component_place place = {origin, "pre_tokenizer"};
   ELLM_TRY(component_walk(component, "pretokenizers", &place, load_step, p, err));
   for (size_t i = 1; i < p->count && n->blurs_origin; ++i) {

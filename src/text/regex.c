@@ -11,7 +11,9 @@
 enum { HEAP_KIBIBYTES = 64 * 1024, JIT_STACK_BYTES = 8 * 1024 * 1024 };
 
 /* Steps that one match may take: patterns in use take a few for each byte. */
-static uint32_t match_limit(size_t bytes) { return bytes > (UINT32_MAX - 100000) / 64 ? UINT32_MAX : (uint32_t)bytes * 64 + 100000; }
+static uint32_t match_limit(size_t bytes) {
+  return bytes > (UINT32_MAX - 100000) / 64 ? UINT32_MAX : (uint32_t)bytes * 64 + 100000;
+}
 
 struct text_regex {
   pcre2_code *code;      /* NULL for a literal */
@@ -33,8 +35,9 @@ static ellm_status compile_pattern(const char *pattern, size_t bytes, text_regex
     PCRE2_SIZE offset;
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     pcre2_set_parens_nest_limit(context, 64);
-    regex->code = pcre2_compile((PCRE2_SPTR)translated.data, translated.size - 1,
-                                PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &offset, context);
+    regex->code =
+        pcre2_compile((PCRE2_SPTR)translated.data, translated.size - 1,
+                      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &offset, context);
     if (!regex->code) {
       PCRE2_UCHAR text[128] = "";
       pcre2_get_error_message(code, text, sizeof text);
@@ -52,7 +55,8 @@ static ellm_status compile_pattern(const char *pattern, size_t bytes, text_regex
   return status;
 }
 
-ellm_status regex_compile(const char *pattern, size_t bytes, bool literal, const char *where, text_regex **out, ellm_error *err) {
+ellm_status regex_compile(const char *pattern, size_t bytes, bool literal, const char *where, text_regex **out,
+                          ellm_error *err) {
   text_regex *regex = calloc(1, sizeof *regex);
   *out = NULL;
   if (!regex) return ellm_fail_memory(err, sizeof *regex, "regular expression");
@@ -132,8 +136,8 @@ ellm_status regex_next(const text_regex *regex, regex_scratch *scratch, const ch
   ELLM_TRY(prepare_scratch(scratch, err));
   pcre2_set_match_limit(scratch->match_context, match_limit(bytes));
   while (position->next <= bytes) {
-    int code = pcre2_match(regex->code, (PCRE2_SPTR)text, bytes, position->next, PCRE2_NO_UTF_CHECK, scratch->match_data,
-                           scratch->match_context);
+    int code = pcre2_match(regex->code, (PCRE2_SPTR)text, bytes, position->next, PCRE2_NO_UTF_CHECK,
+                           scratch->match_data, scratch->match_context);
     if (code == PCRE2_ERROR_NOMATCH) return ELLM_OK;
     if (code < 0) {
       PCRE2_UCHAR reason[128] = "";

@@ -14,7 +14,8 @@
 typedef struct text_regex text_regex; /* immutable, may be shared between threads */
 
 /* Either a literal string (not empty) or a pattern. `where` names it in errors. */
-ellm_status regex_compile(const char *pattern, size_t bytes, bool literal, const char *where, text_regex **regex, ellm_error *err);
+ellm_status regex_compile(const char *pattern, size_t bytes, bool literal, const char *where, text_regex **regex,
+                          ellm_error *err);
 void regex_free(text_regex *regex);
 bool regex_matches_empty(const text_regex *regex); /* whether it can match the empty string */
 

@@ -37,7 +37,8 @@ typedef struct translator {
   struct { size_t start; bool caseless, assertion; } groups[MAX_DEPTH];
 } translator;
 
-#define SPACE_ITEMS "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+#define SPACE_ITEMS \
+  "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 /* Everything but white space, as ranges: \S inside a class. */
 #define NOT_SPACE_ITEMS "\\x00-\\x08\\x0e-\\x1f\\x21-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}" \
   "\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{d7ff}\\x{e000}-\\x{10ffff}"
@@ -158,7 +159,8 @@ static ellm_status parse_character_escape(translator *t, uint32_t *cp, bool *sin
       ++digits;
     }
     bool closed = !braces || peek(t, 0) == '}';
-    if (digits == 0 || !closed || (c == 'u' && digits != 4) || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) {
+    if (digits == 0 || !closed || (c == 'u' && digits != 4) || value > 0x10FFFF ||
+        (value >= 0xD800 && value < 0xE000)) {
       return refuse(t, from, t->at - from + 1, "no character");
     }
     if (braces) ++t->at;
@@ -263,7 +265,9 @@ static ellm_status translate_literal(translator *t, uint32_t cp, size_t from) {
     char lower = (char)(cp >= 'A' && cp <= 'Z' ? cp + 32 : cp), pair[3] = {t->previous, lower, '\0'};
     static const char *const folded[] = {"ss", "ff", "fi", "fl", "st"};
     for (size_t i = 0; i < sizeof folded / sizeof folded[0]; ++i) {
-      if (strcmp(pair, folded[i]) == 0) return refuse(t, from, t->at - from, "a ligature would match inside (?i:..): not supported");
+      if (strcmp(pair, folded[i]) == 0) {
+        return refuse(t, from, t->at - from, "a ligature would match inside (?i:..): not supported");
+      }
     }
     t->previous = lower;
   }
@@ -314,7 +318,8 @@ static ellm_status translate_escape(translator *t) {
       return ELLM_OK;
     case 'b':
     case 'B': { /* (?<=w)(?!w)|(?<!w)(?=w), or its opposite */
-      static const char *const parts[2][4] = {{"(?:(?<=", ")(?!", ")|(?<!", ")(?="}, {"(?:(?<=", ")(?=", ")|(?<!", ")(?!"}};
+      static const char *const parts[2][4] = {{"(?:(?<=", ")(?!", ")|(?<!", ")(?="},
+                                              {"(?:(?<=", ")(?=", ")|(?<!", ")(?!"}};
       for (size_t i = 0; i < 4; ++i) {
         emit(t, parts[c == 'B'][i]);
         emit(t, "[");
@@ -423,7 +428,9 @@ static ellm_status translate_quantifier(translator *t) {
   if (!t->has_atom) return refuse(t, from, 1, "nothing to repeat");
   if (c == '{') {
     char text[40];
-    if (low > 1000 || (high != UINT32_MAX && (high > 1000 || high < low))) return refuse(t, from, t->at - from, "interval out of range");
+    if (low > 1000 || (high != UINT32_MAX && (high > 1000 || high < low))) {
+      return refuse(t, from, t->at - from, "interval out of range");
+    }
     if (high == UINT32_MAX) snprintf(text, sizeof text, "{%u,}", low);
     else snprintf(text, sizeof text, "{%u,%u}", low, high);
     emit(t, text);
@@ -448,10 +455,14 @@ static ellm_status translate_quantifier(translator *t) {
     }
   }
   c = peek(t, 0);
-  if (c == '*' || c == '+' || c == '?') return refuse(t, from, t->at - from + 1, "repetition of a repetition is not supported");
+  if (c == '*' || c == '+' || c == '?') {
+    return refuse(t, from, t->at - from + 1, "repetition of a repetition is not supported");
+  }
   if (c == '{') {
     size_t at = t->at;
-    if (parse_interval(t, &low, &high, &exact)) return refuse(t, from, t->at - from, "repetition of a repetition is not supported");
+    if (parse_interval(t, &low, &high, &exact)) {
+      return refuse(t, from, t->at - from, "repetition of a repetition is not supported");
+    }
     t->at = at;
   }
   t->has_atom = false;
@@ -498,8 +509,12 @@ static ellm_status translate_one(translator *t) {
 
 ellm_status regex_translate(const char *pattern, size_t bytes, const char *where, ellm_buffer *out, ellm_error *err) {
   translator t = {.pattern = pattern, .bytes = bytes, .where = where, .out = out, .err = err};
-  if (!utf8_is_valid(pattern, bytes)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: regular expression is not UTF-8", where);
-  if (bytes > 65536) return ellm_fail(err, ELLM_ERR_INPUT, "%s: regular expression of %zu bytes: at most 65536", where, bytes);
+  if (!utf8_is_valid(pattern, bytes)) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: regular expression is not UTF-8", where);
+  }
+  if (bytes > 65536) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: regular expression of %zu bytes: at most 65536", where, bytes);
+  }
   while (t.at < t.bytes) ELLM_TRY(translate_one(&t));
   if (t.depth > 0) return ellm_fail(err, ELLM_ERR_INPUT, "%s: regular expression: group without end", where);
   return t.memory_failed ? ellm_fail_memory(err, bytes, "regular expression") : ELLM_OK;

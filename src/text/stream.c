@@ -25,7 +25,8 @@ struct ellm_stream {
   const ellm_tokenizer *tokenizer;
   bool skip_special;
   bool whole;                 /* decode at the end only */
-  size_t head, fallback, tail; /* steps [0, head) on strings; fallback 1 if step `head` is ByteFallback; strips from tail */
+  size_t head, tail;          /* steps [0, head) work on strings, strips begin at `tail` */
+  bool fallback;              /* step `head` is ByteFallback */
   bool byte_level;            /* the joining step is ByteLevel */
   size_t strings;             /* fed so far */
   ellm_buffer pending;        /* bytes of characters not complete */
@@ -45,10 +46,13 @@ static void reset(ellm_stream *s) {
 static void analyse(ellm_stream *s) {
   const decoder *d = &s->tokenizer->decoder;
   size_t at = 0;
-  while (at < d->count && (d->steps[at].kind == DECODE_REPLACE || d->steps[at].kind == DECODE_STRIP || d->steps[at].kind == DECODE_METASPACE)) ++at;
+  while (at < d->count && (d->steps[at].kind == DECODE_REPLACE || d->steps[at].kind == DECODE_STRIP ||
+                           d->steps[at].kind == DECODE_METASPACE)) {
+    ++at;
+  }
   s->head = at;
   if (at < d->count && d->steps[at].kind == DECODE_BYTE_FALLBACK) {
-    s->fallback = 1;
+    s->fallback = true;
     ++at;
   }
   if (at < d->count && d->steps[at].kind == DECODE_BYTE_LEVEL) {
@@ -66,7 +70,8 @@ static void analyse(ellm_stream *s) {
   }
 }
 
-ellm_status ellm_stream_create(const ellm_tokenizer *tokenizer, bool skip_special, ellm_stream **stream, ellm_error *err) {
+ellm_status ellm_stream_create(const ellm_tokenizer *tokenizer, bool skip_special, ellm_stream **stream,
+                               ellm_error *err) {
   ellm_stream *s = calloc(1, sizeof *s);
   *stream = NULL;
   if (!s) return ellm_fail_memory(err, sizeof *s, "stream");
@@ -89,7 +94,9 @@ void ellm_stream_free(ellm_stream *s) {
   free(s);
 }
 
-static bool add(ellm_buffer *out, const char *text, size_t bytes) { return bytes == 0 || ellm_buffer_append(out, text, bytes); }
+static bool add(ellm_buffer *out, const char *text, size_t bytes) {
+  return bytes == 0 || ellm_buffer_append(out, text, bytes);
+}
 
 /* Strip step `step` of the joined text, given the next part: leading characters
  * are dropped, trailing ones that may turn out to be the last are held back. */
@@ -133,7 +140,9 @@ static bool emit(ellm_stream *s, const char *text, size_t bytes) {
   for (size_t i = s->tail; i < d->count; ++i) {
     if (d->steps[i].kind != DECODE_STRIP) continue;
     to->size = 0;
-    if (from->size > 0 && !strip_part(&d->steps[i], &s->strips[i], (const char *)from->data, from->size, to)) return false;
+    if (from->size > 0 && !strip_part(&d->steps[i], &s->strips[i], (const char *)from->data, from->size, to)) {
+      return false;
+    }
     ellm_buffer *swap = from;
     from = to;
     to = swap;

@@ -16,7 +16,8 @@
 typedef struct ellm_stream ellm_stream;
 
 /* The tokenizer must outlive the stream. A stream is for one thread at a time. */
-ellm_status ellm_stream_create(const ellm_tokenizer *tokenizer, bool skip_special, ellm_stream **stream, ellm_error *err);
+ellm_status ellm_stream_create(const ellm_tokenizer *tokenizer, bool skip_special, ellm_stream **stream,
+                               ellm_error *err);
 void ellm_stream_free(ellm_stream *stream);
 
 /* Feed one id. *text (NUL-terminated, not counted in *bytes) is the newly

@@ -18,7 +18,8 @@
 
 /* ------------------------------------------------------------------- loading */
 
-static ellm_status load_model(const json_t *root, const json_range large[2], const char *origin, ellm_tokenizer *t, ellm_error *err) {
+static ellm_status load_model(const json_t *root, const json_range large[2], const char *origin, ellm_tokenizer *t,
+                              ellm_error *err) {
   const json_t *model = json_object_get(root, "model");
   if (!json_is_object(model)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: model is not an object", origin);
   const json_t *type = json_object_get(model, "type");
@@ -48,8 +49,8 @@ static ellm_status build_indices(ellm_tokenizer *t, const char *origin, ellm_err
     const added_token *token = &t->added.items[i];
     uint32_t there = t->by_id[token->id];
     if (there != 0 && vocab_find(pieces, token->content, token->content_bytes) != token->id) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: id %u is given to added token \"%s\" and to piece \"%s\"", origin, token->id,
-                       token->content, vocab_string(pieces, &pieces->pieces[there - 1]));
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: id %u is given to added token \"%s\" and to piece \"%s\"", origin,
+                       token->id, token->content, vocab_string(pieces, &pieces->pieces[there - 1]));
     }
     t->by_id[token->id] = ID_IS_ADDED | (uint32_t)i;
     ELLM_TRY(vocab_add(&t->added_by_content, token->content, token->content_bytes, (uint32_t)i, err));
@@ -57,7 +58,8 @@ static ellm_status build_indices(ellm_tokenizer *t, const char *origin, ellm_err
   return ELLM_OK;
 }
 
-static ellm_status load(const json_t *root, const json_range large[2], const char *origin, ellm_tokenizer *t, ellm_error *err) {
+static ellm_status load(const json_t *root, const json_range large[2], const char *origin, ellm_tokenizer *t,
+                        ellm_error *err) {
   if (!json_is_object(root)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: not a JSON object", origin);
   const char *version = NULL;
   ELLM_TRY(json_get_string(root, "version", false, origin, &version, err));
@@ -73,7 +75,8 @@ static ellm_status load(const json_t *root, const json_range large[2], const cha
   return build_indices(t, origin, err);
 }
 
-ellm_status ellm_tokenizer_create(const void *json, size_t bytes, const char *origin, ellm_tokenizer **tokenizer, ellm_error *err) {
+ellm_status ellm_tokenizer_create(const void *json, size_t bytes, const char *origin, ellm_tokenizer **tokenizer,
+                                  ellm_error *err) {
   json_range large[2]; /* vocab, merges */
   ellm_buffer rest = {0};
   json_t *root = NULL;
@@ -81,7 +84,9 @@ ellm_status ellm_tokenizer_create(const void *json, size_t bytes, const char *or
   ellm_tokenizer *t = calloc(1, sizeof *t);
   ellm_status status = ELLM_OK;
   if (!t || !json_cut(json, bytes, &large[0], &large[1], &rest)) status = ellm_fail_memory(err, bytes, "tokenizer");
-  if (status == ELLM_OK) status = json_parse(rest.size > 0 ? (const void *)rest.data : "", rest.size, origin, &root, err);
+  if (status == ELLM_OK) {
+    status = json_parse(rest.size > 0 ? (const void *)rest.data : "", rest.size, origin, &root, err);
+  }
   if (status == ELLM_OK) status = load(root, large, origin, t, err);
   json_decref(root);
   ellm_buffer_free(&rest);
@@ -139,7 +144,8 @@ static ellm_status encode_stretch(encoding *e, const char *text, size_t bytes, s
   ELLM_TRY(pretokenize(&t->pretokenizer, &e->regex, &e->split, err));
   for (size_t i = 0; i < e->split.pieces.count; ++i) {
     const text_piece *p = &e->split.pieces.items[i];
-    ELLM_TRY(bpe_encode(&t->model, &e->bpe, (const char *)e->split.text.data + p->start, p->end - p->start, &e->ids, err));
+    ELLM_TRY(
+        bpe_encode(&t->model, &e->bpe, (const char *)e->split.text.data + p->start, p->end - p->start, &e->ids, err));
   }
   return ELLM_OK;
 }
@@ -157,7 +163,8 @@ static ellm_status encode_raw(encoding *e, const char *text, size_t bytes, size_
   const char *normalized = (const char *)e->normalized.data;
   added_cursor cursor = {0};
   added_segment segment;
-  while (added_next(&t->added, &t->added.normalized, e->special_as_text, normalized, e->normalized.size, &cursor, &segment)) {
+  while (added_next(&t->added, &t->added.normalized, e->special_as_text, normalized, e->normalized.size, &cursor,
+                    &segment)) {
     if (segment.token) {
       ELLM_TRY(append_id(e, segment.token->id, err));
       continue;
@@ -185,13 +192,16 @@ static ellm_status encode_text(encoding *e, const char *text, size_t bytes, ellm
 
 static ellm_status encode_with(encoding *e, const char *text, size_t bytes, bool post, ellm_error *err) {
   const post_processor *added = &e->tokenizer->post;
-  if (post && !id_list_append(&e->ids, added->before.items, added->before.count)) return ellm_fail_memory(err, 4, "ids");
+  if (post && !id_list_append(&e->ids, added->before.items, added->before.count)) {
+    return ellm_fail_memory(err, 4, "ids");
+  }
   if (utf8_is_valid(text, bytes)) {
     ELLM_TRY(encode_text(e, text, bytes, err));
   } else {
     ellm_buffer valid = {0};
-    ellm_status status = utf8_append_replaced(&valid, text, bytes) ? encode_text(e, (const char *)valid.data, valid.size, err)
-                                                                   : ellm_fail_memory(err, bytes, "encoding");
+    ellm_status status = utf8_append_replaced(&valid, text, bytes)
+                             ? encode_text(e, (const char *)valid.data, valid.size, err)
+                             : ellm_fail_memory(err, bytes, "encoding");
     ellm_buffer_free(&valid);
     if (status != ELLM_OK) return status;
   }
@@ -243,8 +253,8 @@ const char *tokenizer_decoded_piece(const ellm_tokenizer *t, uint32_t id, bool s
   return vocab_string(&t->model.pieces, piece);
 }
 
-static ellm_status decode_ids(const ellm_tokenizer *t, const uint32_t *ids, size_t n_ids, bool skip_special, regex_scratch *scratch,
-                              string_list *list, ellm_error *err) {
+static ellm_status decode_ids(const ellm_tokenizer *t, const uint32_t *ids, size_t n_ids, bool skip_special,
+                              regex_scratch *scratch, string_list *list, ellm_error *err) {
   for (size_t i = 0; i < n_ids; ++i) {
     size_t bytes;
     const char *piece = tokenizer_decoded_piece(t, ids[i], skip_special, &bytes);
@@ -288,7 +298,8 @@ const char *ellm_tokenizer_piece(const ellm_tokenizer *tokenizer, uint32_t id) {
 bool ellm_tokenizer_find(const ellm_tokenizer *tokenizer, const char *piece, uint32_t *id) {
   size_t bytes = strlen(piece);
   uint32_t index = vocab_find(&tokenizer->added_by_content, piece, bytes);
-  uint32_t found = index != VOCAB_NONE ? tokenizer->added.items[index].id : vocab_find(&tokenizer->model.pieces, piece, bytes);
+  uint32_t found =
+      index != VOCAB_NONE ? tokenizer->added.items[index].id : vocab_find(&tokenizer->model.pieces, piece, bytes);
   if (found == VOCAB_NONE) return false;
   *id = found;
   return true;

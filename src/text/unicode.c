@@ -197,7 +197,8 @@ bool unicode_normalize(unicode_form form, const char *text, size_t bytes, ellm_b
       break;
     }
     int boundary = 0;
-    utf8proc_ssize_t written = utf8proc_decompose_char((utf8proc_int32_t)cp, points.items + points.count, 32, options, &boundary);
+    utf8proc_ssize_t written =
+        utf8proc_decompose_char((utf8proc_int32_t)cp, points.items + points.count, 32, options, &boundary);
     if (written < 0 || written > 32) ok = false; /* the longest decomposition is 18 */
     else points.count += (size_t)written;
   }

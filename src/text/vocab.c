@@ -56,7 +56,9 @@ static size_t find_slot(const vocab *v, const char *piece, size_t bytes) {
 
 /* Twice as many slots and pieces. */
 static ellm_status vocab_grow(vocab *v, ellm_error *err) {
-  if (v->capacity > VOCAB_ID_LIMIT) return ellm_fail(err, ELLM_ERR_INPUT, "vocabulary of more than %u pieces", VOCAB_ID_LIMIT);
+  if (v->capacity > VOCAB_ID_LIMIT) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "vocabulary of more than %u pieces", VOCAB_ID_LIMIT);
+  }
   size_t capacity = v->capacity * 2;
   vocab_piece *pieces = realloc(v->pieces, capacity * sizeof *pieces);
   if (pieces) v->pieces = pieces;
@@ -116,7 +118,8 @@ static merge *merge_slot(const merge_table *table, uint64_t key) {
   return &table->slots[slot];
 }
 
-ellm_status merge_table_add(merge_table *table, uint32_t left, uint32_t right, uint32_t rank, uint32_t id, ellm_error *err) {
+ellm_status merge_table_add(merge_table *table, uint32_t left, uint32_t right, uint32_t rank, uint32_t id,
+                            ellm_error *err) {
   if (table->count > table->mask / 2) {
     merge_table larger;
     ELLM_TRY(merge_table_init(&larger, table->count * 2, err));

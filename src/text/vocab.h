@@ -59,7 +59,8 @@ static inline size_t merge_hash(const merge_table *table, uint32_t left, uint32_
 ellm_status merge_table_init(merge_table *table, size_t count, ellm_error *err);
 void merge_table_free(merge_table *table);
 /* A pair given twice keeps the later rank, as in the `tokenizers` library. */
-ellm_status merge_table_add(merge_table *table, uint32_t left, uint32_t right, uint32_t rank, uint32_t id, ellm_error *err);
+ellm_status merge_table_add(merge_table *table, uint32_t left, uint32_t right, uint32_t rank, uint32_t id,
+                            ellm_error *err);
 
 /* NULL if the pair does not merge. */
 static inline const merge *merge_find(const merge_table *table, uint32_t left, uint32_t right) {

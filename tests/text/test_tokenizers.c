@@ -31,7 +31,8 @@ static void print_ids(const char *title, const uint32_t *ids, size_t n) {
   print_error("\n");
 }
 
-static void check_ids(const ellm_tokenizer *t, const char *text, size_t bytes, unsigned flags, const json_t *wanted, const char *what) {
+static void check_ids(const ellm_tokenizer *t, const char *text, size_t bytes, unsigned flags, const json_t *wanted,
+                      const char *what) {
   size_t n_wanted, n = 0;
   uint32_t *ids = NULL, *want = ids_of(wanted, &n_wanted);
   ellm_error err = {0};
@@ -45,13 +46,16 @@ static void check_ids(const ellm_tokenizer *t, const char *text, size_t bytes, u
   free(want);
 }
 
-static void check_text(const ellm_tokenizer *t, const json_t *ids_json, bool skip_special, const json_t *wanted, const char *what) {
+static void check_text(const ellm_tokenizer *t, const json_t *ids_json, bool skip_special, const json_t *wanted,
+                       const char *what) {
   size_t n, bytes = 0;
   uint32_t *ids = ids_of(ids_json, &n);
   char *text = NULL;
   ellm_error err = {0};
   assert_true(json_is_string(wanted));
-  if (ellm_tokenizer_decode(t, ids, n, skip_special, &text, &bytes, &err) != ELLM_OK) fail_msg("%s: %s", what, err.message);
+  if (ellm_tokenizer_decode(t, ids, n, skip_special, &text, &bytes, &err) != ELLM_OK) {
+    fail_msg("%s: %s", what, err.message);
+  }
   if (bytes != json_string_length(wanted) || memcmp(text, json_string_value(wanted), bytes) != 0) {
     print_ids("ids", ids, n);
     fail_msg("%s:\ngot    \"%s\"\nwanted \"%s\"", what, text, json_string_value(wanted));
@@ -88,7 +92,8 @@ static void check_stream(const ellm_tokenizer *t, const json_t *ids_json, bool s
   ellm_error err = {0};
   assert_int_equal(ellm_stream_create(t, skip_special, &stream, &err), ELLM_OK);
   for (size_t i = 0; i <= n; ++i) {
-    ellm_status status = i < n ? ellm_stream_next(stream, ids[i], &text, &bytes, &err) : ellm_stream_flush(stream, &text, &bytes, &err);
+    ellm_status status =
+        i < n ? ellm_stream_next(stream, ids[i], &text, &bytes, &err) : ellm_stream_flush(stream, &text, &bytes, &err);
     if (status != ELLM_OK) fail_msg("%s", err.message);
     assert_int_equal(text[bytes], '\0');
     if (bytes > json_string_length(wanted) - total || memcmp(whole + total, text, bytes) != 0) {
@@ -107,8 +112,8 @@ static void check_row(const ellm_tokenizer *t, const json_t *row) {
   char *text = row_bytes(row, &bytes);
   check_ids(t, text, bytes, ELLM_ENCODE_DEFAULT, json_object_get(row, "ids"), "ids");
   check_ids(t, text, bytes, ELLM_ENCODE_NO_POST, json_object_get(row, "ids_without_added"), "ids_without_added");
-  check_ids(t, text, bytes, ELLM_ENCODE_NO_POST | ELLM_ENCODE_SPECIAL_AS_TEXT, json_object_get(row, "ids_special_as_text"),
-            "ids_special_as_text");
+  check_ids(t, text, bytes, ELLM_ENCODE_NO_POST | ELLM_ENCODE_SPECIAL_AS_TEXT,
+            json_object_get(row, "ids_special_as_text"), "ids_special_as_text");
   free(text);
   if (!json_object_get(row, "decoded")) return; /* ids only */
   static const char *const fields[2] = {"decoded", "decoded_skipping_special"};
@@ -137,7 +142,8 @@ static size_t check_file(const char *name) {
   json_array_foreach(rows, i, row) check_row(t, row);
   json_array_foreach(decode, i, row) {
     check_text(t, json_object_get(row, "ids"), false, json_object_get(row, "text"), "decode");
-    check_text(t, json_object_get(row, "ids"), true, json_object_get(row, "text_skipping_special"), "decode, special skipped");
+    check_text(t, json_object_get(row, "ids"), true, json_object_get(row, "text_skipping_special"),
+               "decode, special skipped");
   }
   ellm_tokenizer_free(t);
   json_decref(golden);

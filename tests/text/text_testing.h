@@ -26,7 +26,8 @@ static inline ellm_tokenizer *tokenizer_of_file(const char *name) {
 }
 
 /* The same from JSON text, which lies in a heap block of its size: reading past it is seen by ASan. */
-static inline ellm_status tokenizer_of_bytes(const char *json, size_t bytes, ellm_tokenizer **tokenizer, ellm_error *err) {
+static inline ellm_status tokenizer_of_bytes(const char *json, size_t bytes, ellm_tokenizer **tokenizer,
+                                             ellm_error *err) {
   char *exact = malloc(bytes > 0 ? bytes : 1);
   assert_non_null(exact);
   memcpy(exact, json, bytes);
