@@ -36,16 +36,18 @@ static bool measure_row(const options *o, const kernel_coded *coded, const kerne
   thread_pool *pool = NULL;
   kernel_speed speed;
   ellm_error err;
-  if (thread_pool_create(threads, &pool, &err) != ELLM_OK || kernel_speed_measure(&job, pool, &speed, &err) != ELLM_OK) {
+  if (thread_pool_create(threads, &pool, &err) != ELLM_OK ||
+      kernel_speed_measure(&job, pool, &speed, &err) != ELLM_OK) {
     fprintf(stderr, "%s\n", err.message);
     thread_pool_free(pool);
     return false;
   }
   thread_pool_free(pool);
   const char *name = op != KERNEL_DOT ? op_names[op] : digits == 1 ? "dot i8" : "dot i16";
-  printf("| %s | %.2f | %s | %s | %.3f | %s | %s | %d | %.2f | %.2f | %.2f | %.2f |\n", name,
-         coded->entropy, prefer, kernel_coded_layout(coded), kernel_coded_bits(coded), op == KERNEL_READ ? "-" : table->isa,
-         cached ? "cache" : "ram", threads, speed.median, speed.min, speed.max, speed.median * kernel_coded_bits(coded) / 8);
+  printf("| %s | %.2f | %s | %s | %.3f | %s | %s | %d | %.2f | %.2f | %.2f | %.2f |\n", name, coded->entropy, prefer,
+         kernel_coded_layout(coded), kernel_coded_bits(coded), op == KERNEL_READ ? "-" : table->isa,
+         cached ? "cache" : "ram", threads, speed.median, speed.min, speed.max,
+         speed.median * kernel_coded_bits(coded) / 8);
   fflush(stdout);
   return true;
 }
@@ -88,8 +90,8 @@ int main(int argc, char **argv) {
       kernel_coded coded;
       ellm_error err;
       if (layouts[l].code == ELLM_CODE_NONE && s != 0 && s != N_SOURCES - 1) continue; /* one of 4 bits, one of 8 */
-      if (kernel_coded_normal(&coded, sources[s].step, sources[s].bits, layouts[l].prefer, layouts[l].code, o.codes, &err) !=
-          ELLM_OK) {
+      if (kernel_coded_normal(&coded, sources[s].step, sources[s].bits, layouts[l].prefer, layouts[l].code, o.codes,
+                              &err) != ELLM_OK) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
       }

@@ -144,8 +144,8 @@ KERNEL_INLINE looked_up look_up(bytes64 group, unsigned part, unsigned width, co
   return found;
 }
 
-/* n fields in whole groups, n > 0; returns the escapes. Look-ups run two vectors ahead of filling, which waits for their
- * masks; so one group behind the last is read, which is the next list's or slack. */
+/* n fields in whole groups, n > 0; returns the escapes. Look-ups run two vectors ahead of filling, which waits for
+ * their masks; so one group behind the last is read, which is the next list's or slack. */
 KERNEL_INLINE size_t decode_groups(uint8_t *out, const uint8_t *list, const uint8_t *high, size_t n, unsigned width,
                                    level_table table, const uint8_t *next, size_t ahead) {
   const unsigned packed = width == 3 ? 2 : width, parts = 8 / packed;
@@ -195,8 +195,8 @@ KERNEL_INLINE size_t decode_fields(uint8_t *out, const uint8_t *list, size_t n, 
   const level_table table = level_table_of(symbols, width);
   if (whole > 0) next += decode_groups(out, list, high, whole, width, table, next, ahead);
   if (whole < n)
-    next += decode_last(out + whole, list + whole * packed / 8, high, whole, n - whole, field_list_lanes(n, packed, whole),
-                        width, table, next);
+    next += decode_last(out + whole, list + whole * packed / 8, high, whole, n - whole,
+                        field_list_lanes(n, packed, whole), width, table, next);
   return (size_t)(next - start);
 }
 

@@ -89,11 +89,12 @@ typedef struct kernel_table {
                     kernel_scratch *scratch, const kernel_activations *a, size_t token, int32_t *sums);
   /* The same sums from the decoded codes of one panel of a block, for n_tokens tokens from `token` on:
    *   sums[(t * groups + group) * 16 + row]. */
-  void (*multiply_codes)(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a, size_t token,
-                         size_t n_tokens, int32_t *sums);
+  void (*multiply_codes)(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
+                         size_t token, size_t n_tokens, int32_t *sums);
   /* Adds sums of as many panels as n_rows rows need to y[n_rows], groups in ascending order:
-   *   y = fmaf((float)(sums - zero * a->sum[group]), a->scale[group], y) The integer is the sum of (code - zero) * q, 0 <= zero <= 255.
-   * The caller multiplies y with the tensor's step after the last block. */
+   *   y = fmaf((float)(sums - zero * a->sum[group]), a->scale[group], y)
+   * The integer is the sum of (code - zero) * q, 0 <= zero <= 255, and fits int32. The caller multiplies y with the
+   * tensor's step after the last block. */
   void (*dot_finish)(const int32_t *sums, const coder_block *block, const kernel_activations *a, size_t token, int zero,
                      size_t n_rows, float *y);
 

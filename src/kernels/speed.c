@@ -54,7 +54,8 @@ static ellm_status encode_blocks(kernel_coded *coded, const uint8_t *codes, size
   for (size_t i = 0; i < coded->geometry.n_blocks; i++) {
     if (i < n_distinct) {
       const coder_block block = coder_geometry_block(&coded->geometry, i);
-      const size_t bytes = coder_encode_block(encoder, &coded->book, &block, codes + i * CODER_MAX_CODES, data + offset[i]);
+      const size_t bytes =
+          coder_encode_block(encoder, &coded->book, &block, codes + i * CODER_MAX_CODES, data + offset[i]);
       if (bytes == CODER_NOT_CODABLE) {
         coder_encoder_free(encoder);
         return ellm_fail(err, ELLM_ERR_INTERNAL, "a block cannot be coded by its own book");
@@ -72,7 +73,8 @@ static ellm_status encode_blocks(kernel_coded *coded, const uint8_t *codes, size
 
 static ellm_status code_normal(kernel_coded *coded, double step, int bits, ellm_prefer prefer, ellm_code code,
                                uint8_t *codes, coder_statistics *stats, ellm_error *err) {
-  const size_t n_blocks = coded->geometry.n_blocks, n_distinct = n_blocks < DISTINCT_BLOCKS ? n_blocks : DISTINCT_BLOCKS;
+  const size_t n_blocks = coded->geometry.n_blocks,
+               n_distinct = n_blocks < DISTINCT_BLOCKS ? n_blocks : DISTINCT_BLOCKS;
   normal_source source = {.state = 1, .step = step, .zero = 1 << (bits - 1), .last = (1 << bits) - 1};
   double estimate;
   coder_geometry distinct; /* the book is chosen for the blocks that are counted */
@@ -94,7 +96,8 @@ ellm_status kernel_coded_normal(kernel_coded *coded, double step, int bits, ellm
   const uint64_t panels = (n_codes + COLUMNS * CODER_PANEL_ROWS - 1) / (COLUMNS * CODER_PANEL_ROWS);
   if (!coder_geometry_init(&coded->geometry, (panels > 0 ? panels : 1) * CODER_PANEL_ROWS, COLUMNS))
     return ellm_fail(err, ELLM_ERR_USAGE, "too many codes: %zu", n_codes);
-  const size_t n_blocks = coded->geometry.n_blocks, n_distinct = n_blocks < DISTINCT_BLOCKS ? n_blocks : DISTINCT_BLOCKS;
+  const size_t n_blocks = coded->geometry.n_blocks,
+               n_distinct = n_blocks < DISTINCT_BLOCKS ? n_blocks : DISTINCT_BLOCKS;
   /* no coded block of these is larger than plain bytes by more than a little; the encoder wants room for the largest */
   coded->owned[0] = ellm_aligned_calloc(n_blocks + 8, CODER_MAX_CODES + CODER_MAX_CODES / 8);
   coded->owned[1] = ellm_aligned_calloc(n_blocks + 1, sizeof(uint64_t));

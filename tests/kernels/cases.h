@@ -45,7 +45,7 @@ static inline coder_block random_block(int tuple) {
 
 /* A book for the symbols of case_source. n_levels == 0: a tree in which the most frequent `max_leaves` symbols get
  * leaves (0: an escape alone), the rest an escape; `escape` forces one even if unused; `deep`: doubling counts, so
- * that it is as deep as allowed, else true ones. Otherwise so many levels of fields, in all up to max_leaves symbols. */
+ * that it is as deep as allowed, else true ones. Otherwise so many levels, in all up to max_leaves symbols. */
 typedef struct book_recipe {
   int bits, raw_bits, tuple, max_leaves;
   bool escape, deep;

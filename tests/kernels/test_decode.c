@@ -60,9 +60,10 @@ static bool decode_everywhere(const coder_codebook *book, const coder_block *blo
     if (good && memcmp(codes, fix.expected, n) != 0) {
       size_t at = 0;
       while (codes[at] == fix.expected[at]) at++;
-      fail_msg("%s: code %zu of %zu is %d, not %d (bits %d raw %d tuple %d leaves %d depth %d panels %u tiles %u rows %u)",
-               table->isa, at, n, codes[at], fix.expected[at], book->bits, book->raw_bits, book->tuple, book->n_leaves,
-               book->depth, block->panels, block->tiles, block->panel_rows);
+      fail_msg(
+          "%s: code %zu of %zu is %d, not %d (bits %d raw %d tuple %d leaves %d depth %d panels %u tiles %u rows %u)",
+          table->isa, at, n, codes[at], fix.expected[at], book->bits, book->raw_bits, book->tuple, book->n_leaves,
+          book->depth, block->panels, block->tiles, block->panel_rows);
     }
   }
   return good;
@@ -113,12 +114,12 @@ static void test_extreme_trees(void **state) {
   coder_codebook book;
   coder_block block = {.panels = 1, .rows = 16, .columns = 1024, .tiles = 256, .panel_rows = 16};
   const book_recipe recipes[] = {
-    {8, 0, 1, 256, true, false, 0, {0}},  /* 257 leaves */
-    {8, 0, 1, 256, true, true, 0, {0}},   /* 257 leaves, as deep as they go */
-    {8, 0, 1, 0, true, false, 0, {0}},    /* the escape alone: bytes */
-    {8, 0, 1, 1, true, false, 0, {0}},    /* one symbol and the escape */
-    {4, 0, 2, 0, true, false, 0, {0}}, {4, 0, 2, 15, true, true, 0, {0}}, {4, 0, 2, 256, true, true, 0, {0}}, {8, 4, 2, 15, false, true, 0, {0}},
-    {2, 0, 2, 16, false, true, 0, {0}},   {8, 7, 1, 2, false, false, 0, {0}},
+      {8, 0, 1, 256, true, false, 0, {0}}, /* 257 leaves */
+      {8, 0, 1, 256, true, true, 0, {0}},  /* 257 leaves, as deep as they go */
+      {8, 0, 1, 0, true, false, 0, {0}},   /* the escape alone: bytes */
+      {8, 0, 1, 1, true, false, 0, {0}},   /* one symbol and the escape */
+      {4, 0, 2, 0, true, false, 0, {0}},   {4, 0, 2, 15, true, true, 0, {0}},  {4, 0, 2, 256, true, true, 0, {0}},
+      {8, 4, 2, 15, false, true, 0, {0}},  {2, 0, 2, 16, false, true, 0, {0}}, {8, 7, 1, 2, false, false, 0, {0}},
   };
   for (size_t i = 0; i < sizeof recipes / sizeof recipes[0]; i++)
     for (unsigned spread = 0; spread < 3; spread++) {
@@ -151,7 +152,8 @@ static void test_levels(void **state) {
       for (uint32_t panel_rows = 1; panel_rows <= 16; panel_rows += 3)
         for (int kind = 0; kind < 4; kind++) {
           coder_codebook book;
-          coder_block block = {.panels = 1, .rows = panel_rows, .columns = 4 * tiles, .tiles = tiles, .panel_rows = panel_rows};
+          coder_block block = {
+              .panels = 1, .rows = panel_rows, .columns = 4 * tiles, .tiles = tiles, .panel_rows = panel_rows};
           book_recipe recipe = {.bits = 5, .tuple = 1, .max_leaves = 256, .n_levels = 2, .width = {width, width}};
           if (kind == 2) recipe.max_leaves = 1;
           fill_codes(&block, 5, kind == 0 ? 60 : kind == 1 ? 200 : 255);

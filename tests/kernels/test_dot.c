@@ -194,10 +194,11 @@ static bool dot_everywhere(const coder_codebook *book, const coder_block *block,
     if (result != good) fail_msg("%s: verdict %d, scalar %d", table->isa, result, good);
     for (size_t j = 0; good && j < n; j++)
       if (sums[j] != fix.expected[j])
-        fail_msg("%s: sum %zu of %zu is %d, not %d (kind %d bits %d raw %d tuple %d levels %d width %d panels %u tiles %u "
-                 "rows %u digits %u)",
-                 table->isa, j, n, sums[j], fix.expected[j], book->kind, book->bits, book->raw_bits, book->tuple,
-                 book->n_levels, book->width[0], block->panels, block->tiles, block->panel_rows, a->digits);
+        fail_msg(
+            "%s: sum %zu of %zu is %d, not %d (kind %d bits %d raw %d tuple %d levels %d width %d panels %u tiles %u "
+            "rows %u digits %u)",
+            table->isa, j, n, sums[j], fix.expected[j], book->kind, book->bits, book->raw_bits, book->tuple,
+            book->n_levels, book->width[0], block->panels, block->tiles, block->panel_rows, a->digits);
   }
   return good;
 }
@@ -245,7 +246,11 @@ static void test_levels(void **state) {
             coder_codebook book;
             const uint32_t tiles = tile_counts[random_below(sizeof tile_counts / sizeof tile_counts[0])];
             coder_block block = {.panels = 1, .rows = 16, .tiles = tiles, .panel_rows = 16};
-            book_recipe recipe = {.bits = bits, .raw_bits = raw_bits, .tuple = tuple, .max_leaves = 256, .n_levels = n_levels,
+            book_recipe recipe = {.bits = bits,
+                                  .raw_bits = raw_bits,
+                                  .tuple = tuple,
+                                  .max_leaves = 256,
+                                  .n_levels = n_levels,
                                   .width = {width, (uint8_t)(1 + random_below(4)), (uint8_t)(1 + random_below(4))}};
             if (random_below(4) == 0) block.panels = 1 + random_below(256 / tiles);
             block.rows = 16 * block.panels;
@@ -328,7 +333,8 @@ static void test_multiply(void **state) {
     coder_block block = random_block(1);
     const int bits = 2 + (int)random_below(7);
     const unsigned digits = 1 + random_below(2);
-    const size_t n_tokens = 1 + random_below(MAX_TOKENS), first = random_below((uint32_t)n_tokens), count = n_tokens - first;
+    const size_t n_tokens = 1 + random_below(MAX_TOKENS), first = random_below((uint32_t)n_tokens),
+                 count = n_tokens - first;
     fill_codes(&block, bits, 255);
     if (round % 4 == 0) memset(case_source, 255, sizeof case_source);
     block.columns = CODER_TILE_COLUMNS * block.tiles - random_below(4);
@@ -348,8 +354,8 @@ static void test_multiply(void **state) {
       for (size_t t = 0; t < count; t++) {
         expect_sums(&block, &a, first + t);
         if (memcmp(sums + t * n, fix.expected, n * sizeof(int32_t)) != 0)
-          fail_msg("%s: token %zu of %zu differs (tiles %u rows %u digits %u)", kernels_at(i)->isa, t, count, block.tiles,
-                   block.panel_rows, digits);
+          fail_msg("%s: token %zu of %zu differs (tiles %u rows %u digits %u)", kernels_at(i)->isa, t, count,
+                   block.tiles, block.panel_rows, digits);
       }
     }
   }

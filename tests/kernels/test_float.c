@@ -24,9 +24,10 @@ enum { N_MAX = 200, N_TILES = 24, N_TOKENS = 15 };
 
 /* Mostly ordinary numbers; `wild` adds the corner cases. */
 static float random_float(bool wild) {
-  static const float corners[] = {0.0f,     -0.0f,     1.0f,     -1.0f,      0x1p-149f, -0x1p-149f, 0x1p-126f,   -0x1.8p-127f,
-                                  0x1p127f, -0x1p127f, INFINITY, -INFINITY,  88.7f,     88.8f,      -87.33f,     -87.34f,
-                                  -103.0f,  1e-30f,    -1e-30f,  0x1.fp-14f, 65519.0f,  65520.0f,   0x1.002p-14f};
+  static const float corners[] = {0.0f,      -0.0f,        1.0f,     -1.0f,     0x1p-149f,   -0x1p-149f,
+                                  0x1p-126f, -0x1.8p-127f, 0x1p127f, -0x1p127f, INFINITY,    -INFINITY,
+                                  88.7f,     88.8f,        -87.33f,  -87.34f,   -103.0f,     1e-30f,
+                                  -1e-30f,   0x1.fp-14f,   65519.0f, 65520.0f,  0x1.002p-14f};
   if (wild && random_below(4) == 0) return corners[random_below(sizeof corners / sizeof corners[0])];
   const float unit = (float)(int32_t)random_u64() * 0x1p-31f;
   return ldexpf(unit, (int)random_below(wild ? 24 : 8) - (wild ? 12 : 4));
@@ -58,7 +59,8 @@ static float reference_fold(const float lane[16]) {
 }
 static float reference_dot(const float *a, const float *b, size_t n) {
   float lane[16] = {0};
-  for (size_t i = 0; i < (n + 15) / 16 * 16; i++) lane[i % 16] = fmaf(i < n ? a[i] : 0.0f, i < n ? b[i] : 0.0f, lane[i % 16]);
+  for (size_t i = 0; i < (n + 15) / 16 * 16; i++)
+    lane[i % 16] = fmaf(i < n ? a[i] : 0.0f, i < n ? b[i] : 0.0f, lane[i % 16]);
   return reference_fold(lane);
 }
 
@@ -138,7 +140,8 @@ static void test_exp(void **state) {
   const kernel_table *scalar = kernels_at(0);
   const float limits[][2] = {{0.0f, 1.0f}, {-0.0f, 1.0f}, {-INFINITY, 0.0f}, {INFINITY, INFINITY}, {-87.34f, 0.0f},
                              {-1e30f, 0.0f}, {89.0f, INFINITY}, {0x1.62e430p+6f, INFINITY}};
-  for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) assert_true(exp_of(scalar, limits[i][0]) == limits[i][1]);
+  for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+    assert_true(exp_of(scalar, limits[i][0]) == limits[i][1]);
   assert_true(isnan(exp_of(scalar, NAN)));
   assert_true(exp_of(scalar, -87.3365f) >= 0x1p-126f);
   assert_true(exp_of(scalar, nextafterf(-87.3365f, -100.0f)) == 0.0f);
@@ -316,8 +319,10 @@ static void test_all_halves(void **state) {
     for (int round = 0; round < 4; round++) {
       /* any bits; then the range of f16 and its neighbours and ties */
       for (unsigned j = 0; j < 65536; j++)
-        got[j] = round % 2 ? float_from_bits((uint32_t)random_u64())
-                           : float_from_bits(float_bits(want[j]) + (uint32_t)((int)random_below(3) - 1) + (round ? 0x1000u : 0u));
+        got[j] =
+            round % 2
+                ? float_from_bits((uint32_t)random_u64())
+                : float_from_bits(float_bits(want[j]) + (uint32_t)((int)random_below(3) - 1) + (round ? 0x1000u : 0u));
       table->f16_from_f32(got, back_got, 65536);
       for (unsigned j = 0; j < 65536; j++) assert_true(isnan(got[j]) || back_got[j] == f16_from_float(got[j]));
     }

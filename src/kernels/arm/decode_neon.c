@@ -79,7 +79,8 @@ KERNEL_INLINE size_t both_ones(size_t mask) { return byte_ones(mask & 255) + byt
 
 KERNEL_INLINE unsigned mask_16(mask64 mask, int i) { return (unsigned)(mask >> 16 * i) & 0xffff; }
 
-KERNEL_INLINE bytes16 fill_16(const uint8_t *list0, const uint8_t *list1, const uint8_t *control0, const uint8_t *control1) {
+KERNEL_INLINE bytes16 fill_16(const uint8_t *list0, const uint8_t *list1, const uint8_t *control0,
+                              const uint8_t *control1) {
   return vqtbl1q_u8(pair_load(list0, list1), pair_load(control0, control1));
 }
 KERNEL_INLINE bytes64 bytes_join(const bytes16 part[4]) { BYTES_EACH(part[i]); }

@@ -80,5 +80,6 @@ static void dot_group(const uint8_t *codes, size_t n_tiles, columns x, int32_t *
 }
 
 #define KERNEL_NAME neon
+#define KERNEL_FUSED dot_fused_neon
 #define KERNEL_DECODE decode_block_neon
 #include "kernels/dot_template.inc.h"

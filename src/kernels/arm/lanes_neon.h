@@ -58,7 +58,8 @@ KERNEL_INLINE void lanes_store_f16(uint16_t *p, lanes a) {
 }
 KERNEL_INLINE lanes lanes_column(const uint8_t *tile, int column) {
   const int32x4_t down = vdupq_n_s32(-8 * column);
-  LANES_EACH(vcvtq_f32_u32(vandq_u32(vshlq_u32(vreinterpretq_u32_u8(vld1q_u8(tile + 16 * i)), down), vdupq_n_u32(255))));
+  LANES_EACH(
+      vcvtq_f32_u32(vandq_u32(vshlq_u32(vreinterpretq_u32_u8(vld1q_u8(tile + 16 * i)), down), vdupq_n_u32(255))));
 }
 KERNEL_INLINE void lanes_transpose(const float *rows, float *w) {
   for (int quarter = 0; quarter < 4; quarter++) {

@@ -104,7 +104,8 @@ KERNEL_INLINE size_t both_ones(size_t mask) { return (size_t)_mm_popcnt_u64(mask
 
 KERNEL_INLINE unsigned mask_16(mask64 mask, int i) { return ((i < 2 ? mask.low : mask.high) >> 16 * (i % 2)) & 0xffff; }
 
-KERNEL_INLINE bytes16 fill_16(const uint8_t *list0, const uint8_t *list1, const uint8_t *control0, const uint8_t *control1) {
+KERNEL_INLINE bytes16 fill_16(const uint8_t *list0, const uint8_t *list1, const uint8_t *control0,
+                              const uint8_t *control1) {
   return _mm_shuffle_epi8(pair_load(list0, list1), pair_load(control0, control1));
 }
 KERNEL_INLINE bytes64 bytes_join(const bytes16 part[4]) {

@@ -42,7 +42,9 @@ KERNEL_INLINE __m512i shifted(__m512i v, int k) {
 }
 
 /* mask ? a : b, bit by bit. */
-KERNEL_INLINE __m512i choose_bits(__m512i mask, __m512i a, __m512i b) { return _mm512_ternarylogic_epi64(mask, a, b, 0xca); }
+KERNEL_INLINE __m512i choose_bits(__m512i mask, __m512i a, __m512i b) {
+  return _mm512_ternarylogic_epi64(mask, a, b, 0xca);
+}
 
 KERNEL_INLINE __m512i byte_set(int value) { return _mm512_set1_epi8((char)value); }
 
@@ -104,7 +106,8 @@ KERNEL_INLINE void add_tile(fused_sums *s, __m512i codes, columns x, int i, unsi
   if (digits == 2) s->high[i % 2] = add_products(s->high[i % 2], codes, x.high + 4 * i);
 }
 
-KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, unsigned tuple, unsigned width, unsigned raw_bits, unsigned digits) {
+KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, unsigned tuple, unsigned width, unsigned raw_bits,
+                        unsigned digits) {
   const unsigned packed = width == LISTED ? 8 : width == 3 ? 2 : width;
   const int vectors = tuple == 2 ? STEP_TILES / 2 : STEP_TILES;
 #pragma GCC unroll 8
@@ -127,8 +130,8 @@ KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, unsigned tuple, unsi
 }
 
 /* All of a block; returns where the list of level 1 was left. */
-KERNEL_INLINE const uint8_t *dot_all(const fused *from, int32_t *sums, unsigned tuple, unsigned width, unsigned raw_bits,
-                                     unsigned digits) {
+KERNEL_INLINE const uint8_t *dot_all(const fused *from, int32_t *sums, unsigned tuple, unsigned width,
+                                     unsigned raw_bits, unsigned digits) {
   fused f = *from;
   for (size_t panel = 0; panel < f.n_panels; panel++) {
     columns x = f.x;
@@ -164,7 +167,8 @@ KERNEL_INLINE const uint8_t *dot_all(const fused *from, int32_t *sums, unsigned 
   FUSED_DIGITS(tuple, width, 2)                                                                                      \
   FUSED_DIGITS(tuple, width, 3)                                                                                      \
   FUSED_DIGITS(tuple, width, 4)
-#define FUSED_WIDTHS(tuple) FUSED_RAW(tuple, 0) FUSED_RAW(tuple, 1) FUSED_RAW(tuple, 2) FUSED_RAW(tuple, 3) FUSED_RAW(tuple, 4)
+#define FUSED_WIDTHS(tuple) \
+  FUSED_RAW(tuple, 0) FUSED_RAW(tuple, 1) FUSED_RAW(tuple, 2) FUSED_RAW(tuple, 3) FUSED_RAW(tuple, 4)
 FUSED_WIDTHS(1)
 FUSED_WIDTHS(2)
 
@@ -192,7 +196,8 @@ KERNEL_INLINE void add_nibbles(fused_sums *s, const uint8_t *data, columns x, si
   add_tile(s, second, x, 1, digits);
 }
 
-KERNEL_INLINE void dot_nibbles(const coder_block *block, const uint8_t *data, columns x, unsigned digits, int32_t *sums) {
+KERNEL_INLINE void dot_nibbles(const coder_block *block, const uint8_t *data, columns x, unsigned digits,
+                               int32_t *sums) {
   for (size_t panel = 0; panel < block->panels; panel++) {
     for (size_t tile = 0; tile < block->tiles;) {
       const size_t left = block->tiles - tile, end = left < x.tiles_per_group ? block->tiles : tile + x.tiles_per_group;

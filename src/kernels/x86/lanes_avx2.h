@@ -23,10 +23,18 @@ KERNEL_INLINE void lanes_store(float *p, lanes a) {
   _mm256_storeu_ps(p, a.low);
   _mm256_storeu_ps(p + 8, a.high);
 }
-KERNEL_INLINE lanes lanes_add(lanes a, lanes b) { LANES_BOTH(_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)); }
-KERNEL_INLINE lanes lanes_sub(lanes a, lanes b) { LANES_BOTH(_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)); }
-KERNEL_INLINE lanes lanes_mul(lanes a, lanes b) { LANES_BOTH(_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)); }
-KERNEL_INLINE lanes lanes_div(lanes a, lanes b) { LANES_BOTH(_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)); }
+KERNEL_INLINE lanes lanes_add(lanes a, lanes b) {
+  LANES_BOTH(_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high));
+}
+KERNEL_INLINE lanes lanes_sub(lanes a, lanes b) {
+  LANES_BOTH(_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high));
+}
+KERNEL_INLINE lanes lanes_mul(lanes a, lanes b) {
+  LANES_BOTH(_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high));
+}
+KERNEL_INLINE lanes lanes_div(lanes a, lanes b) {
+  LANES_BOTH(_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high));
+}
 KERNEL_INLINE lanes lanes_fma(lanes a, lanes b, lanes c) {
   LANES_BOTH(_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high));
 }
@@ -76,7 +84,8 @@ KERNEL_INLINE void lanes_store_rounded(int32_t *p, lanes a) {
   _mm256_storeu_si256((__m256i *)(void *)(p + 8), _mm256_cvtps_epi32(a.high));
 }
 KERNEL_INLINE __m256 from_sums(const int32_t *p, int32_t k) {
-  return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p), _mm256_set1_epi32(k)));
+  return _mm256_cvtepi32_ps(
+      _mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p), _mm256_set1_epi32(k)));
 }
 KERNEL_INLINE lanes lanes_from_sums(const int32_t *p, int32_t k) { LANES_BOTH(from_sums(p, k), from_sums(p + 8, k)); }
 KERNEL_INLINE lanes lanes_keep(lanes v) {

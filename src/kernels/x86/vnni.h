@@ -8,8 +8,8 @@
 #include "kernels/columns.h"
 #include "kernels/x86/avx512.h"
 
-/* Codes of a tile times four digits, those of its columns, added to the sums of the rows. Written out, because compilers
- * copy the sums about and take a register more for the digits. */
+/* Codes of a tile times four digits, those of its columns, added to the sums of the rows. Written out, because
+ * compilers copy the sums about and take a register more for the digits. */
 KERNEL_INLINE __m512i add_products(__m512i sums, __m512i codes, const int8_t *digits) {
 #if defined(KERNELS_SIMDE)
   int32_t four;
@@ -21,6 +21,8 @@ KERNEL_INLINE __m512i add_products(__m512i sums, __m512i codes, const int8_t *di
 #endif
 }
 
-KERNEL_INLINE __m512i join_digits(__m512i low, __m512i high) { return _mm512_add_epi32(low, _mm512_slli_epi32(high, 8)); }
+KERNEL_INLINE __m512i join_digits(__m512i low, __m512i high) {
+  return _mm512_add_epi32(low, _mm512_slli_epi32(high, 8));
+}
 
 #endif

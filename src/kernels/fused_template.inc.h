@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Symbols and raw bits of a block multiplied as they are, without codes in
+ * memory, for sets whose vectors hold a part of a tile. A set's fused_*.c defines
+ * what follows and includes this file, which defines dot_fused_<KERNEL_NAME>.
+ *
+ * The step is 8 tiles, whole groups of raw bits, so a panel must have a multiple
+ * of them; other blocks go by way of codes. Packed nibbles are pairs of codes.
+ *
+ * Narrow: uppers and raw bits of at most 4 bits each, in passes of their own, a
+ * digit at a time. Two products are added in 16 bits, and those of a step still
+ * fit: 8 * 2 * 15 * 128 = 30720. Wide: codes are put together in registers and
+ * multiplied with both digits at once, in 32 bits: exact for all codes.
+ *
+ * A set supplies `part`, PART_ROWS rows of a tile, and
+ *   KERNEL_NAME, KERNEL_SYMBOLS
+ *   part_load, part_set, part_and, part_or
+ *   part_shift(v, k)                     bytes by k in -7..7, left positive; bits may cross
+ *   narrow_sums, narrow_add(sums, values, digits, first)   products with four digits; first: sums hold nothing yet
+ *   row_sums, row_sums_zero()            32 bits
+ *   row_sums_add(rows, sums, up)         narrow sums, shifted `up`
+ *   row_sums_wide(rows, codes, wide)     codes times columns 0 and 2, 1 and 3
+ *   row_sums_store(p, low, high)         PART_ROWS sums, low + 256 * high
+ */
+#include <string.h>
+
+#include "kernels/columns.h"
+
+#define KERNEL_PASTE_(a, b) a##b
+#define KERNEL_PASTE(a, b) KERNEL_PASTE_(a, b)
+
+enum { STEP_TILES = 8, MAX_FUSED_RAW = 4, PARTS = CODER_PANEL_ROWS / PART_ROWS, PART_BYTES = CODER_TILE / PARTS };
+enum { FETCH_AHEAD = 1024 };  /* bytes */
+enum { WIDE = 0 };            /* in place of the number of digits */
+
+typedef struct fused {
+  const uint8_t *symbols, *four, *two, *one; /* of the step at hand */
+  size_t ahead; /* from the symbols to those that are to be fetched; 0 where they are in a cache */
+  size_t n_panels, tiles;
+  columns x;
+} fused;
+
+typedef struct fused_sums { row_sums low[PARTS], high[PARTS]; } fused_sums;
+
+/* Fields of `width` bits of part of tile i of a step. */
+KERNEL_INLINE part field(const uint8_t *list, int i, int at, int width) {
+  const int per_group = 8 / width;
+  const part group = part_load(list + 64 * (i / per_group) + PART_BYTES * at);
+  return width == 8 ? group : part_and(part_shift(group, -width * (i % per_group)), part_set((1 << width) - 1));
+}
+
+KERNEL_INLINE part raw_field(const fused *f, int i, int at, int raw_bits) {
+  if (raw_bits == 4) return field(f->four, i, at, 4);
+  if (raw_bits == 2) return field(f->two, i, at, 2);
+  if (raw_bits == 1) return field(f->one, i, at, 1);
+  return part_or(field(f->two, i, at, 2), part_shift(field(f->one, i, at, 1), 2)); /* 3 */
+}
+
+/* Uppers (raw_bits == 0) or raw bits of a step, at most 15, times 2^up and the digits. */
+KERNEL_INLINE void add_narrow(const fused *f, fused_sums *s, columns x, int tuple, int raw_bits, int up, int digits) {
+  narrow_sums low[PARTS], high[PARTS];
+#pragma GCC unroll 8
+  for (int i = 0; i < STEP_TILES; i++)
+#pragma GCC unroll 4
+    for (int at = 0; at < PARTS; at++) {
+      const part values = raw_bits == 0 ? field(f->symbols, i, at, tuple == 2 ? 4 : 8) : raw_field(f, i, at, raw_bits);
+      narrow_add(&low[at], values, x.low + 4 * i, i == 0);
+      if (digits == 2) narrow_add(&high[at], values, x.high + 4 * i, i == 0);
+    }
+#pragma GCC unroll 4
+  for (int at = 0; at < PARTS; at++) {
+    row_sums_add(&s->low[at], low[at], up);
+    if (digits == 2) row_sums_add(&s->high[at], high[at], up);
+  }
+}
+
+/* Codes of part of tile i of a step. */
+KERNEL_INLINE part codes_of(const fused *f, int i, int at, int tuple, int raw_bits) {
+  part codes;
+  if (tuple == 1)
+    codes = part_shift(field(f->symbols, i, at, 8), raw_bits);
+  else
+    codes = part_and(part_shift(part_load(f->symbols + 64 * (i / 2) + PART_BYTES * at), raw_bits - 4 * (i % 2)),
+                     part_set(15 << raw_bits));
+  return raw_bits == 0 ? codes : part_or(codes, raw_field(f, i, at, raw_bits));
+}
+
+KERNEL_INLINE void add_wide(const fused *f, fused_sums *s, columns x, int tuple, int raw_bits) {
+#pragma GCC unroll 8
+  for (int i = 0; i < STEP_TILES; i++)
+#pragma GCC unroll 4
+    for (int at = 0; at < PARTS; at++) row_sums_wide(&s->low[at], codes_of(f, i, at, tuple, raw_bits), x.wide + 4 * i);
+}
+
+KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, int tuple, int raw_bits, int digits) {
+  if (digits == WIDE) {
+    add_wide(f, s, x, tuple, raw_bits);
+  } else {
+    add_narrow(f, s, x, tuple, 0, raw_bits, digits);
+    if (raw_bits > 0) add_narrow(f, s, x, tuple, raw_bits, 0, digits);
+  }
+  const int bytes = 512 / tuple;
+  if (f->ahead > 0)
+    for (int line = 0; line < bytes; line += 64) __builtin_prefetch(f->symbols + f->ahead + line);
+  f->symbols += bytes;
+  f->four += 256;
+  f->two += 128;
+  f->one += 64;
+}
+
+KERNEL_INLINE void dot_all(const fused *from, int32_t *sums, int tuple, int raw_bits, int digits) {
+  fused f = *from;
+  for (size_t panel = 0; panel < f.n_panels; panel++) {
+    columns x = f.x;
+    for (size_t left = f.tiles; left > 0; sums += CODER_PANEL_ROWS) {
+      size_t now = left < x.tiles_per_group ? left : x.tiles_per_group;
+      left -= now;
+      fused_sums s;
+      for (int at = 0; at < PARTS; at++) s.low[at] = s.high[at] = row_sums_zero();
+      for (; now > 0; now -= STEP_TILES) {
+        step(&f, &s, x, tuple, raw_bits, digits);
+        x.low += 4 * STEP_TILES;
+        x.wide += 4 * STEP_TILES;
+        if (digits == 2) x.high += 4 * STEP_TILES;
+      }
+      for (int at = 0; at < PARTS; at++) row_sums_store(sums + PART_ROWS * at, s.low[at], s.high[at]);
+    }
+  }
+}
+
+typedef void (*fused_fn)(const fused *f, int32_t *sums);
+#define FUSED(tuple, raw, digits)                                                                                    \
+  static void dot_##tuple##raw##digits(const fused *f, int32_t *sums) { dot_all(f, sums, tuple, raw, digits); }
+#define FUSED_DIGITS(tuple, raw) FUSED(tuple, raw, 0) FUSED(tuple, raw, 1) FUSED(tuple, raw, 2)
+#define FUSED_RAW(tuple)                                                                                             \
+  FUSED_DIGITS(tuple, 0) FUSED_DIGITS(tuple, 1) FUSED_DIGITS(tuple, 2) FUSED_DIGITS(tuple, 3) FUSED_DIGITS(tuple, 4)
+#define NAMES(tuple, raw) {dot_##tuple##raw##0, dot_##tuple##raw##1, dot_##tuple##raw##2}
+#define NAMES_RAW(tuple) {NAMES(tuple, 0), NAMES(tuple, 1), NAMES(tuple, 2), NAMES(tuple, 3), NAMES(tuple, 4)}
+FUSED_RAW(1)
+FUSED_RAW(2)
+static const fused_fn fused_functions[2][MAX_FUSED_RAW + 1][3] = {NAMES_RAW(1), NAMES_RAW(2)};
+
+kernel_fused_result KERNEL_PASTE(dot_fused_, KERNEL_NAME)(const coder_codebook *book, const coder_block *block,
+                                                          const uint8_t *data, size_t bytes, kernel_scratch *scratch,
+                                                          const kernel_activations *a, size_t token, int32_t *sums) {
+  if (block->panel_rows != CODER_PANEL_ROWS || block->tiles % STEP_TILES != 0 || book->raw_bits > MAX_FUSED_RAW)
+    return KERNEL_NOT_FUSED;
+  fused f = {.n_panels = block->panels, .tiles = block->tiles, .x = columns_at(a, token, block->first_column)};
+  unsigned tuple = book->tuple;
+  if (book->kind == CODER_PLAIN) {
+    const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE;
+    if (book->bits != 4) return KERNEL_NOT_FUSED;
+    if (bytes != coder_raw_list_bytes(4, n_codes)) return KERNEL_FUSED_DAMAGED;
+    f.symbols = f.four = f.two = f.one = data;
+    f.ahead = FETCH_AHEAD;
+    tuple = 2;
+  } else {
+    uint32_t raw_offset[3];
+    if (!KERNEL_SYMBOLS(book, block, data, bytes, &scratch->coder, scratch->codes, raw_offset))
+      return KERNEL_FUSED_DAMAGED;
+    f.symbols = scratch->codes;
+    f.four = data + raw_offset[0];
+    f.two = data + raw_offset[1];
+    f.one = data + raw_offset[2];
+  }
+  const bool wide = book->bits - book->raw_bits > 4 || (a->digits == 2 && book->raw_bits > 0);
+  fused_functions[tuple - 1][book->raw_bits][wide ? WIDE : a->digits](&f, sums);
+  return KERNEL_FUSED_GOOD;
+}
