@@ -140,16 +140,6 @@ static const component_case decoders[] = {
   {"{'type':'Sequence','decoders':[]}", "a|b", "ab"},
 };
 
-static char *json_of(const char *text) {
-  char *json = malloc(strlen(text) + 1);
-  assert_non_null(json);
-  strcpy(json, text);
-  for (char *at = json; *at; ++at) {
-    if (*at == '\'') *at = '"';
-  }
-  return json;
-}
-
 static json_t *parse(const char *text) {
   char *json = json_of(text);
   json_t *root = NULL;

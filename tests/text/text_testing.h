@@ -25,7 +25,18 @@ static inline ellm_tokenizer *tokenizer_of_file(const char *name) {
   return tokenizer;
 }
 
-/* The same from JSON text, which lies in a heap block of its size: reading past it is seen by ASan. */
+/* JSON written with ' for ": a copy with the right quotes, for the caller to free. */
+static inline char *json_of(const char *text) {
+  char *json = malloc(strlen(text) + 1);
+  assert_non_null(json);
+  strcpy(json, text);
+  for (char *at = json; *at; ++at) {
+    if (*at == '\'') *at = '"';
+  }
+  return json;
+}
+
+/* A tokenizer from JSON text, which lies in a heap block of its size: reading past it is seen by ASan. */
 static inline ellm_status tokenizer_of_bytes(const char *json, size_t bytes, ellm_tokenizer **tokenizer,
                                              ellm_error *err) {
   char *exact = malloc(bytes > 0 ? bytes : 1);
