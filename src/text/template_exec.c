@@ -69,9 +69,9 @@ static bool exec_if(tpl_run *run, const tpl_node *node) {
   return true;
 }
 
-static bool exec_scoped(tpl_run *run, const tpl_node *body) {
+static bool exec_scoped(tpl_run *run, const tpl_node *body, const tpl_unset *unset) {
   tpl_scope *outer = run->scope;
-  run->scope = tpl_new_scope(run, outer);
+  run->scope = tpl_new_scope(run, outer, unset);
   const bool done = run->scope && tpl_exec(run, body);
   run->scope = outer;
   return done;
@@ -96,7 +96,7 @@ static bool make_loop(tpl_run *run, const tpl_node *node, tpl_loop **out) {
 }
 
 static bool exec_turn(tpl_run *run, const tpl_node *node, tpl_loop *loop, tpl_scope *outer) {
-  run->scope = tpl_new_scope(run, outer);
+  run->scope = tpl_new_scope(run, outer, node->unset);
   return run->scope && tpl_bind(run, NAME_LOOP, (tpl_value){.kind = TPL_LOOP, .u = {.loop = loop}}) &&
          tpl_assign(run, node->a, loop->current) && tpl_exec(run, node->body);
 }
@@ -117,14 +117,14 @@ static bool exec_for(tpl_run *run, const tpl_node *node) {
     run->jump = NODE_CONST;
     if (jump == NODE_BREAK) break;
   }
-  return loop->index > 0 || !node->other || exec_scoped(run, node->other);
+  return loop->index > 0 || !node->other || exec_scoped(run, node->other, node->unset_other);
 }
 
 static bool exec_text_block(tpl_run *run, const tpl_node *node) {
   tpl_scope *outer = run->scope;
   const tpl_value *outer_text = run->body_text;
   tpl_value text;
-  run->scope = tpl_new_scope(run, outer);
+  run->scope = tpl_new_scope(run, outer, node->unset);
   bool done = run->scope && capture(run, node->body, &text);
   if (done && run->jump == NODE_CONST && node->b) {
     tpl_value body = text;
@@ -158,7 +158,7 @@ static bool exec_call_block(tpl_run *run, const tpl_node *node) {
 }
 
 static bool exec_with(tpl_run *run, const tpl_node *node) {
-  tpl_scope *outer = run->scope, *inner = tpl_new_scope(run, outer);
+  tpl_scope *outer = run->scope, *inner = tpl_new_scope(run, outer, node->unset);
   bool done = inner != NULL;
   for (const tpl_node *target = node->a; done && target; target = target->next->next) {
     tpl_value value;
@@ -191,7 +191,7 @@ static bool exec_node(tpl_run *run, const tpl_node *node) {
     case NODE_MACRO: return new_macro(run, node, &value) && tpl_bind(run, node->id, value);
     case NODE_CALL_BLOCK: return exec_call_block(run, node);
     case NODE_WITH: return exec_with(run, node);
-    case NODE_SCOPE: return exec_scoped(run, node->body);
+    case NODE_SCOPE: return exec_scoped(run, node->body, node->unset);
     case NODE_BREAK: case NODE_CONTINUE: run->jump = node->type; return true;
     default: return tpl_fail(run, "an expression where a tag belongs");
   }
@@ -265,7 +265,7 @@ static bool bind_parameters(tpl_run *run, const tpl_node *macro, const tpl_argum
 bool tpl_call_macro(tpl_run *run, const tpl_macro *macro, const tpl_arguments *arguments, tpl_value *out) {
   tpl_scope *outer = run->scope;
   if (!tpl_deeper(run)) return false;
-  run->scope = tpl_new_scope(run, macro->scope);
+  run->scope = tpl_new_scope(run, macro->scope, macro->node->unset);
   const bool done = run->scope && bind_parameters(run, macro->node, arguments) && capture(run, macro->node->body, out);
   run->scope = outer;
   run->depth--;

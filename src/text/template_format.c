@@ -219,7 +219,8 @@ bool tpl_format_percent(tpl_run *run, const tpl_string *format, tpl_value argume
   if (format->markup) return tpl_fail(run, "a format of escaped text is not supported");
   bool good = put_percent(run, &buffer, &p);
   if (good && arguments.kind == TPL_TUPLE) good = p.used == arguments.u.list->count;
-  else if (good && p.used == 0) good = arguments.kind == TPL_DICT || arguments.kind == TPL_LIST;
+  else if (good && p.used == 0) good = arguments.kind == TPL_DICT || arguments.kind == TPL_LIST || arguments.kind == TPL_RANGE ||
+                                       arguments.kind == TPL_UNDEFINED; /* what has items */
   if (!good) tpl_fail(run, "not all values are used by the format");
   return tpl_take_text(run, &buffer, out) && good;
 }

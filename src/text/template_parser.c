@@ -146,6 +146,7 @@ static ellm_status parse(tpl_parser *parser) {
     intern(parser, fixed[i], strlen(fixed[i]), &id);
   }
   if (parser->status == ELLM_OK) tpl_parse_statements(parser, NULL, &t->body);
+  if (parser->status == ELLM_OK) tpl_find_unset(parser);
   return parser->status;
 }
 

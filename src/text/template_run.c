@@ -26,9 +26,11 @@ bool tpl_no_memory(tpl_run *run, size_t bytes) {
 }
 
 bool tpl_charge(tpl_run *run, size_t n) {
-  run->steps += n;
-  if (run->steps <= CHAT_TEMPLATE_MAX_STEPS && n <= CHAT_TEMPLATE_MAX_STEPS) return true;
-  return tpl_fail(run, "more than %d steps are needed", CHAT_TEMPLATE_MAX_STEPS);
+  if (n <= run->steps_left) {
+    run->steps_left -= n;
+    return true;
+  }
+  return tpl_fail(run, "more steps are needed than allowed");
 }
 
 bool tpl_deeper(tpl_run *run) {
@@ -53,9 +55,20 @@ void *tpl_alloc_array(tpl_run *run, size_t count, size_t size) {
   return tpl_alloc(run, bytes);
 }
 
-tpl_scope *tpl_new_scope(tpl_run *run, tpl_scope *outer) {
+static bool add_binding(tpl_run *run, tpl_scope *scope, uint32_t id, tpl_value value) {
+  tpl_binding *binding = tpl_alloc(run, sizeof *binding);
+  if (!binding) return false;
+  *binding = (tpl_binding){.id = id, .next = scope->first, .value = value};
+  scope->first = binding;
+  return tpl_charge(run, 1);
+}
+
+tpl_scope *tpl_new_scope(tpl_run *run, tpl_scope *outer, const tpl_unset *unset) {
   tpl_scope *scope = tpl_alloc(run, sizeof *scope);
-  if (scope) *scope = (tpl_scope){.outer = outer};
+  if (!scope) return NULL;
+  *scope = (tpl_scope){.outer = outer};
+  for (; unset; unset = unset->next)
+    if (!add_binding(run, scope, unset->id, tpl_undefined(run->t->names[unset->id]))) return NULL;
   return scope;
 }
 
@@ -68,16 +81,12 @@ bool tpl_bind(tpl_run *run, uint32_t id, tpl_value value) {
     }
     seen++;
   }
-  tpl_binding *binding = tpl_alloc(run, sizeof *binding);
-  if (!binding) return false;
-  *binding = (tpl_binding){.id = id, .next = run->scope->first, .value = value};
-  run->scope->first = binding;
-  return tpl_charge(run, seen / 16);
+  return add_binding(run, run->scope, id, value) && tpl_charge(run, seen / 16);
 }
 
 /* Only what the template names is converted. */
 static bool bind_variables(tpl_run *run, const json_t *variables) {
-  run->scope = tpl_new_scope(run, NULL);
+  run->scope = tpl_new_scope(run, NULL, NULL);
   if (!run->scope) return false;
   for (uint32_t id = 0; id < run->t->n_names; id++) {
     const tpl_string *name = run->t->names[id];
@@ -85,14 +94,15 @@ static bool bind_variables(tpl_run *run, const json_t *variables) {
     tpl_value value;
     if (json && !(tpl_from_json(run, json, &value) && tpl_bind(run, id, value))) return false;
   }
-  run->scope = tpl_new_scope(run, run->scope); /* what the template sets hides them */
+  run->scope = tpl_new_scope(run, run->scope, run->t->unset); /* what the template sets hides them */
   return run->scope != NULL;
 }
 
-ellm_status chat_template_render(const chat_template *t, const json_t *variables, const struct tm *now, char **text,
-                                 size_t *bytes, ellm_error *err) {
+ellm_status tpl_render(const chat_template *t, const json_t *variables, const struct tm *now, uint64_t max_steps, char **text,
+                       size_t *bytes, ellm_error *err) {
   ellm_buffer out = {0};
-  tpl_run run = {.t = t, .now = now, .err = err, .out = &out, .arena = {.limit = CHAT_TEMPLATE_MAX_MEMORY}};
+  tpl_run run = {.t = t, .now = now, .err = err, .out = &out, .steps_left = max_steps,
+                 .arena = {.limit = CHAT_TEMPLATE_MAX_MEMORY}};
   *text = NULL;
   *bytes = 0;
   const bool done = bind_variables(&run, variables) && tpl_exec(&run, t->body) && (ellm_buffer_append(&out, "", 1) ||
@@ -105,4 +115,9 @@ ellm_status chat_template_render(const chat_template *t, const json_t *variables
   *text = (char *)out.data;
   *bytes = out.size - 1;
   return ELLM_OK;
+}
+
+ellm_status chat_template_render(const chat_template *t, const json_t *variables, const struct tm *now, char **text,
+                                 size_t *bytes, ellm_error *err) {
+  return tpl_render(t, variables, now, CHAT_TEMPLATE_MAX_STEPS, text, bytes, err);
 }

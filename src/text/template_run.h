@@ -18,7 +18,7 @@ typedef struct tpl_run {
   ellm_error *err;
   ellm_status status;
   tpl_arena arena;
-  uint64_t steps;
+  uint64_t steps_left;
   unsigned depth;
   const tpl_node *at;  /* what is being evaluated, for errors */
   ellm_buffer *out;    /* where output goes now */
@@ -29,6 +29,10 @@ typedef struct tpl_run {
   tpl_value call_caller;      /* this as its argument `caller` */
   tpl_node_type jump;         /* NODE_BREAK or NODE_CONTINUE on the way to its loop, else NODE_CONST */
 } tpl_run;
+
+/* chat_template_render with fewer steps. */
+ellm_status tpl_render(const chat_template *t, const json_t *variables, const struct tm *now, uint64_t max_steps, char **text,
+                       size_t *bytes, ellm_error *err);
 
 /* ------------------------------------------------------- limits and errors */
 
@@ -130,7 +134,8 @@ bool tpl_eval(tpl_run *run, const tpl_node *node, tpl_value *out);
 bool tpl_exec(tpl_run *run, const tpl_node *statements);
 bool tpl_assign(tpl_run *run, const tpl_node *target, tpl_value value);
 bool tpl_bind(tpl_run *run, uint32_t id, tpl_value value); /* in the current scope */
-tpl_scope *tpl_new_scope(tpl_run *run, tpl_scope *outer);
+/* `unset`: the names that are undefined in it. */
+tpl_scope *tpl_new_scope(tpl_run *run, tpl_scope *outer, const tpl_unset *unset);
 
 bool tpl_arith(tpl_run *run, int op, tpl_value a, tpl_value b, tpl_value *out);
 bool tpl_format_percent(tpl_run *run, const tpl_string *format, tpl_value arguments, tpl_value *out);

@@ -90,12 +90,16 @@ typedef enum tpl_node_type {
   NODE_CONTINUE
 } tpl_node_type;
 
+/* A name that is undefined when a scope begins; see template_symbols.c. */
+typedef struct tpl_unset { uint32_t id; struct tpl_unset *next; } tpl_unset;
+
 typedef struct tpl_node tpl_node;
 struct tpl_node {
   tpl_node_type type;
   uint32_t line, column;
   tpl_node *next; /* of a list */
   tpl_node *a, *b, *c, *body, *other;
+  tpl_unset *unset, *unset_other; /* of the scopes of `body` and of `other` */
   const tpl_string *name;
   uint32_t id;     /* of the name among the template's names */
   int op;
@@ -111,6 +115,7 @@ struct chat_template {
   tpl_arena arena;
   char *origin;
   tpl_node *body;
+  tpl_unset *unset;
   const tpl_string **names; /* by id; a NUL follows each */
   uint32_t n_names;
 };
@@ -145,6 +150,8 @@ typedef struct tpl_parser {
 /* Statements up to a tag named in `ends` (NULL-terminated; NULL: up to the end of the source). The
  * current token is then that name. False after an error; *body may be an empty list (NULL). */
 bool tpl_parse_statements(tpl_parser *parser, const char *const *ends, tpl_node **body);
+/* Set `unset` of the whole tree. */
+bool tpl_find_unset(tpl_parser *parser);
 tpl_node *tpl_parse_expression(tpl_parser *parser, bool with_condition);
 /* One expression, or several with commas: a tuple. `stop`: a name that ends it, or NULL. */
 tpl_node *tpl_parse_tuple(tpl_parser *parser, bool with_condition, bool parenthesized, const char *stop);
