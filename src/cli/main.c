@@ -25,6 +25,7 @@ static const command commands[] = {
     {"eval", cmd_eval, "evaluations by name: eval perplexity"},
     {"tokenize", cmd_tokenize, "standard input to token ids"},
     {"detokenize", cmd_detokenize, "token ids to text"},
+    {"render", cmd_render, "a conversation through the chat template of a model"},
     {"logits", cmd_logits, "write the logits of a sequence of ids"},
     {"bench", cmd_bench, "measure speed and memory on this machine"},
 };
