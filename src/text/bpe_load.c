@@ -26,6 +26,7 @@ static ellm_status load_piece(json_reader *reader, const char *origin, bpe_model
   size_t bytes;
   uint64_t id;
   if (!json_reader_string(reader, 0, &piece, &bytes) || !json_reader_take(reader, ':')) {
+    if (reader->no_memory) return ellm_fail_memory(err, reader->unescaped[0].size, "vocabulary");
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.vocab: no piece and id after \"%.*s\"", origin, 60,
                      bpe->pieces.count > 0 ? vocab_string(&bpe->pieces, &bpe->pieces.pieces[bpe->pieces.count - 1])
                                            : "");
@@ -165,6 +166,7 @@ static ellm_status read_merges(json_reader *reader, const char *origin, bpe_mode
   do {
     merge_parts parts;
     if (!(listed ? read_listed_parts(reader, &parts) : read_joined_parts(reader, &parts))) {
+      if (reader->no_memory) return ellm_fail_memory(err, reader->unescaped[0].size, "merges");
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.merges: merge %zu is not %s", origin, rank,
                        listed ? "[\"a\", \"b\"]" : "\"a b\"");
     }

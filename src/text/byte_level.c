@@ -23,6 +23,7 @@ int byte_level_byte(uint32_t cp) {
 
 bool byte_level_append(ellm_buffer *out, const char *text, size_t bytes) {
   size_t room;
+  if (bytes == 0) return true; /* the buffer may have no memory yet */
   if (!ellm_mul_size(bytes, 2, &room) || !ellm_buffer_reserve(out, room)) return false;
   char *to = (char *)out->data + out->size;
   for (size_t i = 0; i < bytes; ++i) to += utf8_encode(byte_level_character((uint8_t)text[i]), to);

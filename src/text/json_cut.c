@@ -42,6 +42,12 @@ static bool hex4(json_reader *r, uint32_t *value) {
   return true;
 }
 
+static bool append(json_reader *r, ellm_buffer *out, const char *text, size_t bytes) {
+  if (bytes == 0 || ellm_buffer_append(out, text, bytes)) return true;
+  r->no_memory = true;
+  return false;
+}
+
 /* After a backslash: append the character it stands for. */
 static bool unescape(json_reader *r, ellm_buffer *out) {
   static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
@@ -49,7 +55,7 @@ static bool unescape(json_reader *r, ellm_buffer *out) {
   char c = *r->at++;
   if (c != 'u') {
     const char *found = c ? strchr(names, c) : NULL;
-    return found && ellm_buffer_append(out, &values[found - names], 1);
+    return found && append(r, out, &values[found - names], 1);
   }
   uint32_t cp, low;
   if (!hex4(r, &cp)) return false;
@@ -61,7 +67,8 @@ static bool unescape(json_reader *r, ellm_buffer *out) {
   } else if (cp >= 0xDC00 && cp < 0xE000) {
     return false;
   }
-  return utf8_append(out, cp);
+  char encoded[4];
+  return append(r, out, encoded, utf8_encode(cp, encoded));
 }
 
 /* Advance to the next quote, backslash or control character. */
@@ -82,7 +89,7 @@ bool json_reader_string(json_reader *r, int which, const char **text, size_t *by
   ellm_buffer *out = &r->unescaped[which];
   out->size = 0;
   for (;;) {
-    if (r->at > start && !ellm_buffer_append(out, start, (size_t)(r->at - start))) return false;
+    if (!append(r, out, start, (size_t)(r->at - start))) return false;
     if (r->at == r->end || (uint8_t)*r->at < 0x20) return false;
     if (*r->at++ == '"') break;
     if (!unescape(r, out)) return false;

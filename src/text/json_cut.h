@@ -22,6 +22,7 @@ bool json_cut(const char *json, size_t bytes, json_range *vocab, json_range *mer
 typedef struct json_reader {
   const char *at, *end;
   ellm_buffer unescaped[2];  /* of strings with escapes; free with json_reader_free */
+  bool no_memory;            /* a string could not be read for want of memory */
 } json_reader;
 
 void json_reader_free(json_reader *reader);
@@ -30,7 +31,7 @@ bool json_reader_take(json_reader *reader, char wanted);
 /* True when only white space is left. */
 bool json_reader_at_end(json_reader *reader);
 /* A string, valid UTF-8, into *text, which points into the input or into
- * unescaped[which]. False when there is none (or no memory). */
+ * unescaped[which]. False when there is none, or no memory. */
 bool json_reader_string(json_reader *reader, int which, const char **text, size_t *bytes);
 /* A non-negative integer below 2^53. */
 bool json_reader_integer(json_reader *reader, uint64_t *value);

@@ -38,7 +38,9 @@ static ellm_status compile_pattern(const char *pattern, size_t bytes, text_regex
     regex->code =
         pcre2_compile((PCRE2_SPTR)translated.data, translated.size - 1,
                       PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &offset, context);
-    if (!regex->code) {
+    if (!regex->code && code == PCRE2_ERROR_HEAP_FAILED) {
+      status = ellm_fail_memory(err, bytes, "regular expression");
+    } else if (!regex->code) {
       PCRE2_UCHAR text[128] = "";
       pcre2_get_error_message(code, text, sizeof text);
       status = ellm_fail(err, ELLM_ERR_INPUT, "%s: regular expression: %s", regex->where, (const char *)text);
@@ -139,6 +141,7 @@ ellm_status regex_next(const text_regex *regex, regex_scratch *scratch, const ch
     int code = pcre2_match(regex->code, (PCRE2_SPTR)text, bytes, position->next, PCRE2_NO_UTF_CHECK,
                            scratch->match_data, scratch->match_context);
     if (code == PCRE2_ERROR_NOMATCH) return ELLM_OK;
+    if (code == PCRE2_ERROR_NOMEMORY) return ellm_fail_memory(err, bytes, "matching");
     if (code < 0) {
       PCRE2_UCHAR reason[128] = "";
       pcre2_get_error_message(code, reason, sizeof reason);
