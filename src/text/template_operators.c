@@ -155,7 +155,7 @@ static bool repeat(tpl_run *run, tpl_value what, int64_t times, tpl_value *out) 
   if (is_text) {
     char *data = tpl_new_text(run, total, out);
     for (size_t i = 0; data && i < n; i++) memcpy(data + i * unit, what.u.string->data, unit);
-    return data && tpl_charge(run, n);
+    return data && tpl_charge(run, n / 16);
   }
   tpl_list *list = tpl_new_list(run, total);
   if (!list) return false;
