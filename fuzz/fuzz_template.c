@@ -15,8 +15,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { MAX_STEPS = 200000 };
 
 static const char conversation[] =
-    "{\"messages\": [{\"role\": \"system\", \"content\": \" Be brief. \"}, {\"role\": \"user\", \"content\": \"H\\u00e9 <b>\\n\"},"
-    " {\"role\": \"assistant\", \"content\": null, \"tool_calls\": [{\"id\": \"abcdefghi\", \"function\": {\"name\": \"f\","
+    "{\"messages\": [{\"role\": \"system\", \"content\": \" Be brief. \"}, {\"role\": \"user\", \"content\": "
+    "\"H\\u00e9 <b>\\n\"},"
+    " {\"role\": \"assistant\", \"content\": null, \"tool_calls\": [{\"id\": \"abcdefghi\", \"function\": {\"name\": "
+    "\"f\","
     " \"arguments\": {\"a\": 1, \"b\": 2.5, \"c\": [true, null]}}}]}], \"tools\": null, \"bos_token\": \"<s>\","
     " \"eos_token\": \"</s>\", \"add_generation_prompt\": true}";
 
@@ -48,8 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   json_t *variables;
   ellm_error err = {0};
   const bool own = end && size - source_bytes > 1;
-  if (json_parse(own ? (const void *)(end + 1) : conversation, own ? size - source_bytes - 1 : strlen(conversation), "variables",
-                 &variables, &err) != ELLM_OK)
+  if (json_parse(own ? (const void *)(end + 1) : conversation, own ? size - source_bytes - 1 : strlen(conversation),
+                 "variables", &variables, &err) != ELLM_OK)
     return 0;
   if (chat_template_create((const char *)data, source_bytes, "fuzz", &t, &err) == ELLM_OK) {
     render(t, variables);

@@ -59,7 +59,8 @@ typedef struct conversation { json_t *root, *messages, *tools, *documents; } con
 
 static ellm_status check_messages(const char *path, const json_t *messages, ellm_error *err) {
   if (!json_is_array(messages))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: a list of messages is expected, or an object with one in \"messages\"", path);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: a list of messages is expected, or an object with one in \"messages\"",
+                     path);
   for (size_t i = 0; i < json_array_size(messages); i++)
     if (!json_is_object(json_array_get(messages, i)))
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: message %zu is not an object", path, i + 1);
@@ -72,7 +73,8 @@ static ellm_status read_conversation(const char *path, conversation *c, ellm_err
   char *text = NULL;
   uint8_t *data = NULL;
   size_t bytes = 0;
-  ellm_status status = from_stdin ? cli_read_stdin(&text, &bytes, err) : file_read_all(path, file_limit, &data, &bytes, err);
+  ellm_status status =
+      from_stdin ? cli_read_stdin(&text, &bytes, err) : file_read_all(path, file_limit, &data, &bytes, err);
   if (status == ELLM_OK) status = json_parse(from_stdin ? (void *)text : (void *)data, bytes, origin, &c->root, err);
   free(text);
   free(data);
@@ -91,7 +93,8 @@ static ellm_status add_fields(json_t *variables, json_t *root, ellm_error *err) 
   return ellm_fail_memory(err, 64, "the variables of a chat template");
 }
 
-static ellm_status render(const char *model, const conversation *c, bool prompt, char **text, size_t *bytes, ellm_error *err) {
+static ellm_status render(const char *model, const conversation *c, bool prompt, char **text, size_t *bytes,
+                          ellm_error *err) {
   model_files files;
   chat_template *template_ = NULL;
   json_t *variables = NULL;
@@ -100,13 +103,15 @@ static ellm_status render(const char *model, const conversation *c, bool prompt,
   ELLM_TRY(open_files(model, &files, err));
   ellm_status status = chat_template_find(asset, &files, model, json_array_size(c->tools) > 0, &template_, err);
   if (status == ELLM_OK)
-    status = chat_template_variables(asset, &files, model, c->messages, c->tools, c->documents, prompt, &variables, err);
+    status =
+        chat_template_variables(asset, &files, model, c->messages, c->tools, c->documents, prompt, &variables, err);
   if (files.status != ELLM_OK) { /* the true cause */
     status = files.status;
     *err = files.err;
   }
   if (status == ELLM_OK) status = add_fields(variables, c->root, err);
-  if (status == ELLM_OK) status = chat_template_render(template_, variables, localtime_r(&seconds, &now), text, bytes, err);
+  if (status == ELLM_OK)
+    status = chat_template_render(template_, variables, localtime_r(&seconds, &now), text, bytes, err);
   json_decref(variables);
   chat_template_free(template_);
   close_files(&files);
@@ -125,9 +130,10 @@ int cmd_render(int argc, char **argv) {
   option_table table = {
       .command = "render",
       .synopsis = "[-m MODEL] --messages FILE.json [options]",
-      .about = "Print a conversation as the model's chat template renders it; no newline is added. FILE.json is a list\n"
-               "of messages, or an object with \"messages\" and \"tools\"; its other fields are variables of the template.\n"
-               "MODEL is a .ellm file or a folder with a chat_template.jinja or a tokenizer_config.json.",
+      .about =
+          "Print a conversation as the model's chat template renders it; no newline is added. FILE.json is a list\n"
+          "of messages, or an object with \"messages\" and \"tools\"; its other fields are variables of the template.\n"
+          "MODEL is a .ellm file or a folder with a chat_template.jinja or a tokenizer_config.json.",
       .options = options,
       .n_options = sizeof options / sizeof *options};
   int parsed = cli_parse(&table, argc, argv, &common);

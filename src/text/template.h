@@ -32,15 +32,16 @@ typedef struct chat_template chat_template;
 
 /* Parse `source` (UTF-8). `origin` names it in errors: "ORIGIN: chat template:
  * line L column C: ..." (ELLM_ERR_INPUT). */
-ellm_status chat_template_create(const char *source, size_t bytes, const char *origin, chat_template **out, ellm_error *err);
+ellm_status chat_template_create(const char *source, size_t bytes, const char *origin, chat_template **out,
+                                 ellm_error *err);
 void chat_template_free(chat_template *template_);
 
 /* Render with `variables`, a JSON object (messages, tools, bos_token, ...); the
  * order of its objects is kept. `now` is the local time that strftime_now()
  * sees; NULL: a template that asks for it is refused. *text is malloc'ed and
  * NUL-terminated; *bytes does not count the NUL. */
-ellm_status chat_template_render(const chat_template *template_, const json_t *variables, const struct tm *now, char **text,
-                                 size_t *bytes, ellm_error *err);
+ellm_status chat_template_render(const chat_template *template_, const json_t *variables, const struct tm *now,
+                                 char **text, size_t *bytes, ellm_error *err);
 
 /* ------------------------------------------------------ templates of models */
 
@@ -51,14 +52,15 @@ typedef const void *(*chat_template_asset_fn)(void *user, const char *name, size
  * "chat_template" of tokenizer_config.json. Of several named ones it is
  * "tool_use" if `tools` and there is one, else "default". ELLM_ERR_INPUT if
  * there is none. `origin` names the model in errors. */
-ellm_status chat_template_find(chat_template_asset_fn asset, void *user, const char *origin, bool tools, chat_template **out,
-                               ellm_error *err);
+ellm_status chat_template_find(chat_template_asset_fn asset, void *user, const char *origin, bool tools,
+                               chat_template **out, ellm_error *err);
 
 /* The variables of a rendering: the special tokens of the model (bos_token,
  * eos_token, ..., from tokenizer_config.json, else special_tokens_map.json),
  * `messages`, `tools` and `documents` (NULL: none, which a template sees as
  * None) and add_generation_prompt. Caller json_decref's *variables. */
-ellm_status chat_template_variables(chat_template_asset_fn asset, void *user, const char *origin, json_t *messages, json_t *tools,
-                                    json_t *documents, bool add_generation_prompt, json_t **variables, ellm_error *err);
+ellm_status chat_template_variables(chat_template_asset_fn asset, void *user, const char *origin, json_t *messages,
+                                    json_t *tools, json_t *documents, bool add_generation_prompt, json_t **variables,
+                                    ellm_error *err);
 
 #endif

@@ -117,7 +117,8 @@ static bool bound(tpl_run *run, tpl_value value, int64_t count, bool backwards, 
     *out = missing;
     return true;
   }
-  if (!tpl_is_integer(value)) return tpl_fail(run, "slice indices must be integers or None, not %s", tpl_kind_name(value));
+  if (!tpl_is_integer(value))
+    return tpl_fail(run, "slice indices must be integers or None, not %s", tpl_kind_name(value));
   int64_t i = tpl_integer_of(value);
   const int64_t low = backwards ? -1 : 0, high = backwards ? count - 1 : count;
   if (i < 0) i = i < -count ? low : i + count;
@@ -125,7 +126,8 @@ static bool bound(tpl_run *run, tpl_value value, int64_t count, bool backwards, 
   return true;
 }
 
-static bool slice_text(tpl_run *run, const tpl_string *text, int64_t from, int64_t step, size_t n, size_t count, tpl_value *out) {
+static bool slice_text(tpl_run *run, const tpl_string *text, int64_t from, int64_t step, size_t n, size_t count,
+                       tpl_value *out) {
   if (n == 0) return tpl_new_string(run, "", 0, out);
   if (step == 1) {
     const bool ascii = count == text->bytes;
@@ -171,7 +173,8 @@ bool tpl_slice(tpl_run *run, tpl_value value, tpl_value start, tpl_value stop, t
   if (value.kind == TPL_STRING) return slice_text(run, value.u.string, from, by, length, count, out);
   tpl_list *list = tpl_new_list(run, length);
   if (!list) return false;
-  for (; list->count < length; list->count++) list->items[list->count] = value.u.list->items[from + (int64_t)list->count * by];
+  for (; list->count < length; list->count++)
+    list->items[list->count] = value.u.list->items[from + (int64_t)list->count * by];
   *out = value.kind == TPL_LIST ? tpl_of_list(list) : tpl_of_tuple(list);
   return true;
 }

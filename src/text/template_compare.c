@@ -120,7 +120,8 @@ bool tpl_order(tpl_run *run, tpl_value a, tpl_value b, int *order) {
     run->depth--;
     return done;
   }
-  if (a.kind == TPL_UNDEFINED || b.kind == TPL_UNDEFINED) return tpl_fail_undefined(run, a.kind == TPL_UNDEFINED ? a : b);
+  if (a.kind == TPL_UNDEFINED || b.kind == TPL_UNDEFINED)
+    return tpl_fail_undefined(run, a.kind == TPL_UNDEFINED ? a : b);
   return tpl_fail(run, "'%s' and '%s' have no order", tpl_kind_name(a), tpl_kind_name(b));
 }
 

@@ -16,7 +16,8 @@ bool tpl_new_view(tpl_run *run, const tpl_dict *dict, tpl_view_kind what, tpl_va
   return true;
 }
 
-static bool view_method(tpl_run *run, tpl_value self, const tpl_arguments *arguments, tpl_view_kind what, tpl_value *out) {
+static bool view_method(tpl_run *run, tpl_value self, const tpl_arguments *arguments, tpl_view_kind what,
+                        tpl_value *out) {
   return tpl_take_arguments(run, "keys(), values() and items()", arguments, no_names, 0, NULL) &&
          tpl_new_view(run, self.u.dict, what, out);
 }

@@ -110,7 +110,8 @@ static bool eval_condition(tpl_run *run, const tpl_node *node, tpl_value *out) {
 
 /* ------------------------------------------------------------------ postfix */
 
-static bool add_keyword(tpl_run *run, tpl_arguments *arguments, size_t *capacity, const tpl_string *name, tpl_value value) {
+static bool add_keyword(tpl_run *run, tpl_arguments *arguments, size_t *capacity, const tpl_string *name,
+                        tpl_value value) {
   for (size_t i = 0; i < arguments->n_keywords; i++)
     if (tpl_strings_equal(arguments->keywords[i].name, name))
       return tpl_fail(run, "the keyword argument '%.*s' is repeated", TPL_CUT(name));

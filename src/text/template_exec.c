@@ -220,7 +220,8 @@ static const tpl_value *keyword(const tpl_arguments *arguments, const tpl_string
 }
 
 /* What is left over goes to varargs and kwargs, if the macro looks at them. */
-static bool bind_rest(tpl_run *run, const tpl_node *macro, const tpl_arguments *arguments, size_t from, const bool *used) {
+static bool bind_rest(tpl_run *run, const tpl_node *macro, const tpl_arguments *arguments, size_t from,
+                      const bool *used) {
   tpl_list *rest = tpl_new_list(run, 0);
   tpl_dict *named = tpl_new_dict(run, 0);
   if (!rest || !named) return false;

@@ -14,7 +14,8 @@ static bool no_arguments(tpl_run *run, const char *what, const tpl_arguments *ar
   return tpl_take_arguments(run, what, arguments, no_names, 0, NULL);
 }
 
-static bool change_case(tpl_run *run, tpl_value v, const tpl_arguments *arguments, tpl_case how, const char *what, tpl_value *out) {
+static bool change_case(tpl_run *run, tpl_value v, const tpl_arguments *arguments, tpl_case how, const char *what,
+                        tpl_value *out) {
   tpl_value text;
   return no_arguments(run, what, arguments) && tpl_str(run, v, &text) && tpl_change_case(run, text.u.string, how, out);
 }
@@ -108,7 +109,8 @@ static bool filter_indent(tpl_run *run, tpl_value v, const tpl_arguments *argume
   const tpl_string *text;
   tpl_list *lines;
   ellm_buffer buffer = {0};
-  if (!tpl_take_arguments(run, "indent", arguments, names, 0, values) || !tpl_want_string(run, "the value of indent", v, &text))
+  if (!tpl_take_arguments(run, "indent", arguments, names, 0, values) ||
+      !tpl_want_string(run, "the value of indent", v, &text))
     return false;
   const tpl_string space = {.data = " ", .bytes = 1};
   if (values[0].kind == TPL_STRING) indent = values[0];
@@ -116,7 +118,8 @@ static bool filter_indent(tpl_run *run, tpl_value v, const tpl_arguments *argume
   else if (!tpl_arith(run, '*', tpl_of_string(&space), values[0], &indent)) return false;
   const bool first = tpl_truth(values[1]), blank = tpl_truth(values[2]);
   const tpl_string newline = {.data = "\n", .bytes = 1}; /* so that a newline at the end stays */
-  if (!tpl_arith(run, '+', v, tpl_of_string(&newline), &v) || !tpl_split_lines(run, v.u.string, false, &lines)) return false;
+  if (!tpl_arith(run, '+', v, tpl_of_string(&newline), &v) || !tpl_split_lines(run, v.u.string, false, &lines))
+    return false;
   bool good = true;
   for (size_t i = 0; good && i < lines->count; i++) {
     const tpl_string *line = lines->items[i].u.string;
@@ -164,7 +167,8 @@ static bool filter_int(tpl_run *run, tpl_value v, const tpl_arguments *arguments
   int64_t integer;
   double real;
   if (!tpl_take_arguments(run, "int", arguments, names, 0, values)) return false;
-  if (!tpl_is_integer(values[1]) || tpl_integer_of(values[1]) != 10) return tpl_fail(run, "int of a base other than 10 is not supported");
+  if (!tpl_is_integer(values[1]) || tpl_integer_of(values[1]) != 10)
+    return tpl_fail(run, "int of a base other than 10 is not supported");
   if (v.kind == TPL_UNDEFINED) return tpl_fail_undefined(run, v);
   *out = values[0];
   if (tpl_is_integer(v)) *out = tpl_int(tpl_integer_of(v));
@@ -201,7 +205,8 @@ static bool filter_round(tpl_run *run, tpl_value v, const tpl_arguments *argumen
   int64_t decimals;
   if (!tpl_take_arguments(run, "round", arguments, names, 0, values)) return false;
   if (!tpl_want_int(run, "the precision of round", values[0], &decimals)) return false;
-  if (decimals < 0 || decimals > 20) return tpl_fail(run, "round to fewer than 0 or more than 20 decimals is not supported");
+  if (decimals < 0 || decimals > 20)
+    return tpl_fail(run, "round to fewer than 0 or more than 20 decimals is not supported");
   if (v.kind == TPL_UNDEFINED) return tpl_fail_undefined(run, v);
   if (!tpl_is_number(v)) return tpl_fail(run, "round of a value of type %s", tpl_kind_name(v));
   if (tpl_text_is(values[1], "common")) {
@@ -209,7 +214,8 @@ static bool filter_round(tpl_run *run, tpl_value v, const tpl_arguments *argumen
     return true;
   }
   const bool up = tpl_text_is(values[1], "ceil");
-  if (!up && !tpl_text_is(values[1], "floor")) return tpl_fail(run, "the method of round must be common, ceil or floor");
+  if (!up && !tpl_text_is(values[1], "floor"))
+    return tpl_fail(run, "the method of round must be common, ceil or floor");
   const double scale = pow(10, (double)decimals), scaled = tpl_real_of(v) * scale;
   *out = tpl_float((up ? ceil(scaled) : floor(scaled)) / scale + 0.0); /* no -0 */
   return true;
@@ -225,7 +231,8 @@ static bool json_indent(tpl_run *run, tpl_value value, tpl_json_style *style) {
     style->indent = value.u.string;
     return true;
   }
-  if (!tpl_is_integer(value)) return tpl_fail(run, "indent of tojson must be a number or a string, not %s", tpl_kind_name(value));
+  if (!tpl_is_integer(value))
+    return tpl_fail(run, "indent of tojson must be a number or a string, not %s", tpl_kind_name(value));
   if (!tpl_arith(run, '*', tpl_of_string(&space), value, &text)) return false;
   style->indent = text.u.string;
   return true;
@@ -233,11 +240,13 @@ static bool json_indent(tpl_run *run, tpl_value value, tpl_json_style *style) {
 
 static bool filter_tojson(tpl_run *run, tpl_value v, const tpl_arguments *arguments, tpl_value *out) {
   static const char *const names[] = {"ensure_ascii", "indent", "separators", "sort_keys", NULL};
-  static const tpl_string comma = {.data = ", ", .bytes = 2}, colon = {.data = ": ", .bytes = 2}, bare = {.data = ",", .bytes = 1};
+  static const tpl_string comma = {.data = ", ", .bytes = 2}, colon = {.data = ": ", .bytes = 2},
+                          bare = {.data = ",", .bytes = 1};
   tpl_value values[4] = {tpl_bool(false), tpl_none(), tpl_none(), tpl_bool(false)};
   tpl_json_style style = {.item_separator = &comma, .key_separator = &colon};
   ellm_buffer buffer = {0};
-  if (!tpl_take_arguments(run, "tojson", arguments, names, 0, values) || !json_indent(run, values[1], &style)) return false;
+  if (!tpl_take_arguments(run, "tojson", arguments, names, 0, values) || !json_indent(run, values[1], &style))
+    return false;
   style.ascii = tpl_truth(values[0]);
   style.sort_keys = tpl_truth(values[3]);
   if (style.indent) style.item_separator = &bare;
@@ -287,7 +296,8 @@ int tpl_find_filter(const char *name, size_t bytes) {
 
 /* Those that do with escaped text what they do with any other. */
 static bool takes_markup(const char *name) {
-  static const char *const names[] = {"string", "safe", "escape", "e", "default", "d", "tojson", "length", "count", NULL};
+  static const char *const names[] = {"string", "safe",   "escape", "e",     "default",
+                                      "d",      "tojson", "length", "count", NULL};
   for (size_t i = 0; names[i]; i++)
     if (strcmp(names[i], name) == 0) return true;
   return false;

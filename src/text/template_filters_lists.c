@@ -75,7 +75,8 @@ static bool filter_items(tpl_run *run, tpl_value v, const tpl_arguments *argumen
   tpl_list *list;
   tpl_value view = v;
   if (!tpl_take_arguments(run, "items", arguments, no_names, 0, NULL)) return false;
-  if (v.kind != TPL_UNDEFINED && v.kind != TPL_DICT) return tpl_fail(run, "items of a value of type %s", tpl_kind_name(v));
+  if (v.kind != TPL_UNDEFINED && v.kind != TPL_DICT)
+    return tpl_fail(run, "items of a value of type %s", tpl_kind_name(v));
   if (v.kind == TPL_DICT && !tpl_new_view(run, v.u.dict, VIEW_ITEMS, &view)) return false;
   return tpl_to_list(run, view, &list) && tpl_generator(run, list, out);
 }
@@ -121,7 +122,8 @@ static bool filter_map(tpl_run *run, tpl_value v, const tpl_arguments *arguments
   return tpl_fail(run, "the filter '%.*s' is not supported", TPL_CUT(name));
 }
 
-static bool selection(tpl_run *run, tpl_value v, const tpl_arguments *arguments, bool attribute, bool negated, tpl_value *out) {
+static bool selection(tpl_run *run, tpl_value v, const tpl_arguments *arguments, bool attribute, bool negated,
+                      tpl_value *out) {
   tpl_iterator *it;
   const tpl_string *name;
   size_t used = 0;
@@ -251,7 +253,8 @@ static bool filter_dictsort(tpl_run *run, tpl_value v, const tpl_arguments *argu
   if (!tpl_take_arguments(run, "dictsort", arguments, names, 0, values)) return false;
   if (v.kind == TPL_UNDEFINED) return tpl_fail_undefined(run, v);
   if (v.kind != TPL_DICT) return tpl_fail(run, "dictsort of a value of type %s", tpl_kind_name(v));
-  if (!tpl_text_is(values[1], "key") && !tpl_text_is(values[1], "value")) return tpl_fail(run, "dictsort is by key or by value");
+  if (!tpl_text_is(values[1], "key") && !tpl_text_is(values[1], "value"))
+    return tpl_fail(run, "dictsort is by key or by value");
   const tpl_value place = tpl_int(tpl_text_is(values[1], "value"));
   if (!tpl_new_view(run, v.u.dict, VIEW_ITEMS, &view) || !tpl_to_list(run, view, &list) ||
       !make_keys(run, list, one_key, place, tpl_truth(values[0]), &keys) ||
@@ -291,8 +294,8 @@ static bool filter_unique(tpl_run *run, tpl_value v, const tpl_arguments *argume
   tpl_value values[2] = {tpl_bool(false), tpl_none()}, *keys;
   tpl_list *list, *kept = tpl_new_list(run, 0);
   tpl_dict *seen = tpl_new_dict(run, 0);
-  if (!kept || !seen || !tpl_take_arguments(run, "unique", arguments, names, 0, values) || !tpl_to_list(run, v, &list) ||
-      !make_keys(run, list, one_key, values[1], tpl_truth(values[0]), &keys))
+  if (!kept || !seen || !tpl_take_arguments(run, "unique", arguments, names, 0, values) ||
+      !tpl_to_list(run, v, &list) || !make_keys(run, list, one_key, values[1], tpl_truth(values[0]), &keys))
     return false;
   for (size_t i = 0; i < list->count; i++) {
     const tpl_value *found;

@@ -34,7 +34,8 @@ static bool put_fill(tpl_run *run, ellm_buffer *out, const spec *s, int64_t n) {
 }
 
 /* The text filled up to the width; `sign` bytes of it are its sign. */
-static bool put_padded(tpl_run *run, ellm_buffer *out, const spec *s, const tpl_string *text, size_t sign, char own_align) {
+static bool put_padded(tpl_run *run, ellm_buffer *out, const spec *s, const tpl_string *text, size_t sign,
+                       char own_align) {
   const char align = s->align ? s->align : own_align;
   const int64_t length = (int64_t)tpl_length(text), gap = s->width > length ? s->width - length : 0;
   const int64_t before = align == '<' ? 0 : align == '^' ? gap / 2 : gap;
@@ -42,7 +43,8 @@ static bool put_padded(tpl_run *run, ellm_buffer *out, const spec *s, const tpl_
   if (align == '=')
     return tpl_put(run, out, text->data, sign) && put_fill(run, out, s, gap) &&
            tpl_put(run, out, text->data + sign, text->bytes - sign);
-  return put_fill(run, out, s, before) && tpl_put(run, out, text->data, text->bytes) && put_fill(run, out, s, gap - before);
+  return put_fill(run, out, s, before) && tpl_put(run, out, text->data, text->bytes) &&
+         put_fill(run, out, s, gap - before);
 }
 
 static bool put_text(tpl_run *run, ellm_buffer *out, const spec *s, const tpl_string *text) {
@@ -93,7 +95,8 @@ static bool put_real(tpl_run *run, ellm_buffer *out, const spec *s, double value
   if (isnan(value)) value = fabs(value);
   snprintf(raw, sizeof raw, format, precision, fabs(value));
   for (const char *c = raw; *c && n + 2 < sizeof text; c++) {
-    const bool known = (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || *c == '+' || *c == '-';
+    const bool known =
+        (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || *c == '+' || *c == '-';
     if (known) text[n++] = *c;
     else if (n == 0 || text[n - 1] != '.') text[n++] = '.';
   }
@@ -101,7 +104,9 @@ static bool put_real(tpl_run *run, ellm_buffer *out, const spec *s, double value
   return put_number(run, out, s, signbit(value) != 0, text, n);
 }
 
-static bool is_integer_type(char type) { return type == 'd' || type == 'x' || type == 'X' || type == 'o' || type == 'b'; }
+static bool is_integer_type(char type) {
+  return type == 'd' || type == 'x' || type == 'X' || type == 'o' || type == 'b';
+}
 static bool is_real_type(char type) { return type && strchr("eEfFgG%", type); }
 
 /* ------------------------------------------------------------------ percent */
@@ -180,7 +185,8 @@ static bool put_converted(tpl_run *run, ellm_buffer *out, spec *s, tpl_value val
   }
   if (is_integer_type(s->type) && s->type != 'b') {
     if (tpl_is_integer(value)) return put_integer(run, out, s, tpl_integer_of(value));
-    if (value.kind == TPL_FLOAT && s->type == 'd' && fabs(value.u.real) < 9e18) return put_integer(run, out, s, (int64_t)value.u.real);
+    if (value.kind == TPL_FLOAT && s->type == 'd' && fabs(value.u.real) < 9e18)
+      return put_integer(run, out, s, (int64_t)value.u.real);
   } else if (is_real_type(s->type) && s->type != '%') {
     if (tpl_is_number(value)) return put_real(run, out, s, tpl_real_of(value));
   } else {
@@ -219,15 +225,21 @@ bool tpl_format_percent(tpl_run *run, const tpl_string *format, tpl_value argume
   if (format->markup) return tpl_fail(run, "a format of escaped text is not supported");
   bool good = put_percent(run, &buffer, &p);
   if (good && arguments.kind == TPL_TUPLE) good = p.used == arguments.u.list->count;
-  else if (good && p.used == 0) good = arguments.kind == TPL_DICT || arguments.kind == TPL_LIST || arguments.kind == TPL_RANGE ||
-                                       arguments.kind == TPL_UNDEFINED; /* what has items */
+  else if (good && p.used == 0)
+    good = arguments.kind == TPL_DICT || arguments.kind == TPL_LIST || arguments.kind == TPL_RANGE ||
+           arguments.kind == TPL_UNDEFINED; /* what has items */
   if (!good) tpl_fail(run, "not all values are used by the format");
   return tpl_take_text(run, &buffer, out) && good;
 }
 
 /* ------------------------------------------------------------------- braces */
 
-typedef struct braces { const tpl_string *format; const tpl_arguments *arguments; size_t next; bool automatic, manual; } braces;
+typedef struct braces {
+  const tpl_string *format;
+  const tpl_arguments *arguments;
+  size_t next;
+  bool automatic, manual;
+} braces;
 
 /* The value that the name of a field means. */
 static bool field_value(tpl_run *run, braces *b, const char *name, size_t bytes, tpl_value *out) {
@@ -290,9 +302,11 @@ static bool read_spec(tpl_run *run, const tpl_string *text, spec *s) {
 static bool put_field(tpl_run *run, ellm_buffer *out, spec *s, tpl_value value) {
   const bool is_real = value.kind == TPL_FLOAT || (tpl_is_number(value) && is_real_type(s->type));
   tpl_value text;
-  if (value.kind == TPL_STRING && (s->type == 0 || s->type == 's') && s->align != '=') return put_text(run, out, s, value.u.string);
+  if (value.kind == TPL_STRING && (s->type == 0 || s->type == 's') && s->align != '=')
+    return put_text(run, out, s, value.u.string);
   if (is_real && is_real_type(s->type)) return put_real(run, out, s, tpl_real_of(value));
-  if (tpl_is_integer(value) && s->precision < 0 && (is_integer_type(s->type) || (value.kind == TPL_INT && s->type == 0)))
+  if (tpl_is_integer(value) && s->precision < 0 &&
+      (is_integer_type(s->type) || (value.kind == TPL_INT && s->type == 0)))
     return put_integer(run, out, s, tpl_integer_of(value));
   if (value.kind == TPL_FLOAT && s->type == 0 && s->precision < 0) {
     char digits[32];

@@ -7,8 +7,8 @@
 #include "text/utf8.h"
 
 bool tpl_has_count(tpl_value v) {
-  return v.kind == TPL_UNDEFINED || v.kind == TPL_STRING || v.kind == TPL_LIST || v.kind == TPL_TUPLE || v.kind == TPL_DICT ||
-         v.kind == TPL_RANGE || v.kind == TPL_VIEW;
+  return v.kind == TPL_UNDEFINED || v.kind == TPL_STRING || v.kind == TPL_LIST || v.kind == TPL_TUPLE ||
+         v.kind == TPL_DICT || v.kind == TPL_RANGE || v.kind == TPL_VIEW;
 }
 
 bool tpl_count(tpl_run *run, tpl_value v, size_t *count) {
@@ -32,7 +32,9 @@ bool tpl_iterate(tpl_run *run, tpl_value v, tpl_iterator **out) {
     case TPL_LIST: case TPL_TUPLE: it.list = v.u.list; break;
     case TPL_STRING: it = (tpl_iterator){.kind = ITERATE_TEXT, .text = v.u.string}; break;
     case TPL_DICT: it = (tpl_iterator){.kind = ITERATE_ENTRIES, .dict = v.u.dict, .entries = VIEW_KEYS}; break;
-    case TPL_VIEW: it = (tpl_iterator){.kind = ITERATE_ENTRIES, .dict = v.u.view->dict, .entries = v.u.view->what}; break;
+    case TPL_VIEW:
+      it = (tpl_iterator){.kind = ITERATE_ENTRIES, .dict = v.u.view->dict, .entries = v.u.view->what};
+      break;
     case TPL_RANGE: it = (tpl_iterator){.kind = ITERATE_RANGE, .range = v.u.range}; break;
     default: return tpl_fail(run, "'%s' object is not iterable", tpl_kind_name(v));
   }
@@ -89,7 +91,8 @@ static bool next_of_source(tpl_run *run, tpl_iterator *it, tpl_value *item, bool
       *item = value;
       return it->which < 0 || tpl_apply_filter(run, (unsigned)it->which, value, &it->arguments, item);
     }
-    if (!(it->kind == ITERATE_SELECT ? selected(run, it, *item, &result) : loop_condition(run, it, *item, &result))) return false;
+    if (!(it->kind == ITERATE_SELECT ? selected(run, it, *item, &result) : loop_condition(run, it, *item, &result)))
+      return false;
     if (result) return true;
   }
 }

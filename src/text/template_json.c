@@ -66,7 +66,9 @@ bool tpl_from_json(tpl_run *run, const json_t *json, tpl_value *out) {
 
 /* ------------------------------------------------------------------ to JSON */
 
-static bool put(tpl_run *run, ellm_buffer *buffer, const char *text) { return tpl_put(run, buffer, text, strlen(text)); }
+static bool put(tpl_run *run, ellm_buffer *buffer, const char *text) {
+  return tpl_put(run, buffer, text, strlen(text));
+}
 
 static bool put_string(tpl_run *run, ellm_buffer *buffer, const tpl_string *text, bool ascii) {
   static const char special[] = "\"\\\n\r\t\b\f", letters[] = "\"\\nrtbf";
@@ -77,7 +79,8 @@ static bool put_string(tpl_run *run, ellm_buffer *buffer, const tpl_string *text
     const char *found = cp > 0 && cp < 0x80 ? strchr(special, (int)cp) : NULL;
     char escaped[16] = "";
     if (found) snprintf(escaped, sizeof escaped, "\\%c", letters[found - special]);
-    else if (cp < 0x20 || (ascii && cp >= 0x7F && cp < 0x10000)) snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)cp);
+    else if (cp < 0x20 || (ascii && cp >= 0x7F && cp < 0x10000))
+      snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)cp);
     else if (ascii && cp >= 0x10000)
       snprintf(escaped, sizeof escaped, "\\u%04x\\u%04x", 0xD800 + (unsigned)((cp - 0x10000) >> 10),
                0xDC00 + (unsigned)((cp - 0x10000) & 0x3FF));
@@ -106,7 +109,8 @@ static bool put_line(tpl_run *run, ellm_buffer *buffer, const tpl_json_style *st
 
 static bool put_value(tpl_run *run, ellm_buffer *buffer, tpl_value v, const tpl_json_style *style, unsigned level);
 
-static bool put_items(tpl_run *run, ellm_buffer *buffer, const tpl_list *list, const tpl_json_style *style, unsigned level) {
+static bool put_items(tpl_run *run, ellm_buffer *buffer, const tpl_list *list, const tpl_json_style *style,
+                      unsigned level) {
   if (list->count == 0) return put(run, buffer, "[]");
   if (!put(run, buffer, "[")) return false;
   for (size_t i = 0; i < list->count; i++)
@@ -121,12 +125,14 @@ static bool put_key(tpl_run *run, ellm_buffer *buffer, tpl_value key, const tpl_
     case TPL_STRING: return put_string(run, buffer, key.u.string, style->ascii);
     case TPL_NONE: return put(run, buffer, "\"null\"");
     case TPL_BOOL: return put(run, buffer, key.u.boolean ? "\"true\"" : "\"false\"");
-    case TPL_INT: case TPL_FLOAT: return put(run, buffer, "\"") && put_number(run, buffer, key) && put(run, buffer, "\"");
+    case TPL_INT:
+    case TPL_FLOAT: return put(run, buffer, "\"") && put_number(run, buffer, key) && put(run, buffer, "\"");
     default: return tpl_fail(run, "a key of type %s cannot be JSON", tpl_kind_name(key));
   }
 }
 
-static bool put_object(tpl_run *run, ellm_buffer *buffer, const tpl_dict *dict, const tpl_json_style *style, unsigned level) {
+static bool put_object(tpl_run *run, ellm_buffer *buffer, const tpl_dict *dict, const tpl_json_style *style,
+                       unsigned level) {
   if (dict->count == 0) return put(run, buffer, "{}");
   tpl_value *keys = tpl_alloc_array(run, dict->count, 2 * sizeof *keys);
   if (!keys) return false;

@@ -16,13 +16,15 @@
 
 enum { MAX_BRACKETS = 2 * CHAT_TEMPLATE_MAX_NESTING };
 
-ellm_status tpl_syntax_error(const char *origin, uint32_t line, uint32_t column, ellm_error *err, const char *format, ...) {
+ellm_status tpl_syntax_error(const char *origin, uint32_t line, uint32_t column, ellm_error *err, const char *format,
+                             ...) {
   char text[400];
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: chat template: line %u column %u: %s", origin, (unsigned)line, (unsigned)column, text);
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: chat template: line %u column %u: %s", origin, (unsigned)line,
+                   (unsigned)column, text);
 }
 
 static bool has(const tpl_lexer *lexer, size_t at, const char *text) {
@@ -109,7 +111,8 @@ static ellm_status add_data(tpl_lexer *lexer, size_t start, size_t end, char sig
  * "X" and a newline if `trim`. 0: none there. */
 static size_t end_length(const tpl_lexer *lexer, size_t at, const char *end, bool plus, bool trim) {
   const size_t n = strlen(end);
-  if (at < lexer->bytes && lexer->source[at] == '-' && has(lexer, at + 1, end)) return skip_space(lexer, at + 1 + n) - at;
+  if (at < lexer->bytes && lexer->source[at] == '-' && has(lexer, at + 1, end))
+    return skip_space(lexer, at + 1 + n) - at;
   if (plus && at < lexer->bytes && lexer->source[at] == '+' && has(lexer, at + 1, end)) return 1 + n;
   if (!has(lexer, at, end)) return 0;
   return n + (trim && has(lexer, at + n, "\n") ? 1 : 0);
@@ -168,8 +171,11 @@ static ellm_status lex_comment(tpl_lexer *lexer, size_t begin, size_t start) {
 }
 
 static ellm_status lex_operator(tpl_lexer *lexer) {
-  static const struct { char text[3]; int op; } twos[] = {{"**", OP_POWER},      {"//", OP_FLOOR_DIVIDE}, {"==", OP_EQUAL},
-                                                          {"!=", OP_NOT_EQUAL},  {"<=", OP_LESS_EQUAL},   {">=", OP_GREATER_EQUAL}};
+  static const struct {
+    char text[3];
+    int op;
+  } twos[] = {{"**", OP_POWER},     {"//", OP_FLOOR_DIVIDE}, {"==", OP_EQUAL},
+              {"!=", OP_NOT_EQUAL}, {"<=", OP_LESS_EQUAL},   {">=", OP_GREATER_EQUAL}};
   const size_t at = lexer->at;
   for (size_t i = 0; i < sizeof twos / sizeof *twos; i++) {
     if (!has(lexer, at, twos[i].text)) continue;
@@ -232,11 +238,13 @@ static ellm_status lex_root(tpl_lexer *lexer) {
     const size_t start = lexer->at;
     size_t p = start;
     while (p < lexer->bytes && !has(lexer, p, "{%") && !has(lexer, p, "{{") && !has(lexer, p, "{#")) p++;
-    if (p == lexer->bytes) return add(lexer, start, (tpl_token){.type = TOKEN_DATA, .text = lexer->source + start, .bytes = p - start});
+    if (p == lexer->bytes)
+      return add(lexer, start, (tpl_token){.type = TOKEN_DATA, .text = lexer->source + start, .bytes = p - start});
     const char kind = lexer->source[p + 1];
     size_t inside = p + 2;
     char sign = '\0';
-    if (inside < lexer->bytes && (lexer->source[inside] == '-' || lexer->source[inside] == '+')) sign = lexer->source[inside++];
+    if (inside < lexer->bytes && (lexer->source[inside] == '-' || lexer->source[inside] == '+'))
+      sign = lexer->source[inside++];
     ELLM_TRY(add_data(lexer, start, p, sign, kind == '{'));
     const size_t raw = kind == '%' ? raw_begin_length(lexer, p) : 0;
     if (raw) {
@@ -268,13 +276,15 @@ static ellm_status normalize_lines(tpl_lexer *lexer, const char *source, size_t 
   return ELLM_OK;
 }
 
-ellm_status tpl_lex(const char *source, size_t bytes, const char *origin, tpl_arena *arena, tpl_token **tokens, size_t *n_tokens,
-                    ellm_error *err) {
+ellm_status tpl_lex(const char *source, size_t bytes, const char *origin, tpl_arena *arena, tpl_token **tokens,
+                    size_t *n_tokens, ellm_error *err) {
   *tokens = NULL;
   *n_tokens = 0;
   if (bytes > CHAT_TEMPLATE_MAX_SOURCE)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: chat template: %zu bytes, at most %d are read", origin, bytes, CHAT_TEMPLATE_MAX_SOURCE);
-  if (!utf8_is_valid(source, bytes)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: chat template: not valid UTF-8", origin);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: chat template: %zu bytes, at most %d are read", origin, bytes,
+                     CHAT_TEMPLATE_MAX_SOURCE);
+  if (!utf8_is_valid(source, bytes))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: chat template: not valid UTF-8", origin);
   tpl_lexer lexer = {.origin = origin, .arena = arena, .err = err, .line = 1, .column = 1, .line_starting = true};
   ellm_status status = normalize_lines(&lexer, source, bytes);
   if (status == ELLM_OK) status = lex_root(&lexer);

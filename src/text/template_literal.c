@@ -45,7 +45,9 @@ static ellm_status integer(tpl_lexer *lexer, size_t at, size_t end, int base, tp
 static ellm_status real(tpl_lexer *lexer, size_t at, size_t end, tpl_token *token) {
   char text[512];
   size_t n = 0;
-  while (at + 1 < end && (lexer->source[at] == '0' || lexer->source[at] == '_') && digit_value(lexer->source[at + 1]) < 10) at++;
+  while (at + 1 < end && (lexer->source[at] == '0' || lexer->source[at] == '_') &&
+         digit_value(lexer->source[at + 1]) < 10)
+    at++;
   for (size_t p = at; p < end; p++) {
     if (lexer->source[p] == '_') continue;
     if (n == sizeof text) return tpl_lex_fail(lexer, at, "a number of too many digits");
@@ -120,7 +122,8 @@ static ellm_status code_point(tpl_lexer *lexer, size_t *at, int most, int base, 
     n++;
   }
   if (base == 16 && n < most) return tpl_lex_fail(lexer, *at, "an escape with too few digits");
-  if (cp >= 0x110000 || (cp >= 0xD800 && cp < 0xE000)) return tpl_lex_fail(lexer, *at, "an escape that is no character");
+  if (cp >= 0x110000 || (cp >= 0xD800 && cp < 0xE000))
+    return tpl_lex_fail(lexer, *at, "an escape that is no character");
   char utf8[4];
   put(w, utf8, utf8_encode(cp, utf8));
   return ELLM_OK;

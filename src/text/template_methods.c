@@ -50,8 +50,8 @@ static bool is_digit(uint32_t cp) {
 }
 
 /* All characters, and at least one unless `empty`. */
-static bool all_characters(tpl_run *run, tpl_value self, const tpl_arguments *arguments, bool (*is)(uint32_t cp), bool empty,
-                           tpl_value *out) {
+static bool all_characters(tpl_run *run, tpl_value self, const tpl_arguments *arguments, bool (*is)(uint32_t cp),
+                           bool empty, tpl_value *out) {
   const tpl_string *text = self.u.string;
   if (!tpl_take_arguments(run, "a question about a string", arguments, no_names, 0, NULL)) return false;
   bool all = text->bytes > 0 || empty;
@@ -134,7 +134,8 @@ static bool affix_method(tpl_run *run, tpl_value self, const tpl_arguments *argu
     if (!tpl_want_string(run, what, several ? value.u.list->items[i] : value, &affix)) return false;
     if (!tpl_charge(run, 1 + affix->bytes / 16)) return false;
     found = affix->bytes <= text->bytes &&
-            (affix->bytes == 0 || memcmp(text->data + (start ? 0 : text->bytes - affix->bytes), affix->data, affix->bytes) == 0);
+            (affix->bytes == 0 ||
+             memcmp(text->data + (start ? 0 : text->bytes - affix->bytes), affix->data, affix->bytes) == 0);
   }
   *out = tpl_bool(found);
   return true;
@@ -168,12 +169,15 @@ static bool method_removesuffix(tpl_run *run, tpl_value self, const tpl_argument
 
 /* ------------------------------------------------------------------ padding */
 
-static bool padded(tpl_run *run, const tpl_string *text, const tpl_string *fill, size_t before, size_t after, tpl_value *out) {
+static bool padded(tpl_run *run, const tpl_string *text, const tpl_string *fill, size_t before, size_t after,
+                   tpl_value *out) {
   ellm_buffer buffer = {0};
   bool good = true;
-  for (size_t i = 0; good && i < before; i++) good = tpl_charge(run, 1) && tpl_put(run, &buffer, fill->data, fill->bytes);
+  for (size_t i = 0; good && i < before; i++)
+    good = tpl_charge(run, 1) && tpl_put(run, &buffer, fill->data, fill->bytes);
   good = good && tpl_put(run, &buffer, text->data, text->bytes);
-  for (size_t i = 0; good && i < after; i++) good = tpl_charge(run, 1) && tpl_put(run, &buffer, fill->data, fill->bytes);
+  for (size_t i = 0; good && i < after; i++)
+    good = tpl_charge(run, 1) && tpl_put(run, &buffer, fill->data, fill->bytes);
   return tpl_take_text(run, &buffer, out) && good;
 }
 
@@ -224,7 +228,8 @@ static bool method_zfill(tpl_run *run, tpl_value self, const tpl_arguments *argu
   const bool sign = text->bytes > 0 && (text->data[0] == '+' || text->data[0] == '-');
   if (!sign) return padded(run, text, &zero, gap, 0, out);
   const tpl_string first = {.data = text->data, .bytes = 1};
-  if (!tpl_substring(run, text, 1, text->bytes, &digits) || !padded(run, digits.u.string, &zero, gap, 0, &filled)) return false;
+  if (!tpl_substring(run, text, 1, text->bytes, &digits) || !padded(run, digits.u.string, &zero, gap, 0, &filled))
+    return false;
   return tpl_arith(run, '+', tpl_of_string(&first), filled, out);
 }
 

@@ -9,7 +9,8 @@ static bool too_large(tpl_run *run) { return tpl_fail(run, "an integer beyond 64
 
 static bool no_operation(tpl_run *run, int op, tpl_value a, tpl_value b) {
   char name[3] = {(char)op, '\0', '\0'};
-  if (a.kind == TPL_UNDEFINED || b.kind == TPL_UNDEFINED) return tpl_fail_undefined(run, a.kind == TPL_UNDEFINED ? a : b);
+  if (a.kind == TPL_UNDEFINED || b.kind == TPL_UNDEFINED)
+    return tpl_fail_undefined(run, a.kind == TPL_UNDEFINED ? a : b);
   if (op == OP_POWER || op == OP_FLOOR_DIVIDE) name[0] = name[1] = op == OP_POWER ? '*' : '/';
   return tpl_fail(run, "'%s' between %s and %s", name, tpl_kind_name(a), tpl_kind_name(b));
 }
@@ -27,7 +28,8 @@ static bool multiply_integers(int64_t a, int64_t b, int64_t *out) {
     *out = 0;
     return true;
   }
-  if (a > 0 ? (b > 0 ? a > INT64_MAX / b : b < INT64_MIN / a) : (b > 0 ? a < INT64_MIN / b : b < INT64_MAX / a)) return false;
+  if (a > 0 ? (b > 0 ? a > INT64_MAX / b : b < INT64_MIN / a) : (b > 0 ? a < INT64_MIN / b : b < INT64_MAX / a))
+    return false;
   *out = a * b;
   return true;
 }
@@ -49,7 +51,9 @@ static bool integer_arith(tpl_run *run, int op, int64_t a, int64_t b, tpl_value 
   if ((op == '/' || op == OP_FLOOR_DIVIDE || op == '%') && b == 0) return tpl_fail(run, "division by zero");
   switch (op) {
     case '+': fits = add_integers(a, b, &result); break;
-    case '-': fits = b == INT64_MIN ? a < 0 && add_integers(a + 1, INT64_MAX, &result) : add_integers(a, -b, &result); break;
+    case '-':
+      fits = b == INT64_MIN ? a < 0 && add_integers(a + 1, INT64_MAX, &result) : add_integers(a, -b, &result);
+      break;
     case '*': fits = multiply_integers(a, b, &result); break;
     case '/': {
       const int64_t exact = (int64_t)1 << 53; /* beyond it, two roundings would differ from Python's one */
@@ -107,7 +111,8 @@ static bool float_arith(tpl_run *run, int op, double a, double b, tpl_value *out
     case '%': result = float_modulo(a, b); break;
     default:
       if (a == 0 && b < 0) return tpl_fail(run, "division by zero");
-      if (a < 0 && b != floor(b) && isfinite(a) && isfinite(b)) return tpl_fail(run, "a power that is a complex number");
+      if (a < 0 && b != floor(b) && isfinite(a) && isfinite(b))
+        return tpl_fail(run, "a power that is a complex number");
       result = pow(a, b);
       if (isinf(result) && isfinite(a) && isfinite(b)) return tpl_fail(run, "a number that is too large");
       break;

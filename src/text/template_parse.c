@@ -324,7 +324,17 @@ static tpl_node *unary_inside(tpl_parser *p, bool with_filters) {
 }
 
 /* Operators of two operands, loosest first. */
-enum { LEVEL_OR, LEVEL_AND, LEVEL_NOT, LEVEL_COMPARE, LEVEL_SUM, LEVEL_CONCAT, LEVEL_PRODUCT, LEVEL_POWER, LEVEL_UNARY };
+enum {
+  LEVEL_OR,
+  LEVEL_AND,
+  LEVEL_NOT,
+  LEVEL_COMPARE,
+  LEVEL_SUM,
+  LEVEL_CONCAT,
+  LEVEL_PRODUCT,
+  LEVEL_POWER,
+  LEVEL_UNARY
+};
 
 /* The operator of this level that is next, 0 if there is none; it is skipped. */
 static int level_operator(tpl_parser *p, int level) {

@@ -19,9 +19,10 @@ void *tpl_parse_error(tpl_parser *parser, const tpl_token *at, const char *forma
 }
 
 void *tpl_parse_no_memory(tpl_parser *parser) {
-  parser->status = parser->t->arena.limited ? ellm_fail(parser->err, ELLM_ERR_INPUT, "%s: chat template: needs more than %zu bytes",
-                                                        parser->t->origin, parser->t->arena.limit)
-                                            : ellm_fail_memory(parser->err, sizeof(tpl_node), "a chat template");
+  parser->status = parser->t->arena.limited
+                       ? ellm_fail(parser->err, ELLM_ERR_INPUT, "%s: chat template: needs more than %zu bytes",
+                                   parser->t->origin, parser->t->arena.limit)
+                       : ellm_fail_memory(parser->err, sizeof(tpl_node), "a chat template");
   return NULL;
 }
 
@@ -150,7 +151,8 @@ static ellm_status parse(tpl_parser *parser) {
   return parser->status;
 }
 
-ellm_status chat_template_create(const char *source, size_t bytes, const char *origin, chat_template **out, ellm_error *err) {
+ellm_status chat_template_create(const char *source, size_t bytes, const char *origin, chat_template **out,
+                                 ellm_error *err) {
   chat_template *t = calloc(1, sizeof *t);
   tpl_parser *parser = calloc(1, sizeof *parser);
   tpl_token *tokens = NULL;

@@ -98,8 +98,8 @@ static bool bind_variables(tpl_run *run, const json_t *variables) {
   return run->scope != NULL;
 }
 
-ellm_status tpl_render(const chat_template *t, const json_t *variables, const struct tm *now, uint64_t max_steps, char **text,
-                       size_t *bytes, ellm_error *err) {
+ellm_status tpl_render(const chat_template *t, const json_t *variables, const struct tm *now, uint64_t max_steps,
+                       char **text, size_t *bytes, ellm_error *err) {
   ellm_buffer out = {0};
   tpl_run run = {.t = t, .now = now, .err = err, .out = &out, .steps_left = max_steps,
                  .arena = {.limit = CHAT_TEMPLATE_MAX_MEMORY}};

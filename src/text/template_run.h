@@ -31,8 +31,8 @@ typedef struct tpl_run {
 } tpl_run;
 
 /* chat_template_render with fewer steps. */
-ellm_status tpl_render(const chat_template *t, const json_t *variables, const struct tm *now, uint64_t max_steps, char **text,
-                       size_t *bytes, ellm_error *err);
+ellm_status tpl_render(const chat_template *t, const json_t *variables, const struct tm *now, uint64_t max_steps,
+                       char **text, size_t *bytes, ellm_error *err);
 
 /* ------------------------------------------------------- limits and errors */
 
@@ -163,8 +163,8 @@ typedef struct tpl_macro { const tpl_node *node; tpl_scope *scope; } tpl_macro;
 
 /* Put arguments in the places of `names` (NULL-terminated; values[] is preset with defaults and gets
  * those given). Too many, unknown or missing (beyond `required` first ones) ones are an error. */
-bool tpl_take_arguments(tpl_run *run, const char *what, const tpl_arguments *arguments, const char *const *names, size_t required,
-                        tpl_value *values);
+bool tpl_take_arguments(tpl_run *run, const char *what, const tpl_arguments *arguments, const char *const *names,
+                        size_t required, tpl_value *values);
 /* An integer argument; a bool is one. */
 bool tpl_want_int(tpl_run *run, const char *what, tpl_value value, int64_t *out);
 bool tpl_want_string(tpl_run *run, const char *what, tpl_value value, const tpl_string **out);

@@ -41,7 +41,8 @@ bool tpl_strip(tpl_run *run, const tpl_string *text, const tpl_string *set, int 
   return tpl_substring(run, text, from, to, out);
 }
 
-bool tpl_replace(tpl_run *run, const tpl_string *text, const tpl_string *old, const tpl_string *new_, int64_t most, tpl_value *out) {
+bool tpl_replace(tpl_run *run, const tpl_string *text, const tpl_string *old, const tpl_string *new_, int64_t most,
+                 tpl_value *out) {
   ellm_buffer buffer = {0};
   bool good = true;
   size_t at = 0;
@@ -69,7 +70,8 @@ bool tpl_split_lines(tpl_run *run, const tpl_string *text, bool keep_ends, tpl_l
     for (; end < text->bytes; end += utf8_length(text->data[end])) {
       uint32_t cp;
       const size_t n = utf8_decode(text->data + end, &cp);
-      if (!((cp >= 0x0A && cp <= 0x0D) || (cp >= 0x1C && cp <= 0x1E) || cp == 0x85 || cp == 0x2028 || cp == 0x2029)) continue;
+      if (!((cp >= 0x0A && cp <= 0x0D) || (cp >= 0x1C && cp <= 0x1E) || cp == 0x85 || cp == 0x2028 || cp == 0x2029))
+        continue;
       next = end + n;
       if (cp == '\r' && next < text->bytes && text->data[next] == '\n') next++;
       break;
@@ -91,7 +93,8 @@ bool tpl_join(tpl_run *run, const tpl_string *separator, tpl_value items, bool s
     if (!good || end) break;
     if (strings_only && item.kind != TPL_STRING)
       good = tpl_fail(run, "join of strings: item %zu is of type %s", i, tpl_kind_name(item));
-    good = good && (i == 0 || tpl_put(run, &buffer, separator->data, separator->bytes)) && tpl_put_str(run, &buffer, item);
+    good =
+        good && (i == 0 || tpl_put(run, &buffer, separator->data, separator->bytes)) && tpl_put_str(run, &buffer, item);
   }
   return tpl_take_text(run, &buffer, out) && good;
 }
@@ -223,7 +226,8 @@ static bool split_at(tpl_run *run, const tpl_string *text, const tpl_string *sep
 }
 
 /* The last place of `part` that ends at or before `end`; SIZE_MAX if there is none. */
-static bool find_last(tpl_run *run, const tpl_string *text, size_t from, size_t end, const tpl_string *part, size_t *found) {
+static bool find_last(tpl_run *run, const tpl_string *text, size_t from, size_t end, const tpl_string *part,
+                      size_t *found) {
   *found = SIZE_MAX;
   for (size_t at = end; at >= from + part->bytes; at--) {
     const size_t start = at - part->bytes;
@@ -237,7 +241,8 @@ static bool find_last(tpl_run *run, const tpl_string *text, size_t from, size_t 
   return true;
 }
 
-static bool rsplit_at(tpl_run *run, const tpl_string *text, const tpl_string *separator, int64_t most, tpl_list *parts) {
+static bool rsplit_at(tpl_run *run, const tpl_string *text, const tpl_string *separator, int64_t most,
+                      tpl_list *parts) {
   size_t end = text->bytes, found;
   for (; most != 0; most--) {
     if (!find_last(run, text, 0, end, separator, &found)) return false;
@@ -250,7 +255,8 @@ static bool rsplit_at(tpl_run *run, const tpl_string *text, const tpl_string *se
   return true;
 }
 
-static bool split_method(tpl_run *run, tpl_value self, const tpl_arguments *arguments, bool from_right, tpl_value *out) {
+static bool split_method(tpl_run *run, tpl_value self, const tpl_arguments *arguments, bool from_right,
+                         tpl_value *out) {
   static const char *const names[] = {"sep", "maxsplit", NULL};
   tpl_value values[2] = {tpl_none(), tpl_int(-1)};
   const tpl_string *text = self.u.string, *separator;
@@ -277,7 +283,8 @@ static bool method_rsplit(tpl_run *run, tpl_value self, const tpl_arguments *arg
 }
 
 /* (before, separator, after); all of the text is before, or for rpartition after, if there is none. */
-static bool partition_method(tpl_run *run, tpl_value self, const tpl_arguments *arguments, bool from_right, tpl_value *out) {
+static bool partition_method(tpl_run *run, tpl_value self, const tpl_arguments *arguments, bool from_right,
+                             tpl_value *out) {
   static const char *const names[] = {"sep", NULL};
   tpl_value value = tpl_none();
   const tpl_string *text = self.u.string, *separator;
@@ -309,7 +316,8 @@ static bool method_rpartition(tpl_run *run, tpl_value self, const tpl_arguments 
 typedef enum search { SEARCH_FIND, SEARCH_RFIND, SEARCH_INDEX, SEARCH_RINDEX, SEARCH_COUNT } search;
 
 /* A position in characters, clipped as Python does, to one in bytes. */
-static bool clip(tpl_run *run, const tpl_string *text, size_t length, tpl_value value, size_t missing, int64_t *character, size_t *byte) {
+static bool clip(tpl_run *run, const tpl_string *text, size_t length, tpl_value value, size_t missing,
+                 int64_t *character, size_t *byte) {
   *character = (int64_t)missing;
   if (value.kind != TPL_NONE) {
     if (!tpl_want_int(run, "a position", value, character)) return false;
@@ -327,8 +335,8 @@ static bool search_method(tpl_run *run, tpl_value self, const tpl_arguments *arg
   int64_t start, stop, count = 0;
   size_t from, to, found = SIZE_MAX;
   if (!tpl_take_arguments(run, "a search", arguments, names, 1, values) ||
-      !tpl_want_string(run, "what is searched", values[0], &part) || !clip(run, text, length, values[1], 0, &start, &from) ||
-      !clip(run, text, length, values[2], length, &stop, &to))
+      !tpl_want_string(run, "what is searched", values[0], &part) ||
+      !clip(run, text, length, values[1], 0, &start, &from) || !clip(run, text, length, values[2], length, &stop, &to))
     return false;
   if (to > text->bytes) to = text->bytes;
   const bool inside = from <= to && part->bytes <= to - from;

@@ -39,7 +39,8 @@ static tpl_node *target_name(tpl_parser *p) {
   p->token++;
   tpl_node *node = tpl_new_node(p, NODE_NAME, token);
   if (!node || !tpl_node_name(p, node, token)) return NULL;
-  if (node->id == NAME_LOOP && p->all_loops > 0) return tpl_parse_error(p, token, "'loop' cannot be assigned to within a loop");
+  if (node->id == NAME_LOOP && p->all_loops > 0)
+    return tpl_parse_error(p, token, "'loop' cannot be assigned to within a loop");
   return node;
 }
 
@@ -112,7 +113,8 @@ static tpl_node *parse_for(tpl_parser *p, const tpl_token *at) {
   p->all_loops++; /* the target is part of the loop */
   node->a = target(p, false, false);
   if (!node->a) return NULL;
-  if (!tpl_skip_name(p, "in")) return tpl_parse_error(p, p->token, "'in' is expected, not %s", tpl_describe(p->token, text));
+  if (!tpl_skip_name(p, "in"))
+    return tpl_parse_error(p, p->token, "'in' is expected, not %s", tpl_describe(p->token, text));
   node->b = tpl_parse_tuple(p, false, false, "recursive");
   if (!node->b) return NULL;
   if (tpl_skip_name(p, "if") && !(node->c = tpl_parse_expression(p, true))) return NULL;
@@ -190,7 +192,8 @@ static bool macro_body(tpl_parser *p, tpl_node *macro, const char *end) {
   const bool parsed = body_to(p, end, &macro->body);
   p->macro = outer;
   p->loops = loops;
-  for (const tpl_node *parameter = macro->a; parameter; parameter = parameter->next) { /* then they are no special names */
+  for (const tpl_node *parameter = macro->a; parameter;
+       parameter = parameter->next) { /* then they are no special names */
     if (parameter->id == NAME_VARARGS) macro->uses_varargs = false;
     if (parameter->id == NAME_KWARGS) macro->uses_kwargs = false;
   }

@@ -101,7 +101,8 @@ static bool note_statements(symbols *s, const tpl_node *statements) {
 static bool inner_scopes(symbols *s, tpl_node *statements);
 
 /* One scope: its parameters (which are set, whatever comes then), its body, and then the scopes inside. */
-static bool scope(symbols *s, const tpl_node *parameters, const tpl_node *arguments, tpl_node *body, tpl_unset **unset) {
+static bool scope(symbols *s, const tpl_node *parameters, const tpl_node *arguments, tpl_node *body,
+                  tpl_unset **unset) {
   const symbols outer = *s;
   tpl_unset *ignored = NULL;
   s->own = NULL;

@@ -121,13 +121,13 @@ struct chat_template {
 };
 
 /* Where a problem of the source is told: "ORIGIN: chat template: line L column C: ..." */
-ellm_status tpl_syntax_error(const char *origin, uint32_t line, uint32_t column, ellm_error *err, const char *format, ...)
-    ELLM_PRINTF(5, 6);
+ellm_status tpl_syntax_error(const char *origin, uint32_t line, uint32_t column, ellm_error *err, const char *format,
+                             ...) ELLM_PRINTF(5, 6);
 
 /* Cut a source into tokens, the last of them TOKEN_END; *tokens is malloc'ed,
  * their texts lie in the arena. */
-ellm_status tpl_lex(const char *source, size_t bytes, const char *origin, tpl_arena *arena, tpl_token **tokens, size_t *n_tokens,
-                    ellm_error *err);
+ellm_status tpl_lex(const char *source, size_t bytes, const char *origin, tpl_arena *arena, tpl_token **tokens,
+                    size_t *n_tokens, ellm_error *err);
 
 /* --------------------------------------------------------- parser, its files */
 

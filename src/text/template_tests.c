@@ -3,9 +3,32 @@
 #include "text/template_builtins.h"
 
 typedef enum test {
-  TEST_DEFINED, TEST_UNDEFINED, TEST_NONE, TEST_BOOLEAN, TEST_TRUE, TEST_FALSE, TEST_INTEGER, TEST_FLOAT, TEST_NUMBER,
-  TEST_STRING, TEST_MAPPING, TEST_ITERABLE, TEST_SEQUENCE, TEST_CALLABLE, TEST_LOWER, TEST_UPPER, TEST_ODD, TEST_EVEN,
-  TEST_DIVISIBLEBY, TEST_SAMEAS, TEST_EQUAL, TEST_NOT_EQUAL, TEST_LESS, TEST_LESS_EQUAL, TEST_GREATER, TEST_GREATER_EQUAL,
+  TEST_DEFINED,
+  TEST_UNDEFINED,
+  TEST_NONE,
+  TEST_BOOLEAN,
+  TEST_TRUE,
+  TEST_FALSE,
+  TEST_INTEGER,
+  TEST_FLOAT,
+  TEST_NUMBER,
+  TEST_STRING,
+  TEST_MAPPING,
+  TEST_ITERABLE,
+  TEST_SEQUENCE,
+  TEST_CALLABLE,
+  TEST_LOWER,
+  TEST_UPPER,
+  TEST_ODD,
+  TEST_EVEN,
+  TEST_DIVISIBLEBY,
+  TEST_SAMEAS,
+  TEST_EQUAL,
+  TEST_NOT_EQUAL,
+  TEST_LESS,
+  TEST_LESS_EQUAL,
+  TEST_GREATER,
+  TEST_GREATER_EQUAL,
   TEST_IN
 } test;
 
@@ -109,5 +132,6 @@ bool tpl_apply_test(tpl_run *run, unsigned which, tpl_value value, const tpl_arg
   tpl_value other = tpl_none();
   if (what < TEST_DIVISIBLEBY)
     return tpl_take_arguments(run, tests[which].name, arguments, none, 0, NULL) && unary(run, what, value, result);
-  return tpl_take_arguments(run, tests[which].name, arguments, one, 1, &other) && binary(run, what, value, other, result);
+  return tpl_take_arguments(run, tests[which].name, arguments, one, 1, &other) &&
+         binary(run, what, value, other, result);
 }

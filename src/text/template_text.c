@@ -78,7 +78,9 @@ bool tpl_escape(tpl_run *run, tpl_value value, tpl_value *out) {
 
 /* -------------------------------------------------------------------- texts */
 
-static bool put_text(tpl_run *run, ellm_buffer *buffer, const char *text) { return tpl_put(run, buffer, text, strlen(text)); }
+static bool put_text(tpl_run *run, ellm_buffer *buffer, const char *text) {
+  return tpl_put(run, buffer, text, strlen(text));
+}
 
 static bool is_printable(uint32_t cp) {
   if (cp < 0x7F) return cp >= 0x20;
@@ -106,7 +108,8 @@ static bool put_string_repr(tpl_run *run, ellm_buffer *buffer, const tpl_string 
   return tpl_put(run, buffer, &quote, 1);
 }
 
-static bool put_list(tpl_run *run, ellm_buffer *buffer, const tpl_list *list, const char *open, const char *close, bool comma) {
+static bool put_list(tpl_run *run, ellm_buffer *buffer, const tpl_list *list, const char *open, const char *close,
+                     bool comma) {
   if (!put_text(run, buffer, open)) return false;
   for (size_t i = 0; i < list->count; i++)
     if ((i > 0 && !put_text(run, buffer, ", ")) || !tpl_put_repr(run, buffer, list->items[i])) return false;

@@ -172,7 +172,8 @@ static bool hash_value(tpl_run *run, tpl_value v, uint64_t *hash) {
 }
 
 /* The entry with this key, or NULL; *slot is where it is or would be in the table. */
-static bool find_entry(tpl_run *run, const tpl_dict *dict, tpl_value key, uint64_t hash, tpl_entry **found, size_t *slot) {
+static bool find_entry(tpl_run *run, const tpl_dict *dict, tpl_value key, uint64_t hash, tpl_entry **found,
+                       size_t *slot) {
   bool equal = false;
   *found = NULL;
   *slot = 0;
@@ -235,7 +236,8 @@ bool tpl_dict_set(tpl_run *run, tpl_dict *dict, tpl_value key, tpl_value value) 
   uint64_t hash;
   tpl_entry *entry;
   size_t slot;
-  if (!tpl_charge(run, 1) || !hash_value(run, key, &hash) || !find_entry(run, dict, key, hash, &entry, &slot)) return false;
+  if (!tpl_charge(run, 1) || !hash_value(run, key, &hash) || !find_entry(run, dict, key, hash, &entry, &slot))
+    return false;
   if (entry) {
     entry->value = value;
     return true;

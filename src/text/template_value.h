@@ -89,7 +89,9 @@ static inline tpl_value tpl_float(double d) { return (tpl_value){.kind = TPL_FLO
 static inline tpl_value tpl_undefined(const tpl_string *what) {
   return (tpl_value){.kind = TPL_UNDEFINED, .u = {.string = what}};
 }
-static inline tpl_value tpl_of_string(const tpl_string *s) { return (tpl_value){.kind = TPL_STRING, .u = {.string = s}}; }
+static inline tpl_value tpl_of_string(const tpl_string *s) {
+  return (tpl_value){.kind = TPL_STRING, .u = {.string = s}};
+}
 static inline tpl_value tpl_of_list(const tpl_list *l) { return (tpl_value){.kind = TPL_LIST, .u = {.list = l}}; }
 static inline tpl_value tpl_of_tuple(const tpl_list *l) { return (tpl_value){.kind = TPL_TUPLE, .u = {.list = l}}; }
 static inline tpl_value tpl_of_dict(const tpl_dict *d) { return (tpl_value){.kind = TPL_DICT, .u = {.dict = d}}; }

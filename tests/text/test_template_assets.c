@@ -34,7 +34,9 @@ static void expect_text(const file *files, bool tools, const char *expected) {
   ellm_status status = chat_template_find(asset, (void *)files, "model", tools, &t, &err);
   if (status != ELLM_OK) print_error("%s\n", err.message);
   assert_int_equal(status, ELLM_OK);
-  assert_int_equal(chat_template_variables(asset, (void *)files, "model", messages, tool_list, NULL, true, &variables, &err), ELLM_OK);
+  assert_int_equal(
+      chat_template_variables(asset, (void *)files, "model", messages, tool_list, NULL, true, &variables, &err),
+      ELLM_OK);
   status = chat_template_render(t, variables, NULL, &text, &bytes, &err);
   if (status != ELLM_OK) print_error("%s\n", err.message);
   assert_int_equal(status, ELLM_OK);
@@ -56,8 +58,10 @@ static void expect_none(const file *files, const char *problem) {
 
 static void test_which_file(void **state) {
   (void)state;
-  static const file jinja = {"chat_template.jinja", "jinja\n"}, json = {"chat_template.json", "{\"chat_template\": \"json\"}"};
-  static const file config = {"tokenizer_config.json", "{\"chat_template\": \"config\", \"model_max_length\": 1000000000000000019884624838656}"};
+  static const file jinja = {"chat_template.jinja", "jinja\n"},
+                    json = {"chat_template.json", "{\"chat_template\": \"json\"}"};
+  static const file config = {"tokenizer_config.json",
+                              "{\"chat_template\": \"config\", \"model_max_length\": 1000000000000000019884624838656}"};
   static const file end = {NULL, NULL};
   const file all[] = {config, json, jinja, end}, two[] = {config, json, end}, one[] = {config, end}, none[] = {end};
   const file null[] = {{"chat_template.json", "{\"chat_template\": null}"}, config, end};
@@ -70,13 +74,15 @@ static void test_which_file(void **state) {
 
 static void test_named_templates(void **state) {
   (void)state;
-  static const file both[] = {{"tokenizer_config.json", "{\"chat_template\": [{\"name\": \"tool_use\", \"template\": \"tools\"},"
-                                                        " {\"name\": \"default\", \"template\": \"plain\"}]}"},
+  static const file both[] = {{"tokenizer_config.json",
+                               "{\"chat_template\": [{\"name\": \"tool_use\", \"template\": \"tools\"},"
+                               " {\"name\": \"default\", \"template\": \"plain\"}]}"},
                               {NULL, NULL}};
-  static const file one[] = {{"tokenizer_config.json", "{\"chat_template\": [{\"name\": \"default\", \"template\": \"plain\"}]}"},
-                             {NULL, NULL}};
-  static const file other[] = {{"tokenizer_config.json", "{\"chat_template\": [{\"name\": \"rag\", \"template\": \"x\"}, 5]}"},
-                               {NULL, NULL}};
+  static const file one[] = {
+      {"tokenizer_config.json", "{\"chat_template\": [{\"name\": \"default\", \"template\": \"plain\"}]}"},
+      {NULL, NULL}};
+  static const file other[] = {
+      {"tokenizer_config.json", "{\"chat_template\": [{\"name\": \"rag\", \"template\": \"x\"}, 5]}"}, {NULL, NULL}};
   expect_text(both, false, "plain");
   expect_text(both, true, "tools");
   expect_text(one, true, "plain");
@@ -89,19 +95,24 @@ static void test_bad_files(void **state) {
   static const file no_object[] = {{"tokenizer_config.json", "[]"}, {NULL, NULL}};
   static const file no_text[] = {{"tokenizer_config.json", "{\"chat_template\": 5}"}, {NULL, NULL}};
   static const file bad[] = {{"chat_template.jinja", "a\n{% nosuch %}"}, {NULL, NULL}};
-  expect_none(no_json, "model: tokenizer_config.json: not valid JSON: string or '}' expected near end of file (line 1, column 1)");
+  expect_none(
+      no_json,
+      "model: tokenizer_config.json: not valid JSON: string or '}' expected near end of file (line 1, column 1)");
   expect_none(no_object, "model: tokenizer_config.json: not a JSON object");
   expect_none(no_text, "model: tokenizer_config.json: chat_template is no text");
-  expect_none(bad, "model: chat_template.jinja: chat template: line 2 column 4: the tag 'nosuch' is not supported here");
+  expect_none(bad,
+              "model: chat_template.jinja: chat template: line 2 column 4: the tag 'nosuch' is not supported here");
 }
 
 static void test_variables(void **state) {
   (void)state;
   static const file files[] = {
-      {"chat_template.jinja", "{{ bos_token }}|{{ eos_token }}|{{ unk_token }}|{{ pad_token }}|{{ additional_special_tokens }}|{{ tools }}|"
-                              "{{ documents }}|{{ add_generation_prompt }}|{{ messages[0].content }}"},
-      {"tokenizer_config.json", "{\"bos_token\": \"<s>\", \"eos_token\": {\"content\": \"</s>\", \"lstrip\": false}, \"pad_token\": null,"
-                                " \"additional_special_tokens\": [\"<a>\", {\"content\": \"<b>\"}]}"},
+      {"chat_template.jinja",
+       "{{ bos_token }}|{{ eos_token }}|{{ unk_token }}|{{ pad_token }}|{{ additional_special_tokens }}|{{ tools }}|"
+       "{{ documents }}|{{ add_generation_prompt }}|{{ messages[0].content }}"},
+      {"tokenizer_config.json",
+       "{\"bos_token\": \"<s>\", \"eos_token\": {\"content\": \"</s>\", \"lstrip\": false}, \"pad_token\": null,"
+       " \"additional_special_tokens\": [\"<a>\", {\"content\": \"<b>\"}]}"},
       {"special_tokens_map.json", "{\"bos_token\": \"other\", \"unk_token\": {\"content\": \"<unk>\"}}"},
       {NULL, NULL}};
   expect_text(files, false, "<s>|</s>|<unk>||['<a>', '<b>']|None|None|True|Hi");

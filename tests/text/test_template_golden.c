@@ -26,7 +26,8 @@ static json_t *variables_of(const json_t *golden, const json_t *one) {
   return variables;
 }
 
-static size_t check_case(const char *name, size_t number, const chat_template *t, const json_t *golden, const json_t *one) {
+static size_t check_case(const char *name, size_t number, const chat_template *t, const json_t *golden,
+                         const json_t *one) {
   const json_t *expected = json_object_get(one, "text");
   json_t *variables = variables_of(golden, one);
   ellm_error err = {0};
@@ -38,7 +39,8 @@ static size_t check_case(const char *name, size_t number, const chat_template *t
   if (!expected) {
     good = status == ELLM_ERR_INPUT && strstr(err.message, "chat template: line ");
   } else {
-    good = status == ELLM_OK && bytes == json_string_length(expected) && memcmp(text, json_string_value(expected), bytes) == 0;
+    good = status == ELLM_OK && bytes == json_string_length(expected) &&
+           memcmp(text, json_string_value(expected), bytes) == 0;
   }
   if (!good) {
     print_error("%s case %zu: got (%d) %s\nexpected %s\n", name, number, (int)status, text ? text : err.message,

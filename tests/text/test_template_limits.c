@@ -75,9 +75,12 @@ static void test_syntax(void **state) {
       {"{% for 1 in l %}", "line 1 column 8: a name to assign to is expected, not the number 1"},
       {"{% for x of l %}", "line 1 column 10: 'in' is expected, not 'of'"},
       {"{% break %}", "line 1 column 4: 'break' outside of a loop"},
-      {"{% for x in l %}{% macro f() %}{% continue %}{% endmacro %}{% endfor %}", "line 1 column 35: 'continue' outside of a loop"},
-      {"{% set loop = 1 %}{% for x in l %}{% set loop = 1 %}{% endfor %}", "line 1 column 42: 'loop' cannot be assigned to within a loop"},
-      {"{% macro f(a=1, b) %}{% endmacro %}", "line 1 column 17: a parameter without a default after one with a default"},
+      {"{% for x in l %}{% macro f() %}{% continue %}{% endmacro %}{% endfor %}",
+       "line 1 column 35: 'continue' outside of a loop"},
+      {"{% set loop = 1 %}{% for x in l %}{% set loop = 1 %}{% endfor %}",
+       "line 1 column 42: 'loop' cannot be assigned to within a loop"},
+      {"{% macro f(a=1, b) %}{% endmacro %}",
+       "line 1 column 17: a parameter without a default after one with a default"},
       {"{{ f(a=1, 2) }}", "line 1 column 11: an argument in a place where it cannot be"},
       {"{{ a. }}", "line 1 column 7: a name or a number is expected after '.'"},
       {"{{ 1 is number is number is }}", "line 1 column 16: tests cannot be chained with is"}};
@@ -143,7 +146,8 @@ static void test_limits_of_rendering(void **state) {
       {"{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
        "line 1 column 32: more steps are needed than allowed"},
       {"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "line 1 column 19: nested more than 400 deep"},
-      {"{% macro f() %}{% call f() %}{% endcall %}{{ caller }}{% endmacro %}{{ f() }}", "line 1 column 24: nested more than 400 deep"},
+      {"{% macro f() %}{% call f() %}{% endcall %}{{ caller }}{% endmacro %}{{ f() }}",
+       "line 1 column 24: nested more than 400 deep"},
       {"{{ 'x' * 1000000000000 }}", "line 1 column 8: a value of more than 16777216 elements"},
       {"{{ 'abc'.ljust(99999999) }}", "line 1 column 15: a text of more than 16777216 bytes"},
       {"{{ '%99999999d' % 1 }}", "line 1 column 17: a width of more than 16777216"},
@@ -159,7 +163,8 @@ static void test_limits_of_rendering(void **state) {
       {"{% set ns = namespace(x=[]) %}{% for i in range(500) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}",
        "line 1 column 94: nested more than 400 deep"},
       {"{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}", "line 1 column 49: nested more than 400 deep"},
-      {"{% set ns = namespace(x=l) %}{% for i in range(500) %}{% set ns.x = ns.x | map('string') %}{% endfor %}{{ ns.x | list }}",
+      {"{% set ns = namespace(x=l) %}{% for i in range(500) %}{% set ns.x = ns.x | map('string') %}{% endfor %}{{ ns.x "
+       "| list }}",
        "line 1 column 114: nested more than 400 deep"},
       /* long texts cost steps: 17 million characters are looked at 100,000 times */
       {"{% set x = 'x' * 16777216 %}{% for i in range(100000) %}{{ 'y' in x }}{% endfor %}",
@@ -172,7 +177,8 @@ static void test_limits_of_rendering(void **state) {
 
 /* Where it is reached depends on the size of pointers. */
 static void test_memory(void **state) {
-  static const char source[] = "{% for i in range(100000) %}{% for j in range(100) %}{% set x = {'a': 1} %}{% endfor %}{% endfor %}";
+  static const char source[] =
+      "{% for i in range(100000) %}{% for j in range(100) %}{% set x = {'a': 1} %}{% endfor %}{% endfor %}";
   json_t *none = json_object();
   ellm_error err;
   (void)state;
@@ -192,7 +198,8 @@ static char *nested(const char *unit, size_t n, const char *middle, const char *
   return text;
 }
 
-static void expect_too_deep(const char *before, const char *unit, const char *middle, const char *end, const char *after) {
+static void expect_too_deep(const char *before, const char *unit, const char *middle, const char *end,
+                            const char *after) {
   ellm_error err;
   json_t *none = json_object();
   for (size_t n = 20; n <= 20000; n *= 1000) {
@@ -283,7 +290,8 @@ static void test_nesting_of_the_variables(void **state) {
   json_object_set_new(variables, "x", inner);
   assert_int_equal(run("{{ y }}", 7, variables, &err), ELLM_OK); /* not looked at */
   assert_int_equal(run("{{ x }}", 7, variables, &err), ELLM_ERR_INPUT);
-  assert_string_equal(err.message, "origin: chat template: line 1 column 1: the variables are nested more than 100 deep");
+  assert_string_equal(err.message,
+                      "origin: chat template: line 1 column 1: the variables are nested more than 100 deep");
   json_decref(variables);
 }
 
