@@ -206,6 +206,9 @@ static const added_token *longest_at(const added_tokens *added, const token_matc
     }
     if (depth == bytes) break;
     uint8_t wanted = (uint8_t)text[depth];
+    uint8_t first = (uint8_t)added->items[matcher->order[low]].pattern[depth];
+    uint8_t last = (uint8_t)added->items[matcher->order[high - 1]].pattern[depth];
+    if (first == wanted && last == wanted) continue; /* and so have all between them */
     size_t from = low, to = high;
     while (from < to) {
       size_t middle = from + (to - from) / 2;
