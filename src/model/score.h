@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How well a model predicts: log-probabilities of given tokens. Rows of logits
+ * are made in pieces of bounded size and reduced at once, in double precision
+ * and in one fixed order, so that a figure is the same for every thread count
+ * and instruction set.
+ */
+#ifndef ELLM_MODEL_SCORE_H
+#define ELLM_MODEL_SCORE_H
+
+#include "base/status.h"
+
+/* ------------------------------------------------------------ rows of logits */
+
+/* log(sum(exp(row))), relative error of the sum below 1e-13 (not NaN inside). */
+double score_log_sum_exp(const float *row, size_t n);
+/* KL(p || q) of softmax(p) and softmax(q) in nats, from their rows and score_log_sum_exp of both. */
+double score_divergence(const float *p, double p_log_sum, const float *q, double q_log_sum, size_t n);
+/* The lowest of the largest logits' ids. */
+uint32_t score_top(const float *row, size_t n);
+
+/* ----------------------------------------------------------------- sequences */
+
+/* Sees a row of logits: that of the position before label number `label` (an
+ * index into the ids given to scorer_run). Called from several threads at once
+ * for different rows. */
+typedef void (*score_row_fn)(void *user, size_t label, const float *row, double log_sum);
+
+/* One context with its scratch memory. One thread at a time. */
+typedef struct scorer scorer;
+
+/* For sequences whose labels reach up to `n_ctx` ids before them. The model outlives it. */
+ellm_status scorer_create(ellm_model *model, uint32_t n_ctx, scorer **out, ellm_error *err);
+void scorer_free(scorer *s);
+
+/*
+ * log_probs[i - first] = log p(ids[i] | ids[0..i)) for i = first .. n - 1, with
+ * 1 <= first <= n; n - 1 <= n_ctx. Positions that the sequence before left in
+ * the context and that are the same are not computed again. `row` may be NULL.
+ */
+ellm_status scorer_run(scorer *s, const uint32_t *ids, size_t n, size_t first, double *log_probs, score_row_fn row,
+                       void *user, ellm_error *err);
+/* The ids of the last sequence were not known when it ran (generation): forget what is kept. */
+void scorer_forget(scorer *s);
+
+/* ------------------------------------------------------------------- moments */
+
+/* Sum and sum of squares of negative log-likelihoods, added one by one. */
+typedef struct score_moments { uint64_t count; double sum, squares; } score_moments;
+void score_moments_add(score_moments *m, double nll);
+double score_mean(const score_moments *m);
+/* Standard error of the mean as llama.cpp has it: sqrt((mean(v^2) - mean(v)^2) / (count - 1)), 0 if not positive. */
+double score_mean_error(const score_moments *m);
+
+#endif
