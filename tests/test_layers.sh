@@ -14,7 +14,8 @@ declare -A allowed=(
   [convert]="base checkpoint quant coder container kernels"
   [text]="base checkpoint"
   [model]="base checkpoint quant coder container kernels convert text"
-  [cli]="base checkpoint quant coder container kernels convert text model"
+  [eval]="base checkpoint quant coder container kernels convert text model"
+  [cli]="base checkpoint quant coder container kernels convert text model eval"
 )
 n=0
 result() { # status, name; details on standard input

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eval/statistics.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/exact_math.h"
+
+static const double z95 = 1.959963984540054; /* 0.975 quantile of the normal distribution */
+
+static eval_figure around(double value, double error) {
+  return (eval_figure){value, error, value - z95 * error, value + z95 * error};
+}
+
+eval_figure eval_mean(const double *values, size_t n) {
+  double sum = 0, squares = 0;
+  if (n == 0) return around(NAN, NAN);
+  for (size_t i = 0; i < n; i++) sum += values[i];
+  double mean = sum / (double)n;
+  for (size_t i = 0; i < n; i++) squares += (values[i] - mean) * (values[i] - mean);
+  return around(mean, n > 1 ? sqrt(squares / (double)(n - 1) / (double)n) : NAN);
+}
+
+eval_figure eval_exp(eval_figure mean) {
+  double value = exact_exp(mean.value);
+  return (eval_figure){value, value * mean.error, exact_exp(mean.low), exact_exp(mean.high)};
+}
+
+eval_figure eval_share(size_t hits, size_t n) {
+  if (n == 0) return around(NAN, NAN);
+  double m = (double)n, p = (double)hits / m, zz = z95 * z95;
+  double middle = (p + zz / (2 * m)) / (1 + zz / m);
+  double half = z95 / (1 + zz / m) * sqrt(p * (1 - p) / m + zz / (4 * m * m));
+  double low = hits == 0 ? 0 : middle - half, high = hits == n ? 1 : middle + half;
+  return (eval_figure){p, n > 1 ? sqrt(p * (1 - p) / (m - 1)) : NAN, low, high};
+}
+
+eval_figure eval_ratio(const double *a, const double *b, size_t n) {
+  double sum_a = 0, sum_b = 0, squares = 0;
+  for (size_t i = 0; i < n; i++) {
+    sum_a += a[i];
+    sum_b += b[i];
+  }
+  double ratio = sum_a / sum_b;
+  for (size_t i = 0; i < n; i++) squares += (a[i] - ratio * b[i]) * (a[i] - ratio * b[i]);
+  return around(ratio, n > 1 ? sqrt(squares * (double)n / (double)(n - 1)) / fabs(sum_b) : NAN);
+}
+
+static int ascending(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  if (isnan(x) || isnan(y)) return (isnan(x) != 0) - (isnan(y) != 0);
+  return (x > y) - (x < y);
+}
+
+void eval_sort(double *values, size_t n) {
+  if (n > 1) qsort(values, n, sizeof *values, ascending);
+}
+
+double eval_quantile(const double *sorted, size_t n, double q) {
+  double place = q * (double)(n - 1), below = floor(place);
+  size_t at = (size_t)below;
+  if (at + 1 >= n) return sorted[n - 1];
+  double share = place - below;
+  return share > 0 ? sorted[at] + share * (sorted[at + 1] - sorted[at]) : sorted[at];
+}

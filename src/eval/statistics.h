@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Summaries of measurements and how sure they are; formulas in docs/EVALUATION.md. */
+#ifndef ELLM_EVAL_STATISTICS_H
+#define ELLM_EVAL_STATISTICS_H
+
+#include <stddef.h>
+
+/* A figure, its standard error, and the ends of its 95 % confidence interval. */
+typedef struct eval_figure { double value, error, low, high; } eval_figure;
+
+/* Mean of n values; the error of a mean by the sample's variance (n - 1). */
+eval_figure eval_mean(const double *values, size_t n);
+/* exp of a mean: value and interval transformed, error by the delta method. */
+eval_figure eval_exp(eval_figure mean);
+/* hits / n, error sqrt(p (1 - p) / (n - 1)), Wilson's interval. */
+eval_figure eval_share(size_t hits, size_t n);
+/* sum(a) / sum(b) over independent pairs, error by the delta method. */
+eval_figure eval_ratio(const double *a, const double *b, size_t n);
+
+/* Sort ascending, NaN last. */
+void eval_sort(double *values, size_t n);
+/* Quantile q of n >= 1 sorted values, linear between neighbours. */
+double eval_quantile(const double *sorted, size_t n, double q);
+
+#endif
