@@ -6,7 +6,7 @@
 
 #include "base/exact_math.h"
 
-static const double z95 = 1.959963984540054; /* 0.975 quantile of the normal distribution */
+static const double z95 = EVAL_Z95;
 
 static eval_figure around(double value, double error) {
   return (eval_figure){value, error, value - z95 * error, value + z95 * error};

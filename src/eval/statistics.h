@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#define EVAL_Z95 1.959963984540054 /* 0.975 quantile of the normal distribution */
+
 /* A figure, its standard error, and the ends of its 95 % confidence interval. */
 typedef struct eval_figure { double value, error, low, high; } eval_figure;
 

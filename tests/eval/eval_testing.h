@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Golden values, models and texts of ../shared; a test that needs what is absent skips. */
+#ifndef EVAL_TESTING_H
+#define EVAL_TESTING_H
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "checkpoint/json.h"
+
+#define SHARED ENTROLLM_SOURCE_DIR "/../shared"
+
+static inline uint8_t *read_shared(const char *name, size_t *bytes) {
+  char path[400];
+  uint8_t *data;
+  ellm_error err;
+  snprintf(path, sizeof path, SHARED "/%s", name);
+  if (!file_exists(path)) {
+    print_message("%s is absent: skipped\n", path);
+    skip();
+  }
+  if (file_read_all(path, 1 << 26, &data, bytes, &err) != ELLM_OK) fail_msg("%s", err.message);
+  return data;
+}
+
+static inline json_t *golden(const char *name) {
+  char path[200];
+  size_t bytes;
+  json_t *root = NULL;
+  ellm_error err;
+  snprintf(path, sizeof path, "golden/eval/%s.json", name);
+  uint8_t *text = read_shared(path, &bytes);
+  if (json_parse(text, bytes, path, &root, &err) != ELLM_OK) fail_msg("%s", err.message);
+  free(text);
+  return root;
+}
+
+static inline json_t *at(const json_t *object, const char *key) {
+  json_t *value = json_object_get(object, key);
+  if (!value) fail_msg("the golden values lack %s", key);
+  return value;
+}
+static inline double real_at(const json_t *object, const char *key) { return json_number_value(at(object, key)); }
+static inline long long whole_at(const json_t *object, const char *key) {
+  return json_integer_value(at(object, key));
+}
+static inline const char *text_at(const json_t *object, const char *key) { return json_string_value(at(object, key)); }
+
+static inline void check_ok(ellm_status status, const ellm_error *err) {
+  if (status != ELLM_OK) fail_msg("%s", err->message);
+}
+
+static inline void close_to(double got, double expected, double relative) {
+  if (!(fabs(got - expected) <= relative * fabs(expected))) fail_msg("%.9g, expected %.9g", got, expected);
+}
+
+/* `checkpoint`: a path within ../shared. */
+static inline ellm_model *open_model(const char *checkpoint, int threads) {
+  char path[400];
+  ellm_model *model;
+  ellm_model_options options;
+  ellm_error err;
+  snprintf(path, sizeof path, SHARED "/%s", checkpoint);
+  ellm_model_options_init(&options);
+  options.threads = threads;
+  check_ok(ellm_model_open(path, &options, &model, &err), &err);
+  return model;
+}
+
+#endif
