@@ -96,6 +96,13 @@ ellm_status container_kept(const ellm_file *file, const container_tensor *tensor
  * and block when it is damaged. */
 ellm_status container_decode_block(const ellm_file *file, const container_tensor *tensor, uint64_t block,
                                    coder_decode_fn decode, coder_scratch *scratch, uint8_t *codes, ellm_error *err);
+/* The two halves of it, for kernels that decode and multiply at once: the bytes of
+ * a block, checked on first use, CODER_SLACK readable bytes after them; and the
+ * error of a block that a kernel refused. */
+ellm_status container_checked_block(const ellm_file *file, const container_tensor *tensor, uint64_t block,
+                                    const uint8_t **data, size_t *bytes, ellm_error *err);
+ellm_status container_undecodable(const ellm_file *file, const container_tensor *tensor, uint64_t block,
+                                  ellm_error *err);
 /* Coded bytes of blocks [first, last): for balancing work. */
 uint64_t container_blocks_bytes(const container_tensor *tensor, uint64_t first, uint64_t last);
 /* Raw access for verify: block bytes and stored checksum. */

@@ -510,23 +510,34 @@ ellm_status container_block_at(const ellm_file *file, const container_tensor *te
   return ELLM_OK;
 }
 
-ellm_status container_decode_block(const ellm_file *file, const container_tensor *tensor, uint64_t block,
-                                   coder_decode_fn decode, coder_scratch *scratch, uint8_t *codes, ellm_error *err) {
-  const uint8_t *data;
-  size_t bytes;
+ellm_status container_checked_block(const ellm_file *file, const container_tensor *tensor, uint64_t block,
+                                    const uint8_t **data, size_t *bytes, ellm_error *err) {
   uint32_t checksum;
-  ELLM_TRY(container_block_at(file, tensor, block, &data, &bytes, &checksum, err));
+  ELLM_TRY(container_block_at(file, tensor, block, data, bytes, &checksum, err));
   atomic_uchar *checked = entry_of(tensor)->checked + block;
   if (!atomic_load_explicit(checked, memory_order_relaxed)) {
-    if (container_block_checksum(data, bytes) != checksum)
+    if (container_block_checksum(*data, *bytes) != checksum)
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu: wrong checksum, the file is damaged",
                        file->path, tensor->name, (unsigned long long)block);
     atomic_store_explicit(checked, 1, memory_order_relaxed);
   }
+  return ELLM_OK;
+}
+
+ellm_status container_undecodable(const ellm_file *file, const container_tensor *tensor, uint64_t block,
+                                  ellm_error *err) {
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu cannot be decoded", file->path, tensor->name,
+                   (unsigned long long)block);
+}
+
+ellm_status container_decode_block(const ellm_file *file, const container_tensor *tensor, uint64_t block,
+                                   coder_decode_fn decode, coder_scratch *scratch, uint8_t *codes, ellm_error *err) {
+  const uint8_t *data;
+  size_t bytes;
+  ELLM_TRY(container_checked_block(file, tensor, block, &data, &bytes, err));
   coder_block where = coder_geometry_block(&tensor->geometry, block);
   if (!decode(&tensor->book, &where, data, bytes, scratch, codes))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu of %zu bytes cannot be decoded", file->path,
-                     tensor->name, (unsigned long long)block, bytes);
+    return container_undecodable(file, tensor, block, err);
   return ELLM_OK;
 }
 
