@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/matrix.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+enum {
+  CHUNK_TILES = CODER_MAX_CODES / CODER_TILE, /* tiles expanded to floats at a time: 64 KiB */
+  TILE_SUMS = CODER_TILE_COLUMNS * CODER_PANEL_ROWS,
+  INTEGER_SUMS = 16384,                       /* of as many tokens as fit */
+  MAX_INTEGER_TOKENS = 32,
+  ITEM_WEIGHTS = 65536                        /* weights that a thread takes at a time */
+};
+
+_Static_assert((int)INTEGER_SUMS >= (int)KERNEL_MAX_SUMS, "the sums of any block and one token must fit");
+
+typedef struct worker {
+  kernel_scratch scratch;
+  float chunk[CHUNK_TILES * CODER_TILE];
+  uint8_t expanded[CHUNK_TILES * CODER_TILE];
+  float sums[MATRIX_MAX_TOKENS * TILE_SUMS];
+  int32_t integers[INTEGER_SUMS];
+  const float *x[MATRIX_MAX_TOKENS];
+  size_t failed_item; /* SIZE_MAX: none */
+  ellm_error error;
+} worker;
+
+struct compute {
+  thread_pool *pool;
+  const kernel_table *kernels;
+  worker **workers; /* one a thread */
+};
+
+ellm_status compute_create(int n_threads, compute **out, ellm_error *err) {
+  *out = NULL;
+  compute *c = calloc(1, sizeof *c);
+  if (c == NULL) return ellm_fail_memory(err, sizeof *c, "threads");
+  c->kernels = kernels_best();
+  ellm_status status = thread_pool_create(n_threads, &c->pool, err);
+  if (status == ELLM_OK) {
+    const size_t n = (size_t)thread_pool_size(c->pool);
+    c->workers = calloc(n, sizeof *c->workers);
+    for (size_t i = 0; i < n && c->workers != NULL && status == ELLM_OK; i++) {
+      c->workers[i] = ellm_aligned_calloc(1, sizeof **c->workers);
+      if (c->workers[i] == NULL) status = ellm_fail_memory(err, sizeof **c->workers, "scratch memory of a thread");
+    }
+    if (c->workers == NULL) status = ellm_fail_memory(err, n * sizeof *c->workers, "threads");
+  }
+  if (status != ELLM_OK) {
+    compute_free(c);
+    return status;
+  }
+  *out = c;
+  return ELLM_OK;
+}
+
+void compute_free(compute *c) {
+  if (c == NULL) return;
+  if (c->workers != NULL)
+    for (int i = 0; i < thread_pool_size(c->pool); i++) ellm_aligned_free(c->workers[i]);
+  free(c->workers);
+  thread_pool_free(c->pool);
+  free(c);
+}
+
+thread_pool *compute_pool(compute *c) { return c->pool; }
+const kernel_table *compute_kernels(const compute *c) { return c->kernels; }
+
+/* --------------------------------------------------------- one group of rows */
+
+typedef struct job {
+  const compute *c;
+  const matrix_product *product;
+  const weight_matrix *matrix;
+  float *y;           /* of the matrix's first row, first token */
+  worker *w;
+} job;
+
+/* The four partial sums of each output, in the order that the kernels fix. */
+static void finish_sums(const job *j, const float *sums, uint64_t first_row, size_t n_rows) {
+  for (size_t t = 0; t < j->product->n_tokens; t++, sums += TILE_SUMS) {
+    float *y = j->y + t * j->product->y_stride + first_row;
+    for (size_t r = 0; r < n_rows; r++)
+      y[r] = (sums[r] + sums[16 + r]) + (sums[32 + r] + sums[48 + r]);
+    if (j->matrix->bias != NULL) j->c->kernels->add(j->matrix->bias + first_row, y, n_rows);
+  }
+}
+
+/* sums += chunk times the columns from `column` on of every token. */
+static void multiply_chunk(const job *j, size_t n_tiles, uint64_t column) {
+  worker *w = j->w;
+  for (size_t t = 0; t < j->product->n_tokens; t++) w->x[t] = j->product->x + t * j->product->x_stride + column;
+  j->c->kernels->tiles_multiply(w->chunk, n_tiles, w->x, j->product->n_tokens, w->sums);
+}
+
+static void zero_sums(const job *j) { memset(j->w->sums, 0, j->product->n_tokens * TILE_SUMS * sizeof *j->w->sums); }
+
+/* Tiles of a matrix of fewer than 16 rows, to 64 bytes each: rows that are not there repeat `zero`, which is weight 0. */
+static const uint8_t *full_tiles(worker *w, const uint8_t *codes, size_t n_tiles, uint32_t panel_rows, int zero) {
+  if (panel_rows == CODER_PANEL_ROWS) return codes;
+  memset(w->expanded, zero, n_tiles * CODER_TILE);
+  for (size_t t = 0; t < n_tiles; t++)
+    memcpy(w->expanded + t * CODER_TILE, codes + t * 4 * panel_rows, (size_t)4 * panel_rows);
+  return w->expanded;
+}
+
+static ellm_status float_coded_group(const job *j, uint64_t group, ellm_error *err) {
+  const container_tensor *tensor = j->matrix->coded;
+  const coder_geometry *geometry = &tensor->geometry;
+  worker *w = j->w;
+  for (uint64_t range = 0; range < geometry->column_ranges; range++) {
+    const uint64_t index = group * geometry->column_ranges + range;
+    const coder_block block = coder_geometry_block(geometry, index);
+    ELLM_TRY(container_decode_block(j->matrix->file, tensor, index, j->c->kernels->decode_block, &w->scratch.coder,
+                                    w->scratch.codes, err));
+    for (uint32_t p = 0; p < block.panels; p++) {
+      const uint8_t *codes = w->scratch.codes + (size_t)p * block.tiles * 4 * block.panel_rows;
+      if (range == 0) zero_sums(j);
+      for (size_t tile = 0; tile < block.tiles; tile += CHUNK_TILES) {
+        const size_t n = block.tiles - tile < CHUNK_TILES ? block.tiles - tile : CHUNK_TILES;
+        j->c->kernels->tiles_from_codes(
+            full_tiles(w, codes + tile * 4 * block.panel_rows, n, block.panel_rows, tensor->quant.zero), n,
+            tensor->quant.zero, tensor->quant.step, w->chunk);
+        multiply_chunk(j, n, block.first_column + 4 * tile);
+      }
+      const uint32_t first = p * block.panel_rows, rest = block.rows - first;
+      if (range + 1 == geometry->column_ranges)
+        finish_sums(j, w->sums, block.first_row + first, rest < block.panel_rows ? rest : block.panel_rows);
+    }
+  }
+  return ELLM_OK;
+}
+
+static void raw_group(const job *j, uint64_t group) {
+  const weight_matrix *m = j->matrix;
+  const size_t element = ellm_dtype_size(m->dtype);
+  const uint64_t first = group * CODER_PANEL_ROWS;
+  const size_t n_rows = m->rows - first < CODER_PANEL_ROWS ? m->rows - first : CODER_PANEL_ROWS;
+  const uint8_t *rows[CODER_PANEL_ROWS] = {NULL};
+  zero_sums(j);
+  for (size_t column = 0; column < m->columns; column += 4 * CHUNK_TILES) {
+    const size_t n = m->columns - column < 4 * CHUNK_TILES ? m->columns - column : 4 * CHUNK_TILES;
+    for (size_t r = 0; r < n_rows; r++) rows[r] = m->data + ((first + r) * m->columns + column) * element;
+    j->c->kernels->tiles_from_rows(m->dtype, rows, n_rows, n, j->w->chunk);
+    multiply_chunk(j, (n + 3) / 4, column);
+  }
+  finish_sums(j, j->w->sums, first, n_rows);
+}
+
+/* One block, decoded once, with all tokens. */
+static ellm_status integer_block_many(const job *j, uint64_t index, const coder_block *block, ellm_error *err) {
+  const container_tensor *tensor = j->matrix->coded;
+  const kernel_activations *a = j->product->activations;
+  const kernel_table *k = j->c->kernels;
+  worker *w = j->w;
+  ELLM_TRY(container_decode_block(j->matrix->file, tensor, index, k->decode_block, &w->scratch.coder, w->scratch.codes,
+                                  err));
+  const size_t token_sums = kernel_block_groups(block, a) * CODER_PANEL_ROWS;
+  size_t at_once = INTEGER_SUMS / token_sums;
+  if (at_once > MAX_INTEGER_TOKENS) at_once = MAX_INTEGER_TOKENS;
+  if (at_once == 0) at_once = 1; /* token_sums <= KERNEL_MAX_SUMS <= room */
+  for (uint32_t p = 0; p < block->panels; p++) {
+    const uint8_t *codes = w->scratch.codes + (size_t)p * block->tiles * 4 * block->panel_rows;
+    const uint32_t first = p * block->panel_rows, rest = block->rows - first;
+    const size_t n_rows = rest < block->panel_rows ? rest : block->panel_rows;
+    for (size_t token = 0; token < j->product->n_tokens; token += at_once) {
+      const size_t left = j->product->n_tokens - token, n = left < at_once ? left : at_once;
+      k->multiply_codes(codes, block, a, token, n, w->integers);
+      for (size_t t = 0; t < n; t++)
+        k->dot_finish(w->integers + t * token_sums, block, a, token + t, tensor->quant.zero, n_rows,
+                      j->y + (token + t) * j->product->y_stride + block->first_row + first);
+    }
+  }
+  return ELLM_OK;
+}
+
+static ellm_status integer_block_one(const job *j, uint64_t index, const coder_block *block, ellm_error *err) {
+  const weight_matrix *m = j->matrix;
+  const kernel_activations *a = j->product->activations;
+  const uint8_t *data;
+  size_t bytes;
+  ELLM_TRY(container_checked_block(m->file, m->coded, index, &data, &bytes, err));
+  if (!j->c->kernels->dot_block(&m->coded->book, block, data, bytes, &j->w->scratch, a, 0, j->w->integers))
+    return container_undecodable(m->file, m->coded, index, err);
+  j->c->kernels->dot_finish(j->w->integers, block, a, 0, m->coded->quant.zero, block->rows, j->y + block->first_row);
+  return ELLM_OK;
+}
+
+static ellm_status integer_group(const job *j, uint64_t group, ellm_error *err) {
+  const weight_matrix *m = j->matrix;
+  const coder_geometry *geometry = &m->coded->geometry;
+  const size_t n_tokens = j->product->n_tokens, stride = j->product->y_stride;
+  coder_block block = coder_geometry_block(geometry, group * geometry->column_ranges);
+  for (size_t t = 0; t < n_tokens; t++)
+    memset(j->y + t * stride + block.first_row, 0, block.rows * sizeof *j->y);
+  for (uint64_t range = 0; range < geometry->column_ranges; range++) {
+    const uint64_t index = group * geometry->column_ranges + range;
+    block = coder_geometry_block(geometry, index);
+    ELLM_TRY(n_tokens == 1 ? integer_block_one(j, index, &block, err) : integer_block_many(j, index, &block, err));
+  }
+  for (size_t t = 0; t < n_tokens; t++) {
+    float *y = j->y + t * stride + block.first_row;
+    j->c->kernels->scale(y, m->coded->quant.step, block.rows);
+    if (m->bias != NULL) j->c->kernels->add(m->bias + block.first_row, y, block.rows);
+  }
+  return ELLM_OK;
+}
+
+/* ----------------------------------------------------------- dealing them out */
+
+/* Row groups of a matrix, and how many of them a thread takes at a time. */
+typedef struct share { uint64_t groups, at_once, items; } share;
+
+static share share_of(const weight_matrix *m) {
+  share s = {.groups = m->coded != NULL ? m->coded->geometry.row_groups
+                                        : ((uint64_t)m->rows + CODER_PANEL_ROWS - 1) / CODER_PANEL_ROWS};
+  const uint64_t rows = (m->rows + s.groups - 1) / s.groups;
+  s.at_once = ITEM_WEIGHTS / (rows * m->columns);
+  if (s.at_once == 0) s.at_once = 1;
+  s.items = (s.groups + s.at_once - 1) / s.at_once;
+  return s;
+}
+
+typedef struct product_run { compute *c; const matrix_product *product; } product_run;
+
+static void run_item(void *user, size_t item, int thread) {
+  const product_run *run = user;
+  worker *w = run->c->workers[thread];
+  if (w->failed_item != SIZE_MAX) return;
+  job j = {.c = run->c, .product = run->product, .y = run->product->y, .w = w};
+  uint64_t index = item;
+  for (size_t i = 0; i < run->product->n_matrices; i++) {
+    j.matrix = run->product->matrices[i];
+    const share s = share_of(j.matrix);
+    if (index >= s.items) {
+      index -= s.items;
+      j.y += j.matrix->rows;
+      continue;
+    }
+    const uint64_t end = (index + 1) * s.at_once < s.groups ? (index + 1) * s.at_once : s.groups;
+    for (uint64_t group = index * s.at_once; group < end; group++) {
+      ellm_status status = ELLM_OK;
+      if (j.matrix->coded == NULL) raw_group(&j, group);
+      else if (run->product->activations == NULL) status = float_coded_group(&j, group, &w->error);
+      else status = integer_group(&j, group, &w->error);
+      if (status != ELLM_OK) {
+        w->failed_item = item;
+        return;
+      }
+    }
+    return;
+  }
+}
+
+ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_error *err) {
+  uint64_t items = 0;
+  for (size_t i = 0; i < product->n_matrices; i++) items += share_of(product->matrices[i]).items;
+  const int n = thread_pool_size(c->pool);
+  for (int i = 0; i < n; i++) c->workers[i]->failed_item = SIZE_MAX;
+  product_run run = {c, product};
+  pool_for(c->pool, (size_t)items, run_item, &run);
+  const worker *first = c->workers[0];
+  for (int i = 1; i < n; i++)
+    if (c->workers[i]->failed_item < first->failed_item) first = c->workers[i];
+  if (first->failed_item == SIZE_MAX) return ELLM_OK;
+  if (err != NULL) *err = first->error;
+  return first->error.status;
+}
+
+/* ------------------------------------------------------------------ one row */
+
+ellm_status matrix_row(compute *c, const weight_matrix *m, uint32_t row, float *out, ellm_error *err) {
+  worker *w = c->workers[0];
+  if (row >= m->rows)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "tensor %s has %u rows, row %u was asked for", m->name, m->rows, row);
+  if (m->coded == NULL) {
+    const size_t element = ellm_dtype_size(m->dtype);
+    const uint8_t *rows[CODER_PANEL_ROWS] = {NULL};
+    for (size_t column = 0; column < m->columns; column += 4 * CHUNK_TILES) {
+      const size_t n = m->columns - column < 4 * CHUNK_TILES ? m->columns - column : 4 * CHUNK_TILES;
+      rows[0] = m->data + ((uint64_t)row * m->columns + column) * element;
+      c->kernels->tiles_from_rows(m->dtype, rows, 1, n, w->chunk);
+      for (size_t i = 0; i < n; i++) out[column + i] = w->chunk[i * CODER_PANEL_ROWS];
+    }
+    return ELLM_OK;
+  }
+  const coder_geometry *geometry = &m->coded->geometry;
+  const uint64_t group_rows = (uint64_t)geometry->panels_per_block * geometry->panel_rows, group = row / group_rows;
+  const uint32_t in_group = (uint32_t)(row % group_rows), panel = in_group / geometry->panel_rows,
+                 lane = in_group % geometry->panel_rows;
+  for (uint64_t range = 0; range < geometry->column_ranges; range++) {
+    const uint64_t index = group * geometry->column_ranges + range;
+    const coder_block block = coder_geometry_block(geometry, index);
+    ELLM_TRY(container_decode_block(m->file, m->coded, index, c->kernels->decode_block, &w->scratch.coder,
+                                    w->scratch.codes, err));
+    const uint8_t *tile = w->scratch.codes + (size_t)panel * block.tiles * 4 * block.panel_rows + 4 * lane;
+    for (uint32_t column = 0; column < block.columns; column++)
+      out[block.first_column + column] =
+          (float)((int)tile[(size_t)(column / 4) * 4 * block.panel_rows + column % 4] - m->coded->quant.zero) *
+          m->coded->quant.step;
+  }
+  return ELLM_OK;
+}

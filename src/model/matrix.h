@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Weight matrices and the one place where they are multiplied. A matrix is
+ * either coded (blocks of a .ellm file, decoded while it is multiplied) or raw
+ * (F32, F16 or BF16 bytes of a checkpoint, or of a kept tensor). Nothing of it
+ * is expanded beyond one panel a thread.
+ *
+ * Outputs are computed panel by panel of 16 rows and never depend on how panels
+ * are dealt to threads or tokens to batches (kernels/kernels.h, the order of sums).
+ */
+#ifndef ELLM_MODEL_MATRIX_H
+#define ELLM_MODEL_MATRIX_H
+
+#include "base/threads.h"
+#include "container/container.h"
+#include "kernels/kernels.h"
+
+/* Tokens that are multiplied in one pass at most. */
+enum { MATRIX_MAX_TOKENS = 256 };
+
+typedef struct weight_matrix {
+  const char *name;              /* of the tensor, for errors */
+  uint32_t rows, columns;
+  const ellm_file *file;         /* coded: both set */
+  const container_tensor *coded;
+  const uint8_t *data;           /* raw: row-major, little-endian, any alignment */
+  ellm_dtype dtype;
+  const float *bias;             /* [rows], or NULL */
+} weight_matrix;
+
+/* Threads with their scratch memory, shared by all products of a model. One product at a time. */
+typedef struct compute compute;
+ellm_status compute_create(int n_threads, compute **out, ellm_error *err); /* 0 = all of the process's affinity */
+void compute_free(compute *c);
+thread_pool *compute_pool(compute *c);
+const kernel_table *compute_kernels(const compute *c);
+
+/*
+ * y_t = W x_t + bias for n_tokens tokens (<= MATRIX_MAX_TOKENS), W being the
+ * rows of n matrices of equal columns one below the other. x[n_tokens][x_stride],
+ * x_stride a multiple of 4 and >= columns, zero beyond the columns;
+ * y[n_tokens][y_stride], y_stride >= the rows together. `activations` NULL: the
+ * float product. Else the digits of the same tokens: coded matrices take the
+ * integer product, raw ones the float product all the same.
+ */
+typedef struct matrix_product {
+  const weight_matrix *const *matrices;
+  size_t n_matrices;
+  const float *x;
+  size_t x_stride;
+  const kernel_activations *activations;
+  size_t n_tokens;
+  float *y;
+  size_t y_stride;
+} matrix_product;
+ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_error *err);
+
+/* Row `row` as floats to out[columns]: the embedding of a token. */
+ellm_status matrix_row(compute *c, const weight_matrix *matrix, uint32_t row, float *out, ellm_error *err);
+
+#endif
