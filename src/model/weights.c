@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/weights.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+enum { NAME_MAX_BYTES = 128, TENSORS_A_LAYER = 24 };
+
+/* What binding needs: where tensors are, which have been taken, where what is made goes. */
+typedef struct binder {
+  const ellm_file *file;
+  checkpoint *ckpt;
+  const model_config *config;
+  model_weights *weights;
+  size_t name_room, vector_room;
+  bool *used; /* [tensors of the source] */
+  size_t n_tensors;
+  const char *path;
+} binder;
+
+/* A tensor of either source. */
+typedef struct found_tensor {
+  size_t index;
+  ellm_dtype dtype;
+  int n_dims;
+  uint64_t shape[ELLM_MAX_DIMS];
+  const container_tensor *in_file;
+  const checkpoint_tensor *in_checkpoint;
+} found_tensor;
+
+static const char *tensor_name(const binder *b, size_t index) {
+  return b->file != NULL ? container_tensor_at(b->file, index)->name : checkpoint_tensor_at(b->ckpt, index)->name;
+}
+
+static bool find_tensor(const binder *b, const char *name, found_tensor *found) {
+  *found = (found_tensor){0};
+  const uint64_t *shape;
+  if (b->file != NULL) {
+    const container_tensor *t = found->in_file = container_find(b->file, name);
+    if (t == NULL) return false;
+    found->dtype = t->dtype, found->n_dims = t->n_dims, shape = t->shape;
+  } else {
+    const checkpoint_tensor *t = found->in_checkpoint = checkpoint_find(b->ckpt, name);
+    if (t == NULL) return false;
+    found->dtype = t->dtype, found->n_dims = t->n_dims, shape = t->shape;
+  }
+  memcpy(found->shape, shape, sizeof found->shape);
+  for (found->index = 0; found->index < b->n_tensors; found->index++)
+    if (b->file != NULL ? container_tensor_at(b->file, found->index) == found->in_file
+                        : checkpoint_tensor_at(b->ckpt, found->index) == found->in_checkpoint)
+      return true;
+  return false;
+}
+
+static void shape_text(const found_tensor *t, char *text, size_t bytes) {
+  size_t used = 0;
+  text[0] = '\0';
+  for (int i = 0; i < t->n_dims && used + 24 < bytes; i++)
+    used += (size_t)snprintf(text + used, bytes - used, "%s%llu", i > 0 ? " x " : "", (unsigned long long)t->shape[i]);
+}
+
+/* The tensor `name`, rows x columns (columns 0: a vector), marked as used. */
+static ellm_status take(binder *b, const char *name, uint32_t rows, uint32_t columns, found_tensor *t,
+                        ellm_error *err) {
+  if (!find_tensor(b, name, t))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s of %s is missing", b->path, name, b->config->arch_name);
+  const int n_dims = columns > 0 ? 2 : 1;
+  if (t->n_dims != n_dims || t->shape[0] != rows || (n_dims == 2 && t->shape[1] != columns)) {
+    char got[200], wanted[64];
+    shape_text(t, got, sizeof got);
+    snprintf(wanted, sizeof wanted, n_dims == 2 ? "%u x %u" : "%u", (unsigned)rows, (unsigned)columns);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is %s, config.json says %s", b->path, name,
+                     t->n_dims > 0 ? got : "a single number", wanted);
+  }
+  if (t->dtype != ELLM_F32 && t->dtype != ELLM_F16 && t->dtype != ELLM_BF16)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is of type %s, F32, F16 or BF16 is wanted", b->path, name,
+                     ellm_dtype_name(t->dtype));
+  b->used[t->index] = true;
+  b->weights->parameters += (uint64_t)rows * (columns > 0 ? columns : 1);
+  return ELLM_OK;
+}
+
+static ellm_status raw_bytes(const binder *b, const found_tensor *t, const uint8_t **data, ellm_error *err) {
+  return b->file != NULL ? container_kept(b->file, t->in_file, data, err)
+                         : checkpoint_map(b->ckpt, t->in_checkpoint, data, err);
+}
+
+static ellm_status bind_vector(binder *b, const char *name, uint32_t n, float **out, ellm_error *err) {
+  found_tensor t;
+  const uint8_t *data;
+  ELLM_TRY(take(b, name, n, 0, &t, err));
+  if (t.in_file != NULL && t.in_file->storage == CONTAINER_CODED)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is quantized, vectors are kept as they are", b->path, name);
+  ELLM_TRY(raw_bytes(b, &t, &data, err));
+  if (b->weights->n_vectors == b->vector_room) return ellm_fail(err, ELLM_ERR_INTERNAL, "too many vectors");
+  /* a column of one-element rows, expanded tile by tile */
+  float *values = ellm_aligned_calloc(n, sizeof *values);
+  if (values == NULL) return ellm_fail_memory(err, n * sizeof *values, name);
+  b->weights->vectors[b->weights->n_vectors++] = *out = values;
+  const kernel_table *k = kernels_best();
+  const uint8_t *rows[CODER_PANEL_ROWS] = {NULL};
+  float tile[CODER_TILE];
+  for (uint32_t i = 0; i < n; i += 4) {
+    rows[0] = data + (size_t)i * ellm_dtype_size(t.dtype);
+    k->tiles_from_rows(t.dtype, rows, 1, n - i < 4 ? n - i : 4, tile);
+    for (uint32_t c = 0; c < 4 && i + c < n; c++) values[i + c] = tile[c * CODER_PANEL_ROWS];
+  }
+  return ELLM_OK;
+}
+
+static ellm_status bind_matrix(binder *b, const char *name, uint32_t rows, uint32_t columns, weight_matrix *m,
+                               ellm_error *err) {
+  found_tensor t;
+  ELLM_TRY(take(b, name, rows, columns, &t, err));
+  *m = (weight_matrix){.rows = rows, .columns = columns, .dtype = t.dtype};
+  if (t.in_file != NULL && t.in_file->storage == CONTAINER_CODED) {
+    m->file = b->file;
+    m->coded = t.in_file;
+  } else {
+    ELLM_TRY(raw_bytes(b, &t, &m->data, err));
+  }
+  if (b->weights->n_names == b->name_room) return ellm_fail(err, ELLM_ERR_INTERNAL, "too many matrices");
+  char *copy = malloc(strlen(name) + 1);
+  if (copy == NULL) return ellm_fail_memory(err, strlen(name) + 1, "names of tensors");
+  m->name = b->weights->names[b->weights->n_names++] = strcpy(copy, name);
+  return ELLM_OK;
+}
+
+/* "model.layers.N.PART.weight" */
+static const char *layer_name(char text[NAME_MAX_BYTES], uint32_t layer, const char *part, const char *what) {
+  snprintf(text, NAME_MAX_BYTES, "model.layers.%u.%s.%s", (unsigned)layer, part, what);
+  return text;
+}
+
+/* Matrices of names[n] with the given rows; or, when the second name is NULL, one that holds all of them. */
+static ellm_status bind_group(binder *b, uint32_t layer, const char *const *names, const uint32_t *rows, size_t n,
+                              uint32_t columns, bool bias, matrix_group *group, ellm_error *err) {
+  uint32_t together = 0;
+  for (size_t i = 0; i < n; i++) together += rows[i];
+  const bool fused = n > 1 && names[1] == NULL;
+  group->n = fused ? 1 : n;
+  for (size_t i = 0; i < group->n; i++) {
+    char name[NAME_MAX_BYTES];
+    const uint32_t height = fused ? together : rows[i];
+    ELLM_TRY(bind_matrix(b, layer_name(name, layer, names[i], "weight"), height, columns, &group->matrix[i], err));
+    if (bias) {
+      float *values;
+      ELLM_TRY(bind_vector(b, layer_name(name, layer, names[i], "bias"), height, &values, err));
+      group->matrix[i].bias = values;
+    }
+  }
+  return ELLM_OK;
+}
+
+static ellm_status bind_layer(binder *b, uint32_t layer, layer_weights *w, ellm_error *err) {
+  const model_config *c = b->config;
+  const architecture *arch = architecture_of(c->arch);
+  char name[NAME_MAX_BYTES];
+  const uint32_t q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
+  const uint32_t qkv_rows[3] = {q, kv, kv}, gate_up_rows[2] = {c->intermediate_size, c->intermediate_size};
+  ELLM_TRY(bind_vector(b, layer_name(name, layer, "input_layernorm", "weight"), c->hidden_size, &w->attention_norm,
+                       err));
+  ELLM_TRY(bind_group(b, layer, arch->qkv, qkv_rows, 3, c->hidden_size, c->attention_bias || c->qkv_bias, &w->qkv,
+                      err));
+  if (c->qk_norm) {
+    ELLM_TRY(bind_vector(b, layer_name(name, layer, "self_attn.q_norm", "weight"), c->head_dim, &w->q_norm, err));
+    ELLM_TRY(bind_vector(b, layer_name(name, layer, "self_attn.k_norm", "weight"), c->head_dim, &w->k_norm, err));
+  }
+  ELLM_TRY(bind_group(b, layer, &arch->output, &c->hidden_size, 1, q, c->attention_bias, &w->output, err));
+  ELLM_TRY(bind_vector(b, layer_name(name, layer, "post_attention_layernorm", "weight"), c->hidden_size, &w->mlp_norm,
+                       err));
+  ELLM_TRY(bind_group(b, layer, arch->gate_up, gate_up_rows, 2, c->hidden_size, c->mlp_bias, &w->gate_up, err));
+  return bind_group(b, layer, &arch->down, &c->hidden_size, 1, c->intermediate_size, c->mlp_bias, &w->down, err);
+}
+
+/* Tensors that Transformers leaves unread as well: buffers of old versions, a head that is tied. */
+static bool may_be_ignored(const char *name, const model_config *config) {
+  static const char buffer[] = ".rotary_emb.inv_freq";
+  const size_t length = strlen(name);
+  if (length >= sizeof buffer && strcmp(name + length - (sizeof buffer - 1), buffer) == 0) return true;
+  return config->tie_word_embeddings && strcmp(name, "lm_head.weight") == 0;
+}
+
+static ellm_status bind_all(binder *b, ellm_error *err) {
+  const model_config *c = b->config;
+  model_weights *w = b->weights;
+  ELLM_TRY(bind_matrix(b, "model.embed_tokens.weight", c->vocab_size, c->hidden_size, &w->embedding, err));
+  for (uint32_t i = 0; i < c->n_layers; i++) ELLM_TRY(bind_layer(b, i, &w->layers[i], err));
+  ELLM_TRY(bind_vector(b, "model.norm.weight", c->hidden_size, &w->norm, err));
+  w->head.n = 1;
+  w->head.matrix[0] = w->embedding;
+  if (!c->tie_word_embeddings)
+    ELLM_TRY(bind_matrix(b, "lm_head.weight", c->vocab_size, c->hidden_size, &w->head.matrix[0], err));
+  for (size_t i = 0; i < b->n_tensors; i++) {
+    if (b->used[i] || may_be_ignored(tensor_name(b, i), c)) continue;
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is not part of %s as config.json describes it", b->path,
+                     tensor_name(b, i), c->arch_name);
+  }
+  return ELLM_OK;
+}
+
+ellm_status model_weights_bind(const ellm_file *file, checkpoint *ckpt, const model_config *config,
+                               model_weights *weights, ellm_error *err) {
+  *weights = (model_weights){.n_layers = config->n_layers};
+  binder b = {.file = file, .ckpt = ckpt, .config = config, .weights = weights};
+  b.n_tensors = file != NULL ? ellm_file_tensor_count(file) : checkpoint_tensor_count(ckpt);
+  b.path = file != NULL ? container_path(file) : checkpoint_path(ckpt);
+  /* every matrix and vector is a tensor of its own, taken once */
+  if (config->n_layers > b.n_tensors)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %zu tensors are too few for the %u layers of config.json", b.path,
+                     b.n_tensors, (unsigned)config->n_layers);
+  b.name_room = b.vector_room = (size_t)config->n_layers * TENSORS_A_LAYER + 4;
+  b.used = calloc(b.n_tensors + 1, sizeof *b.used);
+  weights->layers = calloc(config->n_layers, sizeof *weights->layers);
+  weights->names = calloc(b.name_room, sizeof *weights->names);
+  weights->vectors = calloc(b.vector_room, sizeof *weights->vectors);
+  ellm_status status =
+      b.used != NULL && weights->layers != NULL && weights->names != NULL && weights->vectors != NULL
+          ? bind_all(&b, err)
+          : ellm_fail_memory(err, config->n_layers * sizeof *weights->layers, "descriptions of layers");
+  free(b.used);
+  if (status != ELLM_OK) model_weights_free(weights);
+  return status;
+}
+
+void model_weights_free(model_weights *weights) {
+  for (size_t i = 0; i < weights->n_names; i++) free(weights->names[i]);
+  for (size_t i = 0; i < weights->n_vectors; i++) ellm_aligned_free(weights->vectors[i]);
+  free(weights->names);
+  free(weights->vectors);
+  free(weights->layers);
+  *weights = (model_weights){0};
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The weights of a decoder-only transformer, found by name in a .ellm file or
+ * a checkpoint and checked against its configuration. What differs between
+ * architectures is one row of a table in architecture.c.
+ */
+#ifndef ELLM_MODEL_WEIGHTS_H
+#define ELLM_MODEL_WEIGHTS_H
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/config.h"
+#include "model/matrix.h"
+
+/* Names of a layer's tensors without "model.layers.N." and ".weight"; NULL where there is none. */
+typedef struct architecture {
+  model_arch arch;
+  const char *qkv[3];      /* query, key and value; or one matrix with the rows of all three in this order */
+  const char *output;
+  const char *gate_up[2];  /* likewise */
+  const char *down;
+} architecture;
+const architecture *architecture_of(model_arch arch);
+
+/* Matrices whose outputs lie one behind the other. */
+typedef struct matrix_group { weight_matrix matrix[3]; size_t n; } matrix_group;
+
+typedef struct layer_weights {
+  float *attention_norm, *mlp_norm;  /* [hidden_size] */
+  float *q_norm, *k_norm;            /* [head_dim], or NULL */
+  matrix_group qkv, output, gate_up, down;
+} layer_weights;
+
+typedef struct model_weights {
+  weight_matrix embedding;   /* vocab_size x hidden_size */
+  matrix_group head;         /* the same, or one of its own */
+  float *norm;               /* [hidden_size] */
+  layer_weights *layers;
+  uint32_t n_layers;
+  char **names;              /* owned: what weight_matrix.name points at */
+  float **vectors;           /* owned: norms and biases */
+  size_t n_names, n_vectors;
+  uint64_t parameters;
+} model_weights;
+
+/* Exactly one of `file` and `ckpt` is not NULL; both outlive the weights. A
+ * tensor that is missing, of another shape than the configuration says, of a
+ * type that is not a float, or not part of the architecture is ELLM_ERR_INPUT. */
+ellm_status model_weights_bind(const ellm_file *file, checkpoint *ckpt, const model_config *config,
+                               model_weights *weights, ellm_error *err);
+void model_weights_free(model_weights *weights);
+
+#endif
