@@ -16,14 +16,13 @@ typedef struct binder {
   const model_config *config;
   model_weights *weights;
   size_t name_room, vector_room;
-  bool *used; /* [tensors of the source] */
-  size_t n_tensors;
+  const void **taken; /* descriptions of tensors, each once */
+  size_t n_taken, n_tensors, taken_room;
   const char *path;
 } binder;
 
 /* A tensor of either source. */
 typedef struct found_tensor {
-  size_t index;
   ellm_dtype dtype;
   int n_dims;
   uint64_t shape[ELLM_MAX_DIMS];
@@ -31,8 +30,15 @@ typedef struct found_tensor {
   const checkpoint_tensor *in_checkpoint;
 } found_tensor;
 
-static const char *tensor_name(const binder *b, size_t index) {
-  return b->file != NULL ? container_tensor_at(b->file, index)->name : checkpoint_tensor_at(b->ckpt, index)->name;
+static const void *tensor_at(const binder *b, size_t index, const char **name) {
+  if (b->file != NULL) {
+    const container_tensor *t = container_tensor_at(b->file, index);
+    *name = t->name;
+    return t;
+  }
+  const checkpoint_tensor *t = checkpoint_tensor_at(b->ckpt, index);
+  *name = t->name;
+  return t;
 }
 
 static bool find_tensor(const binder *b, const char *name, found_tensor *found) {
@@ -48,11 +54,7 @@ static bool find_tensor(const binder *b, const char *name, found_tensor *found) 
     found->dtype = t->dtype, found->n_dims = t->n_dims, shape = t->shape;
   }
   memcpy(found->shape, shape, sizeof found->shape);
-  for (found->index = 0; found->index < b->n_tensors; found->index++)
-    if (b->file != NULL ? container_tensor_at(b->file, found->index) == found->in_file
-                        : checkpoint_tensor_at(b->ckpt, found->index) == found->in_checkpoint)
-      return true;
-  return false;
+  return true;
 }
 
 static void shape_text(const found_tensor *t, char *text, size_t bytes) {
@@ -78,7 +80,8 @@ static ellm_status take(binder *b, const char *name, uint32_t rows, uint32_t col
   if (t->dtype != ELLM_F32 && t->dtype != ELLM_F16 && t->dtype != ELLM_BF16)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is of type %s, F32, F16 or BF16 is wanted", b->path, name,
                      ellm_dtype_name(t->dtype));
-  b->used[t->index] = true;
+  if (b->n_taken == b->taken_room) return ellm_fail(err, ELLM_ERR_INTERNAL, "too many tensors");
+  b->taken[b->n_taken++] = t->in_file != NULL ? (const void *)t->in_file : t->in_checkpoint;
   b->weights->parameters += (uint64_t)rows * (columns > 0 ? columns : 1);
   return ELLM_OK;
 }
@@ -184,6 +187,24 @@ static bool may_be_ignored(const char *name, const model_config *config) {
   return config->tie_word_embeddings && strcmp(name, "lm_head.weight") == 0;
 }
 
+static int compare_pointers(const void *a, const void *b) {
+  const uintptr_t x = (uintptr_t) * (const void *const *)a, y = (uintptr_t) * (const void *const *)b;
+  return x < y ? -1 : x > y;
+}
+
+static ellm_status refuse_others(const binder *b, ellm_error *err) {
+  qsort(b->taken, b->n_taken, sizeof *b->taken, compare_pointers);
+  for (size_t i = 0; i < b->n_tensors; i++) {
+    const char *name;
+    const void *tensor = tensor_at(b, i, &name);
+    if (bsearch(&tensor, b->taken, b->n_taken, sizeof *b->taken, compare_pointers) != NULL) continue;
+    if (may_be_ignored(name, b->config)) continue;
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is not part of %s as config.json describes it", b->path, name,
+                     b->config->arch_name);
+  }
+  return ELLM_OK;
+}
+
 static ellm_status bind_all(binder *b, ellm_error *err) {
   const model_config *c = b->config;
   model_weights *w = b->weights;
@@ -194,12 +215,7 @@ static ellm_status bind_all(binder *b, ellm_error *err) {
   w->head.matrix[0] = w->embedding;
   if (!c->tie_word_embeddings)
     ELLM_TRY(bind_matrix(b, "lm_head.weight", c->vocab_size, c->hidden_size, &w->head.matrix[0], err));
-  for (size_t i = 0; i < b->n_tensors; i++) {
-    if (b->used[i] || may_be_ignored(tensor_name(b, i), c)) continue;
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is not part of %s as config.json describes it", b->path,
-                     tensor_name(b, i), c->arch_name);
-  }
-  return ELLM_OK;
+  return refuse_others(b, err);
 }
 
 ellm_status model_weights_bind(const ellm_file *file, checkpoint *ckpt, const model_config *config,
@@ -213,15 +229,16 @@ ellm_status model_weights_bind(const ellm_file *file, checkpoint *ckpt, const mo
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: %zu tensors are too few for the %u layers of config.json", b.path,
                      b.n_tensors, (unsigned)config->n_layers);
   b.name_room = b.vector_room = (size_t)config->n_layers * TENSORS_A_LAYER + 4;
-  b.used = calloc(b.n_tensors + 1, sizeof *b.used);
+  b.taken_room = b.name_room + b.vector_room;
+  b.taken = calloc(b.taken_room, sizeof *b.taken);
   weights->layers = calloc(config->n_layers, sizeof *weights->layers);
   weights->names = calloc(b.name_room, sizeof *weights->names);
   weights->vectors = calloc(b.vector_room, sizeof *weights->vectors);
   ellm_status status =
-      b.used != NULL && weights->layers != NULL && weights->names != NULL && weights->vectors != NULL
+      b.taken != NULL && weights->layers != NULL && weights->names != NULL && weights->vectors != NULL
           ? bind_all(&b, err)
           : ellm_fail_memory(err, config->n_layers * sizeof *weights->layers, "descriptions of layers");
-  free(b.used);
+  free(b.taken);
   if (status != ELLM_OK) model_weights_free(weights);
   return status;
 }

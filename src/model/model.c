@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening models and telling what they are. */
+#include "model/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+void ellm_model_options_init(ellm_model_options *options) {
+  *options = (ellm_model_options){.activations = ELLM_ACTIVATIONS_F32};
+}
+
+const void *ellm_model_asset(ellm_model *model, const char *name, size_t *bytes) {
+  return model->file != NULL ? ellm_file_asset(model->file, name, bytes) : checkpoint_asset(model->ckpt, name, bytes);
+}
+
+static ellm_status read_configs(ellm_model *m, ellm_error *err) {
+  size_t config_bytes = 0, generation_bytes = 0;
+  const void *config = ellm_model_asset(m, "config.json", &config_bytes);
+  const void *generation = ellm_model_asset(m, "generation_config.json", &generation_bytes);
+  if (config == NULL)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: there is no config.json: the architecture is unknown", m->path);
+  char *origin = path_join(m->path, "config.json");
+  char *generation_origin = path_join(m->path, "generation_config.json");
+  ellm_status status = origin != NULL && generation_origin != NULL ? ELLM_OK : ellm_fail_memory(err, 0, "a path");
+  if (status == ELLM_OK) status = model_config_parse(config, config_bytes, origin, &m->config, err);
+  if (status == ELLM_OK)
+    status = generation_config_parse(generation, generation_bytes, config, config_bytes, generation_origin,
+                                     &m->generation, err);
+  free(origin);
+  free(generation_origin);
+  return status;
+}
+
+/* Every block and kept tensor against its checksum, on all threads. */
+typedef struct check_run {
+  const ellm_model *model;
+  ellm_status status[1024];
+  ellm_error error[1024];
+} check_run;
+
+static void check_share(void *user, int thread, int n_threads) {
+  check_run *run = user;
+  const ellm_file *file = run->model->file;
+  ellm_status *status = &run->status[thread];
+  for (size_t i = 0; i < ellm_file_tensor_count(file) && *status == ELLM_OK; i++) {
+    const container_tensor *t = container_tensor_at(file, i);
+    const uint8_t *data;
+    size_t bytes;
+    if (t->storage == CONTAINER_KEPT) {
+      if (thread == (int)(i % (size_t)n_threads)) *status = container_kept(file, t, &data, &run->error[thread]);
+      continue;
+    }
+    for (uint64_t b = (uint64_t)thread; b < t->geometry.n_blocks && *status == ELLM_OK; b += (uint64_t)n_threads)
+      *status = container_checked_block(file, t, b, &data, &bytes, &run->error[thread]);
+  }
+}
+
+static ellm_status check_all(const ellm_model *m, ellm_error *err) {
+  if (m->file == NULL) return ELLM_OK; /* checkpoints have no checksums */
+  check_run *run = calloc(1, sizeof *run);
+  if (run == NULL) return ellm_fail_memory(err, sizeof *run, "checking a model");
+  run->model = m;
+  thread_pool *pool = compute_pool(m->compute);
+  pool_run(pool, check_share, run);
+  ellm_status status = ELLM_OK;
+  for (int i = 0; i < thread_pool_size(pool) && status == ELLM_OK; i++) {
+    status = run->status[i];
+    if (status != ELLM_OK && err != NULL) *err = run->error[i];
+  }
+  free(run);
+  return status;
+}
+
+static ellm_status open_into(ellm_model *m, const ellm_model_options *options, ellm_error *err) {
+  const bool folder = file_is_directory(m->path);
+  m->activations = options->activations;
+  if (folder && m->activations != ELLM_ACTIVATIONS_F32)
+    return ellm_fail(err, ELLM_ERR_USAGE,
+                     "%s: a checkpoint folder runs with f32 activations only: integer ones multiply with coded weights",
+                     m->path);
+  ELLM_TRY(folder ? checkpoint_open(m->path, &m->ckpt, err) : ellm_file_open(m->path, &m->file, err));
+  ELLM_TRY(read_configs(m, err));
+  ELLM_TRY(model_weights_bind(m->file, m->ckpt, &m->config, &m->weights, err));
+  rope_frequencies_init(&m->rope, &m->config);
+  ELLM_TRY(compute_create(options->threads, &m->compute, err));
+  return options->check_all ? check_all(m, err) : ELLM_OK;
+}
+
+ellm_status ellm_model_open(const char *path, const ellm_model_options *options, ellm_model **model, ellm_error *err) {
+  ellm_model_options defaults;
+  ellm_model_options_init(&defaults);
+  *model = NULL;
+  ellm_model *m = calloc(1, sizeof *m);
+  char *copy = malloc(strlen(path) + 1);
+  if (m == NULL || copy == NULL || pthread_mutex_init(&m->lock, NULL) != 0) {
+    free(m);
+    free(copy);
+    return ellm_fail_memory(err, sizeof *m, "a model");
+  }
+  m->path = strcpy(copy, path);
+  ellm_status status = open_into(m, options != NULL ? options : &defaults, err);
+  if (status != ELLM_OK) {
+    ellm_model_close(m);
+    return status;
+  }
+  *model = m;
+  return ELLM_OK;
+}
+
+void ellm_model_close(ellm_model *model) {
+  if (model == NULL) return;
+  ellm_tokenizer_free(model->tokenizer);
+  compute_free(model->compute);
+  model_weights_free(&model->weights);
+  ellm_file_close(model->file);
+  checkpoint_close(model->ckpt);
+  pthread_mutex_destroy(&model->lock);
+  free(model->path);
+  free(model);
+}
+
+void ellm_model_get_info(const ellm_model *model, ellm_model_info *info) {
+  const model_config *c = &model->config;
+  const generation_config *g = &model->generation;
+  *info = (ellm_model_info){.architecture = c->arch_name,
+                            .vocab_size = c->vocab_size,
+                            .hidden_size = c->hidden_size,
+                            .n_layers = c->n_layers,
+                            .n_heads = c->n_heads,
+                            .n_kv_heads = c->n_kv_heads,
+                            .head_dim = c->head_dim,
+                            .max_context = c->max_position_embeddings,
+                            .parameters = model->weights.parameters,
+                            .bos_id = c->bos_token_id,
+                            .n_eos = g->n_eos,
+                            .do_sample = g->do_sample,
+                            .temperature = (float)g->temperature,
+                            .top_p = (float)g->top_p,
+                            .min_p = (float)g->min_p,
+                            .repetition_penalty = (float)g->repetition_penalty,
+                            .top_k = g->top_k};
+  memcpy(info->eos_ids, g->eos_ids, sizeof g->eos_ids);
+}
+
+ellm_status ellm_model_tokenizer(ellm_model *model, const ellm_tokenizer **tokenizer, ellm_error *err) {
+  pthread_mutex_lock(&model->lock);
+  ellm_status status = ELLM_OK;
+  if (model->tokenizer == NULL) {
+    size_t bytes = 0;
+    const void *json = ellm_model_asset(model, "tokenizer.json", &bytes);
+    char *origin = path_join(model->path, "tokenizer.json");
+    if (origin == NULL) status = ellm_fail_memory(err, strlen(model->path), "a path");
+    else if (json == NULL) status = ellm_fail(err, ELLM_ERR_INPUT, "%s: there is no tokenizer.json", model->path);
+    else status = ellm_tokenizer_create(json, bytes, origin, &model->tokenizer, err);
+    free(origin);
+  }
+  *tokenizer = model->tokenizer;
+  pthread_mutex_unlock(&model->lock);
+  return status;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An open model: configuration, weights, threads. What contexts need of it. */
+#ifndef ELLM_MODEL_MODEL_H
+#define ELLM_MODEL_MODEL_H
+
+#include <pthread.h>
+
+#include "model/rope.h"
+#include "model/weights.h"
+
+struct ellm_model {
+  char *path;
+  ellm_file *file;         /* one of these two */
+  checkpoint *ckpt;
+  model_config config;
+  generation_config generation;
+  ellm_activations activations;
+  model_weights weights;
+  rope_frequencies rope;
+  compute *compute;
+  pthread_mutex_t lock;    /* held while threads compute, and while the tokenizer is made */
+  ellm_tokenizer *tokenizer; /* made on first use */
+};
+
+#endif
