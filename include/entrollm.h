@@ -221,9 +221,13 @@ bool ellm_tokenizer_is_special(const ellm_tokenizer *tokenizer, uint32_t id);
 typedef struct ellm_model ellm_model;
 typedef struct ellm_context ellm_context;
 
+/* Element type of the KV cache. DEFAULT: F32 with f32 activations, which allow no other, else F16. */
+typedef enum ellm_cache_type { ELLM_CACHE_DEFAULT = 0, ELLM_CACHE_F32 = 1, ELLM_CACHE_F16 = 2 } ellm_cache_type;
+
 typedef struct ellm_model_options {
   int threads;                 /* 0 = all of the process's affinity */
   ellm_activations activations;
+  ellm_cache_type cache_type;
   bool check_all;              /* verify every checksum at opening */
 } ellm_model_options;
 

@@ -15,6 +15,7 @@ struct ellm_model {
   model_config config;
   generation_config generation;
   ellm_activations activations;
+  bool half_precision;     /* the KV cache is of F16, else of F32 */
   model_weights weights;
   rope_frequencies rope;
   compute *compute;

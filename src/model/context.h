@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A sequence being computed: its ids, its KV cache, and scratch memory for one
+ * batch of tokens. All memory is taken when the context is made; evaluation
+ * allocates nothing.
+ */
+#ifndef ELLM_MODEL_CONTEXT_H
+#define ELLM_MODEL_CONTEXT_H
+
+#include "model/model.h"
+
+enum {
+  CONTEXT_MAX_BATCH = MATRIX_MAX_TOKENS,
+  CONTEXT_DEFAULT_CAPACITY = 4096,
+  ATTENTION_QUERIES = 16 /* rows of scores that a thread holds */
+};
+
+struct ellm_context {
+  ellm_model *model;
+  uint32_t capacity, length;
+  uint32_t *ids;             /* [length]: kept so that the cache can be rebuilt */
+
+  /* KV cache: [layer][kv head][position][head_dim], F32 or F16. */
+  bool half_precision;
+  void *keys, *values;
+  uint32_t cached;           /* positions whose keys and values are there ... */
+  bool cached_long;          /* ... and whether longrope's long factors made them */
+
+  /* One batch; [token][stride], strides multiples of 16, zero beyond the columns. */
+  uint32_t batch;            /* room, in tokens */
+  size_t hidden_stride, q_stride, qkv_stride, inner_stride, gate_up_stride;
+  float *x;                  /* the residual stream, [hidden] */
+  float *normed, *projected; /* [hidden] */
+  float *qkv;                /* [queries, keys, values] */
+  float *mixed;              /* output of attention, [queries] */
+  float *gate_up, *inner;    /* [2 * intermediate], [intermediate] */
+  float *cos_sin;            /* [2 * rope.half] */
+  void *digits;              /* kernel_activations of any product; NULL with f32 activations */
+  /* by thread */
+  size_t score_stride;
+  float *scores;             /* [thread][ATTENTION_QUERIES][score_stride] */
+  float *rows;               /* [thread][ATTENTION_ROWS][head_dim]: F16 keys or values as floats */
+};
+enum { ATTENTION_ROWS = 64 };
+
+/* Floats from one KV head's position 0 to the next head's. */
+static inline size_t context_head_stride(const ellm_context *context) {
+  return (size_t)context->capacity * context->model->config.head_dim;
+}
+/* First element of a head's keys or values, counted in elements. */
+static inline size_t context_head_offset(const ellm_context *context, uint32_t layer, uint32_t kv_head) {
+  return ((size_t)layer * context->model->config.n_kv_heads + kv_head) * context_head_stride(context);
+}
+
+/* Stores keys and values of n tokens at positions `first` on from context->qkv. */
+void attention_store(ellm_context *context, uint32_t layer, uint32_t first, size_t n_tokens);
+/* context->mixed = softmax(q k / sqrt(head_dim)) v for n tokens at positions `first` on. */
+void attention_run(ellm_context *context, uint32_t layer, uint32_t first, size_t n_tokens);
+
+/* Computes ids[n] (n <= context->batch) at positions `first` on; logits of the last n_logits of them. */
+ellm_status forward_batch(ellm_context *context, const uint32_t *ids, uint32_t first, size_t n, float *logits,
+                          size_t n_logits, ellm_error *err);
+
+#endif
