@@ -208,7 +208,12 @@ static ellm_status refuse_others(const binder *b, ellm_error *err) {
 static ellm_status bind_all(binder *b, ellm_error *err) {
   const model_config *c = b->config;
   model_weights *w = b->weights;
-  ELLM_TRY(bind_matrix(b, "model.embed_tokens.weight", c->vocab_size, c->hidden_size, &w->embedding, err));
+  /* of a matrix that has two names safetensors stores one, the first in alphabetical order */
+  const char *embedding = "model.embed_tokens.weight";
+  found_tensor t;
+  if (c->tie_word_embeddings && !find_tensor(b, embedding, &t) && find_tensor(b, "lm_head.weight", &t))
+    embedding = "lm_head.weight";
+  ELLM_TRY(bind_matrix(b, embedding, c->vocab_size, c->hidden_size, &w->embedding, err));
   for (uint32_t i = 0; i < c->n_layers; i++) ELLM_TRY(bind_layer(b, i, &w->layers[i], err));
   ELLM_TRY(bind_vector(b, "model.norm.weight", c->hidden_size, &w->norm, err));
   w->head.n = 1;

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What tests of models share: paths, golden.json, logits. */
+#ifndef TESTS_MODEL_TESTING_H
+#define TESTS_MODEL_TESTING_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "entrollm.h"
+
+#define GOLDEN_FOLDER ENTROLLM_SOURCE_DIR "/../shared/golden/models"
+#define STORIES_FOLDER ENTROLLM_SOURCE_DIR "/models/stories-4m"
+
+#define ASSERT_OK(call)                                      \
+  do {                                                       \
+    ellm_error err_ = {0};                                   \
+    ellm_status status_ = (call);                            \
+    if (status_ != ELLM_OK) fail_msg("%s", err_.message);    \
+  } while (0)
+#define ERR (&err_)
+
+static inline void skip_without(const char *path) {
+  if (file_exists(path)) return;
+  print_message("%s is not there: skipped\n", path);
+  skip();
+}
+
+static inline json_t *load_json(const char *path) {
+  json_error_t problem;
+  json_t *root = json_load_file(path, 0, &problem);
+  if (root == NULL) fail_msg("%s: %s", path, problem.text);
+  return root;
+}
+
+/* A list of numbers, malloc'ed. */
+static inline uint32_t *json_ids(const json_t *list, size_t *n) {
+  *n = json_array_size(list);
+  uint32_t *ids = malloc((*n + 1) * sizeof *ids);
+  for (size_t i = 0; i < *n; i++) ids[i] = (uint32_t)json_integer_value(json_array_get(list, i));
+  return ids;
+}
+
+static inline ellm_model *open_model(const char *path, int threads, ellm_activations activations) {
+  ellm_model_options options;
+  ellm_model *model = NULL;
+  ellm_model_options_init(&options);
+  options.threads = threads;
+  options.activations = activations;
+  ASSERT_OK(ellm_model_open(path, &options, &model, ERR));
+  return model;
+}
+
+/* Logits of all n ids, evaluated in pieces of `piece`; malloc'ed. */
+static inline float *all_logits(ellm_model *model, const uint32_t *ids, size_t n, size_t piece) {
+  ellm_model_info info;
+  ellm_context *context = NULL;
+  ellm_model_get_info(model, &info);
+  float *logits = malloc(n * info.vocab_size * sizeof *logits);
+  assert_non_null(logits);
+  ASSERT_OK(ellm_context_create(model, (uint32_t)n, &context, ERR));
+  for (size_t at = 0; at < n; at += piece) {
+    const size_t m = n - at < piece ? n - at : piece;
+    ASSERT_OK(ellm_context_eval(context, ids + at, m, logits + at * info.vocab_size, m, ERR));
+  }
+  ellm_context_free(context);
+  return logits;
+}
+
+#endif
