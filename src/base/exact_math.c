@@ -105,8 +105,17 @@ double exact_pow(double x, double y) {
   return exp_parts(product, fma(high, y, -product) + low * y);
 }
 
-/* x = k pi/2 + r, |r| <= pi/4; returns k mod 4. */
+/*
+ * x = k pi/2 + r + r_low, |r| about pi/4 at most; returns k mod 4. The first
+ * part of pi/2 has 53 bits: k times it, less x, is a multiple of 2^-53 below 1
+ * and so exact by fma. NaN for |x| >= 2^30.
+ */
 static int reduce_half_pi(double x, double *r, double *r_low) {
+  if (!(x > -0x1p30 && x < 0x1p30)) { /* NaN and infinities too */
+    *r = double_from_bits(0x7ff8000000000000u);
+    *r_low = 0;
+    return 0;
+  }
   static const double part[3] = {0x1.921fb54442d18p0, 0x1.1a62633145c07p-54, -0x1.f1976b7ed8fbcp-110};
   const double k = nearest(x * 0x1.45f306dc9c883p-1);
   const double a = fma(-k, part[0], x);

@@ -29,17 +29,28 @@ bool ellm_add_u64(uint64_t a, uint64_t b, uint64_t *out) {
   return true;
 }
 
+/*
+ * From calloc, whose pages of a large request are zero without being touched: a
+ * KV cache then takes memory only as it fills. What calloc gave stands before
+ * the aligned address.
+ */
 void *ellm_aligned_calloc(size_t count, size_t size) {
   size_t bytes;
-  if (!ellm_mul_size(count, size, &bytes) || !ellm_add_size(bytes, 64 + 63, &bytes)) return NULL;
-  bytes &= ~(size_t)63;
-  void *memory = NULL;
-  if (posix_memalign(&memory, 64, bytes) != 0) return NULL;
-  memset(memory, 0, bytes);
-  return memory;
+  if (!ellm_mul_size(count, size, &bytes) || !ellm_add_size(bytes, 64 + 64, &bytes)) return NULL;
+  uint8_t *memory = calloc(1, bytes);
+  if (memory == NULL) return NULL;
+  /* 8 to 64 bytes forward, as malloc aligns to 8 at least: room for the pointer before, 64 readable bytes behind */
+  uint8_t *aligned = memory + (64 - (uintptr_t)memory % 64);
+  memcpy(aligned - sizeof memory, &memory, sizeof memory);
+  return aligned;
 }
 
-void ellm_aligned_free(void *memory) { free(memory); }
+void ellm_aligned_free(void *memory) {
+  if (memory == NULL) return;
+  uint8_t *start;
+  memcpy(&start, (uint8_t *)memory - sizeof start, sizeof start);
+  free(start);
+}
 
 bool ellm_buffer_reserve(ellm_buffer *buffer, size_t extra) {
   size_t wanted;

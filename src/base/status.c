@@ -32,28 +32,38 @@ static size_t utf8_length(const unsigned char *s) {
   return n;
 }
 
+/* Control characters (C1 too: terminals obey some), line separators and marks that reorder text are not. */
+static bool printable(const unsigned char *s, size_t length) {
+  if (length == 0) return false;
+  if (length == 1) return s[0] >= 0x20 && s[0] != 0x7f;
+  if (length == 2) return !(s[0] == 0xc2 && s[1] < 0xa0);
+  if (length == 3 && s[0] == 0xe2 && s[1] == 0x80) return !(s[2] >= 0xa8 && s[2] <= 0xae); /* U+2028..202E */
+  if (length == 3 && s[0] == 0xe2 && s[1] == 0x81) return !(s[2] >= 0xa6 && s[2] <= 0xa9); /* U+2066..2069 */
+  return true;
+}
+
 ellm_status ellm_fail(ellm_error *err, ellm_status status, const char *format, ...) {
   if (err == NULL) return status;
   char text[2 * sizeof err->message];
   va_list arguments;
   va_start(arguments, format);
-  const int length = vsnprintf(text, sizeof text, format, arguments);
+  const int formatted = vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  if (length < 0) text[0] = '\0';
+  if (formatted < 0) text[0] = '\0';
   err->status = status;
   size_t out = 0;
   for (size_t in = 0; text[in] != '\0';) {
-    size_t n = utf8_length((const unsigned char *)text + in);
-    const bool printable = n > 1 || (n == 1 && (unsigned char)text[in] >= 0x20 && text[in] != 0x7f);
-    if (out + (printable ? n : 1) >= sizeof err->message) break;
-    if (printable) {
-      memcpy(err->message + out, text + in, n);
-      out += n;
-      in += n;
+    const unsigned char *from = (const unsigned char *)text + in;
+    const size_t length = utf8_length(from), taken = length > 0 ? length : 1;
+    const bool kept = printable(from, length);
+    if (out + (kept ? taken : 1) >= sizeof err->message) break;
+    if (kept) {
+      memcpy(err->message + out, from, taken);
+      out += taken;
     } else {
       err->message[out++] = '?';
-      in++;
     }
+    in += taken;
   }
   err->message[out] = '\0';
   return status;

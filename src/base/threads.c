@@ -10,8 +10,10 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 
@@ -19,6 +21,7 @@ enum { MAX_THREADS = 1024, SPINS = 4000 };
 
 struct thread_pool {
   int n_threads, n_started;
+  int spins; /* 0 when there are fewer CPUs than threads: spinning would keep others from work */
   pthread_t *threads;
   pthread_mutex_t mutex;
   pthread_cond_t wake, done;
@@ -45,14 +48,14 @@ static void cpu_pause(void) {
 
 int cpu_affinity_count(void) {
   cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  const int count = CPU_COUNT(&set);
-  return count > 0 ? count : 1;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
+  const long online = sysconf(_SC_NPROCESSORS_ONLN); /* more CPUs than a cpu_set_t holds */
+  return online < 1 ? 1 : online > MAX_THREADS ? MAX_THREADS : (int)online;
 }
 
 /* Waits until the generation differs from `seen` and returns it. */
 static unsigned wait_for_work(thread_pool *pool, unsigned seen) {
-  for (int i = 0; i < SPINS; i++) {
+  for (int i = 0; i < pool->spins; i++) {
     const unsigned now = atomic_load_explicit(&pool->generation, memory_order_acquire);
     if (now != seen) return now;
     cpu_pause();
@@ -101,7 +104,7 @@ void pool_run(thread_pool *pool, pool_run_fn fn, void *user) {
   }
   fn(user, 0, pool->n_threads);
   if (pool->n_threads == 1) return;
-  for (int i = 0; i < SPINS; i++) {
+  for (int i = 0; i < pool->spins; i++) {
     if (atomic_load_explicit(&pool->running, memory_order_acquire) == 0) return;
     cpu_pause();
   }
@@ -134,6 +137,22 @@ void pool_for(thread_pool *pool, size_t n_items, pool_for_fn fn, void *user) {
   pool_run(pool, for_thread, &state);
 }
 
+/* Starts workers 1..n_threads-1; an errno value, -1 for no memory, 0. */
+static int start_workers(thread_pool *pool) {
+  for (int thread = 1; thread < pool->n_threads; thread++) {
+    worker_start *start = malloc(sizeof *start);
+    if (start == NULL) return -1;
+    *start = (worker_start){pool, thread};
+    const int code = pthread_create(&pool->threads[thread], NULL, worker_main, start);
+    if (code != 0) {
+      free(start);
+      return code;
+    }
+    pool->n_started++;
+  }
+  return 0;
+}
+
 ellm_status thread_pool_create(int n_threads, thread_pool **out, ellm_error *err) {
   *out = NULL;
   if (n_threads == 0) n_threads = cpu_affinity_count();
@@ -146,21 +165,20 @@ ellm_status thread_pool_create(int n_threads, thread_pool **out, ellm_error *err
   pthread_mutex_init(&pool->mutex, NULL);
   pthread_cond_init(&pool->wake, NULL);
   pthread_cond_init(&pool->done, NULL);
+  pool->spins = n_threads <= cpu_affinity_count() ? SPINS : 0;
   pool->threads = calloc((size_t)n_threads, sizeof *pool->threads);
-  int code = pool->threads == NULL ? -1 : 0;
-  for (int thread = 1; thread < n_threads && code == 0; thread++) {
-    worker_start *start = malloc(sizeof *start);
-    if (start == NULL) {
-      code = -1;
-      break;
-    }
-    *start = (worker_start){pool, thread};
-    code = pthread_create(&pool->threads[thread], NULL, worker_main, start);
-    if (code != 0) {
-      free(start);
-    } else {
-      pool->n_started++;
-    }
+  int code = -1;
+  if (pool->threads != NULL) {
+    /* Signals sent to the process are for the program's own threads. */
+    sigset_t blocked, before;
+    sigfillset(&blocked);
+    sigdelset(&blocked, SIGSEGV);
+    sigdelset(&blocked, SIGBUS);
+    sigdelset(&blocked, SIGFPE);
+    sigdelset(&blocked, SIGILL);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    code = start_workers(pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
   }
   if (code != 0) {
     thread_pool_free(pool);
