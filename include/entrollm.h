@@ -73,7 +73,12 @@ size_t ellm_dtype_size(ellm_dtype dtype);       /* bytes an element; 0 if unknow
 typedef enum ellm_scheme { ELLM_SCHEME_MIXED = 0, ELLM_SCHEME_SYMMETRIC = 1, ELLM_SCHEME_ASYMMETRIC = 2 } ellm_scheme;
 typedef enum ellm_prefer { ELLM_PREFER_SPEED = 0, ELLM_PREFER_SIZE = 1 } ellm_prefer;
 typedef enum ellm_code { ELLM_CODE_HUFFMAN = 0, ELLM_CODE_NONE = 1 } ellm_code;
-typedef enum ellm_activations { ELLM_ACTIVATIONS_F32 = 0, ELLM_ACTIVATIONS_I8 = 1, ELLM_ACTIVATIONS_I16 = 2 } ellm_activations;
+/* How activations are represented where coded weights multiply them: F32 floats; I8 and I16 one and two
+ * digits of 8 bits with a scale a group (I16 loses next to nothing, both are faster). Folders run with F32 only.
+ * AUTO: I16 for .ellm files, F32 for folders. */
+typedef enum ellm_activations {
+  ELLM_ACTIVATIONS_AUTO = 0, ELLM_ACTIVATIONS_F32 = 1, ELLM_ACTIVATIONS_I8 = 2, ELLM_ACTIVATIONS_I16 = 3
+} ellm_activations;
 
 enum { ELLM_MAX_DIMS = 8 };
 
@@ -231,7 +236,7 @@ typedef struct ellm_model_options {
   bool check_all;              /* verify every checksum at opening */
 } ellm_model_options;
 
-void ellm_model_options_init(ellm_model_options *options);
+void ellm_model_options_init(ellm_model_options *options); /* all threads, AUTO, DEFAULT, no check */
 
 /* Open a .ellm file or a checkpoint folder, told apart by content. */
 ellm_status ellm_model_open(const char *path, const ellm_model_options *options, ellm_model **model, ellm_error *err);
@@ -243,6 +248,8 @@ typedef struct ellm_model_info {
   uint32_t hidden_size, n_layers, n_heads, n_kv_heads, head_dim;
   uint32_t max_context;        /* max_position_embeddings */
   uint64_t parameters;
+  ellm_activations activations;  /* in use, never AUTO */
+  ellm_cache_type cache_type;    /* in use, never DEFAULT */
   int64_t bos_id;              /* -1 if none */
   uint32_t eos_ids[16];
   size_t n_eos;

@@ -48,7 +48,8 @@ extern const option_choice cli_activations[];
 #define CLI_OPTION_JSON(c) OPT_FLAG("json", 0, &(c).json, "print one JSON object on standard output")
 #define CLI_OPTION_QUIET(c) OPT_FLAG("quiet", 'q', &(c).quiet, "no progress and no notes")
 #define CLI_OPTION_ACTIVATIONS(c) \
-  OPT_CHOICE("activations", 0, &(c).activations, cli_activations, "KIND", "arithmetic of the activations: f32")
+  OPT_CHOICE("activations", 0, &(c).activations, cli_activations, "KIND", \
+             "activations: f32; i8 or i16: integers (default: auto, i16 for a .ellm file, f32 for a folder)")
 
 /* options_parse, then what the common options ask for. */
 int cli_parse(option_table *table, int argc, char **argv, const cli_common *common);

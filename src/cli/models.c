@@ -14,7 +14,8 @@
 
 enum { TOKENIZER_LIMIT = 256 << 20 };
 
-const option_choice cli_activations[] = {{"f32", ELLM_ACTIVATIONS_F32},
+const option_choice cli_activations[] = {{"auto", ELLM_ACTIVATIONS_AUTO},
+                                         {"f32", ELLM_ACTIVATIONS_F32},
                                          {"i8", ELLM_ACTIVATIONS_I8},
                                          {"i16", ELLM_ACTIVATIONS_I16},
                                          {NULL, 0}};
@@ -22,9 +23,6 @@ const option_choice cli_activations[] = {{"f32", ELLM_ACTIVATIONS_F32},
 int cli_parse(option_table *table, int argc, char **argv, const cli_common *common) {
   int status = options_parse(table, argc, argv);
   if (status >= 0) return status;
-  if (common->activations != ELLM_ACTIVATIONS_F32)
-    return cli_error(ELLM_ERR_USAGE, "--activations %s is not available in this version",
-                     option_choice_name(cli_activations, common->activations));
   cli_set_quiet(common->quiet);
   return -1;
 }

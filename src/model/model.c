@@ -8,7 +8,7 @@
 #include "base/memory.h"
 
 void ellm_model_options_init(ellm_model_options *options) {
-  *options = (ellm_model_options){.activations = ELLM_ACTIVATIONS_F32};
+  *options = (ellm_model_options){.activations = ELLM_ACTIVATIONS_AUTO};
 }
 
 const void *ellm_model_asset(ellm_model *model, const char *name, size_t *bytes) {
@@ -76,6 +76,7 @@ static ellm_status check_all(const ellm_model *m, ellm_error *err) {
 static ellm_status open_into(ellm_model *m, const ellm_model_options *options, ellm_error *err) {
   const bool folder = file_is_directory(m->path);
   m->activations = options->activations;
+  if (m->activations == ELLM_ACTIVATIONS_AUTO) m->activations = folder ? ELLM_ACTIVATIONS_F32 : ELLM_ACTIVATIONS_I16;
   if (folder && m->activations != ELLM_ACTIVATIONS_F32)
     return ellm_fail(err, ELLM_ERR_USAGE,
                      "%s: a checkpoint folder runs with f32 activations only: integer ones multiply with coded weights",
@@ -137,6 +138,8 @@ void ellm_model_get_info(const ellm_model *model, ellm_model_info *info) {
                             .head_dim = c->head_dim,
                             .max_context = c->max_position_embeddings,
                             .parameters = model->weights.parameters,
+                            .activations = model->activations,
+                            .cache_type = model->half_precision ? ELLM_CACHE_F16 : ELLM_CACHE_F32,
                             .bos_id = c->bos_token_id,
                             .n_eos = g->n_eos,
                             .do_sample = g->do_sample,
