@@ -11,6 +11,8 @@
 #include "base/memory.h"
 
 enum { COLUMNS = 4096, DISTINCT_BLOCKS = 256, CACHED_BLOCKS = 8 };
+enum { TOKENS_AT_ONCE = 32, SUMS = 16384 }; /* of a matrix product, as the model makes it */
+_Static_assert((int)SUMS >= (int)KERNEL_MAX_SUMS, "the sums of any block and one token must fit");
 static const double SHORTEST = 0.02; /* seconds a repetition */
 
 /* ------------------------------------------------------------------- matrices */
@@ -140,7 +142,8 @@ double kernel_coded_bits(const kernel_coded *coded) {
 typedef struct worker {
   kernel_scratch *scratch;
   int32_t *sums;
-  float *y;           /* rows of a block */
+  float *y;           /* rows of a block, of each token */
+  size_t y_stride;
 } worker;
 
 typedef struct speed_run {
@@ -161,6 +164,29 @@ static uint64_t sum_words(const uint8_t *data, size_t bytes) {
   return sum[0] + sum[1] + sum[2] + sum[3];
 }
 
+static bool multiply_block(const speed_run *run, worker *w, const coder_block *block, const uint8_t *data,
+                           size_t bytes) {
+  const kernel_speed_job *job = run->job;
+  const coder_codebook *book = &job->coded->book;
+  const size_t token_sums = kernel_block_groups(block, &run->x) * CODER_PANEL_ROWS;
+  const size_t at_once = SUMS / token_sums < TOKENS_AT_ONCE ? SUMS / token_sums : TOKENS_AT_ONCE;
+  if (block->first_column == 0) memset(w->y, 0, job->tokens * w->y_stride * sizeof(float));
+  if (!job->table->decode_block(book, block, data, bytes, &w->scratch->coder, w->scratch->codes)) return false;
+  for (uint32_t panel = 0; panel < block->panels; panel++) {
+    const uint8_t *codes = w->scratch->codes + (size_t)panel * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
+    const uint32_t row = panel * block->panel_rows, left_rows = block->rows - row;
+    for (size_t token = 0; token < job->tokens; token += at_once) {
+      const size_t now = job->tokens - token < at_once ? job->tokens - token : at_once;
+      job->table->multiply_codes(codes, block, &run->x, token, now, w->sums);
+      for (size_t t = 0; t < now; t++)
+        job->table->dot_finish(w->sums + t * token_sums, block, &run->x, token + t, book->pad,
+                               left_rows < block->panel_rows ? left_rows : block->panel_rows,
+                               w->y + (token + t) * w->y_stride + row);
+    }
+  }
+  return true;
+}
+
 static bool work_block(speed_run *run, worker *w, uint64_t index, uint64_t *check) {
   const kernel_speed_job *job = run->job;
   const kernel_coded *coded = job->coded;
@@ -171,6 +197,7 @@ static bool work_block(speed_run *run, worker *w, uint64_t index, uint64_t *chec
     case KERNEL_READ: *check += sum_words(data, bytes); return true;
     case KERNEL_DECODE:
       return job->table->decode_block(&coded->book, &block, data, bytes, &w->scratch->coder, w->scratch->codes);
+    case KERNEL_MULTIPLY: return multiply_block(run, w, &block, data, bytes);
     default:
       if (block.first_column == 0) memset(w->y, 0, block.rows * sizeof(float));
       if (!job->table->dot_block(&coded->book, &block, data, bytes, w->scratch, &run->x, 0, w->sums)) return false;
@@ -186,6 +213,7 @@ static void run_thread(void *user, int thread, int n_threads) {
   uint64_t first = groups * (uint64_t)thread / (uint64_t)n_threads * ranges;
   uint64_t end = groups * (uint64_t)(thread + 1) / (uint64_t)n_threads * ranges;
   if (run->job->cached && end - first > CACHED_BLOCKS) end = first + CACHED_BLOCKS;
+  if (run->job->max_blocks > 0 && end - first > run->job->max_blocks) end = first + run->job->max_blocks;
   uint64_t weights = 0, check = 0;
   for (int pass = 0; pass < run->passes; pass++)
     for (uint64_t i = first; i < end; i++) {
@@ -226,33 +254,42 @@ static void measure(speed_run *run, thread_pool *pool, kernel_speed *speed) {
   *speed = (kernel_speed){.median = results[repeats / 2], .min = results[0], .max = results[repeats - 1]};
 }
 
+static bool worker_init(worker *w, size_t n_tokens, const coder_geometry *geometry) {
+  w->y_stride = (size_t)geometry->panels_per_block * geometry->panel_rows;
+  w->scratch = ellm_aligned_calloc(1, sizeof *w->scratch);
+  w->sums = ellm_aligned_calloc(SUMS, sizeof *w->sums);
+  w->y = ellm_aligned_calloc(n_tokens * w->y_stride, sizeof *w->y);
+  return w->scratch && w->sums && w->y;
+}
+
+static void worker_free(worker *w) {
+  ellm_aligned_free(w->scratch);
+  ellm_aligned_free(w->sums);
+  ellm_aligned_free(w->y);
+}
+
 ellm_status kernel_speed_measure(const kernel_speed_job *job, thread_pool *pool, kernel_speed *speed, ellm_error *err) {
   const size_t n_threads = (size_t)thread_pool_size(pool), columns = job->coded->geometry.columns;
-  if (job->repeats < 1 || job->repeats > KERNEL_SPEED_REPEATS || job->digits < 1 || job->digits > 2)
-    return ellm_fail(err, ELLM_ERR_USAGE, "%d repeats, %u digits", job->repeats, job->digits);
+  const size_t n_tokens = job->op == KERNEL_MULTIPLY ? job->tokens : 1;
+  if (job->repeats < 1 || job->repeats > KERNEL_SPEED_REPEATS || job->digits < 1 || job->digits > 2 || n_tokens < 1 ||
+      n_tokens > KERNEL_SPEED_TOKENS)
+    return ellm_fail(err, ELLM_ERR_USAGE, "%d repeats, %u digits, %zu tokens", job->repeats, job->digits, n_tokens);
   speed_run run = {.job = job, .workers = calloc(n_threads, sizeof(worker))};
-  void *memory = ellm_aligned_calloc(1, kernel_activations_bytes(columns, 1, job->digits));
+  void *memory = ellm_aligned_calloc(1, kernel_activations_bytes(columns, n_tokens, job->digits));
   float *x = ellm_aligned_calloc(columns, sizeof(float));
   bool good = run.workers && memory && x;
-  for (size_t i = 0; good && i < n_threads; i++) {
-    worker *w = &run.workers[i];
-    w->scratch = ellm_aligned_calloc(1, sizeof *w->scratch);
-    w->sums = ellm_aligned_calloc(KERNEL_MAX_SUMS, sizeof *w->sums);
-    w->y = ellm_aligned_calloc(CODER_MAX_CODES / CODER_TILE_COLUMNS, sizeof *w->y);
-    good = w->scratch && w->sums && w->y;
-  }
+  for (size_t i = 0; good && i < n_threads; i++)
+    good = worker_init(&run.workers[i], n_tokens, &job->coded->geometry);
   if (good) {
     uint64_t state = 2;
-    for (size_t i = 0; i < columns; i++) x[i] = (float)(random_unit(&state) - 0.5);
-    kernel_activations_init(&run.x, memory, columns, 1, job->digits);
-    job->table->quantize_activations(x, &run.x, 0);
+    kernel_activations_init(&run.x, memory, columns, n_tokens, job->digits);
+    for (size_t token = 0; token < n_tokens; token++) {
+      for (size_t i = 0; i < columns; i++) x[i] = (float)(random_unit(&state) - 0.5);
+      job->table->quantize_activations(x, &run.x, token);
+    }
     measure(&run, pool, speed);
   }
-  for (size_t i = 0; run.workers && i < n_threads; i++) {
-    ellm_aligned_free(run.workers[i].scratch);
-    ellm_aligned_free(run.workers[i].sums);
-    ellm_aligned_free(run.workers[i].y);
-  }
+  for (size_t i = 0; run.workers && i < n_threads; i++) worker_free(&run.workers[i]);
   free(run.workers);
   ellm_aligned_free(memory);
   ellm_aligned_free(x);

@@ -34,20 +34,23 @@ double kernel_coded_bits(const kernel_coded *coded);
 typedef enum kernel_op {
   KERNEL_READ,    /* the bytes, summed: what memory allows */
   KERNEL_DECODE,  /* decode_block */
-  KERNEL_DOT      /* dot_block and dot_finish */
+  KERNEL_DOT,     /* dot_block and dot_finish */
+  KERNEL_MULTIPLY /* decode_block, then multiply_codes and dot_finish for all tokens */
 } kernel_op;
 
 typedef struct kernel_speed_job {
   const kernel_coded *coded;
   const kernel_table *table;
   kernel_op op;
-  unsigned digits;    /* of activations, 1 or 2; KERNEL_DOT */
+  unsigned digits;    /* of activations, 1 or 2; KERNEL_DOT, KERNEL_MULTIPLY */
+  unsigned tokens;    /* 1..KERNEL_SPEED_TOKENS; KERNEL_MULTIPLY */
   bool cached;        /* only the first blocks, again and again: 128 Ki codes a thread */
+  uint64_t max_blocks; /* of a pass, for kernels that would take too long with all; 0: all */
   int repeats;        /* 1..KERNEL_SPEED_REPEATS, after one to warm up */
 } kernel_speed_job;
-enum { KERNEL_SPEED_REPEATS = 31 };
+enum { KERNEL_SPEED_REPEATS = 31, KERNEL_SPEED_TOKENS = 4096 };
 
-/* G weights a second of all threads together; times bits / 8, GB a second. */
+/* G weights a second of all threads together; times bits / 8, GB a second; times tokens, G products a second. */
 typedef struct kernel_speed { double median, min, max; } kernel_speed;
 
 /* ELLM_ERR_INPUT if a block is damaged. */

@@ -42,10 +42,11 @@ static void test_measure(void **state) {
   kernel_coded coded = make(5, 0.95, ELLM_PREFER_SPEED, ELLM_CODE_HUFFMAN);
   kernel_speed speed;
   ellm_error err;
-  for (int op = KERNEL_READ; op <= KERNEL_DOT; op++)
+  for (int op = KERNEL_READ; op <= KERNEL_MULTIPLY; op++)
     for (int cached = 0; cached < 2; cached++) {
       const kernel_speed_job job = {.coded = &coded, .table = kernels_best(), .op = (kernel_op)op,
-                                    .digits = 1 + (unsigned)cached, .cached = cached != 0, .repeats = 3};
+                                    .digits = 1 + (unsigned)cached, .tokens = 45, .cached = cached != 0,
+                                    .max_blocks = cached ? 2 : 0, .repeats = 3};
       assert_int_equal(kernel_speed_measure(&job, pool, &speed, &err), ELLM_OK);
       assert_true(speed.min > 0 && speed.min <= speed.median && speed.median <= speed.max);
     }
@@ -55,6 +56,9 @@ static void test_measure(void **state) {
   job.repeats = 0;
   assert_int_equal(kernel_speed_measure(&job, pool, &speed, &err), ELLM_ERR_USAGE);
   job.repeats = 1;
+  job.op = KERNEL_MULTIPLY; /* of no tokens */
+  assert_int_equal(kernel_speed_measure(&job, pool, &speed, &err), ELLM_ERR_USAGE);
+  job.op = KERNEL_DOT;
   uint8_t *data = coded.owned[0];
   memset(data + coded.offset[5], 0xff, 16); /* more escapes than symbols */
   assert_int_equal(kernel_speed_measure(&job, pool, &speed, &err), ELLM_ERR_INPUT);
