@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pool of threads for many short parallel sections. A section is announced by
- * raising `generation`; workers spin on it briefly (the token loop has hundreds
- * of sections a token), then sleep on a condition variable. The caller works as
- * thread 0 and waits for `running` to fall to zero.
+ * A pool of threads for many short parallel sections. Everything that workers
+ * and the caller agree on is one word, `gate`: the number of the section, whether
+ * it is open, and how many workers are in it. A worker that sees a new number
+ * enters if the section is still open. The caller works as thread 0; where items
+ * are dealt out it closes the section once none is left and waits for those
+ * inside only, so that a worker which the system has not scheduled, or which
+ * sleeps, costs nothing but its help. Waiting spins (the token loop has hundreds
+ * of sections a token), then sleeps.
  */
 #define _GNU_SOURCE
 #include "base/threads.h"
@@ -17,7 +21,12 @@
 
 #include "base/memory.h"
 
-enum { MAX_THREADS = 1024, SPINS = 4000 };
+enum { MAX_THREADS = 1024, SPINS = 20000 }; /* half a millisecond or so */
+
+/* gate: section number in the high half, then a bit, then a count. */
+#define GATE_SECTION ((uint64_t)1 << 32)
+#define GATE_OPEN ((uint64_t)1 << 31)
+#define GATE_INSIDE (GATE_OPEN - 1)
 
 struct thread_pool {
   int n_threads, n_started;
@@ -25,8 +34,8 @@ struct thread_pool {
   pthread_t *threads;
   pthread_mutex_t mutex;
   pthread_cond_t wake, done;
-  atomic_uint generation; /* sections announced so far */
-  atomic_int running;     /* workers still in the section */
+  _Atomic uint64_t gate;
+  atomic_int still_out;   /* workers that a pool_run waits for */
   atomic_int sleepers;    /* workers asleep or about to */
   atomic_bool caller_sleeps, stop;
   pool_run_fn fn;
@@ -53,41 +62,59 @@ int cpu_affinity_count(void) {
   return online < 1 ? 1 : online > MAX_THREADS ? MAX_THREADS : (int)online;
 }
 
-/* Waits until the generation differs from `seen` and returns it. */
-static unsigned wait_for_work(thread_pool *pool, unsigned seen) {
+static uint32_t section_of(uint64_t gate) { return (uint32_t)(gate / GATE_SECTION); }
+
+/* Waits until the section's number differs from `seen` and returns it. */
+static uint32_t wait_for_work(thread_pool *pool, uint32_t seen) {
   for (int i = 0; i < pool->spins; i++) {
-    const unsigned now = atomic_load_explicit(&pool->generation, memory_order_acquire);
+    const uint32_t now = section_of(atomic_load_explicit(&pool->gate, memory_order_acquire));
     if (now != seen) return now;
     cpu_pause();
   }
   pthread_mutex_lock(&pool->mutex);
   atomic_fetch_add(&pool->sleepers, 1);
-  unsigned now;
-  while ((now = atomic_load(&pool->generation)) == seen) pthread_cond_wait(&pool->wake, &pool->mutex);
+  uint32_t now;
+  while ((now = section_of(atomic_load(&pool->gate))) == seen) pthread_cond_wait(&pool->wake, &pool->mutex);
   atomic_fetch_sub(&pool->sleepers, 1);
   pthread_mutex_unlock(&pool->mutex);
   return now;
+}
+
+/* True when the worker is inside section number `section`, which then lasts until it leaves. */
+static bool enter(thread_pool *pool, uint32_t section) {
+  uint64_t gate = atomic_load(&pool->gate);
+  while (section_of(gate) == section && (gate & GATE_OPEN) != 0)
+    if (atomic_compare_exchange_weak(&pool->gate, &gate, gate + 1)) return true;
+  return false;
+}
+
+static void wake_caller(thread_pool *pool) {
+  if (!atomic_load(&pool->caller_sleeps)) return;
+  pthread_mutex_lock(&pool->mutex);
+  pthread_cond_signal(&pool->done);
+  pthread_mutex_unlock(&pool->mutex);
 }
 
 static void *worker_main(void *argument) {
   const worker_start start = *(worker_start *)argument;
   free(argument);
   thread_pool *pool = start.pool;
-  unsigned seen = 0;
+  uint32_t seen = 0;
   for (;;) {
     seen = wait_for_work(pool, seen);
     if (atomic_load(&pool->stop)) return NULL;
+    if (!enter(pool, seen)) continue;
     pool->fn(pool->user, start.thread, pool->n_threads);
-    if (atomic_fetch_sub(&pool->running, 1) == 1 && atomic_load(&pool->caller_sleeps)) {
-      pthread_mutex_lock(&pool->mutex);
-      pthread_cond_signal(&pool->done);
-      pthread_mutex_unlock(&pool->mutex);
-    }
+    atomic_fetch_sub(&pool->still_out, 1);
+    atomic_fetch_sub(&pool->gate, 1);
+    wake_caller(pool);
   }
 }
 
+/* A new section, open. The one before is closed and empty. */
 static void announce(thread_pool *pool) {
-  atomic_fetch_add(&pool->generation, 1);
+  const uint64_t number = (uint64_t)(section_of(atomic_load(&pool->gate)) + 1u);
+  atomic_store(&pool->gate, number * GATE_SECTION | GATE_OPEN);
   if (atomic_load(&pool->sleepers) > 0) {
     pthread_mutex_lock(&pool->mutex);
     pthread_cond_broadcast(&pool->wake);
@@ -95,25 +122,40 @@ static void announce(thread_pool *pool) {
   }
 }
 
-void pool_run(thread_pool *pool, pool_run_fn fn, void *user) {
-  if (pool->n_threads > 1) {
-    pool->fn = fn;
-    pool->user = user;
-    atomic_store(&pool->running, pool->n_threads - 1);
-    announce(pool);
-  }
-  fn(user, 0, pool->n_threads);
-  if (pool->n_threads == 1) return;
+/* Whether the caller may go on: nobody inside and, where all must have come, nobody still out. */
+static bool finished(thread_pool *pool) {
+  return atomic_load(&pool->still_out) <= 0 && (atomic_load(&pool->gate) & GATE_INSIDE) == 0;
+}
+
+static void wait_until_finished(thread_pool *pool) {
   for (int i = 0; i < pool->spins; i++) {
-    if (atomic_load_explicit(&pool->running, memory_order_acquire) == 0) return;
+    if (finished(pool)) return;
     cpu_pause();
   }
   pthread_mutex_lock(&pool->mutex);
   atomic_store(&pool->caller_sleeps, true);
-  while (atomic_load(&pool->running) > 0) pthread_cond_wait(&pool->done, &pool->mutex);
+  while (!finished(pool)) pthread_cond_wait(&pool->done, &pool->mutex);
   atomic_store(&pool->caller_sleeps, false);
   pthread_mutex_unlock(&pool->mutex);
 }
+
+/* One section: the caller's part is run here. `all`: every worker must take part. */
+static void run_section(thread_pool *pool, pool_run_fn fn, void *user, bool all) {
+  if (pool->n_threads == 1) {
+    fn(user, 0, 1);
+    return;
+  }
+  pool->fn = fn;
+  pool->user = user;
+  atomic_store(&pool->still_out, all ? pool->n_threads - 1 : 0);
+  announce(pool);
+  fn(user, 0, pool->n_threads);
+  if (!all) atomic_fetch_and(&pool->gate, ~GATE_OPEN);
+  wait_until_finished(pool);
+  if (all) atomic_fetch_and(&pool->gate, ~GATE_OPEN);
+}
+
+void pool_run(thread_pool *pool, pool_run_fn fn, void *user) { run_section(pool, fn, user, true); }
 
 typedef struct for_state {
   atomic_size_t next;
@@ -134,7 +176,7 @@ static void for_thread(void *user, int thread, int n_threads) {
 void pool_for(thread_pool *pool, size_t n_items, pool_for_fn fn, void *user) {
   for_state state = {.n_items = n_items, .fn = fn, .user = user};
   atomic_init(&state.next, 0);
-  pool_run(pool, for_thread, &state);
+  run_section(pool, for_thread, &state, false);
 }
 
 /* Starts workers 1..n_threads-1; an errno value, -1 for no memory, 0. */
