@@ -42,7 +42,10 @@ static ellm_status open_shard(checkpoint *ckpt, size_t index, ellm_error *err) {
   shard *s = &ckpt->shards[index];
   char *path = path_join(ckpt->path, s->name);
   if (path == NULL) return ellm_fail_memory(err, strlen(s->name), "a path");
-  const ellm_status opened = file_reader_open(path, &s->reader, err);
+  /* an unfinished download, most likely: the folder is at fault, not the system */
+  const ellm_status opened = file_exists(path) ? file_reader_open(path, &s->reader, err)
+                                               : ellm_fail(err, ELLM_ERR_INPUT,
+                                                           "%s: a file of this checkpoint is missing", path);
   free(path);
   ELLM_TRY(opened);
   if (s->reader.size < 8) {

@@ -272,7 +272,7 @@ static void test_missing_shard(void **state) {
   char path[600];
   snprintf(path, sizeof path, "%s/m-2.safetensors", folder);
   unlink(path);
-  refused(ELLM_ERR_IO, "m-2.safetensors");
+  refused(ELLM_ERR_INPUT, "m-2.safetensors");
 }
 
 static void test_tensor_twice(void **state) {

@@ -113,7 +113,7 @@ for bits in (8, 4):
     # The compressed file and its dequantized folder are the same model.
     ids = "0 449 453 261 409 14 402 288"
     for model, out in ((file, "la"), (tmp(f"f{bits}"), "lb")):
-        p = run("logits", "-m", model, "--ids", ids, "-o", tmp(out))
+        p = run("logits", "-m", model, "--ids", ids, "-o", tmp(out), "--activations", "f32")
         ok(p.returncode == 0 and os.path.getsize(tmp(out)) == 8 * 4096 * 4, "logits: positions x vocabulary", p.stderr)
     equal(read(tmp("la")), read(tmp("lb")), "logits of the file equal those of its dequantized folder, bit by bit")
     first = None
@@ -128,7 +128,7 @@ for bits in (8, 4):
         else:
             equal(read(tmp("lt")), first, f"logits on {isa}")
     for threads in ("1", "3"):
-        again = tmp(f"again{threads}.ellm")
+        again = tmp(f"again{bits}-{threads}.ellm")
         run("compress", MODEL, "-o", again, "--bits", str(bits), "-t", threads, "-q")
         equal(read(again), read(file), f"the same bytes of the file with {threads} threads")
 
