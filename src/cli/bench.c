@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/threads.h"
+#include "cli/bench_kernels.h"
 #include "cli/bench_measure.h"
 #include "cli/cli.h"
 #include "kernels/kernels.h"
@@ -131,14 +132,16 @@ static int print_rows(const bench *b) {
 }
 
 int cmd_bench(int argc, char **argv) {
+  if (argc > 1 && strcmp(argv[1], "kernels") == 0) return cmd_bench_kernels(argc - 1, argv + 1);
   bench b = {0};
   option options[] = {CLI_OPTION_MODEL(b.common), CLI_OPTION_THREADS(b.common), CLI_OPTION_ACTIVATIONS(b.common),
                       CLI_OPTION_JSON(b.common), CLI_OPTION_QUIET(b.common)};
   option_table table = {
       .command = "bench",
-      .synopsis = "[-m MODEL] [options]",
+      .synopsis = "[kernels] [-m MODEL] [options]",
       .about = "Measure on this machine: compressing (MB of source a second), decoding (G weights a second) by number\n"
-               "of threads, reading a prompt and generating (tokens a second), peak memory. Medians of five.",
+               "of threads, reading a prompt and generating (tokens a second), peak memory. Medians of five.\n"
+               "'entrollm bench kernels' measures the kernels alone.",
       .options = options,
       .n_options = sizeof options / sizeof *options};
   int result = cli_parse(&table, argc, argv, &b.common);

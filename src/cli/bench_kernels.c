@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * entrollm bench kernels: what reading, decoding and decoding with product reach
+ * on this machine, by layout, entropy, instruction set, threads and where the
+ * blocks lie. The matrices are made for it, codes of normally distributed weights
+ * at the entropies of the usual widths, or they are the largest of a .ellm file.
+ *
+ * One row is one measurement (kernels/speed.h). "ram": more coded bytes than caches
+ * hold, read through; "cache": the same few blocks again and again.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/threads.h"
+#include "cli/bench_kernels.h"
+#include "cli/cli.h"
+#include "container/container.h"
+#include "kernels/speed.h"
+
+typedef struct source { double step; int bits; } source; /* entropies 1.4, 2.2, 3.0, 4.0, 5.5 */
+static const source sources[] = {{1.77, 4}, {0.95, 5}, {0.52, 6}, {0.26, 7}, {0.09, 8}};
+enum { N_SOURCES = sizeof sources / sizeof sources[0] };
+
+typedef struct coding { const char *name; ellm_prefer prefer; ellm_code code; } coding;
+static const coding codings[] = {{"speed", ELLM_PREFER_SPEED, ELLM_CODE_HUFFMAN},
+                                 {"size", ELLM_PREFER_SIZE, ELLM_CODE_HUFFMAN},
+                                 {"none", ELLM_PREFER_SPEED, ELLM_CODE_NONE}};
+enum { N_CODINGS = sizeof codings / sizeof codings[0] };
+
+enum { MAX_TENSORS = 6, SCALAR_BLOCKS = 8 };
+
+typedef enum op_choice { ALL_OPS = -1 } op_choice;
+static const option_choice op_choices[] = {{"read", KERNEL_READ}, {"decode", KERNEL_DECODE}, {"dot", KERNEL_DOT},
+                                           {"multiply", KERNEL_MULTIPLY}, {NULL, 0}};
+
+typedef struct row {
+  kernel_op op;
+  const char *prefer;       /* NULL: of a file */
+  char *tensor;             /* NULL: made here */
+  char layout[12];
+  const char *isa;
+  int threads;
+  unsigned digits, tokens;  /* 0 where there are none */
+  bool cached;
+  double entropy, coded_bits;
+  kernel_speed speed;
+} row;
+
+typedef struct bench {
+  cli_common common;
+  int op, repeats, megabytes, tokens;
+  const char *layout, *isa;
+  row *rows;
+  size_t n_rows, room;
+} bench;
+
+static void free_rows(bench *b) {
+  for (size_t i = 0; i < b->n_rows; i++) free(b->rows[i].tensor);
+  free(b->rows);
+}
+
+static ellm_status append_row(bench *b, const row *r, const char *tensor, ellm_error *err) {
+  if (b->n_rows == b->room) {
+    const size_t room = b->room > 0 ? 2 * b->room : 64;
+    row *rows = realloc(b->rows, room * sizeof *rows);
+    if (rows == NULL) return ellm_fail_memory(err, room * sizeof *rows, "rows");
+    b->rows = rows;
+    b->room = room;
+  }
+  b->rows[b->n_rows] = *r;
+  b->rows[b->n_rows].tensor = tensor ? strdup(tensor) : NULL;
+  if (tensor && b->rows[b->n_rows].tensor == NULL) return ellm_fail_memory(err, strlen(tensor), "a name");
+  b->n_rows++;
+  return ELLM_OK;
+}
+
+/* ---------------------------------------------------------------- measuring */
+
+static ellm_status measure_row(bench *b, const kernel_coded *coded, const kernel_table *table, row *r,
+                               const char *tensor, ellm_error *err) {
+  const kernel_speed_job job = {.coded = coded, .table = table, .op = r->op, .digits = r->digits ? r->digits : 1,
+                                .tokens = r->tokens, .cached = r->cached, .repeats = b->repeats,
+                                .max_blocks = strcmp(r->isa, "scalar") == 0 && r->op != KERNEL_READ ? SCALAR_BLOCKS : 0};
+  thread_pool *pool = NULL;
+  if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
+  if (!cli_quiet() && isatty(STDERR_FILENO))
+    fprintf(stderr, "\r\033[K%s, %s, %.1f bits, %s, %d threads ...", option_choice_name(op_choices, (int)r->op),
+            r->layout, r->entropy, r->isa, r->threads);
+  ELLM_TRY(thread_pool_create(r->threads, &pool, err));
+  ellm_status status = kernel_speed_measure(&job, pool, &r->speed, err);
+  thread_pool_free(pool);
+  if (status == ELLM_OK) status = append_row(b, r, tensor, err);
+  return status;
+}
+
+/* One thread and all, from memory and from cache. A matrix that caches hold is not in memory. */
+static ellm_status measure_op(bench *b, const kernel_coded *coded, const kernel_table *table, row *r,
+                              const char *tensor, ellm_error *err) {
+  const double bytes = (double)(coded->offset[coded->geometry.n_blocks] - coded->offset[0]);
+  const bool large = bytes >= 0.9e6 * b->megabytes;
+  const int all = b->common.threads ? b->common.threads : cpu_affinity_count();
+  for (int threads = 1;; threads = all) {
+    r->threads = threads;
+    for (int cached = large ? 0 : 1; cached < 2; cached++) {
+      r->cached = cached != 0;
+      ELLM_TRY(measure_row(b, coded, table, r, tensor, err));
+    }
+    if (threads >= all) return ELLM_OK;
+  }
+}
+
+static bool wanted(const char *choice, const char *name) { return choice == NULL || strcmp(choice, name) == 0; }
+
+static ellm_status measure_coded(bench *b, const kernel_coded *coded, const char *prefer, const char *tensor,
+                                 ellm_error *err) {
+  row r = {.prefer = prefer, .entropy = coded->entropy, .coded_bits = kernel_coded_bits(coded)};
+  snprintf(r.layout, sizeof r.layout, "%s", kernel_coded_layout(coded));
+  if (!wanted(b->layout, r.layout)) return ELLM_OK;
+  for (int op = KERNEL_READ; op <= KERNEL_MULTIPLY; op++) {
+    if (b->op == ALL_OPS ? op == KERNEL_MULTIPLY : b->op != op) continue;
+    r.op = (kernel_op)op;
+    r.digits = op < KERNEL_DOT ? 0 : b->common.activations == ELLM_ACTIVATIONS_I8 ? 1 : 2;
+    r.tokens = op == KERNEL_MULTIPLY ? (unsigned)b->tokens : op == KERNEL_DOT;
+    if (op == KERNEL_READ) { /* one kernel for all */
+      r.isa = kernels_best()->isa;
+      ELLM_TRY(measure_op(b, coded, kernels_best(), &r, tensor, err));
+      continue;
+    }
+    const kernel_table *table;
+    for (size_t i = 0; (table = kernels_at(i)) != NULL; i++) {
+      r.isa = table->isa;
+      if (wanted(b->isa, table->isa)) ELLM_TRY(measure_op(b, coded, table, &r, tensor, err));
+    }
+  }
+  return ELLM_OK;
+}
+
+static ellm_status measure_normal(bench *b, const coding *c, const source *s, ellm_error *err) {
+  kernel_coded coded;
+  /* a small one first, for the bits a weight */
+  ELLM_TRY(kernel_coded_normal(&coded, s->step, s->bits, c->prefer, c->code, 1, err));
+  const double bits = kernel_coded_bits(&coded);
+  const bool skip = !wanted(b->layout, kernel_coded_layout(&coded));
+  kernel_coded_free(&coded);
+  if (skip) return ELLM_OK;
+  ELLM_TRY(kernel_coded_normal(&coded, s->step, s->bits, c->prefer, c->code,
+                               (size_t)(1e6 * b->megabytes * 8 / (bits < 1 ? 1 : bits)), err));
+  const ellm_status status = measure_coded(b, &coded, c->name, NULL, err);
+  kernel_coded_free(&coded);
+  return status;
+}
+
+/* -------------------------------------------------------------- of a file */
+
+static ellm_status measure_tensor(bench *b, const ellm_file *file, const container_tensor *tensor, ellm_error *err) {
+  kernel_coded coded = {.book = tensor->book, .geometry = tensor->geometry,
+                        .entropy = tensor->entropy_bits / (double)tensor->n_elements};
+  const uint64_t n = tensor->geometry.n_blocks;
+  uint64_t *offset = ellm_aligned_calloc(n + 1, sizeof *offset);
+  if (offset == NULL) return ellm_fail_memory(err, (size_t)(n + 1) * sizeof *offset, "offsets of blocks");
+  ellm_status status = ELLM_OK;
+  for (uint64_t i = 0; status == ELLM_OK && i < n; i++) {
+    const uint8_t *data;
+    size_t bytes;
+    status = container_checked_block(file, tensor, i, &data, &bytes, err);
+    if (status != ELLM_OK) break;
+    if (i == 0) coded.data = data;
+    offset[i + 1] = offset[i] + bytes; /* blocks stand one after the other */
+  }
+  coded.offset = offset;
+  if (status == ELLM_OK) status = measure_coded(b, &coded, NULL, tensor->name, err);
+  ellm_aligned_free(offset);
+  return status;
+}
+
+/* The largest coded tensors of different shape. */
+static ellm_status measure_file(bench *b, const char *path, ellm_error *err) {
+  ellm_file *file = NULL;
+  const container_tensor *chosen[MAX_TENSORS];
+  size_t n = 0;
+  ELLM_TRY(ellm_file_open(path, &file, err));
+  while (n < MAX_TENSORS) {
+    const container_tensor *best = NULL;
+    for (size_t i = 0; i < ellm_file_tensor_count(file); i++) {
+      const container_tensor *tensor = container_tensor_at(file, i);
+      bool known = tensor->storage != CONTAINER_CODED || tensor->payload_bytes == 0;
+      for (size_t j = 0; j < n; j++)
+        known = known || (chosen[j]->geometry.rows == tensor->geometry.rows &&
+                          chosen[j]->geometry.columns == tensor->geometry.columns);
+      if (!known && (best == NULL || tensor->n_elements > best->n_elements)) best = tensor;
+    }
+    if (best == NULL) break;
+    chosen[n++] = best;
+  }
+  ellm_status status =
+      n > 0 ? ELLM_OK : ellm_fail(err, ELLM_ERR_INPUT, "%s: there are no quantized weights", path);
+  for (size_t i = 0; status == ELLM_OK && i < n; i++) status = measure_tensor(b, file, chosen[i], err);
+  ellm_file_close(file);
+  return status;
+}
+
+/* ------------------------------------------------------------------ output */
+
+static json_t *speed_json(const kernel_speed *speed, double factor) {
+  return json_pack("{s:f, s:f, s:f}", "median", speed->median * factor, "min", speed->min * factor, "max",
+                   speed->max * factor);
+}
+
+static const char *digits_name(const row *r) { return r->digits == 0 ? NULL : r->digits == 1 ? "i8" : "i16"; }
+
+static json_t *row_json(const row *r) {
+  json_t *json = json_pack("{s:s, s:s, s:s?, s:s?, s:s, s:i, s:f, s:f, s:s, s:s?}", "op",
+                           option_choice_name(op_choices, (int)r->op), "layout", r->layout, "prefer", r->prefer,
+                           "tensor", r->tensor, "isa", r->isa, "threads", r->threads, "entropy", r->entropy,
+                           "coded_bits", r->coded_bits, "source", r->cached ? "cache" : "ram", "activations",
+                           digits_name(r));
+  json_object_set_new(json, "gweights_per_s", speed_json(&r->speed, 1));
+  json_object_set_new(json, "gbytes_per_s", speed_json(&r->speed, r->coded_bits / 8));
+  if (r->op == KERNEL_MULTIPLY) {
+    json_object_set_new(json, "tokens", json_integer((json_int_t)r->tokens));
+    json_object_set_new(json, "gproducts_per_s", speed_json(&r->speed, r->tokens));
+  }
+  return json;
+}
+
+static int print_rows(const bench *b) {
+  if (b->common.json) {
+    json_t *rows = json_array();
+    for (size_t i = 0; i < b->n_rows; i++) json_array_append_new(rows, row_json(&b->rows[i]));
+    return cli_print_json(json_pack("{s:s, s:i, s:o}", "isa", kernels_best()->isa, "cpus", cpu_affinity_count(), "rows",
+                                    rows));
+  }
+  printf("%-8s %-8s %-6s %7s %6s %-7s %-6s %7s  %-11s  %-15s %7s\n", "op", "layout", "prefer", "entropy", "bits", "isa",
+         "source", "threads", "G weights/s", "least - most", "GB/s");
+  for (size_t i = 0; i < b->n_rows; i++) {
+    const row *r = &b->rows[i];
+    char op[16], range[32];
+    snprintf(op, sizeof op, "%s%s%s", r->op == KERNEL_MULTIPLY ? "mul" : option_choice_name(op_choices, (int)r->op),
+             r->digits ? " " : "", r->digits ? digits_name(r) : "");
+    snprintf(range, sizeof range, "%.2f - %.2f", r->speed.min, r->speed.max);
+    printf("%-8s %-8s %-6s %7.2f %6.3f %-7s %-6s %7d  %11.2f  %-15s %7.2f%s%s\n", op, r->layout,
+           r->prefer ? r->prefer : "-", r->entropy, r->coded_bits, r->isa, r->cached ? "cache" : "ram", r->threads,
+           r->speed.median, range, r->speed.median * r->coded_bits / 8, r->tensor ? "  " : "",
+           r->tensor ? r->tensor : "");
+  }
+  return ELLM_OK;
+}
+
+int cmd_bench_kernels(int argc, char **argv) {
+  bench b = {.op = ALL_OPS, .repeats = 5, .megabytes = 160, .tokens = 128, .isa = getenv("ENTROLLM_ISA")};
+  option options[] = {
+      OPT_TEXT("model", 'm', &b.common.model, "FILE", "the largest tensors of this .ellm file, not made-up ones"),
+      CLI_OPTION_THREADS(b.common),
+      CLI_OPTION_ACTIVATIONS(b.common),
+      OPT_CHOICE("op", 0, &b.op, op_choices, "OP",
+                 "only read, decode, dot (decode and product with one token) or multiply (with many)"),
+      OPT_TEXT("layout", 0, &b.layout, "LAYOUT", "only huffman, tuples, plain4 or plain8"),
+      OPT_INT("tokens", 0, &b.tokens, 1, KERNEL_SPEED_TOKENS, "N", "tokens of multiply (default 128)"),
+      OPT_INT("megabytes", 0, &b.megabytes, 1, 65536, "N",
+              "coded bytes of a matrix in memory; more than caches hold (default 160)"),
+      OPT_INT("repeats", 0, &b.repeats, 1, KERNEL_SPEED_REPEATS, "N", "of each measurement (default 5)"),
+      CLI_OPTION_JSON(b.common),
+      CLI_OPTION_QUIET(b.common)};
+  option_table table = {
+      .command = "bench kernels",
+      .synopsis = "[options]",
+      .about = "Measure the kernels on this machine: reading, decoding, and decoding with product, in G (10^9)\n"
+               "weights a second, for codes of normally distributed weights at entropies of 1.4 to 5.5 bits, by\n"
+               "layout, instruction set, threads and place. ENTROLLM_ISA limits it to one instruction set.",
+      .options = options,
+      .n_options = sizeof options / sizeof *options};
+  int result = cli_parse(&table, argc, argv, &b.common);
+  if (result >= 0) return result;
+  ellm_error err;
+  if (b.isa != NULL && *b.isa == '\0') b.isa = NULL;
+  if (b.common.activations == ELLM_ACTIVATIONS_F32)
+    return cli_error(ELLM_ERR_USAGE, "bench kernels: --activations i8 or i16");
+  ellm_status status = ELLM_OK;
+  if (b.common.model != NULL) {
+    status = measure_file(&b, b.common.model, &err);
+  } else {
+    for (size_t c = 0; c < N_CODINGS; c++)
+      for (size_t s = 0; status == ELLM_OK && s < N_SOURCES; s++)
+        status = measure_normal(&b, &codings[c], &sources[s], &err);
+  }
+  if (!cli_quiet() && isatty(STDERR_FILENO)) fprintf(stderr, "\r\033[K");
+  result = status == ELLM_OK ? print_rows(&b) : cli_fail(&err);
+  free_rows(&b);
+  return result;
+}
