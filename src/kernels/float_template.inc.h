@@ -305,6 +305,7 @@ static void kernel_tiles_multiply(const float *w, size_t n_tiles, const float *c
 }
 
 #include "kernels/activations_template.inc.h"
+#include "kernels/attention_template.inc.h"
 
 const kernel_table KERNEL_PASTE(kernel_table_, KERNEL_NAME) = {
   .isa = KERNEL_STRING(KERNEL_NAME),
@@ -327,4 +328,6 @@ const kernel_table KERNEL_PASTE(kernel_table_, KERNEL_NAME) = {
   .rope = kernel_rope,
   .f16_from_f32 = kernel_f16_from_f32,
   .f32_from_f16 = kernel_f32_from_f16,
+  .attention_scores = kernel_attention_scores,
+  .attention_mix = kernel_attention_mix,
 };

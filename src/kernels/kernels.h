@@ -140,6 +140,14 @@ typedef struct kernel_table {
   void (*rope)(float *head, const float *cos_sin, size_t half);
   void (*f16_from_f32)(const float *x, uint16_t *out, size_t n);          /* round to nearest even, overflow to inf */
   void (*f32_from_f16)(const uint16_t *x, float *out, size_t n);          /* exact */
+
+  /* --- attention of one query; cache elements are F16 (`half`) or F32.
+   * keys[tile][d][16]: key element d of 16 consecutive positions. scores[n_tiles * 16] = scale times the sum over d,
+   * ascending by fmaf from +0, of query[d] * key[d]. */
+  void (*attention_scores)(const float *query, const void *keys, bool half, size_t n_tiles, size_t dim, float scale,
+                           float *scores);
+  /* out[dim] = fmaf(weights[i], values[i][dim], out) for i < n ascending. */
+  void (*attention_mix)(const float *weights, const void *values, bool half, size_t n, size_t dim, float *out);
 } kernel_table;
 
 /* Best table for this machine (CPUID and XCR0 checked) unless another is forced; never NULL. */

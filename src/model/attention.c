@@ -10,21 +10,29 @@
 
 #include "model/context.h"
 
+/* An element a head dimension to one lane of a tile. */
+static void store_key(const float *key, size_t dim, bool half, const kernel_table *k, void *keys, size_t at) {
+  uint16_t halves[CONFIG_MAX_HEAD_DIM];
+  if (half) {
+    k->f16_from_f32(key, halves, dim);
+    for (size_t d = 0; d < dim; d++) ((uint16_t *)keys)[at + d * CONTEXT_KEY_TILE] = halves[d];
+  } else {
+    for (size_t d = 0; d < dim; d++) ((float *)keys)[at + d * CONTEXT_KEY_TILE] = key[d];
+  }
+}
+
 void attention_store(ellm_context *context, uint32_t layer, uint32_t first, size_t n_tokens) {
   const model_config *c = &context->model->config;
   const kernel_table *k = compute_kernels(context->model->compute);
   const size_t dim = c->head_dim, q = (size_t)c->n_heads * dim, kv = (size_t)c->n_kv_heads * dim;
   for (size_t t = 0; t < n_tokens; t++) {
     const float *key = context->qkv + t * context->qkv_stride + q, *value = key + kv;
+    const size_t position = first + t, tile = position / CONTEXT_KEY_TILE, lane = position % CONTEXT_KEY_TILE;
     for (uint32_t head = 0; head < c->n_kv_heads; head++, key += dim, value += dim) {
-      const size_t at = context_head_offset(context, layer, head) + (first + t) * dim;
-      if (context->half_precision) {
-        k->f16_from_f32(key, (uint16_t *)context->keys + at, dim);
-        k->f16_from_f32(value, (uint16_t *)context->values + at, dim);
-      } else {
-        memcpy((float *)context->keys + at, key, dim * sizeof *key);
-        memcpy((float *)context->values + at, value, dim * sizeof *value);
-      }
+      const size_t at = context_head_offset(context, layer, head);
+      store_key(key, dim, context->half_precision, k, context->keys, at + tile * dim * CONTEXT_KEY_TILE + lane);
+      if (context->half_precision) k->f16_from_f32(value, (uint16_t *)context->values + at + position * dim, dim);
+      else memcpy((float *)context->values + at + position * dim, value, dim * sizeof *value);
     }
   }
 }
@@ -36,13 +44,9 @@ typedef struct attention_job {
   uint32_t heads_at_once, n_head_chunks; /* query heads of one KV head */
 } attention_job;
 
-/* Rows [from, to) of a head's keys or values as floats. */
-static const float *cached_rows(const ellm_context *context, const void *cache, size_t head, uint32_t from,
-                                uint32_t to, float *room) {
-  const size_t dim = context->model->config.head_dim, at = head + from * dim;
-  if (!context->half_precision) return (const float *)cache + at;
-  compute_kernels(context->model->compute)->f32_from_f16((const uint16_t *)cache + at, room, (to - from) * dim);
-  return room;
+/* Element `at` of keys or values. */
+static const void *cache_at(const ellm_context *context, const void *cache, size_t at) {
+  return (const uint8_t *)cache + at * (context->half_precision ? sizeof(uint16_t) : sizeof(float));
 }
 
 /* One thread's share: query heads [head, head + n_heads) of tokens [token, token + n_tokens). */
@@ -64,47 +68,32 @@ static void attend(void *user, size_t item, int thread) {
   const size_t n_queries = n_tokens * n_heads;
 
   float *scores = context->scores + (size_t)thread * ATTENTION_QUERIES * context->score_stride;
-  float *room = context->rows + (size_t)thread * ATTENTION_ROWS * dim;
   const float scale = (float)(1 / sqrt((double)dim));
-  float sums[ATTENTION_QUERIES];
   uint32_t begin[ATTENTION_QUERIES], end[ATTENTION_QUERIES]; /* positions that a query sees */
   const float *query[ATTENTION_QUERIES];
   float *out[ATTENTION_QUERIES];
-  uint32_t lowest = UINT32_MAX, highest = 0;
   for (size_t i = 0; i < n_queries; i++) {
     const size_t t = token + i / n_heads, h = head + i % n_heads;
     end[i] = job->first + (uint32_t)t + 1;
     begin[i] = job->window > 0 && end[i] > job->window ? end[i] - job->window : 0;
-    if (begin[i] < lowest) lowest = begin[i];
-    if (end[i] > highest) highest = end[i];
     query[i] = context->qkv + t * context->qkv_stride + h * dim;
     out[i] = context->mixed + t * context->q_stride + h * dim;
     memset(out[i], 0, dim * sizeof **out);
   }
 
-  for (uint32_t from = lowest; from < highest; from += ATTENTION_ROWS) {
-    const uint32_t to = highest - from < ATTENTION_ROWS ? highest : from + ATTENTION_ROWS;
-    const float *keys = cached_rows(context, context->keys, cache, from, to, room);
-    for (size_t i = 0; i < n_queries; i++) {
-      const uint32_t a = begin[i] > from ? begin[i] : from, b = end[i] < to ? end[i] : to;
-      for (uint32_t p = a; p < b; p++)
-        scores[i * context->score_stride + p] = k->dot(query[i], keys + (size_t)(p - from) * dim, dim) * scale;
-    }
-  }
   for (size_t i = 0; i < n_queries; i++) {
-    float *row = scores + i * context->score_stride + begin[i];
-    sums[i] = k->exp_sum(row, k->max(row, end[i] - begin[i]), end[i] - begin[i]);
+    /* scores of whole tiles; those outside begin .. end are not looked at */
+    float *row = scores + i * context->score_stride;
+    const size_t tile = begin[i] / CONTEXT_KEY_TILE, last = (end[i] + CONTEXT_KEY_TILE - 1) / CONTEXT_KEY_TILE;
+    const size_t n = end[i] - begin[i];
+    k->attention_scores(query[i], cache_at(context, context->keys, cache + tile * CONTEXT_KEY_TILE * dim),
+                        context->half_precision, last - tile, dim, scale, row);
+    row += begin[i] % CONTEXT_KEY_TILE;
+    const float sum = k->exp_sum(row, k->max(row, n), n);
+    k->attention_mix(row, cache_at(context, context->values, cache + begin[i] * dim), context->half_precision, n, dim,
+                     out[i]);
+    k->scale(out[i], 1 / sum, dim);
   }
-  for (uint32_t from = lowest; from < highest; from += ATTENTION_ROWS) {
-    const uint32_t to = highest - from < ATTENTION_ROWS ? highest : from + ATTENTION_ROWS;
-    const float *values = cached_rows(context, context->values, cache, from, to, room);
-    for (size_t i = 0; i < n_queries; i++) {
-      const uint32_t a = begin[i] > from ? begin[i] : from, b = end[i] < to ? end[i] : to;
-      for (uint32_t p = a; p < b; p++)
-        k->axpy(scores[i * context->score_stride + p], values + (size_t)(p - from) * dim, out[i], dim);
-    }
-  }
-  for (size_t i = 0; i < n_queries; i++) k->scale(out[i], 1 / sums[i], dim);
 }
 
 void attention_run(ellm_context *context, uint32_t layer, uint32_t first, size_t n_tokens) {

@@ -24,8 +24,8 @@ static ellm_status allocate_cache(ellm_context *context, ellm_error *err) {
   const model_config *c = &context->model->config;
   const size_t heads = (size_t)c->n_layers * c->n_kv_heads; /* <= 2^40 */
   const size_t element = context->half_precision ? sizeof(uint16_t) : sizeof(float);
-  size_t rows, bytes;
-  if (ellm_mul_size(heads, context->capacity, &rows) && ellm_mul_size(rows, c->head_dim * element, &bytes)) {
+  size_t bytes;
+  if (ellm_mul_size(heads, context_head_stride(context) * element, &bytes)) {
     context->keys = ellm_aligned_calloc(1, bytes);
     context->values = ellm_aligned_calloc(1, bytes);
     if (context->keys != NULL && context->values != NULL) return ELLM_OK;
@@ -44,7 +44,7 @@ static ellm_status allocate_batch(ellm_context *context, ellm_error *err) {
   context->qkv_stride = round_up((size_t)q + 2 * kv);
   context->inner_stride = round_up(c->intermediate_size);
   context->gate_up_stride = round_up(2 * (size_t)c->intermediate_size);
-  context->score_stride = round_up(context->capacity);
+  context->score_stride = round_up(context->capacity) + CONTEXT_KEY_TILE;
   ellm_status status = ELLM_OK;
   context->x = floats(n, context->hidden_stride, &status, err);
   context->normed = floats(n, context->hidden_stride, &status, err);
@@ -55,7 +55,6 @@ static ellm_status allocate_batch(ellm_context *context, ellm_error *err) {
   context->inner = floats(n, context->inner_stride, &status, err);
   context->cos_sin = floats(n, 2 * context->model->rope.half, &status, err);
   context->scores = floats(threads * ATTENTION_QUERIES, context->score_stride, &status, err);
-  context->rows = floats(threads * ATTENTION_ROWS, c->head_dim, &status, err);
   if (context->model->activations == ELLM_ACTIVATIONS_F32 || status != ELLM_OK) return status;
   uint32_t widest = c->hidden_size > q ? c->hidden_size : q;
   if (c->intermediate_size > widest) widest = c->intermediate_size;
@@ -94,7 +93,7 @@ void ellm_context_free(ellm_context *context) {
   if (context == NULL) return;
   void *const memory[] = {context->keys,    context->values, context->x,       context->normed, context->projected,
                           context->qkv,     context->mixed,  context->gate_up, context->inner,  context->cos_sin,
-                          context->scores,  context->rows,   context->digits};
+                          context->scores,  context->digits};
   for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) ellm_aligned_free(memory[i]);
   free(context->ids);
   free(context);

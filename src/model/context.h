@@ -20,7 +20,8 @@ struct ellm_context {
   uint32_t capacity, length;
   uint32_t *ids;             /* [length]: kept so that the cache can be rebuilt */
 
-  /* KV cache: [layer][kv head][position][head_dim], F32 or F16. */
+  /* KV cache, F32 or F16: keys [layer][kv head][position / 16][head_dim][position % 16], so that a vector
+   * holds one element of 16 keys; values [layer][kv head][position][head_dim]. */
   bool half_precision;
   void *keys, *values;
   uint32_t cached;           /* positions whose keys and values are there ... */
@@ -39,13 +40,16 @@ struct ellm_context {
   /* by thread */
   size_t score_stride;
   float *scores;             /* [thread][ATTENTION_QUERIES][score_stride] */
-  float *rows;               /* [thread][ATTENTION_ROWS][head_dim]: F16 keys or values as floats */
 };
-enum { ATTENTION_ROWS = 64 };
+enum { CONTEXT_KEY_TILE = 16 };
 
-/* Floats from one KV head's position 0 to the next head's. */
+/* Elements of the first n positions of a head's keys or values, whole tiles. */
+static inline size_t context_prefix(const ellm_context *context, size_t n) {
+  return (n + CONTEXT_KEY_TILE - 1) / CONTEXT_KEY_TILE * CONTEXT_KEY_TILE * context->model->config.head_dim;
+}
+/* Elements from one KV head's position 0 to the next head's. */
 static inline size_t context_head_stride(const ellm_context *context) {
-  return (size_t)context->capacity * context->model->config.head_dim;
+  return context_prefix(context, context->capacity);
 }
 /* First element of a head's keys or values, counted in elements. */
 static inline size_t context_head_offset(const ellm_context *context, uint32_t layer, uint32_t kv_head) {
