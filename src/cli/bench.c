@@ -12,6 +12,7 @@
 #include "base/threads.h"
 #include "cli/bench_kernels.h"
 #include "cli/bench_measure.h"
+#include "cli/bench_model.h"
 #include "cli/cli.h"
 #include "kernels/kernels.h"
 
@@ -54,6 +55,7 @@ static int next_threads(int now, int all) { return now >= all ? 0 : now * 2 < al
 
 static ellm_status measure_model(bench *b, const char *path, const char *what, bool coded, ellm_error *err) {
   bench_job job = {.model = path, .threads = b->threads};
+  if (coded) job.activations = b->common.activations; /* folders run with floats only */
   for (int t = 1; coded && t > 0; t = next_threads(t, b->threads)) {
     job.threads = t;
     ELLM_TRY(add_row(b, bench_decode, "decode", "G weights/s", what, &job, err));
@@ -133,15 +135,16 @@ static int print_rows(const bench *b) {
 
 int cmd_bench(int argc, char **argv) {
   if (argc > 1 && strcmp(argv[1], "kernels") == 0) return cmd_bench_kernels(argc - 1, argv + 1);
+  if (argc > 1 && strcmp(argv[1], "model") == 0) return cmd_bench_model(argc - 1, argv + 1);
   bench b = {0};
   option options[] = {CLI_OPTION_MODEL(b.common), CLI_OPTION_THREADS(b.common), CLI_OPTION_ACTIVATIONS(b.common),
                       CLI_OPTION_JSON(b.common), CLI_OPTION_QUIET(b.common)};
   option_table table = {
       .command = "bench",
-      .synopsis = "[kernels] [-m MODEL] [options]",
+      .synopsis = "[kernels | model] [-m MODEL] [options]",
       .about = "Measure on this machine: compressing (MB of source a second), decoding (G weights a second) by number\n"
                "of threads, reading a prompt and generating (tokens a second), peak memory. Medians of five.\n"
-               "'entrollm bench kernels' measures the kernels alone.",
+               "'entrollm bench model' measures one model in more detail, 'entrollm bench kernels' the kernels alone.",
       .options = options,
       .n_options = sizeof options / sizeof *options};
   int result = cli_parse(&table, argc, argv, &b.common);

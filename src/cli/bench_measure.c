@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "container/container.h"
 #include "kernels/kernels.h"
+#include "kernels/speed.h"
 
 enum { REPEATS = 5 };
 #define DECODE_SECONDS 0.4 /* of one repetition */
@@ -222,14 +223,18 @@ ellm_status bench_decode(const bench_job *job, bench_result *result, ellm_error 
 /* A sequence of ids that exist in every model: the text does not matter for speed. */
 static uint32_t some_id(size_t i, uint32_t vocab_size) { return (uint32_t)((i * 2654435761u + 17) % vocab_size); }
 
-static ellm_status prompt_rates(ellm_context *context, const uint32_t *ids, size_t n, float *logits,
+typedef ellm_status (*rates_fn)(ellm_context *context, const uint32_t *ids, uint32_t depth, uint32_t n, float *logits,
+                                bench_result *result, ellm_error *err);
+
+/* ids[0, depth) are in the context already, ids[depth, depth + n) are measured. */
+static ellm_status prompt_rates(ellm_context *context, const uint32_t *ids, uint32_t depth, uint32_t n, float *logits,
                                 bench_result *result, ellm_error *err) {
   double rates[REPEATS];
   for (int i = -1; i < REPEATS; i++) { /* one to warm up */
     if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
-    ellm_context_truncate(context, 0);
+    ellm_context_truncate(context, depth);
     double start = cli_seconds();
-    ELLM_TRY(ellm_context_eval(context, ids, n, logits, 1, err));
+    ELLM_TRY(ellm_context_eval(context, ids + depth, n, logits, 1, err));
     if (i >= 0) rates[i] = (double)n / (cli_seconds() - start);
   }
   summarize(rates, result);
@@ -237,45 +242,48 @@ static ellm_status prompt_rates(ellm_context *context, const uint32_t *ids, size
   return ELLM_OK;
 }
 
-static ellm_status generate_rates(ellm_context *context, const uint32_t *ids, size_t n, float *logits,
-                                  bench_result *result, ellm_error *err) {
+static ellm_status generate_rates(ellm_context *context, const uint32_t *ids, uint32_t depth, uint32_t n,
+                                  float *logits, bench_result *result, ellm_error *err) {
   double rates[REPEATS];
-  for (int i = 0; i < REPEATS; i++) {
-    ellm_context_truncate(context, 0);
-    ELLM_TRY(ellm_context_eval(context, ids, 1, logits, 1, err));
+  for (int i = -1; i < REPEATS; i++) {
+    ellm_context_truncate(context, depth);
     double start = cli_seconds();
-    for (size_t k = 1; k < n; k++) {
+    for (uint32_t k = 0; k < n; k++) {
       if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
-      ELLM_TRY(ellm_context_eval(context, ids + k, 1, logits, 1, err));
+      ELLM_TRY(ellm_context_eval(context, ids + depth + k, 1, logits, 1, err));
+      if (i < 0 && k == 3) break; /* enough to warm up: every block was checked */
     }
-    rates[i] = (double)(n - 1) / (cli_seconds() - start);
+    if (i >= 0) rates[i] = (double)n / (cli_seconds() - start);
   }
   summarize(rates, result);
-  result->amount = n - 1;
+  result->amount = n;
   return ELLM_OK;
 }
 
-typedef ellm_status (*rates_fn)(ellm_context *context, const uint32_t *ids, size_t n, float *logits,
-                                bench_result *result, ellm_error *err);
-
-static ellm_status with_context(const bench_job *job, size_t n, rates_fn fn, bench_result *result, ellm_error *err) {
+static ellm_status with_context(const bench_job *job, uint32_t usual, rates_fn fn, bench_result *result,
+                                ellm_error *err) {
   ellm_model *model = NULL;
   ellm_context *context = NULL;
   ellm_model_info info;
   ellm_model_options options;
   ellm_model_options_init(&options);
   options.threads = job->threads;
+  options.activations = (ellm_activations)job->activations;
   ELLM_TRY(ellm_model_open(job->model, &options, &model, err));
   ellm_model_get_info(model, &info);
-  if (n > info.max_context) n = info.max_context;
-  uint32_t *ids = calloc(n + 1, sizeof *ids);
+  uint32_t n = job->tokens > 0 ? job->tokens : usual;
+  if (job->tokens == 0 && n > info.max_context) n = info.max_context;
+  const size_t all = (size_t)job->depth + n;
+  uint32_t *ids = calloc(all, sizeof *ids);
   float *logits = calloc(info.vocab_size, sizeof *logits);
-  for (size_t i = 0; ids && i < n; i++) ids[i] = some_id(i, info.vocab_size);
+  for (size_t i = 0; ids && i < all; i++) ids[i] = some_id(i, info.vocab_size);
   ellm_status status = ids && logits ? ELLM_OK : ellm_fail_memory(err, info.vocab_size * sizeof *logits, "logits");
-  if (status == ELLM_OK && n < 2)
-    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: a context of one position is too small", job->model);
-  if (status == ELLM_OK) status = ellm_context_create(model, (uint32_t)n, &context, err);
-  if (status == ELLM_OK) status = fn(context, ids, n, logits, result, err);
+  if (status == ELLM_OK && all > info.max_context)
+    status = ellm_fail(err, ELLM_ERR_USAGE, "%s: %zu tokens are more than the model's context of %u", job->model, all,
+                       (unsigned)info.max_context);
+  if (status == ELLM_OK) status = ellm_context_create(model, (uint32_t)all, &context, err);
+  if (status == ELLM_OK) status = ellm_context_eval(context, ids, job->depth, NULL, 0, err);
+  if (status == ELLM_OK) status = fn(context, ids, job->depth, n, logits, result, err);
   ellm_context_free(context);
   free(logits);
   free(ids);
@@ -288,5 +296,27 @@ ellm_status bench_prompt(const bench_job *job, bench_result *result, ellm_error 
 }
 
 ellm_status bench_generate(const bench_job *job, bench_result *result, ellm_error *err) {
-  return with_context(job, BENCH_GENERATED + 1, generate_rates, result, err);
+  return with_context(job, BENCH_GENERATED, generate_rates, result, err);
+}
+
+/* -------------------------------------------------------------------- memory */
+
+ellm_status bench_read(const bench_job *job, bench_result *result, ellm_error *err) {
+  enum { BYTES = 512 << 20 }; /* more than caches hold */
+  kernel_coded coded;
+  kernel_speed speed = {0};
+  thread_pool *pool = NULL;
+  ELLM_TRY(kernel_coded_normal(&coded, 0.1, 8, ELLM_PREFER_SPEED, ELLM_CODE_NONE, BYTES, err));
+  ellm_status status = thread_pool_create(job->threads, &pool, err);
+  const kernel_speed_job read = {
+      .coded = &coded, .table = kernels_best(), .op = KERNEL_READ, .digits = 2, .tokens = 1, .repeats = REPEATS};
+  if (status == ELLM_OK) status = kernel_speed_measure(&read, pool, &speed, err);
+  const double scale = kernel_coded_bits(&coded) / 8;
+  result->median = speed.median * scale;
+  result->low = speed.min * scale;
+  result->high = speed.max * scale;
+  result->amount = BYTES;
+  thread_pool_free(pool);
+  kernel_coded_free(&coded);
+  return status;
 }

@@ -14,6 +14,9 @@ typedef struct bench_job {
   const char *model; /* what is opened: a .ellm file or a folder */
   const char *out;   /* file that compress writes, again and again */
   int bits, threads; /* threads >= 1 */
+  int activations;   /* ellm_activations */
+  uint32_t tokens;   /* of a prompt or generated; 0: BENCH_PROMPT or BENCH_GENERATED, or what the context allows */
+  uint32_t depth;    /* tokens in the context before them */
 } bench_job;
 
 typedef struct bench_result { /* plain data: sent through a pipe */
@@ -28,6 +31,8 @@ ellm_status bench_compress(const bench_job *job, bench_result *result, ellm_erro
 ellm_status bench_decode(const bench_job *job, bench_result *result, ellm_error *err);   /* G weights/s */
 ellm_status bench_prompt(const bench_job *job, bench_result *result, ellm_error *err);   /* tokens/s */
 ellm_status bench_generate(const bench_job *job, bench_result *result, ellm_error *err); /* tokens/s */
+
+ellm_status bench_read(const bench_job *job, bench_result *result, ellm_error *err); /* GB/s from memory */
 
 /* Run one of them in a child process. */
 ellm_status bench_measure(bench_fn fn, const bench_job *job, bench_result *result, ellm_error *err);

@@ -97,7 +97,7 @@ static void multiply_chunk(const job *j, size_t n_tiles, uint64_t column) {
 
 static void zero_sums(const job *j) { memset(j->w->sums, 0, j->product->n_tokens * TILE_SUMS * sizeof *j->w->sums); }
 
-/* Tiles of a matrix of fewer than 16 rows, to 64 bytes each: rows that are not there repeat `zero`, which is weight 0. */
+/* Tiles of a matrix of fewer than 16 rows, to 64 bytes each: rows that are not there are `zero`, weight 0. */
 static const uint8_t *full_tiles(worker *w, const uint8_t *codes, size_t n_tiles, uint32_t panel_rows, int zero) {
   if (panel_rows == CODER_PANEL_ROWS) return codes;
   memset(w->expanded, zero, n_tiles * CODER_TILE);

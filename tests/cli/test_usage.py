@@ -180,7 +180,9 @@ CASES = [
     (["logits", "-m", M, "--ids", "1", "-o", tmp("no/such/f")], IO, "no/such/f"),
     (["logits", "-m", M, "--ids", "1", "-o", "/dev/full"], IO, "/dev/full"),
     (["bench", "--threads", "0"], USAGE, "threads"),
-    (["bench", "kernels"], USAGE, "kernels"),
+    (["bench", "kernel"], USAGE, "kernel"),
+    (["bench", "model", "-m", M, "-d", "x"], USAGE, "x"),
+    (["bench", "model", "-m", M, "-p", "0", "-n", "4", "-d", "4096"], USAGE, "512"),
 ]
 for arguments, status, text in CASES:
     p = run(*arguments)

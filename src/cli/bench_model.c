@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * entrollm bench model: reading a prompt and generating with one model, by number
+ * of threads and of tokens that the context holds already. Every row is measured
+ * in a process of its own (cli/bench_measure.h).
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/threads.h"
+#include "cli/bench_measure.h"
+#include "cli/bench_model.h"
+#include "cli/cli.h"
+#include "container/container.h"
+#include "kernels/kernels.h"
+
+enum { MAX_LIST = 16, MAX_ROWS = 2 * MAX_LIST * MAX_LIST };
+
+typedef struct row {
+  const char *test; /* "prompt", "generate" */
+  uint32_t tokens, depth;
+  int threads;
+  bench_result result;
+  double read; /* GB/s that so many threads read from memory */
+} row;
+
+typedef struct bench {
+  cli_common common;
+  int prompt, generated;
+  const char *depths, *threads_text;
+  bool csv, markdown;
+  char *model;
+  uint64_t file_bytes, token_bytes;
+  uint32_t depth[MAX_LIST];
+  int threads[MAX_LIST];
+  size_t n_depths, n_threads, n_rows;
+  row *rows; /* [MAX_ROWS] */
+} bench;
+
+/* Bytes of matrices that one token reads: all of them, but of an embedding that is not the head one row only. */
+static uint64_t bytes_a_token(const char *path) {
+  ellm_file *file = NULL;
+  uint64_t bytes = 0;
+  if (file_is_directory(path)) return cli_model_bytes(path);
+  if (ellm_file_open(path, &file, NULL) != ELLM_OK) return 0;
+  const bool untied = container_find(file, "lm_head.weight") != NULL;
+  for (size_t i = 0; i < ellm_file_tensor_count(file); i++) {
+    const container_tensor *t = container_tensor_at(file, i);
+    if (!untied || strcmp(t->name, "model.embed_tokens.weight") != 0) bytes += t->stored_bytes;
+  }
+  ellm_file_close(file);
+  return bytes;
+}
+
+/* "1,2,4" to numbers from low to high. */
+static int parse_list(const char *text, const char *what, uint32_t low, uint32_t high, uint32_t list[MAX_LIST],
+                      size_t *n) {
+  uint32_t *values = NULL;
+  size_t count = 0;
+  int status = options_parse_ids(text, strlen(text), what, ELLM_ERR_USAGE, &values, &count);
+  if (status != 0) return status;
+  if (count < 1 || count > MAX_LIST)
+    status = cli_error(ELLM_ERR_USAGE, "bench model: %s takes 1 to %d numbers", what, MAX_LIST);
+  for (size_t i = 0; status == 0 && i < count; i++) {
+    if (values[i] < low || values[i] > high)
+      status = cli_error(ELLM_ERR_USAGE, "bench model: %s: %u is not in %u..%u", what, (unsigned)values[i],
+                         (unsigned)low, (unsigned)high);
+    list[i] = values[i];
+  }
+  *n = count;
+  free(values);
+  return status;
+}
+
+static void tell(const char *test, uint32_t depth, int threads) {
+  if (!cli_quiet() && isatty(STDERR_FILENO))
+    fprintf(stderr, "\r\033[K%s, depth %u, %d threads ...", test, (unsigned)depth, threads);
+}
+
+static ellm_status measure(bench *b, ellm_error *err) {
+  for (size_t t = 0; t < b->n_threads; t++) {
+    bench_job job = {.model = b->model, .threads = b->threads[t], .activations = b->common.activations};
+    bench_result read;
+    tell("memory", 0, job.threads);
+    ELLM_TRY(bench_measure(bench_read, &job, &read, err));
+    for (size_t d = 0; d < b->n_depths; d++)
+      for (int test = 0; test < 2; test++) {
+        row *r = &b->rows[b->n_rows];
+        *r = (row){.test = test == 0 ? "prompt" : "generate",
+                   .tokens = (uint32_t)(test == 0 ? b->prompt : b->generated),
+                   .depth = b->depth[d],
+                   .threads = job.threads,
+                   .read = read.median};
+        if (r->tokens == 0) continue;
+        job.tokens = r->tokens;
+        job.depth = r->depth;
+        tell(r->test, r->depth, r->threads);
+        ELLM_TRY(bench_measure(test == 0 ? bench_prompt : bench_generate, &job, &r->result, err));
+        b->n_rows++;
+      }
+  }
+  return ELLM_OK;
+}
+
+/* Coded GB a second: of generation, where each token reads all matrices. */
+static double coded_rate(const bench *b, const row *r) {
+  return strcmp(r->test, "generate") == 0 ? r->result.median * (double)b->token_bytes / 1e9 : 0;
+}
+
+static int print_json(const bench *b) {
+  json_t *rows = json_array();
+  for (size_t i = 0; i < b->n_rows; i++) {
+    const row *r = &b->rows[i];
+    const double rate = coded_rate(b, r);
+    json_array_append_new(
+        rows, json_pack("{s:s, s:I, s:I, s:i, s:{s:f, s:f, s:f}, s:o, s:o, s:I, s:I}", "test", r->test, "tokens",
+                        (json_int_t)r->tokens, "depth", (json_int_t)r->depth, "threads", r->threads, "tokens_per_s",
+                        "median", r->result.median, "min", r->result.low, "max", r->result.high, "coded_gbytes_per_s",
+                        rate > 0 ? json_real(rate) : json_null(), "share_of_read_bandwidth",
+                        rate > 0 ? json_real(rate / r->read) : json_null(), "peak_rss_bytes",
+                        (json_int_t)r->result.peak_bytes, "file_bytes", (json_int_t)b->file_bytes));
+  }
+  return cli_print_json(json_pack("{s:o, s:s, s:i, s:o}", "model", cli_json_text(b->model, strlen(b->model)), "isa",
+                                  kernels_best()->isa, "cpus", cpu_affinity_count(), "rows", rows));
+}
+
+static int print_csv(const bench *b) {
+  printf("test,tokens,depth,threads,tokens_per_s,min,max,coded_gbytes_per_s,share_of_read_bandwidth,peak_rss_bytes,"
+         "file_bytes\n");
+  for (size_t i = 0; i < b->n_rows; i++) {
+    const row *r = &b->rows[i];
+    const double rate = coded_rate(b, r);
+    printf("%s,%u,%u,%d,%.5g,%.5g,%.5g,", r->test, (unsigned)r->tokens, (unsigned)r->depth, r->threads,
+           r->result.median, r->result.low, r->result.high);
+    if (rate > 0) printf("%.5g,%.5g,", rate, rate / r->read);
+    else printf(",,");
+    printf("%llu,%llu\n", (unsigned long long)r->result.peak_bytes, (unsigned long long)b->file_bytes);
+  }
+  return ELLM_OK;
+}
+
+static int print_table(const bench *b) {
+  const char *bar = b->markdown ? "|" : "";
+  if (!b->markdown)
+    printf("%s, instruction set %s, %d usable cores\n\n", b->model, kernels_best()->isa, cpu_affinity_count());
+  printf("%s%-9s %s %6s %s %6s %s %7s %s %9s %s %-17s %s %10s %s %7s %s %11s %s %9s %s\n", bar, "test", bar, "tokens",
+         bar, "depth", bar, "threads", bar, "tokens/s", bar, "least - most", bar, "coded GB/s", bar, "of read", bar,
+         "peak memory", bar, "file", bar);
+  if (b->markdown) printf("|---|---|---|---|---|---|---|---|---|---|\n");
+  for (size_t i = 0; i < b->n_rows; i++) {
+    const row *r = &b->rows[i];
+    const double rate = coded_rate(b, r);
+    char peak[24], size[24], range[48], speed[24] = "", share[24] = "";
+    snprintf(range, sizeof range, "%.4g - %.4g", r->result.low, r->result.high);
+    if (rate > 0) {
+      snprintf(speed, sizeof speed, "%.3g", rate);
+      snprintf(share, sizeof share, "%.0f %%", 100 * rate / r->read);
+    }
+    printf("%s%-9s %s %6u %s %6u %s %7d %s %9.4g %s %-17s %s %10s %s %7s %s %11s %s %9s %s\n", bar, r->test, bar,
+           (unsigned)r->tokens, bar, (unsigned)r->depth, bar, r->threads, bar, r->result.median, bar, range, bar,
+           speed, bar, share, bar, cli_size_text(r->result.peak_bytes, peak), bar, cli_size_text(b->file_bytes, size),
+           bar);
+  }
+  return ELLM_OK;
+}
+
+static int parse_lists(bench *b) {
+  uint32_t threads[MAX_LIST];
+  int result = parse_list(b->depths, "-d", 0, 1 << 30, b->depth, &b->n_depths);
+  if (result != 0) return result;
+  if (b->threads_text == NULL) {
+    b->threads[0] = cpu_affinity_count();
+    b->n_threads = 1;
+    return 0;
+  }
+  result = parse_list(b->threads_text, "-t", 1, 1024, threads, &b->n_threads);
+  for (size_t i = 0; result == 0 && i < b->n_threads; i++) b->threads[i] = (int)threads[i];
+  return result;
+}
+
+int cmd_bench_model(int argc, char **argv) {
+  bench b = {.prompt = 512, .generated = 64, .depths = "0"};
+  option options[] = {
+      CLI_OPTION_MODEL(b.common),
+      OPT_INT("prompt", 'p', &b.prompt, 0, 1 << 20, "N", "tokens of the prompt (default 512); 0: not measured"),
+      OPT_INT("tokens", 'n', &b.generated, 0, 1 << 20, "N", "tokens to generate (default 64); 0: not measured"),
+      OPT_TEXT("depth", 'd', &b.depths, "LIST", "tokens in the context before them, as 0,512 (default 0)"),
+      OPT_TEXT("threads", 't', &b.threads_text, "LIST", "threads, as 1,2 (default: all usable cores)"),
+      CLI_OPTION_ACTIVATIONS(b.common),
+      CLI_OPTION_JSON(b.common),
+      OPT_FLAG("csv", 0, &b.csv, "print comma-separated values"),
+      OPT_FLAG("md", 0, &b.markdown, "print a Markdown table"),
+      CLI_OPTION_QUIET(b.common)};
+  option_table table = {
+      .command = "bench model",
+      .synopsis = "[-m MODEL] [options]",
+      .about = "Measure reading a prompt and generating: tokens a second (median of five, least, most), coded bytes\n"
+               "a second and their share of what memory gives to as many threads, peak memory.",
+      .options = options,
+      .n_options = sizeof options / sizeof *options};
+  int result = cli_parse(&table, argc, argv, &b.common);
+  if (result >= 0) return result;
+  if (b.common.json + b.csv + b.markdown > 1)
+    return cli_error(ELLM_ERR_USAGE, "bench model: --json, --csv and --md exclude each other");
+  result = parse_lists(&b);
+  if (result != 0) return result;
+  ellm_error err;
+  b.rows = calloc(MAX_ROWS, sizeof *b.rows);
+  if (b.rows == NULL) return cli_error(ELLM_ERR_IO, "out of memory");
+  ellm_status status = cli_model_path(&b.common, &b.model, &err);
+  if (status == ELLM_OK) {
+    b.file_bytes = cli_model_bytes(b.model);
+    b.token_bytes = bytes_a_token(b.model);
+    status = measure(&b, &err);
+  }
+  if (!cli_quiet() && isatty(STDERR_FILENO)) fprintf(stderr, "\r\033[K");
+  if (status != ELLM_OK) result = cli_fail(&err);
+  else result = b.common.json ? print_json(&b) : b.csv ? print_csv(&b) : print_table(&b);
+  free(b.model);
+  free(b.rows);
+  return result;
+}
