@@ -125,7 +125,7 @@ KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, unsigned tuple, unsi
   if (raw_bits & 4) f->four += 256;
   if (raw_bits & 2) f->two += 128;
   if (raw_bits & 1) f->one += 64;
-  for (size_t line = 0; line < f->ahead_step; line += 64) __builtin_prefetch(f->ahead + line);
+  for (size_t line = 0; line < f->ahead_step; line += 64) __builtin_prefetch(f->ahead + line, 0, 2);
   f->ahead += f->ahead_step;
 }
 
@@ -264,7 +264,7 @@ kernel_fused_result dot_fused_avx512(const coder_codebook *book, const coder_blo
   tuples_parts parts;
   uint8_t *next = scratch->coder.list[1];
   if (!tuples_locate(book, block, data, bytes, &parts)) return KERNEL_FUSED_DAMAGED;
-  if (!decode_levels_avx512(book, data, &parts, &scratch->coder, bytes, 1, next)) return KERNEL_FUSED_DAMAGED;
+  if (!decode_levels_avx512(book, data, &parts, &scratch->coder, 0, 1, next)) return KERNEL_FUSED_DAMAGED;
 
   const unsigned width = book->width[0];
   coder_raw_offsets(book->raw_bits, n_codes, parts.raw_offset, raw_offset);
@@ -274,7 +274,7 @@ kernel_fused_result dot_fused_avx512(const coder_codebook *book, const coder_blo
   f.high = f.fields + field_list_bytes(parts.n_symbols, 2);
   f.next = next;
   set_raw(&f, data, raw_offset);
-  f.ahead = data + bytes;
+  f.ahead = data + 2 * bytes;
   f.ahead_step = bytes / (n_codes / (STEP_TILES * CODER_TILE)) + 1;
   f.table = width == 1 ? byte_set(symbols[0])
                        : _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)symbols));
