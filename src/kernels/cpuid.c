@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CPUID tells what the processor has, XCR0 which registers the system saves on
+ * x86: CPUID tells what the processor has, XCR0 which registers the system saves on
  * a task switch; a set is usable only where both agree. Bit numbers: Intel SDM
  * volume 2, CPUID leaves 1 and 7; volume 1, section 13.3 (XCR0).
  *
  * With KERNELS_SIMDE the "AVX-512" kernels are compiled for a lesser processor
  * by way of SIMDe (tests only), so they are usable where that processor is.
+ *
+ * 64-bit Arm: NEON is always there; what came later the system tells.
  */
 #include "kernels/cpu.h"
 
 #if defined(KERNELS_X86)
 
 #include <cpuid.h>
-#include <stdint.h>
 
 enum {
   LEAF1_ECX_FMA = 12, LEAF1_ECX_POPCNT = 23, LEAF1_ECX_OSXSAVE = 27, LEAF1_ECX_AVX = 28, LEAF1_ECX_F16C = 29,
@@ -22,8 +23,6 @@ enum {
   XCR0_YMM = 0x06,  /* xmm, ymm */
   XCR0_ZMM = 0xe6   /* and opmask, upper zmm, zmm16-31 */
 };
-
-typedef struct cpu_bits { uint32_t leaf1_ecx, leaf7_ebx, leaf7_ecx, xcr0; } cpu_bits;
 
 static bool all_set(uint32_t word, const int *bits, int n) {
   for (int i = 0; i < n; i++)
@@ -47,11 +46,21 @@ static cpu_bits read_bits(void) {
   return bits;
 }
 
+bool cpu_bits_avx2(const cpu_bits *bits) {
+  return (bits->xcr0 & XCR0_YMM) == XCR0_YMM &&
+         ALL_SET(bits->leaf1_ecx, LEAF1_ECX_FMA, LEAF1_ECX_POPCNT, LEAF1_ECX_AVX, LEAF1_ECX_F16C) &&
+         ALL_SET(bits->leaf7_ebx, LEAF7_EBX_BMI1, LEAF7_EBX_AVX2);
+}
+
+bool cpu_bits_avx512(const cpu_bits *bits) {
+  return cpu_bits_avx2(bits) && (bits->xcr0 & XCR0_ZMM) == XCR0_ZMM &&
+         ALL_SET(bits->leaf7_ebx, LEAF7_EBX_AVX512F, LEAF7_EBX_AVX512DQ, LEAF7_EBX_AVX512BW, LEAF7_EBX_AVX512VL) &&
+         ALL_SET(bits->leaf7_ecx, LEAF7_ECX_VBMI, LEAF7_ECX_VBMI2, LEAF7_ECX_VNNI);
+}
+
 bool cpu_has_avx2(void) {
   const cpu_bits bits = read_bits();
-  return (bits.xcr0 & XCR0_YMM) == XCR0_YMM &&
-         ALL_SET(bits.leaf1_ecx, LEAF1_ECX_FMA, LEAF1_ECX_POPCNT, LEAF1_ECX_AVX, LEAF1_ECX_F16C) &&
-         ALL_SET(bits.leaf7_ebx, LEAF7_EBX_BMI1, LEAF7_EBX_AVX2);
+  return cpu_bits_avx2(&bits);
 }
 
 bool cpu_has_avx512(void) {
@@ -59,11 +68,22 @@ bool cpu_has_avx512(void) {
   return cpu_has_avx2();
 #else
   const cpu_bits bits = read_bits();
-  return cpu_has_avx2() && (bits.xcr0 & XCR0_ZMM) == XCR0_ZMM &&
-         ALL_SET(bits.leaf7_ebx, LEAF7_EBX_AVX512F, LEAF7_EBX_AVX512DQ, LEAF7_EBX_AVX512BW, LEAF7_EBX_AVX512VL) &&
-         ALL_SET(bits.leaf7_ecx, LEAF7_ECX_VBMI, LEAF7_ECX_VBMI2, LEAF7_ECX_VNNI);
+  return cpu_bits_avx512(&bits);
 #endif
 }
+
+#elif defined(KERNELS_ARM)
+
+#if defined(__linux__)
+#include <sys/auxv.h>
+
+enum { HWCAP_DOTPROD_BIT = 20 }; /* asm/hwcap.h: HWCAP_ASIMDDP */
+bool cpu_has_dotprod(void) { return (getauxval(AT_HWCAP) >> HWCAP_DOTPROD_BIT & 1) != 0; }
+#elif defined(__APPLE__)
+bool cpu_has_dotprod(void) { return true; } /* every 64-bit Mac */
+#else
+bool cpu_has_dotprod(void) { return false; }
+#endif
 
 #else
 /* Nothing to ask elsewhere. */

@@ -65,7 +65,7 @@ typedef struct kernel_scratch {
 } kernel_scratch;
 
 typedef struct kernel_table {
-  const char *isa;                     /* "scalar", "avx2", "avx512", "neon" */
+  const char *isa;                     /* "scalar", "avx2", "avx512", "neon", "neon_dotprod" */
 
   /* As coder_decode_block_scalar: same codes, and false for the same blocks.
    * May read CODER_SLACK bytes past `data` and may write as many past `codes`. */

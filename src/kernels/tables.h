@@ -37,6 +37,7 @@ KERNEL_DOT(scalar)
 KERNEL_DOT(avx2)
 KERNEL_DOT(avx512)
 KERNEL_DOT(neon)
+KERNEL_DOT(neon_dotprod)
 #undef KERNEL_DECODER
 #undef KERNEL_DOT
 

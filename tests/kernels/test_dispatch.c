@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "kernels/cpu.h"
 #include "kernels/kernels.h"
 
 static const char *const all_names[] = {
@@ -60,11 +61,54 @@ static void test_force(void **state) {
   assert_true(kernels_best() == best);
 }
 
+#if defined(KERNELS_X86)
+/* CPUID and XCR0 as processors give them (Intel SDM, AMD APM); only the bits that matter are kept. */
+enum { LEAF1 = 1 << 12 | 1 << 23 | 1 << 27 | 1 << 28 | 1 << 29, AVX2 = 1 << 3 | 1 << 5, VBMI = 1 << 1, VBMI2 = 1 << 6,
+       VNNI = 1 << 11, YMM = 7, ZMM = 0xe7 };
+#define AVX512_BITS (1u << 16 | 1u << 17 | 1u << 30 | 1u << 31) /* F, DQ, BW, VL */
+
+static void test_processors(void **state) {
+  (void)state;
+  static const struct { const char *name; cpu_bits bits; bool avx2, avx512; } processors[] = {
+    {"Nehalem", {1 << 23, 0, 0, 0}, false, false},
+    {"Sandy Bridge", {1 << 23 | 1 << 27 | 1 << 28, 0, 0, YMM}, false, false},
+    {"Haswell", {LEAF1, AVX2, 0, YMM}, true, false},
+    {"Haswell, ymm not saved", {LEAF1, AVX2, 0, 3}, false, false},
+    {"Haswell without FMA", {LEAF1 & ~(1 << 12), AVX2, 0, YMM}, false, false},
+    {"Skylake-X", {LEAF1, AVX2 | AVX512_BITS, 0, ZMM}, true, false},
+    {"Cascade Lake", {LEAF1, AVX2 | AVX512_BITS, VNNI, ZMM}, true, false},
+    {"Cannon Lake", {LEAF1, AVX2 | AVX512_BITS, VBMI, ZMM}, true, false},
+    {"Ice Lake", {LEAF1, AVX2 | AVX512_BITS, VBMI | VBMI2 | VNNI, ZMM}, true, true},
+    {"Ice Lake, zmm not saved", {LEAF1, AVX2 | AVX512_BITS, VBMI | VBMI2 | VNNI, YMM},
+     true, false},
+    {"Alder Lake", {LEAF1, AVX2, 0, YMM}, true, false},
+    {"no xsave", {LEAF1 & ~(1 << 27), AVX2, 0, 0}, false, false},
+  };
+  for (size_t i = 0; i < sizeof processors / sizeof processors[0]; i++) {
+    if (cpu_bits_avx2(&processors[i].bits) != processors[i].avx2 ||
+        cpu_bits_avx512(&processors[i].bits) != processors[i].avx512)
+      fail_msg("%s", processors[i].name);
+  }
+  /* every bit is needed */
+  const cpu_bits all = {LEAF1, AVX2 | AVX512_BITS, VBMI | VBMI2 | VNNI, ZMM};
+  assert_true(cpu_bits_avx512(&all));
+  for (unsigned bit = 0; bit < 32; bit++) {
+    cpu_bits less = all;
+    less.leaf7_ebx &= ~(1u << bit);
+    less.leaf7_ecx &= ~(1u << bit);
+    if (less.leaf7_ebx != all.leaf7_ebx || less.leaf7_ecx != all.leaf7_ecx) assert_false(cpu_bits_avx512(&less));
+  }
+}
+#endif
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_list),
     cmocka_unit_test(test_unusable_is_not_found),
     cmocka_unit_test(test_force),
+#if defined(KERNELS_X86)
+    cmocka_unit_test(test_processors),
+#endif
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,13 +63,13 @@ run_tests() {
   done
 }
 
-# no_registers NAME LIBRARY MEMBERS REGISTERS: the disassembly of the archive's members (a grep pattern) shows
+# no_registers NAME LIBRARY MEMBERS REGISTERS [OBJDUMP]: the disassembly of the archive's members (a grep pattern) shows
 # none of the registers, and there is something to look at.
 no_registers() {
-  local dump=$work/dump member
+  local dump=$work/dump member objdump=${5:-objdump}
   : >"$dump"
   (cd "$work" && rm -rf members && mkdir members && cd members && ar x "$2" && for member in *.o; do
-    if printf '%s\n' "$member" | grep -qE "$3"; then objdump -d --no-show-raw-insn "$member"; fi
+    if printf '%s\n' "$member" | grep -qE "$3"; then "$objdump" -d --no-show-raw-insn "$member"; fi
   done) >"$dump"
   if ! grep -q ret "$dump"; then
     echo "nothing to disassemble" >"$work/found"
@@ -156,7 +156,16 @@ else
   status=$?
   report "64-bit Arm build" "$folder.log" $status
   if [ $status -eq 0 ]; then
-    run_tests "64-bit Arm" "$folder" aarch64-linux-gnu-gcc KERNELS_ARM "base coder kernels" "$runner"
+    run_tests "ARMv8.0 (Cortex-A57)" "$folder" aarch64-linux-gnu-gcc KERNELS_ARM "base coder kernels" "$runner" \
+      -cpu cortex-a57
+    no_registers "no dot-product instructions outside their kernels" "$folder/libentrollm_kernels.a" \
+      '^(float_.*|kernels|cpuid|merge_table|activations|decode_neon|dot_neon|fused_neon)\.c' '[[:space:]][su]dot[[:space:]]' \
+      aarch64-linux-gnu-objdump
+    if "$runner" -cpu max "$folder/kernels_test_dispatch" 2>/dev/null | grep -q "usable: neon_dotprod"; then
+      run_tests "ARMv8.2 with dot products" "$folder" aarch64-linux-gnu-gcc KERNELS_ARM "kernels" "$runner" -cpu max
+    else
+      skip "ARMv8.2 with dot products" "this qemu does not emulate them"
+    fi
   fi
 fi
 
