@@ -10,11 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Opens a regular file for reading and gives its size. */
+/* Opens a regular file for reading and gives its size. O_NONBLOCK: a FIFO is refused, not waited for; it changes
+ * nothing for regular files. */
 static ellm_status open_regular(const char *path, int *fd, uint64_t *size, ellm_error *err) {
   int opened;
   do {
-    opened = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    opened = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   } while (opened < 0 && errno == EINTR);
   if (opened < 0) return ellm_fail_errno(err, errno, "open", path);
   struct stat info;
@@ -117,7 +118,8 @@ ellm_status file_read_all(const char *path, size_t limit, uint8_t **data, size_t
   ellm_status status;
   uint8_t *buffer = NULL;
   if (reader.size > limit) {
-    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: has %llu bytes, at most %zu are allowed", path, (unsigned long long)reader.size, limit);
+    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: has %llu bytes, at most %zu are allowed", path,
+                       (unsigned long long)reader.size, limit);
   } else if ((buffer = malloc((size_t)reader.size + 1)) == NULL) {
     status = ellm_fail_memory(err, (size_t)reader.size + 1, path);
   } else {

@@ -29,7 +29,8 @@ char *path_join(const char *dir, const char *name);
 /*
  * A file that appears under its name only when it is whole: written to
  * PATH.partial beside it, then fsync, rename, fsync of the directory. Leaving
- * without commit removes the partial file (unless keep_partial).
+ * without commit removes the partial file (unless keep_partial). While it is
+ * open, another writer of the same PATH is refused (ELLM_ERR_IO).
  */
 typedef struct file_writer file_writer;
 typedef struct file_writer_options {
@@ -37,7 +38,8 @@ typedef struct file_writer_options {
   bool keep_partial;  /* abort leaves PATH.partial */
   bool resume;        /* open an existing PATH.partial instead of emptying it */
 } file_writer_options;
-ellm_status file_writer_open(const char *path, const file_writer_options *options, file_writer **writer, ellm_error *err);
+ellm_status file_writer_open(const char *path, const file_writer_options *options, file_writer **writer,
+                             ellm_error *err);
 ellm_status file_writer_append(file_writer *writer, const void *data, size_t bytes, ellm_error *err);
 ellm_status file_writer_write_at(file_writer *writer, uint64_t offset, const void *data, size_t bytes, ellm_error *err);
 ellm_status file_writer_read_at(file_writer *writer, uint64_t offset, void *data, size_t bytes, ellm_error *err);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A file that appears under its name only when it is whole. Invariant: until
- * commit has renamed it, the data lie in PATH.partial beside the target.
+ * commit has renamed it, the data lie in PATH.partial beside the target, locked
+ * (flock) so that two runs cannot write over each other.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,25 +29,40 @@ static void writer_free(file_writer *writer) {
   free(writer);
 }
 
+/* Whether the name still leads to the opened file: not so if the run that held the lock has renamed or removed it. */
+static bool is_at(const char *path, const struct stat *opened) {
+  struct stat named;
+  return lstat(path, &named) == 0 && named.st_dev == opened->st_dev && named.st_ino == opened->st_ino;
+}
+
+/* Opens PATH.partial and locks it against other runs; only then its content may change. */
 static ellm_status writer_open_partial(file_writer *writer, ellm_error *err) {
-  const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
-  int fd;
-  do {
-    fd = open(writer->partial, flags | (writer->options.resume ? 0 : O_TRUNC), 0666);
-  } while (fd < 0 && errno == EINTR);
-  if (fd < 0) return ellm_fail_errno(err, errno, "create", writer->partial);
-  writer->fd = fd;
   struct stat info;
-  if (fstat(fd, &info) != 0) return ellm_fail_errno(err, errno, "stat", writer->partial);
+  int tries = 10; /* some network file systems know no lasting file numbers */
+  do {
+    if (writer->fd >= 0) close(writer->fd);
+    do {
+      writer->fd = open(writer->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    } while (writer->fd < 0 && errno == EINTR);
+    if (writer->fd < 0) return ellm_fail_errno(err, errno, "create", writer->partial);
+    if (flock(writer->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) { /* else there are no locks here */
+      return ellm_fail(err, ELLM_ERR_IO, "%s: is being written by another run", writer->partial);
+    }
+    if (fstat(writer->fd, &info) != 0) return ellm_fail_errno(err, errno, "stat", writer->partial);
+  } while (!is_at(writer->partial, &info) && --tries > 0);
   if (!S_ISREG(info.st_mode)) return ellm_fail(err, ELLM_ERR_IO, "%s: is not a regular file", writer->partial);
+  if (!writer->options.resume) return file_writer_truncate(writer, 0, err);
   writer->size = (uint64_t)info.st_size;
   return ELLM_OK;
 }
 
-ellm_status file_writer_open(const char *path, const file_writer_options *options, file_writer **out, ellm_error *err) {
+ellm_status file_writer_open(const char *path, const file_writer_options *options, file_writer **out,
+                             ellm_error *err) {
   *out = NULL;
   if (file_is_directory(path)) return ellm_fail(err, ELLM_ERR_USAGE, "%s: is a directory", path);
-  if (!options->overwrite && file_exists(path)) return ellm_fail(err, ELLM_ERR_USAGE, "%s: already exists (use --force to replace it)", path);
+  if (!options->overwrite && file_exists(path)) {
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: already exists (use --force to replace it)", path);
+  }
   file_writer *writer = calloc(1, sizeof *writer);
   const size_t partial_bytes = strlen(path) + sizeof ".partial";
   if (writer == NULL) return ellm_fail_memory(err, sizeof *writer, path);
@@ -139,14 +156,10 @@ static ellm_status sync_directory(const char *path, ellm_error *err) {
 
 ellm_status file_writer_commit(file_writer *writer, ellm_error *err) {
   ellm_status status = file_writer_sync(writer, err);
-  if (status == ELLM_OK) {
-    const int fd = writer->fd;
-    writer->fd = -1;
-    if (close(fd) != 0) status = ellm_fail_errno(err, errno, "close", writer->partial);
-  }
   if (status == ELLM_OK && !writer->options.overwrite && file_exists(writer->path)) {
     status = ellm_fail(err, ELLM_ERR_USAGE, "%s: came into being meanwhile (use --force to replace it)", writer->path);
   }
+  /* renamed while the lock is held: another run must not empty the file before it has its name */
   if (status == ELLM_OK && rename(writer->partial, writer->path) != 0) {
     status = ellm_fail_errno(err, errno, "rename to", writer->path);
   }

@@ -203,6 +203,44 @@ static void resuming(void **state) {
   file_writer_abort(NULL);
 }
 
+/* flock knows open files, not processes: a second writer here stands for a second run. */
+static void a_second_writer_is_refused(void **state) {
+  (void)state;
+  ellm_error err;
+  file_writer *second;
+  const file_writer_options overwrite = {.overwrite = true}, resume = {.resume = true};
+  file_writer *writer = writer_of(&overwrite);
+  assert_int_equal(file_writer_append(writer, "first", 5, &err), ELLM_OK);
+  assert_int_equal(file_writer_open(path, &overwrite, &second, &err), ELLM_ERR_IO);
+  assert_null(second);
+  assert_non_null(strstr(err.message, partial));
+  assert_non_null(strstr(err.message, "another run"));
+  assert_int_equal(file_writer_open(path, &resume, &second, &err), ELLM_ERR_IO);
+  assert_content(partial, "first"); /* neither emptied nor removed */
+  assert_int_equal(file_writer_append(writer, "!", 1, &err), ELLM_OK);
+  assert_int_equal(file_writer_commit(writer, &err), ELLM_OK);
+  assert_content(path, "first!");
+  writer = writer_of(&overwrite); /* the lock went with the writer */
+  file_writer_abort(writer);
+}
+
+static void fifos_are_not_waited_for(void **state) {
+  (void)state;
+  ellm_error err;
+  file_map map;
+  file_writer *writer;
+  uint8_t *data;
+  size_t bytes;
+  assert_int_equal(mkfifo(path, 0666), 0);
+  assert_int_equal(mkfifo(partial, 0666), 0);
+  alarm(20); /* ends the test if it hangs */
+  assert_int_equal(file_map_open(path, &map, &err), ELLM_ERR_IO);
+  assert_non_null(strstr(err.message, "not a regular file"));
+  assert_int_equal(file_read_all(path, 10, &data, &bytes, &err), ELLM_ERR_IO);
+  assert_int_equal(file_writer_open(path, &(file_writer_options){.overwrite = true}, &writer, &err), ELLM_ERR_IO);
+  alarm(0);
+}
+
 static void places_that_refuse(void **state) {
   (void)state;
   ellm_error err;
@@ -281,6 +319,8 @@ static void no_descriptor_is_left(void **state) {
     remove_files(NULL);
     resuming(NULL);
     remove_files(NULL);
+    a_second_writer_is_refused(NULL);
+    remove_files(NULL);
     a_file_that_came_meanwhile_is_kept(NULL);
     remove_files(NULL);
   }
@@ -300,6 +340,8 @@ int main(void) {
       FILE_TEST(an_existing_file_is_kept),
       FILE_TEST(a_file_that_came_meanwhile_is_kept),
       FILE_TEST(resuming),
+      FILE_TEST(a_second_writer_is_refused),
+      FILE_TEST(fifos_are_not_waited_for),
       FILE_TEST(places_that_refuse),
       FILE_TEST(disk_full),
       FILE_TEST(names),
