@@ -40,6 +40,8 @@ void scorer_free(scorer *s);
  */
 ellm_status scorer_run(scorer *s, const uint32_t *ids, size_t n, size_t first, double *log_probs, score_row_fn row,
                        void *user, ellm_error *err);
+/* Labels whose rows are in memory at once; longer runs are cut into such pieces. */
+size_t scorer_piece(const scorer *s);
 /* The ids of the last sequence were not known when it ran (generation): forget what is kept. */
 void scorer_forget(scorer *s);
 

@@ -59,6 +59,8 @@ void scorer_free(scorer *s) {
   free(s);
 }
 
+size_t scorer_piece(const scorer *s) { return s->piece; }
+
 void scorer_forget(scorer *s) { ellm_context_truncate(s->context, 0); }
 
 /* Rows of one piece; row i is that of the position before ids[label + i]. */
