@@ -24,11 +24,13 @@ static int compare_doubles(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static void summarize(double values[REPEATS], bench_result *result) {
-  qsort(values, REPEATS, sizeof *values, compare_doubles);
-  result->median = values[REPEATS / 2];
+static int repeats_of(const bench_job *job) { return job->repeats > 0 ? job->repeats : REPEATS; }
+
+static void summarize(double *values, int n, bench_result *result) {
+  qsort(values, (size_t)n, sizeof *values, compare_doubles);
+  result->median = values[n / 2];
   result->low = values[0];
-  result->high = values[REPEATS - 1];
+  result->high = values[n - 1];
 }
 
 /* --------------------------------------------------------- child processes */
@@ -119,7 +121,7 @@ ellm_status bench_compress(const bench_job *job, bench_result *result, ellm_erro
     result->amount = report.source_bytes;
     ellm_report_free(&report);
   }
-  summarize(rates, result);
+  summarize(rates, REPEATS, result);
   return ELLM_OK;
 }
 
@@ -199,7 +201,7 @@ static ellm_status decode_rates(decode_work *work, thread_pool *pool, bench_resu
   }
   for (int i = 0; i < work->threads; i++)
     if (work->failed[i]) return ellm_fail(err, ELLM_ERR_INPUT, "%s: a block is damaged", container_path(work->file));
-  summarize(rates, result);
+  summarize(rates, REPEATS, result);
   result->amount = work->weights;
   return ELLM_OK;
 }
@@ -223,29 +225,33 @@ ellm_status bench_decode(const bench_job *job, bench_result *result, ellm_error 
 /* A sequence of ids that exist in every model: the text does not matter for speed. */
 static uint32_t some_id(size_t i, uint32_t vocab_size) { return (uint32_t)((i * 2654435761u + 17) % vocab_size); }
 
-typedef ellm_status (*rates_fn)(ellm_context *context, const uint32_t *ids, uint32_t depth, uint32_t n, float *logits,
-                                bench_result *result, ellm_error *err);
+typedef ellm_status (*rates_fn)(ellm_context *context, const uint32_t *ids, const bench_job *job, uint32_t n,
+                                float *logits, bench_result *result, ellm_error *err);
 
 /* ids[0, depth) are in the context already, ids[depth, depth + n) are measured. */
-static ellm_status prompt_rates(ellm_context *context, const uint32_t *ids, uint32_t depth, uint32_t n, float *logits,
-                                bench_result *result, ellm_error *err) {
-  double rates[REPEATS];
-  for (int i = -1; i < REPEATS; i++) { /* one to warm up */
+static ellm_status prompt_rates(ellm_context *context, const uint32_t *ids, const bench_job *job, uint32_t n,
+                                float *logits, bench_result *result, ellm_error *err) {
+  double rates[BENCH_MAX_REPEATS];
+  const uint32_t depth = job->depth;
+  const int repeats = repeats_of(job);
+  for (int i = -1; i < repeats; i++) { /* one to warm up */
     if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
     ellm_context_truncate(context, depth);
     double start = cli_seconds();
     ELLM_TRY(ellm_context_eval(context, ids + depth, n, logits, 1, err));
     if (i >= 0) rates[i] = (double)n / (cli_seconds() - start);
   }
-  summarize(rates, result);
+  summarize(rates, repeats, result);
   result->amount = n;
   return ELLM_OK;
 }
 
-static ellm_status generate_rates(ellm_context *context, const uint32_t *ids, uint32_t depth, uint32_t n,
+static ellm_status generate_rates(ellm_context *context, const uint32_t *ids, const bench_job *job, uint32_t n,
                                   float *logits, bench_result *result, ellm_error *err) {
-  double rates[REPEATS];
-  for (int i = -1; i < REPEATS; i++) {
+  double rates[BENCH_MAX_REPEATS];
+  const uint32_t depth = job->depth;
+  const int repeats = repeats_of(job);
+  for (int i = -1; i < repeats; i++) {
     ellm_context_truncate(context, depth);
     double start = cli_seconds();
     for (uint32_t k = 0; k < n; k++) {
@@ -255,7 +261,7 @@ static ellm_status generate_rates(ellm_context *context, const uint32_t *ids, ui
     }
     if (i >= 0) rates[i] = (double)n / (cli_seconds() - start);
   }
-  summarize(rates, result);
+  summarize(rates, repeats, result);
   result->amount = n;
   return ELLM_OK;
 }
@@ -283,7 +289,7 @@ static ellm_status with_context(const bench_job *job, uint32_t usual, rates_fn f
                        (unsigned)info.max_context);
   if (status == ELLM_OK) status = ellm_context_create(model, (uint32_t)all, &context, err);
   if (status == ELLM_OK) status = ellm_context_eval(context, ids, job->depth, NULL, 0, err);
-  if (status == ELLM_OK) status = fn(context, ids, job->depth, n, logits, result, err);
+  if (status == ELLM_OK) status = fn(context, ids, job, n, logits, result, err);
   ellm_context_free(context);
   free(logits);
   free(ids);

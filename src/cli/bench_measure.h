@@ -8,7 +8,7 @@
 
 #include "base/status.h"
 
-enum { BENCH_PROMPT = 128, BENCH_GENERATED = 128 };
+enum { BENCH_PROMPT = 128, BENCH_GENERATED = 128, BENCH_MAX_REPEATS = 31 };
 
 typedef struct bench_job {
   const char *model; /* what is opened: a .ellm file or a folder */
@@ -17,6 +17,7 @@ typedef struct bench_job {
   int activations;   /* ellm_activations */
   uint32_t tokens;   /* of a prompt or generated; 0: BENCH_PROMPT or BENCH_GENERATED, or what the context allows */
   uint32_t depth;    /* tokens in the context before them */
+  int repeats;       /* 1..BENCH_MAX_REPEATS; 0: 5 */
 } bench_job;
 
 typedef struct bench_result { /* plain data: sent through a pipe */

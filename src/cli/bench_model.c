@@ -27,7 +27,7 @@ typedef struct row {
 
 typedef struct bench {
   cli_common common;
-  int prompt, generated;
+  int prompt, generated, repeats;
   const char *depths, *threads_text;
   bool csv, markdown;
   char *model;
@@ -80,7 +80,8 @@ static void tell(const char *test, uint32_t depth, int threads) {
 
 static ellm_status measure(bench *b, ellm_error *err) {
   for (size_t t = 0; t < b->n_threads; t++) {
-    bench_job job = {.model = b->model, .threads = b->threads[t], .activations = b->common.activations};
+    bench_job job = {.model = b->model, .threads = b->threads[t], .activations = b->common.activations,
+                     .repeats = b->repeats};
     bench_result read;
     tell("memory", 0, job.threads);
     ELLM_TRY(bench_measure(bench_read, &job, &read, err));
@@ -113,8 +114,8 @@ static int print_json(const bench *b) {
   for (size_t i = 0; i < b->n_rows; i++) {
     const row *r = &b->rows[i];
     const double rate = coded_rate(b, r);
-    json_array_append_new(
-        rows, json_pack("{s:s, s:I, s:I, s:i, s:{s:f, s:f, s:f}, s:o, s:o, s:I, s:I}", "test", r->test, "tokens",
+    cli_json_append(
+        &rows, json_pack("{s:s, s:I, s:I, s:i, s:{s:f, s:f, s:f}, s:o, s:o, s:I, s:I}", "test", r->test, "tokens",
                         (json_int_t)r->tokens, "depth", (json_int_t)r->depth, "threads", r->threads, "tokens_per_s",
                         "median", r->result.median, "min", r->result.low, "max", r->result.high, "coded_gbytes_per_s",
                         rate > 0 ? json_real(rate) : json_null(), "share_of_read_bandwidth",
@@ -180,13 +181,14 @@ static int parse_lists(bench *b) {
 }
 
 int cmd_bench_model(int argc, char **argv) {
-  bench b = {.prompt = 512, .generated = 64, .depths = "0"};
+  bench b = {.prompt = 512, .generated = 64, .repeats = 5, .depths = "0"};
   option options[] = {
       CLI_OPTION_MODEL(b.common),
       OPT_INT("prompt", 'p', &b.prompt, 0, 1 << 20, "N", "tokens of the prompt (default 512); 0: not measured"),
       OPT_INT("tokens", 'n', &b.generated, 0, 1 << 20, "N", "tokens to generate (default 64); 0: not measured"),
       OPT_TEXT("depth", 'd', &b.depths, "LIST", "tokens in the context before them, as 0,512 (default 0)"),
       OPT_TEXT("threads", 't', &b.threads_text, "LIST", "threads, as 1,2 (default: all usable cores)"),
+      OPT_INT("repeats", 0, &b.repeats, 1, BENCH_MAX_REPEATS, "N", "of each measurement, after one more (default 5)"),
       CLI_OPTION_ACTIVATIONS(b.common),
       CLI_OPTION_JSON(b.common),
       OPT_FLAG("csv", 0, &b.csv, "print comma-separated values"),
@@ -195,7 +197,7 @@ int cmd_bench_model(int argc, char **argv) {
   option_table table = {
       .command = "bench model",
       .synopsis = "[-m MODEL] [options]",
-      .about = "Measure reading a prompt and generating: tokens a second (median of five, least, most), coded bytes\n"
+      .about = "Measure reading a prompt and generating: tokens a second (median, least, most), coded bytes\n"
                "a second and their share of what memory gives to as many threads, peak memory.",
       .options = options,
       .n_options = sizeof options / sizeof *options};
