@@ -9,14 +9,14 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/threads.h"
+#include "model/model.h"
 #include "model/score.h"
 
 enum { PIECE_BYTES = 32 << 20, PIECE_ROWS = 512 };
 
 struct scorer {
   ellm_context *context;
-  thread_pool *pool; /* NULL: rows are reduced by the caller's thread */
+  ellm_model *model;
   uint32_t vocab_size, capacity;
   size_t piece;      /* most rows of logits at once */
   float *logits;     /* [piece][vocab_size] */
@@ -30,6 +30,7 @@ ellm_status scorer_create(ellm_model *model, uint32_t n_ctx, scorer **out, ellm_
   ellm_model_get_info(model, &info);
   scorer *s = calloc(1, sizeof *s);
   if (!s) return ellm_fail_memory(err, sizeof *s, "scoring");
+  s->model = model;
   s->vocab_size = info.vocab_size;
   s->piece = PIECE_BYTES / sizeof(float) / (info.vocab_size ? info.vocab_size : 1);
   if (s->piece > PIECE_ROWS) s->piece = PIECE_ROWS;
@@ -110,9 +111,9 @@ ellm_status scorer_run(scorer *s, const uint32_t *ids, size_t n, size_t first, d
     size_t count = n - 1 - done < s->piece ? n - 1 - done : s->piece;
     ELLM_TRY(eval_piece(s, ids + done, count, s->logits, err));
     piece_job job = {s, ids, done + 1, log_probs + (done + 1 - first), row, user};
-    if (s->pool) pool_for(s->pool, count, reduce_row, &job);
-    else
-      for (size_t i = 0; i < count; i++) reduce_row(&job, i, 0);
+    pthread_mutex_lock(&s->model->lock);
+    pool_for(compute_pool(s->model->compute), count, reduce_row, &job);
+    pthread_mutex_unlock(&s->model->lock);
     done += count;
   }
   return ELLM_OK;
