@@ -111,7 +111,7 @@ static int print_rows(const bench *b) {
     json_t *rows = json_array();
     for (size_t i = 0; i < b->n_rows; i++) {
       const row *r = &b->rows[i];
-      json_array_append_new(rows,
+      cli_json_append(&rows,
                             json_pack("{s:s, s:s, s:i, s:s, s:{s:f, s:f, s:f}, s:I, s:I}", "test", r->test, "model",
                                       r->what, "threads", r->threads, "unit", r->unit, "value", "median",
                                       r->result.median, "min", r->result.low, "max", r->result.high, "peak_rss_bytes",

@@ -81,7 +81,9 @@ static ellm_status measure_row(bench *b, const kernel_coded *coded, const kernel
                                const char *tensor, ellm_error *err) {
   const kernel_speed_job job = {.coded = coded, .table = table, .op = r->op, .digits = r->digits ? r->digits : 1,
                                 .tokens = r->tokens, .cached = r->cached, .repeats = b->repeats,
-                                .max_blocks = strcmp(r->isa, "scalar") == 0 && r->op != KERNEL_READ ? SCALAR_BLOCKS : 0};
+                               
+                                 .max_blocks = strcmp(r->isa, "scalar") == 0 && r->op != KERNEL_READ ? SCALAR_BLOCKS
+                                                                                                     : 0};
   thread_pool *pool = NULL;
   if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
   if (!cli_quiet() && isatty(STDERR_FILENO))
@@ -215,19 +217,21 @@ static json_t *row_json(const row *r) {
                            "tensor", r->tensor, "isa", r->isa, "threads", r->threads, "entropy", r->entropy,
                            "coded_bits", r->coded_bits, "source", r->cached ? "cache" : "ram", "activations",
                            digits_name(r));
-  json_object_set_new(json, "gweights_per_s", speed_json(&r->speed, 1));
-  json_object_set_new(json, "gbytes_per_s", speed_json(&r->speed, r->coded_bits / 8));
-  if (r->op == KERNEL_MULTIPLY) {
-    json_object_set_new(json, "tokens", json_integer((json_int_t)r->tokens));
-    json_object_set_new(json, "gproducts_per_s", speed_json(&r->speed, r->tokens));
+  bool ok = json_object_set_new(json, "gweights_per_s", speed_json(&r->speed, 1)) == 0 &&
+            json_object_set_new(json, "gbytes_per_s", speed_json(&r->speed, r->coded_bits / 8)) == 0;
+  if (ok && r->op == KERNEL_MULTIPLY) {
+    ok = json_object_set_new(json, "tokens", json_integer((json_int_t)r->tokens)) == 0 &&
+         json_object_set_new(json, "gproducts_per_s", speed_json(&r->speed, r->tokens)) == 0;
   }
-  return json;
+  if (ok) return json;
+  json_decref(json);
+  return NULL;
 }
 
 static int print_rows(const bench *b) {
   if (b->common.json) {
     json_t *rows = json_array();
-    for (size_t i = 0; i < b->n_rows; i++) json_array_append_new(rows, row_json(&b->rows[i]));
+    for (size_t i = 0; i < b->n_rows; i++) cli_json_append(&rows, row_json(&b->rows[i]));
     return cli_print_json(json_pack("{s:s, s:i, s:o}", "isa", kernels_best()->isa, "cpus", cpu_affinity_count(), "rows",
                                     rows));
   }

@@ -81,6 +81,9 @@ int cli_print_json(json_t *object);
 json_t *cli_json_text(const char *text, size_t bytes); /* invalid UTF-8 becomes U+FFFD */
 bool cli_valid_utf8(const char *text, size_t bytes);
 json_t *cli_json_real(double value);                   /* null if not finite */
+/* Append to an array that is being built. A value that is NULL, or no memory:
+ * *array is freed and NULL from then on, so that printing it fails. */
+void cli_json_append(json_t **array, json_t *value);
 
 /* A result file: atomically written where `path` is or becomes a regular file,
  * straight into devices and pipes; "-" is standard output. */

@@ -108,14 +108,26 @@ int cli_finish_output(int status) {
   return status == ELLM_OK ? ELLM_ERR_IO : status;
 }
 
+static int write_json(const char *text, size_t bytes, void *user) {
+  (void)user;
+  cli_write(text, bytes);
+  return 0;
+}
+
+/* Piece by piece: json_dumps loses keys when it runs out of memory. */
 int cli_print_json(json_t *object) {
-  char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+  if (!object) return cli_error(ELLM_ERR_IO, "out of memory for the JSON output");
+  int failed = json_dump_callback(object, write_json, NULL, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
   json_decref(object);
-  if (!text) return cli_error(ELLM_ERR_IO, "out of memory for the JSON output");
-  cli_write(text, strlen(text));
+  if (failed) return cli_error(ELLM_ERR_IO, "out of memory while the JSON output was written");
   cli_write("\n", 1);
-  free(text);
   return ELLM_OK;
+}
+
+void cli_json_append(json_t **array, json_t *value) {
+  if (json_array_append_new(*array, value) == 0) return;
+  json_decref(*array);
+  *array = NULL;
 }
 
 json_t *cli_json_real(double value) { return isfinite(value) ? json_real(value) : json_null(); }

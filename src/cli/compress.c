@@ -22,15 +22,17 @@ typedef struct request {
 static json_t *report_json(const request *r, const ellm_report *report, double seconds) {
   const ellm_totals *totals = &report->totals;
   double coded = totals->coded_bits_per_weight;
+  json_t *file = r->output ? cli_json_text(r->output, strlen(r->output)) : NULL;
+  if (r->output && !file) return NULL;
   json_t *tensors = json_array(), *warnings = json_array();
-  for (size_t i = 0; i < report->n_tensors; i++) json_array_append_new(tensors, cli_tensor_json(&report->tensors[i]));
+  for (size_t i = 0; i < report->n_tensors; i++) cli_json_append(&tensors, cli_tensor_json(&report->tensors[i]));
   for (size_t i = 0; i < report->n_warnings; i++)
-    json_array_append_new(warnings, cli_json_text(report->warnings[i], strlen(report->warnings[i])));
-  return json_pack("{s:o*, s:b, s:i, s:s, s:s, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "file",
-                   r->output ? cli_json_text(r->output, strlen(r->output)) : NULL, "dry_run", (int)r->dry_run, "bits",
-                   r->bits, "scheme", option_choice_name(schemes, r->scheme), "prefer",
-                   option_choice_name(prefers, r->prefer), "code", option_choice_name(codes, r->code), "tensors",
-                   tensors, "totals", cli_totals_json(totals), "source_bytes", (json_int_t)report->source_bytes,
+    cli_json_append(&warnings, cli_json_text(report->warnings[i], strlen(report->warnings[i])));
+  return json_pack("{s:o*, s:b, s:i, s:s, s:s, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "file", file,
+                   "dry_run", (int)r->dry_run, "bits", r->bits, "scheme", option_choice_name(schemes, r->scheme),
+                   "prefer", option_choice_name(prefers, r->prefer), "code", option_choice_name(codes, r->code),
+                   "tensors", tensors, "totals", cli_totals_json(totals), "source_bytes",
+                   (json_int_t)report->source_bytes,
                    "ratio_to_plain", cli_json_real(coded > 0 ? r->bits / coded : 0), "ratio_to_16_bits",
                    cli_json_real(coded > 0 ? 16 / coded : 0), "seconds", cli_json_real(seconds), "mb_per_s",
                    cli_json_real(seconds > 0 ? (double)report->source_bytes / seconds / 1e6 : 0), "warnings", warnings);

@@ -12,7 +12,7 @@ const char *cli_scheme_name(ellm_scheme scheme) {
 /* All in one call, so that one failed allocation makes the whole NULL. */
 json_t *cli_tensor_json(const ellm_tensor_info *tensor) {
   json_t *shape = json_array();
-  for (int i = 0; i < tensor->n_dims; i++) json_array_append_new(shape, json_integer((json_int_t)tensor->shape[i]));
+  for (int i = 0; i < tensor->n_dims; i++) cli_json_append(&shape, json_integer((json_int_t)tensor->shape[i]));
   json_t *object = json_pack("{s:o, s:o, s:b, s:s, s:I}", "name", cli_json_text(tensor->name, strlen(tensor->name)),
                              "shape", shape, "kept", (int)tensor->kept, "dtype", ellm_dtype_name(tensor->dtype),
                              "stored_bytes", (json_int_t)tensor->stored_bytes);

@@ -94,7 +94,7 @@ static int print_description(const ellm_file *file, const char *path, const char
   char source[33], self[33];
   json_t *tensors = json_array();
   for (size_t i = 0; ellm_file_tensor(file, i, &info); i++)
-    if (!name || strcmp(info.name, name) == 0) json_array_append_new(tensors, cli_tensor_json(&info));
+    if (!name || strcmp(info.name, name) == 0) cli_json_append(&tensors, cli_tensor_json(&info));
   ellm_file_totals(file, &totals);
   ellm_file_identity(file, source, self);
   return cli_print_json(json_pack("{s:o, s:s, s:s, s:o, s:o}", "file", cli_json_text(path, strlen(path)), "identity",

@@ -87,7 +87,7 @@ static ellm_status measure(ellm_model *model, const request *r, uint32_t *n_ctx,
 static int print_result(const request *r, uint32_t n_ctx, size_t n_ids, const ellm_perplexity *p, double seconds) {
   if (r->common.json) {
     json_t *chunks = json_array();
-    for (size_t i = 0; i < p->n_chunks; i++) json_array_append_new(chunks, cli_json_real(p->chunk_nll[i]));
+    for (size_t i = 0; i < p->n_chunks; i++) cli_json_append(&chunks, cli_json_real(p->chunk_nll[i]));
     return cli_print_json(json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:i, s:o, s:o}", "protocol", "a", "protocol_name",
                                     "llama.cpp", "perplexity", cli_json_real(p->perplexity), "stderr",
                                     cli_json_real(p->standard_error), "tokens", (json_int_t)p->scored_tokens,

@@ -54,9 +54,10 @@ static int prompt_ids(const request *r, const ellm_tokenizer *tokenizer, uint32_
 static double rate(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
 
 static json_t *result_json(const generation *g, const char *path) {
-  return json_pack("{s:o*, s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:I, s:I}", "text",
-                   g->tokenizer ? cli_json_text(g->text.size ? (const char *)g->text.data : "", g->text.size) : NULL,
-                   "ids", cli_ids_json(g->ids, g->n_ids), "end", end_reason_names[g->end], "prompt_tokens",
+  json_t *text = g->tokenizer ? cli_json_text(g->text.size ? (const char *)g->text.data : "", g->text.size) : NULL;
+  if (g->tokenizer && !text) return NULL;
+  return json_pack("{s:o*, s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:I, s:I}", "text", text, "ids",
+                   cli_ids_json(g->ids, g->n_ids), "end", end_reason_names[g->end], "prompt_tokens",
                    (json_int_t)g->n_prompt, "tokens", (json_int_t)g->n_ids, "prompt_tokens_per_s",
                    cli_json_real(rate((double)g->n_prompt, g->prompt_seconds)), "tokens_per_s",
                    cli_json_real(rate((double)g->n_ids, g->seconds)), "temperature",

@@ -15,11 +15,7 @@ void cli_write_ids(const uint32_t *ids, size_t n_ids) {
 
 json_t *cli_ids_json(const uint32_t *ids, size_t n_ids) {
   json_t *list = json_array();
-  for (size_t i = 0; list && i < n_ids; i++)
-    if (json_array_append_new(list, json_integer(ids[i])) != 0) {
-      json_decref(list);
-      return NULL;
-    }
+  for (size_t i = 0; list && i < n_ids; i++) cli_json_append(&list, json_integer(ids[i]));
   return list;
 }
 

@@ -8,7 +8,7 @@ static int print_verified(const char *path, const ellm_verify_result *result, bo
   if (json) {
     json_t *problems = json_array();
     for (size_t i = 0; i < result->n_problems; i++)
-      json_array_append_new(problems, cli_json_text(result->problems[i].text, strlen(result->problems[i].text)));
+      cli_json_append(&problems, cli_json_text(result->problems[i].text, strlen(result->problems[i].text)));
     return cli_print_json(json_pack("{s:b, s:I, s:o}", "ok", (int)result->ok, "checked_bytes",
                                     (json_int_t)result->checked_bytes, "problems", problems));
   }
