@@ -199,7 +199,8 @@ typedef struct ellm_tokenizer ellm_tokenizer;
 
 /* From the bytes of a tokenizer.json. `origin` names it in errors. After
  * creation a tokenizer may be used by several threads at once. */
-ellm_status ellm_tokenizer_create(const void *json, size_t bytes, const char *origin, ellm_tokenizer **tokenizer, ellm_error *err);
+ellm_status ellm_tokenizer_create(const void *json, size_t bytes, const char *origin, ellm_tokenizer **tokenizer,
+                                  ellm_error *err);
 void ellm_tokenizer_free(ellm_tokenizer *tokenizer);
 
 typedef enum ellm_encode_flags {
@@ -277,7 +278,8 @@ void ellm_context_truncate(ellm_context *context, uint32_t length);
 /* Append ids and compute. n_logits (<= n_ids) logit rows, those of the last
  * n_logits positions, are written to logits[n_logits * vocab_size]; 0 and NULL
  * for none. Logits do not depend on threads, batch split or instruction set. */
-ellm_status ellm_context_eval(ellm_context *context, const uint32_t *ids, size_t n_ids, float *logits, size_t n_logits, ellm_error *err);
+ellm_status ellm_context_eval(ellm_context *context, const uint32_t *ids, size_t n_ids, float *logits, size_t n_logits,
+                              ellm_error *err);
 
 /* ---------------------------------------------------------------- sampling */
 
@@ -291,7 +293,8 @@ typedef struct ellm_sampling {
 } ellm_sampling;
 
 typedef struct ellm_sampler ellm_sampler;
-ellm_status ellm_sampler_create(const ellm_sampling *sampling, uint32_t vocab_size, ellm_sampler **sampler, ellm_error *err);
+ellm_status ellm_sampler_create(const ellm_sampling *sampling, uint32_t vocab_size, ellm_sampler **sampler,
+                                ellm_error *err);
 void ellm_sampler_free(ellm_sampler *sampler);
 void ellm_sampler_accept(ellm_sampler *sampler, uint32_t id);              /* id is now part of the sequence */
 uint32_t ellm_sampler_next(ellm_sampler *sampler, const float *logits);    /* no allocation */

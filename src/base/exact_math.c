@@ -40,8 +40,8 @@ static double exp_parts(double high, double low) {
   r = r + fma(-k, ln2_low, low); /* |r| <= 0.3466 */
   /* Taylor to r^14 / 14!: the rest is below 2^-61. */
   static const double inverse_factorial[] = {
-      1.0 / 2,          1.0 / 6,           1.0 / 24,           1.0 / 120,           1.0 / 720,          1.0 / 5040, 1.0 / 40320,
-      1.0 / 362880,     1.0 / 3628800,     1.0 / 39916800,     1.0 / 479001600,     1.0 / 6227020800.0, 1.0 / 87178291200.0};
+      1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,       1.0 / 720,          1.0 / 5040,         1.0 / 40320,
+      1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0, 1.0 / 87178291200.0};
   double p = inverse_factorial[12];
   for (int i = 11; i >= 0; i--) p = fma(p, r, inverse_factorial[i]);
   const double value = 1 + fma(r * r, p, r);
@@ -127,7 +127,8 @@ static int reduce_half_pi(double x, double *r, double *r_low) {
 }
 
 static double sin_near(double r, double low) {
-  static const double c[] = {-1.0 / 6, 1.0 / 120, -1.0 / 5040, 1.0 / 362880, -1.0 / 39916800, 1.0 / 6227020800.0, -1.0 / 1307674368000.0, 1.0 / 355687428096000.0};
+  static const double c[] = {-1.0 / 6,        1.0 / 120,          -1.0 / 5040,            1.0 / 362880,
+                             -1.0 / 39916800, 1.0 / 6227020800.0, -1.0 / 1307674368000.0, 1.0 / 355687428096000.0};
   const double z = r * r;
   double p = c[7];
   for (int i = 6; i >= 0; i--) p = fma(p, z, c[i]);
@@ -135,7 +136,8 @@ static double sin_near(double r, double low) {
 }
 
 static double cos_near(double r, double low) {
-  static const double c[] = {1.0 / 24, -1.0 / 720, 1.0 / 40320, -1.0 / 3628800, 1.0 / 479001600, -1.0 / 87178291200.0, 1.0 / 20922789888000.0};
+  static const double c[] = {1.0 / 24,        -1.0 / 720,           1.0 / 40320,           -1.0 / 3628800,
+                             1.0 / 479001600, -1.0 / 87178291200.0, 1.0 / 20922789888000.0};
   const double z = r * r, half = 0.5 * z, w = 1 - half;
   double p = c[6];
   for (int i = 5; i >= 0; i--) p = fma(p, z, c[i]);

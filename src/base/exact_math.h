@@ -10,7 +10,8 @@
 
 double exact_exp(double x);           /* < 2 ulp; 0 below -745, inf above 709.78 */
 double exact_log(double x);           /* x > 0; < 2 ulp */
-double exact_pow(double x, double y); /* x > 0: exp(y log x) with the product in double-double, < 4 ulp for results of moderate size */
+/* x > 0: exp(y log x) with the product in double-double, < 4 ulp for results of moderate size */
+double exact_pow(double x, double y);
 double exact_sin(double x);           /* |x| < 2^30, else NaN; < 2 ulp */
 double exact_cos(double x);           /* the same */
 

@@ -82,8 +82,8 @@ ellm_status file_reader_open(const char *path, file_reader *reader, ellm_error *
 
 ellm_status file_reader_read(const file_reader *reader, uint64_t offset, void *out, size_t bytes, ellm_error *err) {
   if (offset > reader->size || bytes > reader->size - offset) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %zu bytes at offset %llu lie beyond its end at %llu", reader->path, bytes,
-                     (unsigned long long)offset, (unsigned long long)reader->size);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %zu bytes at offset %llu lie beyond its end at %llu", reader->path,
+                     bytes, (unsigned long long)offset, (unsigned long long)reader->size);
   }
   uint8_t *to = out;
   while (bytes > 0) {

@@ -84,7 +84,8 @@ ellm_status file_writer_open(const char *path, const file_writer_options *option
   return ELLM_OK;
 }
 
-ellm_status file_writer_write_at(file_writer *writer, uint64_t offset, const void *data, size_t bytes, ellm_error *err) {
+ellm_status file_writer_write_at(file_writer *writer, uint64_t offset, const void *data, size_t bytes,
+                                 ellm_error *err) {
   const uint8_t *from = data;
   while (bytes > 0) {
     const size_t piece = bytes < (1u << 30) ? bytes : 1u << 30;

@@ -21,6 +21,10 @@ ellm_status ellm_fail_errno(ellm_error *err, int code, const char *what, const c
 /* ELLM_ERR_IO, "out of memory (N bytes for WHAT)". */
 ellm_status ellm_fail_memory(ellm_error *err, size_t bytes, const char *what);
 
-#define ELLM_TRY(call) do { ellm_status try_status_ = (call); if (try_status_ != ELLM_OK) return try_status_; } while (0)
+#define ELLM_TRY(call)                                \
+  do {                                                \
+    ellm_status try_status_ = (call);                 \
+    if (try_status_ != ELLM_OK) return try_status_;   \
+  } while (0)
 
 #endif
