@@ -20,7 +20,7 @@ if(JANSSON_FOUND AND XXHASH_FOUND AND PCRE2_FOUND AND UTF8PROC_FOUND)
   entrollm_layer(checkpoint DEPENDS entrollm_base PkgConfig::JANSSON)
   entrollm_layer(container DEPENDS entrollm_coder entrollm_quant entrollm_checkpoint PkgConfig::XXHASH)
   entrollm_layer(convert DEPENDS entrollm_container entrollm_kernels)
-  entrollm_layer(text DEPENDS entrollm_checkpoint PkgConfig::PCRE2 PkgConfig::UTF8PROC)
+  entrollm_layer(text DEPENDS entrollm_checkpoint PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::XXHASH)
   entrollm_layer(model DEPENDS entrollm_convert entrollm_text)
   entrollm_layer(eval DEPENDS entrollm_model)
 
