@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -67,6 +68,27 @@ static inline ellm_model *open_model(const char *checkpoint, int threads) {
   ellm_model_options_init(&options);
   options.threads = threads;
   check_ok(ellm_model_open(path, &options, &model, &err), &err);
+  return model;
+}
+
+/* The same checkpoint compressed to `bits` bits; the file is removed at once (it stays mapped). */
+static inline ellm_model *open_compressed(const char *checkpoint, int bits, int threads, ellm_activations activations) {
+  char path[400], out[80];
+  ellm_model *model;
+  ellm_compress_options how;
+  ellm_model_options options;
+  ellm_error err;
+  snprintf(path, sizeof path, SHARED "/%s", checkpoint);
+  snprintf(out, sizeof out, "/tmp/entrollm-test-eval-%ld.ellm", (long)getpid());
+  ellm_compress_options_init(&how);
+  how.bits = bits;
+  how.overwrite = true;
+  check_ok(ellm_compress(path, out, &how, NULL, &err), &err);
+  ellm_model_options_init(&options);
+  options.threads = threads;
+  options.activations = activations;
+  check_ok(ellm_model_open(out, &options, &model, &err), &err);
+  unlink(out);
   return model;
 }
 
