@@ -9,8 +9,9 @@
  *
  * Narrow: uppers and raw bits of at most 4 bits each, in passes of their own, a
  * digit at a time. Two products are added in 16 bits, and those of a step still
- * fit: 8 * 2 * 15 * 128 = 30720. Wide: codes are put together in registers and
- * multiplied with both digits at once, in 32 bits: exact for all codes.
+ * fit: 8 * 2 * 15 * 128 = 30720. Medium: codes of 5 to 7 bits, put together in
+ * registers, the same way, but the 16 bits hold 4, 2 or 1 tiles: 4 * 2 * 31 * 128.
+ * Wide: codes of 8 bits, with both digits at once, in 32 bits.
  *
  * A set supplies `part`, PART_ROWS rows of a tile, and
  *   KERNEL_NAME, KERNEL_SYMBOLS
@@ -31,7 +32,7 @@
 
 enum { STEP_TILES = 8, MAX_FUSED_RAW = 4, PARTS = CODER_PANEL_ROWS / PART_ROWS, PART_BYTES = CODER_TILE / PARTS };
 enum { FETCH_AHEAD = 1024 };  /* bytes */
-enum { WIDE = 0 };            /* in place of the number of digits */
+enum { NARROW = 0, WIDE = 8 }; /* or the tiles whose products 16 bits hold */
 
 typedef struct fused {
   const uint8_t *symbols, *four, *two, *one; /* of the step at hand */
@@ -85,6 +86,21 @@ KERNEL_INLINE part codes_of(const fused *f, int i, int at, int tuple, int raw_bi
   return raw_bits == 0 ? codes : part_or(codes, raw_field(f, i, at, raw_bits));
 }
 
+KERNEL_INLINE void add_medium(const fused *f, fused_sums *s, columns x, int tuple, int raw_bits, int way, int digits) {
+  narrow_sums low[PARTS], high[PARTS];
+#pragma GCC unroll 8
+  for (int i = 0; i < STEP_TILES; i++)
+#pragma GCC unroll 4
+    for (int at = 0; at < PARTS; at++) {
+      const part codes = codes_of(f, i, at, tuple, raw_bits);
+      narrow_add(&low[at], codes, x.low + 4 * i, i % way == 0);
+      if (digits == 2) narrow_add(&high[at], codes, x.high + 4 * i, i % way == 0);
+      if ((i + 1) % way != 0) continue;
+      row_sums_add(&s->low[at], low[at], 0);
+      if (digits == 2) row_sums_add(&s->high[at], high[at], 0);
+    }
+}
+
 KERNEL_INLINE void add_wide(const fused *f, fused_sums *s, columns x, int tuple, int raw_bits) {
 #pragma GCC unroll 8
   for (int i = 0; i < STEP_TILES; i++)
@@ -92,12 +108,14 @@ KERNEL_INLINE void add_wide(const fused *f, fused_sums *s, columns x, int tuple,
     for (int at = 0; at < PARTS; at++) row_sums_wide(&s->low[at], codes_of(f, i, at, tuple, raw_bits), x.wide + 4 * i);
 }
 
-KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, int tuple, int raw_bits, int digits) {
-  if (digits == WIDE) {
+KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, int tuple, int raw_bits, int way, int digits) {
+  if (way == WIDE) {
     add_wide(f, s, x, tuple, raw_bits);
-  } else {
+  } else if (way == NARROW) {
     add_narrow(f, s, x, tuple, 0, raw_bits, digits);
     if (raw_bits > 0) add_narrow(f, s, x, tuple, raw_bits, 0, digits);
+  } else {
+    add_medium(f, s, x, tuple, raw_bits, way, digits);
   }
   const int bytes = 512 / tuple;
   if (f->ahead > 0)
@@ -108,7 +126,8 @@ KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, int tuple, int raw_b
   f->one += 64;
 }
 
-KERNEL_INLINE void dot_all(const fused *from, int32_t *sums, int tuple, int raw_bits, int digits) {
+KERNEL_INLINE void dot_all(const fused *from, int32_t *sums, int tuple, int raw_bits, int way,
+                           int digits) {
   fused f = *from;
   for (size_t panel = 0; panel < f.n_panels; panel++) {
     columns x = f.x;
@@ -118,7 +137,7 @@ KERNEL_INLINE void dot_all(const fused *from, int32_t *sums, int tuple, int raw_
       fused_sums s;
       for (int at = 0; at < PARTS; at++) s.low[at] = s.high[at] = row_sums_zero();
       for (; now > 0; now -= STEP_TILES) {
-        step(&f, &s, x, tuple, raw_bits, digits);
+        step(&f, &s, x, tuple, raw_bits, way, digits);
         x.low += 4 * STEP_TILES;
         x.wide += 4 * STEP_TILES;
         if (digits == 2) x.high += 4 * STEP_TILES;
@@ -129,16 +148,31 @@ KERNEL_INLINE void dot_all(const fused *from, int32_t *sums, int tuple, int raw_
 }
 
 typedef void (*fused_fn)(const fused *f, int32_t *sums);
-#define FUSED(tuple, raw, digits)                                                                                    \
-  static void dot_##tuple##raw##digits(const fused *f, int32_t *sums) { dot_all(f, sums, tuple, raw, digits); }
-#define FUSED_DIGITS(tuple, raw) FUSED(tuple, raw, 0) FUSED(tuple, raw, 1) FUSED(tuple, raw, 2)
-#define FUSED_RAW(tuple)                                                                                             \
-  FUSED_DIGITS(tuple, 0) FUSED_DIGITS(tuple, 1) FUSED_DIGITS(tuple, 2) FUSED_DIGITS(tuple, 3) FUSED_DIGITS(tuple, 4)
-#define NAMES(tuple, raw) {dot_##tuple##raw##0, dot_##tuple##raw##1, dot_##tuple##raw##2}
-#define NAMES_RAW(tuple) {NAMES(tuple, 0), NAMES(tuple, 1), NAMES(tuple, 2), NAMES(tuple, 3), NAMES(tuple, 4)}
+#define FUSED(tuple, raw, way, digits)                                                                               \
+  static void dot_##tuple##raw##way##digits(const fused *f, int32_t *sums) {                                         \
+    dot_all(f, sums, tuple, raw, way, digits);                                                                       \
+  }
+#define FUSED_DIGITS(tuple, raw, way) FUSED(tuple, raw, way, 1) FUSED(tuple, raw, way, 2)
+#define FUSED_WAYS(tuple, raw)                                                                                       \
+  FUSED_DIGITS(tuple, raw, 0) FUSED(tuple, raw, 1, 1) FUSED_DIGITS(tuple, raw, 2) FUSED_DIGITS(tuple, raw, 4)         \
+  FUSED(tuple, raw, 8, 2)
+#define FUSED_RAW(tuple) \
+  FUSED_WAYS(tuple, 0) FUSED_WAYS(tuple, 1) FUSED_WAYS(tuple, 2) FUSED_WAYS(tuple, 3) FUSED_WAYS(tuple, 4)
 FUSED_RAW(1)
 FUSED_RAW(2)
-static const fused_fn fused_functions[2][MAX_FUSED_RAW + 1][3] = {NAMES_RAW(1), NAMES_RAW(2)};
+#define NAMES(tuple, raw, way) {dot_##tuple##raw##way##1, dot_##tuple##raw##way##2}
+#define NAMES_WAYS(tuple, raw)                                                                                       \
+  {NAMES(tuple, raw, 0), NAMES(tuple, raw, 4), NAMES(tuple, raw, 2), {dot_##tuple##raw##11, dot_##tuple##raw##82},   \
+   {dot_##tuple##raw##82, dot_##tuple##raw##82}}
+#define NAMES_RAW(tuple) \
+  {NAMES_WAYS(tuple, 0), NAMES_WAYS(tuple, 1), NAMES_WAYS(tuple, 2), NAMES_WAYS(tuple, 3), NAMES_WAYS(tuple, 4)}
+/* [..][way]: narrow; codes of 5, 6 and 7 bits; wide, which is faster also for 7 bits and two digits */
+static const fused_fn fused_functions[2][MAX_FUSED_RAW + 1][5][2] = {NAMES_RAW(1), NAMES_RAW(2)};
+
+static unsigned way_of(const coder_codebook *book, unsigned digits) {
+  if (book->bits - book->raw_bits <= 4 && (digits == 1 || book->raw_bits == 0)) return 0;
+  return book->bits <= 5 ? 1 : book->bits - 4;
+}
 
 kernel_fused_result KERNEL_PASTE(dot_fused_, KERNEL_NAME)(const coder_codebook *book, const coder_block *block,
                                                           const uint8_t *data, size_t bytes, kernel_scratch *scratch,
@@ -163,7 +197,6 @@ kernel_fused_result KERNEL_PASTE(dot_fused_, KERNEL_NAME)(const coder_codebook *
     f.two = data + raw_offset[1];
     f.one = data + raw_offset[2];
   }
-  const bool wide = book->bits - book->raw_bits > 4 || (a->digits == 2 && book->raw_bits > 0);
-  fused_functions[tuple - 1][book->raw_bits][wide ? WIDE : a->digits](&f, sums);
+  fused_functions[tuple - 1][book->raw_bits][way_of(book, a->digits)][a->digits - 1](&f, sums);
   return KERNEL_FUSED_GOOD;
 }
