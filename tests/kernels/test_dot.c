@@ -262,6 +262,28 @@ static void test_levels(void **state) {
           }
 }
 
+/* The largest codes by the largest activations, in every split of bits: no sum on the way overflows. */
+static void test_largest(void **state) {
+  (void)state;
+  random_state = 38;
+  for (int bits = 2; bits <= 8; bits++)
+    for (int raw_bits = 0; raw_bits < bits; raw_bits++)
+      for (int tuple = 1; tuple <= (bits - raw_bits <= 4 ? 2 : 1); tuple++)
+        for (int kind = 1; kind < 5; kind++)
+          for (int n_levels = 0; n_levels < 2; n_levels++) {
+            coder_codebook book;
+            coder_block block = {.panels = 1, .rows = 16, .tiles = 128, .panel_rows = 16};
+            const book_recipe recipe = {.bits = bits, .raw_bits = raw_bits, .tuple = tuple, .max_leaves = 256,
+                                        .n_levels = n_levels, .width = {(uint8_t)kind}};
+            memset(case_source, (1 << bits) - 1, sizeof case_source);
+            for (int i = 0; i < 8; i++) case_source[random_below(8192)] = (uint8_t)random_below(1u << bits);
+            assert_true(make_book(&recipe, &block, &book));
+            size_t bytes;
+            assert_true(encode(&book, &block, &bytes));
+            check_case(&book, &block, bytes, kind);
+          }
+}
+
 static void test_plain(void **state) {
   (void)state;
   random_state = 34;
@@ -414,6 +436,7 @@ static void test_sizes(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_quantize), cmocka_unit_test(test_random),   cmocka_unit_test(test_levels),
+    cmocka_unit_test(test_largest),
     cmocka_unit_test(test_plain),    cmocka_unit_test(test_damaged),  cmocka_unit_test(test_multiply),
     cmocka_unit_test(test_finish),   cmocka_unit_test(test_sizes),
   };
