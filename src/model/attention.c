@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Causal grouped-query attention over the KV cache. A thread takes one KV head
- * and a few tokens, that is, some query heads of some tokens; each query's sums
- * go over its own positions in ascending order, so that results do not depend
- * on how queries are dealt out.
+ * and a few tokens; each query's sums go over its own positions in ascending
+ * order, so that results do not depend on how queries are dealt out.
  */
 #include <math.h>
 #include <string.h>
@@ -40,8 +39,7 @@ void attention_store(ellm_context *context, uint32_t layer, uint32_t first, size
 typedef struct attention_job {
   ellm_context *context;
   uint32_t layer, first, window; /* window 0: everything before is seen */
-  size_t n_tokens, tokens_at_once, n_chunks;
-  uint32_t heads_at_once, n_head_chunks; /* query heads of one KV head */
+  size_t n_tokens, n_chunks;
 } attention_job;
 
 /* Element `at` of keys or values. */
@@ -49,61 +47,46 @@ static const void *cache_at(const ellm_context *context, const void *cache, size
   return (const uint8_t *)cache + at * (context->half_precision ? sizeof(uint16_t) : sizeof(float));
 }
 
-/* One thread's share: query heads [head, head + n_heads) of tokens [token, token + n_tokens). */
+/* One query over positions begin .. end - 1 of the head whose elements begin at `head`. */
+static void attend_query(const ellm_context *context, const float *query, size_t head, uint32_t begin, uint32_t end,
+                         float *scores, float *out) {
+  const kernel_table *k = compute_kernels(context->model->compute);
+  const size_t dim = context->model->config.head_dim, n = end - begin;
+  /* scores of whole tiles; those of positions outside begin .. end are not looked at */
+  const size_t tile = begin / CONTEXT_KEY_TILE, last = (end + CONTEXT_KEY_TILE - 1) / CONTEXT_KEY_TILE;
+  k->attention_scores(query, cache_at(context, context->keys, head + tile * CONTEXT_KEY_TILE * dim),
+                      context->half_precision, last - tile, dim, (float)(1 / sqrt((double)dim)), scores);
+  scores += begin % CONTEXT_KEY_TILE;
+  const float sum = k->exp_sum(scores, k->max(scores, n), n);
+  memset(out, 0, dim * sizeof *out);
+  k->attention_mix(scores, cache_at(context, context->values, head + begin * dim), context->half_precision, n, dim,
+                   out);
+  k->scale(out, 1 / sum, dim);
+}
+
+/* A KV head and a few tokens: all query heads that share it, so that its keys and values stay in cache. */
 static void attend(void *user, size_t item, int thread) {
   const attention_job *job = user;
-  ellm_context *context = job->context;
+  const ellm_context *context = job->context;
   const model_config *c = &context->model->config;
-  const kernel_table *k = compute_kernels(context->model->compute);
-  const size_t dim = c->head_dim;
-  const uint32_t group = c->n_heads / c->n_kv_heads;
-  const uint32_t kv_head = (uint32_t)(item / (job->n_chunks * job->n_head_chunks));
-  const size_t rest = item % (job->n_chunks * job->n_head_chunks);
-  const uint32_t head_in_group = (uint32_t)(rest / job->n_chunks) * job->heads_at_once;
-  const uint32_t n_heads = group - head_in_group < job->heads_at_once ? group - head_in_group : job->heads_at_once;
-  const uint32_t head = kv_head * group + head_in_group;
-  const size_t token = rest % job->n_chunks * job->tokens_at_once;
-  const size_t n_tokens = job->n_tokens - token < job->tokens_at_once ? job->n_tokens - token : job->tokens_at_once;
-  const size_t cache = context_head_offset(context, job->layer, kv_head);
-  const size_t n_queries = n_tokens * n_heads;
-
-  float *scores = context->scores + (size_t)thread * ATTENTION_QUERIES * context->score_stride;
-  const float scale = (float)(1 / sqrt((double)dim));
-  uint32_t begin[ATTENTION_QUERIES], end[ATTENTION_QUERIES]; /* positions that a query sees */
-  const float *query[ATTENTION_QUERIES];
-  float *out[ATTENTION_QUERIES];
-  for (size_t i = 0; i < n_queries; i++) {
-    const size_t t = token + i / n_heads, h = head + i % n_heads;
-    end[i] = job->first + (uint32_t)t + 1;
-    begin[i] = job->window > 0 && end[i] > job->window ? end[i] - job->window : 0;
-    query[i] = context->qkv + t * context->qkv_stride + h * dim;
-    out[i] = context->mixed + t * context->q_stride + h * dim;
-    memset(out[i], 0, dim * sizeof **out);
-  }
-
-  for (size_t i = 0; i < n_queries; i++) {
-    /* scores of whole tiles; those outside begin .. end are not looked at */
-    float *row = scores + i * context->score_stride;
-    const size_t tile = begin[i] / CONTEXT_KEY_TILE, last = (end[i] + CONTEXT_KEY_TILE - 1) / CONTEXT_KEY_TILE;
-    const size_t n = end[i] - begin[i];
-    k->attention_scores(query[i], cache_at(context, context->keys, cache + tile * CONTEXT_KEY_TILE * dim),
-                        context->half_precision, last - tile, dim, scale, row);
-    row += begin[i] % CONTEXT_KEY_TILE;
-    const float sum = k->exp_sum(row, k->max(row, n), n);
-    k->attention_mix(row, cache_at(context, context->values, cache + begin[i] * dim), context->half_precision, n, dim,
-                     out[i]);
-    k->scale(out[i], 1 / sum, dim);
+  const size_t dim = c->head_dim, group = c->n_heads / c->n_kv_heads;
+  const size_t kv_head = item / job->n_chunks, token = item % job->n_chunks * ATTENTION_TOKENS;
+  const size_t left = job->n_tokens - token, n = left < ATTENTION_TOKENS ? left : ATTENTION_TOKENS;
+  float *scores = context->scores + (size_t)thread * context->score_stride;
+  for (size_t t = token; t < token + n; t++) {
+    const uint32_t end = job->first + (uint32_t)t + 1;
+    const uint32_t begin = job->window > 0 && end > job->window ? end - job->window : 0;
+    for (size_t h = kv_head * group; h < (kv_head + 1) * group; h++)
+      attend_query(context, context->qkv + t * context->qkv_stride + h * dim,
+                   context_head_offset(context, job->layer, (uint32_t)kv_head), begin, end, scores,
+                   context->mixed + t * context->q_stride + h * dim);
   }
 }
 
 void attention_run(ellm_context *context, uint32_t layer, uint32_t first, size_t n_tokens) {
   const model_config *c = &context->model->config;
-  const uint32_t group = c->n_heads / c->n_kv_heads;
   attention_job job = {.context = context, .layer = layer, .first = first, .n_tokens = n_tokens};
   if (c->sliding_window > 0 && layer >= c->window_first_layer) job.window = c->sliding_window;
-  job.heads_at_once = group < ATTENTION_QUERIES ? group : ATTENTION_QUERIES;
-  job.n_head_chunks = (group + job.heads_at_once - 1) / job.heads_at_once;
-  job.tokens_at_once = ATTENTION_QUERIES / job.heads_at_once;
-  job.n_chunks = (n_tokens + job.tokens_at_once - 1) / job.tokens_at_once;
-  pool_for(compute_pool(context->model->compute), c->n_kv_heads * job.n_head_chunks * job.n_chunks, attend, &job);
+  job.n_chunks = (n_tokens + ATTENTION_TOKENS - 1) / ATTENTION_TOKENS;
+  pool_for(compute_pool(context->model->compute), c->n_kv_heads * job.n_chunks, attend, &job);
 }

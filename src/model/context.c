@@ -54,7 +54,7 @@ static ellm_status allocate_batch(ellm_context *context, ellm_error *err) {
   context->gate_up = floats(n, context->gate_up_stride, &status, err);
   context->inner = floats(n, context->inner_stride, &status, err);
   context->cos_sin = floats(n, 2 * context->model->rope.half, &status, err);
-  context->scores = floats(threads * ATTENTION_QUERIES, context->score_stride, &status, err);
+  context->scores = floats(threads, context->score_stride, &status, err);
   if (context->model->activations == ELLM_ACTIVATIONS_F32 || status != ELLM_OK) return status;
   uint32_t widest = c->hidden_size > q ? c->hidden_size : q;
   if (c->intermediate_size > widest) widest = c->intermediate_size;

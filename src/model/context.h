@@ -12,7 +12,7 @@
 enum {
   CONTEXT_MAX_BATCH = MATRIX_MAX_TOKENS,
   CONTEXT_DEFAULT_CAPACITY = 4096,
-  ATTENTION_QUERIES = 16 /* rows of scores that a thread holds */
+  ATTENTION_TOKENS = 8 /* that a thread takes at a time */
 };
 
 struct ellm_context {
@@ -39,7 +39,7 @@ struct ellm_context {
   void *digits;              /* kernel_activations of any product; NULL with f32 activations */
   /* by thread */
   size_t score_stride;
-  float *scores;             /* [thread][ATTENTION_QUERIES][score_stride] */
+  float *scores;             /* [thread][score_stride] */
 };
 enum { CONTEXT_KEY_TILE = 16 };
 
