@@ -155,7 +155,7 @@ static bool slice_text(tpl_run *run, const tpl_string *text, int64_t from, int64
 
 bool tpl_slice(tpl_run *run, tpl_value value, tpl_value start, tpl_value stop, tpl_value step, tpl_value *out) {
   size_t count;
-  int64_t by = 1, from, to;
+  int64_t by = 1, from = 0, to = 0;
   if (value.kind == TPL_UNDEFINED) return tpl_fail_undefined(run, value);
   if (value.kind == TPL_RANGE) return tpl_fail(run, "a slice of a range is not supported");
   if (value.kind != TPL_LIST && value.kind != TPL_TUPLE && value.kind != TPL_STRING)

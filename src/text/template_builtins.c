@@ -105,7 +105,7 @@ static bool new_filled_dict(tpl_run *run, const tpl_arguments *arguments, tpl_di
 }
 
 static bool make_namespace(tpl_run *run, tpl_value self, const tpl_arguments *arguments, tpl_value *out) {
-  tpl_dict *dict;
+  tpl_dict *dict = NULL;
   (void)self;
   if (!new_filled_dict(run, arguments, &dict)) return false;
   *out = (tpl_value){.kind = TPL_NAMESPACE, .u = {.space = dict}};
@@ -113,7 +113,7 @@ static bool make_namespace(tpl_run *run, tpl_value self, const tpl_arguments *ar
 }
 
 static bool make_dict(tpl_run *run, tpl_value self, const tpl_arguments *arguments, tpl_value *out) {
-  tpl_dict *dict;
+  tpl_dict *dict = NULL;
   (void)self;
   if (!new_filled_dict(run, arguments, &dict)) return false;
   *out = tpl_of_dict(dict);
@@ -135,7 +135,7 @@ static bool raise_exception(tpl_run *run, tpl_value self, const tpl_arguments *a
 static bool strftime_now(tpl_run *run, tpl_value self, const tpl_arguments *arguments, tpl_value *out) {
   static const char *const names[] = {"format", NULL};
   tpl_value value = tpl_none();
-  const tpl_string *format;
+  const tpl_string *format = NULL;
   char text[512], copy[256];
   (void)self;
   if (!tpl_take_arguments(run, "strftime_now()", arguments, names, 1, &value) ||

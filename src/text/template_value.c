@@ -203,7 +203,7 @@ static bool find_entry(tpl_run *run, const tpl_dict *dict, tpl_value key, uint64
 }
 
 bool tpl_dict_find(tpl_run *run, const tpl_dict *dict, tpl_value key, const tpl_value **found) {
-  uint64_t hash;
+  uint64_t hash = 0;
   tpl_entry *entry;
   size_t slot;
   *found = NULL;
