@@ -4,6 +4,9 @@
  * instruction sets; part of float_template.inc.h. Keys lie in tiles of 16
  * positions, so that lanes are positions and no sum runs across lanes; values
  * lie row by row, so that lanes are dimensions.
+ *
+ * A set may define ATTENTION_HALF_OF, the name of another set that is faster for
+ * halves (tables.h), or ATTENTION_HALF_NAME, under which its own can be called.
  */
 
 /* Elements i .. i + 15 of floats or halves. */
@@ -31,7 +34,11 @@ KERNEL_INLINE void attention_scores_of(const float *query, const void *keys, boo
 
 static void kernel_attention_scores(const float *query, const void *keys, bool half, size_t n_tiles, size_t dim,
                                     float scale, float *scores) {
+#if defined(ATTENTION_HALF_OF)
+  if (half) KERNEL_PASTE(attention_scores_half_, ATTENTION_HALF_OF)(query, keys, n_tiles, dim, scale, scores);
+#else
   if (half) attention_scores_of(query, keys, true, n_tiles, dim, scale, scores);
+#endif
   else attention_scores_of(query, keys, false, n_tiles, dim, scale, scores);
 }
 
@@ -66,6 +73,21 @@ KERNEL_INLINE void attention_mix_of(const float *weights, const void *values, bo
 
 static void kernel_attention_mix(const float *weights, const void *values, bool half, size_t n, size_t dim,
                                  float *out) {
+#if defined(ATTENTION_HALF_OF)
+  if (half) KERNEL_PASTE(attention_mix_half_, ATTENTION_HALF_OF)(weights, values, n, dim, out);
+#else
   if (half) attention_mix_of(weights, values, true, n, dim, out);
+#endif
   else attention_mix_of(weights, values, false, n, dim, out);
 }
+
+#if defined(ATTENTION_HALF_NAME)
+void KERNEL_PASTE(attention_scores_half_, ATTENTION_HALF_NAME)(const float *query, const void *keys, size_t n_tiles,
+                                                               size_t dim, float scale, float *scores) {
+  attention_scores_of(query, keys, true, n_tiles, dim, scale, scores);
+}
+void KERNEL_PASTE(attention_mix_half_, ATTENTION_HALF_NAME)(const float *weights, const void *values, size_t n,
+                                                            size_t dim, float *out) {
+  attention_mix_of(weights, values, true, n, dim, out);
+}
+#endif

@@ -38,6 +38,10 @@ KERNEL_DOT(avx2)
 KERNEL_DOT(avx512)
 KERNEL_DOT(neon)
 KERNEL_DOT(neon_dotprod)
+/* Attention with halves, for a set that has no faster way of its own. */
+void attention_scores_half_avx2(const float *query, const void *keys, size_t n_tiles, size_t dim, float scale,
+                                float *scores);
+void attention_mix_half_avx2(const float *weights, const void *values, size_t n, size_t dim, float *out);
 #undef KERNEL_DECODER
 #undef KERNEL_DOT
 

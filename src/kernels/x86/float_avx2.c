@@ -3,5 +3,6 @@
 #include "kernels/x86/lanes_avx2.h"
 
 #define KERNEL_NAME avx2
+#define ATTENTION_HALF_NAME avx2
 #define KERNEL_DECODE decode_block_avx2
 #include "kernels/float_template.inc.h"
