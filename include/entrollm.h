@@ -235,6 +235,7 @@ typedef struct ellm_model_options {
   ellm_activations activations;
   ellm_cache_type cache_type;
   bool check_all;              /* verify every checksum at opening */
+  bool lock_memory;            /* keep a .ellm file in memory (mlock) */
 } ellm_model_options;
 
 void ellm_model_options_init(ellm_model_options *options); /* all threads, AUTO, DEFAULT, no check */

@@ -53,6 +53,9 @@ ellm_status file_map_open(const char *path, file_map *map, ellm_error *err) {
     }
   }
   close(fd);
+#ifdef MADV_HUGEPAGE
+  if (data != NULL) (void)madvise(data, (size_t)size, MADV_HUGEPAGE); /* where the file system has them */
+#endif
   map->path = strdup(path);
   if (map->path == NULL) {
     if (data != NULL) munmap(data, (size_t)size);
@@ -61,6 +64,12 @@ ellm_status file_map_open(const char *path, file_map *map, ellm_error *err) {
   map->data = data;
   map->size = size;
   return ELLM_OK;
+}
+
+ellm_status file_map_lock(const file_map *map, ellm_error *err) {
+  if (map->data == NULL || mlock(map->data, (size_t)map->size) == 0) return ELLM_OK;
+  return ellm_fail(err, ELLM_ERR_IO, "cannot lock the %llu bytes of %s in memory: %s (see ulimit -l)",
+                   (unsigned long long)map->size, map->path, strerror(errno));
 }
 
 void file_map_close(file_map *map) {

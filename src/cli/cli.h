@@ -38,9 +38,11 @@ typedef struct cli_common {
   int threads;       /* 0: all */
   bool json, quiet;
   int activations;
+  int cache_type;
+  bool check_all, lock_memory;
 } cli_common;
 
-extern const option_choice cli_activations[];
+extern const option_choice cli_activations[], cli_cache_types[];
 
 #define CLI_OPTION_MODEL(c) \
   OPT_TEXT("model", 'm', &(c).model, "MODEL", "a .ellm file or a checkpoint folder (default: the embedded model)")
@@ -50,6 +52,14 @@ extern const option_choice cli_activations[];
 #define CLI_OPTION_ACTIVATIONS(c) \
   OPT_CHOICE("activations", 0, &(c).activations, cli_activations, "KIND", \
              "activations: f32; i8 or i16: integers (default: auto, i16 for a .ellm file, f32 for a folder)")
+
+/* Rows of all commands that run a model. */
+#define CLI_OPTIONS_RUNNING(c) \
+  CLI_OPTION_ACTIVATIONS(c), \
+  OPT_CHOICE("kv-cache", 0, &(c).cache_type, cli_cache_types, "TYPE", \
+             "of keys and values: f16, f32 (default: f16 with integer activations)"), \
+  OPT_FLAG("check", 0, &(c).check_all, "verify every checksum of the file first, not block by block on first use"), \
+  OPT_FLAG("mlock", 0, &(c).lock_memory, "keep the file in memory")
 
 /* options_parse, then what the common options ask for. */
 int cli_parse(option_table *table, int argc, char **argv, const cli_common *common);

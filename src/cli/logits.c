@@ -61,7 +61,7 @@ int cmd_logits(int argc, char **argv) {
                       OPT_TEXT("ids", 0, &id_text, "\"1 2 3\"", "the token ids"),
                       OPT_TEXT("output", 'o', &path, "F", "the file to write ('-': standard output)"),
                       CLI_OPTION_THREADS(common),
-                      CLI_OPTION_ACTIVATIONS(common),
+                      CLI_OPTIONS_RUNNING(common),
                       CLI_OPTION_JSON(common),
                       CLI_OPTION_QUIET(common)};
   option_table table = {

@@ -20,6 +20,9 @@ const option_choice cli_activations[] = {{"auto", ELLM_ACTIVATIONS_AUTO},
                                          {"i16", ELLM_ACTIVATIONS_I16},
                                          {NULL, 0}};
 
+const option_choice cli_cache_types[] = {
+    {"auto", ELLM_CACHE_DEFAULT}, {"f16", ELLM_CACHE_F16}, {"f32", ELLM_CACHE_F32}, {NULL, 0}};
+
 int cli_parse(option_table *table, int argc, char **argv, const cli_common *common) {
   int status = options_parse(table, argc, argv);
   if (status >= 0) return status;
@@ -71,6 +74,9 @@ ellm_status cli_open_model(const cli_common *common, ellm_model **model, char **
   ellm_model_options_init(&options);
   options.threads = common->threads;
   options.activations = (ellm_activations)common->activations;
+  options.cache_type = (ellm_cache_type)common->cache_type;
+  options.check_all = common->check_all;
+  options.lock_memory = common->lock_memory;
   *model = NULL;
   ELLM_TRY(cli_model_path(common, path, err));
   ellm_status status = ellm_model_open(*path, &options, model, err);

@@ -139,7 +139,7 @@ int cmd_run(int argc, char **argv) {
       OPT_FLAG("print-ids", 0, &r.print_ids, "print token ids instead of text"),
       OPT_FLAG("chat", 0, &r.chat, "not available in this version"),
       CLI_OPTION_THREADS(r.common),
-      CLI_OPTION_ACTIVATIONS(r.common),
+      CLI_OPTIONS_RUNNING(r.common),
       CLI_OPTION_JSON(r.common),
       CLI_OPTION_QUIET(r.common)};
   option_table table = {

@@ -408,6 +408,9 @@ const container_tensor *container_find(const ellm_file *file, const char *name) 
 bool container_tensor_usable(const container_tensor *tensor) { return entry_of(tensor)->usable; }
 const char *container_path(const ellm_file *file) { return file->path; }
 uint64_t container_file_bytes(const ellm_file *file) { return file->size; }
+ellm_status container_lock(const ellm_file *file, ellm_error *err) {
+  return file->map.path != NULL ? file_map_lock(&file->map, err) : ELLM_OK;
+}
 size_t container_asset_count(const ellm_file *file) { return file->n_assets; }
 const char *container_asset_name(const ellm_file *file, size_t index) {
   return index < file->n_assets ? file->assets[index].name : NULL;

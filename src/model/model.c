@@ -86,6 +86,7 @@ static ellm_status open_into(ellm_model *m, const ellm_model_options *options, e
   if (m->half_precision && m->activations == ELLM_ACTIVATIONS_F32)
     return ellm_fail(err, ELLM_ERR_USAGE, "f32 activations go with an F32 KV cache only");
   ELLM_TRY(folder ? checkpoint_open(m->path, &m->ckpt, err) : ellm_file_open(m->path, &m->file, err));
+  if (options->lock_memory && m->file != NULL) ELLM_TRY(container_lock(m->file, err));
   ELLM_TRY(read_configs(m, err));
   ELLM_TRY(model_weights_bind(m->file, m->ckpt, &m->config, &m->weights, err));
   rope_frequencies_init(&m->rope, &m->config);

@@ -139,6 +139,8 @@ CASES = [
     (["run", "-m", M, "-p", "a", "-t", "0"], USAGE, "threads"),
     (["run", "-m", M, "-p", "a", "--activations", "i8"], USAGE, "folder"),
     (["run", "-m", M, "-p", "a", "--activations", "i4"], USAGE, "i4"),
+    (["run", "-m", M, "-p", "a", "--kv-cache", "f16"], USAGE, "KV cache"),
+    (["run", "-m", M, "-p", "a", "--kv-cache", "f8"], USAGE, "f8"),
     (["run", "-m", M, "-p", "a", "--chat"], USAGE, "not available"),
     (["run", "-m", M, "-p", "word " * 2000, "-n", "1"], INPUT, "512"),
     (["run", "-m", M, "--prompt-ids", "1 4096", "-n", "1"], INPUT, "4096"),
