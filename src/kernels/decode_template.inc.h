@@ -46,6 +46,8 @@
  *   word_ones(word)                   ones of 64 bits
  *   mask_first(mask, n)               its first n lanes only, n <= 64
  *   bytes_add_where(v, bits, value)   v plus value, no carry, in the lanes of 64 bits in memory
+ *   fetch_next(p, bytes)              fetches the line of a following block that stands where p does in this one;
+ *                                     bytes: of a block
  *   store_filled(out, v, mask, list)  v, with the next of the list in the lanes of the
  *                                     mask, where v must be 0; returns how many
  */
@@ -88,7 +90,7 @@ static void decode_tree(const coder_codebook *book, const uint8_t *data, const c
       const coder_node *node = &book->node[index];
       const uint8_t *bitmap = data + scratch->node_offset[index];
       const size_t n = scratch->node_count[index];
-      for (size_t i = 0; i < n / 8; i += 64) __builtin_prefetch(bitmap + i + ahead);
+      for (size_t i = 0; i < n / 8; i += 64) fetch_next(bitmap + i, ahead);
       const uint8_t *list[2] = {NULL, NULL};
       for (int side = 0; side < 2; side++) {
         if (node->child[side] >= 0) {
@@ -154,8 +156,8 @@ KERNEL_INLINE size_t decode_groups(uint8_t *out, const uint8_t *list, const uint
   looked_up found[2] = {look_up(group, 0, width, high, table), look_up(group, 1, width, high + 8, table)};
   for (size_t first = 0; first < n; first += 64 * parts) {
     const bytes64 following = bytes_keep(bytes_load(list += 64));
-    __builtin_prefetch(list + ahead);
-    if (width == 3) __builtin_prefetch(high + ahead);
+    fetch_next(list, ahead);
+    if (width == 3) fetch_next(high, ahead);
 #pragma GCC unroll 4
     for (unsigned part = 0; part < parts; part++) {
       const looked_up now = found[part % 2];
@@ -254,16 +256,16 @@ KERNEL_INLINE bytes64 add_raw(bytes64 uppers, const raw_lists *raw, size_t vecto
   bytes64 codes = bytes_up(uppers, raw_bits);
   unsigned shift = 0;
   if (raw_bits & 4) {
-    if (vector % 2 == 0) __builtin_prefetch(raw->four + 32 * vector + raw->ahead);
+    if (vector % 2 == 0) fetch_next(raw->four + 32 * vector, raw->ahead);
     codes = bytes_or(codes, packed_fields(raw->four, vector, 4));
     shift += 4;
   }
   if (raw_bits & 2) {
-    if (vector % 4 == 0) __builtin_prefetch(raw->two + 16 * vector + raw->ahead);
+    if (vector % 4 == 0) fetch_next(raw->two + 16 * vector, raw->ahead);
     codes = bytes_or(codes, bytes_up(packed_fields(raw->two, vector, 2), shift));
     shift += 2;
   }
-  if ((raw_bits & 1) && vector % 8 == 0) __builtin_prefetch(raw->one + 8 * vector + raw->ahead);
+  if ((raw_bits & 1) && vector % 8 == 0) fetch_next(raw->one + 8 * vector, raw->ahead);
   if (raw_bits & 1) codes = bytes_or(codes, bytes_up(packed_fields(raw->one, vector, 1), shift));
   return codes;
 }

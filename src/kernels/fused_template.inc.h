@@ -37,6 +37,7 @@ enum { NARROW = 0, WIDE = 8 }; /* or the tiles whose products 16 bits hold */
 typedef struct fused {
   const uint8_t *symbols, *four, *two, *one; /* of the step at hand */
   size_t ahead; /* from the symbols to those that are to be fetched; 0 where they are in a cache */
+  size_t raw_ahead; /* from raw bits to those of the next block */
   size_t n_panels, tiles;
   columns x;
 } fused;
@@ -108,6 +109,12 @@ KERNEL_INLINE void add_wide(const fused *f, fused_sums *s, columns x, int tuple,
     for (int at = 0; at < PARTS; at++) row_sums_wide(&s->low[at], codes_of(f, i, at, tuple, raw_bits), x.wide + 4 * i);
 }
 
+/* Into the second-level cache. */
+KERNEL_INLINE void fetch_raw(const uint8_t *p, int bytes) {
+#pragma GCC unroll 4
+  for (int line = 0; line < bytes; line += 64) __builtin_prefetch(p + line, 0, 2);
+}
+
 KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, int tuple, int raw_bits, int way, int digits) {
   if (way == WIDE) {
     add_wide(f, s, x, tuple, raw_bits);
@@ -121,6 +128,9 @@ KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, int tuple, int raw_b
   if (f->ahead > 0)
     for (int line = 0; line < bytes; line += 64) __builtin_prefetch(f->symbols + f->ahead + line);
   f->symbols += bytes;
+  if (raw_bits & 4) fetch_raw(f->four + f->raw_ahead, 256);
+  if (raw_bits & 2) fetch_raw(f->two + f->raw_ahead, 128);
+  if (raw_bits & 1) fetch_raw(f->one + f->raw_ahead, 64);
   f->four += 256;
   f->two += 128;
   f->one += 64;
@@ -193,6 +203,7 @@ kernel_fused_result KERNEL_PASTE(dot_fused_, KERNEL_NAME)(const coder_codebook *
     if (!KERNEL_SYMBOLS(book, block, data, bytes, &scratch->coder, scratch->codes, raw_offset))
       return KERNEL_FUSED_DAMAGED;
     f.symbols = scratch->codes;
+    f.raw_ahead = bytes;
     f.four = data + raw_offset[0];
     f.two = data + raw_offset[1];
     f.one = data + raw_offset[2];

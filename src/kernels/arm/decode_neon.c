@@ -44,6 +44,7 @@ KERNEL_INLINE uint8x16_t spread_bits(unsigned low, unsigned high) {
   return vtstq_u8(vcombine_u8(vdup_n_u8((uint8_t)low), vdup_n_u8((uint8_t)high)), bit_of_byte());
 }
 KERNEL_INLINE void found_now(bytes64 v, mask64 mask) { (void)v, (void)mask; }
+KERNEL_INLINE void fetch_next(const uint8_t *p, size_t bytes) { __builtin_prefetch(p + bytes); }
 KERNEL_INLINE size_t word_ones(uint64_t word) { return vaddv_u8(vcnt_u8(vcreate_u8(word))); }
 KERNEL_INLINE mask64 mask_first(mask64 mask, size_t n) { return n >= 64 ? mask : mask & (((uint64_t)1 << n) - 1); }
 KERNEL_INLINE bytes64 bytes_add_where(bytes64 v, const uint8_t *bits, uint8_t value) {

@@ -53,6 +53,7 @@ KERNEL_INLINE mask64 bytes_equal(bytes64 a, bytes64 b) {
 KERNEL_INLINE void found_now(bytes64 v, mask64 mask) {
   __asm__ volatile("" : : "x"(v.low), "x"(v.high), "r"(mask.low), "r"(mask.high));
 }
+KERNEL_INLINE void fetch_next(const uint8_t *p, size_t bytes) { __builtin_prefetch(p + bytes); }
 KERNEL_INLINE size_t word_ones(uint64_t word) { return (size_t)_mm_popcnt_u64(word); }
 KERNEL_INLINE mask64 mask_first(mask64 mask, size_t n) {
   const uint64_t first = n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1;
