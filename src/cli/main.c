@@ -22,7 +22,7 @@ static const command commands[] = {
     {"decompress", cmd_decompress, "write a .ellm file back as a checkpoint folder"},
     {"run", cmd_run, "continue a text"},
     {"perplexity", cmd_perplexity, "measure how well a model predicts a text"},
-    {"eval", cmd_eval, "evaluations by name: eval perplexity"},
+    {"eval", cmd_eval, "perplexity, divergence, HellaSwag, GSM8K, multiple choice"},
     {"tokenize", cmd_tokenize, "standard input to token ids"},
     {"detokenize", cmd_detokenize, "token ids to text"},
     {"render", cmd_render, "a conversation through the chat template of a model"},

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* entrollm eval NAME: finds the evaluation; what evaluations share. */
+#include "cli/eval.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_LIMIT = 1 << 30 };
+
+typedef struct evaluation {
+  const char *name;
+  cli_command_fn run;
+  const char *about;
+} evaluation;
+
+static const evaluation evaluations[] = {
+    {"perplexity", cmd_perplexity, "how well a text is predicted, by four published protocols"},
+    {"divergence", cmd_eval_divergence, "how far the predictions are from those of a reference model"},
+    {"hellaswag", cmd_eval_hellaswag, "which of four endings is likeliest (HellaSwag)"},
+    {"choice", cmd_eval_choice, "multiple choice from a file of JSON lines"},
+};
+enum { N_EVALUATIONS = sizeof evaluations / sizeof *evaluations };
+
+int cmd_eval(int argc, char **argv) {
+  char names[120] = "";
+  const char *words[N_EVALUATIONS];
+  for (size_t i = 0; i < N_EVALUATIONS; i++) {
+    size_t used = strlen(names);
+    words[i] = evaluations[i].name;
+    snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", words[i]);
+  }
+  if (argc < 2) return cli_error(ELLM_ERR_USAGE, "eval: the evaluation is missing (available: %s)", names);
+  if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+    printf("usage: entrollm eval NAME [options]\n\nEvaluations of a model; protocols and formats: docs/EVALUATION.md.\n\n");
+    for (size_t i = 0; i < N_EVALUATIONS; i++) printf("  %-12s %s\n", words[i], evaluations[i].about);
+    printf("\n'entrollm eval NAME --help' shows the options of an evaluation.\n");
+    return ELLM_OK;
+  }
+  for (size_t i = 0; i < N_EVALUATIONS; i++)
+    if (strcmp(argv[1], words[i]) == 0) return evaluations[i].run(argc - 1, argv + 1);
+  const char *near = options_nearest(argv[1], words, N_EVALUATIONS);
+  if (near)
+    return cli_error(ELLM_ERR_USAGE, "eval: unknown evaluation '%s' (did you mean '%s'? Available: %s)", argv[1], near,
+                     names);
+  return cli_error(ELLM_ERR_USAGE, "eval: unknown evaluation '%s' (available: %s)", argv[1], names);
+}
+
+ellm_status cli_eval_begin(cli_eval *e, eval_options *options, ellm_error *err) {
+  e->start = cli_seconds();
+  cli_progress_init(&e->progress, false);
+  *options = (eval_options){.state = e->state,
+                            .limit = (size_t)e->limit,
+                            .progress = cli_progress_update,
+                            .user = &e->progress};
+  return cli_open_model(&e->common, &e->model, &e->path, err);
+}
+
+void cli_eval_resumed(const cli_eval *e, size_t n_resumed, size_t n) {
+  if (n_resumed) cli_note("%zu of %zu came from %s", n_resumed, n, e->state);
+}
+
+int cli_eval_end(cli_eval *e, ellm_status status, const ellm_error *err, json_t *result) {
+  int code = (int)status;
+  cli_progress_end(&e->progress);
+  if (status != ELLM_OK) {
+    code = cli_fail(err);
+    if (status == ELLM_INTERRUPTED && e->state) cli_note("the same command goes on from %s", e->state);
+    json_decref(result);
+  } else if (e->common.json) {
+    if (result) {
+      json_object_set_new(result, "model", cli_json_text(e->path, strlen(e->path)));
+      json_object_set_new(result, "activations", json_string(cli_activations_text(e->model)));
+      json_object_set_new(result, "seconds", cli_json_real(cli_seconds() - e->start));
+    }
+    code = cli_print_json(result);
+  } else json_decref(result);
+  ellm_model_close(e->model);
+  free(e->path);
+  e->model = NULL;
+  e->path = NULL;
+  return code;
+}
+
+ellm_status cli_eval_read(const char *path, char **text, size_t *bytes, ellm_error *err) {
+  ELLM_TRY(file_read_all(path, TEXT_LIMIT, (uint8_t **)text, bytes, err));
+  if (!cli_valid_utf8(*text, *bytes)) cli_note("%s is not valid UTF-8: what is not becomes U+FFFD", path);
+  return ELLM_OK;
+}
+
+void cli_json_figure(json_t *object, const char *name, eval_figure f) {
+  char key[64];
+  json_object_set_new(object, name, cli_json_real(f.value));
+  snprintf(key, sizeof key, "%s_stderr", name);
+  json_object_set_new(object, key, cli_json_real(f.error));
+  snprintf(key, sizeof key, "%s_interval", name);
+  json_object_set_new(object, key, json_pack("[o, o]", cli_json_real(f.low), cli_json_real(f.high)));
+}
+
+void cli_print_figure(const char *label, eval_figure f, double scale, int digits, const char *unit) {
+  printf("%-24s %.*f%s", label, digits, f.value * scale, unit);
+  if (isfinite(f.error))
+    printf(" +- %.*f  (95 %%: %.*f .. %.*f)", digits, f.error * scale, digits, f.low * scale, digits, f.high * scale);
+  printf("\n");
+}
+
+const char *cli_activations_text(const ellm_model *model) {
+  ellm_model_info info;
+  ellm_model_get_info(model, &info);
+  return option_choice_name(cli_activations, (int)info.activations);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands `entrollm eval NAME` share: options, an open model, progress, figures. */
+#ifndef ELLM_CLI_EVAL_H
+#define ELLM_CLI_EVAL_H
+
+#include "cli/cli.h"
+#include "eval/run.h"
+#include "eval/statistics.h"
+
+typedef struct cli_eval {
+  /* options */
+  cli_common common;
+  const char *state;
+  int limit;
+  /* between begin and end */
+  ellm_model *model;
+  char *path;
+  cli_progress progress;
+  double start;
+} cli_eval;
+
+/* The rows that every evaluation has; `unit` is what --limit counts. */
+#define CLI_OPTIONS_EVAL(e, unit) \
+  OPT_INT("limit", 0, &(e).limit, 1, 1 << 30, "N", "the first N " unit " only (default: all)"), \
+      OPT_TEXT("state", 0, &(e).state, "FILE", \
+               "keep what is done in FILE and go on from it; it belongs to one\nmodel, text and set of options"), \
+      CLI_OPTION_THREADS((e).common), CLI_OPTION_ACTIVATIONS((e).common), CLI_OPTION_JSON((e).common), \
+      CLI_OPTION_QUIET((e).common)
+
+/* Open the model; *options are those of the library with a progress bar. */
+ellm_status cli_eval_begin(cli_eval *e, eval_options *options, ellm_error *err);
+/* A note on what came from the state file. */
+void cli_eval_resumed(const cli_eval *e, size_t n_resumed, size_t n);
+/* Close everything; prints the error, or `result` with model, activations and
+ * seconds added if --json (else frees it; NULL is fine without --json). */
+int cli_eval_end(cli_eval *e, ellm_status status, const ellm_error *err, json_t *result);
+
+/* A text file for an evaluation, malloc'ed; a note if it is not valid UTF-8. */
+ellm_status cli_eval_read(const char *path, char **text, size_t *bytes, ellm_error *err);
+
+/* "NAME", "NAME_stderr" and "NAME_interval": [low, high] of an object. */
+void cli_json_figure(json_t *object, const char *name, eval_figure figure);
+/* "label  value +- error  (95 %: low .. high)", values times `scale`, then `unit`. */
+void cli_print_figure(const char *label, eval_figure figure, double scale, int digits, const char *unit);
+const char *cli_activations_text(const ellm_model *model);
+
+int cmd_eval_divergence(int argc, char **argv);
+int cmd_eval_hellaswag(int argc, char **argv);
+int cmd_eval_choice(int argc, char **argv);
+int cmd_eval_gsm8k(int argc, char **argv);
+
+#endif

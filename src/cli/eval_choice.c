@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* entrollm eval hellaswag and entrollm eval choice. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/eval.h"
+#include "eval/choice.h"
+
+static const option_choice protocols[] = {{"lm-eval", CHOICE_LM_EVAL}, {"llama.cpp", CHOICE_LLAMA_CPP}, {NULL, 0}};
+
+typedef ellm_status (*read_fn)(const char *text, size_t bytes, const char *origin, choice_set *set, ellm_error *err);
+
+typedef struct request {
+  cli_eval eval;
+  const char *text;
+  int protocol;
+  bool items;
+  read_fn read;
+} request;
+
+static json_t *items_json(const choice_set *set, const choice_result *c) {
+  json_t *items = json_array();
+  for (size_t i = 0; i < c->n_items; i++) {
+    json_t *scores = json_array();
+    for (size_t k = 0; k < set->items[i].n; k++) cli_json_append(&scores, cli_json_real(c->scores[i * c->most + k]));
+    cli_json_append(&items, json_pack("{s:I, s:o}", "label", (json_int_t)set->items[i].label, "scores", scores));
+  }
+  return items;
+}
+
+static json_t *to_json(const request *r, const choice_set *set, const choice_result *c) {
+  json_t *o = json_pack("{s:s, s:s, s:I}", "protocol", option_choice_name(protocols, r->protocol), "protocol_name",
+                        choice_protocol_name((choice_protocol)r->protocol), "items_scored", (json_int_t)c->n_items);
+  if (!o) return NULL;
+  cli_json_figure(o, "acc", c->acc);
+  if (r->protocol == CHOICE_LM_EVAL) cli_json_figure(o, "acc_norm", c->acc_norm);
+  if (r->items && json_object_set_new(o, "items", items_json(set, c)) != 0) {
+    json_decref(o);
+    return NULL;
+  }
+  return o;
+}
+
+static void print(const request *r, const choice_result *c) {
+  cli_print_figure("acc", c->acc, 100, 2, " %");
+  if (r->protocol == CHOICE_LM_EVAL) cli_print_figure("acc_norm", c->acc_norm, 100, 2, " %");
+  printf("%-24s %s\n%-24s %zu\n%-24s %s\n", "protocol", choice_protocol_name((choice_protocol)r->protocol), "items",
+         c->n_items, "activations", cli_activations_text(r->eval.model));
+}
+
+static int measure(request *r) {
+  eval_options options;
+  choice_result result = {0};
+  choice_set set = {0};
+  char *text = NULL;
+  size_t bytes = 0;
+  ellm_error err;
+  ellm_status status = cli_eval_begin(&r->eval, &options, &err);
+  if (status == ELLM_OK) status = cli_eval_read(r->text, &text, &bytes, &err);
+  if (status == ELLM_OK) status = r->read(text, bytes, r->text, &set, &err);
+  free(text);
+  if (status == ELLM_OK)
+    status = eval_choice(r->eval.model, &set, (choice_protocol)r->protocol, &options, &result, &err);
+  if (status == ELLM_OK) {
+    cli_progress_end(&r->eval.progress);
+    cli_eval_resumed(&r->eval, result.n_resumed, result.n_items);
+    if (!r->eval.common.json) print(r, &result);
+  }
+  json_t *json = status == ELLM_OK && r->eval.common.json ? to_json(r, &set, &result) : NULL;
+  int code = cli_eval_end(&r->eval, status, &err, json);
+  eval_choice_free(&result);
+  choice_set_free(&set);
+  return code;
+}
+
+int cmd_eval_hellaswag(int argc, char **argv) {
+  request r = {.protocol = CHOICE_LM_EVAL, .read = choice_read_hellaswag};
+  option options[] = {
+      CLI_OPTION_MODEL(r.eval.common),
+      OPT_TEXT("file", 'f', &r.text, "FILE",
+               "HellaSwag: its JSON lines (activity_label, ctx_a, ctx_b, endings,\nlabel), or six lines an item"),
+      OPT_CHOICE("protocol", 0, &r.protocol, protocols, "P", "lm-eval (default; 0-shot acc and acc_norm) or llama.cpp"),
+      OPT_FLAG("items", 0, &r.items, "with --json: the scores of every item"),
+      CLI_OPTIONS_EVAL(r.eval, "items")};
+  option_table table = {
+      .command = "eval hellaswag",
+      .synopsis = "[-m MODEL] -f FILE [options]",
+      .about = "HellaSwag: which of four endings the model finds likeliest.\n"
+               "The JSON lines are exact for lm-eval's protocol, the six-line form for llama.cpp's.",
+      .options = options,
+      .n_options = sizeof options / sizeof *options};
+  int parsed = cli_parse(&table, argc, argv, &r.eval.common);
+  if (parsed >= 0) return parsed;
+  if (!r.text) return cli_error(ELLM_ERR_USAGE, "eval hellaswag: -f FILE is missing");
+  return measure(&r);
+}
+
+int cmd_eval_choice(int argc, char **argv) {
+  request r = {.protocol = CHOICE_LM_EVAL, .read = choice_read_lines};
+  option options[] = {CLI_OPTION_MODEL(r.eval.common),
+                      OPT_FLAG("items", 0, &r.items, "with --json: the scores of every item"),
+                      CLI_OPTIONS_EVAL(r.eval, "items")};
+  option_table table = {
+      .command = "eval choice",
+      .synopsis = "FILE.jsonl [-m MODEL] [options]",
+      .about = "Multiple choice (ARC, PIQA, WinoGrande and the like) by lm-eval's protocol. A line of the file:\n"
+               "{\"query\": \"Q\", \"choices\": [\"A\", \"B\"], \"label\": 0}; \"query\" may be a list with one text a choice,\n"
+               "\"delimiter\" is what stands between query and choice (default: a space).",
+      .options = options,
+      .n_options = sizeof options / sizeof *options,
+      .operand = "FILE.jsonl",
+      .operand_target = &r.text};
+  int parsed = cli_parse(&table, argc, argv, &r.eval.common);
+  return parsed >= 0 ? parsed : measure(&r);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* entrollm eval divergence: comparing with a reference, and saving its logits. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/eval.h"
+#include "eval/divergence.h"
+#include "eval/reference.h"
+
+static const char protocol_name[] = "KL(reference || model) over the tokens of llama.cpp's perplexity";
+
+typedef struct request {
+  cli_eval eval;
+  const char *text, *reference, *save;
+  int ctx;
+  bool force;
+} request;
+
+static json_t *to_json(const request *r, const divergence_result *d) {
+  json_t *chunks = json_array();
+  for (size_t i = 0; i < d->n_chunks; i++) cli_json_append(&chunks, cli_json_real(d->chunk_kl[i]));
+  json_t *o = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:i, s:o}", "protocol_name", protocol_name, "reference",
+                        cli_json_text(r->reference, strlen(r->reference)), "kl_median", cli_json_real(d->median),
+                        "kl_90", cli_json_real(d->p90), "kl_99", cli_json_real(d->p99), "kl_max",
+                        cli_json_real(d->max), "tokens", (json_int_t)d->scored, "ctx", (int)d->n_ctx, "chunks", chunks);
+  if (!o) return NULL;
+  cli_json_figure(o, "kl", d->kl);
+  cli_json_figure(o, "same_top", d->same_top);
+  cli_json_figure(o, "perplexity", d->perplexity);
+  cli_json_figure(o, "reference_perplexity", d->reference_perplexity);
+  cli_json_figure(o, "perplexity_ratio", d->ratio);
+  return o;
+}
+
+static void print(const request *r, const divergence_result *d) {
+  cli_print_figure("KL, mean", d->kl, 1, 6, "");
+  printf("%-24s median %.6f, 90 %% %.6f, 99 %% %.6f, max %.6f\n", "KL", d->median, d->p90, d->p99, d->max);
+  cli_print_figure("same most likely token", d->same_top, 100, 2, " %");
+  cli_print_figure("perplexity", d->perplexity, 1, 4, "");
+  cli_print_figure("of the reference", d->reference_perplexity, 1, 4, "");
+  cli_print_figure("ratio", d->ratio, 1, 5, "");
+  printf("%-24s %s\n", "protocol", protocol_name);
+  printf("%-24s %zu chunks of %u tokens; %llu tokens scored\n", "scored", d->n_chunks, (unsigned)d->n_ctx,
+         (unsigned long long)d->scored);
+  printf("%-24s %s\n", "activations", cli_activations_text(r->eval.model));
+}
+
+/* A reference folder is computed in floats, a .ellm file as it runs by default. */
+static ellm_status open_reference(const request *r, ellm_model **model, ellm_error *err) {
+  ellm_model_options options;
+  ellm_model_options_init(&options);
+  options.threads = r->eval.common.threads;
+  return ellm_model_open(r->reference, &options, model, err);
+}
+
+static ellm_status compare(request *r, const divergence_request *what, const eval_options *options,
+                           divergence_result *result, ellm_error *err) {
+  ellm_model *reference;
+  if (reference_is_file(r->reference))
+    return eval_divergence_saved(r->eval.model, r->reference, what, options, result, err);
+  ELLM_TRY(open_reference(r, &reference, err));
+  ellm_status status = eval_divergence(r->eval.model, reference, what, options, result, err);
+  ellm_model_close(reference);
+  return status;
+}
+
+static int measure(request *r) {
+  eval_options options;
+  divergence_result result = {0};
+  divergence_request what = {.origin = r->text, .n_ctx = (uint32_t)r->ctx};
+  char *text = NULL;
+  ellm_error err;
+  ellm_status status = cli_eval_begin(&r->eval, &options, &err);
+  if (status == ELLM_OK) status = cli_eval_read(r->text, &text, &what.bytes, &err);
+  what.text = text;
+  if (status == ELLM_OK) status = compare(r, &what, &options, &result, &err);
+  free(text);
+  if (status == ELLM_OK) {
+    cli_progress_end(&r->eval.progress);
+    cli_eval_resumed(&r->eval, result.n_resumed, result.n_chunks);
+    if (!r->eval.common.json) print(r, &result);
+  }
+  int code = cli_eval_end(&r->eval, status, &err, status == ELLM_OK && r->eval.common.json ? to_json(r, &result) : NULL);
+  eval_divergence_free(&result);
+  return code;
+}
+
+static int save(request *r) {
+  eval_options options = {.limit = (size_t)r->eval.limit, .progress = cli_progress_update, .user = &r->eval.progress};
+  divergence_request what = {.origin = r->text, .n_ctx = (uint32_t)r->ctx};
+  ellm_model *reference = NULL;
+  char *text = NULL;
+  ellm_error err;
+  cli_progress_init(&r->eval.progress, false);
+  ellm_status status = cli_eval_read(r->text, &text, &what.bytes, &err);
+  what.text = text;
+  if (status == ELLM_OK) status = open_reference(r, &reference, &err);
+  if (status == ELLM_OK) status = eval_save_reference(reference, &what, r->save, r->force, &options, &err);
+  cli_progress_end(&r->eval.progress);
+  ellm_model_close(reference);
+  free(text);
+  if (status == ELLM_INTERRUPTED) {
+    cli_fail(&err);
+    cli_note("the same command goes on");
+    return ELLM_INTERRUPTED;
+  }
+  if (status != ELLM_OK) return cli_fail(&err);
+  const uint64_t bytes = cli_model_bytes(r->save);
+  if (r->eval.common.json)
+    return cli_print_json(json_pack("{s:o, s:o, s:I}", "reference", cli_json_text(r->reference, strlen(r->reference)),
+                                    "saved", cli_json_text(r->save, strlen(r->save)), "file_bytes", (json_int_t)bytes));
+  char size[24];
+  printf("saved %s of logits in %s\n", cli_size_text(bytes, size), r->save);
+  return ELLM_OK;
+}
+
+int cmd_eval_divergence(int argc, char **argv) {
+  request r = {0};
+  option options[] = {
+      CLI_OPTION_MODEL(r.eval.common),
+      OPT_TEXT("reference", 'r', &r.reference, "DIR|SAVED", "the reference: a model, or logits saved by --save"),
+      OPT_TEXT("file", 'f', &r.text, "TEXT", "the text file"),
+      OPT_INT("ctx", 'c', &r.ctx, 4, 1 << 24, "N",
+              "tokens a chunk (default: that of SAVED, else 512 or the model's\ncontext, the smaller)"),
+      OPT_TEXT("save", 0, &r.save, "FILE", "save the reference's logits in FILE, compare nothing"),
+      OPT_FLAG("force", 0, &r.force, "replace FILE if it exists"),
+      CLI_OPTIONS_EVAL(r.eval, "chunks")};
+  option_table table = {
+      .command = "eval divergence",
+      .synopsis = "-m MODEL --reference DIR|SAVED -f TEXT [options]",
+      .about = "How far the next-token distributions of a model are from those of a reference, usually the checkpoint\n"
+               "that it was compressed from: KL divergence in nats a token, how often both name the same token\n"
+               "first, and the ratio of their perplexities from paired differences.",
+      .notes = "examples:\n  entrollm eval divergence -m m4.ellm --reference models/stories-4m -f text.txt\n"
+               "  entrollm eval divergence --reference models/stories-4m -f text.txt --save stories.logits\n"
+               "  entrollm eval divergence -m m4.ellm --reference stories.logits -f text.txt",
+      .options = options,
+      .n_options = sizeof options / sizeof *options};
+  int parsed = cli_parse(&table, argc, argv, &r.eval.common);
+  if (parsed >= 0) return parsed;
+  if (!r.reference) return cli_error(ELLM_ERR_USAGE, "eval divergence: --reference is missing");
+  if (!r.text) return cli_error(ELLM_ERR_USAGE, "eval divergence: -f TEXT is missing");
+  if (!r.save) return measure(&r);
+  if (r.eval.common.model || r.eval.state)
+    return cli_error(ELLM_ERR_USAGE, "eval divergence: --save saves the reference's logits: it takes no -m, no --state");
+  return save(&r);
+}
