@@ -4,41 +4,39 @@
 # Instruction sets that the machine at hand may lack, and the absence of those it must not use:
 #   - the AVX-512 kernels compiled by way of SIMDe, on an emulated processor without AVX-512;
 #   - base, coder and kernels cross-built for 64-bit Arm, run under qemu;
-#   - the ordinary x86-64 build on emulated old processors: one without AVX, one with AVX2.
-# Run from the project's root; prints TAP lines, the output of a failed step before its line. What is not
-# installed is skipped by name. Builds in a temporary folder.
-set -u
+#   - the ordinary x86-64 build on emulated old processors: one without AVX, one with AVX2;
+#   - the whole program on the one without AVX: the same file, the same text.
+# What is not installed is skipped by name. Builds in a temporary folder.
+. tools/check/common.sh
 
+stage "Instruction sets"
 work=$(mktemp -d "${TMPDIR:-/tmp}/entrollm-isa.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 root=$PWD
-jobs=$(nproc 2>/dev/null || echo 2)
-failed=0
 
 # report NAME LOG STATUS
 report() {
   if [ "$3" -eq 0 ]; then
-    echo "ok isa: $1"
+    record pass "isa: $1"
   else
-    failed=1
-    sed 's/^/# /' "$2"
-    echo "not ok isa: $1"
+    sed 's/^/    | /' "$2"
+    record fail "isa: $1"
   fi
 }
-skip() { echo "ok isa: $1 # skip $2"; }
+skip() { record skip "isa: $1 ($2)"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# build FOLDER CMAKE_ARGUMENT...: the libraries of base, coder and kernels, which need nothing but libc.
-build() {
+# build_kernels FOLDER CMAKE_ARGUMENT...: the libraries of base, coder and kernels, which need nothing but libc.
+build_kernels() {
   local folder=$1
   shift
   { cmake -S "$root" -B "$folder" -DENTROLLM_TESTS=OFF -DPKG_CONFIG_EXECUTABLE=/bin/false "$@" &&
     cmake --build "$folder" -j "$jobs" --target entrollm_base entrollm_coder entrollm_kernels; } >"$folder.log" 2>&1
 }
 
-# run_tests NAME FOLDER COMPILER DEFINE LAYERS RUNNER...: link the test programs of the layers (separated by
+# run_linked NAME FOLDER COMPILER DEFINE LAYERS RUNNER...: link the test programs of the layers (separated by
 # blanks) statically, with the stand-in for cmocka, and run each by the runner.
-run_tests() {
+run_linked() {
   local name=$1 folder=$2 compiler=$3 define=$4 layers=$5
   shift 5
   local layer source program status
@@ -99,7 +97,7 @@ else
   done
 
   folder=$work/x86
-  build "$folder"
+  build_kernels "$folder"
   status=$?
   report "x86-64 build" "$folder.log" $status
   if [ $status -eq 0 ]; then
@@ -111,10 +109,10 @@ else
       skip "$old" "qemu-x86_64 is not installed (qemu-user-static)"
       skip "$haswell" "qemu-x86_64 is not installed (qemu-user-static)"
     else
-      run_tests "Nehalem (no AVX)" "$folder" cc KERNELS_X86 "coder kernels" "$qemu" -cpu Nehalem
+      run_linked "Nehalem (no AVX)" "$folder" cc KERNELS_X86 "coder kernels" "$qemu" -cpu Nehalem
       # TCG knows AVX2 from qemu 7.2 on; before, the tables would only be those of Nehalem.
       if "$qemu" -cpu Haswell "$folder/kernels_test_dispatch" 2>/dev/null | grep -q "usable: avx2"; then
-        run_tests "Haswell (AVX2)" "$folder" cc KERNELS_X86 "kernels" "$qemu" -cpu Haswell
+        run_linked "Haswell (AVX2)" "$folder" cc KERNELS_X86 "kernels" "$qemu" -cpu Haswell
       else
         skip "$haswell" "this qemu does not emulate AVX2"
       fi
@@ -125,20 +123,40 @@ else
     skip "$simde" "SIMDe is not installed (libsimde-dev)"
   else
     folder=$work/simde
-    build "$folder" -DENTROLLM_SIMDE=ON
+    build_kernels "$folder" -DENTROLLM_SIMDE=ON
     status=$?
     report "AVX-512 kernels build by SIMDe" "$folder.log" $status
     if [ $status -eq 0 ]; then
       no_registers "AVX-512 kernels by SIMDe are free of AVX-512" "$folder/libentrollm_kernels.a" '.' \
         '%zmm|%k[1-7]|%[xy]mm(1[6-9]|2[0-9]|3[01])'
       if grep -qw avx2 /proc/cpuinfo 2>/dev/null; then
-        run_tests "SIMDe" "$folder" cc KERNELS_X86 "kernels" env
+        run_linked "SIMDe" "$folder" cc KERNELS_X86 "kernels" env
       fi
-      if [ -n "$qemu" ] && "$qemu" -cpu Haswell "$work/x86/kernels_test_dispatch" 2>/dev/null | grep -q "usable: avx2"; then
-        run_tests "SIMDe on Haswell" "$folder" cc KERNELS_X86 "kernels" "$qemu" -cpu Haswell
+      if [ -n "$qemu" ] &&
+        "$qemu" -cpu Haswell "$work/x86/kernels_test_dispatch" 2>/dev/null | grep -q "usable: avx2"; then
+        run_linked "SIMDe on Haswell" "$folder" cc KERNELS_X86 "kernels" "$qemu" -cpu Haswell
       fi
     fi
   fi
+fi
+
+# The program of the ordinary build, which takes its libraries from this machine. Greedy, so that the text follows
+# from the logits alone.
+main_job() { # FOLDER RUNNER...
+  local folder=$1
+  shift
+  mkdir -p "$folder" &&
+    "$@" build/entrollm compress models/stories-4m -o "$folder/m.ellm" --bits 4 -q &&
+    "$@" build/entrollm verify "$folder/m.ellm" &&
+    "$@" build/entrollm run -m "$folder/m.ellm" -p "Once upon a time" -n 12 --temp 0 -q >"$folder/text"
+}
+old_program="the program without AVX: same file, same text"
+if ! $x86 || [ -z "${qemu:-}" ]; then
+  skip "$old_program" "no x86-64 machine or no qemu-x86_64 (qemu-user-static)"
+elif [ -x build/entrollm ]; then
+  { main_job "$work/here" && main_job "$work/old" "$qemu" -cpu Nehalem && cmp "$work/here/m.ellm" "$work/old/m.ellm" &&
+    cmp "$work/here/text" "$work/old/text"; } >"$work/program.log" 2>&1
+  report "$old_program" "$work/program.log" $?
 fi
 
 arm="base, coder and kernels on 64-bit Arm"
@@ -152,21 +170,20 @@ elif [ -z "$runner" ]; then
   skip "$arm" "qemu-aarch64 is not installed (qemu-user-static)"
 else
   folder=$work/arm
-  build "$folder" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc
+  build_kernels "$folder" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+    -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc
   status=$?
   report "64-bit Arm build" "$folder.log" $status
   if [ $status -eq 0 ]; then
-    run_tests "ARMv8.0 (Cortex-A57)" "$folder" aarch64-linux-gnu-gcc KERNELS_ARM "base coder kernels" "$runner" \
+    run_linked "ARMv8.0 (Cortex-A57)" "$folder" aarch64-linux-gnu-gcc KERNELS_ARM "base coder kernels" "$runner" \
       -cpu cortex-a57
     no_registers "no dot-product instructions outside their kernels" "$folder/libentrollm_kernels.a" \
-      '^(float_.*|kernels|cpuid|merge_table|activations|decode_neon|dot_neon|fused_neon)\.c' '[[:space:]][su]dot[[:space:]]' \
-      aarch64-linux-gnu-objdump
+      '^(float_.*|kernels|cpuid|merge_table|activations|decode_neon|dot_neon|fused_neon)\.c' \
+      '[[:space:]][su]dot[[:space:]]' aarch64-linux-gnu-objdump
     if "$runner" -cpu max "$folder/kernels_test_dispatch" 2>/dev/null | grep -q "usable: neon_dotprod"; then
-      run_tests "ARMv8.2 with dot products" "$folder" aarch64-linux-gnu-gcc KERNELS_ARM "kernels" "$runner" -cpu max
+      run_linked "ARMv8.2 with dot products" "$folder" aarch64-linux-gnu-gcc KERNELS_ARM "kernels" "$runner" -cpu max
     else
       skip "ARMv8.2 with dot products" "this qemu does not emulate them"
     fi
   fi
 fi
-
-exit $failed

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the tests of a build folder and counts their cases.
 
-run_tests.py BUILD [--label TEXT] [--only REGEX] [--scripts] [--timeout S] [--jobs N]
+run_tests.py BUILD [--label TEXT] [--only REGEX] [--scripts | --scripts-only] [--timeout S] [--jobs N]
 
 Tests are the programs that CMake knows (ctest lists them) and, with --scripts,
-tests/**/test_*.sh and test_*.py (BUILD_DIR names the build folder to them).
+tests/**/test_*.sh and test_*.py (BUILD_DIR names the build folder to them);
+with --scripts-only those alone.
 All speak TAP: "ok", "not ok", "ok # SKIP why". A program that crashes, ends
 with a bad status without a failed case, runs fewer cases than it planned, or
 none at all counts as one failure more. A case skipped because of the folder
@@ -127,7 +128,8 @@ def show(outcome, label):
         text += f", {len(outcome.skips)} skipped"
     if outcome.failures:
         text += f", {len(outcome.failures)} FAILED"
-    print(f"{'FAILED ' if outcome.failures else 'ok     '} {label}{outcome.name:<32} {text} ({outcome.seconds:.1f} s)", flush=True)
+    verdict = "FAILED " if outcome.failures else "ok     "
+    print(f"{verdict} {label}{outcome.name:<32} {text} ({outcome.seconds:.1f} s)", flush=True)
     for reason in outcome.skips:
         print(f"        skipped: {reason}")
     if outcome.failures:
@@ -144,6 +146,7 @@ def main():
     parser.add_argument("--label", default="", help="put before the names")
     parser.add_argument("--only", default="", help="regular expression over test names")
     parser.add_argument("--scripts", action="store_true", help="the scripts below tests/ too")
+    parser.add_argument("--scripts-only", action="store_true", help="only the scripts below tests/")
     parser.add_argument("--timeout", type=float, default=600, help="seconds a program may take")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="programs at a time")
     options = parser.parse_args()
@@ -151,8 +154,8 @@ def main():
     shared = os.path.isdir(os.path.join(ROOT, "..", "shared"))
     label = options.label + ": " if options.label else ""
 
-    tests = programs(build)
-    if options.scripts:
+    tests = [] if options.scripts_only else programs(build)
+    if options.scripts or options.scripts_only:
         tests += scripts(build)
     tests = [test for test in tests if re.search(options.only, test[0])]
     results = []
