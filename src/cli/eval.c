@@ -18,6 +18,7 @@ static const evaluation evaluations[] = {
     {"perplexity", cmd_perplexity, "how well a text is predicted, by four published protocols"},
     {"divergence", cmd_eval_divergence, "how far the predictions are from those of a reference model"},
     {"hellaswag", cmd_eval_hellaswag, "which of four endings is likeliest (HellaSwag)"},
+    {"gsm8k", cmd_eval_gsm8k, "word problems with a chain of thought (GSM8K)"},
     {"choice", cmd_eval_choice, "multiple choice from a file of JSON lines"},
 };
 enum { N_EVALUATIONS = sizeof evaluations / sizeof *evaluations };

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* entrollm eval gsm8k. */
+#include <stdlib.h>
+
+#include "cli/eval.h"
+#include "eval/gsm8k.h"
+
+typedef struct request {
+  cli_eval eval;
+  const char *text, *examples;
+  int max_new;
+} request;
+
+static const char *protocol_name(const request *r) {
+  return r->examples ? "lm-evaluation-harness gsm8k_cot: greedy, after the examples given"
+                     : "lm-evaluation-harness gsm8k_cot, but 0-shot: greedy, no examples";
+}
+
+static json_t *to_json(const request *r, const gsm8k_result *g) {
+  json_t *o = json_pack("{s:s, s:I, s:o, s:i, s:i, s:I}", "protocol_name", protocol_name(r), "questions",
+                        (json_int_t)g->n_items, "mean_tokens", cli_json_real(g->mean_tokens), "max_new",
+                        (int)g->max_new, "max_prompt", (int)g->max_prompt, "prompts_cut", (json_int_t)g->n_cut);
+  if (!o) return NULL;
+  cli_json_figure(o, "strict", g->strict);
+  cli_json_figure(o, "flexible", g->flexible);
+  return o;
+}
+
+static void print(const request *r, const gsm8k_result *g) {
+  cli_print_figure("strict match", g->strict, 100, 2, " %");
+  cli_print_figure("flexible extract", g->flexible, 100, 2, " %");
+  printf("%-24s %s\n%-24s %zu, %.1f tokens an answer\n%-24s %s\n", "protocol", protocol_name(r), "questions",
+         g->n_items, g->mean_tokens, "activations", cli_activations_text(r->eval.model));
+}
+
+static int measure(request *r) {
+  eval_options options;
+  gsm8k_result result = {0};
+  gsm8k_request what = {.origin = r->text, .max_new = (uint32_t)r->max_new};
+  char *text = NULL, *examples = NULL;
+  ellm_error err;
+  ellm_status status = cli_eval_begin(&r->eval, &options, &err);
+  if (status == ELLM_OK) status = cli_eval_read(r->text, &text, &what.bytes, &err);
+  if (status == ELLM_OK && r->examples) status = cli_eval_read(r->examples, &examples, &what.examples_bytes, &err);
+  what.text = text;
+  what.examples = examples;
+  if (status == ELLM_OK) status = eval_gsm8k(r->eval.model, &what, &options, &result, &err);
+  free(text);
+  free(examples);
+  if (status == ELLM_OK) {
+    cli_progress_end(&r->eval.progress);
+    cli_eval_resumed(&r->eval, result.n_resumed, result.n_items);
+    if (result.n_cut)
+      cli_note("%zu prompts were longer than %u tokens and lost their beginning", result.n_cut,
+               (unsigned)result.max_prompt);
+    if (!r->eval.common.json) print(r, &result);
+  }
+  return cli_eval_end(&r->eval, status, &err,
+                      status == ELLM_OK && r->eval.common.json ? to_json(r, &result) : NULL);
+}
+
+int cmd_eval_gsm8k(int argc, char **argv) {
+  request r = {.max_new = 256};
+  option options[] = {CLI_OPTION_MODEL(r.eval.common),
+                      OPT_TEXT("file", 'f', &r.text, "FILE", "JSON lines {\"question\": TEXT, \"answer\": TEXT}"),
+                      OPT_TEXT("examples", 'x', &r.examples, "FILE",
+                               "a text that stands before every question: the eight examples\n"
+                               "\"Q: ...\\nA: ...\\n\\n\" of the protocol"),
+                      OPT_INT("max-new", 'n', &r.max_new, 1, 1 << 20, "N", "tokens of an answer at most (default 256)"),
+                      CLI_OPTIONS_EVAL(r.eval, "questions")};
+  option_table table = {
+      .command = "eval gsm8k",
+      .synopsis = "[-m MODEL] -f FILE [--examples FILE] [options]",
+      .about = "GSM8K: word problems, answered greedily with a chain of thought. strict: the number after\n"
+               "\"The answer is\"; flexible: the last number of the answer.",
+      .options = options,
+      .n_options = sizeof options / sizeof *options};
+  int parsed = cli_parse(&table, argc, argv, &r.eval.common);
+  if (parsed >= 0) return parsed;
+  if (!r.text) return cli_error(ELLM_ERR_USAGE, "eval gsm8k: -f FILE is missing");
+  return measure(&r);
+}
