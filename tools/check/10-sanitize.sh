@@ -8,7 +8,8 @@ folder=build/check/sanitize
 # -O1: with the sanitizers, compiling the kernels with -O3 takes longer than the tests.
 build "$folder" -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS=-O1 -DENTROLLM_SANITIZE=address,undefined \
   -DENTROLLM_FUZZ=ON || exit 0
-run_tests "$folder" --label sanitized
+# Two that compute for minutes what others compute too are left out.
+run_tests "$folder" --label sanitized --only '^(?!model_test_same_logits|eval_test_golden_perplexity)'
 # The program itself: its speed and the memory it takes are not those of the ordinary build.
 run_tests "$folder" --label sanitized --scripts-only --only '^cli/test_(usage|main_job|signals)'
 
