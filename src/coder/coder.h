@@ -77,6 +77,8 @@ bool coder_geometry_init(coder_geometry *geometry, uint64_t rows, uint64_t colum
 bool coder_geometry_from(coder_geometry *geometry, uint64_t rows, uint64_t columns, uint32_t panels_per_block,
                          uint32_t block_columns);
 coder_block coder_geometry_block(const coder_geometry *geometry, uint64_t index);
+/* Block number row_group * column_ranges + column_range, without the division. */
+coder_block coder_geometry_block_at(const coder_geometry *geometry, uint64_t row_group, uint64_t column_range);
 
 typedef struct coder_node { /* internal node of the Huffman tree, breadth-first */
   int16_t child[2];   /* >= 0: index of an internal node; < 0: leaf, ~value is the symbol (CODER_ESCAPE possible) */

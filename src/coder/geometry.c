@@ -61,8 +61,11 @@ bool coder_geometry_init(coder_geometry *geometry, uint64_t rows, uint64_t colum
 }
 
 coder_block coder_geometry_block(const coder_geometry *g, uint64_t index) {
+  return coder_geometry_block_at(g, index / g->column_ranges, index % g->column_ranges);
+}
+
+coder_block coder_geometry_block_at(const coder_geometry *g, uint64_t group, uint64_t range) {
   coder_block block;
-  const uint64_t group = index / g->column_ranges, range = index % g->column_ranges;
   const uint64_t group_rows = (uint64_t)g->panels_per_block * g->panel_rows;
   block.first_row = group * group_rows;
   block.first_column = range * g->block_columns;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/matrix.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@ enum {
   TILE_SUMS = CODER_TILE_COLUMNS * CODER_PANEL_ROWS,
   INTEGER_SUMS = 16384,                       /* of as many tokens as fit */
   MAX_INTEGER_TOKENS = 32,
-  ITEM_WEIGHTS = 65536                        /* weights that a thread takes at a time */
+  ITEM_WEIGHTS = 65536                        /* weights that a thread takes at a time, at least */
 };
 
 _Static_assert((int)INTEGER_SUMS >= (int)KERNEL_MAX_SUMS, "the sums of any block and one token must fit");
@@ -23,7 +24,7 @@ typedef struct worker {
   float sums[MATRIX_MAX_TOKENS * TILE_SUMS];
   int32_t integers[INTEGER_SUMS];
   const float *x[MATRIX_MAX_TOKENS];
-  size_t failed_item; /* SIZE_MAX: none */
+  uint64_t failed_group; /* UINT64_MAX: none */
   ellm_error error;
 } worker;
 
@@ -112,7 +113,7 @@ static ellm_status float_coded_group(const job *j, uint64_t group, ellm_error *e
   worker *w = j->w;
   for (uint64_t range = 0; range < geometry->column_ranges; range++) {
     const uint64_t index = group * geometry->column_ranges + range;
-    const coder_block block = coder_geometry_block(geometry, index);
+    const coder_block block = coder_geometry_block_at(geometry, group, range);
     ELLM_TRY(container_decode_block(j->matrix->file, tensor, index, j->c->kernels->decode_block, &w->scratch.coder,
                                     w->scratch.codes, err));
     for (uint32_t p = 0; p < block.panels; p++) {
@@ -192,12 +193,12 @@ static ellm_status integer_group(const job *j, uint64_t group, ellm_error *err) 
   const weight_matrix *m = j->matrix;
   const coder_geometry *geometry = &m->coded->geometry;
   const size_t n_tokens = j->product->n_tokens, stride = j->product->y_stride;
-  coder_block block = coder_geometry_block(geometry, group * geometry->column_ranges);
+  coder_block block = coder_geometry_block_at(geometry, group, 0);
   for (size_t t = 0; t < n_tokens; t++)
     memset(j->y + t * stride + block.first_row, 0, block.rows * sizeof *j->y);
   for (uint64_t range = 0; range < geometry->column_ranges; range++) {
     const uint64_t index = group * geometry->column_ranges + range;
-    block = coder_geometry_block(geometry, index);
+    block = coder_geometry_block_at(geometry, group, range);
     ELLM_TRY(n_tokens == 1 ? integer_block_one(j, index, &block, err) : integer_block_many(j, index, &block, err));
   }
   for (size_t t = 0; t < n_tokens; t++) {
@@ -210,61 +211,90 @@ static ellm_status integer_group(const job *j, uint64_t group, ellm_error *err) 
 
 /* ----------------------------------------------------------- dealing them out */
 
-/* Row groups of a matrix, and how many of them a thread takes at a time. */
-typedef struct share { uint64_t groups, at_once, items; } share;
+/*
+ * Row groups of all matrices are numbered through. A thread takes a run of them,
+ * half of its even share of what is left: long runs first, because the start of a
+ * run waits for memory that nothing has fetched ahead, short ones in the end, so
+ * that threads finish together.
+ */
+typedef struct product_run {
+  compute *c;
+  const matrix_product *product;
+  uint64_t n_groups, least; /* least: about ITEM_WEIGHTS */
+  atomic_uint_fast64_t next;
+} product_run;
 
-static share share_of(const weight_matrix *m) {
-  share s = {.groups = m->coded != NULL ? m->coded->geometry.row_groups
-                                        : ((uint64_t)m->rows + CODER_PANEL_ROWS - 1) / CODER_PANEL_ROWS};
-  const uint64_t rows = (m->rows + s.groups - 1) / s.groups;
-  s.at_once = ITEM_WEIGHTS / (rows * m->columns);
-  if (s.at_once == 0) s.at_once = 1;
-  s.items = (s.groups + s.at_once - 1) / s.at_once;
-  return s;
+static uint64_t groups_of(const weight_matrix *m) {
+  return m->coded != NULL ? m->coded->geometry.row_groups
+                          : ((uint64_t)m->rows + CODER_PANEL_ROWS - 1) / CODER_PANEL_ROWS;
 }
 
-typedef struct product_run { compute *c; const matrix_product *product; } product_run;
+static bool take_run(product_run *run, uint64_t *first, uint64_t *end) {
+  const uint64_t parts = 2 * (uint64_t)thread_pool_size(run->c->pool);
+  uint64_t at = atomic_load_explicit(&run->next, memory_order_relaxed);
+  do {
+    if (at >= run->n_groups) return false;
+    const uint64_t left = run->n_groups - at, share = left / parts > run->least ? left / parts : run->least;
+    *first = at;
+    *end = share < left ? at + share : run->n_groups;
+  } while (!atomic_compare_exchange_weak_explicit(&run->next, &at, *end, memory_order_relaxed, memory_order_relaxed));
+  return true;
+}
 
-static void run_item(void *user, size_t item, int thread) {
-  const product_run *run = user;
-  worker *w = run->c->workers[thread];
-  if (w->failed_item != SIZE_MAX) return;
-  job j = {.c = run->c, .product = run->product, .y = run->product->y, .w = w};
-  uint64_t index = item;
-  for (size_t i = 0; i < run->product->n_matrices; i++) {
-    j.matrix = run->product->matrices[i];
-    const share s = share_of(j.matrix);
-    if (index >= s.items) {
-      index -= s.items;
-      j.y += j.matrix->rows;
-      continue;
-    }
-    const uint64_t end = (index + 1) * s.at_once < s.groups ? (index + 1) * s.at_once : s.groups;
-    for (uint64_t group = index * s.at_once; group < end; group++) {
-      ellm_status status = ELLM_OK;
-      if (j.matrix->coded == NULL) raw_group(&j, group);
-      else if (run->product->activations == NULL) status = float_coded_group(&j, group, &w->error);
-      else status = integer_group(&j, group, &w->error);
+static ellm_status one_group(const job *j, uint64_t group, ellm_error *err) {
+  if (j->matrix->coded == NULL) {
+    raw_group(j, group);
+    return ELLM_OK;
+  }
+  return j->product->activations == NULL ? float_coded_group(j, group, err) : integer_group(j, group, err);
+}
+
+static ellm_status groups_from(const product_run *run, worker *w, uint64_t first, uint64_t end) {
+  const matrix_product *product = run->product;
+  job j = {.c = run->c, .product = product, .y = product->y, .w = w};
+  uint64_t before = 0; /* groups of the matrices passed */
+  for (size_t i = 0; i < product->n_matrices && first < end; i++) {
+    j.matrix = product->matrices[i];
+    const uint64_t n = groups_of(j.matrix);
+    for (; first < end && first < before + n; first++) {
+      const ellm_status status = one_group(&j, first - before, &w->error);
       if (status != ELLM_OK) {
-        w->failed_item = item;
-        return;
+        w->failed_group = first;
+        return status;
       }
     }
-    return;
+    before += n;
+    j.y += j.matrix->rows;
   }
+  return ELLM_OK;
+}
+
+static void run_worker(void *user, size_t item, int thread) {
+  (void)item;
+  product_run *run = user;
+  worker *w = run->c->workers[thread];
+  uint64_t first, end;
+  while (w->failed_group == UINT64_MAX && take_run(run, &first, &end))
+    if (groups_from(run, w, first, end) != ELLM_OK) return;
 }
 
 ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_error *err) {
-  uint64_t items = 0;
-  for (size_t i = 0; i < product->n_matrices; i++) items += share_of(product->matrices[i]).items;
+  product_run run = {.c = c, .product = product};
+  uint64_t weights = 0;
+  for (size_t i = 0; i < product->n_matrices; i++) {
+    run.n_groups += groups_of(product->matrices[i]);
+    weights += (uint64_t)product->matrices[i]->rows * product->matrices[i]->columns;
+  }
+  const uint64_t group_weights = weights / run.n_groups;
+  run.least = group_weights < ITEM_WEIGHTS ? ITEM_WEIGHTS / (group_weights + 1) + 1 : 1;
+  atomic_init(&run.next, 0);
   const int n = thread_pool_size(c->pool);
-  for (int i = 0; i < n; i++) c->workers[i]->failed_item = SIZE_MAX;
-  product_run run = {c, product};
-  pool_for(c->pool, (size_t)items, run_item, &run);
+  for (int i = 0; i < n; i++) c->workers[i]->failed_group = UINT64_MAX;
+  pool_for(c->pool, (size_t)n, run_worker, &run);
   const worker *first = c->workers[0];
   for (int i = 1; i < n; i++)
-    if (c->workers[i]->failed_item < first->failed_item) first = c->workers[i];
-  if (first->failed_item == SIZE_MAX) return ELLM_OK;
+    if (c->workers[i]->failed_group < first->failed_group) first = c->workers[i];
+  if (first->failed_group == UINT64_MAX) return ELLM_OK;
   if (err != NULL) *err = first->error;
   return first->error.status;
 }
@@ -292,7 +322,7 @@ ellm_status matrix_row(compute *c, const weight_matrix *m, uint32_t row, float *
                  lane = in_group % geometry->panel_rows;
   for (uint64_t range = 0; range < geometry->column_ranges; range++) {
     const uint64_t index = group * geometry->column_ranges + range;
-    const coder_block block = coder_geometry_block(geometry, index);
+    const coder_block block = coder_geometry_block_at(geometry, group, range);
     ELLM_TRY(container_decode_block(m->file, m->coded, index, c->kernels->decode_block, &w->scratch.coder,
                                     w->scratch.codes, err));
     const uint8_t *tile = w->scratch.codes + (size_t)panel * block.tiles * 4 * block.panel_rows + 4 * lane;
