@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/conversation.h"
 #include "cli/generate.h"
 
 enum { DEFAULT_TOKENS = 256 };
@@ -41,11 +42,27 @@ static ellm_sampling choose_sampling(const request *r, const option_table *table
   return s;
 }
 
+/* The prompt as a message of the user: what the template renders holds all special tokens already. */
+static ellm_status chat_ids(const request *r, const char *path, const ellm_tokenizer *tokenizer, uint32_t **ids,
+                            size_t *n_ids, ellm_error *err) {
+  conversation c;
+  char *text = NULL;
+  size_t bytes = 0;
+  ellm_status status = conversation_of_text(r->prompt, &c, err);
+  if (status == ELLM_OK) status = conversation_render(path, &c, true, &text, &bytes, err);
+  if (status == ELLM_OK) status = ellm_tokenizer_encode(tokenizer, text, bytes, ELLM_ENCODE_NO_POST, ids, n_ids, err);
+  free(text);
+  conversation_free(&c);
+  return status;
+}
+
 /* The prompt as ids, malloc'ed. */
-static int prompt_ids(const request *r, const ellm_tokenizer *tokenizer, uint32_t **ids, size_t *n_ids) {
+static int prompt_ids(const request *r, const char *path, const ellm_tokenizer *tokenizer, uint32_t **ids,
+                      size_t *n_ids) {
   ellm_error err;
   if (r->prompt_ids)
     return options_parse_ids(r->prompt_ids, strlen(r->prompt_ids), "run: --prompt-ids", ELLM_ERR_USAGE, ids, n_ids);
+  if (r->chat) return chat_ids(r, path, tokenizer, ids, n_ids, &err) == ELLM_OK ? ELLM_OK : cli_fail(&err);
   if (ellm_tokenizer_encode(tokenizer, r->prompt, strlen(r->prompt), ELLM_ENCODE_DEFAULT, ids, n_ids, &err) != ELLM_OK)
     return cli_fail(&err);
   return ELLM_OK;
@@ -94,7 +111,7 @@ static int run(const request *r, const option_table *table) {
   bool needs_text = r->prompt || !r->print_ids || r->stops.count > 0;
   int result = ELLM_OK;
   if (needs_text && ellm_model_tokenizer(g.model, &g.tokenizer, &err) != ELLM_OK) result = cli_fail(&err);
-  if (result == ELLM_OK) result = prompt_ids(r, g.tokenizer, &ids, &g.n_prompt);
+  if (result == ELLM_OK) result = prompt_ids(r, path, g.tokenizer, &ids, &g.n_prompt);
   if (result == ELLM_OK) {
     g.prompt = ids;
     g.sampling = choose_sampling(r, table, &info);
@@ -111,9 +128,9 @@ static int run(const request *r, const option_table *table) {
 }
 
 static int check(const request *r) {
-  if (r->chat) return cli_error(ELLM_ERR_USAGE, "run: --chat is not available in this version");
   if (!r->prompt == !r->prompt_ids)
     return cli_error(ELLM_ERR_USAGE, "run: give either -p TEXT or --prompt-ids (see 'entrollm run --help')");
+  if (r->chat && !r->prompt) return cli_error(ELLM_ERR_USAGE, "run: --chat needs a text, -p TEXT");
   if (r->prompt && !cli_valid_utf8(r->prompt, strlen(r->prompt)))
     return cli_error(ELLM_ERR_INPUT, "run: the text of -p is not valid UTF-8");
   for (size_t i = 0; i < r->stops.count; i++)
@@ -137,7 +154,7 @@ int cmd_run(int argc, char **argv) {
       OPT_FLAG("ignore-eos", 0, &r.ignore_eos, "go on after the end-of-sequence token"),
       OPT_TEXT("prompt-ids", 0, &r.prompt_ids, "\"1 2 3\"", "the prompt as token ids"),
       OPT_FLAG("print-ids", 0, &r.print_ids, "print token ids instead of text"),
-      OPT_FLAG("chat", 0, &r.chat, "not available in this version"),
+      OPT_FLAG("chat", 0, &r.chat, "the text is a message of the user: apply the chat template"),
       CLI_OPTION_THREADS(r.common),
       CLI_OPTIONS_RUNNING(r.common),
       CLI_OPTION_JSON(r.common),

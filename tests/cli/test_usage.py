@@ -141,7 +141,7 @@ CASES = [
     (["run", "-m", M, "-p", "a", "--activations", "i4"], USAGE, "i4"),
     (["run", "-m", M, "-p", "a", "--kv-cache", "f16"], USAGE, "KV cache"),
     (["run", "-m", M, "-p", "a", "--kv-cache", "f8"], USAGE, "f8"),
-    (["run", "-m", M, "-p", "a", "--chat"], USAGE, "not available"),
+    (["run", "-m", M, "--prompt-ids", "1", "--chat"], USAGE, "--chat"),
     (["run", "-m", M, "-p", "word " * 2000, "-n", "1"], INPUT, "512"),
     (["run", "-m", M, "--prompt-ids", "1 4096", "-n", "1"], INPUT, "4096"),
     (["run", "-m", M, "--prompt-ids", "1 x"], USAGE, "x"),
