@@ -82,3 +82,18 @@ static void kernel_dot_finish(const int32_t *sums, const coder_block *block, con
     row += n;
   }
 }
+
+static void kernel_multiply_finish(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
+                                   size_t token, size_t n_tokens, int zero, size_t n_rows, float *y, size_t y_stride) {
+#if defined(KERNEL_MULTIPLY_FINISH)
+  if (KERNEL_MULTIPLY_FINISH(panel_codes, block, a, token, n_tokens, zero, n_rows, y, y_stride)) return;
+#endif
+  int32_t sums[KERNEL_MAX_SUMS];
+  const size_t token_sums = kernel_block_groups(block, a) * CODER_PANEL_ROWS, at_once = KERNEL_MAX_SUMS / token_sums;
+  for (size_t first = 0; first < n_tokens; first += at_once) {
+    const size_t left = n_tokens - first, n = left < at_once ? left : at_once;
+    KERNEL_PASTE(multiply_codes_, KERNEL_NAME)(panel_codes, block, a, token + first, n, sums);
+    for (size_t t = 0; t < n; t++)
+      kernel_dot_finish(sums + t * token_sums, block, a, token + first + t, zero, n_rows, y + (first + t) * y_stride);
+  }
+}

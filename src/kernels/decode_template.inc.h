@@ -158,7 +158,7 @@ KERNEL_INLINE size_t decode_groups(uint8_t *out, const uint8_t *list, const uint
     const bytes64 following = bytes_keep(bytes_load(list += 64));
     fetch_next(list, ahead);
     if (width == 3) fetch_next(high, ahead);
-#pragma GCC unroll 4
+    KERNEL_UNROLL(4)
     for (unsigned part = 0; part < parts; part++) {
       const looked_up now = found[part % 2];
       found[part % 2] = part + 2 < parts ? look_up(group, part + 2, width, high + 8 * (part + 2), table)

@@ -255,24 +255,24 @@ KERNEL_INLINE void multiply_part(const float *w, size_t n_tiles, const float *co
                                  int columns) {
   for (int first = 0; first < CODER_TILE_COLUMNS; first += columns) {
     lanes sum[MULTIPLY_TOKENS][CODER_TILE_COLUMNS];
-#pragma GCC unroll 16
+    KERNEL_UNROLL(16)
     for (int token = 0; token < tokens; token++)
-#pragma GCC unroll 4
+      KERNEL_UNROLL(4)
       for (int c = 0; c < columns; c++) sum[token][c] = lanes_load(sums + CODER_TILE * token + LANES * (first + c));
     for (size_t tile = 0; tile < n_tiles; tile++) {
       const float *tile_w = w + CODER_TILE * tile + LANES * first;
       const size_t at = CODER_TILE_COLUMNS * tile + (size_t)first;
-#pragma GCC unroll 4
+      KERNEL_UNROLL(4)
       for (int c = 0; c < columns; c++) {
         const lanes weights = lanes_keep(lanes_load(tile_w + LANES * c));
-#pragma GCC unroll 16
+        KERNEL_UNROLL(16)
         for (int token = 0; token < tokens; token++)
           sum[token][c] = lanes_fma(lanes_set(x[token][at + (size_t)c]), weights, sum[token][c]);
       }
     }
-#pragma GCC unroll 16
+    KERNEL_UNROLL(16)
     for (int token = 0; token < tokens; token++)
-#pragma GCC unroll 4
+      KERNEL_UNROLL(4)
       for (int c = 0; c < columns; c++) lanes_store(sums + CODER_TILE * token + LANES * (first + c), sum[token][c]);
   }
 }
@@ -314,6 +314,7 @@ const kernel_table KERNEL_PASTE(kernel_table_, KERNEL_NAME) = {
   .dot_block = KERNEL_PASTE(dot_block_, KERNEL_NAME),
   .multiply_codes = KERNEL_PASTE(multiply_codes_, KERNEL_NAME),
   .dot_finish = kernel_dot_finish,
+  .multiply_finish = kernel_multiply_finish,
   .tiles_from_codes = kernel_tiles_from_codes,
   .tiles_from_rows = kernel_tiles_from_rows,
   .tiles_multiply = kernel_tiles_multiply,

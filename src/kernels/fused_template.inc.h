@@ -61,15 +61,15 @@ KERNEL_INLINE part raw_field(const fused *f, int i, int at, int raw_bits) {
 /* Uppers (raw_bits == 0) or raw bits of a step, at most 15, times 2^up and the digits. */
 KERNEL_INLINE void add_narrow(const fused *f, fused_sums *s, columns x, int tuple, int raw_bits, int up, int digits) {
   narrow_sums low[PARTS], high[PARTS];
-#pragma GCC unroll 8
+  KERNEL_UNROLL(8)
   for (int i = 0; i < STEP_TILES; i++)
-#pragma GCC unroll 4
+    KERNEL_UNROLL(4)
     for (int at = 0; at < PARTS; at++) {
       const part values = raw_bits == 0 ? field(f->symbols, i, at, tuple == 2 ? 4 : 8) : raw_field(f, i, at, raw_bits);
       narrow_add(&low[at], values, x.low + 4 * i, i == 0);
       if (digits == 2) narrow_add(&high[at], values, x.high + 4 * i, i == 0);
     }
-#pragma GCC unroll 4
+  KERNEL_UNROLL(4)
   for (int at = 0; at < PARTS; at++) {
     row_sums_add(&s->low[at], low[at], up);
     if (digits == 2) row_sums_add(&s->high[at], high[at], up);
@@ -89,9 +89,9 @@ KERNEL_INLINE part codes_of(const fused *f, int i, int at, int tuple, int raw_bi
 
 KERNEL_INLINE void add_medium(const fused *f, fused_sums *s, columns x, int tuple, int raw_bits, int way, int digits) {
   narrow_sums low[PARTS], high[PARTS];
-#pragma GCC unroll 8
+  KERNEL_UNROLL(8)
   for (int i = 0; i < STEP_TILES; i++)
-#pragma GCC unroll 4
+    KERNEL_UNROLL(4)
     for (int at = 0; at < PARTS; at++) {
       const part codes = codes_of(f, i, at, tuple, raw_bits);
       narrow_add(&low[at], codes, x.low + 4 * i, i % way == 0);
@@ -103,15 +103,15 @@ KERNEL_INLINE void add_medium(const fused *f, fused_sums *s, columns x, int tupl
 }
 
 KERNEL_INLINE void add_wide(const fused *f, fused_sums *s, columns x, int tuple, int raw_bits) {
-#pragma GCC unroll 8
+  KERNEL_UNROLL(8)
   for (int i = 0; i < STEP_TILES; i++)
-#pragma GCC unroll 4
+    KERNEL_UNROLL(4)
     for (int at = 0; at < PARTS; at++) row_sums_wide(&s->low[at], codes_of(f, i, at, tuple, raw_bits), x.wide + 4 * i);
 }
 
 /* Into the second-level cache. */
 KERNEL_INLINE void fetch_raw(const uint8_t *p, int bytes) {
-#pragma GCC unroll 4
+  KERNEL_UNROLL(4)
   for (int line = 0; line < bytes; line += 64) __builtin_prefetch(p + line, 0, 2);
 }
 

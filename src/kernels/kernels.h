@@ -31,8 +31,8 @@
  *     one token:  dot_block(book, block, data, bytes, scratch, &a, token, sums)
  *                 dot_finish(sums, block, &a, token, zero, block->rows, y + block->first_row)
  *     or many:    decode_block(..., scratch->codes), then for each panel p
- *                 multiply_codes(codes of p, block, &a, first token, n tokens, sums) and for each token t
- *                 dot_finish(sums of t, block, &a, t, zero, rows of the panel, y_t + its first row)
+ *                 multiply_finish(codes of p, block, &a, first token, n tokens, zero, rows of the panel,
+ *                                 y + its first row, floats from token to token)
  *   scale(y, step, rows)
  * Both ways give the same bits: the integers are exact, and dot_finish fixes the floats. */
 enum {
@@ -97,6 +97,10 @@ typedef struct kernel_table {
    * tensor's step after the last block. */
   void (*dot_finish)(const int32_t *sums, const coder_block *block, const kernel_activations *a, size_t token, int zero,
                      size_t n_rows, float *y);
+  /* multiply_codes and dot_finish in one, for n_tokens tokens from `token` on: the same bits in
+   * y[t * y_stride + row], row < n_rows <= panel_rows. */
+  void (*multiply_finish)(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
+                          size_t token, size_t n_tokens, int zero, size_t n_rows, float *y, size_t y_stride);
 
   /* --- float matrix product over tile-ordered chunks.
    * A chunk is n_tiles tiles as floats: w[tile][column 0..3][row 0..15].

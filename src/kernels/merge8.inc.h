@@ -33,7 +33,7 @@ KERNEL_INLINE size_t merge_any(uint8_t *out, const uint8_t *bitmap, size_t n, by
   const uint8_t *const start = list1;
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
-#pragma GCC unroll 8
+    KERNEL_UNROLL(8)
     for (size_t j = 0; j < 64; j += 8) merge_step(out + i + j, bitmap[(i + j) / 8], constant, &list0, &list1);
   }
   for (; i + 8 <= n; i += 8) merge_step(out + i, bitmap[i / 8], constant, &list0, &list1);
@@ -52,7 +52,7 @@ static size_t expand_list(uint8_t *out, const uint8_t *bitmap, size_t n, uint8_t
 KERNEL_INLINE size_t store_filled(uint8_t *out, bytes64 v, mask64 mask, const uint8_t *list) {
   bytes16 part[4];
   const uint8_t *const start = list;
-#pragma GCC unroll 4
+  KERNEL_UNROLL(4)
   for (int i = 0; i < 4; i++) {
     const size_t both = mask_16(mask, i), low = both & 255, high = both >> 8;
     const uint8_t *middle = list + byte_ones(low);

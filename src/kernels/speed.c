@@ -9,11 +9,10 @@
 #include <time.h>
 
 #include "base/memory.h"
+#include "kernels/tables.h"
 
 enum { COLUMNS = 4096, DISTINCT_BLOCKS = 256, CACHED_BLOCKS = 8, MOST_PASSES = 1000000 };
 enum { READ_AHEAD = 2048 }; /* bytes */
-enum { TOKENS_AT_ONCE = 32, SUMS = 16384 }; /* of a matrix product, as the model makes it */
-_Static_assert((int)SUMS >= (int)KERNEL_MAX_SUMS, "the sums of any block and one token must fit");
 static const double SHORTEST = 0.02; /* seconds a repetition */
 
 /* ------------------------------------------------------------------- matrices */
@@ -167,7 +166,7 @@ static uint64_t sum_words(const uint8_t *data, size_t bytes) {
   uint64_t sum[8] = {0};
   for (size_t i = 0; i + sizeof sum <= bytes; i += sizeof sum) {
     __builtin_prefetch(data + i + READ_AHEAD);
-#pragma GCC unroll 8
+    KERNEL_UNROLL(8)
     for (int j = 0; j < 8; j++) sum[j] += word_at(data + i + 8 * j);
   }
   uint64_t all = 0;
@@ -179,21 +178,13 @@ static bool multiply_block(const speed_run *run, worker *w, const coder_block *b
                            size_t bytes) {
   const kernel_speed_job *job = run->job;
   const coder_codebook *book = &job->coded->book;
-  const size_t token_sums = kernel_block_groups(block, &run->x) * CODER_PANEL_ROWS;
-  const size_t at_once = SUMS / token_sums < TOKENS_AT_ONCE ? SUMS / token_sums : TOKENS_AT_ONCE;
   if (block->first_column == 0) memset(w->y, 0, job->tokens * w->y_stride * sizeof(float));
   if (!job->table->decode_block(book, block, data, bytes, &w->scratch->coder, w->scratch->codes)) return false;
   for (uint32_t panel = 0; panel < block->panels; panel++) {
     const uint8_t *codes = w->scratch->codes + (size_t)panel * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
     const uint32_t row = panel * block->panel_rows, left_rows = block->rows - row;
-    for (size_t token = 0; token < job->tokens; token += at_once) {
-      const size_t now = job->tokens - token < at_once ? job->tokens - token : at_once;
-      job->table->multiply_codes(codes, block, &run->x, token, now, w->sums);
-      for (size_t t = 0; t < now; t++)
-        job->table->dot_finish(w->sums + t * token_sums, block, &run->x, token + t, book->pad,
-                               left_rows < block->panel_rows ? left_rows : block->panel_rows,
-                               w->y + (token + t) * w->y_stride + row);
-    }
+    job->table->multiply_finish(codes, block, &run->x, 0, job->tokens, book->pad,
+                                left_rows < block->panel_rows ? left_rows : block->panel_rows, w->y + row, w->y_stride);
   }
   return true;
 }
@@ -275,7 +266,7 @@ static void measure(speed_run *run, thread_pool *pool, kernel_speed *speed) {
 static bool worker_init(worker *w, size_t n_tokens, const coder_geometry *geometry) {
   w->y_stride = (size_t)geometry->panels_per_block * geometry->panel_rows;
   w->scratch = ellm_aligned_calloc(1, sizeof *w->scratch);
-  w->sums = ellm_aligned_calloc(SUMS, sizeof *w->sums);
+  w->sums = ellm_aligned_calloc(KERNEL_MAX_SUMS, sizeof *w->sums);
   w->y = ellm_aligned_calloc(n_tokens * w->y_stride, sizeof *w->y);
   return w->scratch && w->sums && w->y;
 }

@@ -9,6 +9,14 @@
 /* Kernels are templates: one source, specialised by inlining constants. */
 #define KERNEL_INLINE static inline __attribute__((always_inline))
 
+/* The next loop, whose count is a constant of at most n wherever it is inlined, without a loop. */
+#define KERNEL_PRAGMA(text) _Pragma(#text)
+#if defined(__clang__)
+#define KERNEL_UNROLL(n) KERNEL_PRAGMA(clang loop unroll(full))
+#else
+#define KERNEL_UNROLL(n) KERNEL_PRAGMA(GCC unroll n)
+#endif
+
 #define KERNEL_ISA(name, usable) extern const kernel_table kernel_table_##name;
 #include "kernels/isa_list.inc"
 #undef KERNEL_ISA
@@ -38,6 +46,9 @@ KERNEL_DOT(avx2)
 KERNEL_DOT(avx512)
 KERNEL_DOT(neon)
 KERNEL_DOT(neon_dotprod)
+/* multiply_finish for panels of 16 rows; false, nothing done, for others. */
+bool multiply_finish_avx512(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
+                            size_t token, size_t n_tokens, int zero, size_t n_rows, float *y, size_t y_stride);
 /* Attention with halves, for a set that has no faster way of its own. */
 void attention_scores_half_avx2(const float *query, const void *keys, size_t n_tiles, size_t dim, float scale,
                                 float *scores);

@@ -425,6 +425,49 @@ static void test_finish(void **state) {
   }
 }
 
+/* Products of many tokens to floats against their definition: the same bits as sums and dot_finish of the scalar set. */
+static void test_multiply_finish(void **state) {
+  (void)state;
+  random_state = 39;
+  enum { STRIDE = 19 };
+  static float x[MAX_COLUMNS], y[MAX_TOKENS * STRIDE], expected[MAX_TOKENS * STRIDE], start[MAX_TOKENS * STRIDE];
+  static int32_t sums[KERNEL_MAX_SUMS];
+  for (int round = 0; round < 150; round++) {
+    coder_block block = random_block(1);
+    const unsigned digits = 1 + random_below(2);
+    const size_t n_tokens = 1 + random_below(MAX_TOKENS), first = random_below((uint32_t)n_tokens),
+                 count = n_tokens - first, n_rows = 1 + random_below(block.panel_rows);
+    const int zero = round % 3 == 0 ? 255 : (int)random_below(256);
+    fill_codes(&block, 8, 255);
+    if (round % 4 == 0) memset(case_source, 255, sizeof case_source);
+    block.columns = CODER_TILE_COLUMNS * block.tiles - random_below(4);
+    block.first_column = 256 * random_below(3);
+    block.panels = 1;
+    const size_t columns = block.first_column + block.columns, codes = block_codes(&block);
+    kernel_activations a = activations(columns, n_tokens, digits);
+    for (size_t t = 0; t < n_tokens; t++) {
+      for (size_t i = 0; i < columns; i++) x[i] = random_activation(round % 7);
+      kernels_at(0)->quantize_activations(x, &a, t);
+    }
+    for (size_t i = 0; i < MAX_TOKENS * STRIDE; i++) start[i] = random_activation(0);
+    memcpy(expected, start, sizeof expected);
+    for (size_t t = 0; t < count; t++) {
+      kernels_at(0)->multiply_codes(case_source, &block, &a, first + t, 1, sums);
+      kernels_at(0)->dot_finish(sums, &block, &a, first + t, zero, n_rows, expected + t * STRIDE);
+    }
+    uint8_t *panel = guarded_tail(&fix.panel, codes);
+    memcpy(panel, case_source, codes);
+    for (size_t i = 0; kernels_at(i); i++) {
+      memcpy(y, start, sizeof y);
+      kernels_at(i)->multiply_finish(panel, &block, &a, first, count, zero, n_rows, y, STRIDE);
+      for (size_t j = 0; j < MAX_TOKENS * STRIDE; j++)
+        if (isnan(expected[j]) ? !isnan(y[j]) : memcmp(&y[j], &expected[j], sizeof(float)) != 0)
+          fail_msg("%s: token %zu of %zu, row %zu of %zu is %a, not %a (tiles %u digits %u)", kernels_at(i)->isa,
+                   j / STRIDE, count, j % STRIDE, n_rows, (double)y[j], (double)expected[j], block.tiles, digits);
+    }
+  }
+}
+
 static void test_sizes(void **state) {
   (void)state;
   assert_true(kernel_activations_bytes(SIZE_MAX, 1, 2) == 0);
@@ -435,10 +478,10 @@ static void test_sizes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_quantize), cmocka_unit_test(test_random),   cmocka_unit_test(test_levels),
-    cmocka_unit_test(test_largest),
-    cmocka_unit_test(test_plain),    cmocka_unit_test(test_damaged),  cmocka_unit_test(test_multiply),
-    cmocka_unit_test(test_finish),   cmocka_unit_test(test_sizes),
+    cmocka_unit_test(test_quantize), cmocka_unit_test(test_random),  cmocka_unit_test(test_levels),
+    cmocka_unit_test(test_largest),  cmocka_unit_test(test_plain),   cmocka_unit_test(test_damaged),
+    cmocka_unit_test(test_multiply), cmocka_unit_test(test_finish),  cmocka_unit_test(test_multiply_finish),
+    cmocka_unit_test(test_sizes),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

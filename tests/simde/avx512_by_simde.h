@@ -78,6 +78,22 @@ static inline simde__m512i shim_dpbusd_epi32(simde__m512i sum, simde__m512i a, s
 #undef _mm512_dpbusd_epi32
 #define _mm512_dpbusd_epi32(sum, a, b) shim_dpbusd_epi32(sum, a, b)
 
+static inline simde__m512 shim_maskz_loadu_ps(unsigned k, const float *p) {
+  float lanes[16];
+  for (int i = 0; i < 16; i++) lanes[i] = k >> i & 1 ? p[i] : 0.0f;
+  return simde_mm512_loadu_ps(lanes);
+}
+static inline void shim_mask_storeu_ps(float *p, unsigned k, simde__m512 a) {
+  float lanes[16];
+  simde_mm512_storeu_ps(lanes, a);
+  for (int i = 0; i < 16; i++)
+    if (k >> i & 1) p[i] = lanes[i];
+}
+#undef _mm512_maskz_loadu_ps
+#undef _mm512_mask_storeu_ps
+#define _mm512_maskz_loadu_ps(k, p) shim_maskz_loadu_ps(k, p)
+#define _mm512_mask_storeu_ps(p, k, a) shim_mask_storeu_ps(p, k, a)
+
 /* Halves of 8 lanes by F16C, which the AVX2 flags include. */
 static inline simde__m512 shim_cvtph_ps(simde__m256i a) {
   float to[16];

@@ -21,13 +21,13 @@ enum { MULTIPLY_TOKENS = 6 };
 KERNEL_INLINE void multiply_quarter(const uint8_t *codes, size_t n_tiles, const int16_t *wide, size_t tokens,
                                     size_t stride, int32_t *sums, size_t sums_stride) {
   int32x4_t low[MULTIPLY_TOKENS], high[MULTIPLY_TOKENS]; /* rows 0 and 1, 2 and 3 */
-#pragma GCC unroll 6
+  KERNEL_UNROLL(6)
   for (size_t t = 0; t < tokens; t++) low[t] = high[t] = vdupq_n_s32(0);
   for (size_t tile = 0; tile < n_tiles; tile++) {
     const uint16x8_t c = vreinterpretq_u16_u8(vld1q_u8(codes + CODER_TILE * tile));
     const int16x8_t even = vreinterpretq_s16_u16(vandq_u16(c, vdupq_n_u16(255)));
     const int16x8_t odd = vreinterpretq_s16_u16(vshrq_n_u16(c, 8));
-#pragma GCC unroll 6
+    KERNEL_UNROLL(6)
     for (size_t t = 0; t < tokens; t++) {
       const int16_t *x = wide + t * stride + CODER_TILE_COLUMNS * tile;
       const int16x8_t x_even = two_columns(x), x_odd = two_columns(x + 2);
@@ -37,7 +37,7 @@ KERNEL_INLINE void multiply_quarter(const uint8_t *codes, size_t n_tiles, const 
       high[t] = vmlal_high_s16(high[t], odd, x_odd);
     }
   }
-#pragma GCC unroll 6
+  KERNEL_UNROLL(6)
   for (size_t t = 0; t < tokens; t++) vst1q_s32(sums + t * sums_stride, vpaddq_s32(low[t], high[t]));
 }
 
@@ -59,12 +59,12 @@ static void multiply_group(const uint8_t *codes, size_t n_tiles, columns x, size
 
 static void dot_group(const uint8_t *codes, size_t n_tiles, columns x, int32_t *sums) {
   int32x4_t low[4], high[4];
-#pragma GCC unroll 4
+  KERNEL_UNROLL(4)
   for (int i = 0; i < 4; i++) low[i] = high[i] = vdupq_n_s32(0);
   for (size_t tile = 0; tile < n_tiles; tile++) {
     const int16x8_t x_even = two_columns(x.wide + CODER_TILE_COLUMNS * tile);
     const int16x8_t x_odd = two_columns(x.wide + CODER_TILE_COLUMNS * tile + 2);
-#pragma GCC unroll 4
+    KERNEL_UNROLL(4)
     for (int i = 0; i < 4; i++) {
       const uint16x8_t c = vreinterpretq_u16_u8(vld1q_u8(codes + CODER_TILE * tile + 16 * i));
       const int16x8_t even = vreinterpretq_s16_u16(vandq_u16(c, vdupq_n_u16(255)));
@@ -75,7 +75,7 @@ static void dot_group(const uint8_t *codes, size_t n_tiles, columns x, int32_t *
       high[i] = vmlal_high_s16(high[i], odd, x_odd);
     }
   }
-#pragma GCC unroll 4
+  KERNEL_UNROLL(4)
   for (int i = 0; i < 4; i++) vst1q_s32(sums + 4 * i, vpaddq_s32(low[i], high[i]));
 }
 

@@ -41,30 +41,30 @@ KERNEL_INLINE void multiply_quarter(const uint8_t *codes, size_t n_tiles, column
                                     unsigned digits, int32_t *sums, size_t sums_stride) {
   const int8x16_t ones = vdupq_n_s8(1);
   digit_sums low[MULTIPLY_TOKENS], high[MULTIPLY_TOKENS];
-#pragma GCC unroll 6
+  KERNEL_UNROLL(6)
   for (size_t t = 0; t < tokens; t++)
     low[t].rows = low[t].digits = high[t].rows = high[t].digits = vdupq_n_s32(0);
   for (size_t first = 0; first < n_tiles; first += 4) {
     const size_t left = n_tiles - first;
     int8x16_t c[4];
-#pragma GCC unroll 4
+    KERNEL_UNROLL(4)
     for (size_t i = 0; i < 4; i++) c[i] = i < left ? signed_codes(codes + CODER_TILE * (first + i)) : vdupq_n_s8(0);
-#pragma GCC unroll 6
+    KERNEL_UNROLL(6)
     for (size_t t = 0; t < tokens; t++) {
       const size_t at = t * stride + CODER_TILE_COLUMNS * first;
       const int8x16_t x_low = vld1q_s8(x.low + at);
       low[t].digits = vdotq_s32(low[t].digits, ones, x_low);
-#pragma GCC unroll 4
+      KERNEL_UNROLL(4)
       for (int i = 0; i < 4; i++) low[t].rows = add_lane(low[t].rows, c[i], x_low, i);
       if (digits == 2) {
         const int8x16_t x_high = vld1q_s8(x.high + at);
         high[t].digits = vdotq_s32(high[t].digits, ones, x_high);
-#pragma GCC unroll 4
+        KERNEL_UNROLL(4)
         for (int i = 0; i < 4; i++) high[t].rows = add_lane(high[t].rows, c[i], x_high, i);
       }
     }
   }
-#pragma GCC unroll 6
+  KERNEL_UNROLL(6)
   for (size_t t = 0; t < tokens; t++) vst1q_s32(sums + t * sums_stride, sums_of(low[t], high[t], digits));
 }
 

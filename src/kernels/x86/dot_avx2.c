@@ -33,28 +33,28 @@ enum { MULTIPLY_TOKENS = 4, HALVES = 2 };
 KERNEL_INLINE void multiply_tokens(const uint8_t *codes, size_t n_tiles, const int16_t *wide, size_t tokens,
                                    size_t stride, int32_t *sums, size_t sums_stride) {
   __m256i sum[MULTIPLY_TOKENS][HALVES];
-#pragma GCC unroll 4
+  KERNEL_UNROLL(4)
   for (size_t t = 0; t < tokens; t++) sum[t][0] = sum[t][1] = _mm256_setzero_si256();
   for (size_t tile = 0; tile < n_tiles; tile++) {
     __m256i even[HALVES], odd[HALVES];
-#pragma GCC unroll 2
+    KERNEL_UNROLL(2)
     for (int half = 0; half < HALVES; half++) {
       const __m256i c = load_32(codes + CODER_TILE * tile + 32 * half);
       even[half] = keep(even_codes(c));
       odd[half] = keep(odd_codes(c));
     }
-#pragma GCC unroll 4
+    KERNEL_UNROLL(4)
     for (size_t t = 0; t < tokens; t++) {
       const int16_t *x = wide + t * stride + CODER_TILE_COLUMNS * tile;
       const __m256i x_even = two_columns(x), x_odd = two_columns(x + 2);
-#pragma GCC unroll 2
+      KERNEL_UNROLL(2)
       for (int half = 0; half < HALVES; half++) {
         sum[t][half] = _mm256_add_epi32(sum[t][half], _mm256_madd_epi16(even[half], x_even));
         sum[t][half] = keep(_mm256_add_epi32(sum[t][half], _mm256_madd_epi16(odd[half], x_odd)));
       }
     }
   }
-#pragma GCC unroll 4
+  KERNEL_UNROLL(4)
   for (size_t t = 0; t < tokens; t++)
     for (int half = 0; half < HALVES; half++)
       _mm256_storeu_si256((__m256i *)(void *)(sums + t * sums_stride + 8 * half), sum[t][half]);
@@ -81,7 +81,7 @@ static void dot_group(const uint8_t *codes, size_t n_tiles, columns x, int32_t *
   for (size_t tile = 0; tile < n_tiles; tile++) {
     const __m256i x_even = two_columns(x.wide + CODER_TILE_COLUMNS * tile);
     const __m256i x_odd = two_columns(x.wide + CODER_TILE_COLUMNS * tile + 2);
-#pragma GCC unroll 2
+    KERNEL_UNROLL(2)
     for (int half = 0; half < 2; half++) {
       const __m256i c = load_32(codes + CODER_TILE * tile + 32 * half);
       even[half] = _mm256_add_epi32(even[half], _mm256_madd_epi16(even_codes(c), x_even));

@@ -110,7 +110,7 @@ KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, unsigned tuple, unsi
                         unsigned digits) {
   const unsigned packed = width == LISTED ? 8 : width == 3 ? 2 : width;
   const int vectors = tuple == 2 ? STEP_TILES / 2 : STEP_TILES;
-#pragma GCC unroll 8
+  KERNEL_UNROLL(8)
   for (int i = 0; i < vectors; i++) {
     const __m512i symbols = step_symbols(f, i, width);
     if (tuple == 1) {

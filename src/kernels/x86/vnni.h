@@ -21,6 +21,21 @@ KERNEL_INLINE __m512i add_products(__m512i sums, __m512i codes, const int8_t *di
 #endif
 }
 
+/* The same with the digits at base + scale * index, scale 0, 1, 2 or 4: addresses that the instruction makes. */
+KERNEL_INLINE __m512i add_products_at(__m512i sums, __m512i codes, const int8_t *base, size_t index, unsigned scale) {
+#if defined(KERNELS_SIMDE)
+  return add_products(sums, codes, base + scale * index);
+#else
+  switch (scale) {
+    case 0: __asm__("vpdpbusd (%2)%{1to16%}, %1, %0" : "+v"(sums) : "v"(codes), "r"(base)); break;
+    case 1: __asm__("vpdpbusd (%2,%3)%{1to16%}, %1, %0" : "+v"(sums) : "v"(codes), "r"(base), "r"(index)); break;
+    case 2: __asm__("vpdpbusd (%2,%3,2)%{1to16%}, %1, %0" : "+v"(sums) : "v"(codes), "r"(base), "r"(index)); break;
+    default: __asm__("vpdpbusd (%2,%3,4)%{1to16%}, %1, %0" : "+v"(sums) : "v"(codes), "r"(base), "r"(index)); break;
+  }
+  return sums;
+#endif
+}
+
 KERNEL_INLINE __m512i join_digits(__m512i low, __m512i high) {
   return _mm512_add_epi32(low, _mm512_slli_epi32(high, 8));
 }
