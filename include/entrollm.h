@@ -236,6 +236,8 @@ typedef struct ellm_model_options {
   ellm_cache_type cache_type;
   bool check_all;              /* verify every checksum at opening */
   bool lock_memory;            /* keep a .ellm file in memory (mlock) */
+  bool load;                   /* copy a .ellm file into memory with huge pages instead of mapping it: starts later,
+                                  runs faster, is not shared with other processes */
 } ellm_model_options;
 
 void ellm_model_options_init(ellm_model_options *options); /* all threads, AUTO, DEFAULT, no check */

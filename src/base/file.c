@@ -66,6 +66,41 @@ ellm_status file_map_open(const char *path, file_map *map, ellm_error *err) {
   return ELLM_OK;
 }
 
+/* Anonymous memory that begins at a huge page, written once. */
+static ellm_status copy_to_memory(const file_reader *reader, void **data, ellm_error *err) {
+  const size_t size = (size_t)reader->size;
+  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return ellm_fail_memory(err, size, reader->path);
+#ifdef MADV_HUGEPAGE
+  (void)madvise(memory, size, MADV_HUGEPAGE);
+#endif
+  const ellm_status status = file_reader_read(reader, 0, memory, size, err);
+  if (status == ELLM_OK && mprotect(memory, size, PROT_READ) == 0) {
+    *data = memory;
+    return ELLM_OK;
+  }
+  const int code = errno;
+  munmap(memory, size);
+  return status != ELLM_OK ? status : ellm_fail_errno(err, code, "protect the memory of", reader->path);
+}
+
+ellm_status file_map_load(const char *path, file_map *map, ellm_error *err) {
+  *map = (file_map){0};
+  file_reader reader;
+  void *data = NULL;
+  ELLM_TRY(file_reader_open(path, &reader, err));
+  ellm_status status = ELLM_OK;
+  if (reader.size > SIZE_MAX) status = ellm_fail(err, ELLM_ERR_IO, "%s: too large for memory", path);
+  else if (reader.size > 0) status = copy_to_memory(&reader, &data, err);
+  if (status == ELLM_OK) *map = (file_map){.data = data, .size = reader.size, .path = strdup(path)};
+  file_reader_close(&reader);
+  if (status == ELLM_OK && map->path == NULL) {
+    file_map_close(map);
+    return ellm_fail_memory(err, strlen(path) + 1, "a path");
+  }
+  return status;
+}
+
 ellm_status file_map_lock(const file_map *map, ellm_error *err) {
   if (map->data == NULL || mlock(map->data, (size_t)map->size) == 0) return ELLM_OK;
   return ellm_fail(err, ELLM_ERR_IO, "cannot lock the %llu bytes of %s in memory: %s (see ulimit -l)",

@@ -9,6 +9,8 @@
 typedef struct file_map { const uint8_t *data; uint64_t size; char *path; } file_map;
 ellm_status file_map_open(const char *path, file_map *map, ellm_error *err);
 void file_map_close(file_map *map);
+/* The same over a copy in memory of its own, in huge pages where the system gives them. */
+ellm_status file_map_load(const char *path, file_map *map, ellm_error *err);
 /* Reads all pages and keeps them in memory (mlock); ELLM_ERR_IO where the limit of locked memory is too low. */
 ellm_status file_map_lock(const file_map *map, ellm_error *err);
 

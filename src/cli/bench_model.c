@@ -81,7 +81,8 @@ static void tell(const char *test, uint32_t depth, int threads) {
 static ellm_status measure(bench *b, ellm_error *err) {
   for (size_t t = 0; t < b->n_threads; t++) {
     bench_job job = {.model = b->model, .threads = b->threads[t], .activations = b->common.activations,
-                     .repeats = b->repeats};
+                     .repeats = b->repeats,
+                     .load = b->common.load};
     bench_result read;
     tell("memory", 0, job.threads);
     ELLM_TRY(bench_measure(bench_read, &job, &read, err));
@@ -190,6 +191,7 @@ int cmd_bench_model(int argc, char **argv) {
       OPT_TEXT("threads", 't', &b.threads_text, "LIST", "threads, as 1,2 (default: all usable cores)"),
       OPT_INT("repeats", 0, &b.repeats, 1, BENCH_MAX_REPEATS, "N", "of each measurement, after one more (default 5)"),
       CLI_OPTION_ACTIVATIONS(b.common),
+      OPT_FLAG("load", 0, &b.common.load, "copy the file into memory with huge pages first"),
       CLI_OPTION_JSON(b.common),
       OPT_FLAG("csv", 0, &b.csv, "print comma-separated values"),
       OPT_FLAG("md", 0, &b.markdown, "print a Markdown table"),

@@ -39,7 +39,7 @@ typedef struct cli_common {
   bool json, quiet;
   int activations;
   int cache_type;
-  bool check_all, lock_memory;
+  bool check_all, lock_memory, load;
 } cli_common;
 
 extern const option_choice cli_activations[], cli_cache_types[];
@@ -59,7 +59,8 @@ extern const option_choice cli_activations[], cli_cache_types[];
   OPT_CHOICE("kv-cache", 0, &(c).cache_type, cli_cache_types, "TYPE", \
              "of keys and values: f16, f32 (default: f16 with integer activations)"), \
   OPT_FLAG("check", 0, &(c).check_all, "verify every checksum of the file first, not block by block on first use"), \
-  OPT_FLAG("mlock", 0, &(c).lock_memory, "keep the file in memory")
+  OPT_FLAG("mlock", 0, &(c).lock_memory, "keep the file in memory"), \
+  OPT_FLAG("load", 0, &(c).load, "copy the file into memory with huge pages: starts later, runs faster")
 
 /* options_parse, then what the common options ask for. */
 int cli_parse(option_table *table, int argc, char **argv, const cli_common *common);

@@ -77,6 +77,7 @@ ellm_status cli_open_model(const cli_common *common, ellm_model **model, char **
   options.cache_type = (ellm_cache_type)common->cache_type;
   options.check_all = common->check_all;
   options.lock_memory = common->lock_memory;
+  options.load = common->load;
   *model = NULL;
   ELLM_TRY(cli_model_path(common, path, err));
   ellm_status status = ellm_model_open(*path, &options, model, err);

@@ -370,6 +370,13 @@ ellm_status ellm_file_open(const char *path, ellm_file **file, ellm_error *err) 
   return container_open_lenient(path, NULL, NULL, file, err);
 }
 
+ellm_status container_open_loaded(const char *path, ellm_file **file, ellm_error *err) {
+  *file = NULL;
+  file_map map = {0};
+  ELLM_TRY(file_map_load(path, &map, err));
+  return open_bytes(&map, map.data, map.size, path, NULL, NULL, file, err);
+}
+
 ellm_status container_open_memory(const void *data, size_t bytes, const char *name, ellm_file **file, ellm_error *err) {
   *file = NULL;
   return open_bytes(NULL, data, bytes, name, NULL, NULL, file, err);

@@ -85,7 +85,8 @@ static ellm_status open_into(ellm_model *m, const ellm_model_options *options, e
                       (options->cache_type == ELLM_CACHE_DEFAULT && m->activations != ELLM_ACTIVATIONS_F32);
   if (m->half_precision && m->activations == ELLM_ACTIVATIONS_F32)
     return ellm_fail(err, ELLM_ERR_USAGE, "f32 activations go with an F32 KV cache only");
-  ELLM_TRY(folder ? checkpoint_open(m->path, &m->ckpt, err) : ellm_file_open(m->path, &m->file, err));
+  if (folder) ELLM_TRY(checkpoint_open(m->path, &m->ckpt, err));
+  else ELLM_TRY(options->load ? container_open_loaded(m->path, &m->file, err) : ellm_file_open(m->path, &m->file, err));
   if (options->lock_memory && m->file != NULL) ELLM_TRY(container_lock(m->file, err));
   ELLM_TRY(read_configs(m, err));
   ELLM_TRY(model_weights_bind(m->file, m->ckpt, &m->config, &m->weights, err));

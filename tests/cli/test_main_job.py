@@ -121,7 +121,7 @@ for bits in (8, 4):
         run("logits", "-m", file, "--ids", ids, "-o", tmp("lt"), "-t", threads)
         first = first or read(tmp("lt"))
         equal(read(tmp("lt")), first, f"logits with {threads} threads")
-    for option in (["--check"], ["--kv-cache", "f16"]):
+    for option in (["--check"], ["--kv-cache", "f16"], ["--load"]):
         run("logits", "-m", file, "--ids", ids, "-o", tmp("lt"), *option)
         equal(read(tmp("lt")), first, f"logits with {' '.join(option)}")
     for isa in ("scalar", "avx2", "avx512", "neon"):
