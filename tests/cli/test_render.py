@@ -37,7 +37,8 @@ for model in (MODEL, file):
     equal(run("render", "-m", model, "--messages", wrapped).stdout, plain, f"{name}: an object with messages")
     p = run("render", "-m", model, "--messages=-", "--add-generation-prompt", stdin=json.dumps(messages).encode())
     equal(p.stdout, plain + answer, f"{name}: --add-generation-prompt, standard input")
-    equal(run_json("render", "-m", model, "--messages", listed), {"text": plain.decode()}, f"{name}: --json")
+    answered = run_json("render", "-m", model, "--messages", listed)
+    equal(answered, {"text": plain.decode()}, f"{name}: --json")
 
 # chat_template.jinja goes before tokenizer_config.json; neither weights nor a tokenizer are needed.
 tools = folder_of(
