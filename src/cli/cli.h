@@ -150,5 +150,6 @@ int cmd_detokenize(int argc, char **argv);
 int cmd_render(int argc, char **argv);
 int cmd_logits(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_report(int argc, char **argv);
 
 #endif

@@ -23,6 +23,7 @@ static const command commands[] = {
     {"run", cmd_run, "continue a text"},
     {"perplexity", cmd_perplexity, "measure how well a model predicts a text"},
     {"eval", cmd_eval, "perplexity, divergence, HellaSwag, GSM8K, multiple choice"},
+    {"report", cmd_report, "compress in several ways, measure each, write a web page"},
     {"tokenize", cmd_tokenize, "standard input to token ids"},
     {"detokenize", cmd_detokenize, "token ids to text"},
     {"render", cmd_render, "a conversation through the chat template of a model"},

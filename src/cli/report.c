@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* entrollm report: the command, and the tables as CSV. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/report.h"
+
+static const char *const scheme_words[] = {"mixed", "symmetric", "asymmetric"};
+
+/* -------------------------------------------------------------------- CSV */
+
+/* A text in quotes, quotes doubled. */
+static bool add_quoted(ellm_buffer *out, const char *text) {
+  bool good = ellm_buffer_append(out, "\"", 1);
+  for (; good && *text; text++)
+    good = ellm_buffer_append(out, text, 1) && (*text != '"' || ellm_buffer_append(out, text, 1));
+  return good && ellm_buffer_append(out, "\"", 1);
+}
+
+static bool add_quality(ellm_buffer *out, const report_quality *q) {
+  return report_add(out, ",%.9g,%.3g,%.9g,%.3g,%.6f,%.9g", q->perplexity.value, q->perplexity.error, q->kl.value,
+                    q->kl.error, q->same_top.value, q->ratio.value);
+}
+
+bool report_csv(const report_data *data, ellm_buffer *out) {
+  bool good = report_add(out, "variant,bits,scheme,code,file_bytes,coded_bits,entropy_bits,weight_error");
+  for (int kind = 0; good && kind < REPORT_KINDS; kind++) {
+    const char *k = kind == REPORT_FLOAT ? "f32" : "run";
+    good = report_add(out, ",perplexity_%s,perplexity_%s_stderr,kl_%s,kl_%s_stderr,same_top_%s,perplexity_ratio_%s", k, k,
+                      k, k, k, k);
+  }
+  good = good && report_add(out, ",prompt_tokens_per_second,tokens_per_second,peak_memory_bytes\n");
+  for (size_t i = 0; good && i < data->n_variants; i++) {
+    const report_variant *v = &data->variants[i];
+    if (v->original) good = report_add(out, "original,,,,");
+    else
+      good = report_add(out, "%s,%d,%s,%s,", v->name, v->bits, scheme_words[v->scheme],
+                        v->code == ELLM_CODE_HUFFMAN ? "huffman" : "none");
+    good = good && report_add(out, "%llu,%.6f,%.6f,%.9g", (unsigned long long)v->file_bytes, v->coded_bits, v->entropy,
+                              v->error) &&
+           add_quality(out, &v->quality[REPORT_FLOAT]) && add_quality(out, &v->quality[REPORT_RUN]) &&
+           report_add(out, ",%.1f,%.2f,%llu\n", v->prompt_rate, v->generate_rate, (unsigned long long)v->peak_bytes);
+  }
+  return good;
+}
+
+bool report_tensors_csv(const report_data *data, ellm_buffer *out) {
+  bool good = report_add(out, "variant,tensor,rows,columns,scheme,step,zero,entropy_bits,coded_bits,weight_error\n");
+  for (size_t i = 0; good && i < data->n_variants; i++) {
+    const report_variant *v = &data->variants[i];
+    for (size_t k = 0; good && k < v->n_tensors; k++) {
+      const report_tensor *t = &v->tensors[k];
+      good = report_add(out, "%s,", v->name) && add_quoted(out, t->name) &&
+             report_add(out, ",%llu,%llu,%s,%.9g,%d,%.6f,%.6f,%.9g\n", (unsigned long long)t->rows,
+                        (unsigned long long)t->columns, scheme_words[t->scheme], t->step, t->zero, t->entropy,
+                        t->coded_bits, t->error);
+    }
+  }
+  return good;
+}
+
+/* ---------------------------------------------------------------- command */
+
+typedef struct request {
+  cli_common common;
+  const char *source, *out, *text;
+  int ctx, chunks;
+  bool force, keep_files;
+} request;
+
+static ellm_status write_file(const char *folder, const char *name, bool overwrite,
+                              bool (*make)(const report_data *data, ellm_buffer *out), const report_data *data,
+                              ellm_error *err) {
+  ellm_buffer content = {0};
+  file_writer *writer = NULL;
+  const file_writer_options how = {.overwrite = overwrite};
+  char *path = path_join(folder, name);
+  ellm_status status = path && make(data, &content) ? ELLM_OK : ellm_fail_memory(err, content.size, name);
+  if (status == ELLM_OK) status = file_writer_open(path, &how, &writer, err);
+  if (status == ELLM_OK) {
+    status = file_writer_append(writer, content.data, content.size, err);
+    if (status == ELLM_OK) status = file_writer_commit(writer, err);
+    else file_writer_abort(writer);
+  }
+  ellm_buffer_free(&content);
+  free(path);
+  return status;
+}
+
+/* The text that the model is evaluated on: -f, else unseen.txt of the folder, else that of the embedded model. */
+static ellm_status find_text(const request *r, char **path, ellm_error *err) {
+  if (r->text) {
+    *path = malloc(strlen(r->text) + 1);
+    if (!*path) return ellm_fail_memory(err, strlen(r->text) + 1, "a path");
+    strcpy(*path, r->text);
+    return ELLM_OK;
+  }
+  *path = path_join(r->source, "unseen.txt");
+  if (*path && file_exists(*path)) return ELLM_OK;
+  free(*path);
+  char *embedded = cli_embedded_model();
+  *path = embedded ? path_join(embedded, "unseen.txt") : NULL;
+  free(embedded);
+  if (*path && file_exists(*path)) return ELLM_OK;
+  free(*path);
+  *path = NULL;
+  return ellm_fail(err, ELLM_ERR_USAGE, "report: there is no unseen.txt to evaluate on: name a text with -f");
+}
+
+static ellm_status check_folder(const request *r, ellm_error *err) {
+  char *page = path_join(r->out, "index.html");
+  if (!page) return ellm_fail_memory(err, strlen(r->out), "a path");
+  const bool there = file_exists(page);
+  free(page);
+  if (there && !r->force)
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: there is a report already (use --force to replace it)", r->out);
+  if (!file_is_directory(r->source)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: not a checkpoint folder", r->source);
+  return directory_create(r->out, err);
+}
+
+static ellm_status make_report(const request *r, report_data *data, ellm_error *err) {
+  report_plan plan = {.source = r->source,
+                      .out = r->out,
+                      .ctx = r->ctx,
+                      .chunks = r->chunks,
+                      .threads = r->common.threads,
+                      .keep_files = r->keep_files};
+  char *text = NULL;
+  ELLM_TRY(find_text(r, &text, err));
+  plan.text = text;
+  ellm_status status = check_folder(r, err);
+  if (status == ELLM_OK) status = report_measure(&plan, data, err);
+  if (status == ELLM_OK) status = write_file(r->out, "report.csv", true, report_csv, data, err);
+  if (status == ELLM_OK) status = write_file(r->out, "tensors.csv", true, report_tensors_csv, data, err);
+  if (status == ELLM_OK) status = write_file(r->out, "index.html", true, report_page, data, err);
+  free(text);
+  data->text = NULL; /* it was `text` */
+  return status;
+}
+
+int cmd_report(int argc, char **argv) {
+  request r = {.chunks = 40};
+  option options[] = {
+      OPT_TEXT("output", 'o', &r.out, "FOLDER", "where index.html, report.csv and tensors.csv go"),
+      OPT_TEXT("file", 'f', &r.text, "TEXT", "the text to evaluate on (default: unseen.txt of DIR or of the\nembedded model)"),
+      OPT_INT("ctx", 'c', &r.ctx, 4, 1 << 24, "N", "tokens a chunk (default: 512 or the model's context, the smaller)"),
+      OPT_INT("chunks", 0, &r.chunks, 1, 1 << 30, "N", "the first N chunks of the text (default 40)"),
+      OPT_FLAG("keep-files", 0, &r.keep_files, "leave the .ellm files and the reference's logits in FOLDER"),
+      OPT_FLAG("force", 0, &r.force, "replace a report in FOLDER"),
+      CLI_OPTION_THREADS(r.common),
+      CLI_OPTION_JSON(r.common),
+      CLI_OPTION_QUIET(r.common)};
+  option_table table = {
+      .command = "report",
+      .synopsis = "DIR -o FOLDER [options]",
+      .about = "Compress a checkpoint folder in twelve ways (8 and 4 bits; mixed, symmetric and asymmetric; coded and\n"
+               "uncoded), measure size, quality, speed and memory of each, and write one web page that stands alone,\n"
+               "with the figures as CSV beside it. An interrupted report goes on where it stopped.",
+      .options = options,
+      .n_options = sizeof options / sizeof *options,
+      .operand = "DIR",
+      .operand_target = &r.source};
+  int result = cli_parse(&table, argc, argv, &r.common);
+  if (result >= 0) return result;
+  if (!r.out) return cli_error(ELLM_ERR_USAGE, "report: -o FOLDER is missing (see 'entrollm report --help')");
+  report_data data = {0};
+  ellm_error err;
+  const ellm_status status = make_report(&r, &data, &err);
+  report_data_free(&data);
+  if (status != ELLM_OK) return cli_fail(&err);
+  if (r.common.json) return cli_print_json(json_pack("{s:o}", "folder", cli_json_text(r.out, strlen(r.out))));
+  printf("%s/index.html\n", r.out);
+  return ELLM_OK;
+}

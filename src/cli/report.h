@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* entrollm report: one checkpoint compressed in several ways, measured, and shown on one page. */
+#ifndef ELLM_CLI_REPORT_H
+#define ELLM_CLI_REPORT_H
+
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "eval/statistics.h"
+
+enum { REPORT_CODES = 256, REPORT_FLOAT = 0, REPORT_RUN = 1, REPORT_KINDS = 2 };
+
+typedef struct report_tensor {
+  char *name;
+  uint64_t rows, columns;
+  ellm_scheme scheme;
+  double step;
+  int zero;
+  double entropy, coded_bits; /* bits a weight */
+  double error;               /* sum of squared weight errors / sum of squared weights */
+  uint64_t counts[REPORT_CODES];
+} report_tensor;
+
+typedef struct report_quality {
+  eval_figure kl, same_top, perplexity, ratio;
+} report_quality;
+
+typedef struct report_variant {
+  char name[32];  /* "8-mixed-huffman"; "original" */
+  bool original;  /* the checkpoint itself: no tensors */
+  int bits;
+  ellm_scheme scheme;
+  ellm_code code;
+  uint64_t file_bytes;
+  double coded_bits, entropy, error;
+  report_quality quality[REPORT_KINDS]; /* float activations; those that users run */
+  char fingerprint[REPORT_KINDS][33];
+  double prompt_rate, generate_rate;    /* tokens a second */
+  uint64_t peak_bytes;
+  report_tensor *tensors;
+  size_t n_tensors;
+} report_variant;
+
+enum { REPORT_VARIANTS = 13 }; /* the original, then 8 and 4 bits, three schemes, two codes */
+
+typedef struct report_data {
+  const char *source;   /* folder */
+  const char *text;     /* file of the evaluation */
+  const char *isa;
+  int threads;
+  uint64_t parameters;
+  uint32_t n_ctx;
+  size_t n_chunks;
+  uint64_t scored;
+  report_variant variants[REPORT_VARIANTS];
+  size_t n_variants;
+} report_data;
+
+typedef struct report_plan {
+  const char *source, *out, *text;
+  int ctx, chunks, threads;
+  bool keep_files;
+} report_plan;
+
+/* Make and measure all variants. Free with report_data_free, also after an error. */
+ellm_status report_measure(const report_plan *plan, report_data *data, ellm_error *err);
+void report_data_free(report_data *data);
+const report_variant *report_find(const report_data *data, int bits, ellm_scheme scheme, ellm_code code);
+/* "8 bits, mixed, coded" */
+const char *report_label(const report_variant *v, char text[48]);
+
+/* Append to a buffer; false: no memory. */
+bool report_page(const report_data *data, ellm_buffer *out);
+bool report_csv(const report_data *data, ellm_buffer *out);
+bool report_tensors_csv(const report_data *data, ellm_buffer *out);
+
+bool report_add(ellm_buffer *out, const char *format, ...) ELLM_PRINTF(2, 3); /* any length */
+bool report_add_escaped(ellm_buffer *out, const char *text); /* as text or attribute of HTML and XML */
+
+/* A plot of points (x, y), y on a logarithmic axis. */
+typedef struct report_point {
+  double x, y;
+  int shape;        /* 0 circle, 1 square, 2 diamond */
+  int colour;       /* class c0 .. c3 */
+  bool filled;
+  char label[96];   /* tooltip; not escaped yet, nor is the tag */
+  char tag[24];     /* written beside the point; may be empty */
+} report_point;
+typedef struct report_plot {
+  const char *title, *x_name, *y_name;
+  const report_point *points;
+  size_t n_points;
+} report_plot;
+bool report_plot_svg(const report_plot *plot, ellm_buffer *out);
+/* Bars of a tensor's codes; the axis is in weights. */
+bool report_bars_svg(const report_tensor *tensor, int bits, ellm_buffer *out);
+
+#endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Measuring for the report. Each variant is compressed, described, evaluated
+ * twice (float activations, and those that users run) and timed; two variants
+ * that compute the same logits (their fingerprints tell) are evaluated once.
+ * Evaluations keep state files, so an interrupted report goes on.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/threads.h"
+#include "checkpoint/checkpoint.h"
+#include "cli/bench_measure.h"
+#include "cli/report.h"
+#include "eval/divergence.h"
+#include "kernels/kernels.h"
+
+enum { TEXT_LIMIT = 1 << 30, ERROR_PIECE = 1 << 18, PATH_BYTES = 4200, SPEED_REPEATS = 5 };
+
+static const char *const scheme_words[] = {"mixed", "symmetric", "asymmetric"};
+
+typedef struct measuring {
+  const report_plan *plan;
+  report_data *data;
+  char *text;
+  size_t text_bytes;
+  char logits[PATH_BYTES];
+} measuring;
+
+static void file_name(const report_plan *plan, const char *name, const char *ending, char path[PATH_BYTES]) {
+  snprintf(path, PATH_BYTES, "%s/%s%s", plan->out, name, ending);
+}
+
+const char *report_label(const report_variant *v, char text[48]) {
+  if (v->original) return "original";
+  snprintf(text, 48, "%d bits, %s, %s", v->bits, scheme_words[v->scheme],
+           v->code == ELLM_CODE_HUFFMAN ? "coded" : "uncoded");
+  return text;
+}
+
+const report_variant *report_find(const report_data *data, int bits, ellm_scheme scheme, ellm_code code) {
+  for (size_t i = 0; i < data->n_variants; i++) {
+    const report_variant *v = &data->variants[i];
+    if (!v->original && v->bits == bits && v->scheme == scheme && v->code == code) return v;
+  }
+  return NULL;
+}
+
+void report_data_free(report_data *data) {
+  for (size_t i = 0; i < data->n_variants; i++) {
+    report_variant *v = &data->variants[i];
+    for (size_t k = 0; k < v->n_tensors; k++) free(v->tensors[k].name);
+    free(v->tensors);
+  }
+  memset(data, 0, sizeof *data);
+}
+
+/* --------------------------------------------------------------- description */
+
+static double load_weight(const uint8_t *at, ellm_dtype dtype) {
+  if (dtype == ELLM_F32) return (double)float_from_bits(load_u32(at));
+  return (double)(dtype == ELLM_F16 ? float_from_f16(load_u16(at)) : float_from_bf16(load_u16(at)));
+}
+
+typedef struct error_sums { double error, square; } error_sums;
+
+/* Counts of a tensor's codes, and sums of squares of (w - w') and w. */
+static ellm_status compare_weights(const checkpoint *ckpt, const ellm_tensor_info *info, const uint8_t *codes,
+                                   report_tensor *t, error_sums *sums, ellm_error *err) {
+  const checkpoint_tensor *source = checkpoint_find(ckpt, info->name);
+  if (!source || source->n_elements != info->n_elements)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "tensor %s is not that of the checkpoint", info->name);
+  const size_t size = ellm_dtype_size(source->dtype);
+  uint8_t *piece = malloc(ERROR_PIECE * size);
+  if (!piece) return ellm_fail_memory(err, ERROR_PIECE * size, "weights");
+  ellm_status status = ELLM_OK;
+  for (uint64_t done = 0; status == ELLM_OK && done < info->n_elements;) {
+    const size_t n = info->n_elements - done < ERROR_PIECE ? (size_t)(info->n_elements - done) : ERROR_PIECE;
+    status = checkpoint_read(ckpt, source, done * size, piece, n * size, err);
+    for (size_t i = 0; status == ELLM_OK && i < n; i++) {
+      const uint8_t code = codes[done + i];
+      const double w = load_weight(piece + i * size, source->dtype);
+      const double error = w - ((double)code - info->zero) * (double)info->step;
+      t->counts[code]++;
+      sums->error += error * error;
+      sums->square += w * w;
+    }
+    done += n;
+  }
+  free(piece);
+  return status;
+}
+
+static ellm_status describe_tensor(const ellm_file *file, size_t index, const ellm_tensor_info *info,
+                                   const checkpoint *ckpt, int threads, report_tensor *t, error_sums *sums,
+                                   ellm_error *err) {
+  uint8_t *codes = malloc(info->n_elements ? (size_t)info->n_elements : 1);
+  *t = (report_tensor){.name = malloc(strlen(info->name) + 1),
+                       .rows = info->shape[0],
+                       .columns = info->shape[1],
+                       .scheme = info->scheme,
+                       .step = (double)info->step,
+                       .zero = info->zero,
+                       .entropy = info->entropy,
+                       .coded_bits = 8 * (double)info->stored_bytes / (double)info->n_elements};
+  ellm_status status = codes && t->name ? ellm_file_codes(file, index, threads, codes, err)
+                                        : ellm_fail_memory(err, (size_t)info->n_elements, "codes");
+  if (t->name) strcpy(t->name, info->name);
+  if (status == ELLM_OK) status = compare_weights(ckpt, info, codes, t, sums, err);
+  if (status == ELLM_OK) t->error = sums->square > 0 ? sums->error / sums->square : 0;
+  free(codes);
+  return status;
+}
+
+static ellm_status describe(const measuring *m, const char *path, report_variant *v, ellm_error *err) {
+  ellm_file *file;
+  checkpoint *ckpt = NULL;
+  ellm_totals totals;
+  ellm_tensor_info info;
+  error_sums all = {0, 0};
+  ELLM_TRY(ellm_file_open(path, &file, err));
+  ellm_file_totals(file, &totals);
+  v->file_bytes = totals.file_bytes;
+  v->coded_bits = totals.coded_bits_per_weight;
+  v->entropy = totals.entropy;
+  m->data->parameters = totals.parameters;
+  v->tensors = calloc(ellm_file_tensor_count(file) + 1, sizeof *v->tensors);
+  ellm_status status = v->tensors ? checkpoint_open(m->plan->source, &ckpt, err)
+                                  : ellm_fail_memory(err, ellm_file_tensor_count(file) * sizeof *v->tensors, "tensors");
+  for (size_t i = 0; status == ELLM_OK && ellm_file_tensor(file, i, &info); i++) {
+    error_sums own = {0, 0};
+    if (info.kept) continue;
+    if (cli_stopped()) status = ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
+    else
+      status = describe_tensor(file, i, &info, ckpt, m->plan->threads, &v->tensors[v->n_tensors++], &own, err);
+    all.error += own.error;
+    all.square += own.square;
+  }
+  v->error = all.square > 0 ? all.error / all.square : 0;
+  if (ckpt) checkpoint_close(ckpt);
+  ellm_file_close(file);
+  return status;
+}
+
+/* ------------------------------------------------------------------- quality */
+
+static ellm_status open_for(const measuring *m, const char *path, int kind, ellm_model **model, ellm_error *err) {
+  ellm_model_options options;
+  ellm_model_options_init(&options);
+  options.threads = m->plan->threads;
+  options.activations = kind == REPORT_FLOAT ? ELLM_ACTIVATIONS_F32 : ELLM_ACTIVATIONS_AUTO;
+  return ellm_model_open(path, &options, model, err);
+}
+
+static const report_variant *same_logits(const report_data *data, const char *fingerprint, int *kind) {
+  for (size_t i = 0; i < data->n_variants; i++)
+    for (*kind = 0; *kind < REPORT_KINDS; ++*kind)
+      if (strcmp(data->variants[i].fingerprint[*kind], fingerprint) == 0) return &data->variants[i];
+  return NULL;
+}
+
+static ellm_status evaluate(measuring *m, const char *path, report_variant *v, int kind, ellm_error *err) {
+  ellm_model *model;
+  cli_progress progress;
+  divergence_result result = {0};
+  char state[PATH_BYTES], fingerprint[33];
+  int other;
+  ELLM_TRY(open_for(m, path, kind, &model, err));
+  ellm_status status = eval_fingerprint(model, fingerprint, err);
+  const report_variant *same = status == ELLM_OK ? same_logits(m->data, fingerprint, &other) : NULL;
+  if (same) v->quality[kind] = same->quality[other];
+  else if (status == ELLM_OK) {
+    const divergence_request what = {m->text, m->text_bytes, m->plan->text, 0};
+    file_name(m->plan, v->name, kind == REPORT_FLOAT ? ".f32.state" : ".run.state", state);
+    cli_progress_init(&progress, false);
+    const eval_options options = {.state = state, .progress = cli_progress_update, .user = &progress};
+    status = eval_divergence_saved(model, m->logits, &what, &options, &result, err);
+    cli_progress_end(&progress);
+  }
+  if (status == ELLM_OK && !same) {
+    v->quality[kind] = (report_quality){result.kl, result.same_top, result.perplexity, result.ratio};
+    m->data->n_ctx = result.n_ctx;
+    m->data->n_chunks = result.n_chunks;
+    m->data->scored = result.scored;
+  }
+  strcpy(v->fingerprint[kind], fingerprint);
+  eval_divergence_free(&result);
+  ellm_model_close(model);
+  return status;
+}
+
+/* --------------------------------------------------------------------- speed */
+
+static ellm_status time_it(const measuring *m, const char *path, report_variant *v, ellm_error *err) {
+  bench_job job = {.model = path, .threads = m->data->threads, .repeats = SPEED_REPEATS};
+  bench_result result;
+  ELLM_TRY(bench_measure(bench_prompt, &job, &result, err));
+  v->prompt_rate = result.median;
+  ELLM_TRY(bench_measure(bench_generate, &job, &result, err));
+  v->generate_rate = result.median;
+  v->peak_bytes = result.peak_bytes;
+  return ELLM_OK;
+}
+
+/* ------------------------------------------------------------------ variants */
+
+static ellm_status save_reference(measuring *m, ellm_error *err) {
+  ellm_model *reference;
+  cli_progress progress;
+  const divergence_request what = {m->text, m->text_bytes, m->plan->text, (uint32_t)m->plan->ctx};
+  ELLM_TRY(open_for(m, m->plan->source, REPORT_FLOAT, &reference, err));
+  cli_progress_init(&progress, false);
+  const eval_options options = {
+      .limit = (size_t)m->plan->chunks, .progress = cli_progress_update, .user = &progress};
+  ellm_status status = eval_save_reference(reference, &what, m->logits, true, &options, err);
+  cli_progress_end(&progress);
+  ellm_model_close(reference);
+  return status;
+}
+
+static ellm_status compress_variant(const measuring *m, const report_variant *v, const char *path, ellm_error *err) {
+  ellm_compress_options options;
+  cli_progress progress;
+  ellm_compress_options_init(&options);
+  cli_progress_init(&progress, true);
+  options.bits = v->bits;
+  options.scheme = v->scheme;
+  options.code = v->code;
+  options.overwrite = true;
+  options.threads = m->plan->threads;
+  options.progress = cli_progress_update;
+  options.progress_user = &progress;
+  ellm_status status = ellm_compress(m->plan->source, path, &options, NULL, err);
+  cli_progress_end(&progress);
+  return status;
+}
+
+static ellm_status measure_variant(measuring *m, report_variant *v, ellm_error *err) {
+  char path[PATH_BYTES], label[48];
+  if (v->original) snprintf(path, sizeof path, "%s", m->plan->source);
+  else file_name(m->plan, v->name, ".ellm", path);
+  cli_note("%zu of %d: %s", (size_t)(v - m->data->variants) + 1, REPORT_VARIANTS, report_label(v, label));
+  ellm_status status = v->original ? ELLM_OK : compress_variant(m, v, path, err);
+  if (status == ELLM_OK && !v->original) status = describe(m, path, v, err);
+  for (int kind = 0; status == ELLM_OK && kind < REPORT_KINDS; kind++) status = evaluate(m, path, v, kind, err);
+  if (status == ELLM_OK) status = time_it(m, path, v, err);
+  if (!v->original && !m->plan->keep_files) unlink(path);
+  return status;
+}
+
+/* Bits that a weight of the checkpoint takes, over all its tensors. */
+static ellm_status describe_original(const char *path, report_variant *v, ellm_error *err) {
+  checkpoint *ckpt;
+  uint64_t elements = 0;
+  ELLM_TRY(checkpoint_open(path, &ckpt, err));
+  for (size_t i = 0; i < checkpoint_tensor_count(ckpt); i++) {
+    v->file_bytes += checkpoint_tensor_at(ckpt, i)->bytes;
+    elements += checkpoint_tensor_at(ckpt, i)->n_elements;
+  }
+  checkpoint_close(ckpt);
+  v->coded_bits = v->entropy = elements ? 8 * (double)v->file_bytes / (double)elements : 0;
+  return ELLM_OK;
+}
+
+static void remove_states(const measuring *m) {
+  char path[PATH_BYTES];
+  for (size_t i = 0; i < m->data->n_variants; i++) {
+    file_name(m->plan, m->data->variants[i].name, ".f32.state", path);
+    unlink(path);
+    file_name(m->plan, m->data->variants[i].name, ".run.state", path);
+    unlink(path);
+  }
+  if (!m->plan->keep_files) unlink(m->logits);
+}
+
+ellm_status report_measure(const report_plan *plan, report_data *data, ellm_error *err) {
+  static const int widths[] = {8, 4};
+  measuring m = {.plan = plan, .data = data};
+  *data = (report_data){.source = plan->source,
+                        .text = plan->text,
+                        .isa = kernels_best()->isa,
+                        .threads = plan->threads ? plan->threads : cpu_affinity_count()};
+  file_name(plan, "reference", ".logits", m.logits);
+  ELLM_TRY(file_read_all(plan->text, TEXT_LIMIT, (uint8_t **)&m.text, &m.text_bytes, err));
+  cli_note("logits of the original");
+  ellm_status status = save_reference(&m, err);
+  report_variant *v = data->variants;
+  *v = (report_variant){.name = "original", .original = true};
+  data->n_variants = 1;
+  if (status == ELLM_OK) status = describe_original(plan->source, v, err);
+  if (status == ELLM_OK) status = measure_variant(&m, v, err);
+  for (size_t i = 0; i < 12 && status == ELLM_OK; i++) {
+    v = &data->variants[data->n_variants++];
+    *v = (report_variant){.bits = widths[i / 6],
+                          .scheme = (ellm_scheme)(i / 2 % 3),
+                          .code = i % 2 ? ELLM_CODE_NONE : ELLM_CODE_HUFFMAN};
+    snprintf(v->name, sizeof v->name, "%d-%s-%s", v->bits, scheme_words[v->scheme], i % 2 ? "none" : "huffman");
+    status = measure_variant(&m, v, err);
+  }
+  if (status == ELLM_OK) remove_states(&m);
+  free(m.text);
+  return status;
+}
