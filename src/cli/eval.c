@@ -33,7 +33,8 @@ int cmd_eval(int argc, char **argv) {
   }
   if (argc < 2) return cli_error(ELLM_ERR_USAGE, "eval: the evaluation is missing (available: %s)", names);
   if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-    printf("usage: entrollm eval NAME [options]\n\nEvaluations of a model; protocols and formats: docs/EVALUATION.md.\n\n");
+    printf("usage: entrollm eval NAME [options]\n\nEvaluations of a model; protocols and formats: "
+           "docs/EVALUATION.md.\n\n");
     for (size_t i = 0; i < N_EVALUATIONS; i++) printf("  %-12s %s\n", words[i], evaluations[i].about);
     printf("\n'entrollm eval NAME --help' shows the options of an evaluation.\n");
     return ELLM_OK;

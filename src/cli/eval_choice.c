@@ -104,7 +104,8 @@ int cmd_eval_choice(int argc, char **argv) {
       .command = "eval choice",
       .synopsis = "FILE.jsonl [-m MODEL] [options]",
       .about = "Multiple choice (ARC, PIQA, WinoGrande and the like) by lm-eval's protocol. A line of the file:\n"
-               "{\"query\": \"Q\", \"choices\": [\"A\", \"B\"], \"label\": 0}; \"query\" may be a list with one text a choice,\n"
+               "{\"query\": \"Q\", \"choices\": [\"A\", \"B\"], \"label\": 0}; \"query\" may be a list with one text a "
+               "choice,\n"
                "\"delimiter\" is what stands between query and choice (default: a space).",
       .options = options,
       .n_options = sizeof options / sizeof *options,

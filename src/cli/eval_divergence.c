@@ -80,7 +80,8 @@ static int measure(request *r) {
     cli_eval_resumed(&r->eval, result.n_resumed, result.n_chunks);
     if (!r->eval.common.json) print(r, &result);
   }
-  int code = cli_eval_end(&r->eval, status, &err, status == ELLM_OK && r->eval.common.json ? to_json(r, &result) : NULL);
+  int code =
+      cli_eval_end(&r->eval, status, &err, status == ELLM_OK && r->eval.common.json ? to_json(r, &result) : NULL);
   eval_divergence_free(&result);
   return code;
 }
@@ -142,6 +143,7 @@ int cmd_eval_divergence(int argc, char **argv) {
   if (!r.text) return cli_error(ELLM_ERR_USAGE, "eval divergence: -f TEXT is missing");
   if (!r.save) return measure(&r);
   if (r.eval.common.model || r.eval.state)
-    return cli_error(ELLM_ERR_USAGE, "eval divergence: --save saves the reference's logits: it takes no -m, no --state");
+    return cli_error(ELLM_ERR_USAGE,
+                     "eval divergence: --save saves the reference's logits: it takes no -m, no --state");
   return save(&r);
 }

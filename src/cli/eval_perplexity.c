@@ -71,7 +71,8 @@ static int measure(request *r) {
     cli_eval_resumed(&r->eval, result.n_resumed, result.n_chunks);
     if (!r->eval.common.json) print(r, &result);
   }
-  int code = cli_eval_end(&r->eval, status, &err, status == ELLM_OK && r->eval.common.json ? to_json(r, &result) : NULL);
+  int code =
+      cli_eval_end(&r->eval, status, &err, status == ELLM_OK && r->eval.common.json ? to_json(r, &result) : NULL);
   eval_perplexity_free(&result);
   return code;
 }
@@ -85,7 +86,8 @@ int cmd_perplexity(int argc, char **argv) {
                  "a: llama.cpp (default), b: GPTQ, c: Hugging Face strided,\nd: lm-evaluation-harness, per word"),
       OPT_INT("ctx", 'c', &r.ctx, 4, 1 << 24, "N",
               "tokens a chunk (default: 512 or the model's context, the smaller;\nd: the model's context)"),
-      OPT_INT("stride", 0, &r.stride, 1, 1 << 24, "N", "of protocol c: tokens from window to window (default: half of ctx)"),
+      OPT_INT("stride", 0, &r.stride, 1, 1 << 24, "N",
+              "of protocol c: tokens from window to window (default: half of ctx)"),
       OPT_INT("chunks", 0, &r.chunks, 1, 1 << 30, "N", "the same as --limit"),
       CLI_OPTIONS_EVAL(r.eval, "chunks")};
   option_table table = {

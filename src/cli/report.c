@@ -26,8 +26,8 @@ bool report_csv(const report_data *data, ellm_buffer *out) {
   bool good = report_add(out, "variant,bits,scheme,code,file_bytes,coded_bits,entropy_bits,weight_error");
   for (int kind = 0; good && kind < REPORT_KINDS; kind++) {
     const char *k = kind == REPORT_FLOAT ? "f32" : "run";
-    good = report_add(out, ",perplexity_%s,perplexity_%s_stderr,kl_%s,kl_%s_stderr,same_top_%s,perplexity_ratio_%s", k, k,
-                      k, k, k, k);
+    good = report_add(out, ",perplexity_%s,perplexity_%s_stderr,kl_%s,kl_%s_stderr,same_top_%s,perplexity_ratio_%s", k,
+                      k, k, k, k, k);
   }
   good = good && report_add(out, ",prompt_tokens_per_second,tokens_per_second,peak_memory_bytes\n");
   for (size_t i = 0; good && i < data->n_variants; i++) {
@@ -142,7 +142,8 @@ int cmd_report(int argc, char **argv) {
   request r = {.chunks = 40};
   option options[] = {
       OPT_TEXT("output", 'o', &r.out, "FOLDER", "where index.html, report.csv and tensors.csv go"),
-      OPT_TEXT("file", 'f', &r.text, "TEXT", "the text to evaluate on (default: unseen.txt of DIR or of the\nembedded model)"),
+      OPT_TEXT("file", 'f', &r.text, "TEXT",
+               "the text to evaluate on (default: unseen.txt of DIR or of the\nembedded model)"),
       OPT_INT("ctx", 'c', &r.ctx, 4, 1 << 24, "N", "tokens a chunk (default: 512 or the model's context, the smaller)"),
       OPT_INT("chunks", 0, &r.chunks, 1, 1 << 30, "N", "the first N chunks of the text (default 40)"),
       OPT_FLAG("keep-files", 0, &r.keep_files, "leave the .ellm files and the reference's logits in FOLDER"),

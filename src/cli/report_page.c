@@ -11,29 +11,39 @@
 static const char *const scheme_words[] = {"mixed", "symmetric", "asymmetric"};
 
 static const char style[] =
-    ":root{--page:#fff;--ink:#1b1f24;--soft:#57606a;--line:#d8dee4;--card:#f6f8fa;--c0:#1f6fb5;--c1:#c2550a;--c2:#4b7a2b}\n"
+    ":root{--page:#fff;--ink:#1b1f24;--soft:#57606a;--line:#d8dee4;--card:#f6f8fa;--c0:#1f6fb5;--c1:#c2550a;--c2:#"
+    "4b7a2b}\n"
     "@media screen and (prefers-color-scheme:dark){:root{--page:#14181d;--ink:#e6edf3;--soft:#9aa4af;--line:#2c333b;"
     "--card:#1b2128;--c0:#64a8ec;--c1:#f0934e;--c2:#8fc56b}}\n"
-    "*{box-sizing:border-box}body{margin:0 auto;max-width:68rem;padding:1.2rem;background:var(--page);color:var(--ink);"
+    "*{box-sizing:border-box}body{margin:0 auto;max-width:76rem;padding:1.2rem;background:var(--page);color:var(--ink);"
     "font:16px/1.5 system-ui,sans-serif}\n"
     "h1{font-size:1.7rem;line-height:1.2;margin:.4rem 0}h2{font-size:1.25rem;margin:2rem 0 .4rem}h3{font-size:.95rem;"
     "margin:0;overflow-wrap:anywhere}p{max-width:46rem;margin:.5rem 0}.soft{color:var(--soft)}\n"
     ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(15rem,1fr));gap:1rem;margin:1rem 0}\n"
-    ".card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.8rem 1rem;break-inside:avoid}\n"
-    ".card b{display:block;font-size:1.5rem}.card dl{display:grid;grid-template-columns:auto auto;gap:0 .8rem;margin:.4rem 0 0;"
+    ".card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.8rem "
+    "1rem;break-inside:avoid}\n"
+    ".card b{display:block;font-size:1.5rem}.card dl{display:grid;grid-template-columns:auto auto;gap:0 "
+    ".8rem;margin:.4rem 0 0;"
     "font-size:.9rem}.card dt{color:var(--soft)}.card dd{margin:0;text-align:right}\n"
     ".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.2rem}figure{margin:0;"
     "break-inside:avoid}figcaption{font-weight:600;margin-bottom:.2rem}svg{display:block;width:100%;height:auto}\n"
-    ".wide{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem;width:100%}th,td{padding:.3rem .55rem;text-align:"
-    "right;white-space:nowrap;border-bottom:1px solid var(--line)}th:first-child,td:first-child{text-align:left}th{color:"
+    ".wide{overflow-x:auto}table{border-collapse:collapse;font-size:.8rem;width:100%}th,td{padding:.3rem "
+    ".45rem;text-align:"
+    "right;white-space:nowrap;border-bottom:1px solid "
+    "var(--line)}th:first-child,td:first-child{text-align:left}th{color:"
     "var(--soft);font-weight:600;vertical-align:bottom}tr{break-inside:avoid}\n"
     ".tick{font-size:12px;fill:var(--soft)}.name{font-size:13px;fill:var(--soft)}.tag{font-size:12.5px;fill:var(--ink)}"
-    ".grid{stroke:var(--line)}.axis{stroke:var(--soft);fill:none}.c0{fill:var(--c0);stroke:var(--c0)}.c1{fill:var(--c1);"
-    "stroke:var(--c1)}.c2{fill:var(--c2);stroke:var(--c2)}.point{stroke-width:2}.hollow{fill:var(--page)}.bars path{stroke:"
+    ".grid{stroke:var(--line)}.axis{stroke:var(--soft);fill:none}.c0{fill:var(--c0);stroke:var(--c0)}.c1{fill:var(--c1)"
+    ";"
+    "stroke:var(--c1)}.c2{fill:var(--c2);stroke:var(--c2)}.point{stroke-width:2}.hollow{fill:var(--page)}.bars "
+    "path{stroke:"
     "none}.bars .axis{stroke:var(--line)}\n"
-    ".tensors{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));gap:1rem}.tensor{border:1px "
-    "solid var(--line);border-radius:8px;padding:.6rem .8rem;break-inside:avoid;font-size:.8rem}.tensor svg{margin-top:.4rem}\n"
-    "@media print{body{max-width:none;padding:0;font-size:10.5pt}table{font-size:7.5pt}th,td{padding:.15rem .25rem}.wide{"
+    ".tensors{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));gap:1rem}.tensor{border:"
+    "1px "
+    "solid var(--line);border-radius:8px;padding:.6rem .8rem;break-inside:avoid;font-size:.8rem}.tensor "
+    "svg{margin-top:.4rem}\n"
+    "@media print{body{max-width:none;padding:0;font-size:10.5pt}table{font-size:7.5pt}th,td{padding:.15rem "
+    ".25rem}.wide{"
     "overflow:visible}h2{break-after:avoid}.tensors{grid-template-columns:repeat(3,1fr)}.plots{grid-template-columns:"
     "repeat(2,1fr)}}\n";
 
@@ -48,16 +58,21 @@ static const char *base_name(const char *path) {
 
 static bool add_head(const report_data *d, ellm_buffer *out) {
   const char *name = base_name(d->source);
-  return report_add(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
-                         "content=\"width=device-width, initial-scale=1\">\n<title>") &&
-         report_add_escaped(out, name) && report_add(out, " compressed: EntroLLM report</title>\n<style>\n%s</style>\n"
-                                                          "</head>\n<body>\n<h1>", style) &&
+  return report_add(out,
+                    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+                    "content=\"width=device-width, initial-scale=1\">\n<title>") &&
+         report_add_escaped(out, name) &&
+         report_add(out,
+                    " compressed: EntroLLM report</title>\n<style>\n%s</style>\n"
+                    "</head>\n<body>\n<h1>",
+                    style) &&
          report_add_escaped(out, name) &&
          report_add(out, ", compressed</h1>\n<p class=\"soft\">%.2f million parameters. Quality on ",
                     (double)d->parameters / 1e6) &&
          report_add_escaped(out, base_name(d->text)) &&
-         report_add(out, ": %zu chunks of %u tokens, %llu tokens scored (llama.cpp's protocol). Speed and memory with %d "
-                         "thread%s, instruction set %s. EntroLLM %s.</p>\n",
+         report_add(out,
+                    ": %zu chunks of %u tokens, %llu tokens scored (llama.cpp's protocol). Speed and memory with %d "
+                    "thread%s, instruction set %s. EntroLLM %s.</p>\n",
                     d->n_chunks, (unsigned)d->n_ctx, (unsigned long long)d->scored, d->threads,
                     d->threads == 1 ? "" : "s", d->isa, ellm_version());
 }
@@ -81,12 +96,13 @@ static bool add_card(const report_data *d, int bits, ellm_buffer *out) {
 static bool add_original_card(const report_data *d, ellm_buffer *out) {
   const report_variant *v = &d->variants[0];
   char size[24];
-  return report_add(out,
-                    "<div class=\"card\"><span class=\"soft\">original, full precision</span><b>%.0f bits a weight</b>"
-                    "<dl><dt>weights</dt><dd>%s</dd><dt>perplexity</dt><dd>%.3f &#177; %.3f</dd><dt>tokens a second</dt>"
-                    "<dd>%.0f</dd></dl></div>\n",
-                    v->coded_bits, cli_size_text(v->file_bytes, size), v->quality[REPORT_FLOAT].perplexity.value,
-                    v->quality[REPORT_FLOAT].perplexity.error, v->generate_rate);
+  return report_add(
+      out,
+      "<div class=\"card\"><span class=\"soft\">original, full precision</span><b>%.0f bits a weight</b>"
+      "<dl><dt>weights</dt><dd>%s</dd><dt>perplexity</dt><dd>%.3f &#177; %.3f</dd><dt>tokens a second</dt>"
+      "<dd>%.0f</dd></dl></div>\n",
+      v->coded_bits, cli_size_text(v->file_bytes, size), v->quality[REPORT_FLOAT].perplexity.value,
+      v->quality[REPORT_FLOAT].perplexity.error, v->generate_rate);
 }
 
 /* ------------------------------------------------------------------ plots */
@@ -146,25 +162,27 @@ static bool add_row(const report_variant *v, ellm_buffer *out) {
   const report_quality *f = &v->quality[REPORT_FLOAT], *r = &v->quality[REPORT_RUN];
   return report_add(out, "<tr><td>%s</td><td>%s</td><td>%.3f</td><td>%.3f</td>", report_label(v, label),
                     cli_size_text(v->file_bytes, size), v->coded_bits, v->entropy) &&
-         report_add(out, "<td>%.3f &#177; %.3f</td><td>%.4g &#177; %.1g</td><td>%.2f %%</td>", f->perplexity.value,
+         report_add(out, "<td>%.2f &#177; %.2f</td><td>%.4g &#177; %.1g</td><td>%.2f %%</td>", f->perplexity.value,
                     f->perplexity.error, f->kl.value, f->kl.error, 100 * f->same_top.value) &&
-         report_add(out, "<td>%.3f</td><td>%.4g</td><td>%.2f %%</td><td>%.0f</td><td>%.0f</td><td>%s</td></tr>\n",
+         report_add(out, "<td>%.2f</td><td>%.4g</td><td>%.2f %%</td><td>%.0f</td><td>%.0f</td><td>%s</td></tr>\n",
                     r->perplexity.value, r->kl.value, 100 * r->same_top.value, v->prompt_rate, v->generate_rate,
                     cli_size_text(v->peak_bytes, peak));
 }
 
 static bool add_table(const report_data *d, ellm_buffer *out) {
   bool good = report_add(
-      out, "<h2>All variants</h2>\n<p>Two errors are kept apart. With <b>float activations</b> only the rounding of the "
-           "weights is at work: what the quantizer does to the model. <b>As users run it</b>, the fast integer kernels "
-           "round activations as well. &#177; is one standard error; perplexities of variants are paired, so their "
-           "divergences differ more surely than the perplexities' errors suggest. The original's own divergence is what "
-           "the rounding of its saved logits leaves.</p>\n"
-           "<div class=\"wide\"><table>\n<thead><tr><th rowspan=\"2\">variant</th><th rowspan=\"2\">file</th>"
-           "<th rowspan=\"2\">bits a<br>weight</th><th rowspan=\"2\">entropy</th><th colspan=\"3\">float activations</th>"
-           "<th colspan=\"3\">as users run it</th><th colspan=\"2\">tokens/s</th><th rowspan=\"2\">peak<br>memory</th></tr>\n"
-           "<tr><th>perplexity</th><th>KL</th><th>same top</th><th>perplexity</th><th>KL</th><th>same top</th>"
-           "<th>prompt</th><th>new</th></tr></thead>\n<tbody>\n");
+      out,
+      "<h2>All variants</h2>\n<p>Two errors are kept apart. With <b>float activations</b> only the rounding of the "
+      "weights is at work: what the quantizer does to the model. <b>As users run it</b>, the fast integer kernels "
+      "round activations as well. &#177; is one standard error; perplexities of variants are paired, so their "
+      "divergences differ more surely than the perplexities' errors suggest. The original's own divergence is what "
+      "the rounding of its saved logits leaves.</p>\n"
+      "<div class=\"wide\"><table>\n<thead><tr><th rowspan=\"2\">variant</th><th rowspan=\"2\">file</th>"
+      "<th rowspan=\"2\">bits a<br>weight</th><th rowspan=\"2\">entropy</th><th colspan=\"3\">float activations</th>"
+      "<th colspan=\"3\">as users run it</th><th colspan=\"2\">tokens/s</th><th "
+      "rowspan=\"2\">peak<br>memory</th></tr>\n"
+      "<tr><th>perplexity</th><th>KL</th><th>same top</th><th>perplexity</th><th>KL</th><th>same top</th>"
+      "<th>prompt</th><th>new</th></tr></thead>\n<tbody>\n");
   for (size_t i = 0; good && i < d->n_variants; i++) good = add_row(&d->variants[i], out);
   return good && report_add(out, "</tbody></table></div>\n");
 }
@@ -173,7 +191,8 @@ static bool add_table(const report_data *d, ellm_buffer *out) {
 
 static bool add_tensor(const report_tensor *eight, const report_tensor *four, ellm_buffer *out) {
   return report_add(out, "<div class=\"tensor\"><h3>") && report_add_escaped(out, eight->name) &&
-         report_add(out, "</h3><span class=\"soft\">%llu &#215; %llu</span><br>8 bits: %s, entropy %.2f, stored %.2f bits",
+         report_add(out,
+                    "</h3><span class=\"soft\">%llu &#215; %llu</span><br>8 bits: %s, entropy %.2f, stored %.2f bits",
                     (unsigned long long)eight->rows, (unsigned long long)eight->columns, scheme_words[eight->scheme],
                     eight->entropy, eight->coded_bits) &&
          report_bars_svg(eight, 8, out) &&
@@ -186,9 +205,10 @@ static bool add_tensors(const report_data *d, ellm_buffer *out) {
   const report_variant *eight = report_find(d, 8, ELLM_SCHEME_MIXED, ELLM_CODE_HUFFMAN);
   const report_variant *four = report_find(d, 4, ELLM_SCHEME_MIXED, ELLM_CODE_HUFFMAN);
   if (!eight || !four || eight->n_tensors != four->n_tensors) return true;
-  bool good = report_add(out, "<h2>Tensors</h2>\n<p>The scheme that mixed chose, and how the weights fall: blue in 256 "
-                              "steps over the tensor's range (its weights), orange in the 16 codes of 4 bits. The axis "
-                              "is in weights. Error: squared error over squared weight.</p>\n<div class=\"tensors\">\n");
+  bool good =
+      report_add(out, "<h2>Tensors</h2>\n<p>The scheme that mixed chose, and how the weights fall: blue in 256 "
+                      "steps over the tensor's range (its weights), orange in the 16 codes of 4 bits. The axis "
+                      "is in weights. Error: squared error over squared weight.</p>\n<div class=\"tensors\">\n");
   for (size_t i = 0; good && i < eight->n_tensors; i++) good = add_tensor(&eight->tensors[i], &four->tensors[i], out);
   return good && report_add(out, "</div>\n");
 }
@@ -197,6 +217,7 @@ bool report_page(const report_data *d, ellm_buffer *out) {
   return add_head(d, out) && report_add(out, "<div class=\"cards\">\n") && add_original_card(d, out) &&
          add_card(d, 8, out) && add_card(d, 4, out) && report_add(out, "</div>\n") && add_plots(d, out) &&
          add_table(d, out) && add_tensors(d, out) &&
-         report_add(out, "<p class=\"soft\">The figures: <a href=\"report.csv\">report.csv</a>, <a href=\"tensors.csv\">"
-                         "tensors.csv</a>. What each means: docs/EVALUATION.md of EntroLLM.</p>\n</body>\n</html>\n");
+         report_add(out,
+                    "<p class=\"soft\">The figures: <a href=\"report.csv\">report.csv</a>, <a href=\"tensors.csv\">"
+                    "tensors.csv</a>. What each means: docs/EVALUATION.md of EntroLLM.</p>\n</body>\n</html>\n");
 }

@@ -10,7 +10,7 @@
 
 #include "cli/report.h"
 
-enum { WIDTH = 720, HEIGHT = 400, LEFT = 78, RIGHT = 28, TOP = 16, BOTTOM = 52 };
+enum { WIDTH = 480, HEIGHT = 330, LEFT = 66, RIGHT = 18, TOP = 12, BOTTOM = 48 };
 
 bool report_add(ellm_buffer *out, const char *format, ...) {
   va_list arguments, again;
@@ -74,7 +74,7 @@ static void find_scales(const report_plot *plot, scale *x, scale *y) {
   if (high <= 0) low = high = 1;
   const double step = round_step(most_x);
   *x = (scale){0, ceil(most_x * 1.04 / step) * step, LEFT, WIDTH - LEFT - RIGHT, false};
-  *y = (scale){low / 1.6, high * 1.6, HEIGHT - BOTTOM, -(HEIGHT - TOP - BOTTOM), true};
+  *y = (scale){low / 2.2, high * 1.6, HEIGHT - BOTTOM, -(HEIGHT - TOP - BOTTOM), true};
 }
 
 static bool add_line(ellm_buffer *out, const char *class_name, double x1, double y1, double x2, double y2) {
@@ -107,14 +107,13 @@ static bool add_axes(const report_plot *plot, const scale *x, const scale *y, el
                             (LEFT + right) / 2, HEIGHT - 10) &&
          report_add_escaped(out, plot->x_name) && report_add(out, "</text>\n");
   return good &&
-         report_add(out, "<text class=\"name\" transform=\"translate(16 %.1f) rotate(-90)\" text-anchor=\"middle\">",
+         report_add(out, "<text class=\"name\" transform=\"translate(14 %.1f) rotate(-90)\" text-anchor=\"middle\">",
                     (TOP + bottom) / 2) &&
          report_add_escaped(out, plot->y_name) && report_add(out, "</text>\n");
 }
 
 static bool add_point(const report_point *p, const scale *sx, const scale *sy, ellm_buffer *out) {
   const double x = place(sx, p->x), y = place(sy, p->y), r = 6.5;
-  const bool left = x > WIDTH - 190; /* the tag goes where there is room */
   bool good = report_add(out, "<g class=\"point c%d%s\">", p->colour, p->filled ? "" : " hollow");
   if (p->shape == 0) good = good && report_add(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>", x, y, r);
   else if (p->shape == 1)
@@ -124,8 +123,7 @@ static bool add_point(const report_point *p, const scale *sx, const scale *sy, e
     good = good && report_add(out, "<path d=\"M%.1f %.1fl8 8l-8 8l-8 -8z\"/>", x, y - 8);
   good = good && report_add(out, "<title>") && report_add_escaped(out, p->label) && report_add(out, "</title></g>\n");
   if (!good || !p->tag[0]) return good;
-  return report_add(out, "<text class=\"tag\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", left ? x - 12 : x + 12,
-                    y - 10, left ? "end" : "start") &&
+  return report_add(out, "<text class=\"tag\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">", x, y + 24) &&
          report_add_escaped(out, p->tag) && report_add(out, "</text>\n");
 }
 
@@ -149,15 +147,17 @@ bool report_bars_svg(const report_tensor *t, int bits, ellm_buffer *out) {
   for (int i = 0; i < n; i++)
     if (t->counts[i] > most) most = t->counts[i];
   const double first = (0 - t->zero) * t->step, last = (n - 1 - t->zero) * t->step;
-  bool good = report_add(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"bars\" viewBox=\"0 0 %d %d\" role=\"img\" "
-                              "aria-label=\"histogram of %d-bit codes\"><path class=\"c%d\" d=\"M0 %d",
+  bool good = report_add(out,
+                         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"bars\" viewBox=\"0 0 %d %d\" role=\"img\" "
+                         "aria-label=\"histogram of %d-bit codes\"><path class=\"c%d\" d=\"M0 %d",
                          BARS_WIDTH, BARS_HEIGHT + AXIS, bits, bits == 8 ? 0 : 1, BARS_HEIGHT);
   for (int i = 0; good && i < n; i++) {
     const double height = BARS_HEIGHT * (double)t->counts[i] / (double)most;
     good = report_add(out, "V%.1fh%d", BARS_HEIGHT - height, width);
   }
-  return good && report_add(out, "V%dz\"/><path class=\"axis\" d=\"M0 %dh%d\"/><text class=\"tick\" x=\"0\" y=\"%d\">"
-                                 "%.3g</text><text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"end\">%.3g</text></svg>",
+  return good && report_add(out,
+                            "V%dz\"/><path class=\"axis\" d=\"M0 %dh%d\"/><text class=\"tick\" x=\"0\" y=\"%d\">"
+                            "%.3g</text><text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"end\">%.3g</text></svg>",
                             BARS_HEIGHT, BARS_HEIGHT, BARS_WIDTH, BARS_HEIGHT + AXIS - 3, first, BARS_WIDTH,
                             BARS_HEIGHT + AXIS - 3, last);
 }

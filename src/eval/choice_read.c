@@ -106,8 +106,8 @@ static ellm_status add_line(const line *l, choice_set *set, ellm_error *err) {
   size_t n, label;
   ELLM_TRY(get_choices(l, "choices", choices, &n, err));
   if (json_is_array(query) && json_array_size(query) != n)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: line %zu: \"query\" has %zu texts, \"choices\" %zu", l->origin, l->number,
-                     json_array_size(query), n);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: line %zu: \"query\" has %zu texts, \"choices\" %zu", l->origin,
+                     l->number, json_array_size(query), n);
   for (size_t i = 0; i < n; i++)
     ELLM_TRY(get_text(l, json_is_array(query) ? json_array_get(query, i) : query, "query", false, &queries[i], err));
   if (between) ELLM_TRY(get_text(l, between, "delimiter", false, &delimiter, err));

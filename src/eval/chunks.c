@@ -26,8 +26,9 @@ ellm_status text_chunks_create(ellm_model *model, const char *text, size_t bytes
   c->first = c->n_ctx / 2 + 1;
   c->count = c->n_ids / c->n_ctx;
   if (status == ELLM_OK && c->count == 0)
-    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: its %zu tokens are fewer than one chunk of %u (choose a smaller --ctx)",
-                       origin, c->n_ids, (unsigned)c->n_ctx);
+    status =
+        ellm_fail(err, ELLM_ERR_INPUT, "%s: its %zu tokens are fewer than one chunk of %u (choose a smaller --ctx)",
+                  origin, c->n_ids, (unsigned)c->n_ctx);
   if (status == ELLM_OK) status = identify(c, err);
   if (status == ELLM_OK && !(c->chunk = calloc(c->n_ctx, sizeof *c->chunk)))
     status = ellm_fail_memory(err, c->n_ctx * sizeof *c->chunk, "a chunk");

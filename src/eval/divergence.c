@@ -232,8 +232,9 @@ static ellm_status check_saved(const comparison *c, const char *origin, ellm_err
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: the logits are of another text than %s, or of other tokens", path,
                      origin);
   if (head->bos != t->bos || head->n_ctx != t->n_ctx || head->rows != t->n_ctx - t->first || head->chunks > t->count)
-    return ellm_fail(err, ELLM_ERR_USAGE, "%s: the logits are of chunks of %u tokens with BOS %lld, not of %u with %lld",
-                     path, (unsigned)head->n_ctx, (long long)head->bos, (unsigned)t->n_ctx, (long long)t->bos);
+    return ellm_fail(err, ELLM_ERR_USAGE,
+                     "%s: the logits are of chunks of %u tokens with BOS %lld, not of %u with %lld", path,
+                     (unsigned)head->n_ctx, (long long)head->bos, (unsigned)t->n_ctx, (long long)t->bos);
   return ELLM_OK;
 }
 

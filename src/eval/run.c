@@ -31,8 +31,9 @@ static ellm_status other_evaluation(const char *path, const json_t *has, const j
     const json_t *other = json_object_get(has, key);
     if (other && json_equal(other, value)) continue;
     char *a = other ? json_dumps(other, JSON_ENCODE_ANY) : NULL, *b = json_dumps(value, JSON_ENCODE_ANY);
-    ellm_status status = ellm_fail(err, ELLM_ERR_USAGE, "%s: the state is of another evaluation: %s is %.80s, not %.80s",
-                                   path, key, a ? a : "not there", b ? b : "?");
+    ellm_status status =
+        ellm_fail(err, ELLM_ERR_USAGE, "%s: the state is of another evaluation: %s is %.80s, not %.80s", path, key,
+                  a ? a : "not there", b ? b : "?");
     free(a);
     free(b);
     return status;
