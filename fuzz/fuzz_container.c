@@ -16,7 +16,8 @@ static void reseal_blocks(uint8_t *data, size_t size) {
   for (uint64_t p = at + 8; p + 80 <= at + bytes;) {
     uint64_t offset = load_u64(data + p + 16), section = load_u64(data + p + 24), head = load_u64(data + p + 32);
     uint64_t n = load_u32(data + p + 68), payload = load_u64(data + p + 72);
-    bool fits = offset <= size && section <= size - offset && head <= section && payload <= section - head && 8 * n <= head;
+    bool fits = offset <= size && section <= size - offset && head <= section && payload <= section - head &&
+                8 * n <= head;
     for (uint64_t b = 0; load_u32(data + p) == RECORD_CODED && fits && b < n; b++) {
       uint8_t *table = data + offset + head - 8 * n + 8 * b;
       uint64_t first = load_u32(table), last = b + 1 < n ? load_u32(table + 8) : payload;

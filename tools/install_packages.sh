@@ -23,7 +23,8 @@ fail() {
 
 if ! command -v dpkg-query >/dev/null; then
   for tool in cmake pkg-config cc python3; do
-    command -v "$tool" >/dev/null || fail "this is not Debian or Ubuntu (no dpkg-query): install $tool and what corresponds to: ${needed[*]}"
+    command -v "$tool" >/dev/null ||
+      fail "this is not Debian or Ubuntu (no dpkg-query): install $tool and what corresponds to: ${needed[*]}"
   done
   echo "$0: not Debian or Ubuntu: going on with the tools that are there" >&2
   exit 0
@@ -59,4 +60,5 @@ apt update || fail "apt-get update failed; is there a network?"
 for package in "${wanted[@]}"; do
   apt-cache show "$package" >/dev/null 2>&1 && missing+=("$package")
 done
-apt install -y --no-install-recommends "${missing[@]}" || fail "apt-get install failed; these packages are needed: ${missing[*]}"
+apt install -y --no-install-recommends "${missing[@]}" ||
+  fail "apt-get install failed; these packages are needed: ${missing[*]}"

@@ -145,7 +145,8 @@ static void sizes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_thread_once), cmocka_unit_test(every_item_once),   cmocka_unit_test(sections_follow_each_other),
+      cmocka_unit_test(every_thread_once), cmocka_unit_test(every_item_once),
+      cmocka_unit_test(sections_follow_each_other),
       cmocka_unit_test(caller_waits),      cmocka_unit_test(created_and_freed), cmocka_unit_test(sizes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
