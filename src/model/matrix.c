@@ -10,19 +10,15 @@
 enum {
   CHUNK_TILES = CODER_MAX_CODES / CODER_TILE, /* tiles expanded to floats at a time: 64 KiB */
   TILE_SUMS = CODER_TILE_COLUMNS * CODER_PANEL_ROWS,
-  INTEGER_SUMS = 16384,                       /* of as many tokens as fit */
-  MAX_INTEGER_TOKENS = 32,
   ITEM_WEIGHTS = 65536                        /* weights that a thread takes at a time, at least */
 };
-
-_Static_assert((int)INTEGER_SUMS >= (int)KERNEL_MAX_SUMS, "the sums of any block and one token must fit");
 
 typedef struct worker {
   kernel_scratch scratch;
   float chunk[CHUNK_TILES * CODER_TILE];
   uint8_t expanded[CHUNK_TILES * CODER_TILE];
   float sums[MATRIX_MAX_TOKENS * TILE_SUMS];
-  int32_t integers[INTEGER_SUMS];
+  int32_t integers[KERNEL_MAX_SUMS];
   const float *x[MATRIX_MAX_TOKENS];
   uint64_t failed_group; /* UINT64_MAX: none */
   ellm_error error;
@@ -158,21 +154,12 @@ static ellm_status integer_block_many(const job *j, uint64_t index, const coder_
   worker *w = j->w;
   ELLM_TRY(container_decode_block(j->matrix->file, tensor, index, k->decode_block, &w->scratch.coder, w->scratch.codes,
                                   err));
-  const size_t token_sums = kernel_block_groups(block, a) * CODER_PANEL_ROWS;
-  size_t at_once = INTEGER_SUMS / token_sums;
-  if (at_once > MAX_INTEGER_TOKENS) at_once = MAX_INTEGER_TOKENS;
-  if (at_once == 0) at_once = 1; /* token_sums <= KERNEL_MAX_SUMS <= room */
   for (uint32_t p = 0; p < block->panels; p++) {
     const uint8_t *codes = w->scratch.codes + (size_t)p * block->tiles * 4 * block->panel_rows;
     const uint32_t first = p * block->panel_rows, rest = block->rows - first;
-    const size_t n_rows = rest < block->panel_rows ? rest : block->panel_rows;
-    for (size_t token = 0; token < j->product->n_tokens; token += at_once) {
-      const size_t left = j->product->n_tokens - token, n = left < at_once ? left : at_once;
-      k->multiply_codes(codes, block, a, token, n, w->integers);
-      for (size_t t = 0; t < n; t++)
-        k->dot_finish(w->integers + t * token_sums, block, a, token + t, tensor->quant.zero, n_rows,
-                      j->y + (token + t) * j->product->y_stride + block->first_row + first);
-    }
+    k->multiply_finish(codes, block, a, 0, j->product->n_tokens, tensor->quant.zero,
+                       rest < block->panel_rows ? rest : block->panel_rows, j->y + block->first_row + first,
+                       j->product->y_stride);
   }
   return ELLM_OK;
 }

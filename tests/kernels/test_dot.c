@@ -425,7 +425,7 @@ static void test_finish(void **state) {
   }
 }
 
-/* Products of many tokens to floats against their definition: the same bits as sums and dot_finish of the scalar set. */
+/* Products of many tokens to floats: the same bits as the sums and dot_finish of the scalar set. */
 static void test_multiply_finish(void **state) {
   (void)state;
   random_state = 39;
