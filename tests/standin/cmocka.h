@@ -37,10 +37,23 @@ static inline void standin_check(int good, const char *file, int line, const cha
   if (!good) standin_fail(file, line, text);
 }
 
-static inline void standin_compare(int good, uintmax_t a, uintmax_t b, const char *file, int line, const char *text) {
+/* Arguments of assertions are evaluated once: they are often calls. */
+static inline void standin_int(int good, uintmax_t a, uintmax_t b, const char *file, int line, const char *text) {
   if (good) return;
   printf("# %#jx and %#jx\n", a, b);
   standin_fail(file, line, text);
+}
+static inline void standin_equal(uintmax_t a, uintmax_t b, const char *file, int line, const char *text) {
+  standin_int(a == b, a, b, file, line, text);
+}
+static inline void standin_differ(uintmax_t a, uintmax_t b, const char *file, int line, const char *text) {
+  standin_int(a != b, a, b, file, line, text);
+}
+static inline void standin_range(uintmax_t v, uintmax_t a, uintmax_t b, const char *file, int line, const char *text) {
+  standin_int(v >= a && v <= b, v, v < a ? a : b, file, line, text);
+}
+static inline void standin_near(double a, double b, double e, const char *file, int line, const char *text) {
+  standin_check(a - b <= e && b - a <= e, file, line, text);
 }
 
 #define STANDIN_HERE __FILE__, __LINE__
@@ -54,19 +67,22 @@ static inline void standin_compare(int good, uintmax_t a, uintmax_t b, const cha
 #define assert_return_code(c, e) ((void)(e), standin_check((c) >= 0, STANDIN_HERE, "assert_return_code(" #c ")"))
 #define assert_null(p) standin_check((p) == NULL, STANDIN_HERE, "assert_null(" #p ")")
 #define assert_non_null(p) standin_check((p) != NULL, STANDIN_HERE, "assert_non_null(" #p ")")
-#define assert_ptr_equal(a, b) standin_check((const void *)(a) == (const void *)(b), STANDIN_HERE, "assert_ptr_equal(" #a ", " #b ")")
-#define assert_ptr_not_equal(a, b) standin_check((const void *)(a) != (const void *)(b), STANDIN_HERE, "assert_ptr_not_equal(" #a ", " #b ")")
-#define assert_string_equal(a, b) standin_check(strcmp(a, b) == 0, STANDIN_HERE, "assert_string_equal(" #a ", " #b ")")
-#define assert_string_not_equal(a, b) standin_check(strcmp(a, b) != 0, STANDIN_HERE, "assert_string_not_equal(" #a ", " #b ")")
-#define assert_memory_equal(a, b, n) standin_check(memcmp(a, b, n) == 0, STANDIN_HERE, "assert_memory_equal(" #a ", " #b ")")
-#define assert_memory_not_equal(a, b, n) standin_check(memcmp(a, b, n) != 0, STANDIN_HERE, "assert_memory_not_equal(" #a ", " #b ")")
-#define STANDIN_COMPARE(good, a, b, text) standin_compare(good, (uintmax_t)(a), (uintmax_t)(b), STANDIN_HERE, text)
-#define assert_int_equal(a, b) STANDIN_COMPARE((uintmax_t)(a) == (uintmax_t)(b), a, b, "assert_int_equal(" #a ", " #b ")")
-#define assert_int_not_equal(a, b) STANDIN_COMPARE((uintmax_t)(a) != (uintmax_t)(b), a, b, "assert_int_not_equal(" #a ", " #b ")")
+#define STANDIN_BOTH(name, a, b) STANDIN_HERE, name "(" #a ", " #b ")"
+#define assert_ptr_equal(a, b) \
+  standin_check((const void *)(a) == (const void *)(b), STANDIN_BOTH("assert_ptr_equal", a, b))
+#define assert_ptr_not_equal(a, b) \
+  standin_check((const void *)(a) != (const void *)(b), STANDIN_BOTH("assert_ptr_not_equal", a, b))
+#define assert_string_equal(a, b) standin_check(strcmp(a, b) == 0, STANDIN_BOTH("assert_string_equal", a, b))
+#define assert_string_not_equal(a, b) standin_check(strcmp(a, b) != 0, STANDIN_BOTH("assert_string_not_equal", a, b))
+#define assert_memory_equal(a, b, n) standin_check(memcmp(a, b, n) == 0, STANDIN_BOTH("assert_memory_equal", a, b))
+#define assert_memory_not_equal(a, b, n) \
+  standin_check(memcmp(a, b, n) != 0, STANDIN_BOTH("assert_memory_not_equal", a, b))
+#define assert_int_equal(a, b) standin_equal((uintmax_t)(a), (uintmax_t)(b), STANDIN_BOTH("assert_int_equal", a, b))
+#define assert_int_not_equal(a, b) \
+  standin_differ((uintmax_t)(a), (uintmax_t)(b), STANDIN_BOTH("assert_int_not_equal", a, b))
 #define assert_in_range(v, a, b) \
-  STANDIN_COMPARE((uintmax_t)(v) >= (uintmax_t)(a) && (uintmax_t)(v) <= (uintmax_t)(b), v, a, "assert_in_range(" #v ", " #a ", " #b ")")
-#define assert_float_equal(a, b, e) \
-  standin_check((a) - (b) <= (e) && (b) - (a) <= (e), STANDIN_HERE, "assert_float_equal(" #a ", " #b ")")
+  standin_range((uintmax_t)(v), (uintmax_t)(a), (uintmax_t)(b), STANDIN_BOTH("assert_in_range", v, [a b]))
+#define assert_float_equal(a, b, e) standin_near(a, b, e, STANDIN_BOTH("assert_float_equal", a, b))
 
 #define cmocka_unit_test(f) {#f, f, NULL, NULL, NULL}
 #define cmocka_unit_test_setup(f, s) {#f, f, s, NULL, NULL}
@@ -74,7 +90,8 @@ static inline void standin_compare(int good, uintmax_t a, uintmax_t b, const cha
 #define cmocka_unit_test_setup_teardown(f, s, t) {#f, f, s, t, NULL}
 #define cmocka_unit_test_prestate(f, p) {#f, f, NULL, NULL, p}
 
-static inline int standin_run(const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup, CMFixtureFunction teardown) {
+static inline int standin_run(const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup,
+                              CMFixtureFunction teardown) {
   volatile int failures = 0; /* volatile, as i: changed between setjmp and longjmp */
   void *group_state = NULL;
   printf("1..%zu\n", n);
@@ -90,7 +107,8 @@ static inline int standin_run(const struct CMUnitTest *tests, size_t n, CMFixtur
     if (outcome == 0) {
       if (test->setup_func != NULL && test->setup_func(&state) != 0) standin_fail(test->name, 0, "setup failed");
       test->test_func(&state);
-      if (test->teardown_func != NULL && test->teardown_func(&state) != 0) standin_fail(test->name, 0, "teardown failed");
+      if (test->teardown_func != NULL && test->teardown_func(&state) != 0)
+        standin_fail(test->name, 0, "teardown failed");
     }
     if (outcome == STANDIN_FAILED) failures++;
     printf("%sok %zu - %s%s\n", outcome == STANDIN_FAILED ? "not " : "", (size_t)i + 1, tests[i].name,
