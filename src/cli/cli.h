@@ -51,7 +51,7 @@ extern const option_choice cli_activations[], cli_cache_types[];
 #define CLI_OPTION_QUIET(c) OPT_FLAG("quiet", 'q', &(c).quiet, "no progress and no notes")
 #define CLI_OPTION_ACTIVATIONS(c) \
   OPT_CHOICE("activations", 0, &(c).activations, cli_activations, "KIND", \
-             "activations: f32; i8 or i16: integers (default: auto, i16 for a .ellm file, f32 for a folder)")
+             "f32, or integers: i16, i8 (default: auto, i16 for a .ellm file,\nf32 for a folder)")
 
 /* Rows of all commands that run a model. */
 #define CLI_OPTIONS_RUNNING(c) \

@@ -45,7 +45,8 @@ tools = folder_of(
     "template-only",
     {
         "chat_template.jinja": "{{ bos_token }}{% for t in tools or [] %}[{{ t.name }}]{% endfor %}"
-        "{{ messages|length }}{{ extra }}{% if messages[0].content is none %}{{ raise_exception('no content') }}{% endif %}",
+        "{{ messages|length }}{{ extra }}"
+        "{% if messages[0].content is none %}{{ raise_exception('no content') }}{% endif %}",
         "tokenizer_config.json": {"bos_token": "<s>", "chat_template": "not this one"},
     },
 )
