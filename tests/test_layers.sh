@@ -38,12 +38,14 @@ for folder in src/*/; do
     # a name that is no layer is a subfolder of this one
     [ -n "${allowed[$target]+known}" ] || continue
     [[ " $layer ${allowed[$layer]} " == *" $target "* ]] || wrong+="$line"$'\n'
-  done < <(grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"[^"]*/' "$folder" --include='*.[ch]' --include='*.inc')
+  done < <(grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"[^"]*/' "$folder" \
+    --include='*.[ch]' --include='*.inc')
   [ -z "$wrong" ]
   result $? "src/$layer includes only ${allowed[$layer]:-itself}" <<<"$wrong"
 done
 
-wrong=$(grep -rnE '\b(getenv|secure_getenv|exit|_exit|abort|printf|puts|putchar|perror|vprintf)[[:space:]]*\(|\b(stdout|stderr)\b' src \
+calls='\b(getenv|secure_getenv|exit|_exit|abort|printf|puts|putchar|perror|vprintf)[[:space:]]*\(|\b(stdout|stderr)\b'
+wrong=$(grep -rnE "$calls" src \
   --include='*.[ch]' --include='*.inc' | grep -vE '^src/cli/|^[^:]*:[0-9]*:[[:space:]]*(\*|/\*|//)|__attribute__')
 [ -z "$wrong" ]
 result $? "the library never prints, exits or reads the environment" <<<"$wrong"
@@ -56,7 +58,8 @@ wrong=$(find src include tests fuzz -name '*.[ch]' -exec grep -L 'SPDX-License-I
 [ -z "$wrong" ]
 result $? "every C file names the license" <<<"$wrong"
 
-wrong=$(find src include tests fuzz \( -name '*.[ch]' -o -name '*.py' -o -name '*.inc' \) -exec awk 'END { if (NR > 1000) print FILENAME ": " NR " lines" }' {} \;)
+wrong=$(find src include tests fuzz \( -name '*.[ch]' -o -name '*.py' -o -name '*.inc' \) \
+  -exec awk 'END { if (NR > 1000) print FILENAME ": " NR " lines" }' {} \;)
 [ -z "$wrong" ]
 result $? "no file over 1000 lines" <<<"$wrong"
 echo "1..$n"

@@ -61,7 +61,7 @@ def size(config, field, default=None):
 def tensors_of(config, outliers):
     """The tensors in the order in which Transformers writes them."""
     arch = (config.get("architectures") or ["?"])[0]
-    if arch not in ("LlamaForCausalLM", "MistralForCausalLM", "Phi3ForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"):
+    if arch not in (name + "ForCausalLM" for name in ("Llama", "Mistral", "Phi3", "Qwen2", "Qwen3")):
         raise Mistake(f"architecture {arch} is not supported")
     arch = arch[:-len("ForCausalLM")]
     hidden, inner, vocab = size(config, "hidden_size"), size(config, "intermediate_size"), size(config, "vocab_size")
@@ -171,7 +171,8 @@ def make_rows(task):
     """Rows first to last of a tensor as little-endian BF16."""
     seed, tensor, first, last = task
     columns = tensor.shape[-1] if len(tensor.shape) > 1 else 1
-    random = hashlib.shake_128(f"{seed} {tensor.name} {tensor.shape} {first}".encode()).digest(2 * (last - first) * columns)
+    source = f"{seed} {tensor.name} {tensor.shape} {first}"
+    random = hashlib.shake_128(source.encode()).digest(2 * (last - first) * columns)
     draws = array.array("H", random)
     if sys.byteorder == "big":
         draws.byteswap()
@@ -293,7 +294,7 @@ def main():
     usage.add_argument("out", metavar="OUT")
     usage.add_argument("--seed", type=int, required=True)
     usage.add_argument("--layers", type=at_least(1), help="that many layers instead of the config's")
-    usage.add_argument("--outliers", type=at_least(0), default=0, metavar="N", help="large columns a matrix (default 0)")
+    usage.add_argument("--outliers", type=at_least(0), default=0, metavar="N", help="large columns a matrix")
     usage.add_argument("--clip", type=float, default=13.0, help="in scales of the distribution (default 13)")
     usage.add_argument("--tokenizer", metavar="DIR", help="copy the tokenizer's files from there")
     usage.add_argument("--shard-size", type=at_least(1), default=2000, metavar="MB", help="default 2000")

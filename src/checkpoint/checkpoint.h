@@ -54,7 +54,8 @@ ellm_status checkpoint_map(checkpoint *ckpt, const checkpoint_tensor *tensor, co
  * *.gguf, *.onnx, *.h5, *.msgpack and hidden ones. Sorted by name. */
 size_t checkpoint_asset_count(const checkpoint *ckpt);
 const char *checkpoint_asset_name(const checkpoint *ckpt, size_t index);
-const uint8_t *checkpoint_asset(const checkpoint *ckpt, const char *name, size_t *bytes); /* NULL if absent; NUL after */
+/* NULL if absent; a NUL follows the bytes. */
+const uint8_t *checkpoint_asset(const checkpoint *ckpt, const char *name, size_t *bytes);
 /* Bytes of the "metadata" of the safetensors header ("__metadata__"), as a JSON
  * object text, "{}" if there is none (first shard's). */
 const char *checkpoint_metadata(const checkpoint *ckpt);

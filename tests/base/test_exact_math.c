@@ -35,7 +35,9 @@ static uint64_t next_random(void) { /* splitmix64 */
   z = (z ^ z >> 27) * 0x94d049bb133111ebu;
   return z ^ z >> 31;
 }
-static double uniform(double low, double high) { return low + (high - low) * ((double)(next_random() >> 11) * 0x1p-53); }
+static double uniform(double low, double high) {
+  return low + (high - low) * ((double)(next_random() >> 11) * 0x1p-53);
+}
 
 /* Distance of `got` from `want` in units in the last place of `want` as a double. */
 static double ulps(double got, long double want) {
@@ -60,7 +62,9 @@ static void argument(int function, double *x, double *y) {
   *y = 0;
   switch (function) {
     case GOLDEN_EXP: *x = next_random() % 4 == 0 ? uniform(-745, 709) : uniform(-20, 20); break;
-    case GOLDEN_LOG: *x = next_random() % 4 == 0 ? uniform(0.9, 1.1) : of_bits(next_random() % 0x7ff0000000000000u); break;
+    case GOLDEN_LOG:
+      *x = next_random() % 4 == 0 ? uniform(0.9, 1.1) : of_bits(next_random() % 0x7ff0000000000000u);
+      break;
     case GOLDEN_POW:
       *x = uniform(0, 1e6);
       *y = uniform(-20, 20);
@@ -74,8 +78,8 @@ static void golden_values(void **state) {
   for (size_t i = 0; i < sizeof golden / sizeof golden[0]; i++) {
     const double got = apply(golden[i].function, of_bits(golden[i].x), of_bits(golden[i].y));
     if (bits_of(got) != golden[i].result) {
-      fail_msg("value %d: function %d of %a, %a is %a, not %a", (int)i, golden[i].function, of_bits(golden[i].x), of_bits(golden[i].y),
-               got, of_bits(golden[i].result));
+      fail_msg("value %d: function %d of %a, %a is %a, not %a", (int)i, golden[i].function, of_bits(golden[i].x),
+               of_bits(golden[i].y), got, of_bits(golden[i].result));
     }
   }
 }
@@ -160,7 +164,8 @@ static void special_values(void **state) {
   assert_true(isnan(exact_exp(NAN)) && isnan(exact_log(NAN)) && isnan(exact_sin(NAN)) && isnan(exact_cos(NAN)));
   assert_true(exact_log(0) == -INFINITY && exact_log(INFINITY) == INFINITY && isnan(exact_log(-1)));
   assert_true(ulps(exact_log(0x1p-1074), logl(0x1p-1074L)) < 2);
-  assert_true(isnan(exact_sin(INFINITY)) && isnan(exact_cos(-INFINITY)) && isnan(exact_sin(0x1p30)) && !isnan(exact_cos(0x1.fp29)));
+  assert_true(isnan(exact_sin(INFINITY)) && isnan(exact_cos(-INFINITY)));
+  assert_true(isnan(exact_sin(0x1p30)) && !isnan(exact_cos(0x1.fp29)));
   assert_true(exact_pow(10000, 0) == 1 && exact_pow(1, 5) == 1 && exact_pow(2, 10) == 1024 && exact_pow(10, -1) == 0.1);
   assert_true(isnan(exact_pow(-2, 2)) && exact_pow(10, 400) == INFINITY && exact_pow(10, -400) == 0);
 }
@@ -176,11 +181,12 @@ int main(void) {
     for (int i = 0; i < 80; i++) {
       double x, y;
       argument(function, &x, &y);
-      printf("    {%d, 0x%016llx, 0x%016llx, 0x%016llx},\n", function, (unsigned long long)bits_of(x), (unsigned long long)bits_of(y),
-             (unsigned long long)bits_of(apply(function, x, y)));
+      printf("    {%d, 0x%016llx, 0x%016llx, 0x%016llx},\n", function, (unsigned long long)bits_of(x),
+             (unsigned long long)bits_of(y), (unsigned long long)bits_of(apply(function, x, y)));
     }
   }
-  for (int function = 0; function < GOLDEN_FUNCTIONS; function++) printf("    0x%016llx,\n", (unsigned long long)checksum(function));
+  for (int function = 0; function < GOLDEN_FUNCTIONS; function++)
+    printf("    0x%016llx,\n", (unsigned long long)checksum(function));
   return 0;
 #endif
   const struct CMUnitTest tests[] = {

@@ -41,6 +41,7 @@ for options in ((), ("--bits", "4"), ("--bits", "4", "--prefer", "size"), ("--bi
     others = [decompress("first.ellm", "other", "-t", "3", env={"ENTROLLM_ISA": isa}) for isa in sets]
     ok(isinstance(weights, list) and all(o == weights for o in others), f"{name}: same weights from it", weights)
     ok(weights[1:] == [read(os.path.join(MODEL, n)) for n in NAMES[1:]], f"{name}: other files as they were")
-    checked = [run("verify", tmp("first.ellm"), "--against", MODEL, env={"ENTROLLM_ISA": isa}).returncode for isa in sets]
+    verify = ("verify", tmp("first.ellm"), "--against", MODEL)
+    checked = [run(*verify, env={"ENTROLLM_ISA": isa}).returncode for isa in sets]
     ok(not any(checked), f"{name}: verified by all instruction sets", checked)
 done()
