@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -206,4 +207,12 @@ ellm_status directory_create(const char *path, ellm_error *err) {
   const int code = errno;
   if (code == EEXIST && file_is_directory(path)) return ELLM_OK;
   return ellm_fail_errno(err, code, "create the directory", path);
+}
+
+ellm_status directory_lock(const char *path, int *fd, ellm_error *err) {
+  *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (*fd < 0 || flock(*fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return ELLM_OK;
+  close(*fd);
+  *fd = -1;
+  return ellm_fail(err, ELLM_ERR_IO, "%s: is being written by another run", path);
 }

@@ -55,5 +55,8 @@ void file_writer_abort(file_writer *writer);                          /* frees i
 
 /* Create a directory (parents must exist); an existing one is fine. */
 ellm_status directory_create(const char *path, ellm_error *err);
+/* Lock a directory against other runs until *fd is closed; ELLM_ERR_IO where another run holds the lock. *fd is -1
+ * on errors and where directories cannot be opened or locked, which is no error. */
+ellm_status directory_lock(const char *path, int *fd, ellm_error *err);
 
 #endif

@@ -41,6 +41,7 @@ typedef struct decompress_job {
   int dtype;                /* -1: the source's */
   bool overwrite;
   char *folder;             /* written into */
+  int lock;                 /* on it, or -1 */
   bool temporary;           /* it is to be renamed */
   team team;
   progress_meter meter;
@@ -461,9 +462,10 @@ static ellm_status open_folder(decompress_job *job, const char *out_dir, ellm_er
   if (n > 0 && !job->overwrite) return ellm_fail(err, ELLM_ERR_USAGE, "%s exists already and is not empty", out_dir);
   job->folder = with_suffix(out_dir, n == 0 ? ".partial" : "");
   if (job->folder == NULL) return ellm_fail_memory(err, strlen(out_dir), "a path");
-  if (n > 0) return ELLM_OK;
-  ELLM_TRY(clear_leftovers(job, err));
+  if (n > 0) return directory_lock(job->folder, &job->lock, err);
   ELLM_TRY(directory_create(job->folder, err));
+  ELLM_TRY(directory_lock(job->folder, &job->lock, err));
+  ELLM_TRY(clear_leftovers(job, err));
   job->temporary = true;
   return ELLM_OK;
 }
@@ -490,6 +492,7 @@ static void release(decompress_job *job) {
     rmdir(job->folder);
   }
   for (size_t i = 0; job->outputs != NULL && i < job->n_outputs; i++) ellm_buffer_free(&job->outputs[i]);
+  if (job->lock >= 0) close(job->lock);
   free(job->outputs);
   free(job->assets);
   free(job->shards);
@@ -521,7 +524,7 @@ ellm_status ellm_decompress(const char *path, const char *out_dir, int dtype, bo
     return ellm_fail(err, ELLM_ERR_USAGE, "cannot write weights of type %d: F32, F16 or BF16", dtype);
   ellm_file *file;
   ELLM_TRY(ellm_file_open(path, &file, err));
-  decompress_job job = {.file = file, .dtype = dtype, .overwrite = overwrite};
+  decompress_job job = {.file = file, .dtype = dtype, .overwrite = overwrite, .lock = -1};
   ellm_status status = run(&job, out_dir, threads, progress, user, err);
   release(&job);
   ellm_file_close(file);

@@ -305,6 +305,22 @@ static void names(void **state) {
   assert_false(file_is_directory(path));
 }
 
+static void a_directory_is_locked_once(void **state) {
+  (void)state;
+  ellm_error err;
+  int first, second;
+  assert_int_equal(directory_lock(folder, &first, &err), ELLM_OK);
+  assert_true(first >= 0);
+  assert_int_equal(directory_lock(folder, &second, &err), ELLM_ERR_IO);
+  assert_int_equal(second, -1);
+  assert_non_null(strstr(err.message, folder));
+  close(first);
+  assert_int_equal(directory_lock(folder, &second, &err), ELLM_OK);
+  close(second);
+  assert_int_equal(directory_lock(path, &first, &err), ELLM_OK); /* there is nothing to lock */
+  assert_int_equal(first, -1);
+}
+
 /* Descriptors are not left open, whatever happened. */
 static void no_descriptor_is_left(void **state) {
   (void)state;
@@ -320,6 +336,7 @@ static void no_descriptor_is_left(void **state) {
     resuming(NULL);
     remove_files(NULL);
     a_second_writer_is_refused(NULL);
+    a_directory_is_locked_once(NULL);
     remove_files(NULL);
     a_file_that_came_meanwhile_is_kept(NULL);
     remove_files(NULL);
@@ -344,6 +361,7 @@ int main(void) {
       FILE_TEST(fifos_are_not_waited_for),
       FILE_TEST(places_that_refuse),
       FILE_TEST(disk_full),
+      FILE_TEST(a_directory_is_locked_once),
       FILE_TEST(names),
       FILE_TEST(no_descriptor_is_left),
   };
