@@ -127,7 +127,7 @@ static void golden_items(void **state) {
     ellm_error err;
     check_ok(choice_read_hellaswag(text, bytes, "hellaswag", &set, &err), &err);
     assert_int_equal(set.count, 1000);
-    ellm_model *model = open_model(text_at(values, "checkpoint"), 0);
+    ellm_model *model = open_model(text_at(values, "checkpoint"), 1);
     choice_result result = measure(model, &set, CHOICE_LM_EVAL, n);
     for (size_t i = 0; i < n; i++) {
       const json_t *row = json_array_get(rows, i);
