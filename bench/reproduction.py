@@ -50,6 +50,10 @@ PAPER = """
 | mistral-7B-Instruct | fp16 | 16 |  | 8.17 |  |  |
 |  | uint4 |  |  | 8.29 |  |  |
 
+The paper does not say by which protocol WikiText-2 was measured. Its figures are of the size of lm-evaluation-harness's
+word perplexity (published elsewhere for full precision: 9.47 for Phi-3-mini-4k, 8.29 for Mistral-7B-Instruct-v0.3;
+protocol d of [EVALUATION.md](EVALUATION.md)), not of the token perplexity above.
+
 ## What reproduces, what does not, and why
 
 - **Reproduces: entropy coding of coarsely quantized weights pays, and loses nothing.** One step a tensor leaves most
