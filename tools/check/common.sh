@@ -22,6 +22,8 @@ record() {
 build() {
   local folder=$1 log cache=$1/CMakeCache.txt choice=("${generator[@]}")
   shift
+  # a folder that was moved or copied: CMake would refuse it
+  if [ -f "$cache" ] && [ ! "$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$cache")" -ef . ]; then rm -f "$cache"; fi
   [ -f "$cache" ] && choice=() # keep the generator that the folder has
   mkdir -p "$folder"
   log=$folder/check.log
