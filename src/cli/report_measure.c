@@ -5,8 +5,11 @@
  * that compute the same logits (their fingerprints tell) are evaluated once.
  * Evaluations keep state files, so an interrupted report goes on.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -27,6 +30,8 @@ typedef struct measuring {
   char *text;
   size_t text_bytes;
   char logits[PATH_BYTES];
+  pid_t timer; /* the process that measures speed, and the way to it */
+  int timer_socket;
 } measuring;
 
 static void file_name(const report_plan *plan, const char *name, const char *ending, char path[PATH_BYTES]) {
@@ -193,14 +198,76 @@ static ellm_status evaluate(measuring *m, const char *path, report_variant *v, i
 
 /* --------------------------------------------------------------------- speed */
 
+/*
+ * A process inherits the resident memory of the one that it was forked from, so
+ * the timed ones are started by a process that was made before anything was
+ * loaded: a request in, an answer out, until the socket is closed.
+ */
+typedef struct timing_request { char path[PATH_BYTES]; int threads; } timing_request;
+typedef struct timing_answer { ellm_error err; bench_result prompt, generate; } timing_answer;
+
+static bool transfer(int socket, void *data, size_t bytes, bool send) {
+  char *at = data;
+  while (bytes > 0) {
+    ssize_t n = send ? write(socket, at, bytes) : read(socket, at, bytes);
+    if (n == 0 || (n < 0 && errno != EINTR)) return false;
+    if (n > 0) {
+      at += n;
+      bytes -= (size_t)n;
+    }
+  }
+  return true;
+}
+
+static void answer_requests(int socket) {
+  timing_request request;
+  while (transfer(socket, &request, sizeof request, false)) {
+    timing_answer answer;
+    memset(&answer, 0, sizeof answer);
+    bench_job job = {.model = request.path, .threads = request.threads, .repeats = SPEED_REPEATS};
+    ellm_status status = bench_measure(bench_prompt, &job, &answer.prompt, &answer.err);
+    if (status == ELLM_OK) status = bench_measure(bench_generate, &job, &answer.generate, &answer.err);
+    answer.err.status = status;
+    if (!transfer(socket, &answer, sizeof answer, true)) break;
+  }
+}
+
+static ellm_status start_timer(measuring *m, ellm_error *err) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return ellm_fail_errno(err, errno, "create", "a socket");
+  fflush(NULL);
+  m->timer = fork();
+  if (m->timer == 0) {
+    close(ends[0]);
+    answer_requests(ends[1]);
+    _exit(0);
+  }
+  const int code = errno;
+  close(ends[1]);
+  m->timer_socket = ends[0];
+  return m->timer > 0 ? ELLM_OK : ellm_fail_errno(err, code, "start", "a process");
+}
+
+static void stop_timer(measuring *m) {
+  if (m->timer_socket >= 0) close(m->timer_socket);
+  while (m->timer > 0 && waitpid(m->timer, NULL, 0) < 0 && errno == EINTR) {
+  }
+}
+
 static ellm_status time_it(const measuring *m, const char *path, report_variant *v, ellm_error *err) {
-  bench_job job = {.model = path, .threads = m->data->threads, .repeats = SPEED_REPEATS};
-  bench_result result;
-  ELLM_TRY(bench_measure(bench_prompt, &job, &result, err));
-  v->prompt_rate = result.median;
-  ELLM_TRY(bench_measure(bench_generate, &job, &result, err));
-  v->generate_rate = result.median;
-  v->peak_bytes = result.peak_bytes;
+  timing_request request = {.threads = m->data->threads};
+  timing_answer answer;
+  snprintf(request.path, sizeof request.path, "%s", path);
+  if (!transfer(m->timer_socket, &request, sizeof request, true) ||
+      !transfer(m->timer_socket, &answer, sizeof answer, false))
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: the process that measures speed has ended", path);
+  if (answer.err.status != ELLM_OK) {
+    if (err) *err = answer.err;
+    return answer.err.status;
+  }
+  v->prompt_rate = answer.prompt.median;
+  v->generate_rate = answer.generate.median;
+  v->peak_bytes = answer.generate.peak_bytes;
   return ELLM_OK;
 }
 
@@ -277,15 +344,16 @@ static void remove_states(const measuring *m) {
 
 ellm_status report_measure(const report_plan *plan, report_data *data, ellm_error *err) {
   static const int widths[] = {8, 4};
-  measuring m = {.plan = plan, .data = data};
+  measuring m = {.plan = plan, .data = data, .timer_socket = -1};
   *data = (report_data){.source = plan->source,
                         .text = plan->text,
                         .isa = kernels_best()->isa,
                         .threads = plan->threads ? plan->threads : cpu_affinity_count()};
   file_name(plan, "reference", ".logits", m.logits);
-  ELLM_TRY(file_read_all(plan->text, TEXT_LIMIT, (uint8_t **)&m.text, &m.text_bytes, err));
-  cli_note("logits of the original");
-  ellm_status status = save_reference(&m, err);
+  ellm_status status = start_timer(&m, err);
+  if (status == ELLM_OK) status = file_read_all(plan->text, TEXT_LIMIT, (uint8_t **)&m.text, &m.text_bytes, err);
+  if (status == ELLM_OK) cli_note("logits of the original");
+  if (status == ELLM_OK) status = save_reference(&m, err);
   report_variant *v = data->variants;
   *v = (report_variant){.name = "original", .original = true};
   data->n_variants = 1;
@@ -300,6 +368,7 @@ ellm_status report_measure(const report_plan *plan, report_data *data, ellm_erro
     status = measure_variant(&m, v, err);
   }
   if (status == ELLM_OK) remove_states(&m);
+  stop_timer(&m);
   free(m.text);
   return status;
 }
