@@ -313,8 +313,9 @@ typedef struct ellm_perplexity {
 
 /* Protocol (a), llama.cpp's: see docs/EVALUATION. ids as tokenized with the
  * post-processor; bos >= 0 replaces the first id of every chunk. n_chunks 0 = all. */
-ellm_status ellm_perplexity_a(ellm_model *model, const uint32_t *ids, size_t n_ids, uint32_t n_ctx, int64_t bos, size_t n_chunks,
-                              ellm_progress_fn progress, void *user, ellm_perplexity *result, ellm_error *err);
+ellm_status ellm_perplexity_a(ellm_model *model, const uint32_t *ids, size_t n_ids, uint32_t n_ctx, int64_t bos,
+                              size_t n_chunks, ellm_progress_fn progress, void *user, ellm_perplexity *result,
+                              ellm_error *err);
 void ellm_perplexity_free(ellm_perplexity *result);
 
 #ifdef __cplusplus

@@ -19,8 +19,9 @@ SLACK = 14 << 20  # program, libraries, scratch memory of two threads and of a b
 
 with open(tmp("config.json"), "w") as f:
     json.dump(CONFIG, f)
+TOOL = os.path.join(ROOT, "tools", "make_checkpoint.py")
 subprocess.run(
-    [sys.executable, os.path.join(ROOT, "tools", "make_checkpoint.py"), tmp("config.json"), "--seed", "3", tmp("model")],
+    [sys.executable, TOOL, tmp("config.json"), "--seed", "3", tmp("model")],
     check=True,
     stdout=subprocess.DEVNULL,
 )

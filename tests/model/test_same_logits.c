@@ -138,7 +138,8 @@ static void integers_cost_little(void **state) {
         for (size_t j = 0; j < vocab; j++) kl += exp(a[j]) / za * (a[j] - log(za) - (b[j] - log(zb)));
         sum += kl;
       }
-      print_message("%d bits, activations %s: mean divergence %.2g\n", widths[i], mode == 0 ? "i16" : "i8", sum / N_IDS);
+      print_message("%d bits, activations %s: mean divergence %.2g\n", widths[i], mode == 0 ? "i16" : "i8",
+                    sum / N_IDS);
       assert_true(sum / N_IDS < modes[mode].limit);
       free(p);
       free(q);
