@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { STOP_POLL_MS = 200 }; /* how late an interruption may be noticed while input is waited for */
 
 static volatile sig_atomic_t stop_signals; /* how many have come */
 static bool quiet_mode;
@@ -220,7 +223,11 @@ ellm_status cli_read_stdin(char **data, size_t *bytes, ellm_error *err) {
       ellm_buffer_free(&buffer);
       return ellm_fail_memory(err, size, "standard input");
     }
-    ssize_t n = read(STDIN_FILENO, buffer.data + buffer.size, (1 << 16) - 1);
+    /* Not in read() alone: a signal between the look at cli_stopped and read() would be waited out. */
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    int ready = 0;
+    while (!cli_stopped() && ready == 0) ready = poll(&input, 1, STOP_POLL_MS);
+    ssize_t n = cli_stopped() ? -1 : read(STDIN_FILENO, buffer.data + buffer.size, (1 << 16) - 1);
     if (n > 0) buffer.size += (size_t)n;
     if (n == 0) break;
     if (n < 0 && (errno != EINTR || cli_stopped())) {
