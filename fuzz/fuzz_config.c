@@ -52,7 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (status == ELLM_OK) check_model(&config);
   want(status == ELLM_OK || (status == ELLM_ERR_INPUT && err.message[0] != '\0'));
   generation_config generation;
-  status = generation_config_parse(copy, size, copy, size, "fuzz", &generation, &err);
+  const config_text text = {copy, size, "fuzz"};
+  status = generation_config_parse(&text, &text, &generation, &err);
   want(status == ELLM_OK || status == ELLM_ERR_INPUT);
   if (status == ELLM_OK) want(generation.n_eos <= CONFIG_MAX_EOS && generation.top_k >= -1 && !(generation.top_p > 1));
   free(copy);

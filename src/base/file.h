@@ -26,6 +26,7 @@ void file_reader_close(file_reader *reader);
 ellm_status file_read_all(const char *path, size_t limit, uint8_t **data, size_t *bytes, ellm_error *err);
 
 bool file_exists(const char *path);
+bool file_same(const char *a, const char *b); /* both there, and one file under two names */
 bool file_is_directory(const char *path);
 /* malloc'ed "dir/name"; NULL when out of memory. */
 char *path_join(const char *dir, const char *name);

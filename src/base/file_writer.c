@@ -59,7 +59,12 @@ static ellm_status writer_open_partial(file_writer *writer, ellm_error *err) {
 ellm_status file_writer_open(const char *path, const file_writer_options *options, file_writer **out,
                              ellm_error *err) {
   *out = NULL;
-  if (file_is_directory(path)) return ellm_fail(err, ELLM_ERR_USAGE, "%s: is a directory", path);
+  struct stat there;
+  if (path[0] == '\0') return ellm_fail(err, ELLM_ERR_USAGE, "the name of the file to write is empty");
+  /* a device or a FIFO would be replaced by the file */
+  if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+    return ellm_fail(err, S_ISDIR(there.st_mode) ? ELLM_ERR_USAGE : ELLM_ERR_IO, "%s: %s", path,
+                     S_ISDIR(there.st_mode) ? "is a directory" : "is not a regular file");
   if (!options->overwrite && file_exists(path)) {
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: already exists (use --force to replace it)", path);
   }

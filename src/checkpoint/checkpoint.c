@@ -126,8 +126,9 @@ static ellm_status collect_shards(checkpoint *ckpt, json_t *weight_map, const ch
   json_object_foreach(weight_map, tensor, value) {
     const char *file = json_string_value(value);
     if (file == NULL || strlen(file) != json_string_length(value) || !is_plain_file_name(file)) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map: tensor %s: \"%s\" is not a file name", origin, tensor,
-                       file != NULL ? file : "?");
+      char text[80];
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map: tensor %s: %s is not the name of a file of the folder",
+                       origin, tensor, json_brief(value, text));
     }
     ELLM_TRY(add_shard(ckpt, file, err));
     if (ckpt->n_shards > MAX_SHARDS)
@@ -195,7 +196,7 @@ static ellm_status open_indexed(checkpoint *ckpt, const char *index_path, ellm_e
   ELLM_TRY(status);
   json_t *weight_map = json_object_get(root, "weight_map");
   if (!json_is_object(weight_map))
-    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map is not an object", index_path);
+    status = json_wrong(weight_map, "weight_map", index_path, "an object", err);
   if (status == ELLM_OK) status = collect_shards(ckpt, weight_map, index_path, err);
   if (status == ELLM_OK) status = open_shards(ckpt, err);
   if (status == ELLM_OK) status = check_index(ckpt, weight_map, index_path, err);

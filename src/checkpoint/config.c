@@ -40,7 +40,7 @@ static ellm_status find_arch(const json_t *root, const char *origin, const arch_
   const json_t *list = json_object_get(root, "architectures");
   if (list != NULL && !json_is_null(list)) {
     name = json_string_value(json_array_get(list, 0));
-    if (name == NULL) return ellm_fail(err, ELLM_ERR_INPUT, "%s: architectures is not a list of names", origin);
+    if (name == NULL) return json_wrong(list, "architectures", origin, "a list of names", err);
   }
   if (name == NULL && model_type == NULL) return ellm_fail(err, ELLM_ERR_INPUT, "%s: architectures is missing", origin);
   *found = NULL;
@@ -167,8 +167,9 @@ static ellm_status parse_layer_types(const json_t *root, const char *origin, mod
   const json_t *list = json_object_get(root, "layer_types");
   if (list == NULL || json_is_null(list)) return ELLM_OK;
   if (!json_is_array(list) || json_array_size(list) != config->n_layers) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: layer_types is not a list of num_hidden_layers = %u names", origin,
-                     (unsigned)config->n_layers);
+    char text[80];
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: layer_types is %s, a list of num_hidden_layers = %u names is wanted",
+                     origin, json_brief(list, text), (unsigned)config->n_layers);
   }
   uint32_t first = config->n_layers;
   for (uint32_t i = 0; i < config->n_layers; i++) {
@@ -266,7 +267,7 @@ ellm_status model_config_parse(const void *json, size_t bytes, const char *origi
 
 static ellm_status add_eos(const json_t *value, const char *origin, generation_config *config, ellm_error *err) {
   if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > UINT32_MAX) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: eos_token_id is not a token id or a list of them", origin);
+    return json_wrong(value, "eos_token_id", origin, "a token id or a list of them", err);
   }
   if (config->n_eos == CONFIG_MAX_EOS)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: eos_token_id has more than %d ids", origin, CONFIG_MAX_EOS);
@@ -321,21 +322,20 @@ static ellm_status parse_generation(const json_t *root, const char *origin, gene
   return ELLM_OK;
 }
 
-ellm_status generation_config_parse(const void *generation_json, size_t generation_bytes, const void *config_json,
-                                    size_t config_bytes, const char *origin, generation_config *config,
+ellm_status generation_config_parse(const config_text *generation, const config_text *model, generation_config *config,
                                     ellm_error *err) {
   *config = (generation_config){
       .do_sample = -1, .temperature = -1.0, .top_p = -1.0, .min_p = -1.0, .repetition_penalty = -1.0, .top_k = -1};
   json_t *root;
-  if (generation_json != NULL) {
-    ELLM_TRY(json_parse(generation_json, generation_bytes, origin, &root, err));
-    const ellm_status status = parse_generation(root, origin, config, err);
+  if (generation->json != NULL) {
+    ELLM_TRY(json_parse(generation->json, generation->bytes, generation->origin, &root, err));
+    const ellm_status status = parse_generation(root, generation->origin, config, err);
     json_decref(root);
     ELLM_TRY(status);
   }
-  if (config->n_eos > 0 || config_json == NULL) return ELLM_OK;
-  ELLM_TRY(json_parse(config_json, config_bytes, origin, &root, err));
-  const ellm_status status = parse_eos(root, origin, config, err);
+  if (config->n_eos > 0 || model->json == NULL) return ELLM_OK;
+  ELLM_TRY(json_parse(model->json, model->bytes, model->origin, &root, err));
+  const ellm_status status = parse_eos(root, model->origin, config, err);
   json_decref(root);
   return status;
 }

@@ -56,9 +56,11 @@ typedef struct generation_config {
  * name; every dimension is checked (non-zero, divisibility, <= 2^24 or so). */
 ellm_status model_config_parse(const void *json, size_t bytes, const char *origin, model_config *config,
                                ellm_error *err);
-/* generation_json may be NULL. */
-ellm_status generation_config_parse(const void *generation_json, size_t generation_bytes, const void *config_json,
-                                    size_t config_bytes, const char *origin, generation_config *config,
+/* A file's text; `json` is NULL where there is none, `origin` names it in errors. */
+typedef struct config_text { const void *json; size_t bytes; const char *origin; } config_text;
+
+/* generation_config.json; what it leaves out of the end-of-sequence ids is taken from config.json. */
+ellm_status generation_config_parse(const config_text *generation, const config_text *model, generation_config *config,
                                     ellm_error *err);
 
 #endif

@@ -37,17 +37,18 @@ static ellm_status find(const json_t *object, const char *field, bool required, 
   return ELLM_OK;
 }
 
-/* "ORIGIN: FIELD is VALUE, WANTED is wanted" */
-static ellm_status wrong(const json_t *value, const char *field, const char *origin, const char *wanted,
-                         ellm_error *err) {
+const char *json_brief(const json_t *value, char text[80]) {
+  if (value == NULL) return "missing";
+  const size_t n = json_dumpb(value, text, 79, JSON_ENCODE_ANY | JSON_COMPACT);
+  if (n > 79) return "a long value";
+  text[n] = '\0';
+  return text;
+}
+
+ellm_status json_wrong(const json_t *value, const char *field, const char *origin, const char *wanted,
+                       ellm_error *err) {
   char text[80];
-  const size_t n = json_dumpb(value, text, sizeof text - 1, JSON_ENCODE_ANY | JSON_COMPACT);
-  if (n < sizeof text) {
-    text[n] = '\0';
-  } else {
-    strcpy(text, "a long value");
-  }
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %s, %s is wanted", origin, field, text, wanted);
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %s, %s is wanted", origin, field, json_brief(value, text), wanted);
 }
 
 ellm_status json_get_u64(const json_t *object, const char *field, bool required, const char *origin, uint64_t *out,
@@ -56,7 +57,7 @@ ellm_status json_get_u64(const json_t *object, const char *field, bool required,
   ELLM_TRY(find(object, field, required, origin, &value, err));
   if (value == NULL) return ELLM_OK;
   if (!json_is_integer(value) || json_integer_value(value) < 0)
-    return wrong(value, field, origin, "an integer of at least 0", err);
+    return json_wrong(value, field, origin, "an integer of at least 0", err);
   *out = (uint64_t)json_integer_value(value);
   return ELLM_OK;
 }
@@ -65,7 +66,7 @@ ellm_status json_get_u32(const json_t *object, const char *field, bool required,
                          ellm_error *err) {
   uint64_t wide = *out;
   ELLM_TRY(json_get_u64(object, field, required, origin, &wide, err));
-  if (wide > UINT32_MAX) return wrong(json_object_get(object, field), field, origin, "an integer below 2^32", err);
+  if (wide > UINT32_MAX) return json_wrong(json_object_get(object, field), field, origin, "an integer below 2^32", err);
   *out = (uint32_t)wide;
   return ELLM_OK;
 }
@@ -76,7 +77,7 @@ ellm_status json_get_double(const json_t *object, const char *field, bool requir
   ELLM_TRY(find(object, field, required, origin, &value, err));
   if (value == NULL) return ELLM_OK;
   if (!json_is_number(value) || !isfinite(json_number_value(value)))
-    return wrong(value, field, origin, "a number", err);
+    return json_wrong(value, field, origin, "a number", err);
   *out = json_number_value(value);
   return ELLM_OK;
 }
@@ -86,7 +87,7 @@ ellm_status json_get_bool(const json_t *object, const char *field, bool required
   const json_t *value;
   ELLM_TRY(find(object, field, required, origin, &value, err));
   if (value == NULL) return ELLM_OK;
-  if (!json_is_boolean(value)) return wrong(value, field, origin, "true or false", err);
+  if (!json_is_boolean(value)) return json_wrong(value, field, origin, "true or false", err);
   *out = json_is_true(value);
   return ELLM_OK;
 }
@@ -96,7 +97,7 @@ ellm_status json_get_string(const json_t *object, const char *field, bool requir
   const json_t *value;
   ELLM_TRY(find(object, field, required, origin, &value, err));
   if (value == NULL) return ELLM_OK;
-  if (!json_is_string(value)) return wrong(value, field, origin, "a string", err);
+  if (!json_is_string(value)) return json_wrong(value, field, origin, "a string", err);
   if (strlen(json_string_value(value)) != json_string_length(value)) {
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s contains a NUL character", origin, field);
   }

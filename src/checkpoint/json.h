@@ -29,4 +29,10 @@ ellm_status json_get_bool(const json_t *object, const char *field, bool required
 ellm_status json_get_string(const json_t *object, const char *field, bool required, const char *origin,
                             const char **out, ellm_error *err);
 
+/* ELLM_ERR_INPUT: "ORIGIN: FIELD is VALUE, WANTED is wanted". */
+ellm_status json_wrong(const json_t *value, const char *field, const char *origin, const char *wanted,
+                       ellm_error *err);
+/* A value as errors show it: JSON of at most 79 bytes, else "a long value"; "missing" for NULL. Returns `text`. */
+const char *json_brief(const json_t *value, char text[80]);
+
 #endif

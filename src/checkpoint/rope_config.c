@@ -26,7 +26,7 @@ static ellm_status find_options(const json_t *root, const char *origin, rope_sou
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
     const json_t *value = json_object_get(root, fields[i]);
     if (value == NULL || json_is_null(value)) continue;
-    if (!json_is_object(value)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is not an object", origin, fields[i]);
+    if (!json_is_object(value)) return json_wrong(value, fields[i], origin, "an object", err);
     if (json_object_size(value) == 0) continue;
     source->options = value;
     snprintf(source->origin, sizeof source->origin, "%s: %s", origin, fields[i]);
@@ -75,7 +75,7 @@ static ellm_status parse_type(const rope_source *source, model_arch arch, rope_t
 static ellm_status parse_factor_list(const rope_source *source, const char *field, uint32_t n, float *out,
                                      ellm_error *err) {
   const json_t *list = json_object_get(source->options, field);
-  if (!json_is_array(list)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is not a list", source->origin, field);
+  if (!json_is_array(list)) return json_wrong(list, field, source->origin, "a list", err);
   if (json_array_size(list) != n) {
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s has %zu numbers, half of the rotating dimensions are %u",
                      source->origin, field, json_array_size(list), (unsigned)n);
@@ -84,8 +84,9 @@ static ellm_status parse_factor_list(const rope_source *source, const char *fiel
     const json_t *value = json_array_get(list, i);
     const double number = json_is_number(value) ? json_number_value(value) : 0.0;
     if (!(number >= 1e-6 && number <= max_factor)) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s[%u] is not a number from 1e-6 to %g", source->origin, field,
-                       (unsigned)i, max_factor);
+      char text[80];
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s[%u] is %s, a number from 1e-6 to %g is wanted", source->origin,
+                       field, (unsigned)i, json_brief(value, text), max_factor);
     }
     out[i] = (float)number;
   }

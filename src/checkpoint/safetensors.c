@@ -6,6 +6,7 @@
  */
 #include "checkpoint/safetensors.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,9 +41,16 @@ static ellm_status parse_dtype(const char *name, const char *path, const char *t
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: dtype %s is not known", path, tensor, name);
 }
 
+static ellm_status wrong(const json_t *value, const char *field, const char *path, const char *tensor,
+                         const char *wanted, ellm_error *err) {
+  char text[80];
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: %s is %s, %s is wanted", path, tensor, field,
+                   json_brief(value, text), wanted);
+}
+
 /* Shape and byte count; the byte count also bounds what the shape may claim. */
 static ellm_status parse_shape(const json_t *shape, const char *path, checkpoint_tensor *t, ellm_error *err) {
-  if (!json_is_array(shape)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: shape is not a list", path, t->name);
+  if (!json_is_array(shape)) return wrong(shape, "shape", path, t->name, "a list", err);
   if (json_array_size(shape) > ELLM_MAX_DIMS) {
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: shape has %zu dimensions, at most %d are supported", path,
                      t->name, json_array_size(shape), ELLM_MAX_DIMS);
@@ -52,8 +60,9 @@ static ellm_status parse_shape(const json_t *shape, const char *path, checkpoint
   for (int d = 0; d < t->n_dims; d++) {
     const json_t *size = json_array_get(shape, (size_t)d);
     if (!json_is_integer(size) || json_integer_value(size) < 0) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: shape[%d] is not an integer of at least 0", path, t->name,
-                       d);
+      char field[24];
+      snprintf(field, sizeof field, "shape[%d]", d);
+      return wrong(size, field, path, t->name, "an integer of at least 0", err);
     }
     t->shape[d] = (uint64_t)json_integer_value(size);
     if (!ellm_mul_u64(t->n_elements, t->shape[d], &t->n_elements)) {
@@ -72,7 +81,7 @@ static ellm_status parse_offsets(const json_t *offsets, const char *path, uint64
                                  ellm_error *err) {
   if (!json_is_array(offsets) || json_array_size(offsets) != 2 || !json_is_integer(json_array_get(offsets, 0)) ||
       !json_is_integer(json_array_get(offsets, 1))) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: data_offsets is not a pair of integers", path, t->name);
+    return wrong(offsets, "data_offsets", path, t->name, "a pair of integers", err);
   }
   const json_int_t begin = json_integer_value(json_array_get(offsets, 0)),
                    end = json_integer_value(json_array_get(offsets, 1));
@@ -94,7 +103,7 @@ static ellm_status parse_tensor(const char *name, size_t name_bytes, const json_
   if (name_bytes == 0 || strlen(name) != name_bytes)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor name \"%s\" is empty or contains NUL", path, name);
   if (!json_is_object(entry))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: its entry is not an object", path, name);
+    return wrong(entry, "the entry", path, name, "an object", err);
   char *copy = strdup(name);
   if (copy == NULL) return ellm_fail_memory(err, name_bytes + 1, "a tensor name");
   t->name = copy;
@@ -105,22 +114,23 @@ static ellm_status parse_tensor(const char *name, size_t name_bytes, const json_
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: field %s is not known", path, name, field);
     }
   }
-  const char *dtype = NULL;
-  if (json_object_get(entry, "dtype") == NULL)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: dtype is missing", path, name);
-  ELLM_TRY(json_get_string(entry, "dtype", true, path, &dtype, err));
-  ELLM_TRY(parse_dtype(dtype, path, name, &t->dtype, err));
+  const json_t *dtype = json_object_get(entry, "dtype");
+  if (!json_is_string(dtype) || strlen(json_string_value(dtype)) != json_string_length(dtype))
+    return wrong(dtype, "dtype", path, name, "a string", err);
+  ELLM_TRY(parse_dtype(json_string_value(dtype), path, name, &t->dtype, err));
   ELLM_TRY(parse_shape(json_object_get(entry, "shape"), path, t, err));
   return parse_offsets(json_object_get(entry, "data_offsets"), path, data_bytes, t, err);
 }
 
 static ellm_status parse_metadata(const json_t *entry, const char *path, safetensors_header *header, ellm_error *err) {
-  if (!json_is_object(entry)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: __metadata__ is not an object", path);
+  if (!json_is_object(entry)) return json_wrong(entry, "__metadata__", path, "an object", err);
   const char *field;
   json_t *value;
   json_object_foreach((json_t *)entry, field, value) {
+    char text[80];
     if (!json_is_string(value))
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: __metadata__.%s is not a string", path, field);
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: __metadata__.%s is %s, a string is wanted", path, field,
+                       json_brief(value, text));
   }
   header->metadata = json_dumps(entry, JSON_COMPACT);
   return header->metadata != NULL ? ELLM_OK : ellm_fail_memory(err, 0, "__metadata__");

@@ -92,14 +92,16 @@ int cli_print_json(json_t *object);
 json_t *cli_json_text(const char *text, size_t bytes); /* invalid UTF-8 becomes U+FFFD */
 bool cli_valid_utf8(const char *text, size_t bytes);
 json_t *cli_json_real(double value);                   /* null if not finite */
+json_t *cli_json_u64(uint64_t value);                  /* a string of digits from 2^63 on, where jansson ends */
 /* Append to an array that is being built. A value that is NULL, or no memory:
  * *array is freed and NULL from then on, so that printing it fails. */
 void cli_json_append(json_t **array, json_t *value);
 
 /* A result file: atomically written where `path` is or becomes a regular file,
- * straight into devices and pipes; "-" is standard output. */
+ * straight into devices and pipes; "-" is standard output. A file of the model
+ * that is read (a file or a folder) is refused, ELLM_ERR_USAGE. */
 typedef struct cli_output { file_writer *writer; FILE *stream; const char *path; } cli_output;
-ellm_status cli_output_open(cli_output *output, const char *path, ellm_error *err);
+ellm_status cli_output_open(cli_output *output, const char *path, const char *model, ellm_error *err);
 ellm_status cli_output_write(cli_output *output, const void *data, size_t bytes, ellm_error *err);
 ellm_status cli_output_close(cli_output *output, ellm_error *err);
 void cli_output_abort(cli_output *output);

@@ -135,6 +135,13 @@ void cli_json_append(json_t **array, json_t *value) {
 
 json_t *cli_json_real(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
+json_t *cli_json_u64(uint64_t value) {
+  char text[24];
+  if (value <= INT64_MAX) return json_integer((json_int_t)value);
+  snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+  return json_string(text);
+}
+
 /* Length of the well-formed UTF-8 sequence at text, 0 if there is none. */
 static size_t utf8_sequence(const unsigned char *text, size_t bytes) {
   if (text[0] < 0x80) return 1;
@@ -174,7 +181,18 @@ json_t *cli_json_text(const char *text, size_t bytes) {
 
 /* ----------------------------------------------------------- result files */
 
-ellm_status cli_output_open(cli_output *output, const char *path, ellm_error *err) {
+/* Whether path is the model, or a file that is in its folder already. */
+static bool belongs_to(const char *path, const char *model) {
+  if (!file_is_directory(model)) return file_same(path, model);
+  const char *slash = strrchr(path, '/');
+  size_t bytes = slash ? (size_t)(slash - path) + 1 : 0; /* with the slash: "/" stays "/" */
+  char folder[4096];
+  if (bytes >= sizeof folder) return false;
+  snprintf(folder, sizeof folder, "%.*s", (int)bytes, path);
+  return file_exists(path) && file_same(bytes ? folder : ".", model);
+}
+
+ellm_status cli_output_open(cli_output *output, const char *path, const char *model, ellm_error *err) {
   struct stat facts;
   *output = (cli_output){.writer = NULL, .stream = NULL, .path = path};
   if (strcmp(path, "-") == 0) {
@@ -185,6 +203,8 @@ ellm_status cli_output_open(cli_output *output, const char *path, ellm_error *er
     output->stream = fopen(path, "wb");
     return output->stream ? ELLM_OK : ellm_fail_errno(err, errno, "write", path);
   }
+  if (belongs_to(path, model))
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: is of the model that is read, and would be replaced", path);
   file_writer_options options = {.overwrite = true, .keep_partial = false, .resume = false};
   return file_writer_open(path, &options, &output->writer, err);
 }

@@ -36,7 +36,7 @@ static ellm_status write_codes(const ellm_file *file, const char *path, const ch
   ELLM_TRY(find_tensor(file, path, name, &index, &info, err));
   if (info.kept) return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor '%s' is kept as it is and has no codes", path, name);
   ELLM_TRY(read_codes(file, index, &info, threads, &codes, err));
-  ellm_status status = cli_output_open(&output, out, err);
+  ellm_status status = cli_output_open(&output, out, path, err);
   if (status == ELLM_OK) {
     status = cli_output_write(&output, codes, (size_t)info.n_elements, err);
     if (status == ELLM_OK) status = cli_output_close(&output, err);
@@ -78,7 +78,7 @@ static ellm_status write_histogram(const ellm_file *file, const char *path, cons
   ellm_buffer svg = {0};
   ELLM_TRY(count_codes(file, path, name, threads, &h, err));
   ellm_status status =
-      histogram_svg(&h, &svg) ? cli_output_open(&output, out, err) : ellm_fail_memory(err, svg.size, "the histogram");
+      histogram_svg(&h, &svg) ? cli_output_open(&output, out, path, err) : ellm_fail_memory(err, svg.size, "the histogram");
   if (status == ELLM_OK) {
     status = cli_output_write(&output, svg.data, svg.size, err);
     if (status == ELLM_OK) status = cli_output_close(&output, err);

@@ -35,7 +35,6 @@ static ellm_status logits_of(const cli_common *common, const uint32_t *ids, size
   cli_output output = {0};
   char *model_path = NULL;
   ELLM_TRY(cli_open_model(common, &model, &model_path, err));
-  free(model_path);
   ellm_model_get_info(model, &info);
   *vocab_size = info.vocab_size;
   ellm_status status = ELLM_OK;
@@ -43,7 +42,7 @@ static ellm_status logits_of(const cli_common *common, const uint32_t *ids, size
     status = ellm_fail(err, ELLM_ERR_INPUT, "%zu ids are more than the model's context of %u positions", n_ids,
                        (unsigned)info.max_context);
   if (status == ELLM_OK) status = ellm_context_create(model, (uint32_t)n_ids, &context, err);
-  if (status == ELLM_OK) status = cli_output_open(&output, path, err);
+  if (status == ELLM_OK) status = cli_output_open(&output, path, model_path, err);
   if (status == ELLM_OK) {
     status = write_logits(context, info.vocab_size, ids, n_ids, &output, err);
     if (status == ELLM_OK) status = cli_output_close(&output, err);
@@ -51,6 +50,7 @@ static ellm_status logits_of(const cli_common *common, const uint32_t *ids, size
   }
   ellm_context_free(context);
   ellm_model_close(model);
+  free(model_path);
   return status;
 }
 

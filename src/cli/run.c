@@ -73,12 +73,12 @@ static double rate(double amount, double seconds) { return seconds > 0 ? amount 
 static json_t *result_json(const generation *g, const char *path) {
   json_t *text = g->tokenizer ? cli_json_text(g->text.size ? (const char *)g->text.data : "", g->text.size) : NULL;
   if (g->tokenizer && !text) return NULL;
-  return json_pack("{s:o*, s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:I, s:I}", "text", text, "ids",
+  return json_pack("{s:o*, s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I}", "text", text, "ids",
                    cli_ids_json(g->ids, g->n_ids), "end", end_reason_names[g->end], "prompt_tokens",
                    (json_int_t)g->n_prompt, "tokens", (json_int_t)g->n_ids, "prompt_tokens_per_s",
                    cli_json_real(rate((double)g->n_prompt, g->prompt_seconds)), "tokens_per_s",
                    cli_json_real(rate((double)g->n_ids, g->seconds)), "temperature",
-                   cli_json_real(g->sampling.temperature), "seed", (json_int_t)g->sampling.seed, "model_bytes",
+                   cli_json_real(g->sampling.temperature), "seed", cli_json_u64(g->sampling.seed), "model_bytes",
                    (json_int_t)cli_model_bytes(path));
 }
 
@@ -135,6 +135,9 @@ static int check(const request *r) {
     return cli_error(ELLM_ERR_INPUT, "run: the text of -p is not valid UTF-8");
   for (size_t i = 0; i < r->stops.count; i++)
     if (!*r->stops.items[i]) return cli_error(ELLM_ERR_USAGE, "run: --stop takes a text that is not empty");
+  for (size_t i = 0; i < r->stops.count; i++)
+    if (!cli_valid_utf8(r->stops.items[i], strlen(r->stops.items[i])))
+      return cli_error(ELLM_ERR_INPUT, "run: the text of --stop is not valid UTF-8");
   return ELLM_OK;
 }
 

@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "container/container.h"
 #include "container/hash.h"
+#include "container/record.h"
 #include "convert/journal.h"
 #include "convert/report.h"
 #include "convert/source.h"
@@ -384,6 +385,19 @@ static ellm_status check_options(const ellm_compress_options *options, ellm_erro
   return ELLM_OK;
 }
 
+/* Before anything is written: names that safetensors allows and .ellm files do not. */
+static ellm_status check_names(const checkpoint *ckpt, ellm_error *err) {
+  for (size_t i = 0; i < checkpoint_tensor_count(ckpt); i++) {
+    const checkpoint_tensor *tensor = checkpoint_tensor_at(ckpt, i);
+    size_t bytes = strlen(tensor->name);
+    if (!format_name_valid(tensor->name, bytes))
+      return ellm_fail(err, ELLM_ERR_INPUT,
+                       "%s: tensor %.100s: this name of %zu bytes cannot be stored (at most %d, no control characters)",
+                       checkpoint_shard_path(ckpt, tensor->shard), tensor->name, bytes, (int)FORMAT_NAME_MAX);
+  }
+  return ELLM_OK;
+}
+
 static ellm_status warn(compress_job *job, ellm_error *err) {
   const checkpoint *ckpt = job->ckpt;
   ellm_report *report = job->report;
@@ -470,23 +484,18 @@ static ellm_status resume_key(const compress_job *job, uint8_t key[16], ellm_err
   return status;
 }
 
-static bool same_file(const char *a, const char *b) {
-  struct stat x, y;
-  return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 /* Not even --force may replace a file of the checkpoint. */
 static ellm_status check_output(const compress_job *job, const char *out_path, ellm_error *err) {
   bool same = false;
   for (size_t i = 0; i < checkpoint_tensor_count(job->ckpt) && !same; i++) {
     uint32_t shard = checkpoint_tensor_at(job->ckpt, i)->shard;
     if (i == 0 || shard != checkpoint_tensor_at(job->ckpt, i - 1)->shard)
-      same = same_file(out_path, checkpoint_shard_path(job->ckpt, shard));
+      same = file_same(out_path, checkpoint_shard_path(job->ckpt, shard));
   }
   for (size_t i = 0; i < checkpoint_asset_count(job->ckpt) && !same; i++) {
     char *path = path_join(checkpoint_path(job->ckpt), checkpoint_asset_name(job->ckpt, i));
     if (path == NULL) return ellm_fail_memory(err, strlen(out_path), "a path");
-    same = same_file(out_path, path);
+    same = file_same(out_path, path);
     free(path);
   }
   return same ? ellm_fail(err, ELLM_ERR_USAGE, "%s is a file of the checkpoint", out_path) : ELLM_OK;
@@ -518,6 +527,7 @@ static ellm_status run(compress_job *job, const char *out_path, ellm_error *err)
   progress_start(&job->meter, options->progress, options->progress_user, total);
   ELLM_TRY(report_start(job->report, n, err));
   job->report->source_bytes = total;
+  ELLM_TRY(check_names(job->ckpt, err));
   ELLM_TRY(warn(job, err));
   ELLM_TRY(team_create(options->threads, &job->team, err));
   job->n_outputs = (size_t)job->team.n_threads * STRIPS_PER_THREAD;

@@ -16,18 +16,18 @@ const void *ellm_model_asset(ellm_model *model, const char *name, size_t *bytes)
 }
 
 static ellm_status read_configs(ellm_model *m, ellm_error *err) {
-  size_t config_bytes = 0, generation_bytes = 0;
-  const void *config = ellm_model_asset(m, "config.json", &config_bytes);
-  const void *generation = ellm_model_asset(m, "generation_config.json", &generation_bytes);
-  if (config == NULL)
+  config_text config = {0}, generation = {0};
+  config.json = ellm_model_asset(m, "config.json", &config.bytes);
+  generation.json = ellm_model_asset(m, "generation_config.json", &generation.bytes);
+  if (config.json == NULL)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: there is no config.json: the architecture is unknown", m->path);
   char *origin = path_join(m->path, "config.json");
   char *generation_origin = path_join(m->path, "generation_config.json");
+  config.origin = origin;
+  generation.origin = generation_origin;
   ellm_status status = origin != NULL && generation_origin != NULL ? ELLM_OK : ellm_fail_memory(err, 0, "a path");
-  if (status == ELLM_OK) status = model_config_parse(config, config_bytes, origin, &m->config, err);
-  if (status == ELLM_OK)
-    status = generation_config_parse(generation, generation_bytes, config, config_bytes, generation_origin,
-                                     &m->generation, err);
+  if (status == ELLM_OK) status = model_config_parse(config.json, config.bytes, origin, &m->config, err);
+  if (status == ELLM_OK) status = generation_config_parse(&generation, &config, &m->generation, err);
   free(origin);
   free(generation_origin);
   return status;

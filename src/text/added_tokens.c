@@ -2,9 +2,11 @@
 /* Added tokens; see added_tokens.h. */
 #include "text/added_tokens.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint/json.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 
@@ -49,17 +51,21 @@ static ellm_status normalize_pattern(const normalizer *n, const char *origin, ad
   return status;
 }
 
-static ellm_status load_token(const json_t *object, const char *origin, const normalizer *n, added_token *token,
+static ellm_status load_token(const json_t *object, size_t index, const char *origin, const normalizer *n, added_token *token,
                               uint32_t *id, ellm_error *err) {
-  component_place place = {origin, "added_tokens"};
+  char part[40];
+  component_place place = {origin, part};
   const char *content;
   size_t bytes;
-  if (!json_is_object(object)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: an added token is not an object", origin);
+  snprintf(part, sizeof part, "added_tokens[%zu]", index);
+  if (!json_is_object(object)) return json_wrong(object, part, origin, "an object", err);
   ELLM_TRY(component_string(object, "content", &place, &content, &bytes, err));
   const json_t *given = json_object_get(object, "id");
   if (!json_is_integer(given) || json_integer_value(given) < 0 ||
       json_integer_value(given) >= (json_int_t)VOCAB_ID_LIMIT) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: id of added token \"%s\" is not a number in range", origin, content);
+    char text[80];
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: id of added token \"%s\" is %s, a number from 0 to %u is wanted", origin,
+                     content, json_brief(given, text), VOCAB_ID_LIMIT - 1);
   }
   if (bytes > ADDED_TOKEN_MAX_BYTES) {
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: added token %.100s... is longer than %d bytes", origin, content,
@@ -151,7 +157,7 @@ static ellm_status refuse_duplicates(const added_tokens *added, const char *orig
 ellm_status added_tokens_load(const json_t *array, const char *origin, const bpe_model *bpe, const normalizer *n,
                               added_tokens *added, ellm_error *err) {
   if (array && !json_is_null(array) && !json_is_array(array)) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: added_tokens is not an array", origin);
+    return json_wrong(array, "added_tokens", origin, "an array", err);
   }
   size_t count = json_array_size(array);
   uint32_t next = (uint32_t)bpe->pieces.count; /* where the library goes on counting */
@@ -160,7 +166,7 @@ ellm_status added_tokens_load(const json_t *array, const char *origin, const bpe
   for (size_t i = 0; i < count; ++i) {
     added_token *token = &added->items[added->count++];
     uint32_t given = 0;
-    ELLM_TRY(load_token(json_array_get(array, i), origin, n, token, &given, err));
+    ELLM_TRY(load_token(json_array_get(array, i), i, origin, n, token, &given, err));
     if (token->content_bytes == 0) { /* ignored, as in the library */
       free(token->content);
       memset(token, 0, sizeof *token);

@@ -218,7 +218,8 @@ ellm_status bpe_load(const json_t *model, const json_range *vocab_text, const js
   bpe->unk = VOCAB_NONE;
   const json_t *dropout = json_object_get(model, "dropout");
   if (dropout && !json_is_null(dropout) && !(json_is_number(dropout) && json_number_value(dropout) == 0)) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.dropout is set: not supported", origin);
+    char text[80];
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.dropout is %s: not supported", origin, json_brief(dropout, text));
   }
   ELLM_TRY(refuse_affix(model, "continuing_subword_prefix", origin, err));
   ELLM_TRY(refuse_affix(model, "end_of_word_suffix", origin, err));

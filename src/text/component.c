@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "checkpoint/json.h"
 #include "text/utf8.h"
 
 typedef struct walk {
@@ -19,7 +20,7 @@ static ellm_status walk_component(walk *w, const json_t *component, size_t depth
   const component_place *place = w->place;
   if (!component || json_is_null(component)) return ELLM_OK;
   if (!json_is_object(component)) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is not an object", place->origin, place->part);
+    return json_wrong(component, place->part, place->origin, "an object", err);
   }
   const char *type = json_string_value(json_object_get(component, "type"));
   if (!type) return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s has no type", place->origin, place->part);
@@ -40,8 +41,9 @@ static ellm_status walk_component(walk *w, const json_t *component, size_t depth
   for (size_t i = 0; i < json_array_size(list); ++i) {
     const json_t *item = json_array_get(list, i);
     if (!json_is_object(item)) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: item %zu of a Sequence is not an object", place->origin,
-                       place->part, i);
+      char text[80];
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: item %zu of a Sequence is %s, an object is wanted", place->origin,
+                       place->part, i, json_brief(item, text));
     }
     ELLM_TRY(walk_component(w, item, depth + 1, err));
   }
@@ -58,15 +60,18 @@ ellm_status component_unsupported(const component_place *place, const char *type
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s of type \"%s\" is not supported", place->origin, place->part, type);
 }
 
-static ellm_status bad_field(const component_place *place, const char *field, const char *wanted, ellm_error *err) {
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: \"%s\" is not %s", place->origin, place->part, field, wanted);
+ellm_status component_wrong(const json_t *value, const char *field, const component_place *place, const char *wanted,
+                            ellm_error *err) {
+  char text[80];
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: \"%s\" is %s, %s is wanted", place->origin, place->part, field,
+                   json_brief(value, text), wanted);
 }
 
 ellm_status component_bool(const json_t *object, const char *field, bool required, const component_place *place,
                            bool *out, ellm_error *err) {
   const json_t *value = json_object_get(object, field);
   if (!required && (!value || json_is_null(value))) return ELLM_OK;
-  if (!json_is_boolean(value)) return bad_field(place, field, "a boolean", err);
+  if (!json_is_boolean(value)) return component_wrong(value, field, place, "true or false", err);
   *out = json_is_true(value);
   return ELLM_OK;
 }
@@ -74,7 +79,7 @@ ellm_status component_bool(const json_t *object, const char *field, bool require
 ellm_status component_string(const json_t *object, const char *field, const component_place *place, const char **text,
                              size_t *bytes, ellm_error *err) {
   const json_t *value = json_object_get(object, field);
-  if (!json_is_string(value)) return bad_field(place, field, "a string", err);
+  if (!json_is_string(value)) return component_wrong(value, field, place, "a string", err);
   *text = json_string_value(value);
   *bytes = json_string_length(value);
   return ELLM_OK;
@@ -85,7 +90,8 @@ ellm_status component_character(const json_t *object, const char *field, const c
   const char *text;
   size_t bytes;
   ELLM_TRY(component_string(object, field, place, &text, &bytes, err));
-  if (bytes == 0 || utf8_length(text[0]) != bytes) return bad_field(place, field, "one character", err);
+  if (bytes == 0 || utf8_length(text[0]) != bytes)
+    return component_wrong(json_object_get(object, field), field, place, "one character", err);
   utf8_decode(text, cp);
   return ELLM_OK;
 }
@@ -94,12 +100,12 @@ ellm_status component_pattern(const json_t *object, const component_place *place
   const json_t *pattern = json_object_get(object, "pattern");
   bool literal = json_object_get(pattern, "String") != NULL;
   if (!json_is_object(pattern) || json_object_size(pattern) != 1) {
-    return bad_field(place, "pattern", "an object of one field", err);
+    return component_wrong(pattern, "pattern", place, "an object of one field", err);
   }
   const char *text;
   size_t bytes;
-  char where[96];
+  char where[REGEX_WHERE_BYTES];
   ELLM_TRY(component_string(pattern, literal ? "String" : "Regex", place, &text, &bytes, err));
-  snprintf(where, sizeof where, "%.60s: %.30s", place->origin, place->part);
+  snprintf(where, sizeof where, "%s: %s", place->origin, place->part);
   return regex_compile(text, bytes, literal, where, regex, err);
 }

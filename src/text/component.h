@@ -28,6 +28,10 @@ ellm_status component_walk(const json_t *component, const char *list_field, cons
 /* ELLM_ERR_INPUT that names part and type. */
 ellm_status component_unsupported(const component_place *place, const char *type, ellm_error *err);
 
+/* ELLM_ERR_INPUT that names part, field and value. */
+ellm_status component_wrong(const json_t *value, const char *field, const component_place *place, const char *wanted,
+                            ellm_error *err);
+
 ellm_status component_bool(const json_t *object, const char *field, bool required, const component_place *place,
                            bool *out, ellm_error *err);
 /* A string with its length; may hold NUL. Required. */

@@ -16,8 +16,7 @@ static ellm_status load_count(const json_t *object, const char *field, const com
                               ellm_error *err) {
   const json_t *value = json_object_get(object, field);
   if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > 65536) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: \"%s\" is not a number from 0 to 65536", place->origin, place->part,
-                     field);
+    return component_wrong(value, field, place, "a number from 0 to 65536", err);
   }
   *out = (uint32_t)json_integer_value(value);
   return ELLM_OK;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint/json.h"
 #include "text/component.h"
 
 static ellm_status bad_template(const component_place *place, const char *what, ellm_error *err) {
@@ -22,8 +23,9 @@ static ellm_status append_special(const json_t *specials, const char *name, cons
     const json_t *value = json_array_get(ids, i);
     if (!json_is_integer(value) || json_integer_value(value) < 0 ||
         json_integer_value(value) >= (json_int_t)VOCAB_ID_LIMIT) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: id of special token \"%s\" is out of range", place->origin,
-                       place->part, name);
+      char text[80];
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: id of special token \"%s\" is %s, a number from 0 to %u is wanted",
+                       place->origin, place->part, name, json_brief(value, text), VOCAB_ID_LIMIT - 1);
     }
     uint32_t id = (uint32_t)json_integer_value(value);
     if (!id_list_append(list, &id, 1)) return ellm_fail_memory(err, sizeof id, "post_processor");

@@ -20,7 +20,7 @@ struct text_regex {
   char *literal;
   size_t literal_bytes;
   bool matches_empty, jit;
-  char where[96];
+  char where[REGEX_WHERE_BYTES];
 };
 
 static ellm_status compile_pattern(const char *pattern, size_t bytes, text_regex *regex, ellm_error *err) {

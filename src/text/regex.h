@@ -13,7 +13,10 @@
 
 typedef struct text_regex text_regex; /* immutable, may be shared between threads */
 
-/* Either a literal string (not empty) or a pattern. `where` names it in errors. */
+enum { REGEX_WHERE_BYTES = 400 };
+
+/* Either a literal string (not empty) or a pattern. `where` names it in errors (what is longer than
+ * REGEX_WHERE_BYTES is cut). */
 ellm_status regex_compile(const char *pattern, size_t bytes, bool literal, const char *where, text_regex **regex,
                           ellm_error *err);
 void regex_free(text_regex *regex);

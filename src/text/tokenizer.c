@@ -7,6 +7,8 @@
  *   between them -> added tokens (normalized) -> pre-tokenizer, for each
  *   stretch -> BPE, for each word -> post-processor.
  *
+ * Truncation and padding settings of tokenizer.json are not looked at: they are
+ * for batches, and Transformers turns them off unless they are asked for.
  * All state of a call is its own, so calls may run at the same time.
  */
 #include <stdlib.h>
@@ -21,7 +23,7 @@
 static ellm_status load_model(const json_t *root, const json_range large[2], const char *origin, ellm_tokenizer *t,
                               ellm_error *err) {
   const json_t *model = json_object_get(root, "model");
-  if (!json_is_object(model)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: model is not an object", origin);
+  if (!json_is_object(model)) return json_wrong(model, "model", origin, "an object", err);
   const json_t *type = json_object_get(model, "type");
   if (type && (!json_is_string(type) || strcmp(json_string_value(type), "BPE") != 0)) {
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: model of type \"%s\" is not supported, only BPE", origin,

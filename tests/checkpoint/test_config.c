@@ -228,7 +228,7 @@ static void test_rope_refused(void **state) {
   refused(SCALED("\"rope_type\":\"yarn\",\"factor\":2,\"original_max_position_embeddings\":0"),
           "original_max_position_embeddings is 0");
   refused(SCALED("\"full_attention\":{\"rope_type\":\"default\"}"), "type of layer");
-  refused(MODEL("Llama", ",\"rope_scaling\":[]"), "rope_scaling is not an object");
+  refused(MODEL("Llama", ",\"rope_scaling\":[]"), "rope_scaling is [], an object is wanted");
   refused(MODEL("Llama", ",\"rope_theta\":0"), "rope_theta is 0");
   refused(MODEL("Llama", ",\"rope_theta\":1"), "rope_theta is 1");
   refused(MODEL("Llama", ",\"rope_theta\":1e400"), "JSON");
@@ -243,8 +243,8 @@ static void test_refused(void **state) {
   refused("", "JSON");
   refused("[]", "not a JSON object");
   refused("{}", "architectures is missing");
-  refused("{\"architectures\":[]}", "architectures is not a list");
-  refused("{\"architectures\":\"LlamaForCausalLM\"}", "architectures is not a list");
+  refused("{\"architectures\":[]}", "architectures is [], a list of names");
+  refused("{\"architectures\":\"LlamaForCausalLM\"}", "architectures is \"LlamaForCausalLM\", a list of names");
   refused("{\"architectures\":[\"GPT2LMHeadModel\"]}", "architecture GPT2LMHeadModel");
   refused("{\"model_type\":\"mamba\"}", "model_type mamba");
   refused(MODEL("Llama", ",\"model_type\":\"qwen2\""), "model_type qwen2 contradicts");
@@ -299,8 +299,8 @@ static generation_config good_generation(const char *generation, const char *con
   generation_config g;
   ellm_error err = {0};
   const ellm_status status =
-      generation_config_parse(generation, generation != NULL ? strlen(generation) : 0, config,
-                              config != NULL ? strlen(config) : 0, "generation_config.json", &g, &err);
+      generation_config_parse(&(config_text){generation, generation != NULL ? strlen(generation) : 0, "generation"},
+                              &(config_text){config, config != NULL ? strlen(config) : 0, "config"}, &g, &err);
   if (status != ELLM_OK) fail_msg("%s", err.message);
   return g;
 }
@@ -308,8 +308,8 @@ static generation_config good_generation(const char *generation, const char *con
 static void refused_generation(const char *generation, const char *part) {
   generation_config g;
   ellm_error err = {0};
-  assert_int_equal(generation_config_parse(generation, strlen(generation), NULL, 0, "generation_config.json", &g, &err),
-                   ELLM_ERR_INPUT);
+  const config_text text = {generation, strlen(generation), "generation_config.json"}, none = {NULL, 0, "config.json"};
+  assert_int_equal(generation_config_parse(&text, &none, &g, &err), ELLM_ERR_INPUT);
   if (strstr(err.message, part) == NULL) fail_msg("%s: %s", generation, err.message);
 }
 
@@ -341,6 +341,12 @@ static void test_generation(void **state) {
   assert_int_equal(g.n_eos, 1);
   assert_int_equal(g.eos_ids[0], 3);
   assert_int_equal(good_generation("{\"top_k\":0,\"temperature\":0}", NULL).top_k, 0);
+
+  /* ids that config.json gives are config.json's fault */
+  ellm_error err = {0};
+  const config_text none = {NULL, 0, "generation_config.json"}, model = {"{\"eos_token_id\":\"x\"}", 20, "config.json"};
+  assert_int_equal(generation_config_parse(&none, &model, &g, &err), ELLM_ERR_INPUT);
+  assert_string_equal(err.message, "config.json: eos_token_id is \"x\", a token id or a list of them is wanted");
 
   refused_generation("[]", "not a JSON object");
   refused_generation("{\"temperature\":-1}", "temperature is -1");

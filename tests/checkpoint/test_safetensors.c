@@ -114,8 +114,8 @@ static void test_dtypes(void **state) {
   refused("{\"t\":{\"dtype\":\"F4\",\"shape\":[2],\"data_offsets\":[0,1]}}", 1, "tensor t: dtype F4");
   refused("{\"t\":{\"dtype\":\"f32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "dtype f32");
   refused("{\"t\":{\"dtype\":\"?\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "dtype ?");
-  refused("{\"t\":{\"dtype\":7,\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "dtype");
-  refused("{\"t\":{\"dtype\":null,\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "dtype");
+  refused("{\"t\":{\"dtype\":7,\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "tensor t: dtype is 7");
+  refused("{\"t\":{\"dtype\":null,\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "tensor t: dtype is null");
   refused("{\"t\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "tensor t: dtype is missing");
 }
 
@@ -139,11 +139,11 @@ static void test_offsets(void **state) {
   refused("{\"a\":" F32("1", "-4", "0") "}", 4, "data_offsets");
   refused("{\"a\":" F32("1", "0", "9223372036854775807") "}", 4, "data_offsets");
   refused("{\"a\":" F32("1", "0", "18446744073709551620") "}", 4, "JSON");
-  refused("{\"a\":" F32("1", "0", "4.0") "}", 4, "not a pair of integers");
-  refused("{\"a\":" F32("1", "0", "\"4\"") "}", 4, "not a pair of integers");
-  refused("{\"a\":" F32("1", "0,4", "4") "}", 4, "not a pair of integers");
-  refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4, "not a pair of integers");
-  refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "not a pair of integers");
+  refused("{\"a\":" F32("1", "0", "4.0") "}", 4, "tensor a: data_offsets is [0,4.0], a pair");
+  refused("{\"a\":" F32("1", "0", "\"4\"") "}", 4, "tensor a: data_offsets is [0,\"4\"], a pair");
+  refused("{\"a\":" F32("1", "0,4", "4") "}", 4, "tensor a: data_offsets is [0,4,4], a pair");
+  refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4, "tensor a: data_offsets is [0], a pair");
+  refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "tensor a: data_offsets is missing, a pair");
 }
 
 static void test_shapes(void **state) {
@@ -159,8 +159,8 @@ static void test_shapes(void **state) {
   refused("{\"a\":" F32("1.5", "0", "4") "}", 4, "shape[0]");
   refused("{\"a\":" F32("1,true", "0", "4") "}", 4, "shape[1]");
   refused("{\"a\":" F32("1,1,1,1,1,1,1,1,1", "0", "4") "}", 4, "9 dimensions");
-  refused("{\"a\":{\"dtype\":\"F32\",\"shape\":1,\"data_offsets\":[0,4]}}", 4, "shape is not a list");
-  refused("{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "shape is not a list");
+  refused("{\"a\":{\"dtype\":\"F32\",\"shape\":1,\"data_offsets\":[0,4]}}", 4, "tensor a: shape is 1, a list");
+  refused("{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "tensor a: shape is missing");
 }
 
 static void test_objects(void **state) {
@@ -171,7 +171,7 @@ static void test_objects(void **state) {
   refused("{", 0, "JSON");
   refused("{}x", 0, "JSON");
   refused("{}{}", 0, "JSON");
-  refused("{\"a\":1}", 0, "tensor a: its entry is not an object");
+  refused("{\"a\":1}", 0, "tensor a: the entry is 1, an object");
   refused("{\"\":" F32("1", "0", "4") "}", 4, "is empty");
   refused("{\"a\":" F32("1", "0", "4") ",\"a\":" F32("1", "4", "8") "}", 8, "JSON");
   refused("{\"a\":" F32("1", "0", "4") ",\"\\u0061\":" F32("1", "4", "8") "}", 8,
@@ -179,8 +179,8 @@ static void test_objects(void **state) {
   refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "JSON");
   refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"strides\":[4]}}", 4,
           "tensor a: field strides");
-  refused("{\"__metadata__\":[]}", 0, "__metadata__ is not an object");
-  refused("{\"__metadata__\":{\"a\":1}}", 0, "__metadata__.a is not a string");
+  refused("{\"__metadata__\":[]}", 0, "__metadata__ is [], an object");
+  refused("{\"__metadata__\":{\"a\":1}}", 0, "__metadata__.a is 1, a string");
   refused("{\"a\xff\":" F32("1", "0", "4") "}", 4, "JSON"); /* not UTF-8 */
   refused("{\"a\\u0000b\":" F32("1", "0", "4") "}", 4, "JSON");
   refused("{\"a\\nb\":1}", 0, "tensor a?b"); /* one line stays one line */

@@ -56,6 +56,9 @@ unknown_arch = changed(
 )
 wrong_shape = changed("wrong-shape", "config.json", lambda c: c.update(intermediate_size=512))
 zero_heads = changed("zero-heads", "config.json", lambda c: c.update(num_attention_heads=0))
+bad_eos = changed("bad-eos", "config.json", lambda c: c.update(eos_token_id="x"))
+os.remove(os.path.join(bad_eos, "generation_config.json"))
+whole = copy_model("whole")
 no_tokenizer = copy_model("no-tokenizer", leave_out=("tokenizer.json",))
 no_weights = copy_model("no-weights", leave_out=("model.safetensors",))
 truncated = copy_model("truncated")
@@ -72,6 +75,15 @@ os.makedirs(nan)
 write_safetensors(
     os.path.join(nan, "model.safetensors"), {"a.weight": ("F32", [2, 2], struct.pack("<4f", 1, 2, float("nan"), 4))}
 )
+
+odd_name, long_name, outside, fifo = tmp("odd-name"), tmp("long-name"), tmp("outside"), tmp("fifo")
+for folder, name in ((odd_name, "a\nb"), (long_name, "n" * 1025)):
+    os.makedirs(folder)
+    write_safetensors(os.path.join(folder, "model.safetensors"), {name: ("F32", [1, 1], bytes(4))})
+os.makedirs(outside)
+with open(os.path.join(outside, "model.safetensors.index.json"), "w") as f:
+    json.dump({"weight_map": {"a": "../model.safetensors"}}, f)
+os.mkfifo(fifo)
 
 out = tmp("out.ellm")
 CASES = [
@@ -99,6 +111,12 @@ CASES = [
     (["compress", M, "-o", out, "-t", "-1"], USAGE, "threads"),
     (["compress", M, "-o", out, "-t", "99999999999999999999"], USAGE, "threads"),
     (["compress", M, "-o", compressed], USAGE, "model.ellm"),
+    (["compress", M, "-o", ""], USAGE, "empty"),
+    (["compress", M, "-o", fifo, "--force"], IO, "not a regular file"),
+    (["compress", "", "-o", out], IO, "without a name"),
+    (["compress", odd_name, "-o", out], INPUT, "odd-name/model.safetensors: tensor a?b"),
+    (["compress", long_name, "-o", out], INPUT, "long-name/model.safetensors: tensor nnn"),
+    (["compress", outside, "-o", out], INPUT, '"../model.safetensors"'),
     (["compress", tmp("nowhere"), "-o", out], IO, "nowhere"),
     (["compress", empty_dir, "-o", out], INPUT, "empty-dir"),
     (["compress", compressed, "-o", out], INPUT, "model.ellm"),
@@ -115,6 +133,9 @@ CASES = [
     (["inspect", M], None, "stories-4m"),
     (["inspect", compressed, "--tensor", "nope"], INPUT, "nope"),
     (["inspect", compressed, "--codes", out], USAGE, "--tensor"),
+    (["inspect", compressed, "--tensor", "model.embed_tokens.weight", "--codes", compressed], USAGE, "replaced"),
+    (["inspect", compressed, "--histogram", os.path.join(TMP, ".", "model.ellm")], USAGE, "replaced"),
+    (["inspect", compressed, "--histogram", ""], USAGE, "empty"),
     (["inspect", compressed, "--tensor", "model.norm.weight", "--codes", out], INPUT, "model.norm.weight"),
     (["inspect", damaged, "--histogram", tmp("h.svg")], INPUT, "damaged.ellm"),
     (["verify"], USAGE, "FILE"),
@@ -136,6 +157,7 @@ CASES = [
     (["run", "-m", M, "-p", "a", "--top-p", "1.5"], USAGE, "top-p"),
     (["run", "-m", M, "-p", "a", "--seed", "-1"], USAGE, "seed"),
     (["run", "-m", M, "-p", "a", "--stop", ""], USAGE, "stop"),
+    (["run", "-m", M, "-p", "a", "--stop", b"\xff"], INPUT, "UTF-8"),
     (["run", "-m", M, "-p", "a", "-t", "0"], USAGE, "threads"),
     (["run", "-m", M, "-p", "a", "--activations", "i8"], USAGE, "folder"),
     (["run", "-m", M, "-p", "a", "--activations", "i4"], USAGE, "i4"),
@@ -156,6 +178,7 @@ CASES = [
     (["run", "-m", unknown_arch, "-p", "a"], INPUT, "FluxForCausalLM"),
     (["run", "-m", wrong_shape, "-p", "a"], INPUT, "mlp"),
     (["run", "-m", zero_heads, "-p", "a"], INPUT, "num_attention_heads"),
+    (["run", "-m", bad_eos, "-p", "a"], INPUT, 'bad-eos/config.json: eos_token_id is "x"'),
     (["run", "-m", no_tokenizer, "-p", "a"], INPUT, "tokenizer"),
     (["run", "-m", no_weights, "-p", "a"], INPUT, "no-weights"),
     (["run", "-m", truncated, "-p", "a"], INPUT, "model.safetensors"),
@@ -190,6 +213,9 @@ CASES = [
     (["logits", "-m", M, "--ids", "1 " * 513, "-o", out], INPUT, "512"),
     (["logits", "-m", M, "--ids", "1", "-o", tmp("no/such/f")], IO, "no/such/f"),
     (["logits", "-m", M, "--ids", "1", "-o", "/dev/full"], IO, "/dev/full"),
+    (["logits", "-m", compressed, "--ids", "1", "-o", compressed], USAGE, "replaced"),
+    (["logits", "-m", zero_heads, "--ids", "1", "-o", out], INPUT, "num_attention_heads"),
+    (["logits", "-m", whole, "--ids", "1", "-o", os.path.join(whole, "config.json")], USAGE, "replaced"),
     (["bench", "--threads", "0"], USAGE, "threads"),
     (["bench", "kernel"], USAGE, "kernel"),
     (["bench", "model", "-m", M, "-d", "x"], USAGE, "x"),
