@@ -303,7 +303,7 @@ static void test_refused_components(void **state) {
       {"decoder", "{'type':'Strip','content':' ','start':-1,'stop':0}", "\"start\" is -1, a number from 0"},
       {"decoder", "{'type':'Strip','content':' ','start':0,'stop':4294967296}", "\"stop\" is 4294967296, a number"},
       {"added_tokens", "{}", "added_tokens is {}, an array"},
-      {"added_tokens", "[7]", "not an object"},
+      {"added_tokens", "[7]", "added_tokens[0] is 7, an object"},
       {"truncation", "null},", "t.json"},
       {NULL, "", "t.json"},
       {NULL, "[]", "not a JSON object"},
