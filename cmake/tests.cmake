@@ -26,3 +26,9 @@ foreach(layer ${layers})
     add_test(NAME ${test} COMMAND ${test} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   endforeach()
 endforeach()
+
+# the test that counts calls of the allocator
+if(TARGET model_test_allocations)
+  target_link_options(model_test_allocations PRIVATE
+    LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=posix_memalign,--wrap=strdup)
+endif()
