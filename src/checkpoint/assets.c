@@ -53,14 +53,24 @@ static bool is_printable(const char *name) {
   return true;
 }
 
+static ellm_status leave_out(const char *name, checkpoint_assets *assets, ellm_error *err) {
+  assets->n_left_out++;
+  if (assets->left_out != NULL && strcmp(assets->left_out, name) <= 0) return ELLM_OK;
+  free(assets->left_out);
+  assets->left_out = strdup(name);
+  return assets->left_out != NULL ? ELLM_OK : ellm_fail_memory(err, strlen(name) + 1, "the name of a file");
+}
+
 static ellm_status add_file(const char *dir, const char *name, checkpoint_assets *assets, ellm_error *err) {
   char *path = path_join(dir, name);
   if (path == NULL) return ellm_fail_memory(err, strlen(name), "a path");
   struct stat info;
   ellm_status status = ELLM_OK;
-  const bool wanted =
-      stat(path, &info) == 0 && S_ISREG(info.st_mode) && (info.st_size <= (off_t)max_asset_bytes || is_needed(name));
-  if (wanted) {
+  const bool there = stat(path, &info) == 0 && S_ISREG(info.st_mode);
+  const bool wanted = is_printable(name) && (is_needed(name) || !there || info.st_size <= (off_t)max_asset_bytes);
+  if (there && !wanted) {
+    status = leave_out(name, assets, err);
+  } else if (there) {
     checkpoint_asset_file file = {.name = strdup(name)};
     checkpoint_asset_file *grown = realloc(assets->files, (assets->n_files + 1) * sizeof *grown);
     if (grown != NULL) assets->files = grown;
@@ -96,7 +106,7 @@ ellm_status checkpoint_assets_read(const char *dir, checkpoint_assets *assets, e
       break;
     }
     const char *name = entry->d_name;
-    if (name[0] == '.' || is_weight_file(name) || !is_printable(name)) continue;
+    if (name[0] == '.' || is_weight_file(name)) continue;
     if (assets->n_files == MAX_ASSETS) {
       status = ellm_fail(err, ELLM_ERR_INPUT, "%s: more than %d files", dir, MAX_ASSETS);
     } else {
@@ -121,5 +131,6 @@ void checkpoint_assets_free(checkpoint_assets *assets) {
     free(assets->files[i].data);
   }
   free(assets->files);
+  free(assets->left_out);
   *assets = (checkpoint_assets){0};
 }

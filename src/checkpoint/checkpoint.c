@@ -278,6 +278,11 @@ const char *checkpoint_metadata(const checkpoint *ckpt) { return ckpt->metadata 
 size_t checkpoint_asset_count(const checkpoint *ckpt) { return ckpt->assets.n_files; }
 const char *checkpoint_asset_name(const checkpoint *ckpt, size_t index) { return ckpt->assets.files[index].name; }
 
+size_t checkpoint_left_out(const checkpoint *ckpt, const char **name) {
+  *name = ckpt->assets.left_out;
+  return ckpt->assets.n_left_out;
+}
+
 const uint8_t *checkpoint_asset(const checkpoint *ckpt, const char *name, size_t *bytes) {
   for (size_t i = 0; i < ckpt->assets.n_files; i++) {
     const checkpoint_asset_file *file = &ckpt->assets.files[i];

@@ -54,6 +54,9 @@ ellm_status checkpoint_map(checkpoint *ckpt, const checkpoint_tensor *tensor, co
  * *.gguf, *.onnx, *.h5, *.msgpack and hidden ones. Sorted by name. */
 size_t checkpoint_asset_count(const checkpoint *ckpt);
 const char *checkpoint_asset_name(const checkpoint *ckpt, size_t index);
+/* How many files could not be assets (larger than 64 MiB, or a name that is not printable ASCII), and the name of one,
+ * NULL if there are none. */
+size_t checkpoint_left_out(const checkpoint *ckpt, const char **name);
 /* NULL if absent; a NUL follows the bytes. */
 const uint8_t *checkpoint_asset(const checkpoint *ckpt, const char *name, size_t *bytes);
 /* Bytes of the "metadata" of the safetensors header ("__metadata__"), as a JSON

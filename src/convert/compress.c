@@ -406,6 +406,11 @@ static ellm_status warn(compress_job *job, ellm_error *err) {
     if (checkpoint_asset(ckpt, wanted[i], NULL) == NULL)
       ELLM_TRY(
           report_warn(report, err, "no %s in the checkpoint: what needs it will not work from the file", wanted[i]));
+  const char *name;
+  size_t left_out = checkpoint_left_out(ckpt, &name);
+  if (left_out > 0)
+    ELLM_TRY(report_warn(report, err, "%zu file%s of the checkpoint left out (%.150s): larger than 64 MiB, or a name "
+                         "that is not plain ASCII", left_out, left_out == 1 ? "" : "s", name));
   bool embedding = false;
   for (size_t i = 0; i < checkpoint_tensor_count(ckpt); i++) {
     const checkpoint_tensor *tensor = checkpoint_tensor_at(ckpt, i);

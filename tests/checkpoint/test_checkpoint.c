@@ -202,6 +202,9 @@ static void test_assets(void **state) {
   assert_int_equal(bytes, 0);
   assert_null(checkpoint_asset(c, "pytorch_model.bin", NULL));
   assert_null(checkpoint_asset(c, "../config.json", NULL));
+  const char *left_out;
+  assert_int_equal(checkpoint_left_out(c, &left_out), 1); /* others are weights, indexes, hidden */
+  assert_string_equal(left_out, "new\nline.json");
   checkpoint_close(c);
 }
 
@@ -211,8 +214,12 @@ static void test_large_assets(void **state) {
   write_text("trainer_state.json", "");
   snprintf(path, sizeof path, "%s/trainer_state.json", folder);
   assert_int_equal(truncate(path, ((off_t)64 << 20) + 1), 0);
+  write_text("na\xc3\xafve.txt", "x");
   checkpoint *c = open_good();
   assert_null(checkpoint_asset(c, "trainer_state.json", NULL)); /* left out */
+  const char *left_out;
+  assert_int_equal(checkpoint_left_out(c, &left_out), 2);
+  assert_string_equal(left_out, "na\xc3\xafve.txt");
   checkpoint_close(c);
   write_text("tokenizer.json", "");
   snprintf(path, sizeof path, "%s/tokenizer.json", folder);
