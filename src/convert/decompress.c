@@ -465,9 +465,10 @@ static ellm_status open_folder(decompress_job *job, const char *out_dir, ellm_er
   if (n > 0) return directory_lock(job->folder, &job->lock, err);
   ELLM_TRY(directory_create(job->folder, err));
   ELLM_TRY(directory_lock(job->folder, &job->lock, err));
-  ELLM_TRY(clear_leftovers(job, err));
-  job->temporary = true;
-  return ELLM_OK;
+  ellm_status status = clear_leftovers(job, err);
+  if (status == ELLM_OK) job->temporary = true;
+  else rmdir(job->folder); /* only an empty one goes */
+  return status;
 }
 
 static ellm_status place_folder(decompress_job *job, const char *out_dir, ellm_error *err) {

@@ -4,6 +4,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -129,4 +130,19 @@ for arguments, path in (
         f"status {p.returncode}, {p.stderr}",
     )
     ok(not os.path.exists(path) and not os.path.exists(path + ".partial"), "and nothing half-written is left")
+
+
+def files(number):
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
+
+
+left, small = set(), tmp("small.ellm")
+run("compress", MODEL, "-o", small, "-q")
+for number in range(3, 12):
+    p = run("decompress", small, "-o", tmp("few"), "-q", "-t", "1", preexec_fn=files(number))
+    good = p.returncode == 0 or (p.returncode in (IO, 127) and p.stderr.count(b"\n") == 1)  # 127: no library opens
+    ok(good, f"{number} open files at most", f"status {p.returncode}, {p.stderr}")
+    left |= {name for name in os.listdir(TMP) if name.startswith("few") and p.returncode != 0}
+    shutil.rmtree(tmp("few"), ignore_errors=True)
+equal(left, set(), "and nothing is left")
 done()
