@@ -118,9 +118,9 @@ const char *cli_size_text(uint64_t bytes, char text[24]);
 /* A bar on standard error when that is a terminal; always looks at the
  * interruption flag. Pass as ellm_progress_fn with a zeroed cli_progress. */
 typedef struct cli_progress {
-  double start, last; /* of the stage, of the last drawing */
-  uint64_t first;     /* `done` at the start of the stage */
-  char stage[24];
+  double start, last;     /* of the counting, of the last drawing */
+  uint64_t first, before; /* `done` at the start and at the last call */
+  uint64_t total;         /* another one, or fewer done than before: counting starts anew */
   bool shown, bytes;
 } cli_progress;
 void cli_progress_init(cli_progress *progress, bool bytes);

@@ -7,7 +7,7 @@
 
 #include "cli/cli.h"
 
-enum { BAR_WIDTH = 24 };
+enum { BAR_WIDTH = 24, NAME_WIDTH = 24 };
 
 static bool on_terminal(void) {
   const char *term = getenv("TERM");
@@ -26,29 +26,41 @@ void cli_progress_init(cli_progress *progress, bool bytes) {
   progress->start = cli_seconds();
 }
 
+/* What fits of a tensor's name: its end says more than its beginning. */
+static const char *name_end(const char *name, size_t room) {
+  size_t length = strlen(name);
+  if (length <= room) return name;
+  for (name += length - room; ((unsigned char)*name & 0xC0) == 0x80;) name++; /* whole characters */
+  return name;
+}
+
 static void draw(const cli_progress *progress, const ellm_progress *step, double now) {
-  char line[400], bar[BAR_WIDTH + 1], done[24], total[24];
+  char line[400], figures[160], bar[BAR_WIDTH + 1], done[24], total[24];
   double share = step->total ? (double)step->done / (double)step->total : 0, seconds = now - progress->start;
-  if (share > 1) share = 1;
-  size_t filled = (size_t)(share * BAR_WIDTH);
-  memset(bar, '-', BAR_WIDTH);
-  memset(bar, '#', filled);
-  bar[BAR_WIDTH] = '\0';
-  size_t used = (size_t)snprintf(line, sizeof line, "%-8s [%s] %3.0f %%", step->stage, bar, share * 100);
+  size_t used = 0, columns = terminal_columns() - 1;
   if (progress->bytes)
-    used += (size_t)snprintf(line + used, sizeof line - used, "  %s of %s  %.0f MB/s", cli_size_text(step->done, done),
-                             cli_size_text(step->total, total),
-                             seconds > 0 ? (double)(step->done - progress->first) / seconds / 1e6 : 0);
+    used = (size_t)snprintf(figures, sizeof figures, "  %s of %s  %.0f MB/s", cli_size_text(step->done, done),
+                            cli_size_text(step->total, total),
+                            seconds > 0 ? (double)(step->done - progress->first) / seconds / 1e6 : 0);
   else
-    used += (size_t)snprintf(line + used, sizeof line - used, "  %llu of %llu", (unsigned long long)step->done,
-                             (unsigned long long)step->total);
+    used = (size_t)snprintf(figures, sizeof figures, "  %llu of %llu", (unsigned long long)step->done,
+                            (unsigned long long)step->total);
   if (step->total > step->done && step->done > progress->first && seconds > 0.3) {
     double left = seconds * (double)(step->total - step->done) / (double)(step->done - progress->first);
-    used += (size_t)snprintf(line + used, sizeof line - used, "  %.0f:%02.0f left",
-                             left < 60 ? 0.0 : (double)((long)left / 60), (double)((long)left % 60));
+    snprintf(figures + used, sizeof figures - used, "  %.0f:%02.0f left", left < 60 ? 0.0 : (double)((long)left / 60),
+             (double)((long)left % 60));
   }
-  snprintf(line + used, sizeof line - used, "  %.120s", step->tensor ? step->tensor : "");
-  size_t columns = terminal_columns() - 1;
+  /* A bar that leaves room for the name, if a short one. */
+  size_t taken = 8 + 3 + 6 + strlen(figures) + 2 + NAME_WIDTH;
+  size_t width = columns > taken + 6 ? columns - taken : 6;
+  if (width > BAR_WIDTH) width = BAR_WIDTH;
+  if (share > 1) share = 1;
+  memset(bar, '-', width);
+  memset(bar, '#', (size_t)(share * (double)width));
+  bar[width] = '\0';
+  used = (size_t)snprintf(line, sizeof line, "%-8s [%s] %3.0f %%%s  ", step->stage, bar, share * 100, figures);
+  const char *name = step->tensor ? step->tensor : "";
+  snprintf(line + used, sizeof line - used, "%s", columns > used ? name_end(name, columns - used) : "");
   if (columns < sizeof line) line[columns] = '\0';
   fprintf(stderr, "\r\033[K%s", line);
   fflush(stderr);
@@ -59,12 +71,14 @@ bool cli_progress_update(void *user, const ellm_progress *step) {
   if (cli_stopped()) return false;
   if (cli_quiet() || !on_terminal()) return true;
   double now = cli_seconds();
-  if (strncmp(progress->stage, step->stage, sizeof progress->stage - 1) != 0 ||
-      step->done < progress->first) { /* speed and time left are a stage's own */
-    snprintf(progress->stage, sizeof progress->stage, "%s", step->stage);
+  bool anew = step->done < progress->before || step->total != progress->total;
+  if (anew) {
     progress->start = now;
     progress->first = step->done;
-  } else if (now - progress->last < 0.1 && step->done < step->total) return true;
+    progress->total = step->total;
+  }
+  progress->before = step->done;
+  if (!anew && now - progress->last < 0.1 && step->done < step->total) return true;
   progress->last = now;
   progress->shown = true;
   draw(progress, step, now);

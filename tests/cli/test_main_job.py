@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The main job, end to end, on the model that comes with the project."""
 
+import fcntl
 import hashlib
 import json
 import math
 import os
+import pty
 import re
 import struct
+import subprocess
+import termios
 
 from cli_testing import *
 
@@ -148,6 +152,29 @@ for bits in (8, 4):
     greedy = run(*prompt, "--temp", "0", "-q").stdout
     equal(run(*prompt, "--temp", "0", "--seed", "9", "-q").stdout, greedy, "greedy does not depend on the seed")
     one.stdout.decode("utf-8")
+
+# On a terminal, one of 80 columns: bytes, speed, the tensor at hand (its name's end), and nothing of it stays.
+large = large_checkpoint("large", 64)
+ours, terminal = pty.openpty()
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+process = subprocess.Popen(
+    [PROGRAM, "compress", large, "-o", tmp("large.ellm"), "-t", "1"],
+    stdout=subprocess.DEVNULL,
+    stderr=terminal,
+    env={**os.environ, "TERM": "xterm"},
+)
+os.close(terminal)
+shown = b""
+try:
+    while piece := os.read(ours, 65536):
+        shown += piece
+except OSError:  # how Linux says that the other end is closed
+    pass
+equal(process.wait(), 0, "compress on a terminal")
+lines = shown.decode().replace("\r", "").split("\x1b[K")
+bars = [line for line in lines if "MB of 67.1 MB" in line and " MB/s" in line and line.endswith("large.weight")]
+ok(len(bars) > 1 and all(len(line) < 80 for line in bars), "progress with bytes, speed and tensor", lines[:4])
+ok("MB/s" not in lines[-1], "and nothing of it is left", lines[-1])
 
 file = tmp("m8.ellm")
 p = run("compress", MODEL, "-o", tmp("dry.ellm"), "--dry-run", "--json")
