@@ -42,14 +42,14 @@
  *   bytes_any(v)                      whether a bit is set
  *   bytes_table(p), bytes_lookup(table, v)  16 bytes and the ones at places v < 16
  *   bytes_equal(a, b)                 mask64 of equal lanes
- *   found_now(v, mask)                makes the compiler work both out here and not later
  *   word_ones(word)                   ones of 64 bits
  *   mask_first(mask, n)               its first n lanes only, n <= 64
  *   bytes_add_where(v, bits, value)   v plus value, no carry, in the lanes of 64 bits in memory
  *   fetch_next(p, bytes)              fetches the line of a following block that stands where p does in this one;
  *                                     bytes: of a block
  *   store_filled(out, v, mask, list)  v, with the next of the list in the lanes of the
- *                                     mask, where v must be 0; returns how many
+ *                                     mask, where v is 0; returns how many
+ * and LOOK_AHEAD, whether fields are looked up two vectors before they are filled.
  */
 #include <string.h>
 
@@ -141,28 +141,30 @@ KERNEL_INLINE level_table level_table_of(const uint8_t *symbols, unsigned width)
 KERNEL_INLINE looked_up look_up(bytes64 group, unsigned part, unsigned width, const uint8_t *third, level_table table) {
   bytes64 field = bytes_and(bytes_down(group, (width == 3 ? 2 : width) * part), table.field_mask);
   if (width == 3) field = bytes_add_where(field, third, 4);
-  const looked_up found = {bytes_lookup(table.symbols, field), bytes_equal(field, table.escape)};
-  found_now(found.symbols, found.escapes);
-  return found;
+  return (looked_up){bytes_lookup(table.symbols, field), bytes_equal(field, table.escape)};
 }
 
-/* n fields in whole groups, n > 0; returns the escapes. Look-ups run two vectors ahead of filling, which waits for
- * their masks; so one group behind the last is read, which is the next list's or slack. */
+/* n fields in whole groups, n > 0; returns the escapes. With LOOK_AHEAD filling does not wait for its masks; one
+ * group behind the last is read then, which is the next list's or slack. */
 KERNEL_INLINE size_t decode_groups(uint8_t *out, const uint8_t *list, const uint8_t *high, size_t n, unsigned width,
                                    level_table table, const uint8_t *next, size_t ahead) {
   const unsigned packed = width == 3 ? 2 : width, parts = 8 / packed;
   const uint8_t *const start = next;
   bytes64 group = bytes_keep(bytes_load(list));
-  looked_up found[2] = {look_up(group, 0, width, high, table), look_up(group, 1, width, high + 8, table)};
+  looked_up found[2];
+  if (LOOK_AHEAD)
+    for (unsigned part = 0; part < 2; part++) found[part] = look_up(group, part, width, high + 8 * part, table);
   for (size_t first = 0; first < n; first += 64 * parts) {
     const bytes64 following = bytes_keep(bytes_load(list += 64));
     fetch_next(list, ahead);
     if (width == 3) fetch_next(high, ahead);
     KERNEL_UNROLL(4)
     for (unsigned part = 0; part < parts; part++) {
-      const looked_up now = found[part % 2];
-      found[part % 2] = part + 2 < parts ? look_up(group, part + 2, width, high + 8 * (part + 2), table)
-                                         : look_up(following, part + 2 - parts, width, high + 8 * (part + 2), table);
+      const unsigned later = part + 2;
+      const looked_up now = LOOK_AHEAD ? found[part % 2] : look_up(group, part, width, high + 8 * part, table);
+      if (LOOK_AHEAD)
+        found[part % 2] = later < parts ? look_up(group, later, width, high + 8 * later, table)
+                                        : look_up(following, later - parts, width, high + 8 * later, table);
       next += store_filled(out + 64 * part, now.symbols, now.escapes, next);
     }
     group = following;

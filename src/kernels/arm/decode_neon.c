@@ -43,7 +43,6 @@ KERNEL_INLINE bytes64 bytes_keep(bytes64 v) { return v; }
 KERNEL_INLINE uint8x16_t spread_bits(unsigned low, unsigned high) {
   return vtstq_u8(vcombine_u8(vdup_n_u8((uint8_t)low), vdup_n_u8((uint8_t)high)), bit_of_byte());
 }
-KERNEL_INLINE void found_now(bytes64 v, mask64 mask) { (void)v, (void)mask; }
 KERNEL_INLINE void fetch_next(const uint8_t *p, size_t bytes) { __builtin_prefetch(p + bytes); }
 KERNEL_INLINE size_t word_ones(uint64_t word) { return vaddv_u8(vcnt_u8(vcreate_u8(word))); }
 KERNEL_INLINE mask64 mask_first(mask64 mask, size_t n) { return n >= 64 ? mask : mask & (((uint64_t)1 << n) - 1); }
@@ -86,8 +85,9 @@ KERNEL_INLINE bytes16 fill_16(const uint8_t *list0, const uint8_t *list1, const 
 }
 KERNEL_INLINE bytes64 bytes_join(const bytes16 part[4]) { BYTES_EACH(part[i]); }
 
-#include "kernels/merge8.inc.h"
+#include "kernels/arm/merge8.inc.h"
 
+enum { LOOK_AHEAD = 1 };
 #define KERNEL_DECODE decode_block_neon
 #define KERNEL_SYMBOLS decode_symbols_neon
 #define KERNEL_LEVELS decode_levels_neon

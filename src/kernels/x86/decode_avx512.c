@@ -32,7 +32,6 @@ KERNEL_INLINE uint64_t mask_load(const uint8_t *bitmap, size_t symbol) {
   return mask;
 }
 
-KERNEL_INLINE void found_now(bytes64 v, mask64 mask) { (void)v, (void)mask; }
 KERNEL_INLINE size_t word_ones(uint64_t word) { return (size_t)_mm_popcnt_u64(word); }
 KERNEL_INLINE mask64 mask_first(mask64 mask, size_t n) { return n >= 64 ? mask : mask & (((uint64_t)1 << n) - 1); }
 KERNEL_INLINE bytes64 bytes_add_where(bytes64 v, const uint8_t *bits, uint8_t value) {
@@ -87,6 +86,7 @@ static void merge_lists(uint8_t *out, const uint8_t *bitmap, size_t n, const uin
   }
 }
 
+enum { LOOK_AHEAD = 1 };
 #define KERNEL_DECODE decode_block_avx512
 #define KERNEL_SYMBOLS decode_symbols_avx512
 #define KERNEL_LEVELS decode_levels_avx512

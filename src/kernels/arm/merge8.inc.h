@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Merging of lists where the set has a shuffle of 16 bytes (pshufb, tbl) and no
- * expand: 8 symbols a step, the control from a table by mask byte. A set
- * supplies `bytes16` and
+ * Merging of lists with NEON, which has a shuffle of 16 bytes (tbl) and no
+ * expand: 8 symbols a step, the control from a table by mask byte.
+ * decode_neon.c supplies `bytes16` and
  *   pair_load(list0, list1)           8 bytes of each
  *   pair_constant(leaf0)              a constant in place of the first 8
  *   pair_with(constant, list1)        and 8 of a list beside it
@@ -15,7 +15,7 @@
  *   bytes_join(part)                  four of them as bytes64
  * Steps are narrower than 64, so lists are overrun by less than decode_template.inc.h allows.
  */
-#include "kernels/merge_table.h"
+#include "kernels/arm/merge_table.h"
 
 /* One step; list0 == NULL: the constant instead. */
 KERNEL_INLINE void merge_step(uint8_t *out, size_t mask, bytes16 constant, const uint8_t **list0,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tables of merge_table.h, spelled by the preprocessor so that it is constant data. */
-#include "kernels/merge_table.h"
+#include "kernels/arm/merge_table.h"
 
 #define BIT(m, j) (((m) >> (j)) & 1)
 /* Ones among the bits of m below j. */
