@@ -15,6 +15,7 @@
 #include "container/container.h"
 #include "kernels/kernels.h"
 #include "kernels/speed.h"
+#include "model/context.h"
 
 enum { REPEATS = 5 };
 #define DECODE_SECONDS 0.4 /* of one repetition */
@@ -228,21 +229,38 @@ static uint32_t some_id(size_t i, uint32_t vocab_size) { return (uint32_t)((i * 
 typedef ellm_status (*rates_fn)(ellm_context *context, const uint32_t *ids, const bench_job *job, uint32_t n,
                                 float *logits, bench_result *result, ellm_error *err);
 
+/* Time, and what of it went into products of matrices. */
+typedef struct split_timer { double seconds, products; } split_timer;
+
+static split_timer split_start(const ellm_context *context) {
+  return (split_timer){cli_seconds(), compute_product_seconds(context->model->compute)};
+}
+
+/* Seconds since the start; both are added to `all`. */
+static double split_stop(const split_timer *start, const ellm_context *context, split_timer *all) {
+  const double seconds = cli_seconds() - start->seconds;
+  all->seconds += seconds;
+  all->products += compute_product_seconds(context->model->compute) - start->products;
+  return seconds;
+}
+
 /* ids[0, depth) are in the context already, ids[depth, depth + n) are measured. */
 static ellm_status prompt_rates(ellm_context *context, const uint32_t *ids, const bench_job *job, uint32_t n,
                                 float *logits, bench_result *result, ellm_error *err) {
   double rates[BENCH_MAX_REPEATS];
   const uint32_t depth = job->depth;
   const int repeats = repeats_of(job);
+  split_timer all = {0};
   for (int i = -1; i < repeats; i++) { /* one to warm up */
     if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
     ellm_context_truncate(context, depth);
-    double start = cli_seconds();
+    split_timer timer = split_start(context);
     ELLM_TRY(ellm_context_eval(context, ids + depth, n, logits, 1, err));
-    if (i >= 0) rates[i] = (double)n / (cli_seconds() - start);
+    if (i >= 0) rates[i] = (double)n / split_stop(&timer, context, &all);
   }
   summarize(rates, repeats, result);
   result->amount = n;
+  result->products = all.products / all.seconds;
   return ELLM_OK;
 }
 
@@ -251,18 +269,20 @@ static ellm_status generate_rates(ellm_context *context, const uint32_t *ids, co
   double rates[BENCH_MAX_REPEATS];
   const uint32_t depth = job->depth;
   const int repeats = repeats_of(job);
+  split_timer all = {0};
   for (int i = -1; i < repeats; i++) {
     ellm_context_truncate(context, depth);
-    double start = cli_seconds();
+    split_timer timer = split_start(context);
     for (uint32_t k = 0; k < n; k++) {
       if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
       ELLM_TRY(ellm_context_eval(context, ids + depth + k, 1, logits, 1, err));
       if (i < 0 && k == 3) break; /* enough to warm up: every block was checked */
     }
-    if (i >= 0) rates[i] = (double)n / (cli_seconds() - start);
+    if (i >= 0) rates[i] = (double)n / split_stop(&timer, context, &all);
   }
   summarize(rates, repeats, result);
   result->amount = n;
+  result->products = all.products / all.seconds;
   return ELLM_OK;
 }
 

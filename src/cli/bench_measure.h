@@ -25,6 +25,7 @@ typedef struct bench_result { /* plain data: sent through a pipe */
   double median, low, high;   /* of the repetitions */
   uint64_t amount;            /* what one repetition worked on: bytes, weights or tokens */
   uint64_t peak_bytes;        /* resident memory of the process */
+  double products;            /* share of the time spent in products of matrices: bench_prompt, bench_generate */
 } bench_result;
 
 typedef ellm_status (*bench_fn)(const bench_job *job, bench_result *result, ellm_error *err);

@@ -116,11 +116,12 @@ static int print_json(const bench *b) {
     const row *r = &b->rows[i];
     const double rate = coded_rate(b, r);
     cli_json_append(
-        &rows, json_pack("{s:s, s:I, s:I, s:i, s:{s:f, s:f, s:f}, s:o, s:o, s:I, s:I}", "test", r->test, "tokens",
+        &rows, json_pack("{s:s, s:I, s:I, s:i, s:{s:f, s:f, s:f}, s:o, s:o, s:f, s:I, s:I}", "test", r->test, "tokens",
                         (json_int_t)r->tokens, "depth", (json_int_t)r->depth, "threads", r->threads, "tokens_per_s",
                         "median", r->result.median, "min", r->result.low, "max", r->result.high, "coded_gbytes_per_s",
                         rate > 0 ? json_real(rate) : json_null(), "share_of_read_bandwidth",
-                        rate > 0 ? json_real(rate / r->read) : json_null(), "peak_rss_bytes",
+                        rate > 0 ? json_real(rate / r->read) : json_null(), "products_share",
+                        r->result.products, "peak_rss_bytes",
                         (json_int_t)r->result.peak_bytes, "file_bytes", (json_int_t)b->file_bytes));
   }
   return cli_print_json(json_pack("{s:o, s:s, s:i, s:o}", "model", cli_json_text(b->model, strlen(b->model)), "isa",
@@ -128,7 +129,7 @@ static int print_json(const bench *b) {
 }
 
 static int print_csv(const bench *b) {
-  printf("test,tokens,depth,threads,tokens_per_s,min,max,coded_gbytes_per_s,share_of_read_bandwidth,peak_rss_bytes,"
+  printf("test,tokens,depth,threads,tokens_per_s,min,max,coded_gbytes_per_s,share_of_read_bandwidth,products_share,peak_rss_bytes,"
          "file_bytes\n");
   for (size_t i = 0; i < b->n_rows; i++) {
     const row *r = &b->rows[i];
@@ -137,7 +138,7 @@ static int print_csv(const bench *b) {
            r->result.median, r->result.low, r->result.high);
     if (rate > 0) printf("%.5g,%.5g,", rate, rate / r->read);
     else printf(",,");
-    printf("%llu,%llu\n", (unsigned long long)r->result.peak_bytes, (unsigned long long)b->file_bytes);
+    printf("%.5g,%llu,%llu\n", r->result.products, (unsigned long long)r->result.peak_bytes, (unsigned long long)b->file_bytes);
   }
   return ELLM_OK;
 }
@@ -146,22 +147,23 @@ static int print_table(const bench *b) {
   const char *bar = b->markdown ? "|" : "";
   if (!b->markdown)
     printf("%s, instruction set %s, %d usable cores\n\n", b->model, kernels_best()->isa, cpu_affinity_count());
-  printf("%s%-9s %s %6s %s %6s %s %7s %s %9s %s %-17s %s %10s %s %7s %s %11s %s %9s %s\n", bar, "test", bar, "tokens",
+  printf("%s%-9s %s %6s %s %6s %s %7s %s %9s %s %-17s %s %10s %s %7s %s %8s %s %11s %s %9s %s\n", bar, "test", bar, "tokens",
          bar, "depth", bar, "threads", bar, "tokens/s", bar, "least - most", bar, "coded GB/s", bar, "of read", bar,
-         "peak memory", bar, "file", bar);
-  if (b->markdown) printf("|---|---|---|---|---|---|---|---|---|---|\n");
+         "products", bar, "peak memory", bar, "file", bar);
+  if (b->markdown) printf("|---|---|---|---|---|---|---|---|---|---|---|\n");
   for (size_t i = 0; i < b->n_rows; i++) {
     const row *r = &b->rows[i];
     const double rate = coded_rate(b, r);
-    char peak[24], size[24], range[48], speed[24] = "", share[24] = "";
+    char peak[24], size[24], range[48], speed[24] = "", share[24] = "", products[24];
+    snprintf(products, sizeof products, "%.1f %%", 100 * r->result.products);
     snprintf(range, sizeof range, "%.4g - %.4g", r->result.low, r->result.high);
     if (rate > 0) {
       snprintf(speed, sizeof speed, "%.3g", rate);
       snprintf(share, sizeof share, "%.0f %%", 100 * rate / r->read);
     }
-    printf("%s%-9s %s %6u %s %6u %s %7d %s %9.4g %s %-17s %s %10s %s %7s %s %11s %s %9s %s\n", bar, r->test, bar,
+    printf("%s%-9s %s %6u %s %6u %s %7d %s %9.4g %s %-17s %s %10s %s %7s %s %8s %s %11s %s %9s %s\n", bar, r->test, bar,
            (unsigned)r->tokens, bar, (unsigned)r->depth, bar, r->threads, bar, r->result.median, bar, range, bar,
-           speed, bar, share, bar, cli_size_text(r->result.peak_bytes, peak), bar, cli_size_text(b->file_bytes, size),
+           speed, bar, share, bar, products, bar, cli_size_text(r->result.peak_bytes, peak), bar, cli_size_text(b->file_bytes, size),
            bar);
   }
   return ELLM_OK;
@@ -200,7 +202,8 @@ int cmd_bench_model(int argc, char **argv) {
       .command = "bench model",
       .synopsis = "[-m MODEL] [options]",
       .about = "Measure reading a prompt and generating: tokens a second (median, least, most), coded bytes\n"
-               "a second and their share of what memory gives to as many threads, peak memory.",
+               "a second and their share of what memory gives to as many threads, the share of the time that\n"
+               "products of matrices take, peak memory.",
       .options = options,
       .n_options = sizeof options / sizeof *options};
   int result = cli_parse(&table, argc, argv, &b.common);

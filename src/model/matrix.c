@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/memory.h"
 
@@ -28,6 +29,7 @@ struct compute {
   thread_pool *pool;
   const kernel_table *kernels;
   worker **workers; /* one a thread */
+  double product_seconds;
 };
 
 ellm_status compute_create(int n_threads, compute **out, ellm_error *err) {
@@ -64,6 +66,13 @@ void compute_free(compute *c) {
 
 thread_pool *compute_pool(compute *c) { return c->pool; }
 const kernel_table *compute_kernels(const compute *c) { return c->kernels; }
+double compute_product_seconds(const compute *c) { return c->product_seconds; }
+
+static double seconds_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
 
 /* --------------------------------------------------------- one group of rows */
 
@@ -267,6 +276,7 @@ static void run_worker(void *user, size_t item, int thread) {
 
 ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_error *err) {
   product_run run = {.c = c, .product = product};
+  const double start = seconds_now();
   uint64_t weights = 0;
   for (size_t i = 0; i < product->n_matrices; i++) {
     run.n_groups += groups_of(product->matrices[i]);
@@ -278,6 +288,7 @@ ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_erro
   const int n = thread_pool_size(c->pool);
   for (int i = 0; i < n; i++) c->workers[i]->failed_group = UINT64_MAX;
   pool_for(c->pool, (size_t)n, run_worker, &run);
+  c->product_seconds += seconds_now() - start;
   const worker *first = c->workers[0];
   for (int i = 1; i < n; i++)
     if (c->workers[i]->failed_group < first->failed_group) first = c->workers[i];

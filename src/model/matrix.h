@@ -34,6 +34,7 @@ ellm_status compute_create(int n_threads, compute **out, ellm_error *err); /* 0 
 void compute_free(compute *c);
 thread_pool *compute_pool(compute *c);
 const kernel_table *compute_kernels(const compute *c);
+double compute_product_seconds(const compute *c); /* spent in matrix_multiply so far */
 
 /*
  * y_t = W x_t + bias for n_tokens tokens (<= MATRIX_MAX_TOKENS), W being the

@@ -19,6 +19,7 @@ equal(
 for r in rows:
     speed = r["tokens_per_s"]
     ok(0 < speed["min"] <= speed["median"] <= speed["max"], "least, median and most in order", r)
+    ok(0.1 < r["products_share"] <= 1, "share of the time in products", r)
     ok(r["file_bytes"] == os.path.getsize(F) and r["peak_rss_bytes"] > 1 << 20, "bytes of file and memory", r)
     if r["test"] == "generate":
         ok(r["coded_gbytes_per_s"] > 0 and r["share_of_read_bandwidth"] > 0, "share of bandwidth", r)
