@@ -13,9 +13,10 @@ declare -A allowed=(
   [kernels]="base coder"
   [convert]="base checkpoint quant coder container kernels"
   [text]="base checkpoint"
+  [template]="base checkpoint text"
   [model]="base checkpoint quant coder container kernels convert text"
-  [eval]="base checkpoint quant coder container kernels convert text model"
-  [cli]="base checkpoint quant coder container kernels convert text model eval"
+  [eval]="base checkpoint quant coder container kernels convert text template model"
+  [cli]="base checkpoint quant coder container kernels convert text template model eval"
 )
 n=0
 result() { # status, name; details on standard input

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "text/template.h"
+#include "template/template.h"
 
 enum { MAX_MODEL_FILES = 8 };
 static const size_t file_limit = (size_t)64 << 20;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/template_value.h"
+#include "template/value.h"
 #include "text/utf8.h"
 
 /* The first place of `what` in text[at..bytes), or `bytes`. */
