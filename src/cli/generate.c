@@ -55,23 +55,44 @@ static ellm_status open_stream(const generation *g, ellm_stream **stream, ellm_e
   return ELLM_OK;
 }
 
-/* The prompt in batches; the logits of its last position. */
-static ellm_status read_prompt(generation *g, ellm_context *context, ellm_sampler *sampler, float *logits,
-                               ellm_error *err) {
-  double start = cli_seconds();
-  for (size_t done = 0; done < g->n_prompt;) {
-    size_t n = g->n_prompt - done < PROMPT_BATCH ? g->n_prompt - done : PROMPT_BATCH;
-    bool last = done + n == g->n_prompt;
-    if (cli_stopped()) {
-      g->end = END_INTERRUPTED;
-      return ELLM_OK;
-    }
-    ELLM_TRY(ellm_context_eval(context, g->prompt + done, n, last ? logits : NULL, last ? 1 : 0, err));
+double cli_rate(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
+
+ellm_status context_follow(ellm_context *context, const uint32_t *ids, size_t n_ids, float *logits, size_t *kept,
+                           ellm_error *err) {
+  const uint32_t *there = ellm_context_ids(context);
+  size_t same = 0, most = logits ? n_ids - 1 : n_ids;
+  if (most > ellm_context_length(context)) most = ellm_context_length(context);
+  while (same < most && there[same] == ids[same]) same++;
+  *kept = same;
+  ellm_context_truncate(context, (uint32_t)same);
+  for (size_t done = same; done < n_ids;) {
+    size_t n = n_ids - done < PROMPT_BATCH ? n_ids - done : PROMPT_BATCH;
+    bool last = logits && done + n == n_ids;
+    if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
+    ELLM_TRY(ellm_context_eval(context, ids + done, n, last ? logits : NULL, last ? 1 : 0, err));
     done += n;
   }
-  for (size_t i = 0; i < g->n_prompt; i++) ellm_sampler_accept(sampler, g->prompt[i]);
-  g->prompt_seconds = cli_seconds() - start;
   return ELLM_OK;
+}
+
+/* The prompt, and the logits of its last position. A prompt cache is written where it did not hold all of it. */
+static ellm_status read_prompt(generation *g, ellm_context *context, ellm_sampler *sampler, float *logits,
+                               ellm_error *err) {
+  size_t stored = 0;
+  if (g->prompt_cache && file_exists(g->prompt_cache)) {
+    ELLM_TRY(ellm_context_restore(context, g->prompt_cache, g->prompt, g->n_prompt, err));
+    stored = ellm_context_length(context);
+  }
+  double start = cli_seconds();
+  ellm_status status = context_follow(context, g->prompt, g->n_prompt, logits, &g->kept, err);
+  if (status == ELLM_INTERRUPTED) {
+    g->end = END_INTERRUPTED;
+    return ELLM_OK;
+  }
+  ELLM_TRY(status);
+  g->prompt_seconds = cli_seconds() - start;
+  for (size_t i = 0; i < g->n_prompt; i++) ellm_sampler_accept(sampler, g->prompt[i]);
+  return g->prompt_cache && stored < g->n_prompt ? ellm_context_save(context, g->prompt_cache, err) : ELLM_OK;
 }
 
 static ellm_status token_loop(generation *g, const ellm_model_info *info, ellm_context *context, ellm_sampler *sampler,
@@ -101,7 +122,11 @@ static ellm_status token_loop(generation *g, const ellm_model_info *info, ellm_c
     if (g->stops.matched) g->end = END_STOP;
     else if (!cli_output_ok()) g->end = END_OUTPUT;
     else if (g->n_ids == g->limit) break;
-    else if (ellm_context_length(context) == g->capacity) g->end = END_CONTEXT;
+    else if (ellm_context_length(context) == g->capacity) {
+      bool made = false;
+      if (g->make_room) ELLM_TRY(g->make_room(g->user, g, &made, err));
+      if (!made) g->end = END_CONTEXT;
+    }
     if (g->end != END_LENGTH) break;
     ELLM_TRY(ellm_context_eval(context, &id, 1, logits, 1, err));
   }
@@ -123,7 +148,7 @@ static ellm_status finish_text(generation *g, ellm_stream *stream, ellm_error *e
 
 ellm_status generate(generation *g, ellm_error *err) {
   ellm_model_info info;
-  ellm_context *context = NULL;
+  ellm_context *context = g->context;
   ellm_sampler *sampler = NULL;
   ellm_stream *stream = NULL;
   ellm_model_get_info(g->model, &info);
@@ -133,12 +158,13 @@ ellm_status generate(generation *g, ellm_error *err) {
                      (unsigned)info.max_context);
   /* The last new token is never fed back. */
   size_t room = info.max_context - g->n_prompt, wanted = g->limit > 0 ? g->limit - 1 : 0;
-  g->capacity = (uint32_t)(g->n_prompt + (wanted < room ? wanted : room));
-  size_t most = room + 1 < g->limit ? room + 1 : g->limit;
+  g->capacity = g->context ? ellm_context_capacity(g->context)
+                           : (uint32_t)(g->n_prompt + (wanted < room ? wanted : room));
+  size_t most = !g->make_room && room + 1 < g->limit ? room + 1 : g->limit;
   g->ids = calloc(most + 1, sizeof *g->ids);
   float *logits = calloc(info.vocab_size, sizeof *logits);
   ellm_status status = g->ids && logits ? ELLM_OK : ellm_fail_memory(err, info.vocab_size * sizeof *logits, "logits");
-  if (status == ELLM_OK) status = ellm_context_create(g->model, g->capacity, &context, err);
+  if (status == ELLM_OK && !context) status = ellm_context_create(g->model, g->capacity, &context, err);
   if (status == ELLM_OK) status = ellm_sampler_create(&g->sampling, info.vocab_size, &sampler, err);
   if (status == ELLM_OK && g->tokenizer) status = open_stream(g, &stream, err);
   if (status == ELLM_OK) status = read_prompt(g, context, sampler, logits, err);
@@ -147,7 +173,7 @@ ellm_status generate(generation *g, ellm_error *err) {
   if (status == ELLM_OK && stream) status = finish_text(g, stream, err);
   ellm_stream_free(stream);
   ellm_sampler_free(sampler);
-  ellm_context_free(context);
+  if (!g->context) ellm_context_free(context);
   free(logits);
   return status;
 }

@@ -9,7 +9,8 @@
 typedef enum end_reason { END_LENGTH, END_EOS, END_STOP, END_CONTEXT, END_INTERRUPTED, END_OUTPUT } end_reason;
 extern const char *const end_reason_names[];
 
-typedef struct generation {
+typedef struct generation generation;
+struct generation {
   /* given */
   ellm_model *model;
   const ellm_tokenizer *tokenizer; /* NULL: ids only, no text */
@@ -20,6 +21,12 @@ typedef struct generation {
   ellm_sampling sampling;
   stop_filter stops;               /* stops, n_stops set */
   enum { SHOW_NOTHING, SHOW_TEXT, SHOW_IDS } show; /* on standard output, as it comes */
+  ellm_context *context;           /* NULL: one of its own. Of what it holds, positions that equal the prompt are kept */
+  const char *prompt_cache;        /* a file, NULL: none */
+  /* Called when the context is full, NULL: that is the end. Sets *made if it has replaced what the context holds by
+   * something shorter that still ends with all new ids but the last. */
+  ellm_status (*make_room)(void *user, const generation *g, bool *made, ellm_error *err);
+  void *user;
   /* results */
   uint32_t *ids;                   /* new ones, without the end-of-sequence id; malloc'ed */
   size_t n_ids;
@@ -27,9 +34,18 @@ typedef struct generation {
   end_reason end;
   double prompt_seconds, seconds;  /* of reading the prompt, of generating */
   uint32_t capacity;               /* positions of the context */
-} generation;
+  size_t kept;                     /* tokens of the prompt that need not be evaluated */
+};
 
 ellm_status generate(generation *g, ellm_error *err);
 void generation_free(generation *g);
+
+/* Make the context hold ids[n_ids], keeping the positions that agree; *kept is their number. With
+ * logits (NULL: none), those of the last position, which is evaluated then. A signal: ELLM_INTERRUPTED. */
+ellm_status context_follow(ellm_context *context, const uint32_t *ids, size_t n_ids, float *logits, size_t *kept,
+                           ellm_error *err);
+
+/* Amount a second; 0 if no time has passed. */
+double cli_rate(double amount, double seconds);
 
 #endif

@@ -6,41 +6,16 @@
 
 #include "cli/conversation.h"
 #include "cli/generate.h"
+#include "cli/sampling.h"
 
 enum { DEFAULT_TOKENS = 256 };
 
 typedef struct request {
   cli_common common;
-  const char *prompt, *prompt_ids;
-  int tokens, top_k;
-  double temperature, top_p, min_p, repeat_penalty;
-  uint64_t seed;
-  option_list stops;
+  cli_sampling sampling;
+  const char *prompt, *prompt_ids, *prompt_cache;
   bool ignore_eos, print_ids, chat;
 } request;
-
-/*
- * generation_config's defaults, overridden by the options. As in Transformers,
- * a model that does not ask for sampling is decoded greedily; --temp asks.
- */
-static ellm_sampling choose_sampling(const request *r, const option_table *table, const ellm_model_info *info) {
-  ellm_sampling s = {.temperature = 0, .top_k = 0, .top_p = 1, .min_p = 0, .repeat_penalty = 1, .seed = r->seed};
-  if (info->do_sample == 1) s.temperature = info->temperature >= 0 ? info->temperature : 1;
-  if (info->top_k > 0) s.top_k = info->top_k;
-  if (info->top_p >= 0) s.top_p = info->top_p;
-  if (info->min_p >= 0) s.min_p = info->min_p;
-  if (info->repetition_penalty > 0) s.repeat_penalty = info->repetition_penalty;
-  if (option_given(table, "temp")) s.temperature = (float)r->temperature;
-  if (option_given(table, "top-k")) s.top_k = r->top_k;
-  if (option_given(table, "top-p")) s.top_p = (float)r->top_p;
-  if (option_given(table, "min-p")) s.min_p = (float)r->min_p;
-  if (option_given(table, "repeat-penalty")) s.repeat_penalty = (float)r->repeat_penalty;
-  bool narrowed = option_given(table, "top-k") || option_given(table, "top-p") || option_given(table, "min-p") ||
-                  option_given(table, "seed");
-  if (s.temperature == 0 && narrowed && !option_given(table, "temp"))
-    cli_note("this model decodes greedily by default: --temp turns sampling on");
-  return s;
-}
 
 /* The prompt as a message of the user: what the template renders holds all special tokens already. */
 static ellm_status chat_ids(const request *r, const char *path, const ellm_tokenizer *tokenizer, uint32_t **ids,
@@ -68,24 +43,23 @@ static int prompt_ids(const request *r, const char *path, const ellm_tokenizer *
   return ELLM_OK;
 }
 
-static double rate(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
-
 static json_t *result_json(const generation *g, const char *path) {
   json_t *text = g->tokenizer ? cli_json_text(g->text.size ? (const char *)g->text.data : "", g->text.size) : NULL;
   if (g->tokenizer && !text) return NULL;
-  return json_pack("{s:o*, s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I}", "text", text, "ids",
+  return json_pack("{s:o*, s:o, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I}", "text", text, "ids",
                    cli_ids_json(g->ids, g->n_ids), "end", end_reason_names[g->end], "prompt_tokens",
-                   (json_int_t)g->n_prompt, "tokens", (json_int_t)g->n_ids, "prompt_tokens_per_s",
-                   cli_json_real(rate((double)g->n_prompt, g->prompt_seconds)), "tokens_per_s",
-                   cli_json_real(rate((double)g->n_ids, g->seconds)), "temperature",
+                   (json_int_t)g->n_prompt, "cached_tokens", (json_int_t)g->kept, "tokens", (json_int_t)g->n_ids,
+                   "prompt_tokens_per_s", cli_json_real(cli_rate((double)(g->n_prompt - g->kept), g->prompt_seconds)),
+                   "tokens_per_s", cli_json_real(cli_rate((double)g->n_ids, g->seconds)), "temperature",
                    cli_json_real(g->sampling.temperature), "seed", cli_json_u64(g->sampling.seed), "model_bytes",
                    (json_int_t)cli_model_bytes(path));
 }
 
 /* What comes after the text. Returns the exit status. */
 static int finish(const request *r, const generation *g, const char *path) {
-  char size[24];
+  char size[24], cached[40] = "";
   int result = ELLM_OK;
+  if (g->kept > 0) snprintf(cached, sizeof cached, " (%zu from the cache)", g->kept);
   if (r->common.json) result = cli_print_json(result_json(g, path));
   else if (g->show == SHOW_IDS || (isatty(STDOUT_FILENO) && g->text.size > 0)) cli_write("\n", 1);
   cli_flush();
@@ -94,29 +68,30 @@ static int finish(const request *r, const generation *g, const char *path) {
     cli_error(ELLM_OK, "the context of %u tokens is full: stopped after %zu new tokens", (unsigned)g->capacity,
               g->n_ids);
   if (!r->common.quiet && !r->common.json && cli_output_ok())
-    fprintf(stderr, "prompt %zu tokens, %.0f tokens/s; generated %zu tokens, %.1f tokens/s; model %s\n", g->n_prompt,
-            rate((double)g->n_prompt, g->prompt_seconds), g->n_ids, rate((double)g->n_ids, g->seconds),
-            cli_size_text(cli_model_bytes(path), size));
+    fprintf(stderr, "prompt %zu tokens%s, %.0f tokens/s; generated %zu tokens, %.1f tokens/s; model %s\n", g->n_prompt,
+            cached, cli_rate((double)(g->n_prompt - g->kept), g->prompt_seconds), g->n_ids,
+            cli_rate((double)g->n_ids, g->seconds), cli_size_text(cli_model_bytes(path), size));
   return result;
 }
 
 static int run(const request *r, const option_table *table) {
-  generation g = {.limit = (size_t)r->tokens, .ignore_eos = r->ignore_eos};
+  generation g = {
+      .limit = (size_t)r->sampling.tokens, .ignore_eos = r->ignore_eos, .prompt_cache = r->prompt_cache};
   ellm_model_info info;
   ellm_error err;
   char *path = NULL;
   uint32_t *ids = NULL;
   if (cli_open_model(&r->common, &g.model, &path, &err) != ELLM_OK) return cli_fail(&err);
   ellm_model_get_info(g.model, &info);
-  bool needs_text = r->prompt || !r->print_ids || r->stops.count > 0;
+  bool needs_text = r->prompt || !r->print_ids || r->sampling.stops.count > 0;
   int result = ELLM_OK;
   if (needs_text && ellm_model_tokenizer(g.model, &g.tokenizer, &err) != ELLM_OK) result = cli_fail(&err);
   if (result == ELLM_OK) result = prompt_ids(r, path, g.tokenizer, &ids, &g.n_prompt);
   if (result == ELLM_OK) {
     g.prompt = ids;
-    g.sampling = choose_sampling(r, table, &info);
-    g.stops.stops = r->stops.items;
-    g.stops.n_stops = r->stops.count;
+    g.sampling = cli_sampling_choose(&r->sampling, table, &info);
+    g.stops.stops = r->sampling.stops.items;
+    g.stops.n_stops = r->sampling.stops.count;
     g.show = r->common.json ? SHOW_NOTHING : r->print_ids ? SHOW_IDS : SHOW_TEXT;
     result = generate(&g, &err) == ELLM_OK ? finish(r, &g, path) : cli_fail(&err);
   }
@@ -127,37 +102,27 @@ static int run(const request *r, const option_table *table) {
   return result;
 }
 
-static int check(const request *r) {
+static int check(const request *r, const option_table *table) {
   if (!r->prompt == !r->prompt_ids)
     return cli_error(ELLM_ERR_USAGE, "run: give either -p TEXT or --prompt-ids (see 'entrollm run --help')");
   if (r->chat && !r->prompt) return cli_error(ELLM_ERR_USAGE, "run: --chat needs a text, -p TEXT");
   if (r->prompt && !cli_valid_utf8(r->prompt, strlen(r->prompt)))
     return cli_error(ELLM_ERR_INPUT, "run: the text of -p is not valid UTF-8");
-  for (size_t i = 0; i < r->stops.count; i++)
-    if (!*r->stops.items[i]) return cli_error(ELLM_ERR_USAGE, "run: --stop takes a text that is not empty");
-  for (size_t i = 0; i < r->stops.count; i++)
-    if (!cli_valid_utf8(r->stops.items[i], strlen(r->stops.items[i])))
-      return cli_error(ELLM_ERR_INPUT, "run: the text of --stop is not valid UTF-8");
-  return ELLM_OK;
+  return cli_sampling_check(&r->sampling, table);
 }
 
 int cmd_run(int argc, char **argv) {
-  request r = {.tokens = DEFAULT_TOKENS};
+  request r = {.sampling.tokens = DEFAULT_TOKENS};
   option options[] = {
       CLI_OPTION_MODEL(r.common),
       OPT_TEXT("prompt", 'p', &r.prompt, "TEXT", "the text to continue; special tokens in it are recognized"),
-      OPT_INT("tokens", 'n', &r.tokens, 0, 1 << 24, "N", "new tokens at most (default 256)"),
-      OPT_REAL("temp", 0, &r.temperature, 0, 100, "T", "temperature; 0: always the likeliest token"),
-      OPT_INT("top-k", 0, &r.top_k, 0, 1 << 24, "K", "sample from the K likeliest; 0: all"),
-      OPT_REAL("top-p", 0, &r.top_p, 0, 1, "P", "sample from the likeliest that make up P; 1: all"),
-      OPT_REAL("min-p", 0, &r.min_p, 0, 1, "P", "sample from those at least P times as likely as the likeliest"),
-      OPT_REAL("repeat-penalty", 0, &r.repeat_penalty, 0.01, 100, "R", "make what has occurred less likely; 1: off"),
-      OPT_U64("seed", 0, &r.seed, "S", "seed of sampling (default 0)"),
-      OPT_LIST("stop", 0, &r.stops, "STR", "end before this text; may be given several times"),
+      CLI_OPTIONS_SAMPLING(r.sampling, "new tokens at most (default 256)"),
       OPT_FLAG("ignore-eos", 0, &r.ignore_eos, "go on after the end-of-sequence token"),
       OPT_TEXT("prompt-ids", 0, &r.prompt_ids, "\"1 2 3\"", "the prompt as token ids"),
       OPT_FLAG("print-ids", 0, &r.print_ids, "print token ids instead of text"),
       OPT_FLAG("chat", 0, &r.chat, "the text is a message of the user: apply the chat template"),
+      OPT_TEXT("prompt-cache", 0, &r.prompt_cache, "FILE",
+               "keep what the prompt was evaluated to in this file, to start\nfrom where the next prompt begins alike"),
       CLI_OPTION_THREADS(r.common),
       CLI_OPTIONS_RUNNING(r.common),
       CLI_OPTION_JSON(r.common),
@@ -173,12 +138,12 @@ int cmd_run(int argc, char **argv) {
       .options = options,
       .n_options = sizeof options / sizeof *options};
   int status = cli_parse(&table, argc, argv, &r.common);
-  if (status < 0) status = check(&r);
+  if (status < 0) status = check(&r, &table);
   else {
-    option_list_free(&r.stops);
+    option_list_free(&r.sampling.stops);
     return status;
   }
   if (status == ELLM_OK) status = run(&r, &table);
-  option_list_free(&r.stops);
+  option_list_free(&r.sampling.stops);
   return status;
 }

@@ -101,6 +101,7 @@ void ellm_context_free(ellm_context *context) {
 
 uint32_t ellm_context_capacity(const ellm_context *context) { return context->capacity; }
 uint32_t ellm_context_length(const ellm_context *context) { return context->length; }
+const uint32_t *ellm_context_ids(const ellm_context *context) { return context->ids; }
 
 void ellm_context_truncate(ellm_context *context, uint32_t length) {
   if (length < context->length) context->length = length;

@@ -21,6 +21,7 @@ struct ellm_model {
   compute *compute;
   pthread_mutex_t lock;    /* held while threads compute, and while the tokenizer is made */
   ellm_tokenizer *tokenizer; /* made on first use */
+  char identity[33];       /* of a folder's weights and configuration; "" until it is asked for */
 };
 
 #endif

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "checkpoint/json.h"
+#include "text/marked.h"
 #include "text/tokenizer_impl.h"
 #include "text/utf8.h"
 
@@ -118,6 +119,8 @@ void ellm_tokenizer_free(ellm_tokenizer *t) {
 typedef struct encoding {
   const ellm_tokenizer *tokenizer;
   bool special_as_text;
+  const text_marker *marker; /* of marked text, else NULL */
+  bool late_markers;         /* special tokens are looked for in normalized text, too: till then they stay */
   regex_scratch regex;
   bpe_scratch bpe;
   split_state split;
@@ -134,15 +137,37 @@ static void encoding_free(encoding *e) {
   free(e->ids.items);
 }
 
+static bool marker_at(const encoding *e, const char *text, size_t bytes) {
+  return e->marker && bytes >= TEXT_MARKER_BYTES && memcmp(text, e->marker->bytes, TEXT_MARKER_BYTES) == 0;
+}
+
+/* Take the markers out of a text. */
+static void remove_markers(const encoding *e, ellm_buffer *text, size_t *origin) {
+  size_t kept = 0;
+  if (!e->marker) return;
+  for (size_t at = 0; at < text->size;) {
+    if (marker_at(e, (const char *)text->data + at, text->size - at)) at += TEXT_MARKER_BYTES;
+    else text->data[kept++] = text->data[at++];
+  }
+  text->size = kept;
+  if (*origin > kept) *origin = kept;
+}
+
+/* Is this segment a token? Not if it is special, of one character, and marked: longer ones are not found. */
+static bool segment_is_token(const encoding *e, const added_segment *segment, const char *text, size_t bytes) {
+  return segment->token && !(segment->token->special && marker_at(e, text + segment->end, bytes - segment->end));
+}
+
 /* A normalized stretch without added tokens. */
 static ellm_status encode_stretch(encoding *e, const char *text, size_t bytes, size_t origin, ellm_error *err) {
   const ellm_tokenizer *t = e->tokenizer;
-  if (bytes == 0) return ELLM_OK;
   e->split.text.size = 0;
   e->split.pieces.count = 0;
-  if (!ellm_buffer_append(&e->split.text, text, bytes) || !piece_list_append(&e->split.pieces, 0, bytes, origin)) {
-    return ellm_fail_memory(err, bytes, "encoding");
-  }
+  if (!ellm_buffer_append(&e->split.text, text, bytes)) return ellm_fail_memory(err, bytes, "encoding");
+  remove_markers(e, &e->split.text, &origin);
+  bytes = e->split.text.size;
+  if (bytes == 0) return ELLM_OK;
+  if (!piece_list_append(&e->split.pieces, 0, bytes, origin)) return ellm_fail_memory(err, bytes, "encoding");
   ELLM_TRY(pretokenize(&t->pretokenizer, &e->regex, &e->split, err));
   for (size_t i = 0; i < e->split.pieces.count; ++i) {
     const text_piece *p = &e->split.pieces.items[i];
@@ -161,13 +186,14 @@ static ellm_status encode_raw(encoding *e, const char *text, size_t bytes, size_
   const ellm_tokenizer *t = e->tokenizer;
   e->normalized.size = 0;
   if (!ellm_buffer_append(&e->normalized, text, bytes)) return ellm_fail_memory(err, bytes, "encoding");
+  if (!e->late_markers) remove_markers(e, &e->normalized, &origin);
   ELLM_TRY(normalize(&t->normalizer, &e->regex, &e->normalized, &e->spare, &origin, err));
   const char *normalized = (const char *)e->normalized.data;
   added_cursor cursor = {0};
   added_segment segment;
   while (added_next(&t->added, &t->added.normalized, e->special_as_text, normalized, e->normalized.size, &cursor,
                     &segment)) {
-    if (segment.token) {
+    if (segment_is_token(e, &segment, normalized, e->normalized.size)) {
       ELLM_TRY(append_id(e, segment.token->id, err));
       continue;
     }
@@ -182,7 +208,7 @@ static ellm_status encode_text(encoding *e, const char *text, size_t bytes, ellm
   added_cursor cursor = {0};
   added_segment segment;
   while (added_next(added, &added->raw, e->special_as_text, text, bytes, &cursor, &segment)) {
-    if (segment.token) {
+    if (segment_is_token(e, &segment, text, bytes)) {
       ELLM_TRY(append_id(e, segment.token->id, err));
     } else {
       size_t origin = segment.start == 0 ? utf8_length(text[0]) : 0;
@@ -211,6 +237,21 @@ static ellm_status encode_with(encoding *e, const char *text, size_t bytes, bool
   return ELLM_OK;
 }
 
+/* Ends a call: the ids go to the caller, all else is freed. */
+static ellm_status finish_encoding(encoding *e, ellm_status status, uint32_t **ids, size_t *n_ids, ellm_error *err) {
+  if (status == ELLM_OK && !e->ids.items) { /* no ids: the caller still gets something to free */
+    e->ids.items = malloc(sizeof *e->ids.items);
+    if (!e->ids.items) status = ellm_fail_memory(err, sizeof *e->ids.items, "ids");
+  }
+  if (status == ELLM_OK) {
+    *ids = e->ids.items;
+    *n_ids = e->ids.count;
+    e->ids.items = NULL;
+  }
+  encoding_free(e);
+  return status;
+}
+
 ellm_status ellm_tokenizer_encode(const ellm_tokenizer *tokenizer, const char *text, size_t bytes, unsigned flags,
                                   uint32_t **ids, size_t *n_ids, ellm_error *err) {
   *ids = NULL;
@@ -220,17 +261,26 @@ ellm_status ellm_tokenizer_encode(const ellm_tokenizer *tokenizer, const char *t
   }
   encoding e = {.tokenizer = tokenizer, .special_as_text = flags & ELLM_ENCODE_SPECIAL_AS_TEXT};
   ellm_status status = encode_with(&e, text ? text : "", text ? bytes : 0, !(flags & ELLM_ENCODE_NO_POST), err);
-  if (status == ELLM_OK && !e.ids.items) { /* no ids: the caller still gets something to free */
-    e.ids.items = malloc(sizeof *e.ids.items);
-    if (!e.ids.items) status = ellm_fail_memory(err, sizeof *e.ids.items, "ids");
+  return finish_encoding(&e, status, ids, n_ids, err);
+}
+
+ellm_status text_encode_marked(const ellm_tokenizer *tokenizer, const text_marker *marker, const char *text,
+                               size_t bytes, uint32_t **ids, size_t *n_ids, ellm_error *err) {
+  const normalizer *n = &tokenizer->normalizer;
+  const added_tokens *added = &tokenizer->added;
+  encoding e = {.tokenizer = tokenizer, .marker = marker};
+  *ids = NULL;
+  *n_ids = 0;
+  for (size_t i = 0; i < added->normalized.count; ++i) {
+    if (added->items[added->normalized.order[i]].special) e.late_markers = true;
   }
-  if (status == ELLM_OK) {
-    *ids = e.ids.items;
-    *n_ids = e.ids.count;
-    e.ids.items = NULL;
+  for (size_t i = 0; i < n->count && e.late_markers; ++i) {
+    if (n->steps[i].kind == NORMALIZE_BYTE_LEVEL) { /* the marker would not survive it */
+      return ellm_fail(err, ELLM_ERR_INPUT, "a ByteLevel normalizer together with normalized special tokens: "
+                                            "special tokens in messages cannot be kept apart");
+    }
   }
-  encoding_free(&e);
-  return status;
+  return finish_encoding(&e, encode_with(&e, text, bytes, false, err), ids, n_ids, err);
 }
 
 /* ------------------------------------------------------------------ decoding */

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See sampling.h. */
+#include "cli/sampling.h"
+
+#include <string.h>
+
+ellm_sampling cli_sampling_choose(const cli_sampling *options, const option_table *table, const ellm_model_info *info) {
+  ellm_sampling s = {.top_p = 1, .repeat_penalty = 1, .seed = options->seed};
+  if (info->do_sample == 1) s.temperature = info->temperature >= 0 ? info->temperature : 1;
+  if (info->top_k > 0) s.top_k = info->top_k;
+  if (info->top_p >= 0) s.top_p = info->top_p;
+  if (info->min_p >= 0) s.min_p = info->min_p;
+  if (info->repetition_penalty > 0) s.repeat_penalty = info->repetition_penalty;
+  if (option_given(table, "temp")) s.temperature = (float)options->temperature;
+  if (option_given(table, "top-k")) s.top_k = options->top_k;
+  if (option_given(table, "top-p")) s.top_p = (float)options->top_p;
+  if (option_given(table, "min-p")) s.min_p = (float)options->min_p;
+  if (option_given(table, "repeat-penalty")) s.repeat_penalty = (float)options->repeat_penalty;
+  bool narrowed = option_given(table, "top-k") || option_given(table, "top-p") || option_given(table, "min-p") ||
+                  option_given(table, "seed");
+  if (s.temperature == 0 && narrowed && !option_given(table, "temp"))
+    cli_note("this model decodes greedily by default: --temp turns sampling on");
+  return s;
+}
+
+int cli_sampling_check(const cli_sampling *options, const option_table *table) {
+  for (size_t i = 0; i < options->stops.count; i++) {
+    const char *stop = options->stops.items[i];
+    if (!*stop) return cli_error(ELLM_ERR_USAGE, "%s: --stop takes a text that is not empty", table->command);
+    if (!cli_valid_utf8(stop, strlen(stop)))
+      return cli_error(ELLM_ERR_INPUT, "%s: the text of --stop is not valid UTF-8", table->command);
+  }
+  return ELLM_OK;
+}
