@@ -21,6 +21,8 @@
  * numbers 0 to 2 are taken. */
 void cli_prepare_process(void);
 bool cli_stopped(void);
+/* Go on after SIGINT; false where SIGTERM has come: that is the end. */
+bool cli_forget_interrupt(void);
 
 /* Print "entrollm: message" (one line) on standard error and return `status`. */
 int cli_error(ellm_status status, const char *format, ...) ELLM_PRINTF(2, 3);
@@ -145,6 +147,7 @@ int cmd_inspect(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_decompress(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_chat(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);

@@ -21,13 +21,14 @@
 enum { STOP_POLL_MS = 200 }; /* how late an interruption may be noticed while input is waited for */
 
 static volatile sig_atomic_t stop_signals; /* how many have come */
+static volatile sig_atomic_t terminated;   /* SIGTERM was among them */
 static bool quiet_mode;
 static int output_errno; /* of the first failed write to standard output */
 
 /* --------------------------------------------------------------- signals */
 
 static void on_stop(int number) {
-  (void)number;
+  if (number == SIGTERM) terminated = 1;
   /* Two are patience, the third says that it is not coming to an end. */
   if (++stop_signals >= 3) _exit(ELLM_INTERRUPTED);
 }
@@ -52,6 +53,11 @@ void cli_prepare_process(void) {
 }
 
 bool cli_stopped(void) { return stop_signals != 0; }
+
+bool cli_forget_interrupt(void) {
+  if (!terminated) stop_signals = 0;
+  return !terminated;
+}
 
 /* -------------------------------------------------------------- messages */
 

@@ -21,6 +21,7 @@ static const command commands[] = {
     {"verify", cmd_verify, "check every byte of a .ellm file"},
     {"decompress", cmd_decompress, "write a .ellm file back as a checkpoint folder"},
     {"run", cmd_run, "continue a text"},
+    {"chat", cmd_chat, "talk with a model"},
     {"perplexity", cmd_perplexity, "measure how well a model predicts a text"},
     {"eval", cmd_eval, "perplexity, divergence, HellaSwag, GSM8K, multiple choice"},
     {"report", cmd_report, "compress in several ways, measure each, write a web page"},

@@ -184,40 +184,49 @@ static int bad_choice(const option_table *table, const option *o, const char *wo
   return cli_error(ELLM_ERR_USAGE, "%s: --%s is one of %s, not '%s'", table->command, o->name, list, word);
 }
 
-/* Store one value. Returns -1 or an exit status. */
-static int store(const option_table *table, option *o, const char *word, int argc) {
-  o->given = true;
+bool option_parse_value(option *o, const char *word) {
   switch (o->kind) {
-    case OPTION_FLAG: *(bool *)o->target = true; return -1;
-    case OPTION_TEXT: *(const char **)o->target = word; return -1;
-    case OPTION_LIST: {
-      option_list *list = o->target;
-      if (!list->items) list->items = calloc((size_t)argc, sizeof *list->items);
-      if (!list->items) return cli_error(ELLM_ERR_IO, "out of memory for the options");
-      list->items[list->count++] = word;
-      return -1;
-    }
-    case OPTION_INT:
-      if (parse_int(word, o->low, o->high, o->target)) return -1;
-      return cli_error(ELLM_ERR_USAGE, "%s: --%s takes a whole number from %.0f to %.0f, not '%s'", table->command,
-                       o->name, o->low, o->high, word);
-    case OPTION_U64:
-      if (parse_u64(word, o->target)) return -1;
-      return cli_error(ELLM_ERR_USAGE, "%s: --%s takes a whole number from 0 to 2^64 - 1, not '%s'", table->command,
-                       o->name, word);
-    case OPTION_REAL:
-      if (parse_real(word, o->low, o->high, o->target)) return -1;
-      return cli_error(ELLM_ERR_USAGE, "%s: --%s takes a number from %g to %g, not '%s'", table->command, o->name,
-                       o->low, o->high, word);
+    case OPTION_FLAG: *(bool *)o->target = true; return true;
+    case OPTION_TEXT: *(const char **)o->target = word; return true;
+    case OPTION_LIST: return false;
+    case OPTION_INT: return parse_int(word, o->low, o->high, o->target);
+    case OPTION_U64: return parse_u64(word, o->target);
+    case OPTION_REAL: return parse_real(word, o->low, o->high, o->target);
     case OPTION_CHOICE:
       for (const option_choice *c = o->choices; c->name; c++)
         if (strcmp(c->name, word) == 0) {
           *(int *)o->target = c->value;
-          return -1;
+          return true;
         }
-      return bad_choice(table, o, word);
+      return false;
   }
-  return cli_error(ELLM_ERR_INTERNAL, "option --%s has no kind", o->name);
+  return false;
+}
+
+/* Store one value. Returns -1 or an exit status. */
+static int store(const option_table *table, option *o, const char *word, int argc) {
+  o->given = true;
+  if (o->kind == OPTION_LIST) {
+    option_list *list = o->target;
+    if (!list->items) list->items = calloc((size_t)argc, sizeof *list->items);
+    if (!list->items) return cli_error(ELLM_ERR_IO, "out of memory for the options");
+    list->items[list->count++] = word;
+    return -1;
+  }
+  if (option_parse_value(o, word)) return -1;
+  switch (o->kind) {
+    case OPTION_INT:
+      return cli_error(ELLM_ERR_USAGE, "%s: --%s takes a whole number from %.0f to %.0f, not '%s'", table->command,
+                       o->name, o->low, o->high, word);
+    case OPTION_U64:
+      return cli_error(ELLM_ERR_USAGE, "%s: --%s takes a whole number from 0 to 2^64 - 1, not '%s'", table->command,
+                       o->name, word);
+    case OPTION_REAL:
+      return cli_error(ELLM_ERR_USAGE, "%s: --%s takes a number from %g to %g, not '%s'", table->command, o->name,
+                       o->low, o->high, word);
+    case OPTION_CHOICE: return bad_choice(table, o, word);
+    default: return cli_error(ELLM_ERR_INTERNAL, "option --%s has no kind", o->name);
+  }
 }
 
 static option *find_long(const option_table *table, const char *name, size_t length) {

@@ -79,6 +79,9 @@ void option_list_free(option_list *list);
 /* The name of a value, for messages. */
 const char *option_choice_name(const option_choice *choices, int value);
 
+/* Parse one word as the value of an option; false, and nothing changed, if it is none. Not for lists. */
+bool option_parse_value(option *o, const char *word);
+
 /* The nearest of `names` to a mistyped word, or NULL if none is near. */
 const char *options_nearest(const char *word, const char *const *names, size_t n_names);
 

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* entrollm chat: reading what is said, and the loop. See chat.h. */
+#include "cli/chat.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DEFAULT_TOKENS = 512 };
+
+typedef struct request {
+  cli_common common;
+  cli_sampling sampling;
+  const char *system, *prompt_cache;
+  int context;
+} request;
+
+/* ----------------------------------------------------------------- messages */
+
+static void say(const chat *c, const char *format, va_list arguments) {
+  if (c->color) fputs("\33[2m", stderr);
+  vfprintf(stderr, format, arguments);
+  fputs(c->color ? "\33[0m\n" : "\n", stderr);
+}
+
+void chat_say(const chat *c, const char *format, ...) {
+  va_list arguments;
+  if (cli_quiet()) return;
+  va_start(arguments, format);
+  say(c, format, arguments);
+  va_end(arguments);
+}
+
+void chat_fail(chat *c, const ellm_error *err) {
+  const int status = cli_fail(err);
+  if (!c->terminal && c->status == ELLM_OK) c->status = status;
+}
+
+void chat_complain(chat *c, ellm_status status, const char *format, ...) {
+  ellm_error err;
+  char text[480];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  ellm_fail(&err, status, "%s", text);
+  chat_fail(c, &err);
+}
+
+const char *chat_role(const chat *c, size_t i) {
+  const char *role = json_string_value(json_object_get(json_array_get(c->messages, i), "role"));
+  return role ? role : "";
+}
+
+size_t chat_head(const chat *c) {
+  size_t n = 0;
+  while (strcmp(chat_role(c, n), "system") == 0) n++;
+  return n;
+}
+
+bool chat_append(chat *c, const char *role, const char *text, size_t bytes) {
+  json_t *message = json_pack("{s:s, s:o}", "role", role, "content", cli_json_text(text, bytes));
+  if (message && json_array_append_new(c->messages, message) == 0) return true;
+  chat_complain(c, ELLM_ERR_IO, "out of memory for a message");
+  return false;
+}
+
+/* ------------------------------------------------------------------ reading */
+
+static const char block_mark[] = "\"\"\"";
+
+static bool is_block_mark(const ellm_buffer *line) {
+  size_t n = line->size;
+  while (n > 0 && (line->data[n - 1] == ' ' || line->data[n - 1] == '\t')) n--;
+  return n == sizeof block_mark - 1 && memcmp(line->data, block_mark, n) == 0;
+}
+
+/* What is said next: one line; lines joined by a backslash at their end; or the lines between two marks. *verbatim:
+ * between marks, where nothing is a command. */
+static line_result read_words(chat *c, ellm_buffer *line, ellm_buffer *words, bool *verbatim) {
+  bool more = true;
+  words->size = 0;
+  *verbatim = false;
+  for (size_t n = 0; more; n++) {
+    const line_result result = line_reader_next(c->lines, n == 0 ? "> " : ". ", line);
+    if (result == LINE_END && n > 0) break; /* what was said till then */
+    if (result != LINE_TEXT) {
+      if (result == LINE_INTERRUPTED && n > 0 && line->size == 0 && !ellm_buffer_append(line, "?", 1)) return LINE_FAILED;
+      return result;
+    }
+    if (n == 0 && is_block_mark(line)) {
+      *verbatim = true;
+      continue;
+    }
+    if (*verbatim && is_block_mark(line)) break;
+    more = *verbatim || (line->size > 0 && line->data[line->size - 1] == '\\');
+    if (more && !*verbatim) line->size--;
+    const bool first = words->size == 0 && n == (*verbatim ? 1u : 0u);
+    if ((!first && !ellm_buffer_append(words, "\n", 1)) ||
+        (line->size > 0 && !ellm_buffer_append(words, line->data, line->size)))
+      return LINE_FAILED;
+  }
+  return LINE_TEXT;
+}
+
+/* A message of the user, then the answer. Without one the message is forgotten, too. */
+static void talk(chat *c, const char *text, size_t bytes) {
+  const bool appended = chat_append(c, "user", text, bytes);
+  if (appended && !chat_answer(c)) {
+    json_array_remove(c->messages, json_array_size(c->messages) - 1);
+    chat_say(c, "[the message is not kept]");
+  }
+}
+
+static bool is_blank(const ellm_buffer *text) {
+  for (size_t i = 0; i < text->size; i++)
+    if (!strchr(" \t\r\n", text->data[i]) || text->data[i] == '\0') return false;
+  return true;
+}
+
+static void handle(chat *c, ellm_buffer *words, bool verbatim) {
+  if (is_blank(words)) return;
+  if (!ellm_buffer_append(words, "", 1)) {
+    chat_complain(c, ELLM_ERR_IO, "out of memory for a message");
+    return;
+  }
+  const char *text = (const char *)words->data;
+  if (!verbatim && text[0] == '/' && text[1] != '/') chat_command(c, text + 1);
+  else if (!verbatim && text[0] == '/') talk(c, text + 1, words->size - 2);
+  else talk(c, text, words->size - 1);
+}
+
+/* At the prompt. The first interruption clears the line, a second one with nothing typed is the end. */
+static void interrupted(chat *c, bool typed, bool *warned) {
+  if (c->terminal) fputc('\n', stderr);
+  const bool end = !cli_forget_interrupt() || !c->terminal || (*warned && !typed);
+  if (end) {
+    c->quit = true;
+    c->status = cli_error(ELLM_INTERRUPTED, "interrupted");
+  } else if (!typed) {
+    chat_say(c, "[Ctrl-C again, Ctrl-D or /quit to end]");
+  }
+  *warned = true;
+}
+
+static void loop(chat *c) {
+  ellm_buffer line = {0}, words = {0};
+  bool warned = false, verbatim;
+  while (!c->quit) {
+    switch (read_words(c, &line, &words, &verbatim)) {
+      case LINE_TEXT:
+        warned = false;
+        handle(c, &words, verbatim);
+        break;
+      case LINE_INTERRUPTED: interrupted(c, line.size > 0, &warned); break;
+      case LINE_FAILED:
+        c->quit = true;
+        c->status = cli_error(ELLM_ERR_IO, "cannot read standard input: %s", strerror(errno ? errno : ENOMEM));
+        break;
+      case LINE_END:
+        if (c->terminal) fputc('\n', stderr);
+        c->quit = true;
+        break;
+    }
+  }
+  ellm_buffer_free(&line);
+  ellm_buffer_free(&words);
+}
+
+/* -------------------------------------------------------------------- start */
+
+static bool color_wanted(int stream) {
+  const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
+  return isatty(stream) && !(no_color && *no_color) && terminal && *terminal && strcmp(terminal, "dumb") != 0;
+}
+
+static ellm_status open_chat(chat *c, const request *r, ellm_error *err) {
+  ELLM_TRY(cli_open_model(&r->common, &c->model, &c->path, err));
+  ellm_model_get_info(c->model, &c->info);
+  ELLM_TRY(chat_format_open(c->path, false, &c->format, err));
+  ELLM_TRY(ellm_model_tokenizer(c->model, &c->tokenizer, err));
+  ELLM_TRY(ellm_context_create(c->model, (uint32_t)r->context, &c->context, err));
+  if (r->prompt_cache && file_exists(r->prompt_cache))
+    ELLM_TRY(ellm_context_restore(c->context, r->prompt_cache, NULL, 0, err));
+  c->messages = json_array();
+  c->terminal = isatty(STDIN_FILENO);
+  c->color = color_wanted(STDERR_FILENO);
+  const bool out = isatty(STDOUT_FILENO);
+  c->lines = line_reader_create(c->terminal && (out || isatty(STDERR_FILENO)), out ? stdout : stderr,
+                                color_wanted(out ? STDOUT_FILENO : STDERR_FILENO));
+  if (!c->messages || !c->lines) return ellm_fail_memory(err, sizeof *c, "a chat");
+  if (r->system && !chat_append(c, "system", r->system, strlen(r->system)))
+    return ellm_fail_memory(err, strlen(r->system), "the system prompt");
+  return ELLM_OK;
+}
+
+static void close_chat(chat *c) {
+  line_reader_free(c->lines);
+  json_decref(c->messages);
+  ellm_context_free(c->context);
+  chat_format_free(c->format);
+  ellm_model_close(c->model);
+  free(c->path);
+}
+
+static int run(const request *r, const option_table *table) {
+  chat c = {0};
+  ellm_error err;
+  int result = open_chat(&c, r, &err) == ELLM_OK ? ELLM_OK : cli_fail(&err);
+  if (result == ELLM_OK) {
+    const ellm_sampling s = cli_sampling_choose(&r->sampling, table, &c.info);
+    c.settings = r->sampling; /* the stop strings stay the request's */
+    c.settings.temperature = (double)s.temperature;
+    c.settings.top_k = s.top_k;
+    c.settings.top_p = (double)s.top_p;
+    c.settings.min_p = (double)s.min_p;
+    c.settings.repeat_penalty = (double)s.repeat_penalty;
+    if (c.terminal) chat_say(&c, "[%s; /help tells the commands]", c.path);
+    loop(&c);
+    result = c.status;
+    if (r->prompt_cache && c.answers > 0 && ellm_context_length(c.context) > 0 &&
+        ellm_context_save(c.context, r->prompt_cache, &err) != ELLM_OK) {
+      const int failed = cli_fail(&err);
+      if (result == ELLM_OK) result = failed;
+    }
+  }
+  close_chat(&c);
+  return result;
+}
+
+int cmd_chat(int argc, char **argv) {
+  request r = {.sampling.tokens = DEFAULT_TOKENS};
+  option options[] = {CLI_OPTION_MODEL(r.common),
+                      OPT_TEXT("system", 0, &r.system, "TEXT", "the system prompt"),
+                      CLI_OPTIONS_SAMPLING(r.sampling, "tokens of an answer at most (default 512)"),
+                      OPT_INT("ctx", 0, &r.context, 16, 1 << 30, "N",
+                              "tokens of the context (default: the smaller of 4096 and the\nmodel's)"),
+                      OPT_TEXT("prompt-cache", 0, &r.prompt_cache, "FILE",
+                               "start from the evaluated tokens in this file, if it is\nthere; leave them there at the end"),
+                      CLI_OPTION_THREADS(r.common),
+                      CLI_OPTIONS_RUNNING(r.common),
+                      CLI_OPTION_QUIET(r.common)};
+  option_table table = {
+      .command = "chat",
+      .synopsis = "[-m MODEL] [options]",
+      .about = "Talk with a model that has a chat template. What you say is one line; a backslash at the end of a line\n"
+               "goes on in the next, and lines between two lines of \"\"\" are taken as they stand. Ctrl-C stops an\n"
+               "answer; at the prompt it clears the line, twice it ends. When the context is full, the oldest turns\n"
+               "are dropped, and that is said. Special tokens of the model are plain text in what you say.\n"
+               "\n"
+               "Answers go to standard output, all else to standard error. Where the input is no terminal each line\n"
+               "is a message or a command, and the exit status is that of the first that failed.",
+      .notes = chat_command_help,
+      .options = options,
+      .n_options = sizeof options / sizeof *options};
+  int status = cli_parse(&table, argc, argv, &r.common);
+  if (status < 0) {
+    status = cli_sampling_check(&r.sampling, &table);
+    if (status == ELLM_OK && r.system && !cli_valid_utf8(r.system, strlen(r.system)))
+      status = cli_error(ELLM_ERR_INPUT, "chat: the text of --system is not valid UTF-8");
+    if (status == ELLM_OK) status = run(&r, &table);
+  }
+  option_list_free(&r.sampling.stops);
+  return status;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Answers of a chat. When the context is full, before an answer or in it, the
+ * oldest turns are dropped whole and what remains is evaluated anew where it
+ * moved: that takes time and is exact. It is always said.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/chat.h"
+
+/* Remove the oldest turn: from its first message to the next one of the user. False if there is only one. */
+static bool drop_turn(chat *c) {
+  const size_t first = chat_head(c), n = json_array_size(c->messages);
+  size_t next = first + 1;
+  while (next < n && strcmp(chat_role(c, next), "user") != 0) next++;
+  if (next >= n) return false;
+  for (size_t i = first; i < next; i++) json_array_remove(c->messages, first);
+  return true;
+}
+
+static void tell_dropped(chat *c, size_t dropped, bool answering) {
+  if (dropped == 0) return;
+  c->dropped += dropped;
+  if (answering && isatty(STDOUT_FILENO)) fputc('\n', stderr); /* not within a line of the answer */
+  cli_error(ELLM_OK, "the context of %u tokens is full: %zu of the oldest turns %s dropped",
+            (unsigned)ellm_context_capacity(c->context), dropped, dropped == 1 ? "was" : "were");
+}
+
+/*
+ * The ids of the conversation, malloc'ed, with room for `extra` ids after them
+ * and, as far as dropping turns can make it, `reserve` more.
+ */
+static ellm_status fit(chat *c, size_t extra, size_t reserve, uint32_t **ids, size_t *n_ids, size_t *dropped,
+                       ellm_error *err) {
+  const size_t capacity = ellm_context_capacity(c->context);
+  *dropped = 0;
+  for (;;) {
+    ELLM_TRY(conversation_ids(c->format, c->tokenizer, c->messages, true, ids, n_ids, err));
+    if (*n_ids + extra + reserve <= capacity) return ELLM_OK;
+    if (!drop_turn(c)) break;
+    free(*ids);
+    *ids = NULL;
+    ++*dropped;
+  }
+  if (*n_ids + extra < capacity) return ELLM_OK;
+  const size_t n = *n_ids;
+  free(*ids);
+  *ids = NULL;
+  return ellm_fail(err, ELLM_ERR_INPUT,
+                   "the message has %zu tokens with all that goes with it; the context has room for %zu", n, capacity);
+}
+
+/* generation.make_room: older turns go, the answer stays. */
+static ellm_status make_room(void *user, const generation *g, bool *made, ellm_error *err) {
+  chat *c = user;
+  const size_t capacity = ellm_context_capacity(c->context), behind = g->n_ids - 1; /* the last is not evaluated yet */
+  uint32_t *ids = NULL;
+  size_t n = 0, dropped = 0, kept;
+  ellm_status status = fit(c, behind, capacity / 4, &ids, &n, &dropped, err);
+  tell_dropped(c, dropped, true);
+  *made = status == ELLM_OK && dropped > 0;
+  if (status == ELLM_ERR_INPUT) return ELLM_OK; /* what is left is too long: the end of this answer */
+  if (*made) {
+    uint32_t *grown = realloc(ids, (n + behind) * sizeof *ids);
+    if (grown) {
+      ids = grown;
+      memcpy(ids + n, g->ids, behind * sizeof *ids);
+      status = context_follow(c->context, ids, n + behind, NULL, &kept, err);
+    } else {
+      status = ellm_fail_memory(err, (n + behind) * sizeof *ids, "a context");
+    }
+    if (status == ELLM_INTERRUPTED) {
+      *made = false; /* the loop ends as it does without room; chat_answer sees the signal */
+      status = ELLM_OK;
+    }
+  }
+  free(ids);
+  return status;
+}
+
+static void end_line(const generation *g) {
+  const bool ended = g->text.size > 0 && g->text.data[g->text.size - 1] == '\n';
+  if (!ended) cli_write("\n", 1);
+  cli_flush();
+}
+
+/* What is to be said after an answer. */
+static void tell(chat *c, const generation *g) {
+  const size_t read = g->n_prompt - g->kept;
+  c->answers++;
+  c->read_tokens += read;
+  c->read_seconds += g->prompt_seconds;
+  c->written_tokens += g->n_ids;
+  c->written_seconds += g->seconds;
+  if (g->end == END_CONTEXT)
+    cli_error(ELLM_OK, "the context of %u tokens is full: the answer was cut", (unsigned)g->capacity);
+  else if (g->end == END_LENGTH)
+    chat_say(c, "[the answer was cut after %zu tokens: /set n allows more]", g->limit);
+  chat_say(c, "[%zu tokens, %.1f tokens/s; prompt %zu tokens, %zu of them new, %.0f tokens/s; context %u of %u]",
+           g->n_ids, cli_rate((double)g->n_ids, g->seconds), g->n_prompt, read,
+           cli_rate((double)read, g->prompt_seconds), (unsigned)ellm_context_length(c->context),
+           (unsigned)g->capacity);
+}
+
+/* After SIGINT a person goes on; where there is none, and after SIGTERM, it is the end. */
+static void after_signal(chat *c) {
+  if (!cli_stopped()) return;
+  if (c->terminal && cli_forget_interrupt()) {
+    chat_say(c, "[stopped]");
+    return;
+  }
+  c->quit = true;
+  c->status = cli_error(ELLM_INTERRUPTED, "interrupted");
+}
+
+bool chat_answer(chat *c) {
+  const cli_sampling *s = &c->settings;
+  const size_t capacity = ellm_context_capacity(c->context), limit = (size_t)s->tokens;
+  generation g = {.model = c->model,
+                  .tokenizer = c->tokenizer,
+                  .limit = limit,
+                  .sampling = {(float)s->temperature, s->top_k, (float)s->top_p, (float)s->min_p,
+                               (float)s->repeat_penalty, s->seed},
+                  .stops = {.stops = s->stops.items, .n_stops = s->stops.count},
+                  .show = SHOW_TEXT,
+                  .context = c->context,
+                  .make_room = make_room,
+                  .user = c};
+  ellm_error err;
+  uint32_t *ids = NULL;
+  size_t dropped = 0;
+  ellm_status status = fit(c, 0, limit < capacity / 4 ? limit : capacity / 4, &ids, &g.n_prompt, &dropped, &err);
+  tell_dropped(c, dropped, false);
+  g.prompt = ids;
+  if (status == ELLM_OK) status = generate(&g, &err);
+  const bool begun = status == ELLM_OK && !(cli_stopped() && g.n_ids == 0);
+  bool answered = false;
+  if (g.text.size > 0 || begun) end_line(&g);
+  if (begun) {
+    if (cli_stopped() && g.end == END_CONTEXT) g.end = END_INTERRUPTED;
+    tell(c, &g);
+    answered = chat_append(c, "assistant", g.text.size > 0 ? (const char *)g.text.data : "", g.text.size);
+  } else if (status != ELLM_OK) {
+    chat_fail(c, &err);
+  }
+  after_signal(c);
+  if (!cli_output_ok()) c->quit = true;
+  generation_free(&g);
+  free(ids);
+  return answered;
+}

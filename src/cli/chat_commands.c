@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands of a chat. What they show goes to standard error: standard output has the answers alone. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "cli/chat.h"
+
+const char chat_command_help[] =
+    "in a chat:\n"
+    "  /help               show this\n"
+    "  /system [TEXT]      show or set the system prompt; \"-\" removes it\n"
+    "  /reset              begin again; the system prompt stays\n"
+    "  /regen              answer the last message anew, with the next seed\n"
+    "  /save FILE          write the conversation, as JSON messages\n"
+    "  /load FILE          go on with a conversation that was saved\n"
+    "  /set [NAME VALUE]   show or set temperature, top_k, top_p, min_p, repeat_penalty,\n"
+    "                      seed, n (tokens of an answer at most)\n"
+    "  /stats              tokens, speed and memory\n"
+    "  /quit               end, as the end of the input does\n"
+    "  //...               a message that begins with a slash";
+
+static void cmd_help(chat *c, const char *argument) {
+  (void)c;
+  (void)argument;
+  fprintf(stderr, "%s\n", chat_command_help);
+}
+
+static void cmd_quit(chat *c, const char *argument) {
+  (void)argument;
+  c->quit = true;
+}
+
+/* ------------------------------------------------------------- conversation */
+
+static void cmd_system(chat *c, const char *argument) {
+  const size_t head = chat_head(c);
+  if (!*argument) {
+    for (size_t i = 0; i < head; i++)
+      fprintf(stderr, "%s\n", json_string_value(json_object_get(json_array_get(c->messages, i), "content")));
+    if (head == 0) chat_say(c, "[no system prompt]");
+    return;
+  }
+  for (size_t i = 0; i < head; i++) json_array_remove(c->messages, 0);
+  if (strcmp(argument, "-") == 0) return;
+  json_t *message = json_pack("{s:s, s:o}", "role", "system", "content", cli_json_text(argument, strlen(argument)));
+  if (!message || json_array_insert_new(c->messages, 0, message) != 0)
+    chat_complain(c, ELLM_ERR_IO, "out of memory for the system prompt");
+}
+
+static void cmd_reset(chat *c, const char *argument) {
+  (void)argument;
+  const size_t head = chat_head(c);
+  while (json_array_size(c->messages) > head) json_array_remove(c->messages, json_array_size(c->messages) - 1);
+  chat_say(c, "[a new conversation]");
+}
+
+static void cmd_regen(chat *c, const char *argument) {
+  (void)argument;
+  size_t n = json_array_size(c->messages);
+  json_t *old = NULL;
+  if (n > 0 && strcmp(chat_role(c, n - 1), "assistant") == 0) {
+    old = json_incref(json_array_get(c->messages, --n));
+    json_array_remove(c->messages, n);
+    c->settings.seed++;
+  }
+  if (n <= chat_head(c)) chat_complain(c, ELLM_ERR_USAGE, "/regen: there is no message to answer");
+  else {
+    if (old) chat_say(c, "[seed %" PRIu64 "]", c->settings.seed);
+    if (chat_answer(c)) {
+      json_decref(old);
+      return;
+    }
+  }
+  if (old && json_array_append_new(c->messages, old) != 0) chat_complain(c, ELLM_ERR_IO, "out of memory for a message");
+}
+
+static void cmd_save(chat *c, const char *argument) {
+  ellm_error err;
+  cli_output output;
+  if (!*argument) {
+    chat_complain(c, ELLM_ERR_USAGE, "/save: the name of a file is missing");
+    return;
+  }
+  char *text = json_dumps(c->messages, JSON_INDENT(1));
+  ellm_status status = text ? cli_output_open(&output, argument, &err) : ellm_fail_memory(&err, 0, "the conversation");
+  if (status == ELLM_OK) {
+    status = cli_output_write(&output, text, strlen(text), &err);
+    if (status == ELLM_OK) status = cli_output_write(&output, "\n", 1, &err);
+    if (status == ELLM_OK) status = cli_output_close(&output, &err);
+    else cli_output_abort(&output);
+  }
+  free(text);
+  if (status != ELLM_OK) chat_fail(c, &err);
+  else chat_say(c, "[%zu messages are in %s]", json_array_size(c->messages), argument);
+}
+
+/* Messages of a chat are texts with a role. */
+static ellm_status check_texts(const char *path, const json_t *messages, ellm_error *err) {
+  for (size_t i = 0; i < json_array_size(messages); i++) {
+    const json_t *message = json_array_get(messages, i);
+    if (!json_is_string(json_object_get(message, "role")) || !json_is_string(json_object_get(message, "content")))
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: message %zu has no role and content that are texts", path, i + 1);
+  }
+  return ELLM_OK;
+}
+
+static void cmd_load(chat *c, const char *argument) {
+  ellm_error err;
+  conversation loaded = {0};
+  if (!*argument || strcmp(argument, "-") == 0) {
+    chat_complain(c, ELLM_ERR_USAGE, "/load: the name of a file is missing");
+    return;
+  }
+  ellm_status status = conversation_read(argument, &loaded, &err);
+  if (status == ELLM_OK) status = check_texts(argument, loaded.messages, &err);
+  if (status == ELLM_OK) {
+    json_decref(c->messages);
+    c->messages = json_incref(loaded.messages);
+    const size_t n = json_array_size(c->messages);
+    const bool waiting = n > 0 && strcmp(chat_role(c, n - 1), "user") == 0;
+    chat_say(c, "[%zu messages from %s%s]", n, argument, waiting ? "; /regen answers the last one" : "");
+  } else {
+    chat_fail(c, &err);
+  }
+  conversation_free(&loaded);
+}
+
+/* ------------------------------------------------------------------ settings */
+
+static void show(const option *o) {
+  if (o->kind == OPTION_REAL) fprintf(stderr, "%-15s%g\n", o->name, *(const double *)o->target);
+  else if (o->kind == OPTION_U64) fprintf(stderr, "%-15s%" PRIu64 "\n", o->name, *(const uint64_t *)o->target);
+  else fprintf(stderr, "%-15s%d\n", o->name, *(const int *)o->target);
+}
+
+static void cmd_set(chat *c, const char *argument) {
+  cli_sampling *s = &c->settings;
+  option rows[] = {OPT_REAL("temperature", 0, &s->temperature, 0, 100, "", ""),
+                   OPT_INT("top_k", 0, &s->top_k, 0, 1 << 24, "", ""),
+                   OPT_REAL("top_p", 0, &s->top_p, 0, 1, "", ""),
+                   OPT_REAL("min_p", 0, &s->min_p, 0, 1, "", ""),
+                   OPT_REAL("repeat_penalty", 0, &s->repeat_penalty, 0.01, 100, "", ""),
+                   OPT_U64("seed", 0, &s->seed, "", ""),
+                   OPT_INT("n", 0, &s->tokens, 0, 1 << 24, "", "")};
+  enum { N_ROWS = sizeof rows / sizeof *rows };
+  const size_t name = strcspn(argument, " \t=");
+  const char *value = argument + name + strspn(argument + name, " \t=");
+  for (size_t i = 0; i < N_ROWS; i++) {
+    if (!*argument) {
+      show(&rows[i]);
+    } else if (strlen(rows[i].name) == name && strncmp(rows[i].name, argument, name) == 0) {
+      if (!*value || option_parse_value(&rows[i], value)) show(&rows[i]);
+      else if (rows[i].kind == OPTION_U64)
+        chat_complain(c, ELLM_ERR_USAGE, "/set: seed is a whole number from 0 to 2^64 - 1, not '%s'", value);
+      else
+        chat_complain(c, ELLM_ERR_USAGE, "/set: %s is a %s from %g to %.8g, not '%s'", rows[i].name,
+                      rows[i].kind == OPTION_INT ? "whole number" : "number", rows[i].low, rows[i].high, value);
+      return;
+    }
+  }
+  if (*argument)
+    chat_complain(c, ELLM_ERR_USAGE, "/set: '%.*s' is none of temperature, top_k, top_p, min_p, repeat_penalty, seed, n",
+                  (int)(name < 64 ? name : 64), argument);
+}
+
+static void cmd_stats(chat *c, const char *argument) {
+  (void)argument;
+  const ellm_model_info *info = &c->info;
+  const uint32_t capacity = ellm_context_capacity(c->context);
+  const uint64_t element = info->cache_type == ELLM_CACHE_F16 ? 2 : 4;
+  const uint64_t cache = 2 * element * info->n_layers * info->n_kv_heads * info->head_dim * capacity;
+  char text[24];
+  struct rusage usage = {0};
+  getrusage(RUSAGE_SELF, &usage);
+  fprintf(stderr, "messages       %zu; turns dropped: %zu\n", json_array_size(c->messages), c->dropped);
+  fprintf(stderr, "context        %u of %u tokens\n", (unsigned)ellm_context_length(c->context), (unsigned)capacity);
+  fprintf(stderr, "prompt         %zu tokens evaluated, %.0f tokens/s\n", c->read_tokens,
+          cli_rate((double)c->read_tokens, c->read_seconds));
+  fprintf(stderr, "generated      %zu tokens, %.1f tokens/s\n", c->written_tokens,
+          cli_rate((double)c->written_tokens, c->written_seconds));
+  fprintf(stderr, "model          %s\n", cli_size_text(cli_model_bytes(c->path), text));
+  fprintf(stderr, "KV cache       %s\n", cli_size_text(cache, text));
+  fprintf(stderr, "peak memory    %s\n", cli_size_text((uint64_t)usage.ru_maxrss * 1024, text));
+}
+
+/* ------------------------------------------------------------------- which */
+
+static const struct { const char *name; void (*run)(chat *, const char *); } commands[] = {
+    {"help", cmd_help}, {"system", cmd_system}, {"reset", cmd_reset}, {"regen", cmd_regen}, {"save", cmd_save},
+    {"load", cmd_load}, {"set", cmd_set},       {"stats", cmd_stats}, {"quit", cmd_quit}};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+void chat_command(chat *c, const char *text) {
+  char word[32];
+  const char *names[N_COMMANDS];
+  const size_t length = strcspn(text, " \t\n");
+  const char *argument = text + length + strspn(text + length, " \t\n");
+  size_t end = strlen(argument);
+  while (end > 0 && strchr(" \t\n", argument[end - 1])) end--;
+  char *trimmed = strndup(argument, end);
+  snprintf(word, sizeof word, "%.*s", (int)(length < 31 ? length : 31), text);
+  size_t i = 0;
+  while (i < N_COMMANDS && strcmp(commands[i].name, word) != 0) i++;
+  if (!trimmed) chat_complain(c, ELLM_ERR_IO, "out of memory for a command");
+  else if (i < N_COMMANDS) commands[i].run(c, trimmed);
+  else {
+    for (size_t k = 0; k < N_COMMANDS; k++) names[k] = commands[k].name;
+    const char *near = options_nearest(word, names, N_COMMANDS);
+    chat_complain(c, ELLM_ERR_USAGE, "unknown command '/%s' (%s%s; a message may begin with //)", word,
+                  near ? "did you mean /" : "see /help", near ? near : "");
+  }
+  free(trimmed);
+}
