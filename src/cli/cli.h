@@ -23,6 +23,8 @@ void cli_prepare_process(void);
 bool cli_stopped(void);
 /* Go on after SIGINT; false where SIGTERM has come: that is the end. */
 bool cli_forget_interrupt(void);
+/* Can be read once a signal has come: for poll, which no signal slips past. -1: there is none. */
+int cli_stop_descriptor(void);
 
 /* Print "entrollm: message" (one line) on standard error and return `status`. */
 int cli_error(ellm_status status, const char *format, ...) ELLM_PRINTF(2, 3);

@@ -22,6 +22,7 @@ enum { STOP_POLL_MS = 200 }; /* how late an interruption may be noticed while in
 
 static volatile sig_atomic_t stop_signals; /* how many have come */
 static volatile sig_atomic_t terminated;   /* SIGTERM was among them */
+static int stop_pipe[2] = {-1, -1};        /* the handler writes, who waits reads: see cli_stop_descriptor */
 static bool quiet_mode;
 static int output_errno; /* of the first failed write to standard output */
 
@@ -31,6 +32,8 @@ static void on_stop(int number) {
   if (number == SIGTERM) terminated = 1;
   /* Two are patience, the third says that it is not coming to an end. */
   if (++stop_signals >= 3) _exit(ELLM_INTERRUPTED);
+  const int code = errno;
+  if (stop_pipe[1] >= 0 && write(stop_pipe[1], "", 1) < 0) errno = code; /* full: it says so already */
 }
 
 void cli_prepare_process(void) {
@@ -55,8 +58,24 @@ void cli_prepare_process(void) {
 bool cli_stopped(void) { return stop_signals != 0; }
 
 bool cli_forget_interrupt(void) {
-  if (!terminated) stop_signals = 0;
-  return !terminated;
+  char some[16];
+  if (terminated) return false;
+  stop_signals = 0;
+  while (stop_pipe[0] >= 0 && read(stop_pipe[0], some, sizeof some) > 0) continue;
+  return true;
+}
+
+int cli_stop_descriptor(void) {
+  int made[2];
+  if (stop_pipe[0] < 0 && pipe(made) == 0) {
+    for (int i = 0; i < 2; i++) {
+      fcntl(made[i], F_SETFL, O_NONBLOCK);
+      fcntl(made[i], F_SETFD, FD_CLOEXEC);
+    }
+    stop_pipe[0] = made[0];
+    stop_pipe[1] = made[1];
+  }
+  return stop_pipe[0];
 }
 
 /* -------------------------------------------------------------- messages */

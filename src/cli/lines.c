@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <histedit.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,8 +32,10 @@ struct line_reader {
 
 /* Read more bytes. 1, 0 at the end, -1 after a signal or an error. */
 static int fill(line_reader *reader, size_t most) {
+  struct pollfd both[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = cli_stop_descriptor(), .events = POLLIN}};
   reader->at = reader->end = 0;
   for (;;) {
+    if (!cli_stopped()) poll(both, 2, -1); /* errors of the input are seen when it is read */
     if (cli_stopped()) {
       reader->interrupted = true;
       return -1;
@@ -104,12 +107,15 @@ static bool start_editor(line_reader *reader, FILE *screen) {
   return true;
 }
 
+/* The colour ends before the last character, a blank: libedit shows no sequence behind it. */
 static void set_prompt(line_reader *reader, const char *text) {
   static const wchar_t before[] = L"\1\33[1;32m\1", after[] = L"\1\33[0m\1";
   size_t n = 0;
   for (const wchar_t *c = before; reader->color && *c; c++) reader->prompt[n++] = *c;
-  for (; *text && n < PROMPT_CHARACTERS - sizeof after / sizeof *after; text++) reader->prompt[n++] = (wchar_t)*text;
-  for (const wchar_t *c = after; reader->color && *c; c++) reader->prompt[n++] = *c;
+  for (; *text && n < PROMPT_CHARACTERS - sizeof after / sizeof *after - 1; text++) {
+    for (const wchar_t *c = after; reader->color && text[1] == '\0' && *c; c++) reader->prompt[n++] = *c;
+    reader->prompt[n++] = (wchar_t)*text;
+  }
   reader->prompt[n] = L'\0';
 }
 
