@@ -247,8 +247,12 @@ class Terminal:
     def status(self):
         """The exit status; -9 when it does not end."""
         self.wait(rb"(?!)", 30)  # to the end
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
-        if pid == 0:
+        for _ in range(600):
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid != 0:
+                break
+            time.sleep(0.05)
+        else:
             os.kill(self.pid, signal.SIGKILL)
             _, status = os.waitpid(self.pid, 0)
         os.close(self.fd)

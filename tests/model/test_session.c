@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Prompt caches: the same logits after restoring, what is refused, and that a refusal leaves the context alone. */
+#include "model/model_testing.h"
+
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "container/hash.h"
+#include "model/prompt_cache.h"
+
+enum { N = 21 };
+
+static void make_ids(uint32_t ids[N], uint32_t vocab_size) {
+  for (uint32_t i = 0; i < N; i++) ids[i] = (i * 37 + 5) % vocab_size;
+}
+
+static char *cache_path(void) {
+  static char path[64];
+  snprintf(path, sizeof path, "/tmp/entrollm-session-%ld", (long)getpid());
+  return path;
+}
+
+static ellm_model *model;
+static ellm_model_info info;
+static uint32_t ids[N];
+
+static int open_all(void **state) {
+  (void)state;
+  model = open_model(STORIES_FOLDER, 2, ELLM_ACTIVATIONS_F32);
+  ellm_model_get_info(model, &info);
+  make_ids(ids, info.vocab_size);
+  return 0;
+}
+
+static int close_all(void **state) {
+  (void)state;
+  ellm_model_close(model);
+  unlink(cache_path());
+  return 0;
+}
+
+static ellm_context *context_of(uint32_t capacity, const uint32_t *list, size_t n) {
+  ellm_context *context;
+  ASSERT_OK(ellm_context_create(model, capacity, &context, ERR));
+  if (n > 0) ASSERT_OK(ellm_context_eval(context, list, n, NULL, 0, ERR));
+  return context;
+}
+
+/* Restored up to any position and in contexts of any capacity, evaluation goes on as if nothing had been. */
+static void the_same_logits(void **state) {
+  (void)state;
+  float *expected = all_logits(model, ids, N, N), *got = malloc(info.vocab_size * sizeof *got);
+  ellm_context *context = context_of(N, ids, N - 1);
+  assert_int_equal(ellm_context_length(context), N - 1);
+  assert_memory_equal(ellm_context_ids(context), ids, (N - 1) * sizeof *ids);
+  ASSERT_OK(ellm_context_save(context, cache_path(), ERR));
+  ellm_context_free(context);
+  for (uint32_t n = 0; n < N; n++) {
+    context = context_of(n % 2 ? N : 64, ids + 1, 5); /* what it held is forgotten */
+    ASSERT_OK(ellm_context_restore(context, cache_path(), ids, n, ERR));
+    assert_int_equal(ellm_context_length(context), n);
+    assert_memory_equal(ellm_context_ids(context), ids, n * sizeof *ids);
+    ASSERT_OK(ellm_context_eval(context, ids + n, N - n, got, 1, ERR));
+    assert_memory_equal(got, expected + (size_t)(N - 1) * info.vocab_size, info.vocab_size * sizeof *got);
+    ellm_context_free(context);
+  }
+  /* all that fits, where no ids are given */
+  context = context_of(9, NULL, 0);
+  ASSERT_OK(ellm_context_restore(context, cache_path(), NULL, 0, ERR));
+  assert_int_equal(ellm_context_length(context), 9);
+  ellm_context_truncate(context, 8);
+  ASSERT_OK(ellm_context_eval(context, ids + 8, 1, got, 1, ERR));
+  assert_memory_equal(got, expected + (size_t)8 * info.vocab_size, info.vocab_size * sizeof *got);
+  ellm_context_free(context);
+  free(expected);
+  free(got);
+}
+
+/* Positions that a context once held and has forgotten leave no trace. */
+static void the_same_bytes(void **state) {
+  (void)state;
+  uint8_t *first, *second;
+  size_t n_first, n_second;
+  ellm_context *context = context_of(64, ids, 5);
+  ASSERT_OK(ellm_context_save(context, cache_path(), ERR));
+  ASSERT_OK(file_read_all(cache_path(), 1 << 24, &first, &n_first, ERR));
+  ellm_context_free(context);
+  context = context_of(32, ids, N);
+  ellm_context_truncate(context, 5);
+  ASSERT_OK(ellm_context_save(context, cache_path(), ERR));
+  ASSERT_OK(file_read_all(cache_path(), 1 << 24, &second, &n_second, ERR));
+  assert_int_equal(n_first, n_second);
+  assert_memory_equal(first, second, n_first);
+  ellm_context_truncate(context, 0);
+  ellm_error err;
+  assert_int_equal(ellm_context_save(context, cache_path(), &err), ELLM_ERR_USAGE);
+  ellm_context_free(context);
+  free(first);
+  free(second);
+}
+
+static void write_file(const uint8_t *data, size_t bytes) {
+  FILE *f = fopen(cache_path(), "wb");
+  assert_non_null(f);
+  assert_int_equal(fwrite(data, 1, bytes, f), bytes);
+  assert_int_equal(fclose(f), 0);
+}
+
+/* The head's checksum made right, as a hostile writer would. */
+static void seal(uint8_t *data, size_t bytes) {
+  store_u64(data + 88, hash64(data + PROMPT_CACHE_HEAD_BYTES, bytes - PROMPT_CACHE_HEAD_BYTES));
+  store_u64(data + 120, hash64(data, 120));
+}
+
+static void refuse(const uint8_t *data, size_t bytes, const char *word) {
+  ellm_error err = {0};
+  ellm_context *context = context_of(32, ids, 3);
+  write_file(data, bytes);
+  assert_int_equal(ellm_context_restore(context, cache_path(), ids, N, &err), ELLM_ERR_INPUT);
+  if (strstr(err.message, word) == NULL) fail_msg("\"%s\" does not say \"%s\"", err.message, word);
+  assert_int_equal(ellm_context_length(context), 3);
+  assert_memory_equal(ellm_context_ids(context), ids, 3 * sizeof *ids);
+  ellm_context_free(context);
+}
+
+static void damage_is_refused(void **state) {
+  (void)state;
+  uint8_t *data;
+  size_t bytes;
+  ellm_context *context = context_of(N, ids, N);
+  ASSERT_OK(ellm_context_save(context, cache_path(), ERR));
+  ellm_context_free(context);
+  ASSERT_OK(file_read_all(cache_path(), 1 << 24, &data, &bytes, ERR));
+  uint8_t *copy = malloc(bytes + 64);
+  refuse(data, 0, "not a prompt cache");
+  refuse(data, 100, "cut off");
+  refuse(data, bytes - 1, "bytes");
+  const struct { size_t at; uint32_t value; const char *word; } fields[] = {
+      {0, 0, "not a prompt cache"},     {8, 2, "version 2"},        {12, 0, "0 positions"},
+      {12, N + 1, "bytes said"},        {12, UINT32_MAX, "said"},   {16, 0x78787878, "another model"},
+      {48, ELLM_ACTIVATIONS_I16, "i16"}, {48, 77, "77"},            {52, ELLM_CACHE_F16, "f16"},
+      {52, 9, "9"},                     {56, 0xFFFFFFFF, "layers"}, {60, 1, "heads"},
+      {64, 0, "elements"},              {68, 1, "token ids"},       {72, 1, "flags"},
+      {72, 2, "flags"},                 {76, 1, "reserved"},        {80, 1, "said"},
+      {96, 1, "reserved"},              {116, 1, "reserved"},       {128, 1u << 30, "token id"},
+  };
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    memcpy(copy, data, bytes);
+    store_u32(copy + fields[i].at, fields[i].value);
+    refuse(copy, bytes, i < 2 ? fields[i].word : "checksum");
+    seal(copy, bytes);
+    refuse(copy, bytes, fields[i].word);
+  }
+  memcpy(copy, data, bytes);
+  memset(copy + bytes, 0, 64);
+  store_u32(copy + 12, N);
+  seal(copy, bytes + 64);
+  refuse(copy, bytes + 64, "bytes");
+  free(copy);
+  free(data);
+}
+
+static void sizes_do_not_overflow(void **state) {
+  (void)state;
+  prompt_cache_layout layout;
+  prompt_cache_shape shape = {.cache_type = ELLM_CACHE_F32, .n_layers = 2, .n_kv_heads = 3, .head_dim = 5};
+  assert_true(prompt_cache_layout_of(&shape, 17, &layout));
+  assert_int_equal(layout.keys_at, 128 + 128);
+  assert_int_equal(layout.key_bytes, 32 * 5 * 4);
+  assert_int_equal(layout.value_bytes, 17 * 5 * 4);
+  assert_int_equal(layout.file_bytes, 256 + 6 * 32 * 5 * 4 + 6 * 17 * 5 * 4);
+  shape.n_layers = shape.n_kv_heads = shape.head_dim = UINT32_MAX;
+  assert_false(prompt_cache_layout_of(&shape, UINT32_MAX, &layout));
+  shape.head_dim = 1;
+  assert_false(prompt_cache_layout_of(&shape, UINT32_MAX, &layout));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_same_logits),
+      cmocka_unit_test(the_same_bytes),
+      cmocka_unit_test(damage_is_refused),
+      cmocka_unit_test(sizes_do_not_overflow),
+  };
+  return cmocka_run_group_tests(tests, open_all, close_all);
+}
