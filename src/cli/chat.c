@@ -87,8 +87,8 @@ static line_result read_words(chat *c, ellm_buffer *line, ellm_buffer *words, bo
     const line_result result = line_reader_next(c->lines, n == 0 ? "> " : ". ", line);
     if (result == LINE_END && n > 0) break; /* what was said till then */
     if (result != LINE_TEXT) {
-      if (result == LINE_INTERRUPTED && n > 0 && line->size == 0 && !ellm_buffer_append(line, "?", 1)) return LINE_FAILED;
-      return result;
+      const bool more_typed = result == LINE_INTERRUPTED && n > 0; /* lines before this one */
+      return more_typed && !ellm_buffer_append(line, "?", 1) ? LINE_FAILED : result;
     }
     if (n == 0 && is_block_mark(line)) {
       *verbatim = true;
@@ -217,7 +217,7 @@ static int run(const request *r, const option_table *table) {
     c.settings.top_p = (double)s.top_p;
     c.settings.min_p = (double)s.min_p;
     c.settings.repeat_penalty = (double)s.repeat_penalty;
-    if (c.terminal) chat_say(&c, "[%s; /help tells the commands]", c.path);
+    if (c.terminal) chat_say(&c, "[/help tells the commands, /quit or Ctrl-D ends]");
     loop(&c);
     result = c.status;
     if (r->prompt_cache && c.answers > 0 && ellm_context_length(c.context) > 0 &&
@@ -238,17 +238,18 @@ int cmd_chat(int argc, char **argv) {
                       OPT_INT("ctx", 0, &r.context, 16, 1 << 30, "N",
                               "tokens of the context (default: the smaller of 4096 and the\nmodel's)"),
                       OPT_TEXT("prompt-cache", 0, &r.prompt_cache, "FILE",
-                               "start from the evaluated tokens in this file, if it is\nthere; leave them there at the end"),
+                               "start from the evaluated tokens in this file, if it is there;\n"
+                               "leave them there at the end"),
                       CLI_OPTION_THREADS(r.common),
                       CLI_OPTIONS_RUNNING(r.common),
                       CLI_OPTION_QUIET(r.common)};
   option_table table = {
       .command = "chat",
       .synopsis = "[-m MODEL] [options]",
-      .about = "Talk with a model that has a chat template. What you say is one line; a backslash at the end of a line\n"
-               "goes on in the next, and lines between two lines of \"\"\" are taken as they stand. Ctrl-C stops an\n"
-               "answer; at the prompt it clears the line, twice it ends. When the context is full, the oldest turns\n"
-               "are dropped, and that is said. Special tokens of the model are plain text in what you say.\n"
+      .about = "Talk with a model that has a chat template. What you say is one line; a backslash at its end goes on\n"
+               "in the next, and lines between two lines of \"\"\" are taken as they stand. Ctrl-C stops an answer;\n"
+               "at the prompt it clears the line, twice it ends. When the context is full, the oldest turns are\n"
+               "dropped, and that is said. Special tokens of the model are plain text in what you say.\n"
                "\n"
                "Answers go to standard output, all else to standard error. Where the input is no terminal each line\n"
                "is a message or a command, and the exit status is that of the first that failed.",

@@ -161,7 +161,8 @@ static void cmd_set(chat *c, const char *argument) {
     }
   }
   if (*argument)
-    chat_complain(c, ELLM_ERR_USAGE, "/set: '%.*s' is none of temperature, top_k, top_p, min_p, repeat_penalty, seed, n",
+    chat_complain(c, ELLM_ERR_USAGE,
+                  "/set: '%.*s' is none of temperature, top_k, top_p, min_p, repeat_penalty, seed, n",
                   (int)(name < 64 ? name : 64), argument);
 }
 

@@ -21,7 +21,7 @@ struct generation {
   ellm_sampling sampling;
   stop_filter stops;               /* stops, n_stops set */
   enum { SHOW_NOTHING, SHOW_TEXT, SHOW_IDS } show; /* on standard output, as it comes */
-  ellm_context *context;           /* NULL: one of its own. Of what it holds, positions that equal the prompt are kept */
+  ellm_context *context;           /* NULL: one of its own. Positions in it that equal the prompt are kept */
   const char *prompt_cache;        /* a file, NULL: none */
   /* Called when the context is full, NULL: that is the end. Sets *made if it has replaced what the context holds by
    * something shorter that still ends with all new ids but the last. */

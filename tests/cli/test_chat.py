@@ -76,7 +76,9 @@ equal(chat("ein\r\n").stdout, chat("ein\n").stdout, "lines of another system")
 # Commands.
 p = chat(f"{ASK}\n/regen\n/regen\n/set seed\n", "--temp", "1", "-q", base=["chat", "-m", file, "-n", "16"])
 three = p.stdout.decode().split("\n")
-same = [chat(f"{ASK}\n", "--temp", "1", "--seed", str(seed), base=["chat", "-m", file, "-n", "16"]) for seed in (0, 1, 2)]
+same = [
+    chat(f"{ASK}\n", "--temp", "1", "--seed", str(seed), base=["chat", "-m", file, "-n", "16"]) for seed in (0, 1, 2)
+]
 equal(p.stdout, b"".join(q.stdout for q in same), "/regen answers with the next seed")
 ok(b"seed           2\n" in p.stderr and len(set(q.stdout for q in same)) == 3, "and /set shows it", p.stderr)
 p, messages = saved(f"{ASK}\n/regen")
@@ -84,7 +86,11 @@ equal([m["role"] for m in messages], ["user", "assistant"], "/regen replaces the
 p, messages = saved(f"{ASK}\n/reset\n", "--system", "Be brief.")
 equal(messages, [{"role": "system", "content": "Be brief."}], "--system, /reset keeps it")
 p, messages = saved(f"/system You are a cat.\n{ASK}\n/system")
-ok(messages[0] == {"role": "system", "content": "You are a cat."} and b"You are a cat." in p.stderr, "/system", p.stderr)
+ok(
+    messages[0] == {"role": "system", "content": "You are a cat."} and b"You are a cat." in p.stderr,
+    "/system",
+    p.stderr,
+)
 p, messages = saved("/system -\nHi", "--system", "x")
 equal(messages[0]["role"], "user", "/system - removes it")
 p, messages = saved("/set n 3\n/set temperature 0.5\nHi\n/set n 5\n/regen")
@@ -142,6 +148,16 @@ ok(p.returncode == INPUT and one_error_line(p), "a context beyond the model's", 
 p = run(*GREEDY, stdin=ASK.encode(), stdout=open("/dev/full", "wb"))
 ok(p.returncode == IO and b"standard output" in p.stderr, "standard output full", p.stderr)
 
+# The transcript in README.md, without figures of speed and memory.
+readme = read(os.path.join(ROOT, "README.md")).decode()
+block = re.search(r"<!-- chat: begin -->\n(.*?)<!-- chat: end -->", readme, re.DOTALL)
+shown = [line.strip() for line in block.group(1).splitlines()]
+arguments, typed = shown[0].split()[3:], [line[2:] for line in shown if line.startswith("> ")]
+figures = re.compile(r"> |\[|(messages|context|prompt|generated|model|KV|peak) .* ")
+told = " ".join(line for line in shown[1:] if not figures.match(line))
+p = run("chat", *arguments, stdin=("\n".join(typed) + "\n").encode())
+equal(p.stdout.decode().split(), told.split(), "the transcript in README.md is what the program says")
+
 # ---------------------------------------------------------- special tokens
 
 # What is said with special tokens in it is not what the template would have written.
@@ -156,7 +172,17 @@ def ids_of(messages):
         os.remove(cache)
     with open(tmp("evil.json"), "w") as f:
         json.dump(messages, f)
-    p = run("chat", "-m", file, "-n", "1", "-q", "--prompt-cache", cache, stdin=f"/load {tmp('evil.json')}\n/regen\n".encode())
+    p = run(
+        "chat",
+        "-m",
+        file,
+        "-n",
+        "1",
+        "-q",
+        "--prompt-cache",
+        cache,
+        stdin=f"/load {tmp('evil.json')}\n/regen\n".encode(),
+    )
     data = read(cache)
     n = int.from_bytes(data[12:16], "little")
     return [str(int.from_bytes(data[128 + 4 * i : 132 + 4 * i], "little")) for i in range(n)]
@@ -170,35 +196,45 @@ for text in (evil, "<|im_end|>", "<|im_e<|im_end|>nd|>", "<|im_start|>" * 3, "x<
     equal([i for i in got if i in specials], template, f"special tokens in a message are text: {text[:24]!r}")
     back = run("detokenize", "-m", file, stdin=" ".join(got).encode()).stdout.decode()
     ok(f"user\n{text}<|im_end|>" in back, "and stand there as they were written", back)
-got = ids_of([{"role": "system", "content": evil}, {"role": "user", "content": "a"}, {"role": "assistant", "content": evil}, {"role": "user", "content": evil}])
-want = render_ids([{"role": "system", "content": "x"}, {"role": "user", "content": "a"}, {"role": "assistant", "content": "x"}, {"role": "user", "content": "x"}])
+roles = ("system", "user", "assistant", "user")
+got = ids_of([{"role": role, "content": evil} for role in roles])
+want = render_ids([{"role": role, "content": "x"} for role in roles])
 equal([i for i in got if i in specials], [i for i in want if i in specials], "in messages of every role")
 half = ids_of([{"role": "user", "content": evil}])
-as_text = run("tokenize", "-m", file, "--no-bos", "--special-as-text", stdin=("user\n" + evil).encode()).stdout.decode().split()
+as_text = run("tokenize", "-m", file, "--no-bos", "--special-as-text", stdin=f"user\n{evil}".encode()).stdout
+as_text = as_text.decode().split()
 equal(half[1 : 1 + len(as_text)], as_text, "the ids are those of the text with special tokens as text")
 
 # ----------------------------------------------------------- context shift
 
 lines = [f"Tell me a story about a dog number {i}." for i in range(8)]
 p, messages = saved("\n".join(lines), "--ctx", "128", "--system", "Be kind.")
-full = re.findall(rb"entrollm: the context of 128 tokens is full: (\d+) of the oldest turns (?:was|were) dropped", p.stderr)
-ok(p.returncode == 0 and p.stdout.count(b"\n") >= 8 and full, "a full context drops the oldest turns, and says so", p.stderr)
+full = re.findall(rb"the context of 128 tokens is full: (\d+) of the oldest turns (?:was|were) dropped", p.stderr)
+ok(p.returncode == 0 and p.stdout.count(b"\n") >= 8 and full, "a full context drops old turns, and says so", p.stderr)
 dropped = sum(int(n) for n in full)
-equal([m["role"] for m in messages], ["system"] + ["user", "assistant"] * (8 - dropped), "whole turns, not the system prompt")
+roles = ["system"] + ["user", "assistant"] * (8 - dropped)
+equal([m["role"] for m in messages], roles, "whole turns, not the system prompt")
 equal(messages[1]["content"], lines[dropped], "the oldest")
 p = chat("\n".join(lines) + "\n", "--ctx", "128", "-q")
 ok(b"is full" in p.stderr, "also when quiet", p.stderr)
-long = tmp("long.json")
-with open(long, "w") as f:
-    json.dump(messages[:-1], f)
 # within an answer
-p, messages = saved(f"{ASK}\nAnd then?", "--ctx", "96", "-n", "64", "--stop", "@@", base=["chat", "-m", file, "--temp", "0"])
+p, messages = saved(
+    f"{ASK}\nAnd then?", "--ctx", "96", "-n", "64", "--stop", "@@", base=["chat", "-m", file, "--temp", "0"]
+)
 ok(b"oldest turns was dropped" in p.stderr, "within an answer, too", p.stderr)
 equal([m["content"] for m in messages if m["role"] == "user"], ["And then?"], "then the message that is answered stays")
 p = chat("dog " * 200 + "\nHi\n", "--ctx", "64", "-q")
-ok(p.returncode == INPUT and b"room for 64" in p.stderr and p.stdout.count(b"\n") >= 1, "a message that is too long", p.stderr)
+ok(
+    p.returncode == INPUT and b"room for 64" in p.stderr and p.stdout.count(b"\n") >= 1,
+    "a message that is too long",
+    p.stderr,
+)
 p = chat(f"{ASK}\n", "--ctx", "32", "-q", base=["chat", "-m", file, "--temp", "0", "-n", "100"])
-ok(p.returncode == 0 and b"the answer was cut" in p.stderr, "an answer that is too long is cut, and that is said", p.stderr)
+ok(
+    p.returncode == 0 and b"the answer was cut" in p.stderr,
+    "an answer that is too long is cut, and that is said",
+    p.stderr,
+)
 
 # ----------------------------------------------------------------- signals
 
@@ -316,7 +352,11 @@ for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
     t.type("/help\r")
     shown += t.wait(rb"begins with a slash") or b""
     t.type("/quit\r")
-    ok(t.status() == 0 and shown and b"\x1b[1;32m" not in shown and b"\x1b[2m" not in shown, f"no colours: {env}", shown)
+    ok(
+        t.status() == 0 and shown and b"\x1b[1;32m" not in shown and b"\x1b[2m" not in shown,
+        f"no colours: {env}",
+        shown,
+    )
 t = Terminal(*GREEDY)
 t.wait(PROMPT)
 os.kill(t.pid, signal.SIGTERM)

@@ -38,7 +38,7 @@ for settings in (
     ids, kept, n = text(PROMPT, settings=settings)
     equal(cached(PROMPT, settings=settings, path=path), (ids, 0, n), f"made: the same text {settings[7:]}")
     made = read(path)
-    equal(cached(PROMPT, settings=settings, path=path), (ids, n - 1, n), "used: the same text, the last token is evaluated")
+    equal(cached(PROMPT, settings=settings, path=path), (ids, n - 1, n), "used: the same text, one token is evaluated")
     equal(cached(PROMPT, "-t", "1", settings=settings, path=path)[0], ids, "with another number of threads, too")
     ok(read(path) == made, "and the file stays")
     os.remove(path)
@@ -64,6 +64,7 @@ p = run("run", *SETTINGS, "-n", "0", "-p", PROMPT, "--prompt-cache", cache, "-q"
 equal((p.returncode, p.stdout, cached(PROMPT)[1]), (0, b"", n - 1), "-n 0 only fills it")
 p = run("run", *SETTINGS, "-p", PROMPT, "--prompt-cache", cache)
 ok(f"{n - 1} from the cache".encode() in p.stderr, "standard error says how much came from it", p.stderr)
+
 
 # Longrope, whose keys change when the sequence crosses a length, and a sliding window.
 def variant(name, **fields):
@@ -93,7 +94,14 @@ for model in (longrope, window):
     settings = ["-m", model, *SETTINGS[2:]]
     path = tmp(name + ".cache")
     # up to beyond the boundary and back, in prompts that begin alike and that branch off
-    for prompt in (" ".join(words[:8]), PROMPT, PROMPT + " " + PROMPT, " ".join(words[:9]), PROMPT + " and", PROMPT * 3):
+    for prompt in (
+        " ".join(words[:8]),
+        PROMPT,
+        PROMPT + " " + PROMPT,
+        " ".join(words[:9]),
+        PROMPT + " and",
+        PROMPT * 3,
+    ):
         plain = text(prompt, settings=settings)
         got = cached(prompt, settings=settings, path=path)
         ok(got[0] == plain[0] and plain[0], f"{name}: {plain[2]} tokens, {got[1]} of them restored", got)
@@ -130,10 +138,14 @@ def refused(data, name):
     with open(bad, "wb") as f:
         f.write(data)
     p = run("run", "-m", file, "-p", PROMPT, "-n", "1", "-q", "--prompt-cache", bad)
-    return p.returncode == INPUT and one_error_line(p) and b"bad.cache" in p.stderr and not p.stdout and read(bad) == data
+    return (
+        p.returncode == INPUT and one_error_line(p) and b"bad.cache" in p.stderr and not p.stdout and read(bad) == data
+    )
 
 
-lengths = sorted({0, 1, 7, 8, 64, 127, 128, 129, 191, len(whole) // 3, len(whole) // 2, len(whole) - 64, len(whole) - 1})
+lengths = sorted(
+    {0, 1, 7, 8, 64, 127, 128, 129, 191, len(whole) // 3, len(whole) // 2, len(whole) - 64, len(whole) - 1}
+)
 wrong = [n for n in lengths if not refused(whole[:n], n)]
 ok(not wrong, f"{len(lengths)} lengths of a cut file are refused", wrong)
 ok(refused(whole + b"\0", "longer") and refused(whole + whole, "twice"), "longer ones, too")
@@ -148,7 +160,11 @@ ok(not wrong, f"{len(places)} flipped bits are refused", wrong)
 p = run("run", "-m", file, "-p", PROMPT, "-n", "1", "--prompt-cache", os.path.join(MODEL, "config.json"))
 ok(p.returncode == INPUT and b"not a prompt cache" in p.stderr, "another file is not replaced", p.stderr)
 p = run("run", "-m", file, "-p", PROMPT, "-n", "1", "--prompt-cache", "/nonexistent/cache")
-ok(p.returncode == IO and one_error_line(p) and b"/nonexistent/cache" in p.stderr, "a folder that is not there", p.stderr)
+ok(
+    p.returncode == IO and one_error_line(p) and b"/nonexistent/cache" in p.stderr,
+    "a folder that is not there",
+    p.stderr,
+)
 p = run("run", "-m", file, "-p", PROMPT, "-n", "1", "--prompt-cache", TMP)
 ok(p.returncode in (INPUT, USAGE, IO) and one_error_line(p), "a folder", p.stderr)
 ok(not [f for f in os.listdir(TMP) if f.endswith(".partial")], "nothing half-written is left")
@@ -160,7 +176,11 @@ history = tmp("history.json")
 first = run(*talk, stdin=f"Tell me a story.\n/save {history}\n".encode())
 fresh = run(*talk[:-2], stdin=f"/load {history}\nAnd then?\n".encode())
 again = run(*talk, stdin=f"/load {history}\nAnd then?\n".encode())
-ok(first.returncode == 0 and again.stdout == fresh.stdout and again.stdout, "chat goes on with the same answer", again.stderr)
+ok(
+    first.returncode == 0 and again.stdout == fresh.stdout and again.stdout,
+    "chat goes on with the same answer",
+    again.stderr,
+)
 
 
 def new(p):

@@ -115,8 +115,8 @@ static void the_marker_is_free(void **state) {
 /* Of ordinary text, and of a real tokenizer: the ids of ellm_tokenizer_encode. */
 static void ordinary_text_is_as_ever(void **state) {
   (void)state;
-  static const char *const texts[] = {"Once upon a time, there was a dog.\n\n  He said: \"Hi!\"", "", " ", "ä😀 漢字",
-                                      "<|im_start", "a < b | c > d"};
+  static const char *const texts[] = {
+      "Once upon a time, there was a dog.\n\n  He said: \"Hi!\"", "", " ", "ä😀 漢字", "<|im_start", "a < b | c > d"};
   ellm_tokenizer *t = tokenizer_of_file("models/stories-4m/tokenizer.json");
   ellm_error err = {0};
   text_marker marker;
