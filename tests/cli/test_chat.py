@@ -155,7 +155,7 @@ shown = [line.strip() for line in block.group(1).splitlines()]
 arguments, typed = shown[0].split()[3:], [line[2:] for line in shown if line.startswith("> ")]
 figures = re.compile(r"> |\[|(messages|context|prompt|generated|model|KV|peak) .* ")
 told = " ".join(line for line in shown[1:] if not figures.match(line))
-p = run("chat", *arguments, stdin=("\n".join(typed) + "\n").encode())
+p = run("chat", "-m", MODEL, *arguments, stdin=("\n".join(typed) + "\n").encode())
 equal(p.stdout.decode().split(), told.split(), "the transcript in README.md is what the program says")
 
 # ---------------------------------------------------------- special tokens
