@@ -124,6 +124,7 @@ static line_result edit_line(line_reader *reader, const char *prompt, ellm_buffe
   int n = 0;
   set_prompt(reader, prompt);
   el_resize(reader->editor);
+  el_wset(reader->editor, EL_PREP_TERM, 1); /* before the prompt is shown: what is typed then is for the editor */
   const wchar_t *text = el_wgets(reader->editor, &n);
   if (reader->interrupted) {
     if (reader->typed && !ellm_buffer_append(line, "?", 1)) return LINE_FAILED;
