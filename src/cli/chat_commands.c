@@ -84,7 +84,8 @@ static void cmd_save(chat *c, const char *argument) {
     return;
   }
   char *text = json_dumps(c->messages, JSON_INDENT(1));
-  ellm_status status = text ? cli_output_open(&output, argument, &err) : ellm_fail_memory(&err, 0, "the conversation");
+  ellm_status status = text ? cli_output_open(&output, argument, c->path, &err)
+                            : ellm_fail_memory(&err, 0, "the conversation");
   if (status == ELLM_OK) {
     status = cli_output_write(&output, text, strlen(text), &err);
     if (status == ELLM_OK) status = cli_output_write(&output, "\n", 1, &err);
