@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An item's choices one after the other through one context: what their ids
- * have in common is computed for the first only. An item's values are the
- * scores of its choices, NaN beyond their number.
+ * An item's choices in one batch: what their ids have in common is computed
+ * once. An item's values are the scores of its choices, NaN beyond their number.
  */
 #include "eval/choice.h"
 
@@ -33,8 +32,9 @@ typedef struct choosing {
   int64_t before;      /* lm-eval: what stands before an empty query; -1: none */
   int64_t bos;         /* llama.cpp: what stands before every text; -1: only what the post-processor adds */
   scorer *scorer;
-  size_t capacity;     /* of the scorer and of log_probs; it grows with the items */
-  double *log_probs;
+  size_t capacity, more; /* room of the scorer; it grows with the items */
+  double *log_probs;     /* of the item's labels ... */
+  size_t n_log_probs;    /* ... room */
 } choosing;
 
 /* ---------------------------------------------------------------- sequences */
@@ -98,35 +98,55 @@ static ellm_status prepare_llama_cpp(const choosing *c, const choice_item *item,
 
 /* ------------------------------------------------------------------ scoring */
 
-static ellm_status make_room(choosing *c, size_t n, ellm_error *err) {
-  if (c->scorer && n <= c->capacity) return ELLM_OK;
-  size_t more = (n + CAPACITY_STEP - 1) / CAPACITY_STEP * CAPACITY_STEP;
-  if (more > c->max_context) more = c->max_context;
+static size_t round_up(size_t n) { return (n + CAPACITY_STEP - 1) / CAPACITY_STEP * CAPACITY_STEP; }
+
+/* Room for sequences of n positions and `more` beside one of them, and for n_labels log-probabilities. */
+static ellm_status make_room(choosing *c, size_t n, size_t more, size_t n_labels, ellm_error *err) {
+  if (n_labels > c->n_log_probs) {
+    double *grown = realloc(c->log_probs, n_labels * sizeof *grown);
+    if (!grown) return ellm_fail_memory(err, n_labels * sizeof *grown, "an item");
+    c->log_probs = grown;
+    c->n_log_probs = n_labels;
+  }
+  if (c->scorer && n <= c->capacity && more <= c->more) return ELLM_OK;
+  if (n > c->capacity) c->capacity = round_up(n);
+  if (c->capacity > c->max_context) c->capacity = c->max_context;
+  if (more > c->more) c->more = round_up(more);
   scorer_free(c->scorer);
   c->scorer = NULL;
-  double *grown = realloc(c->log_probs, more * sizeof *grown);
-  if (!grown) return ellm_fail_memory(err, more * sizeof *grown, "a sequence");
-  c->log_probs = grown;
-  c->capacity = more;
-  return scorer_create(c->model, (uint32_t)more, &c->scorer, err);
+  return scorer_create(c->model, (uint32_t)c->capacity, c->more, &c->scorer, err);
 }
 
-static ellm_status score_sequence(choosing *c, const sequence *s, double *score, ellm_error *err) {
-  const uint32_t *ids = s->ids;
-  size_t n = s->n, first = s->first;
-  if (first >= n) { /* nothing after the common tokens */
-    *score = 0;
-    return ELLM_OK;
+/* The last ids that the context has room for, the very last of which is not fed. False if there is nothing to score. */
+static bool clip(const choosing *c, const sequence *s, scored_sequence *out) {
+  if (s->first >= s->n) return false; /* nothing after the common tokens */
+  const size_t most = (size_t)c->max_context + 1, cut = s->n > most ? s->n - most : 0;
+  *out = (scored_sequence){s->ids + cut, s->n - cut, s->first > cut ? s->first - cut : 1, NULL};
+  return true;
+}
+
+static ellm_status score_sequences(choosing *c, const sequence *sequences, size_t n, double *scores, ellm_error *err) {
+  scored_sequence scored[CHOICE_MOST];
+  size_t of[CHOICE_MOST], count = 0, longest = 1, n_labels = 0;
+  for (size_t i = 0; i < n; i++) {
+    scores[i] = 0;
+    if (!clip(c, &sequences[i], &scored[count])) continue;
+    if (scored[count].n - 1 > longest) longest = scored[count].n - 1;
+    n_labels += scored[count].n - scored[count].first;
+    of[count++] = i;
   }
-  size_t most = (size_t)c->max_context + 1, cut = n > most ? n - most : 0; /* the last ones, the last is not fed */
-  ids += cut;
-  n -= cut;
-  first = first > cut ? first - cut : 1;
-  ELLM_TRY(make_room(c, n - 1, err));
-  ELLM_TRY(scorer_run(c->scorer, ids, n, first, c->log_probs, NULL, NULL, err));
-  *score = 0;
-  for (size_t i = 0; i < n - first; i++) *score += c->log_probs[i];
-  if (c->protocol == CHOICE_LLAMA_CPP) *score /= (double)(n - first);
+  ELLM_TRY(make_room(c, longest, count > 1 ? scorer_more(scored, count) : 0, n_labels, err));
+  double *at = c->log_probs;
+  for (size_t k = 0; k < count; k++) {
+    scored[k].log_probs = at;
+    at += scored[k].n - scored[k].first;
+  }
+  ELLM_TRY(scorer_run_all(c->scorer, scored, count, err));
+  for (size_t k = 0; k < count; k++) {
+    const size_t labels = scored[k].n - scored[k].first;
+    for (size_t i = 0; i < labels; i++) scores[of[k]] += scored[k].log_probs[i];
+    if (c->protocol == CHOICE_LLAMA_CPP) scores[of[k]] /= (double)labels;
+  }
   return ELLM_OK;
 }
 
@@ -140,8 +160,7 @@ static ellm_status score_item(void *self, size_t index, double *values, ellm_err
     for (size_t i = 0; status == ELLM_OK && i < item->n; i++)
       status = prepare_lm_eval(c, &item->choices[i], &sequences[i], err);
   for (size_t i = 0; i < c->set->most; i++) values[i] = NAN;
-  for (size_t i = 0; status == ELLM_OK && i < item->n; i++)
-    status = score_sequence(c, &sequences[i], &values[i], err);
+  if (status == ELLM_OK) status = score_sequences(c, sequences, item->n, values, err);
   for (size_t i = 0; i < item->n; i++) free(sequences[i].ids);
   return status;
 }

@@ -145,7 +145,7 @@ static ellm_status summarize(const comparison *c, const double *values, size_t n
 static ellm_status allocate(comparison *c, ellm_model *model, ellm_error *err) {
   ellm_model_info info;
   ellm_model_get_info(model, &info);
-  ELLM_TRY(scorer_create(model, c->chunks.n_ctx - 1, &c->model, err));
+  ELLM_TRY(scorer_create(model, c->chunks.n_ctx - 1, 0, &c->model, err));
   c->vocab_size = info.vocab_size;
   c->piece = scorer_piece(c->model);
   size_t labels = c->chunks.n_ctx - c->chunks.first;
@@ -214,7 +214,7 @@ ellm_status eval_divergence(ellm_model *model, ellm_model *reference, const dive
   if (status == ELLM_OK && (strcmp(other.identity, c.chunks.identity) != 0 || other.bos != c.chunks.bos))
     status = ellm_fail(err, ELLM_ERR_INPUT, "%s: the model and the reference make different tokens of it", r->origin);
   text_chunks_free(&other);
-  if (status == ELLM_OK) status = scorer_create(reference, c.chunks.n_ctx - 1, &c.reference, err);
+  if (status == ELLM_OK) status = scorer_create(reference, c.chunks.n_ctx - 1, 0, &c.reference, err);
   if (status == ELLM_OK) status = allocate(&c, model, err);
   if (status == ELLM_OK) status = eval_fingerprint(reference, fingerprint, err);
   if (status == ELLM_OK) status = run(&c, model, fingerprint, c.chunks.count, options, result, err);

@@ -275,7 +275,7 @@ static ellm_status make_plan(plan *p, const perplexity_request *r, ellm_error *e
   p->chunk = calloc((size_t)p->n_ctx + 1, sizeof *p->chunk);
   p->log_probs = calloc(p->n_ctx, sizeof *p->log_probs);
   if (!p->chunk || !p->log_probs) return ellm_fail_memory(err, p->n_ctx * sizeof *p->log_probs, "perplexity");
-  return scorer_create(p->model, pages ? p->n_ctx : p->n_ctx - 1, &p->scorer, err);
+  return scorer_create(p->model, pages ? p->n_ctx : p->n_ctx - 1, 0, &p->scorer, err);
 }
 
 static json_t *identify(const plan *p, const perplexity_request *r, const char *model) {

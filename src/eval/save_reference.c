@@ -127,7 +127,7 @@ static ellm_status prepare(saving *s, ellm_model *reference, const divergence_re
   s->log_probs = calloc(s->head.rows, sizeof *s->log_probs);
   s->row = calloc(info.vocab_size, sizeof *s->row);
   if (!s->records || !s->good || !s->log_probs || !s->row) return ellm_fail_memory(err, bytes, "a chunk of logits");
-  return scorer_create(reference, s->chunks.n_ctx - 1, &s->scorer, err);
+  return scorer_create(reference, s->chunks.n_ctx - 1, 0, &s->scorer, err);
 }
 
 ellm_status eval_save_reference(ellm_model *reference, const divergence_request *request, const char *path,

@@ -20,25 +20,26 @@ static void store_key(const float *key, size_t dim, bool half, const kernel_tabl
   }
 }
 
-void attention_store(ellm_context *context, uint32_t layer, uint32_t first, size_t n_tokens) {
+void attention_store(ellm_context *context, uint32_t layer, size_t n_tokens) {
   const model_config *c = &context->model->config;
   const kernel_table *k = compute_kernels(context->model->compute);
   const size_t dim = c->head_dim, q = (size_t)c->n_heads * dim, kv = (size_t)c->n_kv_heads * dim;
   for (size_t t = 0; t < n_tokens; t++) {
     const float *key = context->qkv + t * context->qkv_stride + q, *value = key + kv;
-    const size_t position = first + t, tile = position / CONTEXT_KEY_TILE, lane = position % CONTEXT_KEY_TILE;
+    const size_t slot = (size_t)context->places[t].position + context->places[t].shift;
+    const size_t tile = slot / CONTEXT_KEY_TILE, lane = slot % CONTEXT_KEY_TILE;
     for (uint32_t head = 0; head < c->n_kv_heads; head++, key += dim, value += dim) {
       const size_t at = context_head_offset(context, layer, head);
       store_key(key, dim, context->half_precision, k, context->keys, at + tile * dim * CONTEXT_KEY_TILE + lane);
-      if (context->half_precision) k->f16_from_f32(value, (uint16_t *)context->values + at + position * dim, dim);
-      else memcpy((float *)context->values + at + position * dim, value, dim * sizeof *value);
+      if (context->half_precision) k->f16_from_f32(value, (uint16_t *)context->values + at + slot * dim, dim);
+      else memcpy((float *)context->values + at + slot * dim, value, dim * sizeof *value);
     }
   }
 }
 
 typedef struct attention_job {
   ellm_context *context;
-  uint32_t layer, first, window; /* window 0: everything before is seen */
+  uint32_t layer, window; /* window 0: everything before is seen */
   size_t n_tokens, n_chunks;
 } attention_job;
 
@@ -47,20 +48,34 @@ static const void *cache_at(const ellm_context *context, const void *cache, size
   return (const uint8_t *)cache + at * (context->half_precision ? sizeof(uint16_t) : sizeof(float));
 }
 
-/* One query over positions begin .. end - 1 of the head whose elements begin at `head`. */
-static void attend_query(const ellm_context *context, const float *query, size_t head, uint32_t begin, uint32_t end,
-                         float *scores, float *out) {
+/* One query over positions begin .. end - 1 of the head whose elements begin at `head`: those before the fork in their
+ * own slots, the others in the branch's. */
+static void attend_query(const ellm_context *context, const token_place *place, const float *query, size_t head,
+                         uint32_t begin, uint32_t end, float *scores, float *out) {
   const kernel_table *k = compute_kernels(context->model->compute);
+  const bool half = context->half_precision;
   const size_t dim = context->model->config.head_dim, n = end - begin;
   /* scores of whole tiles; those of positions outside begin .. end are not looked at */
   const size_t tile = begin / CONTEXT_KEY_TILE, last = (end + CONTEXT_KEY_TILE - 1) / CONTEXT_KEY_TILE;
-  k->attention_scores(query, cache_at(context, context->keys, head + tile * CONTEXT_KEY_TILE * dim),
-                      context->half_precision, last - tile, dim, (float)(1 / sqrt((double)dim)), scores);
+  const size_t fork = place->fork / CONTEXT_KEY_TILE, middle = fork < tile ? tile : fork < last ? fork : last;
+  const float scale = (float)(1 / sqrt((double)dim));
+  if (middle > tile)
+    k->attention_scores(query, cache_at(context, context->keys, head + tile * CONTEXT_KEY_TILE * dim), half,
+                        middle - tile, dim, scale, scores);
+  if (middle < last)
+    k->attention_scores(
+        query, cache_at(context, context->keys, head + (middle * CONTEXT_KEY_TILE + place->shift) * dim), half,
+        last - middle, dim, scale, scores + (middle - tile) * CONTEXT_KEY_TILE);
   scores += begin % CONTEXT_KEY_TILE;
   const float sum = k->exp_sum(scores, k->max(scores, n), n);
+  const size_t split = middle * CONTEXT_KEY_TILE;
+  const size_t own = split <= begin ? 0 : split < end ? split - begin : n; /* positions before the fork */
   memset(out, 0, dim * sizeof *out);
-  k->attention_mix(scores, cache_at(context, context->values, head + begin * dim), context->half_precision, n, dim,
-                   out);
+  if (own > 0) k->attention_mix(scores, cache_at(context, context->values, head + begin * dim), half, own, dim, out);
+  if (own < n)
+    k->attention_mix(scores + own,
+                     cache_at(context, context->values, head + ((size_t)begin + own + place->shift) * dim), half,
+                     n - own, dim, out);
   k->scale(out, 1 / sum, dim);
 }
 
@@ -74,18 +89,19 @@ static void attend(void *user, size_t item, int thread) {
   const size_t left = job->n_tokens - token, n = left < ATTENTION_TOKENS ? left : ATTENTION_TOKENS;
   float *scores = context->scores + (size_t)thread * context->score_stride;
   for (size_t t = token; t < token + n; t++) {
-    const uint32_t end = job->first + (uint32_t)t + 1;
+    const token_place *place = &context->places[t];
+    const uint32_t end = place->position + 1;
     const uint32_t begin = job->window > 0 && end > job->window ? end - job->window : 0;
     for (size_t h = kv_head * group; h < (kv_head + 1) * group; h++)
-      attend_query(context, context->qkv + t * context->qkv_stride + h * dim,
+      attend_query(context, place, context->qkv + t * context->qkv_stride + h * dim,
                    context_head_offset(context, job->layer, (uint32_t)kv_head), begin, end, scores,
                    context->mixed + t * context->q_stride + h * dim);
   }
 }
 
-void attention_run(ellm_context *context, uint32_t layer, uint32_t first, size_t n_tokens) {
+void attention_run(ellm_context *context, uint32_t layer, size_t n_tokens) {
   const model_config *c = &context->model->config;
-  attention_job job = {.context = context, .layer = layer, .first = first, .n_tokens = n_tokens};
+  attention_job job = {.context = context, .layer = layer, .n_tokens = n_tokens};
   if (c->sliding_window > 0 && layer >= c->window_first_layer) job.window = c->sliding_window;
   job.n_chunks = (n_tokens + ATTENTION_TOKENS - 1) / ATTENTION_TOKENS;
   pool_for(compute_pool(context->model->compute), c->n_kv_heads * job.n_chunks, attend, &job);

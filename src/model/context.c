@@ -55,6 +55,8 @@ static ellm_status allocate_batch(ellm_context *context, ellm_error *err) {
   context->inner = floats(n, context->inner_stride, &status, err);
   context->cos_sin = floats(n, 2 * context->model->rope.half, &status, err);
   context->scores = floats(threads, context->score_stride, &status, err);
+  if (status == ELLM_OK && !(context->places = calloc(n, sizeof *context->places)))
+    status = ellm_fail_memory(err, n * sizeof *context->places, "a context");
   if (context->model->activations == ELLM_ACTIVATIONS_F32 || status != ELLM_OK) return status;
   uint32_t widest = c->hidden_size > q ? c->hidden_size : q;
   if (c->intermediate_size > widest) widest = c->intermediate_size;
@@ -64,7 +66,7 @@ static ellm_status allocate_batch(ellm_context *context, ellm_error *err) {
   return context->digits != NULL ? ELLM_OK : ellm_fail_memory(err, bytes, "a context");
 }
 
-ellm_status ellm_context_create(ellm_model *model, uint32_t n_ctx, ellm_context **out, ellm_error *err) {
+ellm_status context_create(ellm_model *model, uint32_t n_ctx, size_t more, ellm_context **out, ellm_error *err) {
   const uint32_t most = model->config.max_position_embeddings;
   *out = NULL;
   if (n_ctx > most)
@@ -74,7 +76,10 @@ ellm_status ellm_context_create(ellm_model *model, uint32_t n_ctx, ellm_context 
   if (context == NULL) return ellm_fail_memory(err, sizeof *context, "a context");
   context->model = model;
   context->capacity = n_ctx > 0 ? n_ctx : most < CONTEXT_DEFAULT_CAPACITY ? most : CONTEXT_DEFAULT_CAPACITY;
-  context->batch = context->capacity < CONTEXT_MAX_BATCH ? context->capacity : CONTEXT_MAX_BATCH;
+  const size_t slots = round_up(context->capacity) + (more < UINT32_MAX / 4 ? round_up(more) : UINT32_MAX / 4);
+  context->slots = (uint32_t)slots;
+  const size_t tokens = more > 0 ? slots : context->capacity;
+  context->batch = (uint32_t)(tokens < CONTEXT_MAX_BATCH ? tokens : CONTEXT_MAX_BATCH);
   context->half_precision = model->half_precision;
   context->ids = calloc(context->capacity, sizeof *context->ids);
   ellm_status status = context->ids != NULL
@@ -89,12 +94,17 @@ ellm_status ellm_context_create(ellm_model *model, uint32_t n_ctx, ellm_context 
   return ELLM_OK;
 }
 
+ellm_status ellm_context_create(ellm_model *model, uint32_t n_ctx, ellm_context **out, ellm_error *err) {
+  return context_create(model, n_ctx, 0, out, err);
+}
+
 void ellm_context_free(ellm_context *context) {
   if (context == NULL) return;
   void *const memory[] = {context->keys,    context->values, context->x,       context->normed, context->projected,
                           context->qkv,     context->mixed,  context->gate_up, context->inner,  context->cos_sin,
                           context->scores,  context->digits};
   for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) ellm_aligned_free(memory[i]);
+  free(context->places);
   free(context->ids);
   free(context);
 }
@@ -129,7 +139,10 @@ static ellm_status compute_to(ellm_context *context, uint32_t end, float *logits
   while (context->cached < end) {
     const uint32_t first = context->cached, left = end - first, n = left < context->batch ? left : context->batch;
     const uint32_t wanted = first + n > first_logit ? first_logit > first ? first + n - first_logit : n : 0;
-    ELLM_TRY(forward_batch(context, context->ids + first, first, n, logits, wanted, err));
+    uint32_t rows[CONTEXT_MAX_BATCH];
+    for (uint32_t t = 0; t < n; t++) context->places[t] = (token_place){first + t, 0, 0};
+    for (uint32_t i = 0; i < wanted; i++) rows[i] = n - wanted + i;
+    ELLM_TRY(forward_batch(context, context->ids + first, n, rows, wanted, logits, err));
     if (wanted > 0) logits += (size_t)wanted * context->model->config.vocab_size;
     context->cached = first + n;
   }

@@ -15,13 +15,19 @@ enum {
   ATTENTION_TOKENS = 8 /* that a thread takes at a time */
 };
 
+/* A token of a batch stands at a position; its own keys and values and those of all positions from `fork` on lie
+ * `shift` slots behind. Both are multiples of 16; shift is 0 but for branches. */
+typedef struct token_place { uint32_t position, fork, shift; } token_place;
+
 struct ellm_context {
   ellm_model *model;
   uint32_t capacity, length;
+  uint32_t slots;            /* places of the cache, a multiple of 16: more than capacity where branches lie */
   uint32_t *ids;             /* [length]: kept so that the cache can be rebuilt */
 
-  /* KV cache, F32 or F16: keys [layer][kv head][position / 16][head_dim][position % 16], so that a vector
-   * holds one element of 16 keys; values [layer][kv head][position][head_dim]. */
+  /* KV cache, F32 or F16: keys [layer][kv head][slot / 16][head_dim][slot % 16], so that a vector holds one
+   * element of 16 keys; values [layer][kv head][slot][head_dim]. A position's slot is its number, but for
+   * those of branches. */
   bool half_precision;
   void *keys, *values;
   uint32_t cached;           /* positions whose keys and values are there ... */
@@ -29,6 +35,7 @@ struct ellm_context {
 
   /* One batch; [token][stride], strides multiples of 16, zero beyond the columns. */
   uint32_t batch;            /* room, in tokens */
+  token_place *places;
   size_t hidden_stride, q_stride, qkv_stride, inner_stride, gate_up_stride;
   float *x;                  /* the residual stream, [hidden] */
   float *normed, *projected; /* [hidden] */
@@ -47,22 +54,26 @@ enum { CONTEXT_KEY_TILE = 16 };
 static inline size_t context_prefix(const ellm_context *context, size_t n) {
   return (n + CONTEXT_KEY_TILE - 1) / CONTEXT_KEY_TILE * CONTEXT_KEY_TILE * context->model->config.head_dim;
 }
-/* Elements from one KV head's position 0 to the next head's. */
+/* Elements from one KV head's slot 0 to the next head's. */
 static inline size_t context_head_stride(const ellm_context *context) {
-  return context_prefix(context, context->capacity);
+  return context_prefix(context, context->slots);
 }
 /* First element of a head's keys or values, counted in elements. */
 static inline size_t context_head_offset(const ellm_context *context, uint32_t layer, uint32_t kv_head) {
   return ((size_t)layer * context->model->config.n_kv_heads + kv_head) * context_head_stride(context);
 }
 
-/* Stores keys and values of n tokens at positions `first` on from context->qkv. */
-void attention_store(ellm_context *context, uint32_t layer, uint32_t first, size_t n_tokens);
-/* context->mixed = softmax(q k / sqrt(head_dim)) v for n tokens at positions `first` on. */
-void attention_run(ellm_context *context, uint32_t layer, uint32_t first, size_t n_tokens);
+/* ellm_context_create with room for branches beside the sequence: `more` slots. */
+ellm_status context_create(ellm_model *model, uint32_t n_ctx, size_t more, ellm_context **out, ellm_error *err);
 
-/* Computes ids[n] (n <= context->batch) at positions `first` on; logits of the last n_logits of them. */
-ellm_status forward_batch(ellm_context *context, const uint32_t *ids, uint32_t first, size_t n, float *logits,
-                          size_t n_logits, ellm_error *err);
+/* Stores keys and values of the first n tokens of the batch from context->qkv. */
+void attention_store(ellm_context *context, uint32_t layer, size_t n_tokens);
+/* context->mixed = softmax(q k / sqrt(head_dim)) v for the first n tokens of the batch. */
+void attention_run(ellm_context *context, uint32_t layer, size_t n_tokens);
+
+/* Computes ids[n] (n <= context->batch) at context->places. Logits of the n_rows tokens rows[], ascending numbers
+ * within the batch. */
+ellm_status forward_batch(ellm_context *context, const uint32_t *ids, size_t n, const uint32_t *rows, size_t n_rows,
+                          float *logits, ellm_error *err);
 
 #endif

@@ -13,8 +13,7 @@ typedef struct pass {
   const model_config *config;
   const kernel_table *k;
   compute *compute;
-  uint32_t first; /* position of the batch's first token */
-  size_t n;       /* tokens */
+  size_t n; /* tokens */
   ellm_error *err;
 } pass;
 
@@ -124,7 +123,8 @@ static void angles_of_token(void *user, size_t t, int thread) {
   (void)thread;
   const angles_job *job = user;
   const rope_frequencies *rope = &job->p->context->model->rope;
-  rope_angles(rope, job->long_factors, job->p->first + (uint32_t)t, job->p->context->cos_sin + t * 2 * rope->half);
+  const ellm_context *context = job->p->context;
+  rope_angles(rope, job->long_factors, context->places[t].position, context->cos_sin + t * 2 * rope->half);
 }
 
 /* --------------------------------------------------------------------- layers */
@@ -142,8 +142,8 @@ static ellm_status layer(const pass *p, uint32_t index) {
   norm(p, x, w->attention_norm, normed, p->n);
   ELLM_TRY(multiply(p, &w->qkv, normed, p->n, context->qkv, context->qkv_stride));
   for_tokens(p, p->n, rotate_token, &job);
-  attention_store(context, index, p->first, p->n);
-  attention_run(context, index, p->first, p->n);
+  attention_store(context, index, p->n);
+  attention_run(context, index, p->n);
   ELLM_TRY(multiply(p, &w->output, mixed, p->n, context->projected, context->hidden_stride));
   for_tokens(p, p->n, add_token, &job);
 
@@ -155,14 +155,13 @@ static ellm_status layer(const pass *p, uint32_t index) {
   return ELLM_OK;
 }
 
-ellm_status forward_batch(ellm_context *context, const uint32_t *ids, uint32_t first, size_t n, float *logits,
-                          size_t n_logits, ellm_error *err) {
+ellm_status forward_batch(ellm_context *context, const uint32_t *ids, size_t n, const uint32_t *rows, size_t n_rows,
+                          float *logits, ellm_error *err) {
   const ellm_model *model = context->model;
   const pass p = {.context = context,
                   .config = &model->config,
                   .k = compute_kernels(model->compute),
                   .compute = model->compute,
-                  .first = first,
                   .n = n,
                   .err = err};
   for (size_t t = 0; t < n; t++)
@@ -170,10 +169,14 @@ ellm_status forward_batch(ellm_context *context, const uint32_t *ids, uint32_t f
   angles_job angles = {&p, context->cached_long};
   for_tokens(&p, n, angles_of_token, &angles);
   for (uint32_t i = 0; i < model->weights.n_layers; i++) ELLM_TRY(layer(&p, i));
-  if (n_logits == 0) return ELLM_OK;
+  if (n_rows == 0) return ELLM_OK;
   const uint32_t hidden = model->config.hidden_size;
-  const vectors last = {context->x + (n - n_logits) * context->hidden_stride, context->hidden_stride, hidden};
+  for (size_t i = 0; i < n_rows; i++) /* rows[i] >= i: to the front */
+    if (rows[i] != i)
+      memcpy(context->x + i * context->hidden_stride, context->x + rows[i] * context->hidden_stride,
+             hidden * sizeof *context->x);
+  const vectors wanted = {context->x, context->hidden_stride, hidden};
   const vectors normed = {context->normed, context->hidden_stride, hidden};
-  norm(&p, last, model->weights.norm, normed, n_logits);
-  return multiply(&p, &model->weights.head, normed, n_logits, logits, model->config.vocab_size);
+  norm(&p, wanted, model->weights.norm, normed, n_rows);
+  return multiply(&p, &model->weights.head, normed, n_rows, logits, model->config.vocab_size);
 }

@@ -65,7 +65,7 @@ ellm_status ellm_perplexity_a(ellm_model *model, const uint32_t *ids, size_t n_i
   ellm_status status = result->chunk_nll && chunk && log_probs
                            ? ELLM_OK
                            : ellm_fail_memory(err, n_ctx * (sizeof *chunk + sizeof *log_probs), "perplexity");
-  if (status == ELLM_OK) status = scorer_create(model, n_ctx - 1, &s, err);
+  if (status == ELLM_OK) status = scorer_create(model, n_ctx - 1, 0, &s, err);
   if (status == ELLM_OK)
     status = run_chunks(s, ids, n_ctx, bos, progress, user, chunk, log_probs, result, err);
   scorer_free(s);

@@ -29,8 +29,9 @@ typedef void (*score_row_fn)(void *user, size_t label, const float *row, double 
 /* One context with its scratch memory. One thread at a time. */
 typedef struct scorer scorer;
 
-/* For sequences whose labels reach up to `n_ctx` ids before them. The model outlives it. */
-ellm_status scorer_create(ellm_model *model, uint32_t n_ctx, scorer **out, ellm_error *err);
+/* For sequences whose labels reach up to `n_ctx` ids before them. `more`: positions for scorer_run_all beside those of
+ * one sequence, or 0. The model outlives it. */
+ellm_status scorer_create(ellm_model *model, uint32_t n_ctx, size_t more, scorer **out, ellm_error *err);
 void scorer_free(scorer *s);
 
 /*
@@ -40,6 +41,14 @@ void scorer_free(scorer *s);
  */
 ellm_status scorer_run(scorer *s, const uint32_t *ids, size_t n, size_t first, double *log_probs, score_row_fn row,
                        void *user, ellm_error *err);
+
+/* One of several: scorer_run's arguments; first < n. */
+typedef struct scored_sequence { const uint32_t *ids; size_t n, first; double *log_probs; } scored_sequence;
+/* Positions that continuations of a common beginning take beside one of them. */
+size_t scorer_more(const scored_sequence *sequences, size_t count);
+/* scorer_run for all: the ids that they have in common before their labels are computed once, the others together as
+ * far as the scorer has room. The same figures to the bit. */
+ellm_status scorer_run_all(scorer *s, const scored_sequence *sequences, size_t count, ellm_error *err);
 /* Labels whose rows are in memory at once; longer runs are cut into such pieces. */
 size_t scorer_piece(const scorer *s);
 /* The ids of the last sequence were not known when it ran (generation): forget what is kept. */
