@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Questions one by one through one context; what a prompt has in common with
- * the one before (the examples) stays computed. A question's values are right
+ * Questions in groups that are answered together; what their prompts have in
+ * common (the examples) is computed once. A question's values are right
  * (strict), right (flexible), tokens generated, and whether its prompt was cut.
  */
 #include "eval/gsm8k.h"
@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "eval/answers.h"
 #include "eval/lines.h"
-#include "model/score.h"
 
-enum { STRICT, FLEXIBLE, TOKENS, CUT, N_VALUES, DEFAULT_NEW = 256, CAPACITY_STEP = 256, PROMPT_PIECE = 256 };
+enum { STRICT, FLEXIBLE, TOKENS, CUT, N_VALUES, DEFAULT_NEW = 256, GROUP = 8 };
 
 typedef struct question { char *prompt, *answer; } question;
 
@@ -27,10 +27,10 @@ typedef struct solving {
   size_t count, capacity, n_items;
   size_t now;               /* the question at work */
   uint32_t max_new, max_prompt;
-  ellm_context *context;
-  uint32_t *held;           /* [capacity of the context]: ids of its positions */
-  float *logits;            /* [vocab_size] */
-  uint32_t *generated;      /* [max_new] */
+  answerer *answerer;
+  uint32_t *generated;      /* [GROUP][max_new] */
+  double group[GROUP * N_VALUES]; /* values of questions group_first .. group_end - 1 */
+  size_t group_first, group_end;
 } solving;
 
 /* ---------------------------------------------------------------- questions */
@@ -99,85 +99,13 @@ static ellm_status read_questions(solving *s, const gsm8k_request *r, ellm_error
   return status;
 }
 
-/* --------------------------------------------------------------- generating */
+/* ----------------------------------------------------------------- answering */
 
-/* A context for n positions; a larger one than before begins empty. */
-static ellm_status make_room(solving *s, size_t n, ellm_error *err) {
-  if (s->context && n <= ellm_context_capacity(s->context)) return ELLM_OK;
-  size_t more = (n + CAPACITY_STEP - 1) / CAPACITY_STEP * CAPACITY_STEP;
-  if (more > s->info.max_context) more = s->info.max_context;
-  ellm_context_free(s->context);
-  s->context = NULL;
-  uint32_t *grown = realloc(s->held, more * sizeof *grown);
-  if (!grown) return ellm_fail_memory(err, more * sizeof *grown, "a prompt");
-  s->held = grown;
-  return ellm_context_create(s->model, (uint32_t)more, &s->context, err);
-}
-
-static ellm_status feed(solving *s, const uint32_t *ids, size_t n, bool logits, ellm_error *err) {
-  size_t at = ellm_context_length(s->context);
-  ELLM_TRY(ellm_context_eval(s->context, ids, n, logits ? s->logits : NULL, logits ? 1 : 0, err));
-  memcpy(s->held + at, ids, n * sizeof *ids);
-  return ELLM_OK;
-}
-
-/* The interruption is looked for within a question, too: it may take long. */
-static ellm_status look(const solving *s, ellm_error *err) {
+/* The interruption is looked for within a group, too: it may take long. */
+static bool go_on(void *user) {
+  const solving *s = user;
   ellm_progress step = {"answer", NULL, s->now, s->n_items};
-  if (!s->options->progress || s->options->progress(s->options->user, &step)) return ELLM_OK;
-  return ellm_fail(err, ELLM_INTERRUPTED, "interrupted after %zu of %zu questions", s->now, s->n_items);
-}
-
-static ellm_status feed_prompt(solving *s, const uint32_t *ids, size_t n, ellm_error *err) {
-  size_t done = 0, held = ellm_context_length(s->context);
-  while (done < held && done < n - 1 && s->held[done] == ids[done]) done++;
-  ellm_context_truncate(s->context, (uint32_t)done);
-  while (done < n) {
-    size_t count = n - done < PROMPT_PIECE ? n - done : PROMPT_PIECE;
-    ELLM_TRY(look(s, err));
-    ELLM_TRY(feed(s, ids + done, count, done + count == n, err));
-    done += count;
-  }
-  return ELLM_OK;
-}
-
-static bool is_eos(const solving *s, uint32_t id) {
-  for (size_t i = 0; i < s->info.n_eos; i++)
-    if (s->info.eos_ids[i] == id) return true;
-  return false;
-}
-
-/* Cut the text at the first stop string; true if there is one. */
-static bool cut_at_stop(char *text, size_t *bytes) {
-  static const char *const stops[] = {"Q:", "</s>", "<|im_end|>"};
-  bool found = false;
-  for (size_t i = 0; i < sizeof stops / sizeof *stops; i++) {
-    char *at = strstr(text, stops[i]);
-    if (!at) continue;
-    *at = '\0';
-    *bytes = (size_t)(at - text);
-    found = true;
-  }
-  return found;
-}
-
-/* Greedy; *text is malloc'ed. */
-static ellm_status complete(solving *s, size_t *n, char **text, size_t *bytes, ellm_error *err) {
-  *text = NULL;
-  *n = 0;
-  for (bool end = false; !end;) {
-    uint32_t id = score_top(s->logits, s->info.vocab_size);
-    end = is_eos(s, id) || *n + 1 == s->max_new;
-    if (!is_eos(s, id)) s->generated[(*n)++] = id;
-    free(*text);
-    *text = NULL;
-    ELLM_TRY(ellm_tokenizer_decode(s->tokenizer, s->generated, *n, true, text, bytes, err));
-    if (cut_at_stop(*text, bytes)) end = true;
-    if (end) break;
-    ELLM_TRY(look(s, err));
-    ELLM_TRY(feed(s, &id, 1, true, err));
-  }
-  return ELLM_OK;
+  return !s->options->progress || s->options->progress(s->options->user, &step);
 }
 
 static ellm_status judge(const question *q, const char *text, size_t bytes, double *values, ellm_error *err) {
@@ -196,24 +124,48 @@ static ellm_status judge(const question *q, const char *text, size_t bytes, doub
   return ELLM_OK;
 }
 
+/* Answers questions first .. end - 1; ids and texts are freed by the caller. */
+static ellm_status answer_questions(solving *s, size_t first, size_t n, greedy_answer *answers, uint32_t **ids,
+                                    ellm_error *err) {
+  static const char *const stops[] = {"Q:", "</s>", "<|im_end|>"};
+  for (size_t i = 0; i < n; i++) {
+    const char *prompt = s->questions[first + i].prompt;
+    size_t n_ids = 0;
+    ELLM_TRY(ellm_tokenizer_encode(s->tokenizer, prompt, strlen(prompt), ELLM_ENCODE_NO_POST, &ids[i], &n_ids, err));
+    const size_t cut = n_ids > s->max_prompt ? n_ids - s->max_prompt : 0;
+    answers[i] = (greedy_answer){.prompt = ids[i] + cut, .n_prompt = n_ids - cut, .generated = s->generated + i * s->max_new};
+    s->group[i * N_VALUES + CUT] = cut > 0;
+  }
+  const answers_request request = {s->tokenizer, s->max_new, stops, sizeof stops / sizeof *stops, go_on, s};
+  ELLM_TRY(answers_run(s->answerer, &request, answers, n, err));
+  for (size_t i = 0; i < n; i++) {
+    double *values = s->group + i * N_VALUES;
+    ELLM_TRY(judge(&s->questions[first + i], answers[i].text, answers[i].bytes, values, err));
+    values[TOKENS] = (double)answers[i].n_generated;
+  }
+  return ELLM_OK;
+}
+
 static ellm_status answer_item(void *self, size_t index, double *values, ellm_error *err) {
   solving *s = self;
-  const question *q = &s->questions[index];
-  uint32_t *ids = NULL;
-  char *text = NULL;
-  size_t n = 0, n_new = 0, bytes = 0;
-  s->now = index;
-  ELLM_TRY(ellm_tokenizer_encode(s->tokenizer, q->prompt, strlen(q->prompt), ELLM_ENCODE_NO_POST, &ids, &n, err));
-  size_t cut = n > s->max_prompt ? n - s->max_prompt : 0;
-  ellm_status status = make_room(s, n - cut + s->max_new, err);
-  if (status == ELLM_OK) status = feed_prompt(s, ids + cut, n - cut, err);
-  if (status == ELLM_OK) status = complete(s, &n_new, &text, &bytes, err);
-  if (status == ELLM_OK) status = judge(q, text, bytes, values, err);
-  values[TOKENS] = (double)n_new;
-  values[CUT] = cut > 0;
-  free(text);
-  free(ids);
-  return status;
+  if (index < s->group_first || index >= s->group_end) {
+    greedy_answer answers[GROUP] = {{0}};
+    uint32_t *ids[GROUP] = {0};
+    const size_t left = s->n_items - index, n = left < GROUP ? left : GROUP;
+    s->now = index;
+    const ellm_status status = answer_questions(s, index, n, answers, ids, err);
+    for (size_t i = 0; i < n; i++) {
+      free(answers[i].text);
+      free(ids[i]);
+    }
+    if (status == ELLM_INTERRUPTED)
+      return ellm_fail(err, ELLM_INTERRUPTED, "interrupted after %zu of %zu questions", s->now, s->n_items);
+    ELLM_TRY(status);
+    s->group_first = index;
+    s->group_end = index + n;
+  }
+  memcpy(values, s->group + (index - s->group_first) * N_VALUES, N_VALUES * sizeof *values);
+  return ELLM_OK;
 }
 
 /* ------------------------------------------------------------------ results */
@@ -239,15 +191,15 @@ static ellm_status run(solving *s, const gsm8k_request *r, gsm8k_result *result,
   eval_data_identity(r->examples ? r->examples : "", r->examples_bytes, examples);
   const size_t n = s->options->limit && s->options->limit < s->count ? s->options->limit : s->count;
   s->n_items = n;
-  s->logits = calloc(s->info.vocab_size, sizeof *s->logits);
-  s->generated = calloc(s->max_new, sizeof *s->generated);
+  ELLM_TRY(answerer_create(s->model, &s->answerer, err));
+  s->generated = calloc((size_t)s->max_new * GROUP, sizeof *s->generated);
   double *values = calloc(n, N_VALUES * sizeof *values);
   json_t *identity = json_pack("{s:s, s:s, s:s, s:s, s:i}", "evaluation", "gsm8k", "model", model, "questions", data,
                                "examples", examples, "max_new", (int)s->max_new);
   eval_task task = {"answer", identity, n, N_VALUES, answer_item, running, s};
-  ellm_status status = s->logits && s->generated && values && identity
+  ellm_status status = s->generated && values && identity
                            ? eval_run(&task, s->options, values, &result->n_resumed, err)
-                           : ellm_fail_memory(err, s->info.vocab_size * sizeof *s->logits, "logits");
+                           : ellm_fail_memory(err, n * N_VALUES * sizeof *values, "answers");
   if (status == ELLM_OK) {
     result->strict = eval_share(total(values, n, STRICT), n);
     result->flexible = eval_share(total(values, n, FLEXIBLE), n);
@@ -278,9 +230,7 @@ ellm_status eval_gsm8k(ellm_model *model, const gsm8k_request *request, const ev
     free(s.questions[i].answer);
   }
   free(s.questions);
-  ellm_context_free(s.context);
-  free(s.held);
-  free(s.logits);
+  answerer_free(s.answerer);
   free(s.generated);
   return status;
 }
