@@ -19,12 +19,14 @@ typedef struct request {
 static json_t *to_json(const request *r, const divergence_result *d) {
   json_t *chunks = json_array();
   for (size_t i = 0; i < d->n_chunks; i++) cli_json_append(&chunks, cli_json_real(d->chunk_kl[i]));
-  json_t *o = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:i, s:o}", "protocol_name", protocol_name, "reference",
-                        cli_json_text(r->reference, strlen(r->reference)), "kl_median", cli_json_real(d->median),
-                        "kl_90", cli_json_real(d->p90), "kl_99", cli_json_real(d->p99), "kl_max",
-                        cli_json_real(d->max), "tokens", (json_int_t)d->scored, "ctx", (int)d->n_ctx, "chunks", chunks);
+  json_t *o = json_pack("{s:s, s:o, s:o, s:I, s:i, s:o}", "protocol_name", protocol_name, "reference",
+                        cli_json_text(r->reference, strlen(r->reference)), "kl_max", cli_json_real(d->max), "tokens",
+                        (json_int_t)d->scored, "ctx", (int)d->n_ctx, "chunks", chunks);
   if (!o) return NULL;
   cli_json_figure(o, "kl", d->kl);
+  cli_json_figure(o, "kl_median", d->median);
+  cli_json_figure(o, "kl_90", d->p90);
+  cli_json_figure(o, "kl_99", d->p99);
   cli_json_figure(o, "same_top", d->same_top);
   cli_json_figure(o, "perplexity", d->perplexity);
   cli_json_figure(o, "reference_perplexity", d->reference_perplexity);
@@ -34,7 +36,10 @@ static json_t *to_json(const request *r, const divergence_result *d) {
 
 static void print(const request *r, const divergence_result *d) {
   cli_print_figure("KL, mean", d->kl, 1, 6, "");
-  printf("%-24s median %.6f, 90 %% %.6f, 99 %% %.6f, max %.6f\n", "KL", d->median, d->p90, d->p99, d->max);
+  cli_print_figure("KL, median", d->median, 1, 6, "");
+  cli_print_figure("KL, 90 %", d->p90, 1, 6, "");
+  cli_print_figure("KL, 99 %", d->p99, 1, 6, "");
+  printf("%-24s %.6f\n", "KL, largest", d->max);
   cli_print_figure("same most likely token", d->same_top, 100, 2, " %");
   cli_print_figure("perplexity", d->perplexity, 1, 4, "");
   cli_print_figure("of the reference", d->reference_perplexity, 1, 4, "");

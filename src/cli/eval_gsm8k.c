@@ -17,20 +17,22 @@ static const char *protocol_name(const request *r) {
 }
 
 static json_t *to_json(const request *r, const gsm8k_result *g) {
-  json_t *o = json_pack("{s:s, s:I, s:o, s:i, s:i, s:I}", "protocol_name", protocol_name(r), "questions",
-                        (json_int_t)g->n_items, "mean_tokens", cli_json_real(g->mean_tokens), "max_new",
-                        (int)g->max_new, "max_prompt", (int)g->max_prompt, "prompts_cut", (json_int_t)g->n_cut);
+  json_t *o = json_pack("{s:s, s:I, s:i, s:i, s:I}", "protocol_name", protocol_name(r), "questions",
+                        (json_int_t)g->n_items, "max_new", (int)g->max_new, "max_prompt", (int)g->max_prompt,
+                        "prompts_cut", (json_int_t)g->n_cut);
   if (!o) return NULL;
   cli_json_figure(o, "strict", g->strict);
   cli_json_figure(o, "flexible", g->flexible);
+  cli_json_figure(o, "mean_tokens", g->mean_tokens);
   return o;
 }
 
 static void print(const request *r, const gsm8k_result *g) {
   cli_print_figure("strict match", g->strict, 100, 2, " %");
   cli_print_figure("flexible extract", g->flexible, 100, 2, " %");
-  printf("%-24s %s\n%-24s %zu, %.1f tokens an answer\n%-24s %s\n", "protocol", protocol_name(r), "questions",
-         g->n_items, g->mean_tokens, "activations", cli_activations_text(r->eval.model));
+  cli_print_figure("tokens an answer", g->mean_tokens, 1, 1, "");
+  printf("%-24s %s\n%-24s %zu\n%-24s %s\n", "protocol", protocol_name(r), "questions", g->n_items, "activations",
+         cli_activations_text(r->eval.model));
 }
 
 static int measure(request *r) {

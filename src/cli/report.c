@@ -18,16 +18,17 @@ static bool add_quoted(ellm_buffer *out, const char *text) {
 }
 
 static bool add_quality(ellm_buffer *out, const report_quality *q) {
-  return report_add(out, ",%.9g,%.3g,%.9g,%.3g,%.6f,%.9g", q->perplexity.value, q->perplexity.error, q->kl.value,
-                    q->kl.error, q->same_top.value, q->ratio.value);
+  return report_add(out, ",%.9g,%.3g,%.9g,%.3g,%.6f,%.3g,%.9g,%.3g", q->perplexity.value, q->perplexity.error,
+                    q->kl.value, q->kl.error, q->same_top.value, q->same_top.error, q->ratio.value, q->ratio.error);
 }
 
 bool report_csv(const report_data *data, ellm_buffer *out) {
   bool good = report_add(out, "variant,bits,scheme,code,file_bytes,coded_bits,entropy_bits,weight_error");
   for (int kind = 0; good && kind < REPORT_KINDS; kind++) {
+    static const char *const figures[] = {"perplexity", "kl", "same_top", "perplexity_ratio"};
     const char *k = kind == REPORT_FLOAT ? "f32" : "run";
-    good = report_add(out, ",perplexity_%s,perplexity_%s_stderr,kl_%s,kl_%s_stderr,same_top_%s,perplexity_ratio_%s", k,
-                      k, k, k, k, k);
+    for (size_t i = 0; good && i < sizeof figures / sizeof *figures; i++)
+      good = report_add(out, ",%s_%s,%s_%s_stderr", figures[i], k, figures[i], k);
   }
   good = good && report_add(out, ",prompt_tokens_per_second,tokens_per_second,peak_memory_bytes\n");
   for (size_t i = 0; good && i < data->n_variants; i++) {

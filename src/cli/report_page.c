@@ -24,28 +24,31 @@ static const char style[] =
     "1rem;break-inside:avoid}\n"
     ".card b{display:block;font-size:1.5rem}.card dl{display:grid;grid-template-columns:auto auto;gap:0 "
     ".8rem;margin:.4rem 0 0;"
-    "font-size:.9rem}.card dt{color:var(--soft)}.card dd{margin:0;text-align:right}\n"
-    ".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.2rem}figure{margin:0;"
+    "font-size:.9rem}.card dt{color:var(--soft)}.card dd{margin:0;text-align:right}small{color:var(--soft)}\n"
+    ".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,21rem),1fr));gap:1.2rem}figure{margin:0;"
     "break-inside:avoid}figcaption{font-weight:600;margin-bottom:.2rem}svg{display:block;width:100%;height:auto}\n"
     ".wide{overflow-x:auto}table{border-collapse:collapse;font-size:.8rem;width:100%}th,td{padding:.3rem "
     ".45rem;text-align:"
     "right;white-space:nowrap;border-bottom:1px solid "
-    "var(--line)}th:first-child,td:first-child{text-align:left}th{color:"
+    "var(--line);vertical-align:top}thead tr:first-child th:first-child,td:first-child{text-align:left;position:sticky;"
+    "left:0;background:var(--page)}td small{display:block}th{color:"
     "var(--soft);font-weight:600;vertical-align:bottom}tr{break-inside:avoid}\n"
     ".tick{font-size:12px;fill:var(--soft)}.name{font-size:13px;fill:var(--soft)}.tag{font-size:12.5px;fill:var(--ink)}"
     ".grid{stroke:var(--line)}.axis{stroke:var(--soft);fill:none}.c0{fill:var(--c0);stroke:var(--c0)}.c1{fill:var(--c1)"
     ";"
-    "stroke:var(--c1)}.c2{fill:var(--c2);stroke:var(--c2)}.point{stroke-width:2}.hollow{fill:var(--page)}.bars "
+    "stroke:var(--c1)}.c2{fill:var(--c2);stroke:var(--c2)}.point{stroke-width:2}.hollow{fill:var(--page)}.inner{stroke:var(--page);stroke-width:1.5}.bars "
     "path{stroke:"
     "none}.bars .axis{stroke:var(--line)}\n"
     ".tensors{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));gap:1rem}.tensor{border:"
     "1px "
     "solid var(--line);border-radius:8px;padding:.6rem .8rem;break-inside:avoid;font-size:.8rem}.tensor "
     "svg{margin-top:.4rem}\n"
-    "@media print{body{max-width:none;padding:0;font-size:10.5pt}table{font-size:7.5pt}th,td{padding:.15rem "
-    ".25rem}.wide{"
-    "overflow:visible}h2{break-after:avoid}.tensors{grid-template-columns:repeat(3,1fr)}.plots{grid-template-columns:"
-    "repeat(2,1fr)}}\n";
+    "@page{margin:12mm}\n"
+    "@media print{body{max-width:none;padding:0;font-size:9.5pt}h1{font-size:18pt}h2{font-size:13pt;margin:1rem 0 .3rem;"
+    "break-after:avoid}p{max-width:none;break-after:avoid}.cards{grid-template-columns:repeat(3,1fr);gap:.6rem}.card{"
+    "padding:.5rem .7rem}.card b{font-size:13pt}.card dl{font-size:8.5pt}table{font-size:7pt}th,td{padding:.12rem "
+    ".2rem}.wide{overflow:visible}.tensors{grid-template-columns:repeat(4,1fr);gap:.5rem}.tensor{font-size:7pt;padding:"
+    ".4rem .5rem}h3{font-size:8pt}.plots{grid-template-columns:repeat(3,1fr);gap:.6rem}}\n";
 
 /* ------------------------------------------------------------------ words */
 
@@ -77,6 +80,18 @@ static bool add_head(const report_data *d, ellm_buffer *out) {
                     d->threads == 1 ? "" : "s", d->isa, ellm_version());
 }
 
+/* A figure and its standard error. */
+static bool add_value(ellm_buffer *out, const char *before, eval_figure f, double scale, int decimals, const char *unit,
+                      const char *after) {
+  return report_add(out, "%s%.*f%s <small>&#177; %.2g</small>%s", before, decimals, f.value * scale, unit,
+                    f.error * scale, after);
+}
+
+/* A divergence spans decades: four digits. */
+static bool add_divergence(ellm_buffer *out, const char *before, eval_figure f, const char *after) {
+  return report_add(out, "%s%.4g <small>&#177; %.1g</small>%s", before, f.value, f.error, after);
+}
+
 static bool add_card(const report_data *d, int bits, ellm_buffer *out) {
   const report_variant *v = report_find(d, bits, ELLM_SCHEME_MIXED, ELLM_CODE_HUFFMAN);
   const report_variant *plain = report_find(d, bits, ELLM_SCHEME_MIXED, ELLM_CODE_NONE);
@@ -85,24 +100,24 @@ static bool add_card(const report_data *d, int bits, ellm_buffer *out) {
   char size[24];
   return report_add(out,
                     "<div class=\"card\"><span class=\"soft\">%d bits, mixed, coded</span><b>%.2f bits a weight</b>"
-                    "<dl><dt>smaller than uncoded</dt><dd>%.1f %%</dd><dt>file</dt><dd>%s</dd><dt>KL divergence</dt>"
-                    "<dd>%.4g</dd><dt>same top token</dt><dd>%.1f %%</dd><dt>perplexity ratio</dt><dd>%.4f</dd>"
-                    "<dt>tokens a second</dt><dd>%.0f</dd></dl></div>\n",
+                    "<dl><dt>smaller than uncoded</dt><dd>%.1f %%</dd><dt>file</dt><dd>%s</dd>",
                     bits, v->coded_bits, 100 * (1 - (double)v->file_bytes / (double)plain->file_bytes),
-                    cli_size_text(v->file_bytes, size), q->kl.value, 100 * q->same_top.value, q->ratio.value,
-                    v->generate_rate);
+                    cli_size_text(v->file_bytes, size)) &&
+         add_divergence(out, "<dt>KL divergence</dt><dd>", q->kl, "</dd>") &&
+         add_value(out, "<dt>same top token</dt><dd>", q->same_top, 100, 1, " %", "</dd>") &&
+         add_value(out, "<dt>perplexity ratio</dt><dd>", q->ratio, 1, 4, "", "</dd>") &&
+         report_add(out, "<dt>tokens a second</dt><dd>%.0f</dd></dl></div>\n", v->generate_rate);
 }
 
 static bool add_original_card(const report_data *d, ellm_buffer *out) {
   const report_variant *v = &d->variants[0];
   char size[24];
-  return report_add(
-      out,
-      "<div class=\"card\"><span class=\"soft\">original, full precision</span><b>%.0f bits a weight</b>"
-      "<dl><dt>weights</dt><dd>%s</dd><dt>perplexity</dt><dd>%.3f &#177; %.3f</dd><dt>tokens a second</dt>"
-      "<dd>%.0f</dd></dl></div>\n",
-      v->coded_bits, cli_size_text(v->file_bytes, size), v->quality[REPORT_FLOAT].perplexity.value,
-      v->quality[REPORT_FLOAT].perplexity.error, v->generate_rate);
+  return report_add(out,
+                    "<div class=\"card\"><span class=\"soft\">original, full precision</span><b>%.0f bits a weight</b>"
+                    "<dl><dt>weights</dt><dd>%s</dd>",
+                    v->coded_bits, cli_size_text(v->file_bytes, size)) &&
+         add_value(out, "<dt>perplexity</dt><dd>", v->quality[REPORT_FLOAT].perplexity, 1, 2, "", "</dd>") &&
+         report_add(out, "<dt>tokens a second</dt><dd>%.0f</dd></dl></div>\n", v->generate_rate);
 }
 
 /* ------------------------------------------------------------------ plots */
@@ -159,14 +174,15 @@ static bool add_plots(const report_data *d, ellm_buffer *out) {
 
 static bool add_row(const report_variant *v, ellm_buffer *out) {
   char label[48], size[24], peak[24];
-  const report_quality *f = &v->quality[REPORT_FLOAT], *r = &v->quality[REPORT_RUN];
-  return report_add(out, "<tr><td>%s</td><td>%s</td><td>%.3f</td><td>%.3f</td>", report_label(v, label),
-                    cli_size_text(v->file_bytes, size), v->coded_bits, v->entropy) &&
-         report_add(out, "<td>%.2f &#177; %.2f</td><td>%.4g &#177; %.1g</td><td>%.2f %%</td>", f->perplexity.value,
-                    f->perplexity.error, f->kl.value, f->kl.error, 100 * f->same_top.value) &&
-         report_add(out, "<td>%.2f</td><td>%.4g</td><td>%.2f %%</td><td>%.0f</td><td>%.0f</td><td>%s</td></tr>\n",
-                    r->perplexity.value, r->kl.value, 100 * r->same_top.value, v->prompt_rate, v->generate_rate,
-                    cli_size_text(v->peak_bytes, peak));
+  bool good = report_add(out, "<tr><td>%s</td><td>%s</td><td>%.3f</td><td>%.3f</td>", report_label(v, label),
+                         cli_size_text(v->file_bytes, size), v->coded_bits, v->entropy);
+  for (int kind = 0; good && kind < REPORT_KINDS; kind++) {
+    const report_quality *q = &v->quality[kind];
+    good = add_value(out, "<td>", q->perplexity, 1, 2, "", "</td>") && add_divergence(out, "<td>", q->kl, "</td>") &&
+           add_value(out, "<td>", q->same_top, 100, 2, " %", "</td>");
+  }
+  return good && report_add(out, "<td>%.0f</td><td>%.0f</td><td>%s</td></tr>\n", v->prompt_rate, v->generate_rate,
+                            cli_size_text(v->peak_bytes, peak));
 }
 
 static bool add_table(const report_data *d, ellm_buffer *out) {
@@ -189,8 +205,22 @@ static bool add_table(const report_data *d, ellm_buffer *out) {
 
 /* ---------------------------------------------------------------- tensors */
 
+/* A tensor's name, which may be broken after a dot. */
+static bool add_tensor_name(const char *name, ellm_buffer *out) {
+  bool good = true;
+  for (const char *dot; good && (dot = strchr(name, '.')); name = dot + 1) {
+    char part[256];
+    const size_t n = (size_t)(dot - name) + 1;
+    if (n >= sizeof part) break;
+    memcpy(part, name, n);
+    part[n] = '\0';
+    good = report_add_escaped(out, part) && report_add(out, "<wbr>");
+  }
+  return good && report_add_escaped(out, name);
+}
+
 static bool add_tensor(const report_tensor *eight, const report_tensor *four, ellm_buffer *out) {
-  return report_add(out, "<div class=\"tensor\"><h3>") && report_add_escaped(out, eight->name) &&
+  return report_add(out, "<div class=\"tensor\"><h3>") && add_tensor_name(eight->name, out) &&
          report_add(out,
                     "</h3><span class=\"soft\">%llu &#215; %llu</span><br>8 bits: %s, entropy %.2f, stored %.2f bits",
                     (unsigned long long)eight->rows, (unsigned long long)eight->columns, scheme_words[eight->scheme],

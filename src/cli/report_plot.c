@@ -115,7 +115,9 @@ static bool add_axes(const report_plot *plot, const scale *x, const scale *y, el
 static bool add_point(const report_point *p, const scale *sx, const scale *sy, ellm_buffer *out) {
   const double x = place(sx, p->x), y = place(sy, p->y), r = 6.5;
   bool good = report_add(out, "<g class=\"point c%d%s\">", p->colour, p->filled ? "" : " hollow");
-  if (p->shape == 0) good = good && report_add(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>", x, y, r);
+  if (p->shape == 0) /* smaller and with an edge: it often lies upon another */
+    good = good && report_add(out, "<circle%s cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>",
+                              p->filled ? " class=\"inner\"" : "", x, y, 5.0);
   else if (p->shape == 1)
     good = good && report_add(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", x - r, y - r, 2 * r,
                               2 * r);
@@ -133,8 +135,10 @@ bool report_plot_svg(const report_plot *plot, ellm_buffer *out) {
   bool good = report_add(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot\" viewBox=\"0 0 %d %d\" "
                               "role=\"img\" aria-label=\"", WIDTH, HEIGHT) &&
               report_add_escaped(out, plot->title) && report_add(out, "\">\n") && add_axes(plot, &x, &y, out);
-  for (size_t i = 0; good && i < plot->n_points; i++)
-    if (drawable(&plot->points[i])) good = add_point(&plot->points[i], &x, &y, out);
+  for (int circles = 0; circles < 2; circles++) /* above the others */
+    for (size_t i = 0; good && i < plot->n_points; i++)
+      if (drawable(&plot->points[i]) && (plot->points[i].shape == 0) == circles)
+        good = add_point(&plot->points[i], &x, &y, out);
   return good && report_add(out, "</svg>\n");
 }
 

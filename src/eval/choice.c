@@ -117,35 +117,32 @@ static ellm_status make_room(choosing *c, size_t n, size_t more, size_t n_labels
   return scorer_create(c->model, (uint32_t)c->capacity, c->more, &c->scorer, err);
 }
 
-/* The last ids that the context has room for, the very last of which is not fed. False if there is nothing to score. */
-static bool clip(const choosing *c, const sequence *s, scored_sequence *out) {
-  if (s->first >= s->n) return false; /* nothing after the common tokens */
-  const size_t most = (size_t)c->max_context + 1, cut = s->n > most ? s->n - most : 0;
-  *out = (scored_sequence){s->ids + cut, s->n - cut, s->first > cut ? s->first - cut : 1, NULL};
-  return true;
-}
-
-static ellm_status score_sequences(choosing *c, const sequence *sequences, size_t n, double *scores, ellm_error *err) {
+static ellm_status score_sequences(choosing *c, size_t index, const sequence *sequences, size_t n, double *scores,
+                                   ellm_error *err) {
   scored_sequence scored[CHOICE_MOST];
-  size_t of[CHOICE_MOST], count = 0, longest = 1, n_labels = 0;
+  size_t longest = 1, n_labels = 0;
   for (size_t i = 0; i < n; i++) {
-    scores[i] = 0;
-    if (!clip(c, &sequences[i], &scored[count])) continue;
-    if (scored[count].n - 1 > longest) longest = scored[count].n - 1;
-    n_labels += scored[count].n - scored[count].first;
-    of[count++] = i;
+    const sequence *s = &sequences[i];
+    if (s->first >= s->n) /* no token, no probability: it would always win */
+      return ellm_fail(err, ELLM_ERR_INPUT, "item %zu: choice %zu adds no token of its own", index + 1, i);
+    /* the last ids that the context has room for, the very last of which is not fed */
+    const size_t most = (size_t)c->max_context + 1, cut = s->n > most ? s->n - most : 0;
+    scored[i] = (scored_sequence){s->ids + cut, s->n - cut, s->first > cut ? s->first - cut : 1, NULL};
+    if (scored[i].n - 1 > longest) longest = scored[i].n - 1;
+    n_labels += scored[i].n - scored[i].first;
   }
-  ELLM_TRY(make_room(c, longest, count > 1 ? scorer_more(scored, count) : 0, n_labels, err));
+  ELLM_TRY(make_room(c, longest, scorer_more(scored, n), n_labels, err));
   double *at = c->log_probs;
-  for (size_t k = 0; k < count; k++) {
-    scored[k].log_probs = at;
-    at += scored[k].n - scored[k].first;
+  for (size_t i = 0; i < n; i++) {
+    scored[i].log_probs = at;
+    at += scored[i].n - scored[i].first;
   }
-  ELLM_TRY(scorer_run_all(c->scorer, scored, count, err));
-  for (size_t k = 0; k < count; k++) {
-    const size_t labels = scored[k].n - scored[k].first;
-    for (size_t i = 0; i < labels; i++) scores[of[k]] += scored[k].log_probs[i];
-    if (c->protocol == CHOICE_LLAMA_CPP) scores[of[k]] /= (double)labels;
+  ELLM_TRY(scorer_run_all(c->scorer, scored, n, err));
+  for (size_t i = 0; i < n; i++) {
+    const size_t labels = scored[i].n - scored[i].first;
+    scores[i] = 0;
+    for (size_t k = 0; k < labels; k++) scores[i] += scored[i].log_probs[k];
+    if (c->protocol == CHOICE_LLAMA_CPP) scores[i] /= (double)labels;
   }
   return ELLM_OK;
 }
@@ -160,7 +157,7 @@ static ellm_status score_item(void *self, size_t index, double *values, ellm_err
     for (size_t i = 0; status == ELLM_OK && i < item->n; i++)
       status = prepare_lm_eval(c, &item->choices[i], &sequences[i], err);
   for (size_t i = 0; i < c->set->most; i++) values[i] = NAN;
-  if (status == ELLM_OK) status = score_sequences(c, sequences, item->n, values, err);
+  if (status == ELLM_OK) status = score_sequences(c, index, sequences, item->n, values, err);
   for (size_t i = 0; i < item->n; i++) free(sequences[i].ids);
   return status;
 }

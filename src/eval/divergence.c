@@ -127,9 +127,9 @@ static ellm_status summarize(const comparison *c, const double *values, size_t n
   result->kl = eval_mean(one, n);
   for (size_t i = 0; i < n_chunks; i++) result->chunk_kl[i] = eval_mean(one + i * labels, labels).value;
   eval_sort(one, n);
-  result->median = eval_quantile(one, n, 0.5);
-  result->p90 = eval_quantile(one, n, 0.9);
-  result->p99 = eval_quantile(one, n, 0.99);
+  result->median = eval_quantile_figure(one, n, 0.5);
+  result->p90 = eval_quantile_figure(one, n, 0.9);
+  result->p99 = eval_quantile_figure(one, n, 0.99);
   result->max = one[n - 1];
   for (size_t i = 0; i < n; i++) same += values[i * N_LABEL_VALUES + SAME] != 0;
   result->same_top = eval_share(same, n);

@@ -19,7 +19,8 @@ typedef struct divergence_request {
 
 typedef struct divergence_result {
   eval_figure kl;         /* mean, nats a token */
-  double median, p90, p99, max;
+  eval_figure median, p90, p99;
+  double max;
   eval_figure same_top;   /* share of tokens with the same most likely token */
   eval_figure perplexity, reference_perplexity;
   eval_figure ratio;      /* perplexity / reference_perplexity, from paired differences */

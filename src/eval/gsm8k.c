@@ -203,8 +203,9 @@ static ellm_status run(solving *s, const gsm8k_request *r, gsm8k_result *result,
   if (status == ELLM_OK) {
     result->strict = eval_share(total(values, n, STRICT), n);
     result->flexible = eval_share(total(values, n, FLEXIBLE), n);
-    result->mean_tokens = (double)total(values, n, TOKENS) / (double)n;
     result->n_cut = total(values, n, CUT);
+    for (size_t i = 0; i < n; i++) values[i] = values[i * N_VALUES + TOKENS];
+    result->mean_tokens = eval_mean(values, n);
     result->n_items = n;
     result->max_new = s->max_new;
     result->max_prompt = s->max_prompt;

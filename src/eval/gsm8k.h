@@ -29,7 +29,7 @@ typedef struct gsm8k_request {
 
 typedef struct gsm8k_result {
   eval_figure strict, flexible; /* shares of right answers */
-  double mean_tokens;           /* generated for a question */
+  eval_figure mean_tokens;      /* generated for a question */
   uint32_t max_new, max_prompt; /* tokens; longer prompts lost their beginning */
   size_t n_items, n_cut, n_resumed; /* n_cut: such prompts */
 } gsm8k_result;

@@ -17,8 +17,12 @@
 
 #include "base/bytes.h"
 #include "container/hash.h"
+#include "model/score.h"
 
 enum { ROW_HEAD = 24, MOST_CODE = 65534, MINUS_INFINITY = 65535, MAX_VOCABULARY = 1 << 28 };
+
+/* Of the codes: logits further apart than 65,534 of these (3,277) are no model's. */
+static const double MOST_STEP = 0.05;
 
 static const char magic[8] = {'E', 'L', 'L', 'M', 'R', 'E', 'F', '1'};
 
@@ -115,7 +119,7 @@ bool reference_row_encode(const float *row, uint32_t vocab_size, double log_sum,
   uint32_t ids[REFERENCE_TOP], n = find_top(row, vocab_size, ids);
   double range = (double)largest - (double)least;
   float step = (float)(range / MOST_CODE);
-  if (!isfinite(step)) return false;
+  if (!((double)step <= MOST_STEP)) return false;
   store_double(record, log_sum);
   store_u32(record + 8, float_bits(largest));
   store_u32(record + 12, float_bits(step));
@@ -143,6 +147,10 @@ bool reference_row_decode(const uint8_t *record, uint32_t vocab_size, float *row
   const double largest = (double)float_from_bits(load_u32(record + 8));
   const double step = (double)float_from_bits(load_u32(record + 12));
   *label_logit = float_from_bits(load_u32(record + 16));
+  /* A checksum can be made by anyone: the numbers must be those of a row of logits, too. */
+  if (!isfinite(*log_sum) || !isfinite(largest) || !(step >= 0 && step <= MOST_STEP) ||
+      !((double)*label_logit <= largest))
+    return false;
   const uint8_t *top = record + ROW_HEAD, *codes = top + 8 * (size_t)n;
   const float last = float_from_bits(load_u32(top + 8 * (size_t)(n - 1) + 4)); /* no other logit is larger */
   for (uint32_t i = 0; i < vocab_size; i++) {
@@ -151,12 +159,16 @@ bool reference_row_decode(const uint8_t *record, uint32_t vocab_size, float *row
     row[i] = value > last ? last : value;
   }
   row[label] = *label_logit;
+  double before = largest;
   for (uint32_t i = 0; i < n; i++) {
     uint32_t id = load_u32(top + 8 * (size_t)i);
     if (id >= vocab_size) return false;
     row[id] = float_from_bits(load_u32(top + 8 * (size_t)i + 4));
+    if (i == 0 ? (double)row[id] != largest : !((double)row[id] <= before)) return false;
+    before = (double)row[id];
   }
-  return true;
+  const double rounding = step + 1e-5 * (1 + fabs(largest)); /* of a logit, more than there is */
+  return fabs(score_log_sum_exp(row, vocab_size) - *log_sum) <= rounding;
 }
 
 uint32_t reference_row_label(const uint8_t *record) { return load_u32(record + 20); }

@@ -31,9 +31,10 @@ ellm_status reference_head_decode(const uint8_t data[REFERENCE_HEAD_BYTES], cons
                                   ellm_error *err);
 
 uint64_t reference_record_bytes(uint32_t vocab_size);
-/* A row with its log-sum to a record. False if a logit is NaN or infinity (minus infinity is kept). */
+/* A row with its log-sum to a record. False if a logit is NaN or infinity (minus infinity is kept), or if finite ones
+ * are thousands apart. */
 bool reference_row_encode(const float *row, uint32_t vocab_size, double log_sum, uint32_t label, uint8_t *record);
-/* row[vocab_size]; false if the checksum or a field is wrong. */
+/* row[vocab_size]; false if the checksum or a field is wrong, or the log-sum is not that of the row. */
 bool reference_row_decode(const uint8_t *record, uint32_t vocab_size, float *row, double *log_sum, float *label_logit);
 uint32_t reference_row_label(const uint8_t *record);
 

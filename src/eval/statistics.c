@@ -63,3 +63,12 @@ double eval_quantile(const double *sorted, size_t n, double q) {
   double share = place - below;
   return share > 0 ? sorted[at] + share * (sorted[at + 1] - sorted[at]) : sorted[at];
 }
+
+eval_figure eval_quantile_figure(const double *sorted, size_t n, double q) {
+  const double last = (double)(n - 1), half = z95 * sqrt((double)n * q * (1 - q));
+  const double low = floor(q * last - half), high = ceil(q * last + half);
+  eval_figure f = {eval_quantile(sorted, n, q), NAN, sorted[low > 0 ? (size_t)low : 0],
+                   sorted[high < last ? (size_t)high : n - 1]};
+  if (n > 1) f.error = (f.high - f.low) / (2 * z95);
+  return f;
+}

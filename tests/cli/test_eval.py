@@ -79,10 +79,11 @@ p = run("eval", "perplexity", "-m", four, "-f", text, "--ctx", "64", "--activati
 ok(p.returncode == USAGE and b"model" in p.stderr, "the state of another model is refused", p.stderr)
 
 # Divergence: live and saved
+FIGURES = "kl kl_median kl_90 kl_99 same_top perplexity reference_perplexity perplexity_ratio".split()
 live = run_json("eval", "divergence", "-m", four, "--reference", MODEL, "-f", short, "--ctx", "128", "--limit", "4")
 ok(
     live
-    and all(has_interval(live, k) for k in ("kl", "same_top", "perplexity", "reference_perplexity", "perplexity_ratio"))
+    and all(has_interval(live, k) for k in FIGURES)
     and 0 < live["kl_median"] < live["kl_90"] < live["kl_99"] <= live["kl_max"],
     "divergence: figures and their order",
     live,
@@ -118,6 +119,16 @@ ok(
     r,
 )
 ok(r and has_interval(r, "acc") and has_interval(r, "acc_norm"), "choice: intervals", r)
+nothing = tmp("nothing.jsonl")
+with open(nothing, "w") as f:
+    f.write(json.dumps({"query": "Once upon a", "choices": ["time", "day"], "label": 0}) + "\n")
+    f.write(json.dumps({"query": "Once upon a tim", "delimiter": "", "choices": ["e", "xx yy"], "label": 0}) + "\n")
+p = run("eval", "choice", nothing, "-m", model)
+ok(
+    p.returncode == INPUT and one_error_line(p) and b"item 2: choice 0" in p.stderr,
+    "choice: what adds no token to its query has no score",
+    p.stderr,
+)
 r = run_json("eval", "choice", items, "-m", model, "--limit", "3")
 ok(r and r["items_scored"] == 3, "choice: --limit", r)
 six = tmp("six.txt")
@@ -137,7 +148,7 @@ with open(questions, "w") as f:
     for i in range(3):
         f.write(json.dumps({"question": f"A girl had {i} cats. How many?", "answer": f"#### {i}"}) + "\n")
 r = run_json("eval", "gsm8k", "-m", model, "-f", questions, "--max-new", "16", "--limit", "2")
-ok(r and r["questions"] == 2 and has_interval(r, "strict") and has_interval(r, "flexible"), "gsm8k", r)
+ok(r and r["questions"] == 2 and all(has_interval(r, k) for k in ("strict", "flexible", "mean_tokens")), "gsm8k", r)
 ok(r and "0-shot" in r["protocol_name"], "gsm8k without examples says so", r)
 
 p = run("eval", "--help")

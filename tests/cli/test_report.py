@@ -40,7 +40,7 @@ names = [f"{b}-{s}-{c}" for b in (8, 4) for s in ("mixed", "symmetric", "asymmet
 equal(list(rows), ["original"] + names, "a row for every variant")
 ok(all(None not in r and None not in r.values() for r in rows.values()), "every row has every column")
 number = lambda v, k: float(rows[v][k])
-QUALITY = [f"{k}_{a}" for k in ("perplexity", "kl", "same_top", "perplexity_ratio") for a in ("f32", "run")]
+QUALITY = [f"{k}_{a}{e}" for k in ("perplexity", "kl", "same_top", "perplexity_ratio") for a in ("f32", "run") for e in ("", "_stderr")]
 for v in names:
     coded = v.endswith("huffman")
     ok(
@@ -88,7 +88,7 @@ for t in per_tensor:
 
 # --------------------------------------------------------------------- page
 class Page(html.parser.HTMLParser):
-    VOID = {"meta", "br", "img", "link", "hr", "input"}
+    VOID = {"meta", "br", "wbr", "img", "link", "hr", "input"}
 
     def __init__(self):
         super().__init__()
@@ -145,6 +145,7 @@ counts = [sum("point" in e.attrib.get("class", "") for e in root.iter()) for roo
 equal(counts, [12, 12, 13], "points of the plots")
 ok(not re.search(r"\b(nan|inf)\b", page.text), "no figure is missing")
 ok(source_text.count("<tr>") == 2 + 13, "a row for every variant")
+equal(page.text.count("\u00b1"), 1 + 7 + 6 * 13, "an error beside every figure of quality")
 
 # ------------------------------------------------------------------ browser
 chromium = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "container/hash.h"
 #include "eval/divergence.h"
 #include "eval/reference.h"
 #include "eval_testing.h"
@@ -60,6 +61,31 @@ static void rows_come_back(void **state) {
     record[at] ^= 0x40;
   }
   free(record);
+}
+
+/* Good checksums around numbers that are no row of logits. */
+static void hostile_rows(void **state) {
+  (void)state;
+  static const struct { size_t at; uint32_t bits; } lies[] = {
+      {4, 0x7FF80000},  {4, 0xFFF00000},  {4, 0x41000000},  {8, 0x7FC00000},  {8, 0x7F800000},  {8, 0x45000000},
+      {12, 0x7FC00000}, {12, 0xBF800000}, {12, 0x41000000}, {16, 0x7FC00000}, {16, 0x7F800000}, {16, 0x45000000},
+      {20, VOCABULARY}, {24, VOCABULARY}, {28, 0x7FC00000}, {28, 0x7F800000}, {28, 0x45000000}, {28, 0xC5000000}};
+  float row[VOCABULARY], back[VOCABULARY], label_logit;
+  double log_sum;
+  const size_t bytes = (size_t)reference_record_bytes(VOCABULARY);
+  uint8_t *record = malloc(bytes), *lie = malloc(bytes);
+  make_row(row, 5);
+  assert_true(reference_row_encode(row, VOCABULARY, score_log_sum_exp(row, VOCABULARY), 0, record));
+  assert_true(reference_row_decode(record, VOCABULARY, back, &log_sum, &label_logit));
+  for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+    memcpy(lie, record, bytes);
+    store_u32(lie + lies[i].at, lies[i].bits);
+    store_u64(lie + bytes - 8, hash64(lie, bytes - 8));
+    if (reference_row_decode(lie, VOCABULARY, back, &log_sum, &label_logit))
+      fail_msg("%08x at %zu was taken", (unsigned)lies[i].bits, lies[i].at);
+  }
+  free(record);
+  free(lie);
 }
 
 static const char *write_file(const uint8_t *data, size_t bytes) {
@@ -176,7 +202,7 @@ static void saving_goes_on(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(rows_come_back), cmocka_unit_test(hostile_headers),
-                                     cmocka_unit_test(saving_goes_on)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(rows_come_back), cmocka_unit_test(hostile_rows),
+                                     cmocka_unit_test(hostile_headers), cmocka_unit_test(saving_goes_on)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "eval/statistics.h"
+#include "model/random.h"
 
 #define CLOSE(got, expected) assert_true(fabs((got) - (expected)) <= 1e-12 * (1 + fabs(expected)))
 
@@ -65,8 +66,31 @@ static void quantiles(void **state) {
   eval_sort(values, 0);
 }
 
+/* The interval holds the true quantile of 95 of 100 samples, for a distribution that is nothing like normal. */
+static void quantile_intervals(void **state) {
+  (void)state;
+  enum { SAMPLES = 1000, N = 400 };
+  static const double levels[] = {0.5, 0.9, 0.99};
+  random_state r;
+  random_seed(&r, 3);
+  double values[N];
+  for (size_t k = 0; k < 3; k++) {
+    const double truth = -log(1 - levels[k]); /* of the exponential distribution */
+    size_t inside = 0;
+    for (int sample = 0; sample < SAMPLES; sample++) {
+      for (size_t i = 0; i < N; i++) values[i] = -log(1 - random_unit(&r));
+      eval_sort(values, N);
+      const eval_figure f = eval_quantile_figure(values, N, levels[k]);
+      assert_true(f.low <= f.value && f.value <= f.high && f.value == eval_quantile(values, N, levels[k]));
+      inside += f.low <= truth && truth <= f.high;
+    }
+    assert_in_range(inside, 930, 990);
+  }
+  assert_true(isnan(eval_quantile_figure(values, 1, 0.5).error));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(means), cmocka_unit_test(shares), cmocka_unit_test(ratios),
-                                     cmocka_unit_test(quantiles)};
+                                     cmocka_unit_test(quantiles), cmocka_unit_test(quantile_intervals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
