@@ -7,7 +7,7 @@
 
 #include "cli/cli.h"
 
-enum { BAR_WIDTH = 24, NAME_WIDTH = 24 };
+enum { BAR_WIDTH = 24, BAR_LEAST = 6, NAME_WIDTH = 24 };
 
 static bool on_terminal(void) {
   const char *term = getenv("TERM");
@@ -50,17 +50,18 @@ static void draw(const cli_progress *progress, const ellm_progress *step, double
     snprintf(figures + used, sizeof figures - used, "  %.0f:%02.0f left", left < 60 ? 0.0 : (double)((long)left / 60),
              (double)((long)left % 60));
   }
-  /* A bar that leaves room for the name, if a short one. */
-  size_t taken = 8 + 3 + 6 + strlen(figures) + 2 + NAME_WIDTH;
-  size_t width = columns > taken + 6 ? columns - taken : 6;
+  /* The bar gives way: to the end of a tensor's name, to the whole of a running result. */
+  const char *name = step->tensor ? step->tensor : "";
+  size_t taken = 8 + 3 + 6 + strlen(figures) + 2 + (progress->bytes ? NAME_WIDTH : strlen(name));
+  size_t width = columns > taken + BAR_LEAST ? columns - taken : BAR_LEAST;
   if (width > BAR_WIDTH) width = BAR_WIDTH;
   if (share > 1) share = 1;
   memset(bar, '-', width);
   memset(bar, '#', (size_t)(share * (double)width));
   bar[width] = '\0';
   used = (size_t)snprintf(line, sizeof line, "%-8s [%s] %3.0f %%%s  ", step->stage, bar, share * 100, figures);
-  const char *name = step->tensor ? step->tensor : "";
-  snprintf(line + used, sizeof line - used, "%s", columns > used ? name_end(name, columns - used) : "");
+  snprintf(line + used, sizeof line - used, "%s",
+           !progress->bytes ? name : columns > used ? name_end(name, columns - used) : "");
   if (columns < sizeof line) line[columns] = '\0';
   fprintf(stderr, "\r\033[K%s", line);
   fflush(stderr);

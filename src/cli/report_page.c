@@ -27,7 +27,7 @@ static const char style[] =
     "font-size:.9rem}.card dt{color:var(--soft)}.card dd{margin:0;text-align:right}small{color:var(--soft)}\n"
     ".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,21rem),1fr));gap:1.2rem}figure{margin:0;"
     "break-inside:avoid}figcaption{font-weight:600;margin-bottom:.2rem}svg{display:block;width:100%;height:auto}\n"
-    ".wide{overflow-x:auto}table{border-collapse:collapse;font-size:.8rem;width:100%}th,td{padding:.3rem "
+    ".wide{overflow-x:auto}table{border-collapse:separate;border-spacing:0;font-size:.8rem;width:100%}th,td{padding:.3rem "
     ".45rem;text-align:"
     "right;white-space:nowrap;border-bottom:1px solid "
     "var(--line);vertical-align:top}thead tr:first-child th:first-child,td:first-child{text-align:left;position:sticky;"
@@ -36,7 +36,8 @@ static const char style[] =
     ".tick{font-size:12px;fill:var(--soft)}.name{font-size:13px;fill:var(--soft)}.tag{font-size:12.5px;fill:var(--ink)}"
     ".grid{stroke:var(--line)}.axis{stroke:var(--soft);fill:none}.c0{fill:var(--c0);stroke:var(--c0)}.c1{fill:var(--c1)"
     ";"
-    "stroke:var(--c1)}.c2{fill:var(--c2);stroke:var(--c2)}.point{stroke-width:2}.hollow{fill:var(--page)}.inner{stroke:var(--page);stroke-width:1.5}.bars "
+    "stroke:var(--c1)}.c2{fill:var(--c2);stroke:var(--c2)}.point{stroke-width:2}.hollow{fill:var(--page)}"
+    ".inner{stroke:var(--page);stroke-width:1.5}.bars "
     "path{stroke:"
     "none}.bars .axis{stroke:var(--line)}\n"
     ".tensors{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));gap:1rem}.tensor{border:"
@@ -44,11 +45,13 @@ static const char style[] =
     "solid var(--line);border-radius:8px;padding:.6rem .8rem;break-inside:avoid;font-size:.8rem}.tensor "
     "svg{margin-top:.4rem}\n"
     "@page{margin:12mm}\n"
-    "@media print{body{max-width:none;padding:0;font-size:9.5pt}h1{font-size:18pt}h2{font-size:13pt;margin:1rem 0 .3rem;"
-    "break-after:avoid}p{max-width:none;break-after:avoid}.cards{grid-template-columns:repeat(3,1fr);gap:.6rem}.card{"
+    "@media print{body{max-width:none;padding:0;font-size:9.5pt}h1{font-size:18pt}h2{font-size:13pt;"
+    "margin:1rem 0 .3rem;break-after:avoid}p{max-width:none;"
+    "break-after:avoid}.cards{grid-template-columns:repeat(3,1fr);gap:.6rem}.card{"
     "padding:.5rem .7rem}.card b{font-size:13pt}.card dl{font-size:8.5pt}table{font-size:7pt}th,td{padding:.12rem "
     ".2rem}.wide{overflow:visible}.tensors{grid-template-columns:repeat(4,1fr);gap:.5rem}.tensor{font-size:7pt;padding:"
-    ".4rem .5rem}h3{font-size:8pt}.plots{grid-template-columns:repeat(3,1fr);gap:.6rem}}\n";
+    ".4rem .5rem}h3{font-size:8pt}.plots{grid-template-columns:repeat(3,1fr);gap:.6rem}"
+    ".plot .tick,.plot .tag{font-size:16px}.plot .name{font-size:14px}}\n";
 
 /* ------------------------------------------------------------------ words */
 

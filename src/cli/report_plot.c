@@ -115,13 +115,15 @@ static bool add_axes(const report_plot *plot, const scale *x, const scale *y, el
 static bool add_point(const report_point *p, const scale *sx, const scale *sy, ellm_buffer *out) {
   const double x = place(sx, p->x), y = place(sy, p->y), r = 6.5;
   bool good = report_add(out, "<g class=\"point c%d%s\">", p->colour, p->filled ? "" : " hollow");
-  if (p->shape == 0) /* smaller and with an edge: it often lies upon another */
+  if (p->shape == 0) { /* smaller and with an edge where it lies upon others */
+    const bool inner = p->filled && p->colour < 2;
     good = good && report_add(out, "<circle%s cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>",
-                              p->filled ? " class=\"inner\"" : "", x, y, 5.0);
-  else if (p->shape == 1)
+                              inner ? " class=\"inner\"" : "", x, y, inner || !p->filled ? 5.0 : r);
+  }
+  if (p->shape == 1)
     good = good && report_add(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", x - r, y - r, 2 * r,
                               2 * r);
-  else
+  if (p->shape == 2)
     good = good && report_add(out, "<path d=\"M%.1f %.1fl8 8l-8 8l-8 -8z\"/>", x, y - 8);
   good = good && report_add(out, "<title>") && report_add_escaped(out, p->label) && report_add(out, "</title></g>\n");
   if (!good || !p->tag[0]) return good;

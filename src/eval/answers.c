@@ -191,7 +191,7 @@ static ellm_status run_together(answerer *a, const answers_request *r, greedy_an
                                 ellm_error *err) {
   course courses[ANSWERS_MOST];
   context_branch branches[ANSWERS_MOST];
-  uint32_t slot = (ellm_context_capacity(a->context) + CONTEXT_KEY_TILE - 1) / CONTEXT_KEY_TILE * CONTEXT_KEY_TILE;
+  uint32_t slot = context_branch_first_slot(a->context);
   for (size_t i = 0; i < n; i++) {
     const size_t own = answers[i].n_prompt - common;
     courses[i] = (course){.next = answers[i].prompt + common, .n_next = own};
@@ -213,7 +213,8 @@ static size_t common_prefix(const greedy_answer *answers, size_t n) {
   return common;
 }
 
-ellm_status answers_run(answerer *a, const answers_request *request, greedy_answer *answers, size_t n, ellm_error *err) {
+ellm_status answers_run(answerer *a, const answers_request *request, greedy_answer *answers, size_t n,
+                        ellm_error *err) {
   size_t longest = 0, more = 0, common = common_prefix(answers, n);
   for (size_t i = 0; i < n; i++) {
     const size_t positions = answers[i].n_prompt + request->max_new;

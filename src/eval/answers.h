@@ -36,6 +36,7 @@ ellm_status answerer_create(ellm_model *model, answerer **out, ellm_error *err);
 void answerer_free(answerer *a);
 
 /* n <= ANSWERS_MOST prompts, each of which fits the model's context together with max_new. */
-ellm_status answers_run(answerer *a, const answers_request *request, greedy_answer *answers, size_t n, ellm_error *err);
+ellm_status answers_run(answerer *a, const answers_request *request, greedy_answer *answers, size_t n,
+                        ellm_error *err);
 
 #endif

@@ -133,7 +133,8 @@ static ellm_status answer_questions(solving *s, size_t first, size_t n, greedy_a
     size_t n_ids = 0;
     ELLM_TRY(ellm_tokenizer_encode(s->tokenizer, prompt, strlen(prompt), ELLM_ENCODE_NO_POST, &ids[i], &n_ids, err));
     const size_t cut = n_ids > s->max_prompt ? n_ids - s->max_prompt : 0;
-    answers[i] = (greedy_answer){.prompt = ids[i] + cut, .n_prompt = n_ids - cut, .generated = s->generated + i * s->max_new};
+    answers[i] = (greedy_answer){
+        .prompt = ids[i] + cut, .n_prompt = n_ids - cut, .generated = s->generated + i * s->max_new};
     s->group[i * N_VALUES + CUT] = cut > 0;
   }
   const answers_request request = {s->tokenizer, s->max_new, stops, sizeof stops / sizeof *stops, go_on, s};

@@ -82,8 +82,8 @@ static ellm_status save_chunk(saving *s, size_t index, score_moments *moments, e
   ELLM_TRY(scorer_run(s->scorer, s->ids, s->head.n_ctx, s->chunks.first, s->log_probs, encode_row, s, err));
   for (size_t i = 0; i < s->head.rows; i++) {
     if (!s->good[i])
-      return ellm_fail(err, ELLM_ERR_INPUT, "chunk %zu: logits of the reference are not finite, or thousands apart (row %zu)",
-                       index, i);
+      return ellm_fail(err, ELLM_ERR_INPUT,
+                       "chunk %zu: logits of the reference are not finite, or thousands apart (row %zu)", index, i);
     score_moments_add(moments, -s->log_probs[i]);
   }
   return file_writer_append(s->writer, s->records, (size_t)s->chunk_bytes, err);

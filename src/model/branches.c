@@ -10,6 +10,10 @@ size_t context_branch_slots(uint32_t length, size_t positions) {
   return (n + CONTEXT_KEY_TILE - 1) / CONTEXT_KEY_TILE * CONTEXT_KEY_TILE;
 }
 
+uint32_t context_branch_first_slot(const ellm_context *context) {
+  return fork_of(context->capacity + CONTEXT_KEY_TILE - 1);
+}
+
 void context_branch_begin(ellm_context *context, uint32_t slot, context_branch *branch) {
   const model_config *c = &context->model->config;
   const size_t dim = c->head_dim, element = context->half_precision ? sizeof(uint16_t) : sizeof(float);

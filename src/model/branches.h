@@ -23,6 +23,9 @@ typedef struct context_branch {
 /* Slots that a branch of up to `positions` beyond `length` takes. */
 size_t context_branch_slots(uint32_t length, size_t positions);
 
+/* The first slot behind those of the sequence. */
+uint32_t context_branch_first_slot(const ellm_context *context);
+
 /* Begin a branch behind the context's sequence. Branches end when the context is evaluated, truncated or freed. */
 void context_branch_begin(ellm_context *context, uint32_t slot, context_branch *branch);
 

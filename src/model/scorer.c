@@ -159,7 +159,7 @@ size_t scorer_more(const scored_sequence *sequences, size_t count) {
 /* Branches of sequences[0 .. count) behind the first `common` ids, as many as there is room for. */
 static size_t plan_branches(scorer *s, const scored_sequence *sequences, size_t count, size_t common,
                             context_branch *branches) {
-  size_t slot = (s->capacity + CONTEXT_KEY_TILE - 1) / CONTEXT_KEY_TILE * CONTEXT_KEY_TILE, tokens = 0, rows = 0, k = 0;
+  size_t slot = context_branch_first_slot(s->context), tokens = 0, rows = 0, k = 0;
   for (; k < count && k < MOST_BRANCHES; k++) {
     const scored_sequence *q = &sequences[k];
     const size_t n = q->n - 1 - common, slots = context_branch_slots((uint32_t)common, n);

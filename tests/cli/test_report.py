@@ -40,7 +40,8 @@ names = [f"{b}-{s}-{c}" for b in (8, 4) for s in ("mixed", "symmetric", "asymmet
 equal(list(rows), ["original"] + names, "a row for every variant")
 ok(all(None not in r and None not in r.values() for r in rows.values()), "every row has every column")
 number = lambda v, k: float(rows[v][k])
-QUALITY = [f"{k}_{a}{e}" for k in ("perplexity", "kl", "same_top", "perplexity_ratio") for a in ("f32", "run") for e in ("", "_stderr")]
+FIGURES = ("perplexity", "kl", "same_top", "perplexity_ratio")
+QUALITY = [f"{k}_{a}{e}" for k in FIGURES for a in ("f32", "run") for e in ("", "_stderr")]
 for v in names:
     coded = v.endswith("huffman")
     ok(
