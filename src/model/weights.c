@@ -179,12 +179,11 @@ static ellm_status bind_layer(binder *b, uint32_t layer, layer_weights *w, ellm_
   return bind_group(b, layer, &arch->down, &c->hidden_size, 1, c->intermediate_size, c->mlp_bias, &w->down, err);
 }
 
-/* Tensors that Transformers leaves unread as well: buffers of old versions, a head that is tied. */
-static bool may_be_ignored(const char *name, const model_config *config) {
+/* Tensors that Transformers leaves unread as well: buffers of old versions. */
+static bool may_be_ignored(const char *name) {
   static const char buffer[] = ".rotary_emb.inv_freq";
   const size_t length = strlen(name);
-  if (length >= sizeof buffer && strcmp(name + length - (sizeof buffer - 1), buffer) == 0) return true;
-  return config->tie_word_embeddings && strcmp(name, "lm_head.weight") == 0;
+  return length >= sizeof buffer && strcmp(name + length - (sizeof buffer - 1), buffer) == 0;
 }
 
 static int compare_pointers(const void *a, const void *b) {
@@ -198,7 +197,7 @@ static ellm_status refuse_others(const binder *b, ellm_error *err) {
     const char *name;
     const void *tensor = tensor_at(b, i, &name);
     if (bsearch(&tensor, b->taken, b->n_taken, sizeof *b->taken, compare_pointers) != NULL) continue;
-    if (may_be_ignored(name, b->config)) continue;
+    if (may_be_ignored(name)) continue;
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is not part of %s as config.json describes it", b->path, name,
                      b->config->arch_name);
   }
@@ -209,17 +208,20 @@ static ellm_status bind_all(binder *b, ellm_error *err) {
   const model_config *c = b->config;
   model_weights *w = b->weights;
   /* of a matrix that has two names safetensors stores one, the first in alphabetical order */
-  const char *embedding = "model.embed_tokens.weight";
+  const char *embedding = "model.embed_tokens.weight", *head = "lm_head.weight";
   found_tensor t;
-  if (c->tie_word_embeddings && !find_tensor(b, embedding, &t) && find_tensor(b, "lm_head.weight", &t))
-    embedding = "lm_head.weight";
+  bool own_head = !c->tie_word_embeddings;
+  if (!own_head && find_tensor(b, head, &t)) {
+    /* where both are there and differ, Transformers does not tie them; where they are equal it makes no difference */
+    if (find_tensor(b, embedding, &t)) own_head = true;
+    else embedding = head;
+  }
   ELLM_TRY(bind_matrix(b, embedding, c->vocab_size, c->hidden_size, &w->embedding, err));
   for (uint32_t i = 0; i < c->n_layers; i++) ELLM_TRY(bind_layer(b, i, &w->layers[i], err));
   ELLM_TRY(bind_vector(b, "model.norm.weight", c->hidden_size, &w->norm, err));
   w->head.n = 1;
   w->head.matrix[0] = w->embedding;
-  if (!c->tie_word_embeddings)
-    ELLM_TRY(bind_matrix(b, "lm_head.weight", c->vocab_size, c->hidden_size, &w->head.matrix[0], err));
+  if (own_head) ELLM_TRY(bind_matrix(b, head, c->vocab_size, c->hidden_size, &w->head.matrix[0], err));
   return refuse_others(b, err);
 }
 

@@ -91,6 +91,28 @@ equal(p.returncode, 0, "buffers of old versions are no error")
 run("logits", "-m", MODEL, "--ids", "1 2", "-o", tmp("b"))
 equal(read(tmp("a")), read(tmp("b")), "nor do they change anything")
 
+
+# A head beside a tied embedding: Transformers ties them only if they are equal.
+def add_head(change):
+    def add(held):
+        dtype, shape, data = held["model.embed_tokens.weight"]
+        held["lm_head.weight"] = (dtype, shape, change(data))
+
+    return add
+
+
+swapped = lambda data: data[len(data) // 2 :] + data[: len(data) // 2]
+for name, head, config, other in (
+    ("same-head", lambda data: data, None, "b"),
+    ("untied-head", swapped, settings(tie_word_embeddings=False), None),
+    ("other-head", swapped, None, "untied-head"),
+):
+    p = run("logits", "-m", changed(name, add_head(head), config), "--ids", "1 2", "-o", tmp(name + ".f32"))
+    equal(p.returncode, 0, f"{name} runs")
+    if other:
+        equal(read(tmp(name + ".f32")), read(tmp("b" if other == "b" else other + ".f32")), f"{name}: the logits")
+ok(read(tmp("other-head.f32")) != read(tmp("b")), "a head that differs is used")
+
 # One damaged block, found while running: an error that names it, whatever was first.
 file = tmp("damaged.ellm")
 run("compress", MODEL, "-o", file, "--bits", "8", "-q")
