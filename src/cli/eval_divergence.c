@@ -50,11 +50,13 @@ static void print(const request *r, const divergence_result *d) {
   printf("%-24s %s\n", "activations", cli_activations_text(r->eval.model));
 }
 
-/* A reference folder is computed in floats, a .ellm file as it runs by default. */
+/* A reference folder is computed in floats, a .ellm file as it runs by default; where only the reference is computed,
+ * --activations is about it. */
 static ellm_status open_reference(const request *r, ellm_model **model, ellm_error *err) {
   ellm_model_options options;
   ellm_model_options_init(&options);
   options.threads = r->eval.common.threads;
+  if (r->save) options.activations = (ellm_activations)r->eval.common.activations;
   return ellm_model_open(r->reference, &options, model, err);
 }
 

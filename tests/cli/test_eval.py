@@ -99,6 +99,13 @@ ok(
 )
 itself = run_json("eval", "divergence", "-m", MODEL, "--reference", MODEL, "-f", short, "--ctx", "128", "--limit", "2")
 ok(itself and itself["kl"] == 0 and itself["same_top"] == 1, "a model does not diverge from itself", itself)
+floats = tmp("floats.logits")
+run("eval", "divergence", "--reference", four, "-f", short, "--limit", "4", "--activations", "f32", "--save", floats)
+kl = [
+    run_json("eval", "divergence", "-m", four, "--reference", floats, "-f", short, "--activations", mode)["kl"]
+    for mode in ("f32", "i16", "i8")
+]
+ok(kl[0] < kl[1] < 1e-5 < kl[2] < 1e-2, "saved with float activations: the error of the kernels alone", kl)
 p = run("eval", "divergence", "--reference", MODEL, "-f", short, "--save", saved)
 equal(p.returncode, USAGE, "saved logits are not overwritten unasked")
 with open(saved, "r+b") as f:
