@@ -145,6 +145,12 @@ static void interrupted(chat *c, bool typed, bool *warned) {
   *warned = true;
 }
 
+static void reading_failed(chat *c, int code) {
+  const int status = cli_error(ELLM_ERR_IO, "cannot read standard input: %s", strerror(code ? code : ENOMEM));
+  if (c->status == ELLM_OK) c->status = status;
+  c->quit = true;
+}
+
 static void loop(chat *c) {
   ellm_buffer line = {0}, words = {0};
   bool warned = false, verbatim;
@@ -155,10 +161,7 @@ static void loop(chat *c) {
         handle(c, &words, verbatim);
         break;
       case LINE_INTERRUPTED: interrupted(c, line.size > 0, &warned); break;
-      case LINE_FAILED:
-        c->quit = true;
-        c->status = cli_error(ELLM_ERR_IO, "cannot read standard input: %s", strerror(errno ? errno : ENOMEM));
-        break;
+      case LINE_FAILED: reading_failed(c, errno); break;
       case LINE_END:
         if (c->terminal) fputc('\n', stderr);
         c->quit = true;

@@ -30,26 +30,37 @@ static void tell_dropped(chat *c, size_t dropped, bool answering) {
 
 /*
  * The ids of the conversation, malloc'ed, with room for `extra` ids after them
- * and, as far as dropping turns can make it, `reserve` more.
+ * and, as far as dropping turns can make it, `reserve` more. Where they do not
+ * fit whatever is dropped, nothing is.
  */
 static ellm_status fit(chat *c, size_t extra, size_t reserve, uint32_t **ids, size_t *n_ids, size_t *dropped,
                        ellm_error *err) {
-  const size_t capacity = ellm_context_capacity(c->context);
+  const size_t capacity = ellm_context_capacity(c->context), least = extra + (reserve > 0);
+  json_t *before = json_copy(c->messages);
+  ellm_status status;
   *dropped = 0;
+  if (!before) return ellm_fail_memory(err, json_array_size(c->messages) * sizeof before, "the messages");
   for (;;) {
-    ELLM_TRY(conversation_ids(c->format, c->tokenizer, c->messages, true, ids, n_ids, err));
-    if (*n_ids + extra + reserve <= capacity) return ELLM_OK;
-    if (!drop_turn(c)) break;
+    status = conversation_ids(c->format, c->tokenizer, c->messages, true, ids, n_ids, err);
+    if (status != ELLM_OK || *n_ids + extra + reserve <= capacity || !drop_turn(c)) break;
     free(*ids);
     *ids = NULL;
     ++*dropped;
   }
-  if (*n_ids + extra < capacity) return ELLM_OK;
-  const size_t n = *n_ids;
-  free(*ids);
-  *ids = NULL;
-  return ellm_fail(err, ELLM_ERR_INPUT,
-                   "the message has %zu tokens with all that goes with it; the context has room for %zu", n, capacity);
+  if (status == ELLM_OK && *n_ids + least > capacity)
+    status = ellm_fail(err, ELLM_ERR_INPUT,
+                       "the message has %zu tokens with all that goes with it; the context has room for %zu", *n_ids,
+                       capacity);
+  if (status != ELLM_OK) {
+    json_t *fewer = c->messages;
+    c->messages = before;
+    before = fewer;
+    *dropped = 0;
+    free(*ids);
+    *ids = NULL;
+  }
+  json_decref(before);
+  return status;
 }
 
 /* generation.make_room: older turns go, the answer stays. */

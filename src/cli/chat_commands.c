@@ -63,11 +63,13 @@ static void cmd_regen(chat *c, const char *argument) {
   if (n > 0 && strcmp(chat_role(c, n - 1), "assistant") == 0) {
     old = json_incref(json_array_get(c->messages, --n));
     json_array_remove(c->messages, n);
-    c->settings.seed++;
   }
   if (n <= chat_head(c)) chat_complain(c, ELLM_ERR_USAGE, "/regen: there is no message to answer");
   else {
-    if (old) chat_say(c, "[seed %" PRIu64 "]", c->settings.seed);
+    if (old) {
+      c->settings.seed++;
+      chat_say(c, "[seed %" PRIu64 "]", c->settings.seed);
+    }
     if (chat_answer(c)) {
       json_decref(old);
       return;
@@ -79,7 +81,7 @@ static void cmd_regen(chat *c, const char *argument) {
 static void cmd_save(chat *c, const char *argument) {
   ellm_error err;
   cli_output output;
-  if (!*argument) {
+  if (!*argument || strcmp(argument, "-") == 0) {
     chat_complain(c, ELLM_ERR_USAGE, "/save: the name of a file is missing");
     return;
   }

@@ -113,6 +113,7 @@ for text, status, word in (
     ("/rege\n", USAGE, b"/regen"),
     ("/regen\n", USAGE, b"no message"),
     ("/save\n", USAGE, b"name of a file"),
+    ("/save -\n", USAGE, b"name of a file"),
     ("/save /nonexistent/file\n", IO, b"/nonexistent/file"),
     ("/load\n", USAGE, b"name of a file"),
     (f"/load {tmp('no.json')}\n", IO, b"no.json"),
@@ -229,6 +230,9 @@ ok(
     "a message that is too long",
     p.stderr,
 )
+p, messages = saved(f"{ASK}\n{'dog ' * 200}", "--ctx", "96", "-n", "8")
+equal([m["role"] for m in messages], ["user", "assistant"], "and leaves the conversation as it was")
+ok(p.returncode == INPUT and b"dropped" not in p.stderr, "nothing is dropped for it", p.stderr)
 p = chat(f"{ASK}\n", "--ctx", "32", "-q", base=["chat", "-m", file, "--temp", "0", "-n", "100"])
 ok(
     p.returncode == 0 and b"the answer was cut" in p.stderr,
