@@ -59,10 +59,10 @@ bool cli_stopped(void) { return stop_signals != 0; }
 
 bool cli_forget_interrupt(void) {
   char some[16];
-  if (terminated) return false;
   stop_signals = 0;
   while (stop_pipe[0] >= 0 && read(stop_pipe[0], some, sizeof some) > 0) continue;
-  return true;
+  if (terminated) stop_signals = 1; /* looked at last: one that comes meanwhile is not forgotten */
+  return !terminated;
 }
 
 int cli_stop_descriptor(void) {
