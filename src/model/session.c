@@ -64,6 +64,8 @@ static ellm_status shape_of(const ellm_context *context, prompt_cache_shape *sha
   return find_identity(context->model, shape->model, err);
 }
 
+_Static_assert((int)PROMPT_CACHE_TILE == (int)CONTEXT_KEY_TILE, "heads are copied whole");
+
 static size_t element_bytes(const ellm_context *context) {
   return context->half_precision ? sizeof(uint16_t) : sizeof(float);
 }

@@ -2,7 +2,6 @@
 /* Choosing and placing markers; text_encode_marked is in tokenizer.c. See marked.h. */
 #include "text/marked.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "text/tokenizer_impl.h"
@@ -11,8 +10,7 @@
 enum { FIRST_CANDIDATE = 0xF0000, N_CANDIDATES = 0xFFFE }; /* plane 15; four bytes each */
 
 bool text_marker_choose(const char *text, size_t bytes, text_marker *marker) {
-  uint8_t *used = calloc(N_CANDIDATES / 8 + 1, 1);
-  if (!used) return false;
+  uint8_t used[N_CANDIDATES / 8 + 1] = {0};
   for (size_t i = 0; i + TEXT_MARKER_BYTES <= bytes; ++i) {
     uint32_t cp;
     if ((uint8_t)text[i] != 0xF3) continue; /* how all candidates begin */
@@ -21,7 +19,6 @@ bool text_marker_choose(const char *text, size_t bytes, text_marker *marker) {
   }
   uint32_t i = 0;
   while (i < N_CANDIDATES && (used[i / 8] >> i % 8 & 1)) ++i;
-  free(used);
   if (i < N_CANDIDATES) utf8_encode(FIRST_CANDIDATE + i, marker->bytes);
   return i < N_CANDIDATES;
 }
