@@ -26,7 +26,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
   target_sources(entrollm_kernels PRIVATE ${avx2_sources} ${avx512_sources})
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   target_compile_definitions(entrollm_kernels PUBLIC KERNELS_ARM)
-  target_sources(entrollm_kernels PRIVATE ${kernels_dir}/arm/decode_neon.c ${kernels_dir}/arm/merge_table.c ${kernels_dir}/arm/float_neon.c
+  target_sources(entrollm_kernels PRIVATE ${kernels_dir}/arm/decode_neon.c ${kernels_dir}/arm/merge_table.c
+                 ${kernels_dir}/arm/float_neon.c
                  ${kernels_dir}/arm/dot_neon.c ${kernels_dir}/arm/fused_neon.c
                  ${kernels_dir}/arm/float_neon_dotprod.c ${kernels_dir}/arm/dot_neon_dotprod.c)
   set_source_files_properties(${kernels_dir}/arm/dot_neon_dotprod.c PROPERTIES COMPILE_OPTIONS

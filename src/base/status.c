@@ -72,7 +72,8 @@ ellm_status ellm_fail(ellm_error *err, ellm_status status, const char *format, .
 ellm_status ellm_fail_errno(ellm_error *err, int code, const char *what, const char *file) {
   char reason[128];
   if (strerror_r(code, reason, sizeof reason) != 0) snprintf(reason, sizeof reason, "error %d", code);
-  return ellm_fail(err, ELLM_ERR_IO, "cannot %s %s: %s", what, file[0] != '\0' ? file : "a file without a name", reason);
+  return ellm_fail(err, ELLM_ERR_IO, "cannot %s %s: %s", what, file[0] != '\0' ? file : "a file without a name",
+                   reason);
 }
 
 ellm_status ellm_fail_memory(ellm_error *err, size_t bytes, const char *what) {

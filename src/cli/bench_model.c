@@ -129,8 +129,8 @@ static int print_json(const bench *b) {
 }
 
 static int print_csv(const bench *b) {
-  printf("test,tokens,depth,threads,tokens_per_s,min,max,coded_gbytes_per_s,share_of_read_bandwidth,products_share,peak_rss_bytes,"
-         "file_bytes\n");
+  printf("test,tokens,depth,threads,tokens_per_s,min,max,coded_gbytes_per_s,share_of_read_bandwidth,"
+         "products_share,peak_rss_bytes,file_bytes\n");
   for (size_t i = 0; i < b->n_rows; i++) {
     const row *r = &b->rows[i];
     const double rate = coded_rate(b, r);
@@ -138,7 +138,8 @@ static int print_csv(const bench *b) {
            r->result.median, r->result.low, r->result.high);
     if (rate > 0) printf("%.5g,%.5g,", rate, rate / r->read);
     else printf(",,");
-    printf("%.5g,%llu,%llu\n", r->result.products, (unsigned long long)r->result.peak_bytes, (unsigned long long)b->file_bytes);
+    printf("%.5g,%llu,%llu\n", r->result.products, (unsigned long long)r->result.peak_bytes,
+           (unsigned long long)b->file_bytes);
   }
   return ELLM_OK;
 }
@@ -147,9 +148,9 @@ static int print_table(const bench *b) {
   const char *bar = b->markdown ? "|" : "";
   if (!b->markdown)
     printf("%s, instruction set %s, %d usable cores\n\n", b->model, kernels_best()->isa, cpu_affinity_count());
-  printf("%s%-9s %s %6s %s %6s %s %7s %s %9s %s %-17s %s %10s %s %7s %s %8s %s %11s %s %9s %s\n", bar, "test", bar, "tokens",
-         bar, "depth", bar, "threads", bar, "tokens/s", bar, "least - most", bar, "coded GB/s", bar, "of read", bar,
-         "products", bar, "peak memory", bar, "file", bar);
+  printf("%s%-9s %s %6s %s %6s %s %7s %s %9s %s %-17s %s %10s %s %7s %s %8s %s %11s %s %9s %s\n", bar, "test", bar,
+         "tokens", bar, "depth", bar, "threads", bar, "tokens/s", bar, "least - most", bar, "coded GB/s", bar,
+         "of read", bar, "products", bar, "peak memory", bar, "file", bar);
   if (b->markdown) printf("|---|---|---|---|---|---|---|---|---|---|---|\n");
   for (size_t i = 0; i < b->n_rows; i++) {
     const row *r = &b->rows[i];
@@ -163,8 +164,8 @@ static int print_table(const bench *b) {
     }
     printf("%s%-9s %s %6u %s %6u %s %7d %s %9.4g %s %-17s %s %10s %s %7s %s %8s %s %11s %s %9s %s\n", bar, r->test, bar,
            (unsigned)r->tokens, bar, (unsigned)r->depth, bar, r->threads, bar, r->result.median, bar, range, bar,
-           speed, bar, share, bar, products, bar, cli_size_text(r->result.peak_bytes, peak), bar, cli_size_text(b->file_bytes, size),
-           bar);
+           speed, bar, share, bar, products, bar, cli_size_text(r->result.peak_bytes, peak), bar,
+           cli_size_text(b->file_bytes, size), bar);
   }
   return ELLM_OK;
 }

@@ -77,8 +77,8 @@ static ellm_status write_histogram(const ellm_file *file, const char *path, cons
   cli_output output;
   ellm_buffer svg = {0};
   ELLM_TRY(count_codes(file, path, name, threads, &h, err));
-  ellm_status status =
-      histogram_svg(&h, &svg) ? cli_output_open(&output, out, path, err) : ellm_fail_memory(err, svg.size, "the histogram");
+  ellm_status status = histogram_svg(&h, &svg) ? cli_output_open(&output, out, path, err)
+                                               : ellm_fail_memory(err, svg.size, "the histogram");
   if (status == ELLM_OK) {
     status = cli_output_write(&output, svg.data, svg.size, err);
     if (status == ELLM_OK) status = cli_output_close(&output, err);

@@ -51,8 +51,8 @@ static ellm_status normalize_pattern(const normalizer *n, const char *origin, ad
   return status;
 }
 
-static ellm_status load_token(const json_t *object, size_t index, const char *origin, const normalizer *n, added_token *token,
-                              uint32_t *id, ellm_error *err) {
+static ellm_status load_token(const json_t *object, size_t index, const char *origin, const normalizer *n,
+                              added_token *token, uint32_t *id, ellm_error *err) {
   char part[40];
   component_place place = {origin, part};
   const char *content;
