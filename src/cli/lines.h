@@ -16,7 +16,7 @@ void line_reader_free(line_reader *reader);
 typedef enum line_result {
   LINE_TEXT,        /* *line, without its end, valid UTF-8 */
   LINE_END,         /* end of the input */
-  LINE_INTERRUPTED, /* by a signal; *line says what was being typed ("": nothing) */
+  LINE_INTERRUPTED, /* by a signal; *line is empty if nothing was being typed */
   LINE_FAILED       /* errno */
 } line_result;
 

@@ -124,7 +124,7 @@ static ellm_status judge(const question *q, const char *text, size_t bytes, doub
   return ELLM_OK;
 }
 
-/* Answers questions first .. end - 1; ids and texts are freed by the caller. */
+/* Answers questions first .. first + n - 1; ids and texts are freed by the caller. */
 static ellm_status answer_questions(solving *s, size_t first, size_t n, greedy_answer *answers, uint32_t **ids,
                                     ellm_error *err) {
   static const char *const stops[] = {"Q:", "</s>", "<|im_end|>"};
