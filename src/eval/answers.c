@@ -213,23 +213,54 @@ static size_t common_prefix(const greedy_answer *answers, size_t n) {
   return common;
 }
 
+/* Positions of the longest prompt with its answer. */
+static size_t longest(const greedy_answer *answers, size_t n, size_t max_new) {
+  size_t most = 0;
+  for (size_t i = 0; i < n; i++)
+    if (answers[i].n_prompt > most) most = answers[i].n_prompt;
+  return most + max_new;
+}
+
+/* Slots of the branches of n prompts that share `common` ids. */
+static size_t branch_slots(const greedy_answer *answers, size_t n, size_t common, size_t max_new) {
+  size_t slots = 0;
+  for (size_t i = 0; i < n; i++)
+    slots += context_branch_slots((uint32_t)common, answers[i].n_prompt + max_new - common);
+  return slots;
+}
+
+size_t answers_together(const greedy_answer *answers, size_t n, size_t max_new) {
+  const size_t sequence = longest(answers, n, max_new), most = sequence > ANSWERS_SLOTS ? sequence : ANSWERS_SLOTS;
+  while (n > 1 && branch_slots(answers, n, common_prefix(answers, n), max_new) > most) n--;
+  return n;
+}
+
+/* The first prompts that there is room for together, *n of them. */
+static ellm_status run_some(answerer *a, const answers_request *r, greedy_answer *answers, size_t *n,
+                            ellm_error *err) {
+  const size_t positions = longest(answers, *n, r->max_new);
+  *n = answers_together(answers, *n, r->max_new);
+  const size_t common = common_prefix(answers, *n);
+  ELLM_TRY(make_room(a, positions, *n > 1 ? branch_slots(answers, *n, common, r->max_new) : 0, err));
+  if (*n == 1) return run_alone(a, r, answers, err);
+  ELLM_TRY(feed(a, r, answers[0].prompt, common, false, err));
+  bool together = context_can_branch(a->context, common + 1);
+  for (size_t i = 0; i < *n; i++)
+    together = together && context_can_branch(a->context, answers[i].n_prompt + r->max_new);
+  if (together) return run_together(a, r, answers, *n, common, err);
+  for (size_t i = 0; i < *n; i++) ELLM_TRY(run_alone(a, r, &answers[i], err));
+  return ELLM_OK;
+}
+
 ellm_status answers_run(answerer *a, const answers_request *request, greedy_answer *answers, size_t n,
                         ellm_error *err) {
-  size_t longest = 0, more = 0, common = common_prefix(answers, n);
   for (size_t i = 0; i < n; i++) {
-    const size_t positions = answers[i].n_prompt + request->max_new;
-    if (positions > longest) longest = positions;
-    more += context_branch_slots((uint32_t)common, positions - common);
     answers[i].n_generated = 0;
     answers[i].text = NULL;
   }
-  ELLM_TRY(make_room(a, longest, n > 1 ? more : 0, err));
-  ELLM_TRY(feed(a, request, answers[0].prompt, common, false, err));
-  bool together = n > 1;
-  for (size_t i = 0; i < n; i++)
-    together = together && context_can_branch(a->context, common + 1) &&
-               context_can_branch(a->context, answers[i].n_prompt + request->max_new);
-  if (together) return run_together(a, request, answers, n, common, err);
-  for (size_t i = 0; i < n; i++) ELLM_TRY(run_alone(a, request, &answers[i], err));
+  for (size_t at = 0, count; at < n; at += count) {
+    count = n - at;
+    ELLM_TRY(run_some(a, request, answers + at, &count, err));
+  }
   return ELLM_OK;
 }

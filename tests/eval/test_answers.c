@@ -7,7 +7,7 @@
 #include "model/model_testing.h"
 #include "model/random.h"
 
-enum { PROMPTS = 6, LONGEST = 330, NEW = 20 };
+enum { PROMPTS = 6, LONGEST = 330, NEW = 20, LENGTH = 400 };
 
 static const char *const no_stops[1] = {0};
 
@@ -51,6 +51,46 @@ static void together_as_alone(void **state) {
       free(alone[k].text);
       free(together[k].text);
     }
+  }
+  answerer_free(a);
+  answerer_free(b);
+  ellm_model_close(model);
+}
+
+/* Prompts that have little in common need much of the cache: fewer of them are computed together, with equal answers. */
+static void fewer_together(void **state) {
+  (void)state;
+  static uint32_t ids[ANSWERS_MOST][LENGTH], one[NEW], all[ANSWERS_MOST][NEW];
+  greedy_answer together[ANSWERS_MOST];
+  ellm_model *model = open_model(STORIES_FOLDER, 2, ELLM_ACTIVATIONS_F32);
+  answers_request request = request_of(model);
+  ellm_model_info info;
+  ellm_model_get_info(model, &info);
+  random_state r;
+  random_seed(&r, 9);
+  answerer *a, *b;
+  ASSERT_OK(answerer_create(model, &a, ERR));
+  ASSERT_OK(answerer_create(model, &b, ERR));
+  for (size_t k = 0; k < ANSWERS_MOST; k++) {
+    for (size_t i = 0; i < LENGTH; i++) ids[k][i] = (uint32_t)(random_next(&r) % info.vocab_size);
+    if (k > 6) memcpy(ids[k], ids[6], LENGTH / 2 * sizeof **ids);
+    else ids[k][0] = (uint32_t)k;
+    together[k] = (greedy_answer){.prompt = ids[k], .n_prompt = LENGTH - k, .generated = all[k]};
+  }
+  const size_t n = answers_together(together, ANSWERS_MOST, NEW);
+  assert_true(n > 6 && n < ANSWERS_MOST && n * (LENGTH + NEW) <= ANSWERS_SLOTS);
+  assert_int_equal(answers_together(together, n, NEW), n);
+  assert_int_equal(answers_together(together, 1, NEW), 1);
+  assert_int_equal(answers_together(together, ANSWERS_MOST, ANSWERS_SLOTS), 1);
+  ASSERT_OK(answers_run(b, &request, together, ANSWERS_MOST, ERR));
+  for (size_t k = 0; k < ANSWERS_MOST; k++) {
+    greedy_answer alone = {.prompt = ids[k], .n_prompt = LENGTH - k, .generated = one};
+    ASSERT_OK(answers_run(a, &request, &alone, 1, ERR));
+    assert_int_equal(alone.n_generated, together[k].n_generated);
+    assert_memory_equal(one, all[k], alone.n_generated * sizeof *one);
+    assert_string_equal(alone.text, together[k].text);
+    free(alone.text);
+    free(together[k].text);
   }
   answerer_free(a);
   answerer_free(b);
@@ -128,7 +168,7 @@ static void special_stops(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(together_as_alone), cmocka_unit_test(ends),
-                                     cmocka_unit_test(special_stops)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(together_as_alone), cmocka_unit_test(fewer_together),
+                                     cmocka_unit_test(ends), cmocka_unit_test(special_stops)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
