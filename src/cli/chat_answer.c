@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/chat.h"
+#include "model/context.h"
 
 /* Remove the oldest turn: from its first message to the next one of the user. False if there is only one. */
 static bool drop_turn(chat *c) {
@@ -68,7 +69,7 @@ static ellm_status make_room(void *user, const generation *g, bool *made, ellm_e
   chat *c = user;
   const size_t capacity = ellm_context_capacity(c->context), behind = g->n_ids - 1; /* the last is not evaluated yet */
   uint32_t *ids = NULL;
-  size_t n = 0, dropped = 0, kept;
+  size_t n = 0, dropped = 0;
   ellm_status status = fit(c, behind, capacity / 4, &ids, &n, &dropped, err);
   tell_dropped(c, dropped, true);
   *made = status == ELLM_OK && dropped > 0;
@@ -78,7 +79,7 @@ static ellm_status make_room(void *user, const generation *g, bool *made, ellm_e
     if (grown) {
       ids = grown;
       memcpy(ids + n, g->ids, behind * sizeof *ids);
-      status = context_follow(c->context, ids, n + behind, NULL, &kept, err);
+      status = context_follow(c->context, ids, n + behind, NULL, cli_goes_on, NULL, NULL, err);
     } else {
       status = ellm_fail_memory(err, (n + behind) * sizeof *ids, "a context");
     }

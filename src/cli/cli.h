@@ -21,6 +21,7 @@
  * numbers 0 to 2 are taken. */
 void cli_prepare_process(void);
 bool cli_stopped(void);
+bool cli_goes_on(void *user); /* !cli_stopped(), for calls that ask; user is not used */
 /* Go on after SIGINT; false where SIGTERM has come: that is the end. */
 bool cli_forget_interrupt(void);
 /* Can be read once a signal has come: for poll, which no signal slips past. -1: there is none. */

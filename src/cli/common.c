@@ -57,6 +57,11 @@ void cli_prepare_process(void) {
 
 bool cli_stopped(void) { return stop_signals != 0; }
 
+bool cli_goes_on(void *user) {
+  (void)user;
+  return !cli_stopped();
+}
+
 bool cli_forget_interrupt(void) {
   char some[16];
   stop_signals = 0;

@@ -8,9 +8,8 @@
 
 #include <stdlib.h>
 
+#include "model/context.h"
 #include "text/stream.h"
-
-enum { PROMPT_BATCH = 256 };
 
 const char *const end_reason_names[] = {"length", "eos", "stop", "context", "interrupted", "output"};
 
@@ -57,24 +56,6 @@ static ellm_status open_stream(const generation *g, ellm_stream **stream, ellm_e
 
 double cli_rate(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
 
-ellm_status context_follow(ellm_context *context, const uint32_t *ids, size_t n_ids, float *logits, size_t *kept,
-                           ellm_error *err) {
-  const uint32_t *there = ellm_context_ids(context);
-  size_t same = 0, most = logits ? n_ids - 1 : n_ids;
-  if (most > ellm_context_length(context)) most = ellm_context_length(context);
-  while (same < most && there[same] == ids[same]) same++;
-  *kept = same;
-  ellm_context_truncate(context, (uint32_t)same);
-  for (size_t done = same; done < n_ids;) {
-    size_t n = n_ids - done < PROMPT_BATCH ? n_ids - done : PROMPT_BATCH;
-    bool last = logits && done + n == n_ids;
-    if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
-    ELLM_TRY(ellm_context_eval(context, ids + done, n, last ? logits : NULL, last ? 1 : 0, err));
-    done += n;
-  }
-  return ELLM_OK;
-}
-
 /* The prompt, and the logits of its last position. A prompt cache is written where it did not hold all of it. */
 static ellm_status read_prompt(generation *g, ellm_context *context, ellm_sampler *sampler, float *logits,
                                ellm_error *err) {
@@ -84,7 +65,8 @@ static ellm_status read_prompt(generation *g, ellm_context *context, ellm_sample
     stored = ellm_context_length(context);
   }
   double start = cli_seconds();
-  ellm_status status = context_follow(context, g->prompt, g->n_prompt, logits, &g->kept, err);
+  ellm_status status =
+      context_follow(context, g->prompt, g->n_prompt, logits, cli_goes_on, NULL, &g->kept, err);
   if (status == ELLM_INTERRUPTED) {
     g->end = END_INTERRUPTED;
     return ELLM_OK;

@@ -40,11 +40,6 @@ struct generation {
 ellm_status generate(generation *g, ellm_error *err);
 void generation_free(generation *g);
 
-/* Make the context hold ids[n_ids], keeping the positions that agree; *kept is their number. With
- * logits (NULL: none), those of the last position, which is evaluated then. A signal: ELLM_INTERRUPTED. */
-ellm_status context_follow(ellm_context *context, const uint32_t *ids, size_t n_ids, float *logits, size_t *kept,
-                           ellm_error *err);
-
 /* Amount a second; 0 if no time has passed. */
 double cli_rate(double amount, double seconds);
 

@@ -165,3 +165,30 @@ ellm_status ellm_context_eval(ellm_context *context, const uint32_t *ids, size_t
   else if (context->cached > context->length) context->cached = context->length;
   return status;
 }
+
+ellm_status context_follow(ellm_context *context, const uint32_t *ids, size_t n_ids, float *logits,
+                           bool (*go_on)(void *user), void *user, size_t *kept, ellm_error *err) {
+  size_t same = 0, most = logits != NULL ? n_ids - 1 : n_ids;
+  if (most > context->length) most = context->length;
+  if (most > context->cached) most = context->cached;
+  while (same < most && context->ids[same] == ids[same]) same++;
+  const bool long_factors = n_ids > context->model->rope.long_above;
+  if (same < n_ids && long_factors != context->cached_long) same = 0;
+  if (kept != NULL) *kept = same;
+  ellm_context_truncate(context, (uint32_t)same);
+  ELLM_TRY(check_request(context, ids + same, n_ids - same, 0, err));
+  if (same == n_ids) return ELLM_OK;
+  memcpy(context->ids + same, ids + same, (n_ids - same) * sizeof *ids);
+  context->cached_long = long_factors; /* at once those of the whole: nothing is evaluated twice */
+  while (context->length < n_ids) {
+    const size_t left = n_ids - context->length, n = left < context->batch ? left : context->batch;
+    const bool last = logits != NULL && n == left;
+    if (go_on != NULL && !go_on(user)) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
+    pthread_mutex_lock(&context->model->lock);
+    const ellm_status status = compute_to(context, context->length + (uint32_t)n, last ? logits : NULL, last, err);
+    pthread_mutex_unlock(&context->model->lock);
+    ELLM_TRY(status);
+    context->length = context->cached;
+  }
+  return ELLM_OK;
+}

@@ -66,6 +66,13 @@ static inline size_t context_head_offset(const ellm_context *context, uint32_t l
 /* ellm_context_create with room for branches beside the sequence: `more` slots. */
 ellm_status context_create(ellm_model *model, uint32_t n_ctx, size_t more, ellm_context **out, ellm_error *err);
 
+/* Make the context hold ids[n_ids] and no more: positions that agree are kept, the rest is evaluated. *kept (may be
+ * NULL) is their number: 0 where longrope's factors change, as all is evaluated anew then. logits (NULL: none): those
+ * of the last position, which is evaluated then; n_ids is 1 or more. go_on (NULL: none) is asked before every batch;
+ * false: ELLM_INTERRUPTED. After an error the context holds what was evaluated so far. */
+ellm_status context_follow(ellm_context *context, const uint32_t *ids, size_t n_ids, float *logits,
+                           bool (*go_on)(void *user), void *user, size_t *kept, ellm_error *err);
+
 /* Stores keys and values of the first n tokens of the batch from context->qkv. */
 void attention_store(ellm_context *context, uint32_t layer, size_t n_tokens);
 /* context->mixed = softmax(q k / sqrt(head_dim)) v for the first n tokens of the batch. */

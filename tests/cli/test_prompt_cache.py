@@ -103,8 +103,11 @@ for model in (longrope, window):
         PROMPT * 3,
     ):
         plain = text(prompt, settings=settings)
+        is_long = model == longrope and plain[2] > 24
+        of_use = os.path.exists(path) and (read(path)[72] == 1) == is_long
         got = cached(prompt, settings=settings, path=path)
         ok(got[0] == plain[0] and plain[0], f"{name}: {plain[2]} tokens, {got[1]} of them restored", got)
+        equal(got[1] > 0, of_use, "and what had to be computed anew is not counted")
     ok(plain[0] != text(PROMPT * 3, settings=["-m", MODEL, *SETTINGS[2:]])[0], f"{name} is another model")
 
 # What does not belong together.
