@@ -123,7 +123,15 @@ ellm_status conversation_render(const char *model, const conversation *c, bool p
 
 typedef struct marking { const ellm_tokenizer *tokenizer; text_marker marker; ellm_error *err; } marking;
 
-/* A copy of a value in which all strings are marked; NULL after an error. */
+/* Is it a name, as roles are? Templates compare roles, so that a name must stay what it is even where it is a special
+ * token; anything else that stands for a role is text like the rest. */
+static bool is_role(int depth, const char *key, const json_t *field) {
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+  const char *name = json_string_value(field);
+  return depth == 1 && name && strcmp(key, "role") == 0 && strspn(name, letters) == json_string_length(field);
+}
+
+/* A copy of the messages in which all strings but roles are marked; NULL after an error. */
 static json_t *marked_copy(const marking *m, const json_t *value, int depth) {
   ellm_error *err = m->err;
   if (json_is_string(value)) {
@@ -148,7 +156,9 @@ static json_t *marked_copy(const marking *m, const json_t *value, int depth) {
   const char *key;
   json_t *field;
   json_object_foreach((json_t *)value, key, field) {
-    json_t *item = good ? marked_copy(m, field, depth + 1) : NULL;
+    json_t *item = !good                      ? NULL
+                   : is_role(depth, key, field) ? json_deep_copy(field)
+                                                : marked_copy(m, field, depth + 1);
     good = item && json_object_set_new(copy, key, item) == 0;
     if (!good) break;
   }

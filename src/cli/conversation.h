@@ -27,8 +27,8 @@ void chat_format_free(chat_format *format);
 ellm_status chat_format_render(chat_format *format, const conversation *c, bool prompt, char **text, size_t *bytes,
                                ellm_error *err);
 
-/* The ids of a conversation. Special tokens that stand in the messages are text: see text/marked.h. *ids is
- * malloc'ed. */
+/* The ids of a conversation. Special tokens that stand in the messages are text, but for roles that are names: see
+ * text/marked.h. *ids is malloc'ed. */
 ellm_status conversation_ids(chat_format *format, const ellm_tokenizer *tokenizer, json_t *messages, bool prompt,
                              uint32_t **ids, size_t *n_ids, ellm_error *err);
 
