@@ -145,8 +145,11 @@ static void interrupted(chat *c, bool typed, bool *warned) {
   *warned = true;
 }
 
-static void reading_failed(chat *c, int code) {
-  const int status = cli_error(ELLM_ERR_IO, "cannot read standard input: %s", strerror(code ? code : ENOMEM));
+static void reading_failed(chat *c, line_result result, int code) {
+  const int status =
+      result == LINE_TOO_LONG
+          ? cli_error(ELLM_ERR_INPUT, "a line of standard input has more than %d MiB", LINE_LIMIT >> 20)
+          : cli_error(ELLM_ERR_IO, "cannot read standard input: %s", strerror(code ? code : ENOMEM));
   if (c->status == ELLM_OK) c->status = status;
   c->quit = true;
 }
@@ -155,13 +158,15 @@ static void loop(chat *c) {
   ellm_buffer line = {0}, words = {0};
   bool warned = false, verbatim;
   while (!c->quit) {
-    switch (read_words(c, &line, &words, &verbatim)) {
+    const line_result result = read_words(c, &line, &words, &verbatim);
+    switch (result) {
       case LINE_TEXT:
         warned = false;
         handle(c, &words, verbatim);
         break;
       case LINE_INTERRUPTED: interrupted(c, line.size > 0, &warned); break;
-      case LINE_FAILED: reading_failed(c, errno); break;
+      case LINE_TOO_LONG:
+      case LINE_FAILED: reading_failed(c, result, errno); break;
       case LINE_END:
         if (c->terminal) fputc('\n', stderr);
         c->quit = true;

@@ -17,7 +17,7 @@
 #include "cli/cli.h"
 #include "text/utf8.h"
 
-enum { HISTORY_LINES = 1000, INPUT_BYTES = 1 << 16, PROMPT_CHARACTERS = 64, LINE_LIMIT = 64 << 20 };
+enum { HISTORY_LINES = 1000, INPUT_BYTES = 1 << 16, PROMPT_CHARACTERS = 64 };
 
 struct line_reader {
   EditLine *editor; /* NULL: lines are not edited */
@@ -35,11 +35,13 @@ static int fill(line_reader *reader, size_t most) {
   struct pollfd both[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = cli_stop_descriptor(), .events = POLLIN}};
   reader->at = reader->end = 0;
   for (;;) {
-    if (!cli_stopped()) poll(both, 2, -1); /* errors of the input are seen when it is read */
+    /* after another signal there may be nothing to read yet; errors of the input are seen when it is read */
+    const bool again = !cli_stopped() && poll(both, 2, -1) < 0 && errno == EINTR;
     if (cli_stopped()) {
       reader->interrupted = true;
       return -1;
     }
+    if (again) continue;
     const ssize_t n = read(STDIN_FILENO, reader->input, most);
     if (n >= 0) {
       reader->end = (size_t)n;
@@ -145,7 +147,7 @@ static line_result edit_line(line_reader *reader, const char *prompt, ellm_buffe
 static line_result plain_line(line_reader *reader, ellm_buffer *line) {
   ellm_buffer raw = {0};
   bool ended = false, good = true;
-  while (good && !ended && raw.size < LINE_LIMIT) {
+  while (good && !ended && raw.size <= LINE_LIMIT) {
     if (reader->at == reader->end && fill(reader, INPUT_BYTES) <= 0) break;
     const char *from = reader->input + reader->at, *newline = memchr(from, '\n', reader->end - reader->at);
     const size_t n = newline ? (size_t)(newline - from) : reader->end - reader->at;
@@ -153,15 +155,16 @@ static line_result plain_line(line_reader *reader, ellm_buffer *line) {
     ended = newline != NULL;
     reader->at += n + ended;
   }
-  const bool some = ended || raw.size > 0, too_long = raw.size >= LINE_LIMIT;
+  const bool some = ended || raw.size > 0, too_long = raw.size > LINE_LIMIT;
   if (good && raw.size > 0 && raw.data[raw.size - 1] == '\r') raw.size--;
-  if (good && raw.size > 0) good = utf8_append_replaced(line, (const char *)raw.data, raw.size);
+  if (good && !too_long && raw.size > 0) good = utf8_append_replaced(line, (const char *)raw.data, raw.size);
   ellm_buffer_free(&raw);
   if (reader->interrupted) return LINE_INTERRUPTED;
-  if (!good || too_long || reader->failed != 0) {
-    errno = !good ? ENOMEM : too_long ? EFBIG : reader->failed;
+  if (!good || reader->failed != 0) {
+    errno = good ? reader->failed : ENOMEM;
     return LINE_FAILED;
   }
+  if (too_long) return LINE_TOO_LONG;
   return some ? LINE_TEXT : LINE_END;
 }
 

@@ -13,10 +13,13 @@ typedef struct line_reader line_reader;
 line_reader *line_reader_create(bool edit, FILE *screen, bool color);
 void line_reader_free(line_reader *reader);
 
+enum { LINE_LIMIT = 64 << 20 };
+
 typedef enum line_result {
   LINE_TEXT,        /* *line, without its end, valid UTF-8 */
   LINE_END,         /* end of the input */
   LINE_INTERRUPTED, /* by a signal; *line is empty if nothing was being typed */
+  LINE_TOO_LONG,    /* more than LINE_LIMIT bytes, not edited */
   LINE_FAILED       /* errno */
 } line_result;
 

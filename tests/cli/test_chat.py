@@ -146,6 +146,8 @@ for arguments in (["--ctx", "8"], ["--temp", "x"], ["--stop", ""], ["extra"]):
     ok(p.returncode == USAGE and one_error_line(p), f"usage: {arguments}", p.stderr)
 p = chat("", "--ctx", "1024")
 ok(p.returncode == INPUT and one_error_line(p), "a context beyond the model's", p.stderr)
+p = chat(b"a" * ((64 << 20) + 1), "-q")
+ok(p.returncode == INPUT and one_error_line(p) and b"64 MiB" in p.stderr, "a line that is too long", p.stderr)
 p = run(*GREEDY, stdin=ASK.encode(), stdout=open("/dev/full", "wb"))
 ok(p.returncode == IO and b"standard output" in p.stderr, "standard output full", p.stderr)
 
