@@ -291,7 +291,7 @@ const uint32_t *ellm_context_ids(const ellm_context *context);
  * have without. For a checkpoint folder the first of these calls reads all weights once, to identify them.
  *
  * Write all positions to `path`, which appears under its name only when it is whole and replaces what was there.
- * An empty context is ELLM_ERR_USAGE. */
+ * An empty context, or one that a failed evaluation has left without keys and values, is ELLM_ERR_USAGE. */
 ellm_status ellm_context_save(const ellm_context *context, const char *path, ellm_error *err);
 /* Replace what the context holds by the positions of a prompt cache up to the first that differs from ids[n_ids],
  * by as many as its capacity has room for where ids is NULL; their number is the context's length then. A cache that

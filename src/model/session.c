@@ -132,7 +132,9 @@ ellm_status ellm_context_save(const ellm_context *context, const char *path, ell
   const uint32_t n = context->cached < context->length ? context->cached : context->length;
   const size_t tile = CONTEXT_KEY_TILE * (size_t)context->model->config.head_dim * element_bytes(context);
   prompt_cache_shape shape;
-  if (n == 0) return ellm_fail(err, ELLM_ERR_USAGE, "%s: there is nothing to save: the context is empty", path);
+  if (n == 0)
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: there is nothing to save: %s", path,
+                     context->length == 0 ? "the context is empty" : "what the context holds is not evaluated");
   ELLM_TRY(shape_of(context, &shape, err));
   saving s = {.context = context, .hash = hash_stream_create(), .tile = malloc(tile)};
   ellm_status status = s.hash != NULL && s.tile != NULL ? file_writer_open(path, &options, &s.writer, err)
