@@ -14,7 +14,7 @@ declare -A allowed=(
   [convert]="base checkpoint quant coder container kernels"
   [text]="base checkpoint"
   [template]="base checkpoint text"
-  [model]="base checkpoint quant coder container kernels convert text"
+  [model]="base checkpoint quant coder container kernels convert text template"
   [eval]="base checkpoint quant coder container kernels convert text template model"
   [cli]="base checkpoint quant coder container kernels convert text template model eval"
 )

@@ -213,7 +213,8 @@ model = copy_model("role")
 tokenizer, settings = (os.path.join(model, name) for name in ("tokenizer.json", "tokenizer_config.json"))
 with open(tokenizer, "w") as f:
     f.write(read(os.path.join(MODEL, "tokenizer.json")).decode().replace('"<|im_start|>"', '"user"'))
-template = "{% for m in messages %}{{ ('Q: ' if m.role == 'user' else 'S: ' + m.role) + m.content + '\\n' }}{% endfor %}"
+line = "('Q: ' if m.role == 'user' else 'S: ' + m.role) + m.content + '\\n'"
+template = "{% for m in messages %}{{ " + line + " }}{% endfor %}"
 with open(settings, "w") as f:
     json.dump({**json.loads(read(os.path.join(MODEL, "tokenizer_config.json"))), "chat_template": template}, f)
 got = ids_of([{"role": "user", "content": "the user"}], model)

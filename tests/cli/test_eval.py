@@ -38,9 +38,8 @@ for protocol in "abcd":
         f"protocol {protocol}: JSON with an interval",
         r,
     )
-    one = run_json(
-        "eval", "perplexity", "-m", model, "-f", short, "--protocol", protocol, "--ctx", "128", "--limit", "3", "-t", "1"
-    )
+    settings = ["--protocol", protocol, "--ctx", "128", "--limit", "3"]
+    one = run_json("eval", "perplexity", "-m", model, "-f", short, *settings, "-t", "1")
     equal(without_time(one), without_time(r), f"protocol {protocol}: the same with one thread")
 p = run("eval", "perplexity", "-m", model, "-f", short, "--protocol", "b", "--ctx", "128", "--limit", "2")
 ok(b"GPTQ" in p.stdout and b"95 %" in p.stdout, "the protocol's name and the interval are printed", p.stdout)
@@ -118,7 +117,8 @@ ok(p.returncode == INPUT and b"damaged" in p.stderr, "damaged logits are refused
 items = tmp("items.jsonl")
 with open(items, "w") as f:
     for i in range(6):
-        f.write(json.dumps({"query": "Once upon a", "choices": ["time there was a cat", "zq xx"], "label": i % 2}) + "\n")
+        item = {"query": "Once upon a", "choices": ["time there was a cat", "zq xx"], "label": i % 2}
+        f.write(json.dumps(item) + "\n")
 r = run_json("eval", "choice", items, "-m", model, "--items")
 ok(
     r and r["acc"] == 0.5 and len(r["items"]) == 6 and r["items"][0]["scores"][0] > r["items"][0]["scores"][1],

@@ -125,9 +125,8 @@ page.feed(source_text)
 page.close()
 equal((page.problems, page.open), ([], []), "well-formed HTML that loads nothing")
 ok(not re.search(r"url\(|@import|<script|javascript:", source_text), "no scripts, no imports")
-equal(
-    [page.counts.get(t, 0) for t in ("img", "script", "link", "figure")], [0, 0, 0, 3], "three plots and no foreign tags"
-)
+counts = [page.counts.get(t, 0) for t in ("img", "script", "link", "figure")]
+equal(counts, [0, 0, 0, 3], "three plots and no foreign tags")
 ok(hostile in page.text, "the name is escaped and shown as it is")
 pictures = re.findall(r"<svg.*?</svg>", source_text, re.S)
 equal(len(pictures), 3 + 2 * n_matrices, "a picture for every plot, and two for every tensor")
@@ -188,7 +187,8 @@ else:
         if good:
             png_width, n = colours(shot)
             ok(png_width == width and n > 60, f"something is drawn at {width} pixels", (png_width, n))
-        dom = browse(f"--window-size={width},2400", "--dump-dom", "file://" + measured).stdout.decode("utf-8", "replace")
+        p = browse(f"--window-size={width},2400", "--dump-dom", "file://" + measured)
+        dom = p.stdout.decode("utf-8", "replace")
         sizes = re.search(r"<title>(\d+) (\d+)</title>", dom)
         ok(
             sizes and int(sizes[1]) <= int(sizes[2]),

@@ -57,7 +57,7 @@ static void together_as_alone(void **state) {
   ellm_model_close(model);
 }
 
-/* Prompts that have little in common need much of the cache: fewer of them are computed together, with equal answers. */
+/* Prompts that have little in common need much of the cache: fewer are computed together, with equal answers. */
 static void fewer_together(void **state) {
   (void)state;
   static uint32_t ids[ANSWERS_MOST][LENGTH], one[NEW], all[ANSWERS_MOST][NEW];

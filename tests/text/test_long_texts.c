@@ -17,8 +17,9 @@
   "'pre_tokenizer':{'type':'ByteLevel','add_prefix_space':false,'trim_offsets':true,'use_regex':true}," \
   "'decoder':{'type':'ByteLevel','add_prefix_space':true,'trim_offsets':true,'use_regex':true}"
 #define LLAMA_3 \
-  "'pre_tokenizer':{'type':'Sequence','pretokenizers':[{'type':'Split','pattern':{'Regex':'(?i:\\u0027s|\\u0027t|\\u0027re)|" \
-  "[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+'}," \
+  "'pre_tokenizer':{'type':'Sequence','pretokenizers':[{'type':'Split','pattern':{'Regex':'" \
+  "(?i:\\u0027s|\\u0027t|\\u0027re)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}|" \
+  " ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+'}," \
   "'behavior':'Isolated','invert':false},{'type':'ByteLevel','add_prefix_space':false,'use_regex':false}]}," \
   "'decoder':{'type':'ByteLevel','add_prefix_space':true,'trim_offsets':true,'use_regex':true}"
 #define LLAMA_2 \
@@ -32,7 +33,8 @@
   "'decoder':{'type':'Metaspace','replacement':'" MARK "','prepend_scheme':'always','split':" split "}"
 #define UNICODE \
   "'normalizer':{'type':'Sequence','normalizers':[{'type':'NFKC'},{'type':'NFD'},{'type':'NFC'}]}," \
-  "'pre_tokenizer':{'type':'Sequence','pretokenizers':[{'type':'Digits','individual_digits':true},{'type':'Punctuation'}]}," \
+  "'pre_tokenizer':{'type':'Sequence','pretokenizers':" \
+  "[{'type':'Digits','individual_digits':true},{'type':'Punctuation'}]}," \
   "'decoder':{'type':'Fuse'}"
 #define STRIPPING \
   "'decoder':{'type':'Fuse'},'added_tokens':[" \
@@ -47,8 +49,8 @@
   "a':16," \
   "'\\u0120a':17,'ab':18,'aab':19,'<0x0A>':20,'a ':21"
 #define MERGES \
-  "['a','a'],['aa','aa'],['aaaa','aaaa'],[' ',' '],['  ','  '],['\\u0120','\\u0120'],['\\u0120\\u0120','\\u0120\\u0120']," \
-  "['" MARK "','" MARK "'],['" MARK MARK "','" MARK MARK "'],['" MARK \
+  "['a','a'],['aa','aa'],['aaaa','aaaa'],[' ',' '],['  ','  '],['\\u0120','\\u0120']," \
+  "['\\u0120\\u0120','\\u0120\\u0120'],['" MARK "','" MARK "'],['" MARK MARK "','" MARK MARK "'],['" MARK \
   "','a'],['\\u0120','a'],['a','b'],['aa','b'],['a',' ']"
 
 static ellm_tokenizer *make(const char *parts, const char *options) {

@@ -61,11 +61,8 @@ static void test_byte_level(void **state) {
   (void)state;
   /* the bytes F0 9F 98 80 of a character in pieces of one and two */
   session s = begin(
-      "{" MODEL(
-          "'a':0,'\\u0120b':1,'\\u00f0':2,'\\u0141':3,'\\u013a\\u0122':4,'\\u0141\\u013a':5,'<e>':6") "," BYTE_LEVEL
-                                                                                                      ",'added_tokens':[" SPECIAL(
-                                                                                                          "6",
-                                                                                                          "<e>") "]}",
+      "{" MODEL("'a':0,'\\u0120b':1,'\\u00f0':2,'\\u0141':3,'\\u013a\\u0122':4,'\\u0141\\u013a':5,'<e>':6")
+      "," BYTE_LEVEL ",'added_tokens':[" SPECIAL("6", "<e>") "]}",
       false);
   next(&s, 0, "a");
   next(&s, 1, " b");

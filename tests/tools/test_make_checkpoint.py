@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""tools/make_checkpoint.py: what it writes opens as a checkpoint, has the promised shapes and statistics, and depends on
-nothing but its arguments."""
+"""tools/make_checkpoint.py: what it writes opens as a checkpoint, has the promised shapes and statistics, and depends
+on nothing but its arguments."""
 
 import hashlib
 import math

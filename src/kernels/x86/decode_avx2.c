@@ -54,8 +54,8 @@ KERNEL_INLINE mask64 bytes_equal(bytes64 a, bytes64 b) {
 KERNEL_INLINE void fetch_next(const uint8_t *p, size_t bytes) { __builtin_prefetch(p + bytes); }
 KERNEL_INLINE size_t word_ones(uint64_t word) { return (size_t)_mm_popcnt_u64(word); }
 KERNEL_INLINE mask64 mask_first(mask64 mask, size_t n) {
-  const __m256i lane = _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
-                                        23, 24, 25, 26, 27, 28, 29, 30, 31);
+  const __m256i lane = _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+                                        22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
   const __m256i count = _mm256_set1_epi8((char)n), half = _mm256_set1_epi8(32);
   return (mask64){_mm256_and_si256(mask.low, _mm256_cmpgt_epi8(count, lane)),
                   _mm256_and_si256(mask.high, _mm256_cmpgt_epi8(count, _mm256_add_epi8(lane, half)))};
