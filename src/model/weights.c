@@ -212,7 +212,7 @@ static ellm_status bind_all(binder *b, ellm_error *err) {
   found_tensor t;
   bool own_head = !c->tie_word_embeddings;
   if (!own_head && find_tensor(b, head, &t)) {
-    /* where both are there and differ, Transformers does not tie them; where they are equal it makes no difference */
+    /* where both are there and differ, Transformers 5 does not tie them; where they are equal it makes no difference */
     if (find_tensor(b, embedding, &t)) own_head = true;
     else embedding = head;
   }
