@@ -288,17 +288,19 @@ const uint32_t *ellm_context_ids(const ellm_context *context);
 
 /* Prompt caches (docs/format/prompt-cache.md): the ids of a context with their keys and values, in a file that is
  * bound to the model, its activations and its cache type. Evaluation goes on after restoring exactly as it would
- * have without. For a checkpoint folder the first of these calls reads all weights once, to identify them.
+ * have without. For a checkpoint folder the first of these calls reads all weights once, to identify them; `progress`
+ * (may be NULL) is called then, stage "identify", and can stop that: ELLM_INTERRUPTED, and nothing has changed.
  *
  * Write all positions to `path`, which appears under its name only when it is whole and replaces what was there.
  * An empty context, or one that a failed evaluation has left without keys and values, is ELLM_ERR_USAGE. */
-ellm_status ellm_context_save(const ellm_context *context, const char *path, ellm_error *err);
+ellm_status ellm_context_save(const ellm_context *context, const char *path, ellm_progress_fn progress, void *user,
+                              ellm_error *err);
 /* Replace what the context holds by the positions of a prompt cache up to the first that differs from ids[n_ids],
  * by as many as its capacity has room for where ids is NULL; their number is the context's length then. A cache that
  * is damaged or does not belong to the model, its activations or its cache type is ELLM_ERR_INPUT; the context is
  * left as it was. */
 ellm_status ellm_context_restore(ellm_context *context, const char *path, const uint32_t *ids, size_t n_ids,
-                                 ellm_error *err);
+                                 ellm_progress_fn progress, void *user, ellm_error *err);
 
 /* ---------------------------------------------------------------- sampling */
 

@@ -191,7 +191,7 @@ static ellm_status open_chat(chat *c, const request *r, ellm_error *err) {
   ELLM_TRY(ellm_model_tokenizer(c->model, &c->tokenizer, err));
   ELLM_TRY(ellm_context_create(c->model, (uint32_t)r->context, &c->context, err));
   if (r->prompt_cache && file_exists(r->prompt_cache))
-    ELLM_TRY(ellm_context_restore(c->context, r->prompt_cache, NULL, 0, err));
+    ELLM_TRY(cli_context_restore(c->context, r->prompt_cache, NULL, 0, err));
   c->messages = json_array();
   c->terminal = isatty(STDIN_FILENO);
   c->color = color_wanted(STDERR_FILENO);
@@ -229,7 +229,7 @@ static int run(const request *r, const option_table *table) {
     loop(&c);
     result = c.status;
     if (r->prompt_cache && c.answers > 0 && ellm_context_length(c.context) > 0 &&
-        ellm_context_save(c.context, r->prompt_cache, &err) != ELLM_OK) {
+        cli_context_save(c.context, r->prompt_cache, &err) != ELLM_OK) {
       const int failed = cli_fail(&err);
       if (result == ELLM_OK) result = failed;
     }

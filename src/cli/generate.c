@@ -56,12 +56,30 @@ static ellm_status open_stream(const generation *g, ellm_stream **stream, ellm_e
 
 double cli_rate(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
 
+ellm_status cli_context_restore(ellm_context *context, const char *path, const uint32_t *ids, size_t n_ids,
+                                ellm_error *err) {
+  cli_progress progress;
+  cli_progress_init(&progress, true);
+  const ellm_status status = ellm_context_restore(context, path, ids, n_ids, cli_progress_update, &progress, err);
+  cli_progress_end(&progress);
+  return status;
+}
+
+ellm_status cli_context_save(const ellm_context *context, const char *path, ellm_error *err) {
+  cli_progress progress;
+  cli_progress_init(&progress, true);
+  const ellm_progress_fn update = cli_stopped() ? NULL : cli_progress_update;
+  const ellm_status status = ellm_context_save(context, path, update, &progress, err);
+  cli_progress_end(&progress);
+  return status;
+}
+
 /* The prompt, and the logits of its last position. A prompt cache is written where it did not hold all of it. */
 static ellm_status read_prompt(generation *g, ellm_context *context, ellm_sampler *sampler, float *logits,
                                ellm_error *err) {
   size_t stored = 0;
   if (g->prompt_cache && file_exists(g->prompt_cache)) {
-    ELLM_TRY(ellm_context_restore(context, g->prompt_cache, g->prompt, g->n_prompt, err));
+    ELLM_TRY(cli_context_restore(context, g->prompt_cache, g->prompt, g->n_prompt, err));
     stored = ellm_context_length(context);
   }
   double start = cli_seconds();
@@ -74,7 +92,7 @@ static ellm_status read_prompt(generation *g, ellm_context *context, ellm_sample
   ELLM_TRY(status);
   g->prompt_seconds = cli_seconds() - start;
   for (size_t i = 0; i < g->n_prompt; i++) ellm_sampler_accept(sampler, g->prompt[i]);
-  return g->prompt_cache && stored < g->n_prompt ? ellm_context_save(context, g->prompt_cache, err) : ELLM_OK;
+  return g->prompt_cache && stored < g->n_prompt ? cli_context_save(context, g->prompt_cache, err) : ELLM_OK;
 }
 
 static ellm_status token_loop(generation *g, const ellm_model_info *info, ellm_context *context, ellm_sampler *sampler,

@@ -40,6 +40,12 @@ struct generation {
 ellm_status generate(generation *g, ellm_error *err);
 void generation_free(generation *g);
 
+/* ellm_context_restore and ellm_context_save with a progress bar. A signal stops them, but no saving that begins after
+ * it: what was evaluated is not to be lost. */
+ellm_status cli_context_restore(ellm_context *context, const char *path, const uint32_t *ids, size_t n_ids,
+                                ellm_error *err);
+ellm_status cli_context_save(const ellm_context *context, const char *path, ellm_error *err);
+
 /* Amount a second; 0 if no time has passed. */
 double cli_rate(double amount, double seconds);
 

@@ -17,20 +17,27 @@
 
 /* ----------------------------------------------------------------- identity */
 
+typedef struct watcher { ellm_progress_fn progress; void *user; } watcher;
+
 /* The source identity of docs/FORMAT.md: reads all weights once. */
-static ellm_status folder_identity(const ellm_model *model, char text[33], ellm_error *err) {
+static ellm_status folder_identity(const ellm_model *model, const watcher *watch, char text[33], ellm_error *err) {
   const size_t n = checkpoint_tensor_count(model->ckpt);
   uint8_t(*digests)[16] = calloc(n + 1, sizeof *digests), identity[16];
   team workers = {0};
   progress_meter meter;
-  progress_start(&meter, NULL, NULL, 0);
+  uint64_t total = 0, base = 0;
+  for (size_t i = 0; i < n; i++) total += checkpoint_tensor_at(model->ckpt, i)->bytes;
+  progress_start(&meter, watch->progress, watch->user, total);
   ellm_status status = digests != NULL ? team_create(thread_pool_size(compute_pool(model->compute)), &workers, err)
                                        : ellm_fail_memory(err, n * sizeof *digests, "the identity of a model");
   for (size_t i = 0; i < n && status == ELLM_OK; i++) {
     const checkpoint_tensor *tensor = checkpoint_tensor_at(model->ckpt, i);
-    const pass_progress progress = {.meter = &meter, .stage = "identify", .tensor = tensor->name};
+    const pass_progress progress = {
+        .meter = &meter, .stage = "identify", .tensor = tensor->name, .base = base, .to = 1, .bytes = tensor->bytes};
     status = source_scan(model->ckpt, tensor, &workers, &progress, digests[i], NULL, err);
+    base += tensor->bytes;
   }
+  if (status == ELLM_OK) status = progress_finish(&meter, "identify", err);
   if (status == ELLM_OK) status = source_identity(model->ckpt, digests, identity, err);
   if (status == ELLM_OK) hash_hex(identity, text);
   team_free(&workers);
@@ -38,21 +45,25 @@ static ellm_status folder_identity(const ellm_model *model, char text[33], ellm_
   return status;
 }
 
-static ellm_status find_identity(ellm_model *model, char text[33], ellm_error *err) {
+static ellm_status find_identity(ellm_model *model, const watcher *watch, char text[33], ellm_error *err) {
   char source[33];
   if (model->file != NULL) {
     ellm_file_identity(model->file, source, text);
     return ELLM_OK;
   }
   pthread_mutex_lock(&model->lock);
-  ellm_status status = ELLM_OK;
-  if (model->identity[0] == '\0') status = folder_identity(model, model->identity, err);
   memcpy(text, model->identity, sizeof model->identity);
   pthread_mutex_unlock(&model->lock);
-  return status;
+  if (text[0] != '\0') return ELLM_OK;
+  ELLM_TRY(folder_identity(model, watch, text, err)); /* without the lock, as the caller's function is called */
+  pthread_mutex_lock(&model->lock);
+  memcpy(model->identity, text, sizeof model->identity);
+  pthread_mutex_unlock(&model->lock);
+  return ELLM_OK;
 }
 
-static ellm_status shape_of(const ellm_context *context, prompt_cache_shape *shape, ellm_error *err) {
+static ellm_status shape_of(const ellm_context *context, const watcher *watch, prompt_cache_shape *shape,
+                            ellm_error *err) {
   const model_config *c = &context->model->config;
   *shape = (prompt_cache_shape){.activations = (uint32_t)context->model->activations,
                                 .cache_type = context->half_precision ? ELLM_CACHE_F16 : ELLM_CACHE_F32,
@@ -61,7 +72,7 @@ static ellm_status shape_of(const ellm_context *context, prompt_cache_shape *sha
                                 .head_dim = c->head_dim,
                                 .vocab_size = c->vocab_size,
                                 .long_above = context->model->rope.long_above};
-  return find_identity(context->model, shape->model, err);
+  return find_identity(context->model, watch, shape->model, err);
 }
 
 _Static_assert((int)PROMPT_CACHE_TILE == (int)CONTEXT_KEY_TILE, "heads are copied whole");
@@ -126,7 +137,8 @@ static ellm_status put_all(saving *s, const prompt_cache_shape *shape, uint32_t 
   return file_writer_write_at(s->writer, 0, head, sizeof head, err);
 }
 
-ellm_status ellm_context_save(const ellm_context *context, const char *path, ellm_error *err) {
+ellm_status ellm_context_save(const ellm_context *context, const char *path, ellm_progress_fn progress, void *user,
+                              ellm_error *err) {
   const file_writer_options options = {.overwrite = true};
   /* after a failed evaluation fewer positions may be there than the sequence has */
   const uint32_t n = context->cached < context->length ? context->cached : context->length;
@@ -135,7 +147,7 @@ ellm_status ellm_context_save(const ellm_context *context, const char *path, ell
   if (n == 0)
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: there is nothing to save: %s", path,
                      context->length == 0 ? "the context is empty" : "what the context holds is not evaluated");
-  ELLM_TRY(shape_of(context, &shape, err));
+  ELLM_TRY(shape_of(context, &(watcher){progress, user}, &shape, err));
   saving s = {.context = context, .hash = hash_stream_create(), .tile = malloc(tile)};
   ellm_status status = s.hash != NULL && s.tile != NULL ? file_writer_open(path, &options, &s.writer, err)
                                                         : ellm_fail_memory(err, tile, "a prompt cache");
@@ -177,11 +189,11 @@ static void copy_positions(ellm_context *context, const prompt_cache *cache, uin
 }
 
 ellm_status ellm_context_restore(ellm_context *context, const char *path, const uint32_t *ids, size_t n_ids,
-                                 ellm_error *err) {
+                                 ellm_progress_fn progress, void *user, ellm_error *err) {
   prompt_cache_shape shape;
   prompt_cache cache;
   file_map map;
-  ELLM_TRY(shape_of(context, &shape, err));
+  ELLM_TRY(shape_of(context, &(watcher){progress, user}, &shape, err));
   ELLM_TRY(file_map_open(path, &map, err));
   const ellm_status status = prompt_cache_parse(map.data, map.size, path, &shape, &cache, err);
   if (status == ELLM_OK) copy_positions(context, &cache, usable(context, &cache, ids, n_ids));

@@ -53,11 +53,11 @@ static void the_same_logits(void **state) {
   ellm_context *context = context_of(N, ids, N - 1);
   assert_int_equal(ellm_context_length(context), N - 1);
   assert_memory_equal(ellm_context_ids(context), ids, (N - 1) * sizeof *ids);
-  ASSERT_OK(ellm_context_save(context, cache_path(), ERR));
+  ASSERT_OK(ellm_context_save(context, cache_path(), NULL, NULL, ERR));
   ellm_context_free(context);
   for (uint32_t n = 0; n < N; n++) {
     context = context_of(n % 2 ? N : 64, ids + 1, 5); /* what it held is forgotten */
-    ASSERT_OK(ellm_context_restore(context, cache_path(), ids, n, ERR));
+    ASSERT_OK(ellm_context_restore(context, cache_path(), ids, n, NULL, NULL, ERR));
     assert_int_equal(ellm_context_length(context), n);
     assert_memory_equal(ellm_context_ids(context), ids, n * sizeof *ids);
     ASSERT_OK(ellm_context_eval(context, ids + n, N - n, got, 1, ERR));
@@ -66,7 +66,7 @@ static void the_same_logits(void **state) {
   }
   /* all that fits, where no ids are given */
   context = context_of(9, NULL, 0);
-  ASSERT_OK(ellm_context_restore(context, cache_path(), NULL, 0, ERR));
+  ASSERT_OK(ellm_context_restore(context, cache_path(), NULL, 0, NULL, NULL, ERR));
   assert_int_equal(ellm_context_length(context), 9);
   ellm_context_truncate(context, 8);
   ASSERT_OK(ellm_context_eval(context, ids + 8, 1, got, 1, ERR));
@@ -82,18 +82,18 @@ static void the_same_bytes(void **state) {
   uint8_t *first, *second;
   size_t n_first, n_second;
   ellm_context *context = context_of(64, ids, 5);
-  ASSERT_OK(ellm_context_save(context, cache_path(), ERR));
+  ASSERT_OK(ellm_context_save(context, cache_path(), NULL, NULL, ERR));
   ASSERT_OK(file_read_all(cache_path(), 1 << 24, &first, &n_first, ERR));
   ellm_context_free(context);
   context = context_of(32, ids, N);
   ellm_context_truncate(context, 5);
-  ASSERT_OK(ellm_context_save(context, cache_path(), ERR));
+  ASSERT_OK(ellm_context_save(context, cache_path(), NULL, NULL, ERR));
   ASSERT_OK(file_read_all(cache_path(), 1 << 24, &second, &n_second, ERR));
   assert_int_equal(n_first, n_second);
   assert_memory_equal(first, second, n_first);
   ellm_context_truncate(context, 0);
   ellm_error err;
-  assert_int_equal(ellm_context_save(context, cache_path(), &err), ELLM_ERR_USAGE);
+  assert_int_equal(ellm_context_save(context, cache_path(), NULL, NULL, &err), ELLM_ERR_USAGE);
   ellm_context_free(context);
   free(first);
   free(second);
@@ -116,7 +116,7 @@ static void refuse(const uint8_t *data, size_t bytes, const char *word) {
   ellm_error err = {0};
   ellm_context *context = context_of(32, ids, 3);
   write_file(data, bytes);
-  assert_int_equal(ellm_context_restore(context, cache_path(), ids, N, &err), ELLM_ERR_INPUT);
+  assert_int_equal(ellm_context_restore(context, cache_path(), ids, N, NULL, NULL, &err), ELLM_ERR_INPUT);
   if (strstr(err.message, word) == NULL) fail_msg("\"%s\" does not say \"%s\"", err.message, word);
   assert_int_equal(ellm_context_length(context), 3);
   assert_memory_equal(ellm_context_ids(context), ids, 3 * sizeof *ids);
@@ -128,7 +128,7 @@ static void damage_is_refused(void **state) {
   uint8_t *data;
   size_t bytes;
   ellm_context *context = context_of(N, ids, N);
-  ASSERT_OK(ellm_context_save(context, cache_path(), ERR));
+  ASSERT_OK(ellm_context_save(context, cache_path(), NULL, NULL, ERR));
   ellm_context_free(context);
   ASSERT_OK(file_read_all(cache_path(), 1 << 24, &data, &bytes, ERR));
   uint8_t *copy = malloc(bytes + 64);
@@ -175,12 +175,45 @@ static void sizes_do_not_overflow(void **state) {
   assert_false(prompt_cache_layout_of(&shape, UINT32_MAX, &layout));
 }
 
+static bool stop(void *user, const ellm_progress *progress) {
+  assert_string_equal(progress->stage, "identify");
+  assert_true(progress->total > 0 && progress->done <= progress->total);
+  ++*(int *)user;
+  return false;
+}
+
+/* Identifying a folder can be stopped; it is done once for a model. */
+static void identifying_stops(void **state) {
+  (void)state;
+  ellm_error err;
+  int calls = 0;
+  ellm_context *context, *shared = context_of(8, ids, 3);
+  ASSERT_OK(ellm_context_save(shared, cache_path(), NULL, NULL, ERR));
+  ellm_model *other = open_model(STORIES_FOLDER, 2, ELLM_ACTIVATIONS_F32);
+  ASSERT_OK(ellm_context_create(other, 8, &context, ERR));
+  ASSERT_OK(ellm_context_eval(context, ids + 1, 2, NULL, 0, ERR));
+  assert_int_equal(ellm_context_restore(context, cache_path(), ids, 3, stop, &calls, &err), ELLM_INTERRUPTED);
+  assert_int_equal(ellm_context_length(context), 2);
+  unlink(cache_path());
+  assert_int_equal(ellm_context_save(context, cache_path(), stop, &calls, &err), ELLM_INTERRUPTED);
+  assert_false(file_exists(cache_path()));
+  assert_int_equal(calls, 2);
+  ASSERT_OK(ellm_context_save(context, cache_path(), NULL, NULL, ERR));
+  ASSERT_OK(ellm_context_restore(shared, cache_path(), ids + 1, 2, stop, &calls, ERR));
+  ASSERT_OK(ellm_context_save(context, cache_path(), stop, &calls, ERR));
+  assert_int_equal(calls, 2);
+  ellm_context_free(shared);
+  ellm_context_free(context);
+  ellm_model_close(other);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_same_logits),
       cmocka_unit_test(the_same_bytes),
       cmocka_unit_test(damage_is_refused),
       cmocka_unit_test(sizes_do_not_overflow),
+      cmocka_unit_test(identifying_stops),
   };
   return cmocka_run_group_tests(tests, open_all, close_all);
 }
