@@ -13,12 +13,6 @@
 
 const char *const end_reason_names[] = {"length", "eos", "stop", "context", "interrupted", "output"};
 
-static bool is_eos(const ellm_model_info *info, uint32_t id) {
-  for (size_t i = 0; i < info->n_eos; i++)
-    if (info->eos_ids[i] == id) return true;
-  return false;
-}
-
 static bool show_text(generation *g, const char *text, size_t bytes) {
   if (bytes == 0) return true;
   if (g->show == SHOW_TEXT) {
@@ -105,7 +99,7 @@ static ellm_status token_loop(generation *g, const ellm_model_info *info, ellm_c
       break;
     }
     uint32_t id = ellm_sampler_next(sampler, logits);
-    if (!g->ignore_eos && is_eos(info, id)) {
+    if (!g->ignore_eos && model_is_eos(info, id)) {
       g->end = END_EOS;
       break;
     }

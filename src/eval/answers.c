@@ -14,9 +14,8 @@ struct answerer {
   ellm_model *model;
   ellm_model_info info;
   ellm_context *context;
-  size_t more;      /* slots beside those of one sequence */
-  uint32_t *held;   /* [capacity of the context]: ids of its positions */
-  float *logits;    /* [ANSWERS_MOST][vocab_size] */
+  size_t more;   /* slots beside those of one sequence */
+  float *logits; /* [ANSWERS_MOST][vocab_size] */
 };
 
 /* What is fed next to one prompt's branch, and whether its answer is there. */
@@ -47,17 +46,10 @@ void answerer_free(answerer *a) {
   if (!a) return;
   ellm_context_free(a->context);
   ellm_aligned_free(a->logits);
-  free(a->held);
   free(a);
 }
 
 /* --------------------------------------------------------------------- texts */
-
-static bool is_eos(const answerer *a, uint32_t id) {
-  for (size_t i = 0; i < a->info.n_eos; i++)
-    if (a->info.eos_ids[i] == id) return true;
-  return false;
-}
 
 /* Cut the text at the first stop string; true if there is one. */
 static bool cut_at_stop(const answers_request *r, char *text, size_t *bytes) {
@@ -93,7 +85,7 @@ static ellm_status choose(const answerer *a, const answers_request *r, const flo
   c->token = score_top(logits, a->info.vocab_size);
   c->next = &c->token;
   c->n_next = 1;
-  c->ended = is_eos(a, c->token);
+  c->ended = model_is_eos(&a->info, c->token);
   if (!c->ended) w->generated[w->n_generated++] = c->token;
   ELLM_TRY(decode(r, w, &stopped, err));
   c->ended = c->ended || stopped || w->n_generated == r->max_new;
@@ -112,9 +104,6 @@ static ellm_status make_room(answerer *a, size_t n, size_t more, ellm_error *err
   if (more > a->more) a->more = (more + CAPACITY_STEP - 1) / CAPACITY_STEP * CAPACITY_STEP;
   ellm_context_free(a->context);
   a->context = NULL;
-  uint32_t *grown = realloc(a->held, capacity * sizeof *grown);
-  if (!grown) return ellm_fail_memory(err, capacity * sizeof *grown, "a prompt");
-  a->held = grown;
   return context_create(a->model, (uint32_t)capacity, a->more, &a->context, err);
 }
 
@@ -123,34 +112,14 @@ static ellm_status ask(const answers_request *r, ellm_error *err) {
   return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
 }
 
-/* The context's sequence: ids[0 .. n), what it holds of them already is kept; logits of the last if wanted. */
-static ellm_status feed(answerer *a, const answers_request *r, const uint32_t *ids, size_t n, bool logits,
-                        ellm_error *err) {
-  size_t done = 0;
-  const size_t held = ellm_context_length(a->context);
-  while (done < held && done < n - logits && a->held[done] == ids[done]) done++;
-  ellm_context_truncate(a->context, (uint32_t)done);
-  while (done < n) {
-    const size_t count = n - done < a->context->batch ? n - done : a->context->batch;
-    const bool last = logits && done + count == n;
-    ELLM_TRY(ask(r, err));
-    ELLM_TRY(ellm_context_eval(a->context, ids + done, count, last ? a->logits : NULL, last, err));
-    memcpy(a->held + done, ids + done, count * sizeof *ids);
-    done += count;
-  }
-  return ELLM_OK;
-}
-
 /* One prompt by itself: where branches cannot be (longrope near its boundary). */
 static ellm_status run_alone(answerer *a, const answers_request *r, greedy_answer *w, ellm_error *err) {
   course c = {.ended = false};
-  ELLM_TRY(feed(a, r, w->prompt, w->n_prompt, true, err));
+  ELLM_TRY(context_follow(a->context, w->prompt, w->n_prompt, a->logits, r->go_on, r->user, NULL, err));
   ELLM_TRY(choose(a, r, a->logits, w, &c, err));
   while (!c.ended) {
-    const size_t at = ellm_context_length(a->context);
     ELLM_TRY(ask(r, err));
     ELLM_TRY(ellm_context_eval(a->context, &c.token, 1, a->logits, 1, err));
-    a->held[at] = c.token;
     ELLM_TRY(choose(a, r, a->logits, w, &c, err));
   }
   return ELLM_OK;
@@ -243,7 +212,7 @@ static ellm_status run_some(answerer *a, const answers_request *r, greedy_answer
   const size_t common = common_prefix(answers, *n);
   ELLM_TRY(make_room(a, positions, *n > 1 ? branch_slots(answers, *n, common, r->max_new) : 0, err));
   if (*n == 1) return run_alone(a, r, answers, err);
-  ELLM_TRY(feed(a, r, answers[0].prompt, common, false, err));
+  ELLM_TRY(context_follow(a->context, answers[0].prompt, common, NULL, r->go_on, r->user, NULL, err));
   bool together = context_can_branch(a->context, common + 1);
   for (size_t i = 0; i < *n; i++)
     together = together && context_can_branch(a->context, answers[i].n_prompt + r->max_new);

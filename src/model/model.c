@@ -153,6 +153,12 @@ void ellm_model_get_info(const ellm_model *model, ellm_model_info *info) {
   memcpy(info->eos_ids, g->eos_ids, sizeof g->eos_ids);
 }
 
+bool model_is_eos(const ellm_model_info *info, uint32_t id) {
+  for (size_t i = 0; i < info->n_eos; i++)
+    if (info->eos_ids[i] == id) return true;
+  return false;
+}
+
 ellm_status ellm_model_tokenizer(ellm_model *model, const ellm_tokenizer **tokenizer, ellm_error *err) {
   pthread_mutex_lock(&model->lock);
   ellm_status status = ELLM_OK;

@@ -24,4 +24,7 @@ struct ellm_model {
   char identity[33];       /* of a folder's weights and configuration; "" until it is asked for */
 };
 
+/* Is it one of the ids that end a sequence? */
+bool model_is_eos(const ellm_model_info *info, uint32_t id);
+
 #endif

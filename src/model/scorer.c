@@ -7,7 +7,6 @@
  * it is computed for several of them in one batch.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/memory.h"
 #include "model/branches.h"
@@ -21,7 +20,6 @@ struct scorer {
   uint32_t vocab_size, capacity;
   size_t piece;      /* most rows of logits at once */
   float *logits;     /* [piece][vocab_size] */
-  uint32_t *held;    /* ids in the context: ellm_context_length of them */
 };
 
 ellm_status scorer_create(ellm_model *model, uint32_t n_ctx, size_t more, scorer **out, ellm_error *err) {
@@ -40,8 +38,7 @@ ellm_status scorer_create(ellm_model *model, uint32_t n_ctx, size_t more, scorer
   ellm_status status = context_create(model, n_ctx, more, &s->context, err);
   if (status == ELLM_OK) {
     s->capacity = ellm_context_capacity(s->context);
-    s->held = calloc(s->capacity, sizeof *s->held);
-    if (!s->held || !ellm_mul_size(s->piece, info.vocab_size, &bytes) ||
+    if (!ellm_mul_size(s->piece, info.vocab_size, &bytes) ||
         !(s->logits = ellm_aligned_calloc(bytes, sizeof *s->logits)))
       status = ellm_fail_memory(err, s->piece * info.vocab_size * sizeof *s->logits, "rows of logits");
   }
@@ -57,7 +54,6 @@ void scorer_free(scorer *s) {
   if (!s) return;
   ellm_context_free(s->context);
   ellm_aligned_free(s->logits);
-  free(s->held);
   free(s);
 }
 
@@ -84,13 +80,6 @@ static void reduce_row(void *user, size_t i, int thread) {
   if (job->row) job->row(job->user, job->label + i, row, log_sum);
 }
 
-static ellm_status eval_piece(scorer *s, const uint32_t *ids, size_t n, float *logits, ellm_error *err) {
-  size_t at = ellm_context_length(s->context);
-  ELLM_TRY(ellm_context_eval(s->context, ids, n, logits, logits ? n : 0, err));
-  memcpy(s->held + at, ids, n * sizeof *ids);
-  return ELLM_OK;
-}
-
 static void for_rows(scorer *s, size_t n, void (*fn)(void *user, size_t row, int thread), void *user) {
   pthread_mutex_lock(&s->model->lock);
   pool_for(compute_pool(s->model->compute), n, fn, user);
@@ -108,27 +97,13 @@ static ellm_status check_labels(const scorer *s, const uint32_t *ids, size_t n, 
   return ELLM_OK;
 }
 
-/* Let the context hold ids[0 .. count); what it holds of them already is kept. */
-static ellm_status hold(scorer *s, const uint32_t *ids, size_t count, ellm_error *err) {
-  size_t done = 0;
-  const size_t held = ellm_context_length(s->context);
-  while (done < held && done < count && s->held[done] == ids[done]) done++;
-  ellm_context_truncate(s->context, (uint32_t)done);
-  while (done < count) {
-    const size_t n = count - done < PIECE_ROWS ? count - done : PIECE_ROWS;
-    ELLM_TRY(eval_piece(s, ids + done, n, NULL, err));
-    done += n;
-  }
-  return ELLM_OK;
-}
-
 ellm_status scorer_run(scorer *s, const uint32_t *ids, size_t n, size_t first, double *log_probs, score_row_fn row,
                        void *user, ellm_error *err) {
   ELLM_TRY(check_labels(s, ids, n, first, err));
-  ELLM_TRY(hold(s, ids, first - 1, err));
+  ELLM_TRY(context_follow(s->context, ids, first - 1, NULL, NULL, NULL, NULL, err));
   for (size_t done = first - 1; done < n - 1;) {
     size_t count = n - 1 - done < s->piece ? n - 1 - done : s->piece;
-    ELLM_TRY(eval_piece(s, ids + done, count, s->logits, err));
+    ELLM_TRY(ellm_context_eval(s->context, ids + done, count, s->logits, count, err));
     piece_job job = {s, ids, done + 1, log_probs + (done + 1 - first), row, user};
     for_rows(s, count, reduce_row, &job);
     done += count;
@@ -198,7 +173,7 @@ ellm_status scorer_run_all(scorer *s, const scored_sequence *sequences, size_t c
   for (size_t k = 0; k < count; k++)
     ELLM_TRY(check_labels(s, sequences[k].ids, sequences[k].n, sequences[k].first, err));
   for (size_t k = 0; k < count;) {
-    ELLM_TRY(hold(s, sequences[k].ids, common, err));
+    ELLM_TRY(context_follow(s->context, sequences[k].ids, common, NULL, NULL, NULL, NULL, err));
     const size_t n = plan_branches(s, sequences + k, count - k, common, branches);
     if (n < 2) {
       ELLM_TRY(scorer_run(s, sequences[k].ids, sequences[k].n, sequences[k].first, sequences[k].log_probs, NULL, NULL,
