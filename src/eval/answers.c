@@ -175,9 +175,8 @@ static ellm_status run_together(answerer *a, const answers_request *r, greedy_an
 static size_t common_prefix(const greedy_answer *answers, size_t n) {
   size_t common = answers[0].n_prompt - 1;
   for (size_t i = 1; i < n; i++) {
-    size_t same = 0, most = answers[i].n_prompt - 1 < common ? answers[i].n_prompt - 1 : common;
-    while (same < most && answers[i].prompt[same] == answers[0].prompt[same]) same++;
-    common = same;
+    const size_t most = answers[i].n_prompt - 1 < common ? answers[i].n_prompt - 1 : common;
+    common = context_common_ids(answers[i].prompt, answers[0].prompt, most);
   }
   return common;
 }

@@ -166,12 +166,18 @@ ellm_status ellm_context_eval(ellm_context *context, const uint32_t *ids, size_t
   return status;
 }
 
+size_t context_common_ids(const uint32_t *a, const uint32_t *b, size_t most) {
+  size_t n = 0;
+  while (n < most && a[n] == b[n]) n++;
+  return n;
+}
+
 ellm_status context_follow(ellm_context *context, const uint32_t *ids, size_t n_ids, float *logits,
                            bool (*go_on)(void *user), void *user, size_t *kept, ellm_error *err) {
-  size_t same = 0, most = logits != NULL ? n_ids - 1 : n_ids;
+  size_t most = logits != NULL ? n_ids - 1 : n_ids;
   if (most > context->length) most = context->length;
   if (most > context->cached) most = context->cached;
-  while (same < most && context->ids[same] == ids[same]) same++;
+  size_t same = context_common_ids(context->ids, ids, most);
   const bool long_factors = n_ids > context->model->rope.long_above;
   if (same < n_ids && long_factors != context->cached_long) same = 0;
   if (kept != NULL) *kept = same;

@@ -66,6 +66,9 @@ static inline size_t context_head_offset(const ellm_context *context, uint32_t l
 /* ellm_context_create with room for branches beside the sequence: `more` slots. */
 ellm_status context_create(ellm_model *model, uint32_t n_ctx, size_t more, ellm_context **out, ellm_error *err);
 
+/* How many ids a and b begin alike with, of the first `most`. */
+size_t context_common_ids(const uint32_t *a, const uint32_t *b, size_t most);
+
 /* Make the context hold ids[n_ids] and no more: positions that agree are kept, the rest is evaluated. *kept (may be
  * NULL) is their number: 0 where longrope's factors change, as all is evaluated anew then. logits (NULL: none): those
  * of the last position, which is evaluated then; n_ids is 1 or more. go_on (NULL: none) is asked before every batch;

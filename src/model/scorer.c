@@ -117,9 +117,8 @@ ellm_status scorer_run(scorer *s, const uint32_t *ids, size_t n, size_t first, d
 static size_t common_prefix(const scored_sequence *sequences, size_t count) {
   size_t common = count ? sequences[0].first - 1 : 0;
   for (size_t k = 1; k < count; k++) {
-    size_t same = 0, most = sequences[k].first - 1 < common ? sequences[k].first - 1 : common;
-    while (same < most && sequences[k].ids[same] == sequences[0].ids[same]) same++;
-    common = same;
+    const size_t most = sequences[k].first - 1 < common ? sequences[k].first - 1 : common;
+    common = context_common_ids(sequences[k].ids, sequences[0].ids, most);
   }
   return common;
 }
