@@ -156,7 +156,7 @@ static json_t *marked_copy(const marking *m, const json_t *value, int depth) {
   const char *key;
   json_t *field;
   json_object_foreach((json_t *)value, key, field) {
-    json_t *item = !good                      ? NULL
+    json_t *item = !good                        ? NULL
                    : is_role(depth, key, field) ? json_deep_copy(field)
                                                 : marked_copy(m, field, depth + 1);
     good = item && json_object_set_new(copy, key, item) == 0;
