@@ -238,6 +238,9 @@ typedef struct ellm_model_options {
   bool lock_memory;            /* keep a .ellm file in memory (mlock) */
   bool load;                   /* copy a .ellm file into memory with huge pages instead of mapping it: starts later,
                                   runs faster, is not shared with other processes */
+  bool expand;                 /* decode all weights of a .ellm file once, into plain codes in memory: a byte a weight,
+                                  half of one up to 4 bits. The same results; starts later, generates faster where
+                                  decoding is slower than memory */
 } ellm_model_options;
 
 void ellm_model_options_init(ellm_model_options *options); /* all threads, AUTO, DEFAULT, no check */

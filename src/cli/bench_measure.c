@@ -296,6 +296,7 @@ static ellm_status with_context(const bench_job *job, uint32_t usual, rates_fn f
   options.threads = job->threads;
   options.activations = (ellm_activations)job->activations;
   options.load = job->load;
+  options.expand = job->expand;
   ELLM_TRY(ellm_model_open(job->model, &options, &model, err));
   ellm_model_get_info(model, &info);
   uint32_t n = job->tokens > 0 ? job->tokens : usual;

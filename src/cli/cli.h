@@ -44,7 +44,7 @@ typedef struct cli_common {
   bool json, quiet;
   int activations;
   int cache_type;
-  bool check_all, lock_memory, load;
+  bool check_all, lock_memory, load, expand;
 } cli_common;
 
 extern const option_choice cli_activations[], cli_cache_types[];
@@ -65,7 +65,10 @@ extern const option_choice cli_activations[], cli_cache_types[];
              "of keys and values: f16, f32 (default: f16 with integer activations)"), \
   OPT_FLAG("check", 0, &(c).check_all, "verify every checksum of the file first, not block by block on first use"), \
   OPT_FLAG("mlock", 0, &(c).lock_memory, "keep the file in memory"), \
-  OPT_FLAG("load", 0, &(c).load, "copy the file into memory with huge pages: starts later, runs faster")
+  OPT_FLAG("load", 0, &(c).load, "copy the file into memory with huge pages: starts later, runs faster"), \
+  OPT_FLAG("expand", 0, &(c).expand, \
+           "decode all weights first, into plain codes in memory: a byte a\n" \
+           "weight or half of one; faster without AVX-512")
 
 /* options_parse, then what the common options ask for. */
 int cli_parse(option_table *table, int argc, char **argv, const cli_common *common);

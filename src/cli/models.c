@@ -78,6 +78,7 @@ ellm_status cli_open_model(const cli_common *common, ellm_model **model, char **
   options.check_all = common->check_all;
   options.lock_memory = common->lock_memory;
   options.load = common->load;
+  options.expand = common->expand;
   *model = NULL;
   ELLM_TRY(cli_model_path(common, path, err));
   ellm_status status = ellm_model_open(*path, &options, model, err);

@@ -84,6 +84,32 @@ typedef struct job {
   worker *w;
 } job;
 
+/* A block's bytes and the book that they are coded with. */
+static ellm_status block_bytes(const weight_matrix *m, uint64_t index, const coder_codebook **book,
+                               const uint8_t **data, size_t *bytes, ellm_error *err) {
+  const expanded_matrix *e = m->expanded;
+  if (e == NULL) {
+    *book = &m->coded->book;
+    return container_checked_block(m->file, m->coded, index, data, bytes, err);
+  }
+  *book = &e->book;
+  *data = e->data + e->offset[index];
+  *bytes = (size_t)(e->offset[index + 1] - e->offset[index]);
+  return ELLM_OK;
+}
+
+/* Its codes to w->scratch.codes. */
+static ellm_status decode_block(const compute *c, const weight_matrix *m, uint64_t index, const coder_block *block,
+                                worker *w, ellm_error *err) {
+  const coder_codebook *book;
+  const uint8_t *data;
+  size_t bytes;
+  ELLM_TRY(block_bytes(m, index, &book, &data, &bytes, err));
+  if (!c->kernels->decode_block(book, block, data, bytes, &w->scratch.coder, w->scratch.codes))
+    return container_undecodable(m->file, m->coded, index, err);
+  return ELLM_OK;
+}
+
 /* The four partial sums of each output, in the order that the kernels fix. */
 static void finish_sums(const job *j, const float *sums, uint64_t first_row, size_t n_rows) {
   for (size_t t = 0; t < j->product->n_tokens; t++, sums += TILE_SUMS) {
@@ -119,8 +145,7 @@ static ellm_status float_coded_group(const job *j, uint64_t group, ellm_error *e
   for (uint64_t range = 0; range < geometry->column_ranges; range++) {
     const uint64_t index = group * geometry->column_ranges + range;
     const coder_block block = coder_geometry_block_at(geometry, group, range);
-    ELLM_TRY(container_decode_block(j->matrix->file, tensor, index, j->c->kernels->decode_block, &w->scratch.coder,
-                                    w->scratch.codes, err));
+    ELLM_TRY(decode_block(j->c, j->matrix, index, &block, w, err));
     for (uint32_t p = 0; p < block.panels; p++) {
       const uint8_t *codes = w->scratch.codes + (size_t)p * block.tiles * 4 * block.panel_rows;
       if (range == 0) zero_sums(j);
@@ -161,8 +186,7 @@ static ellm_status integer_block_many(const job *j, uint64_t index, const coder_
   const kernel_activations *a = j->product->activations;
   const kernel_table *k = j->c->kernels;
   worker *w = j->w;
-  ELLM_TRY(container_decode_block(j->matrix->file, tensor, index, k->decode_block, &w->scratch.coder, w->scratch.codes,
-                                  err));
+  ELLM_TRY(decode_block(j->c, j->matrix, index, block, w, err));
   for (uint32_t p = 0; p < block->panels; p++) {
     const uint8_t *codes = w->scratch.codes + (size_t)p * block->tiles * 4 * block->panel_rows;
     const uint32_t first = p * block->panel_rows, rest = block->rows - first;
@@ -176,10 +200,11 @@ static ellm_status integer_block_many(const job *j, uint64_t index, const coder_
 static ellm_status integer_block_one(const job *j, uint64_t index, const coder_block *block, ellm_error *err) {
   const weight_matrix *m = j->matrix;
   const kernel_activations *a = j->product->activations;
+  const coder_codebook *book;
   const uint8_t *data;
   size_t bytes;
-  ELLM_TRY(container_checked_block(m->file, m->coded, index, &data, &bytes, err));
-  if (!j->c->kernels->dot_block(&m->coded->book, block, data, bytes, &j->w->scratch, a, 0, j->w->integers))
+  ELLM_TRY(block_bytes(m, index, &book, &data, &bytes, err));
+  if (!j->c->kernels->dot_block(book, block, data, bytes, &j->w->scratch, a, 0, j->w->integers))
     return container_undecodable(m->file, m->coded, index, err);
   j->c->kernels->dot_finish(j->w->integers, block, a, 0, m->coded->quant.zero, block->rows, j->y + block->first_row);
   return ELLM_OK;
@@ -321,8 +346,7 @@ ellm_status matrix_row(compute *c, const weight_matrix *m, uint32_t row, float *
   for (uint64_t range = 0; range < geometry->column_ranges; range++) {
     const uint64_t index = group * geometry->column_ranges + range;
     const coder_block block = coder_geometry_block_at(geometry, group, range);
-    ELLM_TRY(container_decode_block(m->file, m->coded, index, c->kernels->decode_block, &w->scratch.coder,
-                                    w->scratch.codes, err));
+    ELLM_TRY(decode_block(c, m, index, &block, w, err));
     const uint8_t *tile = w->scratch.codes + (size_t)panel * block.tiles * 4 * block.panel_rows + 4 * lane;
     for (uint32_t column = 0; column < block.columns; column++)
       out[block.first_column + column] =

@@ -3,7 +3,7 @@
  * Weight matrices and the one place where they are multiplied. A matrix is
  * either coded (blocks of a .ellm file, decoded while it is multiplied) or raw
  * (F32, F16 or BF16 bytes of a checkpoint, or of a kept tensor). Nothing of it
- * is expanded beyond one panel a thread.
+ * is expanded beyond one panel a thread, unless that was asked for (expand.h).
  *
  * Outputs are computed panel by panel of 16 rows and never depend on how panels
  * are dealt to threads or tokens to batches (kernels/kernels.h, the order of sums).
@@ -14,6 +14,7 @@
 #include "base/threads.h"
 #include "container/container.h"
 #include "kernels/kernels.h"
+#include "model/expand.h"
 
 /* Tokens that are multiplied in one pass at most. */
 enum { MATRIX_MAX_TOKENS = 256 };
@@ -23,6 +24,7 @@ typedef struct weight_matrix {
   uint32_t rows, columns;
   const ellm_file *file;         /* coded: both set */
   const container_tensor *coded;
+  const expanded_matrix *expanded; /* its codes in memory, or NULL */
   const uint8_t *data;           /* raw: row-major, little-endian, any alignment */
   ellm_dtype dtype;
   const float *bias;             /* [rows], or NULL */

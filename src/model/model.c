@@ -92,6 +92,7 @@ static ellm_status open_into(ellm_model *m, const ellm_model_options *options, e
   ELLM_TRY(model_weights_bind(m->file, m->ckpt, &m->config, &m->weights, err));
   rope_frequencies_init(&m->rope, &m->config);
   ELLM_TRY(compute_create(options->threads, &m->compute, err));
+  if (options->expand) ELLM_TRY(model_weights_expand(&m->weights, m->compute, err));
   return options->check_all ? check_all(m, err) : ELLM_OK;
 }
 

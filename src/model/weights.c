@@ -250,11 +250,45 @@ ellm_status model_weights_bind(const ellm_file *file, checkpoint *ckpt, const mo
   return status;
 }
 
+static ellm_status expand_one(model_weights *w, weight_matrix *m, compute *c, ellm_error *err) {
+  if (m->coded == NULL || m->coded->book.kind == CODER_PLAIN) return ELLM_OK;
+  if (m != &w->embedding && m->coded == w->embedding.coded) { /* tied */
+    m->expanded = w->embedding.expanded;
+    return ELLM_OK;
+  }
+  expanded_matrix **slot = &w->expanded[w->n_expanded];
+  ELLM_TRY(expand_matrix(compute_pool(c), compute_kernels(c)->decode_block, m->file, m->coded, slot, err));
+  m->expanded = *slot;
+  w->n_expanded++;
+  return ELLM_OK;
+}
+
+static ellm_status expand_group(model_weights *w, matrix_group *group, compute *c, ellm_error *err) {
+  for (size_t i = 0; i < group->n; i++) ELLM_TRY(expand_one(w, &group->matrix[i], c, err));
+  return ELLM_OK;
+}
+
+ellm_status model_weights_expand(model_weights *w, compute *c, ellm_error *err) {
+  const size_t most = 4 + 12 * (size_t)w->n_layers; /* matrices: three a group at most */
+  w->expanded = calloc(most, sizeof *w->expanded);
+  if (w->expanded == NULL) return ellm_fail_memory(err, most * sizeof *w->expanded, "the matrices of a model");
+  ELLM_TRY(expand_one(w, &w->embedding, c, err));
+  ELLM_TRY(expand_group(w, &w->head, c, err));
+  for (uint32_t i = 0; i < w->n_layers; i++) {
+    layer_weights *layer = &w->layers[i];
+    matrix_group *groups[] = {&layer->qkv, &layer->output, &layer->gate_up, &layer->down};
+    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) ELLM_TRY(expand_group(w, groups[g], c, err));
+  }
+  return ELLM_OK;
+}
+
 void model_weights_free(model_weights *weights) {
   for (size_t i = 0; i < weights->n_names; i++) free(weights->names[i]);
   for (size_t i = 0; i < weights->n_vectors; i++) ellm_aligned_free(weights->vectors[i]);
+  for (size_t i = 0; i < weights->n_expanded; i++) expanded_matrix_free(weights->expanded[i]);
   free(weights->names);
   free(weights->vectors);
+  free(weights->expanded);
   free(weights->layers);
   *weights = (model_weights){0};
 }

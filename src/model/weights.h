@@ -38,7 +38,8 @@ typedef struct model_weights {
   uint32_t n_layers;
   char **names;              /* owned: what weight_matrix.name points at */
   float **vectors;           /* owned: norms and biases */
-  size_t n_names, n_vectors;
+  expanded_matrix **expanded; /* owned: what weight_matrix.expanded points at */
+  size_t n_names, n_vectors, n_expanded;
   uint64_t parameters;
 } model_weights;
 
@@ -47,6 +48,8 @@ typedef struct model_weights {
  * type that is not a float, or not part of the architecture is ELLM_ERR_INPUT. */
 ellm_status model_weights_bind(const ellm_file *file, checkpoint *ckpt, const model_config *config,
                                model_weights *weights, ellm_error *err);
+/* Decode every coded matrix once, into plain codes in memory. */
+ellm_status model_weights_expand(model_weights *weights, compute *c, ellm_error *err);
 void model_weights_free(model_weights *weights);
 
 #endif

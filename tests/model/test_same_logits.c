@@ -106,6 +106,55 @@ static void of_files(void **state) {
   }
 }
 
+static void of_expanded_files(void **state) {
+  (void)state;
+  static const ellm_activations modes[] = {ELLM_ACTIVATIONS_F32, ELLM_ACTIVATIONS_I8, ELLM_ACTIVATIONS_I16};
+  for (int i = 0; i < 2; i++)
+    for (int mode = 0; mode < 3; mode++)
+      for (size_t piece = 1; piece <= N_IDS; piece += N_IDS - 1) { /* one token, or many */
+        ellm_model_options options;
+        ellm_model *model = NULL;
+        ellm_model_info info;
+        uint32_t ids[N_IDS];
+        size_t n;
+        float *expected = logits_of(fix.file[i], 2, modes[mode], piece, &n);
+        ellm_model_options_init(&options);
+        options.threads = 2;
+        options.activations = modes[mode];
+        options.expand = true;
+        ASSERT_OK(ellm_model_open(fix.file[i], &options, &model, ERR));
+        ellm_model_get_info(model, &info);
+        make_ids(ids, info.vocab_size);
+        expect_equal(expected, all_logits(model, ids, N_IDS, piece), n, "expanded");
+        ellm_model_close(model);
+        free(expected);
+      }
+}
+
+/* Expanding looks at every block. */
+static void a_damaged_file_is_not_expanded(void **state) {
+  (void)state;
+  char path[128];
+  ellm_model_options options;
+  ellm_model *model = NULL;
+  ellm_error err;
+  FILE *from = fopen(fix.file[0], "rb");
+  assert_non_null(from);
+  snprintf(path, sizeof path, "%s/damaged.ellm", fix.folder);
+  FILE *to = fopen(path, "wb");
+  assert_non_null(to);
+  for (long at = 0, c; (c = fgetc(from)) != EOF; at++) fputc(at == 2000000 ? (int)c ^ 1 : (int)c, to);
+  fclose(from);
+  fclose(to);
+  ellm_model_options_init(&options);
+  ASSERT_OK(ellm_model_open(path, &options, &model, ERR)); /* blocks are checked on first use */
+  ellm_model_close(model);
+  options.expand = true;
+  assert_int_equal(ellm_model_open(path, &options, &model, &err), ELLM_ERR_INPUT);
+  assert_non_null(strstr(err.message, "wrong checksum"));
+  assert_null(model);
+}
+
 static void of_the_decompressed_folder(void **state) {
   (void)state;
   for (int i = 0; i < 2; i++) {
@@ -151,6 +200,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(of_a_folder),
       cmocka_unit_test(of_files),
+      cmocka_unit_test(of_expanded_files),
+      cmocka_unit_test(a_damaged_file_is_not_expanded),
       cmocka_unit_test(of_the_decompressed_folder),
       cmocka_unit_test(integers_cost_little),
   };

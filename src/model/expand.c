@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See expand.h. */
+#include "model/expand.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+typedef struct share { /* of one thread */
+  coder_scratch scratch;
+  uint8_t codes[CODER_MAX_CODES + CODER_SLACK];
+  coder_encoder *encoder;
+  ellm_status status;
+  ellm_error error;
+} share;
+
+typedef struct expansion {
+  const ellm_file *file;
+  const container_tensor *tensor;
+  coder_decode_fn decode;
+  expanded_matrix *out;
+  share **shares;
+} expansion;
+
+static void expand_block(void *user, size_t index, int thread) {
+  const expansion *e = user;
+  share *s = e->shares[thread];
+  if (s->status != ELLM_OK) return;
+  const coder_block block = coder_geometry_block(&e->tensor->geometry, index);
+  s->status = container_decode_block(e->file, e->tensor, index, e->decode, &s->scratch, s->codes, &s->error);
+  if (s->status == ELLM_OK)
+    coder_encode_block(s->encoder, &e->out->book, &block, s->codes, e->out->data + e->out->offset[index]);
+}
+
+static size_t plain_bytes(const coder_block *block, unsigned bits) {
+  const size_t codes = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
+  return bits <= 4 ? coder_raw_list_bytes(4, codes) : codes;
+}
+
+static ellm_status allocate(expanded_matrix *m, const container_tensor *tensor, ellm_error *err) {
+  const coder_geometry *geometry = &tensor->geometry;
+  /* of nibbles or bytes, whatever the width: kernels then need not look for codes beyond it */
+  m->book = (coder_codebook){
+      .kind = CODER_PLAIN, .bits = tensor->book.bits <= 4 ? 4 : 8, .tuple = 1, .pad = tensor->book.pad};
+  if (!coder_codebook_finish(&m->book, geometry->panel_rows))
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "no plain code of %d bits", m->book.bits);
+  m->offset = calloc(geometry->n_blocks + 1, sizeof *m->offset);
+  if (m->offset == NULL) return ellm_fail_memory(err, geometry->n_blocks * sizeof *m->offset, "the blocks of a matrix");
+  for (uint64_t i = 0; i < geometry->n_blocks; i++) {
+    const coder_block block = coder_geometry_block(geometry, i);
+    m->offset[i + 1] = m->offset[i] + plain_bytes(&block, m->book.bits);
+  }
+  m->data = ellm_aligned_calloc(m->offset[geometry->n_blocks], 1);
+  return m->data != NULL ? ELLM_OK : ellm_fail_memory(err, m->offset[geometry->n_blocks], "decoded weights");
+}
+
+static ellm_status run(expansion *e, thread_pool *pool, ellm_error *err) {
+  const int n = thread_pool_size(pool);
+  ellm_status status = ELLM_OK;
+  e->shares = calloc((size_t)n, sizeof *e->shares);
+  if (e->shares == NULL) return ellm_fail_memory(err, (size_t)n * sizeof *e->shares, "threads");
+  for (int i = 0; i < n && status == ELLM_OK; i++) {
+    e->shares[i] = ellm_aligned_calloc(1, sizeof **e->shares);
+    status = e->shares[i] == NULL ? ellm_fail_memory(err, sizeof **e->shares, "scratch memory of a thread")
+                                  : coder_encoder_create(&e->shares[i]->encoder, err);
+  }
+  if (status == ELLM_OK) pool_for(pool, (size_t)e->tensor->geometry.n_blocks, expand_block, e);
+  for (int i = 0; i < n && e->shares[i] != NULL; i++) {
+    if (status == ELLM_OK && e->shares[i]->status != ELLM_OK) {
+      status = e->shares[i]->status;
+      if (err != NULL) *err = e->shares[i]->error;
+    }
+    coder_encoder_free(e->shares[i]->encoder);
+    ellm_aligned_free(e->shares[i]);
+  }
+  free(e->shares);
+  return status;
+}
+
+ellm_status expand_matrix(thread_pool *pool, coder_decode_fn decode, const ellm_file *file,
+                          const container_tensor *tensor, expanded_matrix **out, ellm_error *err) {
+  *out = NULL;
+  expanded_matrix *m = calloc(1, sizeof *m);
+  if (m == NULL) return ellm_fail_memory(err, sizeof *m, "a matrix");
+  expansion e = {.file = file, .tensor = tensor, .decode = decode, .out = m};
+  ellm_status status = allocate(m, tensor, err);
+  if (status == ELLM_OK) status = run(&e, pool, err);
+  if (status == ELLM_OK) *out = m;
+  else expanded_matrix_free(m);
+  return status;
+}
+
+void expanded_matrix_free(expanded_matrix *m) {
+  if (m == NULL) return;
+  free(m->offset);
+  ellm_aligned_free(m->data);
+  free(m);
+}
