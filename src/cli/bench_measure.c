@@ -116,9 +116,9 @@ ellm_status bench_compress(const bench_job *job, bench_result *result, ellm_erro
     options.overwrite = true;
     options.threads = job->threads;
     options.progress = keep_going;
-    double start = cli_seconds();
+    double start = clock_seconds();
     ELLM_TRY(ellm_compress(job->model, job->out, &options, &report, err));
-    rates[i] = (double)report.source_bytes / (cli_seconds() - start) / 1e6;
+    rates[i] = (double)report.source_bytes / (clock_seconds() - start) / 1e6;
     result->amount = report.source_bytes;
     ellm_report_free(&report);
   }
@@ -190,15 +190,15 @@ static ellm_status decode_work_prepare(decode_work *work, ellm_error *err) {
 
 static ellm_status decode_rates(decode_work *work, thread_pool *pool, bench_result *result, ellm_error *err) {
   double rates[REPEATS];
-  double start = cli_seconds();
+  double start = clock_seconds();
   pool_for(pool, work->n_blocks, decode_one, work); /* checks every checksum, once */
-  double once = cli_seconds() - start;
+  double once = clock_seconds() - start;
   size_t passes = once > 0 && DECODE_SECONDS / once < 1e6 ? (size_t)(DECODE_SECONDS / once) + 1 : 1;
   for (int i = 0; i < REPEATS; i++) {
     if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
-    start = cli_seconds();
+    start = clock_seconds();
     pool_for(pool, work->n_blocks * passes, decode_one, work);
-    rates[i] = (double)work->weights * (double)passes / (cli_seconds() - start) / 1e9;
+    rates[i] = (double)work->weights * (double)passes / (clock_seconds() - start) / 1e9;
   }
   for (int i = 0; i < work->threads; i++)
     if (work->failed[i]) return ellm_fail(err, ELLM_ERR_INPUT, "%s: a block is damaged", container_path(work->file));
@@ -233,12 +233,12 @@ typedef ellm_status (*rates_fn)(ellm_context *context, const uint32_t *ids, cons
 typedef struct split_timer { double seconds, products; } split_timer;
 
 static split_timer split_start(const ellm_context *context) {
-  return (split_timer){cli_seconds(), compute_product_seconds(context->model->compute)};
+  return (split_timer){clock_seconds(), compute_product_seconds(context->model->compute)};
 }
 
 /* Seconds since the start; both are added to `all`. */
 static double split_stop(const split_timer *start, const ellm_context *context, split_timer *all) {
-  const double seconds = cli_seconds() - start->seconds;
+  const double seconds = clock_seconds() - start->seconds;
   all->seconds += seconds;
   all->products += compute_product_seconds(context->model->compute) - start->products;
   return seconds;

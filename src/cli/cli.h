@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/status.h"
@@ -117,7 +118,6 @@ void cli_output_abort(cli_output *output);
 /* All of standard input, malloc'ed, with a NUL after it. */
 ellm_status cli_read_stdin(char **data, size_t *bytes, ellm_error *err);
 
-double cli_seconds(void); /* monotonic */
 /* "1.2 MB" and the like (decimal units) into text[24]; returns text. */
 const char *cli_size_text(uint64_t bytes, char text[24]);
 

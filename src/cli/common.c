@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { STOP_POLL_MS = 200 }; /* how late an interruption may be noticed while input is waited for */
@@ -291,12 +290,6 @@ ellm_status cli_read_stdin(char **data, size_t *bytes, ellm_error *err) {
   *data = (char *)buffer.data;
   *bytes = buffer.size;
   return ELLM_OK;
-}
-
-double cli_seconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
 const char *cli_size_text(uint64_t bytes, char text[24]) {

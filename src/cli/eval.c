@@ -49,7 +49,7 @@ int cmd_eval(int argc, char **argv) {
 }
 
 ellm_status cli_eval_begin(cli_eval *e, eval_options *options, ellm_error *err) {
-  e->start = cli_seconds();
+  e->start = clock_seconds();
   cli_progress_init(&e->progress, false);
   *options = (eval_options){.state = e->state,
                             .limit = (size_t)e->limit,
@@ -73,7 +73,7 @@ int cli_eval_end(cli_eval *e, ellm_status status, const ellm_error *err, json_t 
     if (result) {
       json_object_set_new(result, "model", cli_json_text(e->path, strlen(e->path)));
       json_object_set_new(result, "activations", json_string(cli_activations_text(e->model)));
-      json_object_set_new(result, "seconds", cli_json_real(cli_seconds() - e->start));
+      json_object_set_new(result, "seconds", cli_json_real(clock_seconds() - e->start));
     }
     code = cli_print_json(result);
   } else json_decref(result);

@@ -76,7 +76,7 @@ static ellm_status read_prompt(generation *g, ellm_context *context, ellm_sample
     ELLM_TRY(cli_context_restore(context, g->prompt_cache, g->prompt, g->n_prompt, err));
     stored = ellm_context_length(context);
   }
-  double start = cli_seconds();
+  double start = clock_seconds();
   ellm_status status =
       context_follow(context, g->prompt, g->n_prompt, logits, cli_goes_on, NULL, &g->kept, err);
   if (status == ELLM_INTERRUPTED) {
@@ -84,14 +84,14 @@ static ellm_status read_prompt(generation *g, ellm_context *context, ellm_sample
     return ELLM_OK;
   }
   ELLM_TRY(status);
-  g->prompt_seconds = cli_seconds() - start;
+  g->prompt_seconds = clock_seconds() - start;
   for (size_t i = 0; i < g->n_prompt; i++) ellm_sampler_accept(sampler, g->prompt[i]);
   return g->prompt_cache && stored < g->n_prompt ? cli_context_save(context, g->prompt_cache, err) : ELLM_OK;
 }
 
 static ellm_status token_loop(generation *g, const ellm_model_info *info, ellm_context *context, ellm_sampler *sampler,
                               ellm_stream *stream, float *logits, ellm_error *err) {
-  double start = cli_seconds();
+  double start = clock_seconds();
   g->end = END_LENGTH;
   while (g->n_ids < g->limit) {
     if (cli_stopped()) {
@@ -112,7 +112,7 @@ static ellm_status token_loop(generation *g, const ellm_model_info *info, ellm_c
       ELLM_TRY(ellm_stream_next(stream, id, &text, &bytes, err));
       ELLM_TRY(pass_text(g, text, bytes, err));
     }
-    g->seconds = cli_seconds() - start;
+    g->seconds = clock_seconds() - start;
     if (g->stops.matched) g->end = END_STOP;
     else if (!cli_output_ok()) g->end = END_OUTPUT;
     else if (g->n_ids == g->limit) break;
@@ -124,7 +124,7 @@ static ellm_status token_loop(generation *g, const ellm_model_info *info, ellm_c
     if (g->end != END_LENGTH) break;
     ELLM_TRY(ellm_context_eval(context, &id, 1, logits, 1, err));
   }
-  g->seconds = cli_seconds() - start;
+  g->seconds = clock_seconds() - start;
   return ELLM_OK;
 }
 

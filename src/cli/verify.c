@@ -84,10 +84,10 @@ int cmd_decompress(int argc, char **argv) {
   ellm_error err;
   cli_progress progress;
   cli_progress_init(&progress, true);
-  double start = cli_seconds();
+  double start = clock_seconds();
   ellm_status status =
       ellm_decompress(path, folder, dtype, force, common.threads, cli_progress_update, &progress, &err);
-  double seconds = cli_seconds() - start;
+  double seconds = clock_seconds() - start;
   cli_progress_end(&progress);
   if (status != ELLM_OK) return cli_fail(&err);
   uint64_t bytes = cli_model_bytes(folder);

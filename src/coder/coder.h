@@ -69,6 +69,10 @@ typedef struct coder_block {
   uint32_t tiles;        /* of one panel: ceil(columns / 4) */
   uint32_t panel_rows;
 } coder_block;
+/* Codes that are stored, padding included. */
+static inline size_t coder_block_codes(const coder_block *block) {
+  return (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
+}
 
 /* The default cut for a matrix: blocks of 8,192..16,384 codes where possible.
  * False if rows or columns is 0 or the count overflows. */
@@ -176,6 +180,7 @@ typedef struct coder_scratch {
  * 1-bit lists begin when the first begins at `first`. */
 size_t coder_raw_list_bytes(unsigned width, size_t n_codes);
 size_t coder_raw_bytes(unsigned raw_bits, size_t n_codes);
+size_t coder_plain_bytes(unsigned bits, size_t n_codes); /* of a CODER_PLAIN block */
 void coder_raw_offsets(unsigned raw_bits, size_t n_codes, uint32_t first, uint32_t offsets[3]);
 
 /* Where the parts of a CODER_HUFFMAN block lie; shared by all kernels. Checks that counts and

@@ -82,18 +82,15 @@ static double over_blocks(const coder_geometry *g, double (*bytes)(const coder_b
   return total;
 }
 
-static size_t codes_of(const coder_block *block) {
-  return (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
-}
 static double raw_bytes_of(const coder_block *block, unsigned raw) {
-  return (double)coder_raw_bytes(raw, codes_of(block));
+  return (double)coder_raw_bytes(raw, coder_block_codes(block));
 }
 static double plain_bytes_of(const coder_block *block, unsigned bits) {
-  return bits <= 4 ? (double)coder_raw_list_bytes(4, codes_of(block)) : (double)codes_of(block);
+  return (double)coder_plain_bytes(bits, coder_block_codes(block));
 }
 static double codes_count_of(const coder_block *block, unsigned unused) {
   (void)unused;
-  return (double)codes_of(block);
+  return (double)coder_block_codes(block);
 }
 
 /* Expected bits that rounding to bytes adds to a list with a mean of m bits a block, its length Poisson distributed. */

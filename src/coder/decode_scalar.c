@@ -31,12 +31,12 @@ void coder_raw_offsets(unsigned raw_bits, size_t n_codes, uint32_t first, uint32
   }
 }
 
-static size_t block_codes(const coder_block *block) {
-  return (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
+size_t coder_plain_bytes(unsigned bits, size_t n_codes) {
+  return bits <= 4 ? coder_raw_list_bytes(4, n_codes) : n_codes;
 }
 
 static uint32_t block_symbols(const coder_codebook *book, const coder_block *block) {
-  return book->tuple == 2 ? block->panels * ((block->tiles + 1) / 2) * CODER_TILE : (uint32_t)block_codes(block);
+  return book->tuple == 2 ? block->panels * ((block->tiles + 1) / 2) * CODER_TILE : (uint32_t)coder_block_codes(block);
 }
 
 /* Ones among the first n bits; `data` has 8 readable bytes behind them (CODER_SLACK). */
@@ -59,7 +59,7 @@ static uint32_t count_ones_plain(const uint8_t *data, uint32_t n) {
 
 bool coder_locate_by(coder_count_fn count_ones, const coder_codebook *book, const coder_block *block,
                      const uint8_t *data, size_t bytes, coder_scratch *scratch, coder_parts *parts) {
-  const size_t n_codes = block_codes(block);
+  const size_t n_codes = coder_block_codes(block);
   size_t at = coder_raw_bytes(book->raw_bits, n_codes);
   if (at > bytes) return false;
   coder_raw_offsets(book->raw_bits, n_codes, 0, parts->raw_offset);
@@ -154,7 +154,7 @@ static bool decode_plain(const coder_codebook *book, const uint8_t *data, size_t
 
 bool coder_decode_block_scalar(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
                                coder_scratch *scratch, uint8_t *codes) {
-  const size_t n_codes = block_codes(block);
+  const size_t n_codes = coder_block_codes(block);
   if (book->kind == CODER_PLAIN) return decode_plain(book, data, bytes, n_codes, codes);
   uint32_t n_symbols, raw_offset[3];
   if (book->kind == CODER_TUPLES) {

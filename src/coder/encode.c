@@ -54,7 +54,7 @@ static uint8_t *put_raw(uint8_t *out, const uint8_t *codes, size_t n, unsigned r
 static size_t make_symbols(const coder_codebook *book, const coder_block *block, const uint8_t *codes,
                            uint8_t *symbols) {
   const unsigned raw = book->raw_bits;
-  const size_t n = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
+  const size_t n = coder_block_codes(block);
   if (book->tuple == 1) {
     for (size_t i = 0; i < n; i++) symbols[i] = (uint8_t)(codes[i] >> raw);
     return n;
@@ -167,7 +167,7 @@ static bool codable(const coder_codebook *book, const uint8_t *symbols, size_t n
 
 size_t coder_encode_block(coder_encoder *e, const coder_codebook *book, const coder_block *block, const uint8_t *codes,
                           uint8_t *out) {
-  const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
+  const size_t n_codes = coder_block_codes(block);
   if (book->kind == CODER_PLAIN) {
     if (book->bits <= 4) return (size_t)(put_lanes(out, codes, n_codes, 0, 4) - out);
     memcpy(out, codes, n_codes);

@@ -13,7 +13,7 @@
 
 bool tuples_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
                    tuples_parts *parts) {
-  const uint32_t codes = block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
+  const uint32_t codes = (uint32_t)coder_block_codes(block);
   const uint32_t vectors = book->tuple == 2 ? block->panels * ((block->tiles + 1) / 2) : 0;
   parts->n_symbols = book->tuple == 2 ? vectors * CODER_TILE : codes;
   size_t at = 2u * book->n_levels;

@@ -2,15 +2,9 @@
 /* See progress.h. */
 #include "convert/progress.h"
 
-#include <time.h>
+#include "base/clock.h"
 
 static const double interval = 0.1; /* seconds between calls */
-
-static double now(void) {
-  struct timespec t;
-  if (clock_gettime(CLOCK_MONOTONIC, &t) != 0) return 0;
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 void progress_start(progress_meter *meter, ellm_progress_fn fn, void *user, uint64_t total) {
   *meter = (progress_meter){.fn = fn, .user = user, .total = total, .last = -1};
@@ -26,7 +20,7 @@ ellm_status progress_report(progress_meter *meter, const char *stage, const char
                             ellm_error *err) {
   meter->done = done < meter->total ? done : meter->total;
   if (meter->fn == NULL) return ELLM_OK;
-  double t = now();
+  double t = clock_seconds();
   if (meter->last >= 0 && t - meter->last < interval) return ELLM_OK;
   meter->last = t;
   return call(meter, stage, tensor, err);

@@ -351,7 +351,7 @@ bool KERNEL_SYMBOLS(const coder_codebook *book, const coder_block *block, const 
     memcpy(raw_offset, parts.raw_offset, sizeof parts.raw_offset);
     decode_tree(book, data, &parts, scratch, bytes, out);
   } else if (book->kind == CODER_TUPLES) {
-    const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
+    const size_t n_codes = coder_block_codes(block);
     tuples_parts parts;
     if (!tuples_locate(book, block, data, bytes, &parts)) return false;
     if (!KERNEL_LEVELS(book, data, &parts, scratch, bytes, 0, out)) return false;
@@ -364,7 +364,7 @@ bool KERNEL_SYMBOLS(const coder_codebook *book, const coder_block *block, const 
 
 bool KERNEL_DECODE(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
                    coder_scratch *scratch, uint8_t *codes) {
-  const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
+  const size_t n_codes = coder_block_codes(block);
   if (book->kind == CODER_PLAIN) return decode_plain(book, n_codes, data, bytes, codes);
 
   const bool direct = book->raw_bits == 0 && book->tuple == 1; /* the symbols are the codes */

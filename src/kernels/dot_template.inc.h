@@ -92,7 +92,7 @@ bool KERNEL_PASTE(dot_block_, KERNEL_NAME)(const coder_codebook *book, const cod
   if (result != KERNEL_NOT_FUSED) return result == KERNEL_FUSED_GOOD;
 #endif
   if (book->kind == CODER_PLAIN && book->bits > 4) { /* the bytes are the codes */
-    if (bytes != (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows) return false;
+    if (bytes != coder_block_codes(block)) return false;
     if (book->bits < 8 && bytes_or_all(data, bytes) >> book->bits != 0) return false;
     dot_codes(data, block, a, token, sums);
     return true;

@@ -6,8 +6,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "kernels/tables.h"
 
@@ -41,10 +41,6 @@ static double entropy_of(const uint64_t counts[256]) {
   for (int i = 0; i < 256; i++)
     if (counts[i] > 0) bits -= (double)counts[i] * log2((double)counts[i] / total);
   return bits / total;
-}
-
-static size_t block_codes(const coder_block *block) {
-  return (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
 }
 
 /* Encodes the first blocks and repeats them. codes: the first blocks' codes in tile order. */
@@ -84,7 +80,7 @@ static ellm_status code_normal(kernel_coded *coded, double step, int bits, ellm_
   memset(stats, 0, sizeof *stats);
   for (size_t i = 0; i < n_distinct; i++) {
     const coder_block block = coder_geometry_block(&coded->geometry, i);
-    normal_codes(&source, codes + i * CODER_MAX_CODES, block_codes(&block));
+    normal_codes(&source, codes + i * CODER_MAX_CODES, coder_block_codes(&block));
     coder_statistics_add(stats, &block, bits, codes + i * CODER_MAX_CODES);
   }
   coded->entropy = entropy_of(stats->codes);
@@ -227,12 +223,6 @@ static void run_thread(void *user, int thread, int n_threads) {
   atomic_fetch_add(&run->check, check);
 }
 
-static double seconds(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int by_value(const void *a, const void *b) {
   const double x = *(const double *)a, y = *(const double *)b;
   return (x > y) - (x < y);
@@ -240,9 +230,9 @@ static int by_value(const void *a, const void *b) {
 
 static double run_once(speed_run *run, thread_pool *pool) {
   atomic_store(&run->weights, 0);
-  const double start = seconds();
+  const double start = clock_seconds();
   pool_run(pool, run_thread, run);
-  return seconds() - start;
+  return clock_seconds() - start;
 }
 
 static void measure(speed_run *run, thread_pool *pool, kernel_speed *speed) {

@@ -32,11 +32,6 @@ static void expand_block(void *user, size_t index, int thread) {
     coder_encode_block(s->encoder, &e->out->book, &block, s->codes, e->out->data + e->out->offset[index]);
 }
 
-static size_t plain_bytes(const coder_block *block, unsigned bits) {
-  const size_t codes = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
-  return bits <= 4 ? coder_raw_list_bytes(4, codes) : codes;
-}
-
 static ellm_status allocate(expanded_matrix *m, const container_tensor *tensor, ellm_error *err) {
   const coder_geometry *geometry = &tensor->geometry;
   /* of nibbles or bytes, whatever the width: kernels then need not look for codes beyond it */
@@ -48,7 +43,7 @@ static ellm_status allocate(expanded_matrix *m, const container_tensor *tensor, 
   if (m->offset == NULL) return ellm_fail_memory(err, geometry->n_blocks * sizeof *m->offset, "the blocks of a matrix");
   for (uint64_t i = 0; i < geometry->n_blocks; i++) {
     const coder_block block = coder_geometry_block(geometry, i);
-    m->offset[i + 1] = m->offset[i] + plain_bytes(&block, m->book.bits);
+    m->offset[i + 1] = m->offset[i] + coder_plain_bytes(m->book.bits, coder_block_codes(&block));
   }
   m->data = ellm_aligned_calloc(m->offset[geometry->n_blocks], 1);
   return m->data != NULL ? ELLM_OK : ellm_fail_memory(err, m->offset[geometry->n_blocks], "decoded weights");

@@ -4,8 +4,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 enum {
@@ -67,12 +67,6 @@ void compute_free(compute *c) {
 thread_pool *compute_pool(compute *c) { return c->pool; }
 const kernel_table *compute_kernels(const compute *c) { return c->kernels; }
 double compute_product_seconds(const compute *c) { return c->product_seconds; }
-
-static double seconds_now(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* --------------------------------------------------------- one group of rows */
 
@@ -301,7 +295,7 @@ static void run_worker(void *user, size_t item, int thread) {
 
 ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_error *err) {
   product_run run = {.c = c, .product = product};
-  const double start = seconds_now();
+  const double start = clock_seconds();
   uint64_t weights = 0;
   for (size_t i = 0; i < product->n_matrices; i++) {
     run.n_groups += groups_of(product->matrices[i]);
@@ -313,7 +307,7 @@ ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_erro
   const int n = thread_pool_size(c->pool);
   for (int i = 0; i < n; i++) c->workers[i]->failed_group = UINT64_MAX;
   pool_for(c->pool, (size_t)n, run_worker, &run);
-  c->product_seconds += seconds_now() - start;
+  c->product_seconds += clock_seconds() - start;
   const worker *first = c->workers[0];
   for (int i = 1; i < n; i++)
     if (c->workers[i]->failed_group < first->failed_group) first = c->workers[i];
