@@ -20,7 +20,7 @@ static const isa_entry isa_entries[] = {
 };
 enum { N_ISAS = sizeof isa_entries / sizeof isa_entries[0] };
 
-static _Atomic(const kernel_table *) forced_table;
+static _Atomic(const kernel_table *) forced_table, best_table; /* NULL: none, not looked for yet */
 
 const kernel_table *kernels_at(size_t index) {
   for (size_t i = 0; i < N_ISAS; i++) {
@@ -36,12 +36,20 @@ const kernel_table *kernels_find(const char *isa) {
   return NULL;
 }
 
-const kernel_table *kernels_best(void) {
-  const kernel_table *forced = atomic_load_explicit(&forced_table, memory_order_acquire);
-  if (forced) return forced;
+static const kernel_table *look_for_best(void) {
   for (size_t i = N_ISAS; i-- > 1;)
     if (isa_entries[i].usable()) return isa_entries[i].table;
   return isa_entries[0].table; /* scalar runs everywhere */
+}
+
+const kernel_table *kernels_best(void) {
+  const kernel_table *table = atomic_load_explicit(&forced_table, memory_order_acquire);
+  if (table == NULL) table = atomic_load_explicit(&best_table, memory_order_acquire);
+  if (table == NULL) { /* CPUID leaves a virtual machine, which takes microseconds: once; threads find the same */
+    table = look_for_best();
+    atomic_store_explicit(&best_table, table, memory_order_release);
+  }
+  return table;
 }
 
 bool kernels_force(const char *isa) {
