@@ -149,6 +149,22 @@ ellm_status file_reader_read(const file_reader *reader, uint64_t offset, void *o
   return ELLM_OK;
 }
 
+ellm_status file_put(int fd, const char *path, uint64_t offset, const void *data, size_t bytes, ellm_error *err) {
+  const uint8_t *from = data;
+  while (bytes > 0) {
+    const size_t piece = bytes < (1u << 30) ? bytes : 1u << 30;
+    const ssize_t put = pwrite(fd, from, piece, (off_t)offset);
+    if (put < 0) {
+      if (errno == EINTR) continue;
+      return ellm_fail_errno(err, errno, "write", path);
+    }
+    from += put;
+    offset += (uint64_t)put;
+    bytes -= (size_t)put;
+  }
+  return ELLM_OK;
+}
+
 void file_reader_close(file_reader *reader) {
   if (reader->fd >= 0) close(reader->fd);
   free(reader->path);

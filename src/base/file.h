@@ -21,6 +21,9 @@ ellm_status file_reader_open(const char *path, file_reader *reader, ellm_error *
 ellm_status file_reader_read(const file_reader *reader, uint64_t offset, void *out, size_t bytes, ellm_error *err);
 void file_reader_close(file_reader *reader);
 
+/* All of the bytes to a position of an open file; `path` is for messages. */
+ellm_status file_put(int fd, const char *path, uint64_t offset, const void *data, size_t bytes, ellm_error *err);
+
 /* A whole small file, NUL appended (not counted); larger than `limit` is
  * ELLM_ERR_INPUT. *data is malloc'ed. A missing file: ELLM_ERR_IO. */
 ellm_status file_read_all(const char *path, size_t limit, uint8_t **data, size_t *bytes, ellm_error *err);
@@ -53,6 +56,18 @@ ellm_status file_writer_sync(file_writer *writer, ellm_error *err);
 uint64_t file_writer_size(const file_writer *writer);
 ellm_status file_writer_commit(file_writer *writer, ellm_error *err); /* frees the writer, also on error */
 void file_writer_abort(file_writer *writer);                          /* frees it; NULL is fine */
+
+/*
+ * A file without a name, for what memory should not hold: made as PATH, which must be the caller's alone (a file
+ * there is replaced) and is gone from its folder at once; its space is free again when it is closed, also by a crash.
+ * Reading and writing by position, safe from several threads at different places.
+ */
+typedef struct scratch_file { int fd; char *path; } scratch_file;
+ellm_status scratch_file_open(const char *path, scratch_file *file, ellm_error *err);
+ellm_status scratch_file_write(const scratch_file *file, uint64_t offset, const void *data, size_t bytes,
+                               ellm_error *err);
+ellm_status scratch_file_read(const scratch_file *file, uint64_t offset, void *out, size_t bytes, ellm_error *err);
+void scratch_file_close(scratch_file *file); /* also one that is all zero */
 
 /* Create a directory (parents must exist); an existing one is fine. */
 ellm_status directory_create(const char *path, ellm_error *err);

@@ -91,19 +91,8 @@ ellm_status file_writer_open(const char *path, const file_writer_options *option
 
 ellm_status file_writer_write_at(file_writer *writer, uint64_t offset, const void *data, size_t bytes,
                                  ellm_error *err) {
-  const uint8_t *from = data;
-  while (bytes > 0) {
-    const size_t piece = bytes < (1u << 30) ? bytes : 1u << 30;
-    const ssize_t put = pwrite(writer->fd, from, piece, (off_t)offset);
-    if (put < 0) {
-      if (errno == EINTR) continue;
-      return ellm_fail_errno(err, errno, "write", writer->partial);
-    }
-    from += put;
-    offset += (uint64_t)put;
-    bytes -= (size_t)put;
-    if (offset > writer->size) writer->size = offset;
-  }
+  ELLM_TRY(file_put(writer->fd, writer->partial, offset, data, bytes, err));
+  if (offset + bytes > writer->size) writer->size = offset + bytes;
   return ELLM_OK;
 }
 

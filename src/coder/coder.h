@@ -114,6 +114,9 @@ typedef struct coder_codebook {
  * alphabet, tuple or raw bits out of range). One leaf has length 0. */
 bool coder_codebook_finish(coder_codebook *book, uint32_t panel_rows);
 
+/* The book of CODER_PLAIN. */
+bool coder_codebook_plain(int bits, uint8_t pad, uint32_t panel_rows, coder_codebook *book);
+
 /* Serialized form, docs/FORMAT.md "Code book". At most CODER_BOOK_MAX_BYTES. */
 enum { CODER_BOOK_MAX_BYTES = 8 + 257 + 129 };
 size_t coder_codebook_store(const coder_codebook *book, uint8_t out[CODER_BOOK_MAX_BYTES]);
@@ -122,18 +125,20 @@ bool coder_codebook_load(const uint8_t *data, size_t bytes, uint32_t panel_rows,
 
 /* -------------------------------------------------------- statistics, choice */
 
-/* What the choice of a code book is made from: counts over one tensor, padding
- * included, summed over any number of blocks; zero-initialize. */
+/* What the choice of a code book is made from: counts over one tensor; zero-initialize. */
 typedef struct coder_statistics {
   uint64_t codes[256];        /* single codes, without padding rows and columns */
-  uint64_t padded_codes[256]; /* with padding */
   uint64_t pairs[256];        /* symbols of tuple 2 at the fewest raw bits that allow it, max(0, bits - 4) */
   uint64_t singles[256];      /* uppers of tiles without a partner, at the same raw bits */
-  uint64_t n_blocks;
 } coder_statistics;
 
-/* Add one block's codes (tile order, padded). */
-void coder_statistics_add(coder_statistics *stats, const coder_block *block, int bits, const uint8_t *codes);
+/* counts[q] += occurrences of q. */
+void coder_count_codes(const uint8_t *codes, size_t n, uint64_t counts[256]);
+/* The lowest of the most frequent codes, which pads rows and columns. */
+uint8_t coder_pad(const uint64_t counts[256]);
+/* Add the pairs of one block's codes (tile order, padded): pairs and singles. Only with CODER_PANEL_ROWS rows a panel;
+ * lower panels have no pairs, and nothing is added. */
+void coder_statistics_add_pairs(coder_statistics *stats, const coder_block *block, int bits, const uint8_t *codes);
 void coder_statistics_merge(coder_statistics *into, const coder_statistics *from);
 
 /* The book for a tensor under `prefer`; the rule is stated in coder/cost.c. With

@@ -40,6 +40,7 @@ typedef struct chooser {
   const coder_geometry *geometry;
   int bits;
   uint8_t pad;
+  uint64_t padding; /* codes that pad rows and columns */
   ellm_prefer prefer;
   double limit_bytes; /* for speed */
   candidate best;
@@ -108,7 +109,8 @@ static double rounding_bits(double m) {
 static bool symbol_counts(const chooser *c, unsigned raw, unsigned tuple, uint64_t counts[256]) {
   memset(counts, 0, 256 * sizeof *counts);
   if (tuple == 1) {
-    for (unsigned q = 0; q < 256; q++) counts[q >> raw] += c->stats->padded_codes[q];
+    for (unsigned q = 0; q < 256; q++) counts[q >> raw] += c->stats->codes[q];
+    counts[c->pad >> raw] += c->padding;
     return true;
   }
   const unsigned counted_raw = c->bits > 4 ? (unsigned)c->bits - 4 : 0; /* the statistics' split */
@@ -270,14 +272,15 @@ ellm_status coder_choose(const coder_statistics *stats, const coder_geometry *ge
   const double entropy = entropy_bytes(stats->codes, &n);
   c->limit_bytes = entropy * (8 * entropy < LOW_ENTROPY * n ? SPEED_LOSS_LOW : SPEED_LOSS);
   const double codes = over_blocks(geometry, codes_count_of, 0);
+  c->padding = (uint64_t)(codes - (double)geometry->rows * (double)geometry->columns);
   if (code == ELLM_CODE_HUFFMAN) {
     for (unsigned raw = 0; raw < (unsigned)bits && raw < 8; raw++) {
       offer_split(c, raw, 1, codes);
       if ((unsigned)bits - raw <= 4) offer_split(c, raw, 2, codes);
     }
   }
-  candidate plain = {.book = {.kind = CODER_PLAIN, .bits = (uint8_t)bits, .tuple = 1, .pad = pad}};
-  bool ok = coder_codebook_finish(&plain.book, geometry->panel_rows);
+  candidate plain;
+  bool ok = coder_codebook_plain(bits, pad, geometry->panel_rows, &plain.book);
   plain.bytes = over_blocks(geometry, plain_bytes_of, (unsigned)bits) + (double)geometry->n_blocks * BLOCK_ENTRY_BYTES +
                 stored_bytes(&plain.book);
   plain.cycles = finish_cycles(0, 1, codes);

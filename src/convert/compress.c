@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ellm_compress. Per matrix three passes over the source, each spread over the
- * threads by strips: range (and data digest), statistics for the code book,
- * encoding. (A ragged matrix takes a fourth one that counts codes first: which
- * code pads it must be known before its pairs are counted.) Nothing depends on
- * the number of threads: sums are of integers, blocks are coded independently
- * and written in order. Memory is that of the team, whatever the model's size.
+ * ellm_compress: assets, metadata and tensors of a checkpoint, one after the
+ * other, into a container. Matrices: compress_matrix.c.
  */
 #include <fnmatch.h>
 #include <stdio.h>
@@ -13,26 +9,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/bytes.h"
-#include "base/memory.h"
-#include "container/container.h"
 #include "container/hash.h"
 #include "container/record.h"
+#include "convert/compress.h"
 #include "convert/journal.h"
 #include "convert/report.h"
-#include "convert/source.h"
-
-enum { STRIPS_PER_THREAD = 4 }; /* of a batch */
-
-/* Shares of a matrix's progress: where each pass ends. */
-static const double range_end = 0.15, count_end = 0.25, statistics_end = 0.5;
-
-/* One encoded strip on its way to the file. */
-typedef struct strip_output {
-  ellm_buffer data;
-  uint32_t *sizes, *checksums; /* one a block */
-  size_t n_blocks, capacity;
-} strip_output;
 
 typedef struct compress_job {
   const ellm_compress_options *options;
@@ -45,8 +26,7 @@ typedef struct compress_job {
   progress_meter meter;
   uint64_t done;               /* source bytes of finished tensors */
   uint8_t (*digests)[16];
-  strip_output *outputs;       /* team.n_threads * STRIPS_PER_THREAD */
-  size_t n_outputs;
+  matrix_coder matrices;
 } compress_job;
 
 void ellm_compress_options_init(ellm_compress_options *options) {
@@ -54,240 +34,25 @@ void ellm_compress_options_init(ellm_compress_options *options) {
       .bits = 8, .scheme = ELLM_SCHEME_MIXED, .prefer = ELLM_PREFER_SPEED, .code = ELLM_CODE_HUFFMAN};
 }
 
-/* ------------------------------------------------------- passes over a matrix */
-
-typedef struct matrix_job {
-  compress_job *job;
-  source_coder source;
-  container_tensor tensor;
-  strip_plan plan;
-  uint64_t first_strip;        /* of the batch */
-  uint8_t pad;
-} matrix_job;
-
-typedef void (*strip_fn)(matrix_job *m, team_worker *worker, const strip *s, size_t item);
-
-typedef struct strip_pass { matrix_job *m; strip_fn fn; } strip_pass;
-
-static void run_strip(void *user, size_t item, int thread) {
-  const strip_pass *pass = user;
-  matrix_job *m = pass->m;
-  team_worker *worker = &m->job->team.workers[thread];
-  if (worker->status != ELLM_OK) return;
-  strip s = strip_plan_at(&m->plan, m->first_strip + item);
-  ellm_status status = source_codes(&m->source, &s, worker->raw, worker->codes, &worker->error);
-  if (status != ELLM_OK) team_fail(worker, m->first_strip + item, status);
-  else pass->fn(m, worker, &s, item);
-}
-
-/* All strips, batch by batch; `after` (may be NULL) runs on this thread after each batch. */
-static ellm_status run_pass(matrix_job *m, strip_fn fn, ellm_status (*after)(matrix_job *, size_t, ellm_error *),
-                            double from, double to, const char *stage, ellm_error *err) {
-  compress_job *job = m->job;
-  strip_pass pass = {m, fn};
-  const pass_progress progress = {.meter = &job->meter,
-                                  .stage = stage,
-                                  .tensor = m->tensor.name,
-                                  .base = job->done,
-                                  .from = from,
-                                  .to = to,
-                                  .bytes = m->source.tensor->bytes};
-  for (m->first_strip = 0; m->first_strip < m->plan.n_strips;) {
-    uint64_t n = m->plan.n_strips - m->first_strip;
-    if (n > job->n_outputs) n = job->n_outputs;
-    pool_for(job->team.pool, (size_t)n, run_strip, &pass);
-    ELLM_TRY(team_collect(&job->team, err));
-    if (after != NULL) ELLM_TRY(after(m, (size_t)n, err));
-    m->first_strip += n;
-    ELLM_TRY(pass_report(&progress, (double)m->first_strip / (double)m->plan.n_strips, err));
-  }
-  return ELLM_OK;
-}
-
-/* The codes of block b of the strip, in tile order. */
-static coder_block tile_block(const matrix_job *m, const strip *s, uint64_t b, const team_worker *worker,
-                              uint8_t *tiles) {
-  coder_block block = coder_geometry_block(&m->tensor.geometry, s->first_block + b);
-  size_t at = (size_t)((block.first_row - s->first_row) * s->columns + (block.first_column - s->first_column));
-  coder_tile_block(&block, worker->codes + at, (size_t)s->columns, m->pad, tiles);
-  return block;
-}
-
-static void count_codes(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
-  (void)m;
-  (void)item;
-  for (size_t i = 0, n = (size_t)(s->rows * s->columns); i < n; i++) worker->statistics.codes[worker->codes[i]]++;
-}
-
-static void add_statistics(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
-  (void)item;
-  for (uint64_t b = 0; b < s->n_blocks; b++) {
-    coder_block block = tile_block(m, s, b, worker, worker->tiles);
-    coder_statistics_add(&worker->statistics, &block, m->tensor.quant.bits, worker->tiles);
-  }
-}
-
-static void encode_strip(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
-  strip_output *out = &m->job->outputs[item];
-  out->data.size = 0;
-  out->n_blocks = 0;
-  for (uint64_t b = 0; b < s->n_blocks; b++) {
-    coder_block block = tile_block(m, s, b, worker, worker->tiles);
-    size_t bytes = coder_encode_block(worker->encoder, &m->tensor.book, &block, worker->tiles, worker->block);
-    if (bytes == CODER_NOT_CODABLE) {
-      team_fail(worker, m->first_strip + item,
-                ellm_fail(&worker->error, ELLM_ERR_INTERNAL, "tensor %s: block %llu: a code is not in the code book",
-                          m->tensor.name, (unsigned long long)(s->first_block + b)));
-      return;
-    }
-    if (!ellm_buffer_append(&out->data, worker->block, bytes)) {
-      team_fail(worker, m->first_strip + item, ellm_fail_memory(&worker->error, bytes, "coded blocks"));
-      return;
-    }
-    out->sizes[out->n_blocks] = (uint32_t)bytes;
-    out->checksums[out->n_blocks++] = container_block_checksum(worker->block, bytes);
-  }
-}
-
-static ellm_status write_strips(matrix_job *m, size_t n, ellm_error *err) {
-  for (size_t i = 0; i < n; i++) {
-    const strip_output *out = &m->job->outputs[i];
-    const uint8_t *data = out->data.data;
-    for (size_t b = 0; b < out->n_blocks; b++) {
-      ELLM_TRY(container_writer_block(m->job->writer, data, out->sizes[b], out->checksums[b], err));
-      data += out->sizes[b];
-    }
-  }
-  return ELLM_OK;
-}
-
-static ellm_status reserve_outputs(compress_job *job, size_t blocks, ellm_error *err) {
-  for (size_t i = 0; i < job->n_outputs; i++) {
-    strip_output *out = &job->outputs[i];
-    if (out->capacity >= blocks) continue;
-    free(out->sizes);
-    free(out->checksums);
-    out->sizes = malloc(blocks * sizeof *out->sizes);
-    out->checksums = malloc(blocks * sizeof *out->checksums);
-    out->capacity = out->sizes != NULL && out->checksums != NULL ? blocks : 0;
-    if (out->capacity == 0) return ellm_fail_memory(err, blocks * 8, "block tables");
-  }
-  return ELLM_OK;
-}
-
-static void clear_statistics(compress_job *job) {
-  for (int i = 0; i < job->team.n_threads; i++)
-    memset(&job->team.workers[i].statistics, 0, sizeof job->team.workers[i].statistics);
-}
-
-static void gather_statistics(const compress_job *job, coder_statistics *all) {
-  memset(all, 0, sizeof *all);
-  for (int i = 0; i < job->team.n_threads; i++) coder_statistics_merge(all, &job->team.workers[i].statistics);
-}
-
-/* Counts of the whole matrix and the code that pads it, the most frequent one. */
-static ellm_status analyse(matrix_job *m, coder_statistics *stats, ellm_error *err) {
-  compress_job *job = m->job;
-  const coder_geometry *geometry = &m->tensor.geometry;
-  bool ragged = geometry->rows % geometry->panel_rows != 0 || geometry->columns % CODER_TILE_COLUMNS != 0;
-  double from = range_end;
-  m->pad = 0;
-  if (ragged) {
-    clear_statistics(job);
-    ELLM_TRY(run_pass(m, count_codes, NULL, from, count_end, "analyse", err));
-    gather_statistics(job, stats);
-    for (int q = 1; q < 256; q++)
-      if (stats->codes[q] > stats->codes[m->pad]) m->pad = (uint8_t)q;
-    from = count_end;
-  }
-  clear_statistics(job);
-  ELLM_TRY(run_pass(m, add_statistics, NULL, from, statistics_end, "analyse", err));
-  gather_statistics(job, stats);
-  for (int q = 0; !ragged && q < 256; q++)
-    if (stats->codes[q] > stats->codes[m->pad]) m->pad = (uint8_t)q;
-  return ELLM_OK;
-}
-
-static ellm_status code_matrix(matrix_job *m, ellm_error *err) {
-  compress_job *job = m->job;
-  container_tensor *tensor = &m->tensor;
-  coder_statistics *stats = malloc(sizeof *stats);
-  if (stats == NULL) return ellm_fail_memory(err, sizeof *stats, "statistics");
-  ellm_status status = analyse(m, stats, err);
-  if (status == ELLM_OK) {
-    tensor->entropy_bits = quant_entropy_bits(stats->codes, 256);
-    tensor->huffman_bits = quant_huffman_bits(stats->codes, 256);
-    status = coder_choose(stats, &tensor->geometry, tensor->quant.bits, m->pad, job->options->prefer,
-                          job->options->code, &tensor->book, NULL, err);
-  }
-  free(stats);
-  if (status != ELLM_OK) return status;
-  ELLM_TRY(reserve_outputs(job, m->plan.max_blocks, err));
-  ELLM_TRY(container_writer_begin_coded(job->writer, tensor, err));
-  ELLM_TRY(run_pass(m, encode_strip, write_strips, statistics_end, 1, "encode", err));
-  return container_writer_end(job->writer, err);
-}
-
-static void take_shape(container_tensor *tensor, const checkpoint_tensor *source) {
-  memset(tensor, 0, sizeof *tensor);
-  tensor->name = source->name;
-  tensor->dtype = source->dtype;
-  tensor->n_dims = source->n_dims;
-  memcpy(tensor->shape, source->shape, sizeof tensor->shape);
-  tensor->n_elements = source->n_elements;
-}
-
-static ellm_status compress_matrix(compress_job *job, const checkpoint_tensor *source, uint8_t digest[16],
-                                   container_tensor *tensor, ellm_error *err) {
-  matrix_job m = {.job = job};
-  take_shape(&m.tensor, source);
-  m.tensor.storage = CONTAINER_CODED;
-  const pass_progress progress = {.meter = &job->meter,
-                                  .stage = "analyse",
-                                  .tensor = source->name,
-                                  .base = job->done,
-                                  .from = 0,
-                                  .to = range_end,
-                                  .bytes = source->bytes};
-  quant_range range;
-  ELLM_TRY(source_scan(job->ckpt, source, &job->team, &progress, digest, &range, err));
-  m.tensor.quant = quant_choose(range.lo, range.hi, job->options->bits, job->options->scheme);
-  if (!coder_geometry_init(&m.tensor.geometry, source->shape[0], source->shape[1]))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: %llu x %llu cannot be cut into blocks",
-                     checkpoint_path(job->ckpt), source->name, (unsigned long long)source->shape[0],
-                     (unsigned long long)source->shape[1]);
-  strip_plan_init(&m.plan, &m.tensor.geometry, job->team.strip_codes,
-                  (uint64_t)job->team.n_threads * STRIPS_PER_THREAD);
-  ELLM_TRY(source_coder_init(&m.source, job->ckpt, source, &m.tensor.quant, err));
-  ellm_status status = code_matrix(&m, err);
-  source_coder_free(&m.source);
-  *tensor = m.tensor;
-  return status;
-}
-
 /* ------------------------------------------------------------- other sections */
+
+static ellm_status keep_piece(void *user, const uint8_t *data, size_t bytes, ellm_error *err) {
+  return container_writer_kept_bytes(user, data, bytes, err);
+}
 
 static ellm_status keep_tensor(compress_job *job, const checkpoint_tensor *source, uint8_t digest[16],
                                container_tensor *tensor, ellm_error *err) {
-  take_shape(tensor, source);
+  compress_take_shape(tensor, source);
   tensor->storage = CONTAINER_KEPT;
-  const pass_progress scan = {.meter = &job->meter,
-                              .stage = "keep",
-                              .tensor = source->name,
-                              .base = job->done,
-                              .from = 0,
-                              .to = 0.5,
-                              .bytes = source->bytes};
-  ELLM_TRY(source_scan(job->ckpt, source, &job->team, &scan, digest, NULL, err));
+  const pass_progress progress = {.meter = &job->meter,
+                                  .stage = "keep",
+                                  .tensor = source->name,
+                                  .base = job->done,
+                                  .from = 0,
+                                  .to = 1,
+                                  .bytes = source->bytes};
   ELLM_TRY(container_writer_begin_kept(job->writer, tensor, err));
-  uint8_t *piece = job->team.workers[0].raw;
-  for (uint64_t at = 0; at < source->bytes;) {
-    size_t bytes = source->bytes - at < HASH_CHUNK ? (size_t)(source->bytes - at) : HASH_CHUNK;
-    ELLM_TRY(checkpoint_read(job->ckpt, source, at, piece, bytes, err));
-    ELLM_TRY(container_writer_kept_bytes(job->writer, piece, bytes, err));
-    at += bytes;
-    ELLM_TRY(progress_report(&job->meter, "keep", source->name, job->done + source->bytes / 2 + at / 2, err));
-  }
+  ELLM_TRY(source_read(job->ckpt, source, &job->team, &progress, digest, keep_piece, job->writer, err));
   return container_writer_end(job->writer, err);
 }
 
@@ -361,7 +126,8 @@ static ellm_status add_tensor(compress_job *job, size_t index, ellm_error *err) 
   ellm_status status = adopt(job, source->name, tensor, job->digests[index], &adopted, err);
   if (status == ELLM_OK && !adopted) {
     bool matrix = source_is_matrix(source) && !kept_by_option(job->options, source->name);
-    status = (matrix ? compress_matrix : keep_tensor)(job, source, job->digests[index], tensor, err);
+    status = matrix ? compress_matrix(&job->matrices, source, job->done, job->digests[index], tensor, err)
+                    : keep_tensor(job, source, job->digests[index], tensor, err);
     if (status == ELLM_OK) status = remember(job, job->digests[index], err);
   }
   if (status == ELLM_OK) container_writer_last_sizes(job->writer, &tensor->payload_bytes, &tensor->stored_bytes);
@@ -524,6 +290,23 @@ static ellm_status open_output(compress_job *job, const char *out_path, ellm_err
   return container_writer_open(out_path, &files, &job->writer, err);
 }
 
+/* Nobody else is at the scratch file, because the partial file is locked; its name is no asset's (assets.c). */
+static ellm_status open_matrices(compress_job *job, const char *out_path, ellm_error *err) {
+  job->matrices = (matrix_coder){.options = job->options,
+                                 .ckpt = job->ckpt,
+                                 .team = &job->team,
+                                 .writer = job->writer,
+                                 .meter = &job->meter};
+  if (job->options->dry_run) return matrix_coder_open(&job->matrices, NULL, err);
+  ellm_buffer path = {0};
+  bool ok = ellm_buffer_append(&path, out_path, strlen(out_path)) &&
+            ellm_buffer_append(&path, ".codes.partial", sizeof ".codes.partial");
+  ellm_status status = ok ? matrix_coder_open(&job->matrices, (const char *)path.data, err)
+                          : ellm_fail_memory(err, strlen(out_path), "a path");
+  ellm_buffer_free(&path);
+  return status;
+}
+
 static ellm_status run(compress_job *job, const char *out_path, ellm_error *err) {
   const ellm_compress_options *options = job->options;
   uint64_t total = 0;
@@ -535,11 +318,10 @@ static ellm_status run(compress_job *job, const char *out_path, ellm_error *err)
   ELLM_TRY(check_names(job->ckpt, err));
   ELLM_TRY(warn(job, err));
   ELLM_TRY(team_create(options->threads, &job->team, err));
-  job->n_outputs = (size_t)job->team.n_threads * STRIPS_PER_THREAD;
-  job->outputs = calloc(job->n_outputs, sizeof *job->outputs);
   job->digests = calloc(n + 1, sizeof *job->digests);
-  if (job->outputs == NULL || job->digests == NULL) return ellm_fail_memory(err, n * 16, "digests");
+  if (job->digests == NULL) return ellm_fail_memory(err, n * 16, "digests");
   ELLM_TRY(open_output(job, out_path, err));
+  ELLM_TRY(open_matrices(job, out_path, err));
   ELLM_TRY(write_all(job, err));
   uint8_t identity[16];
   ellm_totals totals;
@@ -555,12 +337,7 @@ static ellm_status run(compress_job *job, const char *out_path, ellm_error *err)
 static void release(compress_job *job) {
   container_writer_abort(job->writer);
   journal_close(job->journal);
-  for (size_t i = 0; job->outputs != NULL && i < job->n_outputs; i++) {
-    ellm_buffer_free(&job->outputs[i].data);
-    free(job->outputs[i].sizes);
-    free(job->outputs[i].checksums);
-  }
-  free(job->outputs);
+  matrix_coder_close(&job->matrices);
   free(job->digests);
   team_free(&job->team);
   checkpoint_close(job->ckpt);

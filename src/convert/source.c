@@ -3,6 +3,7 @@
 #include "convert/source.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "base/memory.h"
@@ -28,8 +29,23 @@ typedef struct scan_job {
   team *t;
   uint64_t first_chunk;
   uint8_t *sums;            /* 8 bytes a chunk */
-  bool range;
+  bool range, patterns;     /* what to look for */
 } scan_job;
+
+static uint64_t chunk_count(const checkpoint_tensor *tensor) {
+  return tensor->bytes / HASH_CHUNK + (tensor->bytes % HASH_CHUNK != 0);
+}
+
+static size_t chunk_bytes(const checkpoint_tensor *tensor, uint64_t chunk) {
+  uint64_t left = tensor->bytes - chunk * HASH_CHUNK;
+  return left < HASH_CHUNK ? (size_t)left : HASH_CHUNK;
+}
+
+static ellm_status allocate_sums(const checkpoint_tensor *tensor, uint8_t **sums, ellm_error *err) {
+  size_t bytes = (size_t)chunk_count(tensor) * 8;
+  *sums = malloc(bytes + 8);
+  return *sums != NULL ? ELLM_OK : ellm_fail_memory(err, bytes, "chunk checksums");
+}
 
 /* Keep the widest range and the first bad element. */
 static void merge_range(quant_range *into, const quant_range *from) {
@@ -47,47 +63,105 @@ static void scan_chunk(void *user, size_t item, int thread) {
   team_worker *worker = &job->t->workers[thread];
   if (worker->status != ELLM_OK) return;
   uint64_t chunk = job->first_chunk + item, offset = chunk * HASH_CHUNK;
-  size_t bytes = job->tensor->bytes - offset < HASH_CHUNK ? (size_t)(job->tensor->bytes - offset) : HASH_CHUNK;
+  size_t bytes = chunk_bytes(job->tensor, chunk);
   ellm_status status = checkpoint_read(job->ckpt, job->tensor, offset, worker->raw, bytes, &worker->error);
   if (status != ELLM_OK) {
     team_fail(worker, chunk, status);
     return;
   }
   store_u64(job->sums + 8 * chunk, hash64(worker->raw, bytes));
-  if (!job->range) return;
   size_t size = ellm_dtype_size(job->tensor->dtype);
-  quant_range range = QUANT_RANGE_EMPTY;
-  quant_range_add(&range, job->tensor->dtype, worker->raw, bytes / size, offset / size);
-  merge_range(&worker->range, &range);
+  if (job->patterns) {
+    quant_count_patterns(worker->raw, bytes / size, worker->patterns);
+  } else if (job->range) {
+    quant_range range = QUANT_RANGE_EMPTY;
+    quant_range_add(&range, job->tensor->dtype, worker->raw, bytes / size, offset / size);
+    merge_range(&worker->range, &range);
+  }
+}
+
+/* All chunks, over the threads. */
+static ellm_status scan(scan_job *job, const pass_progress *progress, uint8_t digest[16], ellm_error *err) {
+  team *t = job->t;
+  uint64_t n_chunks = chunk_count(job->tensor);
+  ELLM_TRY(allocate_sums(job->tensor, &job->sums, err));
+  ellm_status status = pass_report(progress, 0, err);
+  for (job->first_chunk = 0; status == ELLM_OK && job->first_chunk < n_chunks;) {
+    uint64_t n = (uint64_t)t->n_threads * CHUNKS_PER_THREAD;
+    if (n > n_chunks - job->first_chunk) n = n_chunks - job->first_chunk;
+    pool_for(t->pool, (size_t)n, scan_chunk, job);
+    job->first_chunk += n;
+    status = team_collect(t, err);
+    if (status == ELLM_OK) status = pass_report(progress, (double)job->first_chunk / (double)n_chunks, err);
+  }
+  if (status == ELLM_OK) hash128(job->sums, (size_t)n_chunks * 8, digest);
+  free(job->sums);
+  return status;
+}
+
+static ellm_status scan_range(scan_job *job, const pass_progress *progress, uint8_t digest[16], quant_range *range,
+                              ellm_error *err) {
+  team *t = job->t;
+  job->range = true;
+  *range = QUANT_RANGE_EMPTY;
+  for (int i = 0; i < t->n_threads; i++) t->workers[i].range = QUANT_RANGE_EMPTY;
+  ELLM_TRY(scan(job, progress, digest, err));
+  for (int i = 0; i < t->n_threads; i++) merge_range(range, &t->workers[i].range);
+  if (!range->bad) return ELLM_OK;
+  return ellm_fail(err, ELLM_ERR_INPUT,
+                   "%s: tensor %s: element %llu is %g: weights must be finite and at most 1e30 in magnitude",
+                   checkpoint_shard_path(job->ckpt, job->tensor->shard), job->tensor->name,
+                   (unsigned long long)range->bad_index, range->bad_value);
+}
+
+static ellm_status scan_patterns(scan_job *job, const pass_progress *progress, uint8_t digest[16], quant_range *range,
+                                 uint64_t *patterns, ellm_error *err) {
+  team *t = job->t;
+  job->patterns = true;
+  for (int i = 0; i < t->n_threads; i++) {
+    team_worker *worker = &t->workers[i];
+    if (worker->patterns == NULL) worker->patterns = malloc(QUANT_PATTERNS * sizeof *worker->patterns);
+    if (worker->patterns == NULL) return ellm_fail_memory(err, QUANT_PATTERNS * sizeof *patterns, "counts");
+    memset(worker->patterns, 0, QUANT_PATTERNS * sizeof *worker->patterns);
+  }
+  ELLM_TRY(scan(job, progress, digest, err));
+  memset(patterns, 0, QUANT_PATTERNS * sizeof *patterns);
+  for (int i = 0; i < t->n_threads; i++)
+    for (size_t k = 0; k < QUANT_PATTERNS; k++) patterns[k] += t->workers[i].patterns[k];
+  *range = QUANT_RANGE_EMPTY;
+  quant_range_from_patterns(patterns, job->tensor->dtype, range);
+  return ELLM_OK;
 }
 
 ellm_status source_scan(const checkpoint *ckpt, const checkpoint_tensor *tensor, team *t, const pass_progress *progress,
-                        uint8_t digest[16], quant_range *range, ellm_error *err) {
-  uint64_t n_chunks = tensor->bytes / HASH_CHUNK + (tensor->bytes % HASH_CHUNK != 0);
-  scan_job job = {.ckpt = ckpt, .tensor = tensor, .t = t, .range = range != NULL};
-  job.sums = malloc((size_t)n_chunks * 8 + 8);
-  if (job.sums == NULL) return ellm_fail_memory(err, (size_t)n_chunks * 8, "chunk checksums");
-  for (int i = 0; i < t->n_threads; i++) t->workers[i].range = QUANT_RANGE_EMPTY;
-  ellm_status status = pass_report(progress, 0, err);
-  for (job.first_chunk = 0; status == ELLM_OK && job.first_chunk < n_chunks;) {
-    uint64_t n = (uint64_t)t->n_threads * CHUNKS_PER_THREAD;
-    if (n > n_chunks - job.first_chunk) n = n_chunks - job.first_chunk;
-    pool_for(t->pool, (size_t)n, scan_chunk, &job);
-    job.first_chunk += n;
-    status = team_collect(t, err);
-    if (status == ELLM_OK) status = pass_report(progress, (double)job.first_chunk / (double)n_chunks, err);
+                        uint8_t digest[16], quant_range *range, uint64_t *patterns, ellm_error *err) {
+  scan_job job = {.ckpt = ckpt, .tensor = tensor, .t = t};
+  if (range == NULL) return scan(&job, progress, digest, err);
+  if (patterns != NULL && tensor->dtype != ELLM_F32) {
+    ELLM_TRY(scan_patterns(&job, progress, digest, range, patterns, err));
+    if (!range->bad) return ELLM_OK;
+    job.patterns = false; /* there is such a weight: look for its place */
   }
-  if (status == ELLM_OK) hash128(job.sums, (size_t)n_chunks * 8, digest);
-  free(job.sums);
-  if (status != ELLM_OK || range == NULL) return status;
-  *range = QUANT_RANGE_EMPTY;
-  for (int i = 0; i < t->n_threads; i++) merge_range(range, &t->workers[i].range);
-  if (range->bad)
-    return ellm_fail(err, ELLM_ERR_INPUT,
-                     "%s: tensor %s: element %llu is %g: weights must be finite and at most 1e30 in magnitude",
-                     checkpoint_shard_path(ckpt, tensor->shard), tensor->name, (unsigned long long)range->bad_index,
-                     range->bad_value);
-  return ELLM_OK;
+  return scan_range(&job, progress, digest, range, err);
+}
+
+ellm_status source_read(const checkpoint *ckpt, const checkpoint_tensor *tensor, team *t, const pass_progress *progress,
+                        uint8_t digest[16], source_piece_fn take, void *user, ellm_error *err) {
+  uint64_t n_chunks = chunk_count(tensor);
+  uint8_t *piece = t->workers[0].raw, *sums;
+  ELLM_TRY(allocate_sums(tensor, &sums, err));
+  ellm_status status = ELLM_OK;
+  for (uint64_t chunk = 0; status == ELLM_OK && chunk < n_chunks; chunk++) {
+    size_t bytes = chunk_bytes(tensor, chunk);
+    status = checkpoint_read(ckpt, tensor, chunk * HASH_CHUNK, piece, bytes, err);
+    if (status != ELLM_OK) break;
+    store_u64(sums + 8 * chunk, hash64(piece, bytes));
+    status = take(user, piece, bytes, err);
+    if (status == ELLM_OK) status = pass_report(progress, (double)(chunk + 1) / (double)n_chunks, err);
+  }
+  if (status == ELLM_OK) hash128(sums, (size_t)n_chunks * 8, digest);
+  free(sums);
+  return status;
 }
 
 /* ------------------------------------------------------------------- codes */
@@ -96,8 +170,8 @@ ellm_status source_coder_init(source_coder *source, const checkpoint *ckpt, cons
                               const quant_params *params, ellm_error *err) {
   *source = (source_coder){.ckpt = ckpt, .tensor = tensor, .params = *params};
   if (tensor->dtype == ELLM_F32) return ELLM_OK;
-  source->table = malloc(65536);
-  if (source->table == NULL) return ellm_fail_memory(err, 65536, "a code table");
+  source->table = malloc(QUANT_PATTERNS);
+  if (source->table == NULL) return ellm_fail_memory(err, QUANT_PATTERNS, "a code table");
   quant_table(tensor->dtype, params, source->table);
   return ELLM_OK;
 }

@@ -26,9 +26,15 @@ ellm_status pass_report(const pass_progress *progress, double share_done, ellm_e
 bool source_is_matrix(const checkpoint_tensor *tensor);
 
 /* D(data) of docs/FORMAT.md and, where range is not NULL, the range of a float
- * tensor. A weight that cannot be quantized is ELLM_ERR_INPUT naming it. */
+ * tensor. A weight that cannot be quantized is ELLM_ERR_INPUT naming it.
+ * patterns (may be NULL): counts[65536] of the bit patterns of an F16 or BF16 tensor. */
 ellm_status source_scan(const checkpoint *ckpt, const checkpoint_tensor *tensor, team *t, const pass_progress *progress,
-                        uint8_t digest[16], quant_range *range, ellm_error *err);
+                        uint8_t digest[16], quant_range *range, uint64_t *patterns, ellm_error *err);
+
+/* All of a tensor's bytes, piece by piece in order, and D(data). */
+typedef ellm_status (*source_piece_fn)(void *user, const uint8_t *data, size_t bytes, ellm_error *err);
+ellm_status source_read(const checkpoint *ckpt, const checkpoint_tensor *tensor, team *t, const pass_progress *progress,
+                        uint8_t digest[16], source_piece_fn take, void *user, ellm_error *err);
 
 /* The codes of a strip. */
 typedef struct source_coder {

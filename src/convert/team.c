@@ -29,6 +29,7 @@ void team_free(team *t) {
     ellm_aligned_free(worker->block);
     ellm_aligned_free(worker->scratch);
     coder_encoder_free(worker->encoder);
+    free(worker->patterns);
   }
   free(t->workers);
   thread_pool_free(t->pool);

@@ -23,6 +23,7 @@ typedef struct team_worker {
   coder_encoder *encoder;
   coder_statistics statistics;
   quant_range range;
+  uint64_t *patterns;          /* QUANT_PATTERNS counts; NULL until source_scan wants them */
   uint64_t differences, first_difference;
   ellm_status status;          /* first failure since team_collect */
   uint64_t failed_item;

@@ -249,7 +249,7 @@ static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor
                               .to = 0.3,
                               .bytes = tensor->stored_bytes};
   quant_range range = QUANT_RANGE_EMPTY;
-  ellm_status status = source_scan(job->ckpt, source, &job->team, &scan, digest, coded ? &range : NULL, err);
+  ellm_status status = source_scan(job->ckpt, source, &job->team, &scan, digest, coded ? &range : NULL, NULL, err);
   if (status == ELLM_ERR_INPUT && coded && range.bad) {
     add_problem(job, "%s", err->message);
     return usable ? verify_coded(job, tensor, NULL, 0.3, err) : ELLM_OK;

@@ -81,7 +81,8 @@ static ellm_status code_normal(kernel_coded *coded, double step, int bits, ellm_
   for (size_t i = 0; i < n_distinct; i++) {
     const coder_block block = coder_geometry_block(&coded->geometry, i);
     normal_codes(&source, codes + i * CODER_MAX_CODES, coder_block_codes(&block));
-    coder_statistics_add(stats, &block, bits, codes + i * CODER_MAX_CODES);
+    coder_count_codes(codes + i * CODER_MAX_CODES, coder_block_codes(&block), stats->codes);
+    coder_statistics_add_pairs(stats, &block, bits, codes + i * CODER_MAX_CODES);
   }
   coded->entropy = entropy_of(stats->codes);
   ELLM_TRY(coder_choose(stats, &distinct, bits, (uint8_t)source.zero, prefer, code, &coded->book, &estimate, err));

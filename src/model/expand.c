@@ -35,10 +35,9 @@ static void expand_block(void *user, size_t index, int thread) {
 static ellm_status allocate(expanded_matrix *m, const container_tensor *tensor, ellm_error *err) {
   const coder_geometry *geometry = &tensor->geometry;
   /* of nibbles or bytes, whatever the width: kernels then need not look for codes beyond it */
-  m->book = (coder_codebook){
-      .kind = CODER_PLAIN, .bits = tensor->book.bits <= 4 ? 4 : 8, .tuple = 1, .pad = tensor->book.pad};
-  if (!coder_codebook_finish(&m->book, geometry->panel_rows))
-    return ellm_fail(err, ELLM_ERR_INTERNAL, "no plain code of %d bits", m->book.bits);
+  const int bits = tensor->book.bits <= 4 ? 4 : 8;
+  if (!coder_codebook_plain(bits, tensor->book.pad, geometry->panel_rows, &m->book))
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "no plain code of %d bits", bits);
   m->offset = calloc(geometry->n_blocks + 1, sizeof *m->offset);
   if (m->offset == NULL) return ellm_fail_memory(err, geometry->n_blocks * sizeof *m->offset, "the blocks of a matrix");
   for (uint64_t i = 0; i < geometry->n_blocks; i++) {

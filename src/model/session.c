@@ -34,7 +34,7 @@ static ellm_status folder_identity(const ellm_model *model, const watcher *watch
     const checkpoint_tensor *tensor = checkpoint_tensor_at(model->ckpt, i);
     const pass_progress progress = {
         .meter = &meter, .stage = "identify", .tensor = tensor->name, .base = base, .to = 1, .bytes = tensor->bytes};
-    status = source_scan(model->ckpt, tensor, &workers, &progress, digests[i], NULL, err);
+    status = source_scan(model->ckpt, tensor, &workers, &progress, digests[i], NULL, NULL, err);
     base += tensor->bytes;
   }
   if (status == ELLM_OK) status = progress_finish(&meter, "identify", err);

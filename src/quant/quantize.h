@@ -25,6 +25,7 @@ typedef struct quant_range { double lo, hi; bool bad; uint64_t bad_index; double
  * in the tensor; the first element that is not finite or beyond 1e30 in
  * magnitude is remembered as bad. */
 void quant_range_add(quant_range *range, ellm_dtype dtype, const void *data, size_t n, uint64_t first);
+enum { QUANT_PATTERNS = 65536 }; /* of 16 bits */
 /* Counts of the 65,536 bit patterns of n 16-bit elements; counts is added to. */
 void quant_count_patterns(const void *data, size_t n, uint64_t counts[65536]);
 /* Range from pattern counts of F16 or BF16; bad patterns set bad (bad_index unknown: UINT64_MAX). */

@@ -322,6 +322,29 @@ static void a_directory_is_locked_once(void **state) {
 }
 
 /* Descriptors are not left open, whatever happened. */
+static void a_scratch_file_has_no_name(void **state) {
+  (void)state;
+  scratch_file file;
+  ellm_error err;
+  char text[8] = {0};
+  put(path, "left behind");
+  assert_int_equal(scratch_file_open(path, &file, &err), ELLM_OK);
+  assert_false(file_exists(path));
+  assert_int_equal(scratch_file_write(&file, 3, "def", 3, &err), ELLM_OK);
+  assert_int_equal(scratch_file_write(&file, 0, "abc", 3, &err), ELLM_OK);
+  assert_int_equal(scratch_file_read(&file, 1, text, 5, &err), ELLM_OK);
+  assert_string_equal(text, "bcdef");
+  assert_int_equal(scratch_file_read(&file, 1, text, 6, &err), ELLM_ERR_INPUT);
+  assert_non_null(strstr(err.message, path));
+  scratch_file_close(&file);
+  scratch_file_close(&file);
+  scratch_file_close(&(scratch_file){0});
+  assert_int_equal(mkdir(path, 0777), 0);
+  assert_int_equal(scratch_file_open(path, &file, &err), ELLM_ERR_IO);
+  assert_non_null(strstr(err.message, path));
+  assert_int_equal(rmdir(path), 0);
+}
+
 static void no_descriptor_is_left(void **state) {
   (void)state;
   const int before = dup(0);
@@ -362,6 +385,7 @@ int main(void) {
       FILE_TEST(places_that_refuse),
       FILE_TEST(disk_full),
       FILE_TEST(a_directory_is_locked_once),
+      FILE_TEST(a_scratch_file_has_no_name),
       FILE_TEST(names),
       FILE_TEST(no_descriptor_is_left),
   };

@@ -54,10 +54,11 @@ static int teardown(void **state) {
 
 static void gather(const fixture *f, const coder_geometry *g, int bits, uint8_t pad, coder_statistics *stats) {
   memset(stats, 0, sizeof *stats);
+  coder_count_codes(f->codes, (size_t)(g->rows * g->columns), stats->codes);
   for (uint64_t i = 0; i < g->n_blocks; i++) {
     const coder_block block = coder_geometry_block(g, i);
     coder_tile_block(&block, f->codes + block.first_row * g->columns + block.first_column, g->columns, pad, f->tiled);
-    coder_statistics_add(stats, &block, bits, f->tiled);
+    coder_statistics_add_pairs(stats, &block, bits, f->tiled);
   }
 }
 

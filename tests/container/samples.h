@@ -48,20 +48,17 @@ static inline ellm_status sample_write_coded(container_writer *writer, const cha
                              .quant = {.bits = bits, .scheme = ELLM_SCHEME_ASYMMETRIC, .step = 0.25f, .zero = 1}};
   if (!coder_geometry_init(&tensor.geometry, rows, columns)) return ELLM_ERR_INTERNAL;
   coder_statistics stats = {0};
-  uint64_t counts[256] = {0};
   uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1),
           *out = malloc(CODER_MAX_BLOCK_BYTES + CODER_SLACK);
-  for (size_t i = 0; i < rows * columns; i++) counts[codes[i]]++;
-  uint8_t pad = 0;
-  for (int q = 1; q < 256; q++)
-    if (counts[q] > counts[pad]) pad = (uint8_t)q;
+  coder_count_codes(codes, (size_t)(rows * columns), stats.codes);
+  const uint8_t pad = coder_pad(stats.codes);
   for (uint64_t b = 0; b < tensor.geometry.n_blocks; b++) {
     coder_block block = coder_geometry_block(&tensor.geometry, b);
     coder_tile_block(&block, codes + block.first_row * columns + block.first_column, columns, pad, tiles);
-    coder_statistics_add(&stats, &block, bits, tiles);
+    coder_statistics_add_pairs(&stats, &block, bits, tiles);
   }
-  tensor.entropy_bits = quant_entropy_bits(counts, 256);
-  tensor.huffman_bits = quant_huffman_bits(counts, 256);
+  tensor.entropy_bits = quant_entropy_bits(stats.codes, 256);
+  tensor.huffman_bits = quant_huffman_bits(stats.codes, 256);
   double bytes;
   coder_encoder *encoder = NULL;
   ellm_status status = coder_choose(&stats, &tensor.geometry, bits, pad, prefer, ELLM_CODE_HUFFMAN, &tensor.book,

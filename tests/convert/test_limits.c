@@ -203,7 +203,51 @@ static void test_memory(void **state) {
   assert_true(large < 24 * 1024 + (long)(s.st_size / 1024));
 }
 
+/* -------------------------------------------------------------------- reading */
+
+/* Bytes that this process has read from files so far; 0 where the system does not say. */
+static uint64_t bytes_read(void) {
+  unsigned long long bytes = 0;
+  FILE *f = fopen("/proc/self/io", "r");
+  if (f == NULL) return 0;
+  if (fscanf(f, "rchar: %llu", &bytes) != 1) bytes = 0;
+  fclose(f);
+  return bytes;
+}
+
+/* The source is read twice, F32 three times; what is kept is read once. */
+static void test_passes(void **state) {
+  (void)state;
+  static const ellm_dtype dtypes[] = {ELLM_BF16, ELLM_F16, ELLM_F32};
+  if (bytes_read() == 0) {
+    print_message("the system does not count what is read\n");
+    skip();
+  }
+  for (size_t i = 0; i < 3; i++) {
+    for (int ragged = 0; ragged < 2; ragged++) {
+      for (int keep = 0; keep < 2; keep++) {
+        const made_tensor tensor = {"w", dtypes[i], 2, {2048, (uint64_t)(ragged ? 1023 : 1024)}, 0.02, 0};
+        const uint64_t weights = made_elements(&tensor), bytes = weights * ellm_dtype_size(dtypes[i]);
+        const char *all[] = {"*"};
+        ellm_compress_options options;
+        ellm_compress_options_init(&options);
+        options.overwrite = true;
+        if (keep) {
+          options.keep = all;
+          options.n_keep = 1;
+        }
+        write_safetensors(source, &tensor, 1, NULL);
+        const uint64_t before = bytes_read();
+        must(ellm_compress(source, out, &options, NULL, &err));
+        const uint64_t read = bytes_read() - before, passes = keep ? 1 : dtypes[i] == ELLM_F32 ? 3 : 2,
+                       scratch = keep ? 0 : (weights + (ragged ? 2048 : 0));
+        assert_in_range(read, passes * bytes + scratch, passes * bytes + scratch + 65536);
+      }
+    }
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_killed), cmocka_unit_test(test_memory)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_killed), cmocka_unit_test(test_memory), cmocka_unit_test(test_passes)};
   return cmocka_run_group_tests_name("limits", tests, setup, teardown);
 }

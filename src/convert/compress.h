@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Compressing one matrix after the other. The source is read twice: once for
+ * range, counts of all codes and digest, once to be turned into codes, in tile
+ * order. As these are made their pairs are counted, and they wait in a scratch
+ * file until all are there and the code book can be chosen; then they are coded.
+ * (F32 is read once more for the counts: its range must be known before.)
+ *
+ * A pass is spread over the threads by strips. Nothing depends on their number:
+ * sums are of integers, blocks are coded independently and written in order.
+ * Memory is that of the team, whatever the matrix's size.
+ */
+#ifndef ELLM_CONVERT_COMPRESS_H
+#define ELLM_CONVERT_COMPRESS_H
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "container/container.h"
+#include "convert/source.h"
+
+/* One encoded strip on its way to the file. */
+typedef struct strip_output {
+  ellm_buffer data;
+  uint32_t *sizes, *checksums; /* one a block */
+  size_t n_blocks, capacity;
+} strip_output;
+
+/* What all matrices share. Zero-initialize; the first five fields are the caller's. */
+typedef struct matrix_coder {
+  const ellm_compress_options *options;
+  const checkpoint *ckpt;
+  team *team;
+  container_writer *writer;
+  progress_meter *meter;
+  scratch_file codes;
+  bool has_codes;              /* not in a dry run, which reads the source once more */
+  uint64_t *patterns;          /* counts of 16-bit patterns */
+  strip_output *outputs;
+  size_t n_outputs;            /* of a batch: what is coded before it is written */
+} matrix_coder;
+
+/* scratch_path: of the file for the codes (base/file.h); NULL for none. */
+ellm_status matrix_coder_open(matrix_coder *coder, const char *scratch_path, ellm_error *err);
+void matrix_coder_close(matrix_coder *coder);
+
+/* The matrix into the writer. `done`: the source bytes before it, for the progress. digest: D(data) of
+ * docs/FORMAT.md. `tensor` describes what was written; its name is the source's. */
+ellm_status compress_matrix(matrix_coder *coder, const checkpoint_tensor *source, uint64_t done, uint8_t digest[16],
+                            container_tensor *tensor, ellm_error *err);
+
+/* Name, type and shape of the source; all else zero. */
+void compress_take_shape(container_tensor *tensor, const checkpoint_tensor *source);
+
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See compress.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "container/hash.h"
+#include "convert/compress.h"
+#include "kernels/kernels.h"
+
+enum { STRIPS_PER_THREAD = 4 }; /* of a batch */
+
+/* Shares of a matrix's progress: where each pass ends. */
+static const double scan_end = 0.2, count_end = 0.35, gather_end = 0.5;
+
+typedef struct matrix_job {
+  matrix_coder *coder;
+  source_coder source;
+  container_tensor tensor;
+  coder_statistics statistics;
+  strip_plan plan;
+  uint64_t done;               /* source bytes of the tensors before */
+  uint64_t first_strip;        /* of the batch */
+  uint8_t pad;
+  bool stored;                 /* all codes are in the scratch file */
+  coder_codebook plain;        /* how they lie there, */
+  size_t stride;               /* bytes from block to block, */
+  size_t at_once;              /* and the blocks of one reading or writing */
+} matrix_job;
+
+/* ------------------------------------------------------------------- passes */
+
+typedef ellm_status (*strip_fn)(matrix_job *m, team_worker *worker, const strip *s, size_t item);
+
+typedef struct strip_pass { matrix_job *m; strip_fn fn; } strip_pass;
+
+static void run_strip(void *user, size_t item, int thread) {
+  const strip_pass *pass = user;
+  matrix_job *m = pass->m;
+  team_worker *worker = &m->coder->team->workers[thread];
+  if (worker->status != ELLM_OK) return;
+  strip s = strip_plan_at(&m->plan, m->first_strip + item);
+  ellm_status status = m->stored ? ELLM_OK
+                                 : source_codes(&m->source, &s, worker->raw, worker->codes, &worker->error);
+  if (status == ELLM_OK) status = pass->fn(m, worker, &s, item);
+  if (status != ELLM_OK) team_fail(worker, m->first_strip + item, status);
+}
+
+/* All strips, batch by batch; `after` (may be NULL) runs on this thread after each batch. */
+static ellm_status run_pass(matrix_job *m, strip_fn fn, ellm_status (*after)(matrix_job *, size_t, ellm_error *),
+                            double from, double to, const char *stage, ellm_error *err) {
+  matrix_coder *coder = m->coder;
+  strip_pass pass = {m, fn};
+  const pass_progress progress = {.meter = coder->meter,
+                                  .stage = stage,
+                                  .tensor = m->tensor.name,
+                                  .base = m->done,
+                                  .from = from,
+                                  .to = to,
+                                  .bytes = m->source.tensor->bytes};
+  for (m->first_strip = 0; m->first_strip < m->plan.n_strips;) {
+    uint64_t n = m->plan.n_strips - m->first_strip;
+    if (n > coder->n_outputs) n = coder->n_outputs;
+    pool_for(coder->team->pool, (size_t)n, run_strip, &pass);
+    ELLM_TRY(team_collect(coder->team, err));
+    if (after != NULL) ELLM_TRY(after(m, (size_t)n, err));
+    m->first_strip += n;
+    ELLM_TRY(pass_report(&progress, (double)m->first_strip / (double)m->plan.n_strips, err));
+  }
+  return ELLM_OK;
+}
+
+/* The codes of block b of the strip, in tile order. */
+static coder_block tile_block(const matrix_job *m, const strip *s, uint64_t b, team_worker *worker) {
+  coder_block block = coder_geometry_block(&m->tensor.geometry, s->first_block + b);
+  size_t at = (size_t)((block.first_row - s->first_row) * s->columns + (block.first_column - s->first_column));
+  coder_tile_block(&block, worker->codes + at, (size_t)s->columns, m->pad, worker->tiles);
+  return block;
+}
+
+/* ------------------------------------------------- counting, the choice of a book */
+
+static ellm_status count_codes(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
+  (void)m;
+  (void)item;
+  coder_count_codes(worker->codes, (size_t)(s->rows * s->columns), worker->statistics.codes);
+  return ELLM_OK;
+}
+
+/* Pairs into the statistics, codes into the scratch file. */
+static ellm_status gather_strip(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
+  (void)item;
+  for (uint64_t first = 0; first < s->n_blocks; first += m->at_once) {
+    size_t n = s->n_blocks - first < m->at_once ? (size_t)(s->n_blocks - first) : m->at_once;
+    uint8_t *out = worker->raw; /* the strip's elements are codes by now */
+    for (size_t i = 0; i < n; i++, out += m->stride) {
+      coder_block block = tile_block(m, s, first + i, worker);
+      coder_statistics_add_pairs(&worker->statistics, &block, m->tensor.quant.bits, worker->tiles);
+      if (m->coder->has_codes) coder_encode_block(worker->encoder, &m->plain, &block, worker->tiles, out);
+    }
+    if (m->coder->has_codes)
+      ELLM_TRY(scratch_file_write(&m->coder->codes, (s->first_block + first) * m->stride, worker->raw, n * m->stride,
+                                  &worker->error));
+  }
+  return ELLM_OK;
+}
+
+static ellm_status run_count(matrix_job *m, strip_fn fn, double from, double to, ellm_error *err) {
+  team *t = m->coder->team;
+  for (int i = 0; i < t->n_threads; i++) memset(&t->workers[i].statistics, 0, sizeof t->workers[i].statistics);
+  ELLM_TRY(run_pass(m, fn, NULL, from, to, "analyse", err));
+  for (int i = 0; i < t->n_threads; i++) coder_statistics_merge(&m->statistics, &t->workers[i].statistics);
+  return ELLM_OK;
+}
+
+/* Counts of all codes; the code that pads, which must be known before there are tiles; pairs where they can matter. */
+static ellm_status analyse(matrix_job *m, double *progress, ellm_error *err) {
+  const coder_geometry *geometry = &m->tensor.geometry;
+  *progress = scan_end;
+  if (m->source.table != NULL) {
+    for (size_t i = 0; i < QUANT_PATTERNS; i++) m->statistics.codes[m->source.table[i]] += m->coder->patterns[i];
+  } else {
+    ELLM_TRY(run_count(m, count_codes, scan_end, count_end, err));
+    *progress = count_end;
+  }
+  m->pad = coder_pad(m->statistics.codes);
+  if (m->coder->options->code == ELLM_CODE_NONE || geometry->panel_rows != CODER_PANEL_ROWS) return ELLM_OK;
+
+  if (!coder_codebook_plain(m->tensor.quant.bits, m->pad, geometry->panel_rows, &m->plain))
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "no plain code of %d bits", m->tensor.quant.bits);
+  const coder_block largest = coder_geometry_block(geometry, 0);
+  m->stride = coder_plain_bytes(m->plain.bits, coder_block_codes(&largest));
+  m->at_once = (m->coder->team->raw_bytes - CODER_MAX_BLOCK_BYTES) / m->stride + 1; /* the last may want as much room */
+  ELLM_TRY(run_count(m, gather_strip, *progress, gather_end, err));
+  m->stored = m->coder->has_codes;
+  *progress = gather_end;
+  return ELLM_OK;
+}
+
+/* ----------------------------------------------------------------- encoding */
+
+static ellm_status encode_block(matrix_job *m, team_worker *worker, const coder_block *block, uint64_t index,
+                                strip_output *out) {
+  size_t bytes = coder_encode_block(worker->encoder, &m->tensor.book, block, worker->tiles, worker->block);
+  if (bytes == CODER_NOT_CODABLE)
+    return ellm_fail(&worker->error, ELLM_ERR_INTERNAL, "tensor %s: block %llu: a code is not in the code book",
+                     m->tensor.name, (unsigned long long)index);
+  if (!ellm_buffer_append(&out->data, worker->block, bytes))
+    return ellm_fail_memory(&worker->error, bytes, "coded blocks");
+  out->sizes[out->n_blocks] = (uint32_t)bytes;
+  out->checksums[out->n_blocks++] = container_block_checksum(worker->block, bytes);
+  return ELLM_OK;
+}
+
+/* A block of the scratch file, already in worker->raw, into worker->tiles. */
+static ellm_status take_block(matrix_job *m, team_worker *worker, const uint8_t *data, coder_block *block,
+                              uint64_t index) {
+  *block = coder_geometry_block(&m->tensor.geometry, index);
+  size_t bytes = coder_plain_bytes(m->plain.bits, coder_block_codes(block));
+  if (kernels_best()->decode_block(&m->plain, block, data, bytes, worker->scratch, worker->tiles)) return ELLM_OK;
+  return ellm_fail(&worker->error, ELLM_ERR_IO, "tensor %s: block %llu: the scratch file gives back other codes",
+                   m->tensor.name, (unsigned long long)index);
+}
+
+static ellm_status encode_strip(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
+  strip_output *out = &m->coder->outputs[item];
+  out->data.size = 0;
+  out->n_blocks = 0;
+  for (uint64_t b = 0; b < s->n_blocks; b++) {
+    uint64_t index = s->first_block + b;
+    coder_block block;
+    if (m->stored) {
+      size_t n = s->n_blocks - b < m->at_once ? (size_t)(s->n_blocks - b) : m->at_once;
+      if (b % m->at_once == 0)
+        ELLM_TRY(scratch_file_read(&m->coder->codes, index * m->stride, worker->raw, n * m->stride, &worker->error));
+      ELLM_TRY(take_block(m, worker, worker->raw + b % m->at_once * m->stride, &block, index));
+    } else {
+      block = tile_block(m, s, b, worker);
+    }
+    ELLM_TRY(encode_block(m, worker, &block, index, out));
+  }
+  return ELLM_OK;
+}
+
+static ellm_status write_strips(matrix_job *m, size_t n, ellm_error *err) {
+  for (size_t i = 0; i < n; i++) {
+    const strip_output *out = &m->coder->outputs[i];
+    const uint8_t *data = out->data.data;
+    for (size_t b = 0; b < out->n_blocks; b++) {
+      ELLM_TRY(container_writer_block(m->coder->writer, data, out->sizes[b], out->checksums[b], err));
+      data += out->sizes[b];
+    }
+  }
+  return ELLM_OK;
+}
+
+static ellm_status reserve_outputs(matrix_coder *coder, size_t blocks, ellm_error *err) {
+  for (size_t i = 0; i < coder->n_outputs; i++) {
+    strip_output *out = &coder->outputs[i];
+    if (out->capacity >= blocks) continue;
+    free(out->sizes);
+    free(out->checksums);
+    out->sizes = malloc(blocks * sizeof *out->sizes);
+    out->checksums = malloc(blocks * sizeof *out->checksums);
+    out->capacity = out->sizes != NULL && out->checksums != NULL ? blocks : 0;
+    if (out->capacity == 0) return ellm_fail_memory(err, blocks * 8, "block tables");
+  }
+  return ELLM_OK;
+}
+
+/* ---------------------------------------------------------------- the whole */
+
+static ellm_status code_matrix(matrix_job *m, ellm_error *err) {
+  matrix_coder *coder = m->coder;
+  container_tensor *tensor = &m->tensor;
+  double progress;
+  ELLM_TRY(analyse(m, &progress, err));
+  tensor->entropy_bits = quant_entropy_bits(m->statistics.codes, 256);
+  tensor->huffman_bits = quant_huffman_bits(m->statistics.codes, 256);
+  ELLM_TRY(coder_choose(&m->statistics, &tensor->geometry, tensor->quant.bits, m->pad, coder->options->prefer,
+                        coder->options->code, &tensor->book, NULL, err));
+  ELLM_TRY(reserve_outputs(coder, m->plan.max_blocks, err));
+  ELLM_TRY(container_writer_begin_coded(coder->writer, tensor, err));
+  ELLM_TRY(run_pass(m, encode_strip, write_strips, progress, 1, "encode", err));
+  return container_writer_end(coder->writer, err);
+}
+
+void compress_take_shape(container_tensor *tensor, const checkpoint_tensor *source) {
+  *tensor = (container_tensor){
+      .name = source->name, .dtype = source->dtype, .n_dims = source->n_dims, .n_elements = source->n_elements};
+  memcpy(tensor->shape, source->shape, sizeof tensor->shape);
+}
+
+static ellm_status compress(matrix_job *m, const checkpoint_tensor *source, uint8_t digest[16], ellm_error *err) {
+  matrix_coder *coder = m->coder;
+  const pass_progress progress = {.meter = coder->meter,
+                                  .stage = "analyse",
+                                  .tensor = source->name,
+                                  .base = m->done,
+                                  .from = 0,
+                                  .to = scan_end,
+                                  .bytes = source->bytes};
+  quant_range range;
+  ELLM_TRY(source_scan(coder->ckpt, source, coder->team, &progress, digest, &range, coder->patterns, err));
+  m->tensor.quant = quant_choose(range.lo, range.hi, coder->options->bits, coder->options->scheme);
+  if (!coder_geometry_init(&m->tensor.geometry, source->shape[0], source->shape[1]))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: %llu x %llu cannot be cut into blocks",
+                     checkpoint_path(coder->ckpt), source->name, (unsigned long long)source->shape[0],
+                     (unsigned long long)source->shape[1]);
+  strip_plan_init(&m->plan, &m->tensor.geometry, coder->team->strip_codes, coder->n_outputs);
+  ELLM_TRY(source_coder_init(&m->source, coder->ckpt, source, &m->tensor.quant, err));
+  ellm_status status = code_matrix(m, err);
+  source_coder_free(&m->source);
+  return status;
+}
+
+ellm_status compress_matrix(matrix_coder *coder, const checkpoint_tensor *source, uint64_t done, uint8_t digest[16],
+                            container_tensor *tensor, ellm_error *err) {
+  matrix_job *m = calloc(1, sizeof *m);
+  if (m == NULL) return ellm_fail_memory(err, sizeof *m, "statistics");
+  m->coder = coder;
+  m->done = done;
+  compress_take_shape(&m->tensor, source);
+  m->tensor.storage = CONTAINER_CODED;
+  ellm_status status = compress(m, source, digest, err);
+  *tensor = m->tensor;
+  free(m);
+  return status;
+}
+
+ellm_status matrix_coder_open(matrix_coder *coder, const char *scratch_path, ellm_error *err) {
+  coder->n_outputs = (size_t)coder->team->n_threads * STRIPS_PER_THREAD;
+  coder->outputs = calloc(coder->n_outputs, sizeof *coder->outputs);
+  coder->patterns = malloc(QUANT_PATTERNS * sizeof *coder->patterns);
+  if (coder->outputs == NULL || coder->patterns == NULL)
+    return ellm_fail_memory(err, QUANT_PATTERNS * sizeof *coder->patterns, "counts");
+  if (scratch_path == NULL) return ELLM_OK;
+  ELLM_TRY(scratch_file_open(scratch_path, &coder->codes, err));
+  coder->has_codes = true;
+  return ELLM_OK;
+}
+
+void matrix_coder_close(matrix_coder *coder) {
+  for (size_t i = 0; coder->outputs != NULL && i < coder->n_outputs; i++) {
+    ellm_buffer_free(&coder->outputs[i].data);
+    free(coder->outputs[i].sizes);
+    free(coder->outputs[i].checksums);
+  }
+  free(coder->outputs);
+  free(coder->patterns);
+  scratch_file_close(&coder->codes);
+  *coder = (matrix_coder){0};
+}
