@@ -243,6 +243,7 @@ def measure(contestant, prompt, generated, threads):
         return json.loads(text.splitlines()[-1])
     command = [PROGRAM, "bench", "model", "-m", contestant["path"], "-p", str(prompt), "-n", str(generated)]
     command += ["-t", str(threads), "--repeats", "1", "--activations", contestant["activations"], "--json", "-q"]
+    command += ["--expand"] if contestant["expand"] else []
     rows = {r["test"]: r for r in json.loads(subprocess.check_output(command))["rows"]}
     return {
         "prompt": rows["prompt"]["tokens_per_s"]["median"],
@@ -274,14 +275,16 @@ def prepare(args):
         contestants.append({"kind": "llama", "name": "llama.cpp " + name, "path": path})
     for way in args.ways.split(","):
         bits, how = way.split(":")
-        path = os.path.join(folder, f"{bits}-{how}.ellm")
+        path = os.path.join(folder, f"{bits}-{'speed' if how == 'expanded' else how}.ellm")
         if not os.path.exists(path):
-            options = ["--code", "none"] if how == "none" else ["--prefer", how]
+            options = ["--code", "none"] if how == "none" else ["--prefer", "size" if how == "size" else "speed"]
             subprocess.check_call([PROGRAM, "compress", checkpoint, "-o", path, "--bits", bits, "-q", *options])
-        label = {"none": "not coded", "speed": "coded for speed", "size": "coded for size"}[how]
+        label = {"none": "not coded", "speed": "coded for speed", "size": "coded for size", "expanded": "expanded"}[how]
         for activations in args.activations.split(","):
             name = f"{bits} bits, {label}, {activations}"
-            contestants.append({"kind": "ours", "name": name, "path": path, "activations": activations})
+            contestants.append(
+                {"kind": "ours", "name": name, "path": path, "activations": activations, "expand": how == "expanded"}
+            )
     errors = {}
     for c in contestants:
         c["bytes"] = os.path.getsize(c["path"])
@@ -303,7 +306,11 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("--config", required=True, help="config.json of a Llama-like model")
     parser.add_argument("--types", default=",".join(TYPES))
-    parser.add_argument("--ways", default="8:speed,7:speed,6:speed,5:speed,4:speed,8:size,6:size,4:size,8:none,4:none")
+    parser.add_argument(
+        "--ways",
+        default="8:speed,7:speed,6:speed,5:speed,4:speed,8:size,6:size,4:size,8:none,4:none,6:expanded,4:expanded",
+        help="BITS:HOW, HOW being speed, size, none (not coded) or expanded (run --expand)",
+    )
     parser.add_argument("--activations", default="i16", help="i16,i8")
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--generate", type=int, default=32)

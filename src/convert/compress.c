@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "checkpoint/config.h"
 #include "container/hash.h"
 #include "container/record.h"
 #include "convert/compress.h"
@@ -164,6 +165,16 @@ static ellm_status check_names(const checkpoint *ckpt, ellm_error *err) {
   return ELLM_OK;
 }
 
+/* What runs a model refuses such a configuration; better said before an hour of compressing than after. */
+static ellm_status warn_of_config(compress_job *job, ellm_error *err) {
+  size_t bytes = 0;
+  const uint8_t *json = checkpoint_asset(job->ckpt, "config.json", &bytes);
+  model_config config;
+  ellm_error why;
+  if (json == NULL || model_config_parse(json, bytes, "config.json", &config, &why) == ELLM_OK) return ELLM_OK;
+  return report_warn(job->report, err, "this model cannot be run, only compressed and verified: %.180s", why.message);
+}
+
 static ellm_status warn(compress_job *job, ellm_error *err) {
   const checkpoint *ckpt = job->ckpt;
   ellm_report *report = job->report;
@@ -172,6 +183,7 @@ static ellm_status warn(compress_job *job, ellm_error *err) {
     if (checkpoint_asset(ckpt, wanted[i], NULL) == NULL)
       ELLM_TRY(
           report_warn(report, err, "no %s in the checkpoint: what needs it will not work from the file", wanted[i]));
+  ELLM_TRY(warn_of_config(job, err));
   const char *name;
   size_t left_out = checkpoint_left_out(ckpt, &name);
   if (left_out > 0)
