@@ -147,8 +147,8 @@ typedef struct ellm_report {
 
 /* Compress a Hugging Face checkpoint folder into one .ellm file. Same input,
  * same bytes of output for every thread count and instruction set. The output
- * appears under its name only when it is whole. Until then it needs room on the
- * disk for the codes of the largest matrix as well, at most a byte a weight.
+ * appears under its name only when it is whole. Until then room is needed in its
+ * folder for the codes of the largest matrix as well, about a byte a weight.
  * `report` may be NULL. */
 ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path,
                           const ellm_compress_options *options, ellm_report *report, ellm_error *err);

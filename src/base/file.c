@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Opens a regular file for reading and gives its size. O_NONBLOCK: a FIFO is refused, not waited for; it changes
- * nothing for regular files. */
-static ellm_status open_regular(const char *path, int *fd, uint64_t *size, ellm_error *err) {
+/* Opens a regular file for reading and gives its size and time of change. O_NONBLOCK: a FIFO is refused, not waited
+ * for; it changes nothing for regular files. */
+static ellm_status open_regular(const char *path, int *fd, uint64_t *size, struct timespec *changed, ellm_error *err) {
   int opened;
   do {
     opened = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -32,6 +32,7 @@ static ellm_status open_regular(const char *path, int *fd, uint64_t *size, ellm_
   }
   *fd = opened;
   *size = (uint64_t)info.st_size;
+  *changed = info.st_mtim;
   return ELLM_OK;
 }
 
@@ -39,7 +40,8 @@ ellm_status file_map_open(const char *path, file_map *map, ellm_error *err) {
   *map = (file_map){0};
   int fd;
   uint64_t size;
-  ELLM_TRY(open_regular(path, &fd, &size, err));
+  struct timespec changed;
+  ELLM_TRY(open_regular(path, &fd, &size, &changed, err));
   if (size > SIZE_MAX) {
     close(fd);
     return ellm_fail(err, ELLM_ERR_IO, "%s: too large to map", path);
@@ -116,7 +118,7 @@ void file_map_close(file_map *map) {
 
 ellm_status file_reader_open(const char *path, file_reader *reader, ellm_error *err) {
   *reader = (file_reader){.fd = -1};
-  ELLM_TRY(open_regular(path, &reader->fd, &reader->size, err));
+  ELLM_TRY(open_regular(path, &reader->fd, &reader->size, &reader->changed, err));
   reader->path = strdup(path);
   if (reader->path == NULL) {
     file_reader_close(reader);
@@ -163,6 +165,15 @@ ellm_status file_put(int fd, const char *path, uint64_t offset, const void *data
     bytes -= (size_t)put;
   }
   return ELLM_OK;
+}
+
+ellm_status file_reader_unchanged(const file_reader *reader, ellm_error *err) {
+  struct stat info;
+  if (fstat(reader->fd, &info) != 0) return ellm_fail_errno(err, errno, "stat", reader->path);
+  if ((uint64_t)info.st_size == reader->size && info.st_mtim.tv_sec == reader->changed.tv_sec &&
+      info.st_mtim.tv_nsec == reader->changed.tv_nsec)
+    return ELLM_OK;
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: was changed while it was read", reader->path);
 }
 
 void file_reader_close(file_reader *reader) {
@@ -221,6 +232,12 @@ char *path_join(const char *dir, const char *name) {
   if (slash) path[a] = '/';
   memcpy(path + a + slash, name, b + 1);
   return path;
+}
+
+char *path_folder(const char *path) {
+  const char *slash = strrchr(path, '/');
+  if (slash == NULL) return strdup(".");
+  return strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
 ellm_status directory_create(const char *path, ellm_error *err) {

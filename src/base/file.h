@@ -3,6 +3,8 @@
 #ifndef ELLM_BASE_FILE_H
 #define ELLM_BASE_FILE_H
 
+#include <time.h>
+
 #include "base/status.h"
 
 /* A read-only mapping of a whole regular file (an empty one maps to data NULL, size 0). */
@@ -16,9 +18,16 @@ ellm_status file_map_lock(const file_map *map, ellm_error *err);
 
 /* Reading by position, safe from several threads: EINTR and short reads are
  * handled, a read past the end is ELLM_ERR_INPUT. */
-typedef struct file_reader { int fd; uint64_t size; char *path; } file_reader;
+typedef struct file_reader {
+  int fd;
+  uint64_t size;
+  struct timespec changed; /* the last change before it was opened */
+  char *path;
+} file_reader;
 ellm_status file_reader_open(const char *path, file_reader *reader, ellm_error *err);
 ellm_status file_reader_read(const file_reader *reader, uint64_t offset, void *out, size_t bytes, ellm_error *err);
+/* ELLM_ERR_INPUT if the file was written to since it was opened, as far as its time of change and size tell. */
+ellm_status file_reader_unchanged(const file_reader *reader, ellm_error *err);
 void file_reader_close(file_reader *reader);
 
 /* All of the bytes to a position of an open file; `path` is for messages. */
@@ -33,6 +42,8 @@ bool file_same(const char *a, const char *b); /* both there, and one file under 
 bool file_is_directory(const char *path);
 /* malloc'ed "dir/name"; NULL when out of memory. */
 char *path_join(const char *dir, const char *name);
+/* malloc'ed: the folder that `path` lies in, "." for a name alone; NULL when out of memory. */
+char *path_folder(const char *path);
 
 /*
  * A file that appears under its name only when it is whole: written to
@@ -46,6 +57,9 @@ typedef struct file_writer_options {
   bool keep_partial;  /* abort leaves PATH.partial */
   bool resume;        /* open an existing PATH.partial instead of emptying it */
 } file_writer_options;
+/* Whether PATH may be written: what file_writer_open refuses before it touches anything. ELLM_ERR_USAGE for an existing
+ * PATH, a folder, an empty name, and one that ends in ".partial"; ELLM_ERR_IO for a device and the like. */
+ellm_status file_writer_allowed(const char *path, const file_writer_options *options, ellm_error *err);
 ellm_status file_writer_open(const char *path, const file_writer_options *options, file_writer **writer,
                              ellm_error *err);
 ellm_status file_writer_append(file_writer *writer, const void *data, size_t bytes, ellm_error *err);
@@ -58,11 +72,10 @@ ellm_status file_writer_commit(file_writer *writer, ellm_error *err); /* frees t
 void file_writer_abort(file_writer *writer);                          /* frees it; NULL is fine */
 
 /*
- * A file without a name, for what memory should not hold: made as PATH, which must be the caller's alone (a file
- * there is replaced) and is gone from its folder at once; its space is free again when it is closed, also by a crash.
- * Reading and writing by position, safe from several threads at different places.
+ * A file without a name, for what memory should not hold, in the folder of `path`; its space is free again when it is
+ * closed, also by a crash. Reading and writing by position, safe from several threads at different places.
  */
-typedef struct scratch_file { int fd; char *path; } scratch_file;
+typedef struct scratch_file { int fd; char *label; } scratch_file; /* label: for messages */
 ellm_status scratch_file_open(const char *path, scratch_file *file, ellm_error *err);
 ellm_status scratch_file_write(const scratch_file *file, uint64_t offset, const void *data, size_t bytes,
                                ellm_error *err);

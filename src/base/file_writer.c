@@ -56,18 +56,27 @@ static ellm_status writer_open_partial(file_writer *writer, ellm_error *err) {
   return ELLM_OK;
 }
 
-ellm_status file_writer_open(const char *path, const file_writer_options *options, file_writer **out,
-                             ellm_error *err) {
-  *out = NULL;
+ellm_status file_writer_allowed(const char *path, const file_writer_options *options, ellm_error *err) {
+  static const char partial[] = ".partial";
+  const size_t bytes = strlen(path), end = sizeof partial - 1;
   struct stat there;
   if (path[0] == '\0') return ellm_fail(err, ELLM_ERR_USAGE, "the name of the file to write is empty");
   /* a device or a FIFO would be replaced by the file */
   if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
     return ellm_fail(err, S_ISDIR(there.st_mode) ? ELLM_ERR_USAGE : ELLM_ERR_IO, "%s: %s", path,
                      S_ISDIR(there.st_mode) ? "is a directory" : "is not a regular file");
+  if (bytes >= end && strcmp(path + bytes - end, partial) == 0)
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished files", path, partial);
   if (!options->overwrite && file_exists(path)) {
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: already exists (use --force to replace it)", path);
   }
+  return ELLM_OK;
+}
+
+ellm_status file_writer_open(const char *path, const file_writer_options *options, file_writer **out,
+                             ellm_error *err) {
+  *out = NULL;
+  ELLM_TRY(file_writer_allowed(path, options, err));
   file_writer *writer = calloc(1, sizeof *writer);
   const size_t partial_bytes = strlen(path) + sizeof ".partial";
   if (writer == NULL) return ellm_fail_memory(err, sizeof *writer, path);
@@ -126,31 +135,20 @@ ellm_status file_writer_sync(file_writer *writer, ellm_error *err) {
 
 uint64_t file_writer_size(const file_writer *writer) { return writer->size; }
 
-/* fsync of the directory that holds `path`, so that the rename survives a crash. */
-static ellm_status sync_directory(const char *path, ellm_error *err) {
-  char *dir = strdup(path);
-  if (dir == NULL) return ellm_fail_memory(err, strlen(path) + 1, path);
-  char *slash = strrchr(dir, '/');
-  if (slash == NULL) {
-    strcpy(dir, "."); /* a path is never empty here */
-  } else {
-    slash[slash == dir ? 1 : 0] = '\0';
-  }
-  ellm_status status = ELLM_OK;
-  const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) {
-    status = ellm_fail_errno(err, errno, "open", dir);
-  } else {
-    /* some file systems cannot sync a directory: then there is nothing to do */
-    if (fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP) status = ellm_fail_errno(err, errno, "sync", dir);
-    close(fd);
-  }
-  free(dir);
+/* The folder that `path` lies in, for fsync: the rename must survive a crash. */
+static ellm_status open_folder(const char *path, int *fd, ellm_error *err) {
+  char *folder = path_folder(path);
+  if (folder == NULL) return ellm_fail_memory(err, strlen(path) + 1, path);
+  *fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ellm_status status = *fd >= 0 ? ELLM_OK : ellm_fail_errno(err, errno, "open", folder);
+  free(folder);
   return status;
 }
 
 ellm_status file_writer_commit(file_writer *writer, ellm_error *err) {
+  int folder = -1; /* opened first: after the rename nothing should fail any more */
   ellm_status status = file_writer_sync(writer, err);
+  if (status == ELLM_OK) status = open_folder(writer->path, &folder, err);
   if (status == ELLM_OK && !writer->options.overwrite && file_exists(writer->path)) {
     status = ellm_fail(err, ELLM_ERR_USAGE, "%s: came into being meanwhile (use --force to replace it)", writer->path);
   }
@@ -159,10 +157,14 @@ ellm_status file_writer_commit(file_writer *writer, ellm_error *err) {
     status = ellm_fail_errno(err, errno, "rename to", writer->path);
   }
   if (status != ELLM_OK) {
+    if (folder >= 0) close(folder);
     file_writer_abort(writer);
     return status;
   }
-  status = sync_directory(writer->path, err);
+  /* some file systems cannot sync a directory: then there is nothing to do */
+  if (fsync(folder) != 0 && errno != EINVAL && errno != ENOTSUP)
+    status = ellm_fail_errno(err, errno, "sync the folder of", writer->path);
+  close(folder);
   writer_free(writer);
   return status;
 }

@@ -195,7 +195,8 @@ static ellm_status open_indexed(checkpoint *ckpt, const char *index_path, ellm_e
   free(text);
   ELLM_TRY(status);
   json_t *weight_map = json_object_get(root, "weight_map");
-  if (!json_is_object(weight_map))
+  if (!json_is_object(root)) status = ellm_fail(err, ELLM_ERR_INPUT, "%s: not a JSON object", index_path);
+  else if (!json_is_object(weight_map))
     status = json_wrong(weight_map, "weight_map", index_path, "an object", err);
   if (status == ELLM_OK) status = collect_shards(ckpt, weight_map, index_path, err);
   if (status == ELLM_OK) status = open_shards(ckpt, err);
@@ -274,6 +275,7 @@ const char *checkpoint_path(const checkpoint *ckpt) { return ckpt->path; }
 size_t checkpoint_tensor_count(const checkpoint *ckpt) { return ckpt->n_tensors; }
 const checkpoint_tensor *checkpoint_tensor_at(const checkpoint *ckpt, size_t index) { return &ckpt->tensors[index]; }
 const char *checkpoint_shard_path(const checkpoint *ckpt, uint32_t index) { return ckpt->shards[index].reader.path; }
+size_t checkpoint_shard_count(const checkpoint *ckpt) { return ckpt->n_shards; }
 const char *checkpoint_metadata(const checkpoint *ckpt) { return ckpt->metadata != NULL ? ckpt->metadata : "{}"; }
 size_t checkpoint_asset_count(const checkpoint *ckpt) { return ckpt->assets.n_files; }
 const char *checkpoint_asset_name(const checkpoint *ckpt, size_t index) { return ckpt->assets.files[index].name; }
@@ -308,6 +310,11 @@ ellm_status checkpoint_read(const checkpoint *ckpt, const checkpoint_tensor *ten
                      tensor->name, bytes, (unsigned long long)offset, (unsigned long long)tensor->bytes);
   }
   return file_reader_read(&ckpt->shards[tensor->shard].reader, tensor->offset + offset, out, bytes, err);
+}
+
+ellm_status checkpoint_unchanged(const checkpoint *ckpt, ellm_error *err) {
+  for (size_t i = 0; i < ckpt->n_shards; i++) ELLM_TRY(file_reader_unchanged(&ckpt->shards[i].reader, err));
+  return ELLM_OK;
 }
 
 ellm_status checkpoint_map(checkpoint *ckpt, const checkpoint_tensor *tensor, const uint8_t **data, ellm_error *err) {

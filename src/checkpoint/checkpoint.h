@@ -36,6 +36,9 @@ size_t checkpoint_tensor_count(const checkpoint *ckpt);
 const checkpoint_tensor *checkpoint_tensor_at(const checkpoint *ckpt, size_t index);
 const checkpoint_tensor *checkpoint_find(const checkpoint *ckpt, const char *name); /* NULL if absent */
 const char *checkpoint_shard_path(const checkpoint *ckpt, uint32_t shard);
+size_t checkpoint_shard_count(const checkpoint *ckpt);
+/* ELLM_ERR_INPUT, naming the file, if one was written to since the checkpoint was opened. */
+ellm_status checkpoint_unchanged(const checkpoint *ckpt, ellm_error *err);
 
 /* Read bytes [offset, offset + bytes) of a tensor's data by pread; several
  * threads may read at once. */

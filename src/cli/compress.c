@@ -119,7 +119,8 @@ int cmd_compress(int argc, char **argv) {
       .synopsis = "DIR -o FILE [options]",
       .about = "Compress a Hugging Face checkpoint folder (config.json, tokenizer.json, model.safetensors or its\n"
                "shards) into one .ellm file. Matrices are quantized and Huffman-coded, the rest is kept as it is.\n"
-               "The file appears under its name only when it is whole. Same input, same bytes of output.",
+               "The file appears under its name only when it is whole; until then its folder must have room for\n"
+               "the codes of the largest matrix too, a byte a weight. Same input, same bytes of output.",
       .notes = "examples:\n  entrollm compress models/stories-4m -o stories-8.ellm\n"
                "  entrollm compress models/stories-4m -o stories-4.ellm --bits 4 --prefer size --keep '*embed*'",
       .options = options,

@@ -92,14 +92,14 @@ bool coder_codebook_finish(coder_codebook *book, uint32_t panel_rows) {
   return true;
 }
 
-/* Stored form: kind, bits | raw_bits << 4, tuple | n_levels << 4, pad, u16 n_leaves; kind by kind:
- * Huffman: index of the escape among the leaves (u16, 0xffff: none), symbols (the escape's as 0), lengths as nibbles,
- * low first; tuples: widths as nibbles, low first, symbols. */
 bool coder_codebook_plain(int bits, uint8_t pad, uint32_t panel_rows, coder_codebook *book) {
   *book = (coder_codebook){.kind = CODER_PLAIN, .bits = (uint8_t)bits, .tuple = 1, .pad = pad};
   return coder_codebook_finish(book, panel_rows);
 }
 
+/* Stored form: kind, bits | raw_bits << 4, tuple | n_levels << 4, pad, u16 n_leaves; kind by kind:
+ * Huffman: index of the escape among the leaves (u16, 0xffff: none), symbols (the escape's as 0), lengths as nibbles,
+ * low first; tuples: widths as nibbles, low first, symbols. */
 size_t coder_codebook_store(const coder_codebook *book, uint8_t out[CODER_BOOK_MAX_BYTES]) {
   uint8_t *p = out;
   *p++ = book->kind;

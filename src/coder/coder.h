@@ -141,12 +141,16 @@ uint8_t coder_pad(const uint64_t counts[256]);
 void coder_statistics_add_pairs(coder_statistics *stats, const coder_block *block, int bits, const uint8_t *codes);
 void coder_statistics_merge(coder_statistics *into, const coder_statistics *from);
 
+/* Books for size that may turn out smaller than the one of least expected size. */
+enum { CODER_RIVALS = 3 };
+typedef struct coder_rivals { unsigned n; coder_codebook book[CODER_RIVALS]; } coder_rivals;
+
 /* The book for a tensor under `prefer`; the rule is stated in coder/cost.c. With
  * code NONE, or where nothing is gained, CODER_PLAIN. `estimated_bytes`: blocks,
- * block table and book together. */
+ * block table and book together; `rivals`: none for speed. Both may be NULL. */
 ellm_status coder_choose(const coder_statistics *stats, const coder_geometry *geometry, int bits, uint8_t pad,
                          ellm_prefer prefer, ellm_code code, coder_codebook *book, double *estimated_bytes,
-                         ellm_error *err);
+                         coder_rivals *rivals, ellm_error *err);
 
 /* Length-limited Huffman lengths by package-merge (Larmore and Hirschberg 1990):
  * counts[n] all > 0, n <= 257, 2^limit >= n. lengths[i] in 1..limit; n == 1 gives 0. */

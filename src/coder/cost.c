@@ -12,7 +12,8 @@
  * same checkpoint gives the same bytes everywhere.
  *
  * Bytes are exact but for the rounding of bitmaps and lists to whole bytes, which
- * is an expected value.
+ * is an expected value. Where that leaves in doubt which book is the smallest, the
+ * others are given as rivals: coding with each tells.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@ enum { BLOCK_ENTRY_BYTES = 8 };  /* of the block table */
 typedef struct candidate {
   coder_codebook book;
   double bytes, cycles;
+  double doubt; /* bytes */
 } candidate;
 
 typedef struct chooser {
@@ -43,8 +45,8 @@ typedef struct chooser {
   uint64_t padding; /* codes that pad rows and columns */
   ellm_prefer prefer;
   double limit_bytes; /* for speed */
-  candidate best;
-  bool found;
+  candidate best[1 + CODER_RIVALS]; /* best first; for speed one, not counting plain codes */
+  unsigned n_best;
 } chooser;
 
 static double stored_bytes(const coder_codebook *book) {
@@ -52,22 +54,21 @@ static double stored_bytes(const coder_codebook *book) {
   return (double)coder_codebook_store(book, stored);
 }
 
+static bool is_better(const chooser *c, const candidate *a, const candidate *b) {
+  if (c->prefer == ELLM_PREFER_SIZE) return a->bytes < b->bytes;
+  const bool within = a->bytes <= c->limit_bytes, other_within = b->bytes <= c->limit_bytes;
+  if (within != other_within) return within;
+  return within ? a->cycles < b->cycles : a->bytes < b->bytes;
+}
+
 static void offer(chooser *c, const candidate *offered) {
-  bool better;
-  if (!c->found) {
-    better = true;
-  } else if (c->prefer == ELLM_PREFER_SIZE) {
-    better = offered->bytes < c->best.bytes;
-  } else {
-    const bool within = offered->bytes <= c->limit_bytes, best_within = c->best.bytes <= c->limit_bytes;
-    if (within != best_within) {
-      better = within;
-    } else {
-      better = within ? offered->cycles < c->best.cycles : offered->bytes < c->best.bytes;
-    }
-  }
-  if (better) c->best = *offered;
-  c->found = true;
+  const unsigned most = c->prefer == ELLM_PREFER_SIZE ? 1 + CODER_RIVALS : 1;
+  unsigned at = c->n_best;
+  while (at > 0 && is_better(c, offered, &c->best[at - 1])) at--;
+  if (at == most) return;
+  if (c->n_best < most) c->n_best++;
+  memmove(&c->best[at + 1], &c->best[at], (c->n_best - at - 1) * sizeof *c->best);
+  c->best[at] = *offered;
 }
 
 /* Sum over all blocks of a function of their codes: blocks come in at most four sizes. */
@@ -88,6 +89,10 @@ static double raw_bytes_of(const coder_block *block, unsigned raw) {
 }
 static double plain_bytes_of(const coder_block *block, unsigned bits) {
   return (double)coder_plain_bytes(bits, coder_block_codes(block));
+}
+/* Bits that rounding adds to the root's bitmap: every block has a known number of symbols. */
+static double root_rounding_of(const coder_block *block, unsigned tuple) {
+  return tuple == 2 ? 0 : (double)((8 - coder_block_codes(block) % 8) % 8); /* pairs come by 64 */
 }
 static double codes_count_of(const coder_block *block, unsigned unused) {
   (void)unused;
@@ -137,9 +142,13 @@ static int canonical_order(const void *a, const void *b) {
   return (int)x->symbol - (int)y->symbol;
 }
 
+/* Four standard deviations of what rounding adds to n lists: 0 to 7 bits each, all as likely, variance 21 / 4. */
+static double rounding_doubt(double n) { return 4 * sqrt(21.0 / 4 * n) / 8; }
+
 /* Data bits, rounding and cycles of a Huffman book whose leaves have these counts. */
-static void huffman_cost(const coder_codebook *book, const leaf *leaves, double n_blocks, double *bits,
+static void huffman_cost(const coder_codebook *book, const leaf *leaves, const coder_geometry *geometry, double *bits,
                          double *cycles) {
+  const double n_blocks = (double)geometry->n_blocks;
   double count[CODER_MAX_LEAVES];
   *bits = *cycles = 0;
   for (unsigned i = 0; i < book->n_leaves; i++) {
@@ -162,7 +171,8 @@ static void huffman_cost(const coder_codebook *book, const leaf *leaves, double 
       }
     }
     const double per_64 = lists == 2 ? CYCLES_MERGE : lists == 1 ? CYCLES_EXPAND : CYCLES_LEAVES;
-    *bits += count[node] + n_blocks * rounding_bits(count[node] / n_blocks);
+    *bits += count[node] + (node == 0 ? over_blocks(geometry, root_rounding_of, book->tuple)
+                                      : n_blocks * rounding_bits(count[node] / n_blocks));
     *cycles += count[node] / 64 * per_64 + n_blocks * CYCLES_NODE_START;
   }
 }
@@ -202,9 +212,11 @@ static void offer_huffman(chooser *c, unsigned raw, unsigned tuple, const ranked
   }
   if (!coder_codebook_finish(&made.book, c->geometry->panel_rows)) return;
   double bits;
-  huffman_cost(&made.book, leaves, (double)c->geometry->n_blocks, &bits, &made.cycles);
+  huffman_cost(&made.book, leaves, c->geometry, &bits, &made.cycles);
   made.bytes = fixed_bytes + bits / 8 + stored_bytes(&made.book);
   made.cycles += finish_cycles(raw, tuple, codes) + codes / tuple / 64;
+  if (made.book.n_nodes > 1) /* all but the root's */
+    made.doubt = rounding_doubt((double)(made.book.n_nodes - 1) * (double)c->geometry->n_blocks);
   offer(c, &made);
 }
 
@@ -264,7 +276,7 @@ static double entropy_bytes(const uint64_t counts[256], double *total) {
 
 ellm_status coder_choose(const coder_statistics *stats, const coder_geometry *geometry, int bits, uint8_t pad,
                          ellm_prefer prefer, ellm_code code, coder_codebook *book, double *estimated_bytes,
-                         ellm_error *err) {
+                         coder_rivals *rivals, ellm_error *err) {
   chooser *c = calloc(1, sizeof *c);
   if (c == NULL) return ellm_fail_memory(err, sizeof *c, "the choice of a code book");
   *c = (chooser){.stats = stats, .geometry = geometry, .bits = bits, .pad = pad, .prefer = prefer};
@@ -279,15 +291,22 @@ ellm_status coder_choose(const coder_statistics *stats, const coder_geometry *ge
       if ((unsigned)bits - raw <= 4) offer_split(c, raw, 2, codes);
     }
   }
-  candidate plain;
+  candidate plain = {.doubt = 0};
   bool ok = coder_codebook_plain(bits, pad, geometry->panel_rows, &plain.book);
   plain.bytes = over_blocks(geometry, plain_bytes_of, (unsigned)bits) + (double)geometry->n_blocks * BLOCK_ENTRY_BYTES +
                 stored_bytes(&plain.book);
   plain.cycles = finish_cycles(0, 1, codes);
   offer(c, &plain);
-  if (c->best.bytes > plain.bytes) c->best = plain; /* never worse than no code */
-  *book = c->best.book;
-  if (estimated_bytes != NULL) *estimated_bytes = c->best.bytes;
+  if (c->best[0].bytes > plain.bytes) c->best[0] = plain; /* never worse than no code */
+  *book = c->best[0].book;
+  if (estimated_bytes != NULL) *estimated_bytes = c->best[0].bytes;
+  if (rivals != NULL) {
+    rivals->n = 0;
+    for (unsigned i = 1; i < c->n_best; i++) {
+      if (c->best[i].bytes - c->best[i].doubt < c->best[0].bytes + c->best[0].doubt)
+        rivals->book[rivals->n++] = c->best[i].book;
+    }
+  }
   free(c);
   return ok ? ELLM_OK : ellm_fail(err, ELLM_ERR_INTERNAL, "no code book for %d bits", bits);
 }

@@ -267,14 +267,26 @@ static ellm_status resume_key(const compress_job *job, uint8_t key[16], ellm_err
   return status;
 }
 
-/* Not even --force may replace a file of the checkpoint. */
+static bool is_shard(const checkpoint *ckpt, const char *path) {
+  for (uint32_t i = 0; i < checkpoint_shard_count(ckpt); i++)
+    if (file_same(path, checkpoint_shard_path(ckpt, i))) return true;
+  return false;
+}
+
+/* Not even --force may replace a file of the checkpoint, and none may be taken for the leavings of an earlier run. */
 static ellm_status check_output(const compress_job *job, const char *out_path, ellm_error *err) {
-  bool same = false;
-  for (size_t i = 0; i < checkpoint_tensor_count(job->ckpt) && !same; i++) {
-    uint32_t shard = checkpoint_tensor_at(job->ckpt, i)->shard;
-    if (i == 0 || shard != checkpoint_tensor_at(job->ckpt, i - 1)->shard)
-      same = file_same(out_path, checkpoint_shard_path(job->ckpt, shard));
+  static const char *const endings[] = {"", ".partial", JOURNAL_ENDING};
+  for (size_t i = 0; i < 3; i++) {
+    ellm_buffer path = {0};
+    bool ok = ellm_buffer_append(&path, out_path, strlen(out_path)) &&
+              ellm_buffer_append(&path, endings[i], strlen(endings[i]) + 1);
+    ellm_status status = ok ? ELLM_OK : ellm_fail_memory(err, strlen(out_path), "a path");
+    if (ok && is_shard(job->ckpt, (const char *)path.data))
+      status = ellm_fail(err, ELLM_ERR_USAGE, "%s is a file of the checkpoint", (const char *)path.data);
+    ellm_buffer_free(&path);
+    ELLM_TRY(status);
   }
+  bool same = false;
   for (size_t i = 0; i < checkpoint_asset_count(job->ckpt) && !same; i++) {
     char *path = path_join(checkpoint_path(job->ckpt), checkpoint_asset_name(job->ckpt, i));
     if (path == NULL) return ellm_fail_memory(err, strlen(out_path), "a path");
@@ -288,8 +300,7 @@ static ellm_status open_output(compress_job *job, const char *out_path, ellm_err
   const ellm_compress_options *options = job->options;
   if (options->dry_run) return container_writer_open_dry(&job->writer, err);
   file_writer_options files = {.overwrite = options->overwrite, .keep_partial = options->resume};
-  if (!options->overwrite && file_exists(out_path))
-    return ellm_fail(err, ELLM_ERR_USAGE, "%s exists already", out_path);
+  ELLM_TRY(file_writer_allowed(out_path, &files, err));
   ELLM_TRY(check_output(job, out_path, err));
   if (options->resume) {
     uint8_t key[16];
@@ -302,21 +313,13 @@ static ellm_status open_output(compress_job *job, const char *out_path, ellm_err
   return container_writer_open(out_path, &files, &job->writer, err);
 }
 
-/* Nobody else is at the scratch file, because the partial file is locked; its name is no asset's (assets.c). */
 static ellm_status open_matrices(compress_job *job, const char *out_path, ellm_error *err) {
   job->matrices = (matrix_coder){.options = job->options,
                                  .ckpt = job->ckpt,
                                  .team = &job->team,
                                  .writer = job->writer,
                                  .meter = &job->meter};
-  if (job->options->dry_run) return matrix_coder_open(&job->matrices, NULL, err);
-  ellm_buffer path = {0};
-  bool ok = ellm_buffer_append(&path, out_path, strlen(out_path)) &&
-            ellm_buffer_append(&path, ".codes.partial", sizeof ".codes.partial");
-  ellm_status status = ok ? matrix_coder_open(&job->matrices, (const char *)path.data, err)
-                          : ellm_fail_memory(err, strlen(out_path), "a path");
-  ellm_buffer_free(&path);
-  return status;
+  return matrix_coder_open(&job->matrices, job->options->dry_run ? NULL : out_path, err);
 }
 
 static ellm_status run(compress_job *job, const char *out_path, ellm_error *err) {
@@ -338,6 +341,7 @@ static ellm_status run(compress_job *job, const char *out_path, ellm_error *err)
   uint8_t identity[16];
   ellm_totals totals;
   ELLM_TRY(source_identity(job->ckpt, job->digests, identity, err));
+  ELLM_TRY(checkpoint_unchanged(job->ckpt, err)); /* else its passes may not agree */
   container_writer *writer = job->writer;
   job->writer = NULL; /* commit frees it in any case */
   ELLM_TRY(container_writer_commit(writer, identity, &totals, err));

@@ -39,8 +39,8 @@ typedef struct matrix_coder {
   size_t n_outputs;            /* of a batch: what is coded before it is written */
 } matrix_coder;
 
-/* scratch_path: of the file for the codes (base/file.h); NULL for none. */
-ellm_status matrix_coder_open(matrix_coder *coder, const char *scratch_path, ellm_error *err);
+/* The codes wait in a scratch file beside out_path; NULL: nowhere. */
+ellm_status matrix_coder_open(matrix_coder *coder, const char *out_path, ellm_error *err);
 void matrix_coder_close(matrix_coder *coder);
 
 /* The matrix into the writer. `done`: the source bytes before it, for the progress. digest: D(data) of

@@ -17,6 +17,7 @@ typedef struct matrix_job {
   source_coder source;
   container_tensor tensor;
   coder_statistics statistics;
+  coder_rivals rivals;         /* of tensor.book */
   strip_plan plan;
   uint64_t done;               /* source bytes of the tensors before */
   uint64_t first_strip;        /* of the batch */
@@ -86,6 +87,15 @@ static ellm_status count_codes(matrix_job *m, team_worker *worker, const strip *
   return ELLM_OK;
 }
 
+/* n plain blocks from worker->raw. */
+static ellm_status store_codes(matrix_job *m, team_worker *worker, uint64_t first_block, size_t n) {
+  ellm_error why;
+  ellm_status status = scratch_file_write(&m->coder->codes, first_block * m->stride, worker->raw, n * m->stride, &why);
+  if (status == ELLM_OK) return ELLM_OK;
+  return ellm_fail(&worker->error, status, "tensor %s: no room for its codes, %llu bytes until they are coded: %s",
+                   m->tensor.name, (unsigned long long)(m->tensor.geometry.n_blocks * m->stride), why.message);
+}
+
 /* Pairs into the statistics, codes into the scratch file. */
 static ellm_status gather_strip(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
   (void)item;
@@ -97,9 +107,7 @@ static ellm_status gather_strip(matrix_job *m, team_worker *worker, const strip 
       coder_statistics_add_pairs(&worker->statistics, &block, m->tensor.quant.bits, worker->tiles);
       if (m->coder->has_codes) coder_encode_block(worker->encoder, &m->plain, &block, worker->tiles, out);
     }
-    if (m->coder->has_codes)
-      ELLM_TRY(scratch_file_write(&m->coder->codes, (s->first_block + first) * m->stride, worker->raw, n * m->stride,
-                                  &worker->error));
+    if (m->coder->has_codes) ELLM_TRY(store_codes(m, worker, s->first_block + first, n));
   }
   return ELLM_OK;
 }
@@ -141,9 +149,10 @@ static ellm_status analyse(matrix_job *m, double *progress, ellm_error *err) {
 static ellm_status encode_block(matrix_job *m, team_worker *worker, const coder_block *block, uint64_t index,
                                 strip_output *out) {
   size_t bytes = coder_encode_block(worker->encoder, &m->tensor.book, block, worker->tiles, worker->block);
-  if (bytes == CODER_NOT_CODABLE)
-    return ellm_fail(&worker->error, ELLM_ERR_INTERNAL, "tensor %s: block %llu: a code is not in the code book",
-                     m->tensor.name, (unsigned long long)index);
+  if (bytes == CODER_NOT_CODABLE) /* the book has all codes that the first pass counted */
+    return ellm_fail(&worker->error, ELLM_ERR_INPUT, "%s: tensor %s: block %llu was changed while it was read",
+                     checkpoint_shard_path(m->coder->ckpt, m->source.tensor->shard), m->tensor.name,
+                     (unsigned long long)index);
   if (!ellm_buffer_append(&out->data, worker->block, bytes))
     return ellm_fail_memory(&worker->error, bytes, "coded blocks");
   out->sizes[out->n_blocks] = (uint32_t)bytes;
@@ -161,23 +170,61 @@ static ellm_status take_block(matrix_job *m, team_worker *worker, const uint8_t 
                    m->tensor.name, (unsigned long long)index);
 }
 
+/* Block b of the strip into worker->tiles, from the scratch file or from the strip's codes. */
+static ellm_status load_block(matrix_job *m, team_worker *worker, const strip *s, uint64_t b, coder_block *block) {
+  if (!m->stored) {
+    *block = tile_block(m, s, b, worker);
+    return ELLM_OK;
+  }
+  const uint64_t index = s->first_block + b;
+  const size_t left = (size_t)(s->n_blocks - b), n = left < m->at_once ? left : m->at_once;
+  if (b % m->at_once == 0)
+    ELLM_TRY(scratch_file_read(&m->coder->codes, index * m->stride, worker->raw, n * m->stride, &worker->error));
+  return take_block(m, worker, worker->raw + b % m->at_once * m->stride, block, index);
+}
+
 static ellm_status encode_strip(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
   strip_output *out = &m->coder->outputs[item];
   out->data.size = 0;
   out->n_blocks = 0;
   for (uint64_t b = 0; b < s->n_blocks; b++) {
-    uint64_t index = s->first_block + b;
     coder_block block;
-    if (m->stored) {
-      size_t n = s->n_blocks - b < m->at_once ? (size_t)(s->n_blocks - b) : m->at_once;
-      if (b % m->at_once == 0)
-        ELLM_TRY(scratch_file_read(&m->coder->codes, index * m->stride, worker->raw, n * m->stride, &worker->error));
-      ELLM_TRY(take_block(m, worker, worker->raw + b % m->at_once * m->stride, &block, index));
-    } else {
-      block = tile_block(m, s, b, worker);
-    }
-    ELLM_TRY(encode_block(m, worker, &block, index, out));
+    ELLM_TRY(load_block(m, worker, s, b, &block));
+    ELLM_TRY(encode_block(m, worker, &block, s->first_block + b, out));
   }
+  return ELLM_OK;
+}
+
+/* The size with the book and with each of its rivals. */
+static ellm_status weigh_strip(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
+  (void)item;
+  for (uint64_t b = 0; b < s->n_blocks; b++) {
+    coder_block block;
+    ELLM_TRY(load_block(m, worker, s, b, &block));
+    for (unsigned k = 0; k <= m->rivals.n; k++) {
+      const coder_codebook *book = k == 0 ? &m->tensor.book : &m->rivals.book[k - 1];
+      worker->bytes[k] += coder_encode_block(worker->encoder, book, &block, worker->tiles, worker->block);
+    }
+  }
+  return ELLM_OK;
+}
+
+/* Take the rival that makes the matrix smallest, if it does. */
+static ellm_status weigh_rivals(matrix_job *m, double progress, ellm_error *err) {
+  team *t = m->coder->team;
+  uint64_t least = UINT64_MAX;
+  unsigned best = 0;
+  for (int i = 0; i < t->n_threads; i++) memset(t->workers[i].bytes, 0, sizeof t->workers[i].bytes);
+  ELLM_TRY(run_pass(m, weigh_strip, NULL, progress, progress, "analyse", err));
+  for (unsigned k = 0; k <= m->rivals.n; k++) {
+    uint8_t stored[CODER_BOOK_MAX_BYTES];
+    uint64_t bytes = coder_codebook_store(k == 0 ? &m->tensor.book : &m->rivals.book[k - 1], stored);
+    for (int i = 0; i < t->n_threads; i++) bytes += t->workers[i].bytes[k];
+    if (bytes >= least) continue;
+    least = bytes;
+    best = k;
+  }
+  if (best > 0) m->tensor.book = m->rivals.book[best - 1];
   return ELLM_OK;
 }
 
@@ -217,7 +264,8 @@ static ellm_status code_matrix(matrix_job *m, ellm_error *err) {
   tensor->entropy_bits = quant_entropy_bits(m->statistics.codes, 256);
   tensor->huffman_bits = quant_huffman_bits(m->statistics.codes, 256);
   ELLM_TRY(coder_choose(&m->statistics, &tensor->geometry, tensor->quant.bits, m->pad, coder->options->prefer,
-                        coder->options->code, &tensor->book, NULL, err));
+                        coder->options->code, &tensor->book, NULL, &m->rivals, err));
+  if (m->rivals.n > 0) ELLM_TRY(weigh_rivals(m, progress, err));
   ELLM_TRY(reserve_outputs(coder, m->plan.max_blocks, err));
   ELLM_TRY(container_writer_begin_coded(coder->writer, tensor, err));
   ELLM_TRY(run_pass(m, encode_strip, write_strips, progress, 1, "encode", err));
@@ -267,14 +315,14 @@ ellm_status compress_matrix(matrix_coder *coder, const checkpoint_tensor *source
   return status;
 }
 
-ellm_status matrix_coder_open(matrix_coder *coder, const char *scratch_path, ellm_error *err) {
+ellm_status matrix_coder_open(matrix_coder *coder, const char *out_path, ellm_error *err) {
   coder->n_outputs = (size_t)coder->team->n_threads * STRIPS_PER_THREAD;
   coder->outputs = calloc(coder->n_outputs, sizeof *coder->outputs);
   coder->patterns = malloc(QUANT_PATTERNS * sizeof *coder->patterns);
   if (coder->outputs == NULL || coder->patterns == NULL)
     return ellm_fail_memory(err, QUANT_PATTERNS * sizeof *coder->patterns, "counts");
-  if (scratch_path == NULL) return ELLM_OK;
-  ELLM_TRY(scratch_file_open(scratch_path, &coder->codes, err));
+  if (out_path == NULL) return ELLM_OK;
+  ELLM_TRY(scratch_file_open(out_path, &coder->codes, err));
   coder->has_codes = true;
   return ELLM_OK;
 }

@@ -30,7 +30,7 @@ struct journal {
 };
 
 static char *journal_path(const char *out_path) {
-  static const char suffix[] = ".journal.partial"; /* no asset of a checkpoint, should it lie in one */
+  static const char suffix[] = JOURNAL_ENDING;
   size_t bytes = strlen(out_path);
   char *path = malloc(bytes + sizeof suffix);
   if (path == NULL) return NULL;

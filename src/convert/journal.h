@@ -13,6 +13,8 @@
 
 typedef struct journal journal;
 
+#define JOURNAL_ENDING ".journal.partial" /* no asset of a checkpoint, should it lie in one */
+
 typedef struct journal_entry {
   const uint8_t *record;   /* inside the journal's memory */
   size_t bytes;

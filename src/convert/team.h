@@ -25,6 +25,7 @@ typedef struct team_worker {
   quant_range range;
   uint64_t *patterns;          /* QUANT_PATTERNS counts; NULL until source_scan wants them */
   uint64_t differences, first_difference;
+  uint64_t bytes[1 + CODER_RIVALS];  /* of a matrix with each of several books */
   ellm_status status;          /* first failure since team_collect */
   uint64_t failed_item;
   ellm_error error;

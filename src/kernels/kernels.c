@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which table runs: the last usable one of isa_list.inc, unless forced. The
- * processor is asked at each call (a few instructions, at start-up only), so
- * there is no state to initialize but the forced table.
+ * processor is asked once; threads that ask at the same time find the same.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -45,7 +44,7 @@ static const kernel_table *look_for_best(void) {
 const kernel_table *kernels_best(void) {
   const kernel_table *table = atomic_load_explicit(&forced_table, memory_order_acquire);
   if (table == NULL) table = atomic_load_explicit(&best_table, memory_order_acquire);
-  if (table == NULL) { /* CPUID leaves a virtual machine, which takes microseconds: once; threads find the same */
+  if (table == NULL) { /* CPUID leaves a virtual machine, which takes microseconds */
     table = look_for_best();
     atomic_store_explicit(&best_table, table, memory_order_release);
   }

@@ -85,7 +85,8 @@ static ellm_status code_normal(kernel_coded *coded, double step, int bits, ellm_
     coder_statistics_add_pairs(stats, &block, bits, codes + i * CODER_MAX_CODES);
   }
   coded->entropy = entropy_of(stats->codes);
-  ELLM_TRY(coder_choose(stats, &distinct, bits, (uint8_t)source.zero, prefer, code, &coded->book, &estimate, err));
+  ELLM_TRY(coder_choose(stats, &distinct, bits, (uint8_t)source.zero, prefer, code, &coded->book, &estimate, NULL,
+                        err));
   return encode_blocks(coded, codes, n_distinct, err);
 }
 

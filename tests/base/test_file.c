@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading files and writing them whole or not at all. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -321,30 +322,72 @@ static void a_directory_is_locked_once(void **state) {
   assert_int_equal(first, -1);
 }
 
-/* Descriptors are not left open, whatever happened. */
+static unsigned entries(void) {
+  unsigned n = 0;
+  DIR *dir = opendir(folder);
+  assert_non_null(dir);
+  while (readdir(dir) != NULL) n++;
+  closedir(dir);
+  return n - 2; /* . and .. */
+}
+
 static void a_scratch_file_has_no_name(void **state) {
   (void)state;
   scratch_file file;
   ellm_error err;
   char text[8] = {0};
-  put(path, "left behind");
+  put(path, "not to be touched");
   assert_int_equal(scratch_file_open(path, &file, &err), ELLM_OK);
-  assert_false(file_exists(path));
+  assert_int_equal(entries(), 1);
   assert_int_equal(scratch_file_write(&file, 3, "def", 3, &err), ELLM_OK);
   assert_int_equal(scratch_file_write(&file, 0, "abc", 3, &err), ELLM_OK);
   assert_int_equal(scratch_file_read(&file, 1, text, 5, &err), ELLM_OK);
   assert_string_equal(text, "bcdef");
   assert_int_equal(scratch_file_read(&file, 1, text, 6, &err), ELLM_ERR_INPUT);
-  assert_non_null(strstr(err.message, path));
+  assert_non_null(strstr(err.message, folder));
   scratch_file_close(&file);
   scratch_file_close(&file);
   scratch_file_close(&(scratch_file){0});
-  assert_int_equal(mkdir(path, 0777), 0);
-  assert_int_equal(scratch_file_open(path, &file, &err), ELLM_ERR_IO);
-  assert_non_null(strstr(err.message, path));
-  assert_int_equal(rmdir(path), 0);
+  assert_content(path, "not to be touched");
+  assert_int_equal(scratch_file_open("/nowhere/at/all", &file, &err), ELLM_ERR_IO);
+  assert_non_null(strstr(err.message, "/nowhere/at"));
 }
 
+static void changes_are_noticed(void **state) {
+  (void)state;
+  file_reader reader;
+  ellm_error err;
+  put(path, "abc");
+  const struct timespec times[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+  assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+  assert_int_equal(file_reader_open(path, &reader, &err), ELLM_OK);
+  assert_int_equal(file_reader_unchanged(&reader, &err), ELLM_OK);
+  put(path, "abd");
+  assert_int_equal(file_reader_unchanged(&reader, &err), ELLM_ERR_INPUT);
+  assert_non_null(strstr(err.message, path));
+  file_reader_close(&reader);
+}
+
+static void names_of_unfinished_files_are_refused(void **state) {
+  (void)state;
+  file_writer *writer;
+  ellm_error err;
+  assert_int_equal(file_writer_open(partial, &(file_writer_options){.overwrite = true}, &writer, &err), ELLM_ERR_USAGE);
+  assert_non_null(strstr(err.message, partial));
+  assert_false(file_exists(partial));
+}
+
+static void folders(void **state) {
+  (void)state;
+  static const char *const cases[][2] = {{"a", "."}, {"/a", "/"}, {"a/b", "a"}, {"/a/b/c", "/a/b"}, {"./x", "."}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    char *found = path_folder(cases[i][0]);
+    assert_string_equal(found, cases[i][1]);
+    free(found);
+  }
+}
+
+/* Descriptors are not left open, whatever happened. */
 static void no_descriptor_is_left(void **state) {
   (void)state;
   const int before = dup(0);
@@ -386,6 +429,9 @@ int main(void) {
       FILE_TEST(disk_full),
       FILE_TEST(a_directory_is_locked_once),
       FILE_TEST(a_scratch_file_has_no_name),
+      FILE_TEST(changes_are_noticed),
+      FILE_TEST(names_of_unfinished_files_are_refused),
+      FILE_TEST(folders),
       FILE_TEST(names),
       FILE_TEST(no_descriptor_is_left),
   };

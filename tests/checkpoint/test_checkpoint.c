@@ -266,7 +266,7 @@ static void test_index_refused(void **state) {
   write_text(INDEX, "{}");
   refused(ELLM_ERR_INPUT, "weight_map is ");
   write_text(INDEX, "[]");
-  refused(ELLM_ERR_INPUT, "weight_map is ");
+  refused(ELLM_ERR_INPUT, "not a JSON object");
   write_text(INDEX, "{\"weight_map\":{\"b\":\"m-2.safetensors\",\"b\":\"m-2.safetensors\"}}");
   refused(ELLM_ERR_INPUT, "JSON");
   write_text(INDEX, "");

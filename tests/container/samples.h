@@ -62,7 +62,7 @@ static inline ellm_status sample_write_coded(container_writer *writer, const cha
   double bytes;
   coder_encoder *encoder = NULL;
   ellm_status status = coder_choose(&stats, &tensor.geometry, bits, pad, prefer, ELLM_CODE_HUFFMAN, &tensor.book,
-                                    &bytes, err);
+                                    &bytes, NULL, err);
   if (status == ELLM_OK) status = coder_encoder_create(&encoder, err);
   if (status == ELLM_OK) status = container_writer_begin_coded(writer, &tensor, err);
   for (uint64_t b = 0; status == ELLM_OK && b < tensor.geometry.n_blocks; b++) {

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -267,6 +268,65 @@ static void test_usage(void **state) {
     assert_int_equal(ellm_compress(source, path, &options, NULL, &err), ELLM_ERR_USAGE);
   }
   assert_int_not_equal(ellm_compress(in_folder("absent"), out, &options, NULL, &err), ELLM_OK);
+}
+
+/* A shard with the name that unfinished output would have is not taken for that. */
+static void test_partial_names(void **state) {
+  (void)state;
+  static const made_tensor tensors[] = {{"layer", ELLM_F32, 2, {64, 64}, 1, 0}};
+  static const char *const names[] = {"m.ellm.partial", "m.ellm.journal.partial"};
+  const char *dir = in_folder("named");
+  for (int i = 0; i < 2; i++) {
+    char file[160], moved[160], output[160], index[200];
+    ellm_compress_options options = defaults();
+    write_safetensors(dir, tensors, 1, NULL);
+    snprintf(file, sizeof file, "%s/model.safetensors", dir);
+    snprintf(moved, sizeof moved, "%s/%s", dir, names[i]);
+    snprintf(output, sizeof output, "%s/m.ellm", dir);
+    snprintf(index, sizeof index, "{\"weight_map\":{\"layer\":\"%s\"}}", names[i]);
+    assert_int_equal(rename(file, moved), 0);
+    write_text(dir, "model.safetensors.index.json", index);
+    for (int resume = 0; resume < 2; resume++) {
+      options.resume = resume != 0;
+      assert_int_equal(ellm_compress(dir, output, &options, NULL, &err), ELLM_ERR_USAGE);
+      assert_non_null(strstr(err.message, names[i]));
+    }
+    options.resume = false;
+    must(ellm_compress(dir, out, &options, NULL, &err)); /* it is still whole */
+    unlink(out);
+    remove_folder(dir);
+  }
+}
+
+static bool write_to_source(void *user, const ellm_progress *progress) {
+  (void)progress;
+  FILE *f = fopen(user, "r+b");
+  assert_non_null(f);
+  assert_int_equal(fseek(f, -1, SEEK_END), 0);
+  assert_int_equal(fputc(0x3c, f), 0x3c);
+  assert_int_equal(fclose(f), 0);
+  return true;
+}
+
+/* Passes over a source that changes meanwhile need not agree. */
+static void test_changing_source(void **state) {
+  (void)state;
+  static const made_tensor tensors[] = {{"layer", ELLM_BF16, 2, {64, 64}, 1, 0}};
+  const char *dir = in_folder("changing");
+  char file[160];
+  write_safetensors(dir, tensors, 1, NULL);
+  snprintf(file, sizeof file, "%s/model.safetensors", dir);
+  const struct timespec times[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+  assert_int_equal(utimensat(AT_FDCWD, file, times, 0), 0);
+  ellm_compress_options options = defaults();
+  options.progress = write_to_source;
+  options.progress_user = file;
+  assert_int_equal(ellm_compress(dir, out, &options, NULL, &err), ELLM_ERR_INPUT);
+  assert_non_null(strstr(err.message, file));
+  assert_false(file_exists(out));
+  must(ellm_compress(dir, out, NULL, NULL, &err));
+  unlink(out);
+  remove_folder(dir);
 }
 
 static void test_incomplete(void **state) {
@@ -630,6 +690,8 @@ int main(void) {
       cmocka_unit_test_teardown(test_against, only_source),    cmocka_unit_test_teardown(test_interrupted, only_source),
       cmocka_unit_test_teardown(test_resume, only_source),     cmocka_unit_test_teardown(test_full_disk, only_source),
       cmocka_unit_test_teardown(test_decompress, only_source), cmocka_unit_test_teardown(test_idempotent, only_source),
+      cmocka_unit_test_teardown(test_partial_names, only_source),
+      cmocka_unit_test_teardown(test_changing_source, only_source),
       cmocka_unit_test_teardown(test_leftovers, only_source),  cmocka_unit_test_teardown(test_too_large, only_source),
   };
   return cmocka_run_group_tests_name("convert", tests, setup, teardown);

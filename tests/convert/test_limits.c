@@ -248,6 +248,7 @@ static void test_passes(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_killed), cmocka_unit_test(test_memory), cmocka_unit_test(test_passes)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_killed), cmocka_unit_test(test_memory),
+                                     cmocka_unit_test(test_passes)};
   return cmocka_run_group_tests_name("limits", tests, setup, teardown);
 }
