@@ -298,19 +298,21 @@ static ellm_status check_output(const compress_job *job, const char *out_path, e
 
 static ellm_status open_output(compress_job *job, const char *out_path, ellm_error *err) {
   const ellm_compress_options *options = job->options;
-  if (options->dry_run) return container_writer_open_dry(&job->writer, err);
   file_writer_options files = {.overwrite = options->overwrite, .keep_partial = options->resume};
-  ELLM_TRY(file_writer_allowed(out_path, &files, err));
-  ELLM_TRY(check_output(job, out_path, err));
+  if (out_path != NULL) { /* a dry run need not have one, but is refused like the real one */
+    ELLM_TRY(file_writer_allowed(out_path, &files, err));
+    ELLM_TRY(check_output(job, out_path, err));
+  }
+  if (options->dry_run) return container_writer_open_dry(&job->writer, err);
   if (options->resume) {
     uint8_t key[16];
     ELLM_TRY(resume_key(job, key, err));
     ELLM_TRY(journal_open(out_path, key, &job->journal, err));
     job->adopting = files.resume = journal_has_entries(job->journal);
-  } else {
-    journal_remove(out_path);
   }
-  return container_writer_open(out_path, &files, &job->writer, err);
+  ELLM_TRY(container_writer_open(out_path, &files, &job->writer, err));
+  if (!options->resume) journal_remove(out_path); /* not before the lock is ours */
+  return ELLM_OK;
 }
 
 static ellm_status open_matrices(compress_job *job, const char *out_path, ellm_error *err) {

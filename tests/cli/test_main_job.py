@@ -188,6 +188,7 @@ ok(
 )
 p = run("compress", MODEL, "-o", file)
 equal(p.returncode, USAGE, "an existing file is not replaced")
+equal(run("compress", MODEL, "-o", file, "--dry-run").returncode, USAGE, "and a dry run says so")
 p = run("compress", MODEL, "-o", file, "--force")
 ok(
     p.returncode == 0 and b"kept" in p.stdout and b"effective bits" in p.stdout and p.stderr == b"",
