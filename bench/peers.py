@@ -201,8 +201,6 @@ def our_error(path, folder, config):
 
 def measure_llama(path, prompt, generated, threads):
     """Runs in a process of its own; prints JSON."""
-    import resource
-
     import llama_cpp
 
     model = llama_cpp.Llama(
@@ -230,7 +228,8 @@ def measure_llama(path, prompt, generated, threads):
         else:
             model.eval(part)
             rates.append(prompt / (time.monotonic() - start))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    with open("/proc/self/status") as f:  # getrusage would count what the parent had before this program was loaded
+        peak = next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM"))
     print(json.dumps({"prompt": rates[0], "generate": rates[1], "peak": peak}))
 
 
