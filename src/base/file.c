@@ -95,13 +95,27 @@ ellm_status file_map_load(const char *path, file_map *map, ellm_error *err) {
   ellm_status status = ELLM_OK;
   if (reader.size > SIZE_MAX) status = ellm_fail(err, ELLM_ERR_IO, "%s: too large for memory", path);
   else if (reader.size > 0) status = copy_to_memory(&reader, &data, err);
-  if (status == ELLM_OK) *map = (file_map){.data = data, .size = reader.size, .path = strdup(path)};
+  if (status == ELLM_OK) *map = (file_map){.data = data, .size = reader.size, .path = strdup(path), .copied = true};
   file_reader_close(&reader);
   if (status == ELLM_OK && map->path == NULL) {
     file_map_close(map);
     return ellm_fail_memory(err, strlen(path) + 1, "a path");
   }
   return status;
+}
+
+void file_map_drop(const file_map *map, const uint8_t *data, size_t bytes) {
+#ifdef MADV_DONTNEED
+  const long page = sysconf(_SC_PAGESIZE);
+  if (map->copied || map->data == NULL || page <= 0) return; /* memory of our own would be zeroed */
+  const size_t size = (size_t)page, first = (size_t)(data - map->data);
+  const size_t from = (first + size - 1) / size * size, to = (first + bytes) / size * size; /* whole pages only */
+  if (from < to) (void)madvise((void *)(map->data + from), to - from, MADV_DONTNEED);
+#else
+  (void)map;
+  (void)data;
+  (void)bytes;
+#endif
 }
 
 ellm_status file_map_lock(const file_map *map, ellm_error *err) {

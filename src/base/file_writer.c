@@ -70,7 +70,12 @@ ellm_status file_writer_allowed(const char *path, const file_writer_options *opt
   if (!options->overwrite && file_exists(path)) {
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: already exists (use --force to replace it)", path);
   }
-  return ELLM_OK;
+  char *folder = path_folder(path);
+  if (folder == NULL) return ellm_fail_memory(err, bytes, path);
+  const bool writable = access(folder, W_OK | X_OK) == 0;
+  const int code = errno;
+  free(folder);
+  return writable ? ELLM_OK : ellm_fail_errno(err, code, "create", path);
 }
 
 ellm_status file_writer_open(const char *path, const file_writer_options *options, file_writer **out,
@@ -135,12 +140,12 @@ ellm_status file_writer_sync(file_writer *writer, ellm_error *err) {
 
 uint64_t file_writer_size(const file_writer *writer) { return writer->size; }
 
-/* The folder that `path` lies in, for fsync: the rename must survive a crash. */
+/* The folder that `path` lies in, for fsync: the rename must survive a crash. -1 where it may not be read. */
 static ellm_status open_folder(const char *path, int *fd, ellm_error *err) {
   char *folder = path_folder(path);
   if (folder == NULL) return ellm_fail_memory(err, strlen(path) + 1, path);
   *fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  ellm_status status = *fd >= 0 ? ELLM_OK : ellm_fail_errno(err, errno, "open", folder);
+  ellm_status status = *fd >= 0 || errno == EACCES ? ELLM_OK : ellm_fail_errno(err, errno, "open", folder);
   free(folder);
   return status;
 }
@@ -162,9 +167,9 @@ ellm_status file_writer_commit(file_writer *writer, ellm_error *err) {
     return status;
   }
   /* some file systems cannot sync a directory: then there is nothing to do */
-  if (fsync(folder) != 0 && errno != EINVAL && errno != ENOTSUP)
+  if (folder >= 0 && fsync(folder) != 0 && errno != EINVAL && errno != ENOTSUP)
     status = ellm_fail_errno(err, errno, "sync the folder of", writer->path);
-  close(folder);
+  if (folder >= 0) close(folder);
   writer_free(writer);
   return status;
 }

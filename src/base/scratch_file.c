@@ -16,12 +16,13 @@
 static int open_hidden(const char *folder) {
   char *name = path_join(folder, ".entrollm-XXXXXX");
   if (name == NULL) return -1;
-  const int fd = mkstemp(name);
+  const int fd = mkstemp(name), code = errno;
   if (fd >= 0) {
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     (void)unlink(name);
   }
   free(name);
+  errno = code;
   return fd;
 }
 

@@ -312,6 +312,11 @@ ellm_status checkpoint_read(const checkpoint *ckpt, const checkpoint_tensor *ten
   return file_reader_read(&ckpt->shards[tensor->shard].reader, tensor->offset + offset, out, bytes, err);
 }
 
+void checkpoint_shard_state(const checkpoint *ckpt, uint32_t index, uint64_t *bytes, struct timespec *changed) {
+  *bytes = ckpt->shards[index].reader.size;
+  *changed = ckpt->shards[index].reader.changed;
+}
+
 ellm_status checkpoint_unchanged(const checkpoint *ckpt, ellm_error *err) {
   for (size_t i = 0; i < ckpt->n_shards; i++) ELLM_TRY(file_reader_unchanged(&ckpt->shards[i].reader, err));
   return ELLM_OK;

@@ -8,6 +8,8 @@
 #ifndef ELLM_CHECKPOINT_CHECKPOINT_H
 #define ELLM_CHECKPOINT_CHECKPOINT_H
 
+#include <time.h>
+
 #include "base/status.h"
 
 typedef struct checkpoint checkpoint;
@@ -37,6 +39,8 @@ const checkpoint_tensor *checkpoint_tensor_at(const checkpoint *ckpt, size_t ind
 const checkpoint_tensor *checkpoint_find(const checkpoint *ckpt, const char *name); /* NULL if absent */
 const char *checkpoint_shard_path(const checkpoint *ckpt, uint32_t shard);
 size_t checkpoint_shard_count(const checkpoint *ckpt);
+/* Size and time of change of a shard's file as it was opened. */
+void checkpoint_shard_state(const checkpoint *ckpt, uint32_t shard, uint64_t *bytes, struct timespec *changed);
 /* ELLM_ERR_INPUT, naming the file, if one was written to since the checkpoint was opened. */
 ellm_status checkpoint_unchanged(const checkpoint *ckpt, ellm_error *err);
 

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "checkpoint/config.h"
 #include "container/hash.h"
@@ -243,11 +242,11 @@ static ellm_status resume_key(const compress_job *job, uint8_t key[16], ellm_err
     ok = ellm_buffer_append(&text, options->keep[i], strlen(options->keep[i]) + 1);
   for (size_t i = 0; ok && i < checkpoint_tensor_count(job->ckpt); i++) {
     const checkpoint_tensor *tensor = checkpoint_tensor_at(job->ckpt, i);
-    const char *path = checkpoint_shard_path(job->ckpt, tensor->shard);
-    struct stat s;
-    if (stat(path, &s) != 0) memset(&s, 0, sizeof s);
-    int n = snprintf(line, sizeof line, "%u %llu %lld.%09ld %llu %d", tensor->shard, (unsigned long long)s.st_size,
-                     (long long)s.st_mtim.tv_sec, (long)s.st_mtim.tv_nsec, (unsigned long long)tensor->offset,
+    uint64_t bytes;
+    struct timespec changed; /* of the open file: another may have its name by now */
+    checkpoint_shard_state(job->ckpt, tensor->shard, &bytes, &changed);
+    int n = snprintf(line, sizeof line, "%u %llu %lld.%09ld %llu %d", tensor->shard, (unsigned long long)bytes,
+                     (long long)changed.tv_sec, (long)changed.tv_nsec, (unsigned long long)tensor->offset,
                      (int)tensor->dtype);
     ok = ellm_buffer_append(&text, line, (size_t)n + 1) &&
          ellm_buffer_append(&text, tensor->name, strlen(tensor->name) + 1) &&

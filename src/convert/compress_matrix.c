@@ -10,7 +10,7 @@
 enum { STRIPS_PER_THREAD = 4 }; /* of a batch */
 
 /* Shares of a matrix's progress: where each pass ends. */
-static const double scan_end = 0.2, count_end = 0.35, gather_end = 0.5;
+static const double scan_end = 0.2, count_end = 0.35, gather_end = 0.5, weigh_end = 0.75;
 
 typedef struct matrix_job {
   matrix_coder *coder;
@@ -92,7 +92,7 @@ static ellm_status store_codes(matrix_job *m, team_worker *worker, uint64_t firs
   ellm_error why;
   ellm_status status = scratch_file_write(&m->coder->codes, first_block * m->stride, worker->raw, n * m->stride, &why);
   if (status == ELLM_OK) return ELLM_OK;
-  return ellm_fail(&worker->error, status, "tensor %s: no room for its codes, %llu bytes until they are coded: %s",
+  return ellm_fail(&worker->error, status, "tensor %s: its codes need %llu bytes until they are coded: %s",
                    m->tensor.name, (unsigned long long)(m->tensor.geometry.n_blocks * m->stride), why.message);
 }
 
@@ -146,13 +146,20 @@ static ellm_status analyse(matrix_job *m, double *progress, ellm_error *err) {
 
 /* ----------------------------------------------------------------- encoding */
 
+/* worker->tiles into worker->block. A book has all codes that the first pass counted. */
+static ellm_status encode_tiles(matrix_job *m, team_worker *worker, const coder_codebook *book,
+                                const coder_block *block, uint64_t index, size_t *bytes) {
+  *bytes = coder_encode_block(worker->encoder, book, block, worker->tiles, worker->block);
+  if (*bytes != CODER_NOT_CODABLE) return ELLM_OK;
+  return ellm_fail(&worker->error, ELLM_ERR_INPUT, "%s: tensor %s: block %llu was changed while it was read",
+                   checkpoint_shard_path(m->coder->ckpt, m->source.tensor->shard), m->tensor.name,
+                   (unsigned long long)index);
+}
+
 static ellm_status encode_block(matrix_job *m, team_worker *worker, const coder_block *block, uint64_t index,
                                 strip_output *out) {
-  size_t bytes = coder_encode_block(worker->encoder, &m->tensor.book, block, worker->tiles, worker->block);
-  if (bytes == CODER_NOT_CODABLE) /* the book has all codes that the first pass counted */
-    return ellm_fail(&worker->error, ELLM_ERR_INPUT, "%s: tensor %s: block %llu was changed while it was read",
-                     checkpoint_shard_path(m->coder->ckpt, m->source.tensor->shard), m->tensor.name,
-                     (unsigned long long)index);
+  size_t bytes;
+  ELLM_TRY(encode_tiles(m, worker, &m->tensor.book, block, index, &bytes));
   if (!ellm_buffer_append(&out->data, worker->block, bytes))
     return ellm_fail_memory(&worker->error, bytes, "coded blocks");
   out->sizes[out->n_blocks] = (uint32_t)bytes;
@@ -203,19 +210,21 @@ static ellm_status weigh_strip(matrix_job *m, team_worker *worker, const strip *
     ELLM_TRY(load_block(m, worker, s, b, &block));
     for (unsigned k = 0; k <= m->rivals.n; k++) {
       const coder_codebook *book = k == 0 ? &m->tensor.book : &m->rivals.book[k - 1];
-      worker->bytes[k] += coder_encode_block(worker->encoder, book, &block, worker->tiles, worker->block);
+      size_t bytes;
+      ELLM_TRY(encode_tiles(m, worker, book, &block, s->first_block + b, &bytes));
+      worker->bytes[k] += bytes;
     }
   }
   return ELLM_OK;
 }
 
 /* Take the rival that makes the matrix smallest, if it does. */
-static ellm_status weigh_rivals(matrix_job *m, double progress, ellm_error *err) {
+static ellm_status weigh_rivals(matrix_job *m, double from, double to, ellm_error *err) {
   team *t = m->coder->team;
   uint64_t least = UINT64_MAX;
   unsigned best = 0;
   for (int i = 0; i < t->n_threads; i++) memset(t->workers[i].bytes, 0, sizeof t->workers[i].bytes);
-  ELLM_TRY(run_pass(m, weigh_strip, NULL, progress, progress, "analyse", err));
+  ELLM_TRY(run_pass(m, weigh_strip, NULL, from, to, "analyse", err));
   for (unsigned k = 0; k <= m->rivals.n; k++) {
     uint8_t stored[CODER_BOOK_MAX_BYTES];
     uint64_t bytes = coder_codebook_store(k == 0 ? &m->tensor.book : &m->rivals.book[k - 1], stored);
@@ -265,7 +274,10 @@ static ellm_status code_matrix(matrix_job *m, ellm_error *err) {
   tensor->huffman_bits = quant_huffman_bits(m->statistics.codes, 256);
   ELLM_TRY(coder_choose(&m->statistics, &tensor->geometry, tensor->quant.bits, m->pad, coder->options->prefer,
                         coder->options->code, &tensor->book, NULL, &m->rivals, err));
-  if (m->rivals.n > 0) ELLM_TRY(weigh_rivals(m, progress, err));
+  if (m->rivals.n > 0) {
+    ELLM_TRY(weigh_rivals(m, progress, weigh_end, err));
+    progress = weigh_end;
+  }
   ELLM_TRY(reserve_outputs(coder, m->plan.max_blocks, err));
   ELLM_TRY(container_writer_begin_coded(coder->writer, tensor, err));
   ELLM_TRY(run_pass(m, encode_strip, write_strips, progress, 1, "encode", err));

@@ -429,15 +429,31 @@ static bool is_ours(const decompress_job *job, const char *name) {
   return is_weight_file(stem) || ellm_file_asset(job->file, stem, NULL) != NULL;
 }
 
+/* Lies in a folder while it is being written: a checkpoint that somebody keeps under such a name has none. */
+static const char marker_name[] = "entrollm-unfinished.partial";
+
 typedef struct leftovers {
   const decompress_job *job;
-  bool foreign;
+  size_t n;
+  bool foreign, marked;
 } leftovers;
 
 static void find_foreign(void *user, const char *folder, const char *name) {
   leftovers *found = user;
   (void)folder;
-  if (!is_ours(found->job, name)) found->foreign = true;
+  found->n++;
+  if (strcmp(name, marker_name) == 0) found->marked = true;
+  else if (!is_ours(found->job, name)) found->foreign = true;
+}
+
+static ellm_status put_marker(const char *folder, ellm_error *err) {
+  char *path = path_join(folder, marker_name);
+  if (path == NULL) return ellm_fail_memory(err, strlen(folder), "a path");
+  int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  ellm_status status = fd >= 0 ? ELLM_OK : ellm_fail_errno(err, errno, "create", path);
+  if (fd >= 0) close(fd);
+  free(path);
+  return status;
 }
 
 /* Empty the folder that a killed run left; one that holds anything else is not touched. */
@@ -445,7 +461,7 @@ static ellm_status clear_leftovers(const decompress_job *job, ellm_error *err) {
   if (!file_is_directory(job->folder)) return ELLM_OK;
   leftovers found = {.job = job};
   if (!for_entries(job->folder, find_foreign, &found)) return ellm_fail_errno(err, errno, "read", job->folder);
-  if (found.foreign)
+  if (found.foreign || (found.n > 0 && !found.marked))
     return ellm_fail(err, ELLM_ERR_USAGE, "%s is in the way: it holds files of something else", job->folder);
   for_entries(job->folder, remove_entry, NULL);
   return ELLM_OK;
@@ -453,7 +469,11 @@ static ellm_status clear_leftovers(const decompress_job *job, ellm_error *err) {
 
 /* Where to write: beside out_dir where that is missing or empty, else into it. */
 static ellm_status open_folder(decompress_job *job, const char *out_dir, ellm_error *err) {
-  size_t n = 0;
+  size_t n = 0, length = strlen(out_dir);
+  static const char partial[] = ".partial";
+  while (length > 1 && out_dir[length - 1] == '/') length--;
+  if (length >= sizeof partial - 1 && strncmp(out_dir + length - (sizeof partial - 1), partial, sizeof partial - 1) == 0)
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished folders", out_dir, partial);
   if (file_is_directory(out_dir)) {
     if (!for_entries(out_dir, count_entry, &n)) return ellm_fail_errno(err, errno, "read", out_dir);
   } else if (file_exists(out_dir)) {
@@ -466,6 +486,7 @@ static ellm_status open_folder(decompress_job *job, const char *out_dir, ellm_er
   ELLM_TRY(directory_create(job->folder, err));
   ELLM_TRY(directory_lock(job->folder, &job->lock, err));
   ellm_status status = clear_leftovers(job, err);
+  if (status == ELLM_OK) status = put_marker(job->folder, err);
   if (status == ELLM_OK) job->temporary = true;
   else rmdir(job->folder); /* only an empty one goes */
   return status;
@@ -478,6 +499,7 @@ static ellm_status place_folder(decompress_job *job, const char *out_dir, ellm_e
   }
   char *target = with_suffix(out_dir, "");
   if (target == NULL) return ellm_fail_memory(err, strlen(out_dir), "a path");
+  remove_entry(NULL, job->folder, marker_name);
   int result = rename(job->folder, target), code = errno;
   free(target);
   if (result != 0) return ellm_fail_errno(err, code, "create", out_dir);

@@ -7,6 +7,7 @@
 #include "convert/journal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -90,8 +91,13 @@ void journal_reject(journal *j) { j->at = j->last; }
 /* Cut the file after the entries that hold and go on writing there. */
 static ellm_status start(journal *j, ellm_error *err) {
   bool fresh = j->at < HEAD;
-  j->file = fopen(j->path, fresh ? "wb" : "r+b");
-  if (j->file == NULL) return ellm_fail_errno(err, errno, "write", j->path);
+  int fd = open(j->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (fresh ? O_CREAT | O_TRUNC : 0), 0666);
+  j->file = fd >= 0 ? fdopen(fd, fresh ? "wb" : "r+b") : NULL;
+  if (j->file == NULL) {
+    int code = errno;
+    if (fd >= 0) close(fd);
+    return ellm_fail_errno(err, code, "write", j->path);
+  }
   bool ok = fresh ? fwrite(magic, 1, 8, j->file) == 8 && fwrite(j->key, 1, 16, j->file) == 16
                   : ftruncate(fileno(j->file), (off_t)j->at) == 0 && fseeko(j->file, (off_t)j->at, SEEK_SET) == 0;
   return ok ? ELLM_OK : ellm_fail_errno(err, errno, "write", j->path);

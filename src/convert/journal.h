@@ -13,7 +13,8 @@
 
 typedef struct journal journal;
 
-#define JOURNAL_ENDING ".journal.partial" /* no asset of a checkpoint, should it lie in one */
+/* No asset of a checkpoint, should it lie in one, and no file of another output: none may be called OUT.journal.partial. */
+#define JOURNAL_ENDING ".journal.partial.partial"
 
 typedef struct journal_entry {
   const uint8_t *record;   /* inside the journal's memory */

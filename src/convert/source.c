@@ -58,6 +58,16 @@ static void merge_range(quant_range *into, const quant_range *from) {
   }
 }
 
+static ellm_status count_patterns(team_worker *worker, size_t n) {
+  const size_t bytes = QUANT_PATTERNS * sizeof *worker->patterns;
+  if (worker->patterns == NULL) worker->patterns = malloc(bytes);
+  if (worker->patterns == NULL) return ellm_fail_memory(&worker->error, bytes, "counts");
+  if (!worker->has_patterns) memset(worker->patterns, 0, bytes);
+  worker->has_patterns = true;
+  quant_count_patterns(worker->raw, n, worker->patterns);
+  return ELLM_OK;
+}
+
 static void scan_chunk(void *user, size_t item, int thread) {
   const scan_job *job = user;
   team_worker *worker = &job->t->workers[thread];
@@ -65,15 +75,14 @@ static void scan_chunk(void *user, size_t item, int thread) {
   uint64_t chunk = job->first_chunk + item, offset = chunk * HASH_CHUNK;
   size_t bytes = chunk_bytes(job->tensor, chunk);
   ellm_status status = checkpoint_read(job->ckpt, job->tensor, offset, worker->raw, bytes, &worker->error);
+  size_t size = ellm_dtype_size(job->tensor->dtype);
+  if (status == ELLM_OK && job->patterns) status = count_patterns(worker, bytes / size);
   if (status != ELLM_OK) {
     team_fail(worker, chunk, status);
     return;
   }
   store_u64(job->sums + 8 * chunk, hash64(worker->raw, bytes));
-  size_t size = ellm_dtype_size(job->tensor->dtype);
-  if (job->patterns) {
-    quant_count_patterns(worker->raw, bytes / size, worker->patterns);
-  } else if (job->range) {
+  if (job->range) {
     quant_range range = QUANT_RANGE_EMPTY;
     quant_range_add(&range, job->tensor->dtype, worker->raw, bytes / size, offset / size);
     merge_range(&worker->range, &range);
@@ -118,16 +127,11 @@ static ellm_status scan_patterns(scan_job *job, const pass_progress *progress, u
                                  uint64_t *patterns, ellm_error *err) {
   team *t = job->t;
   job->patterns = true;
-  for (int i = 0; i < t->n_threads; i++) {
-    team_worker *worker = &t->workers[i];
-    if (worker->patterns == NULL) worker->patterns = malloc(QUANT_PATTERNS * sizeof *worker->patterns);
-    if (worker->patterns == NULL) return ellm_fail_memory(err, QUANT_PATTERNS * sizeof *patterns, "counts");
-    memset(worker->patterns, 0, QUANT_PATTERNS * sizeof *worker->patterns);
-  }
+  for (int i = 0; i < t->n_threads; i++) t->workers[i].has_patterns = false;
   ELLM_TRY(scan(job, progress, digest, err));
   memset(patterns, 0, QUANT_PATTERNS * sizeof *patterns);
   for (int i = 0; i < t->n_threads; i++)
-    for (size_t k = 0; k < QUANT_PATTERNS; k++) patterns[k] += t->workers[i].patterns[k];
+    for (size_t k = 0; t->workers[i].has_patterns && k < QUANT_PATTERNS; k++) patterns[k] += t->workers[i].patterns[k];
   *range = QUANT_RANGE_EMPTY;
   quant_range_from_patterns(patterns, job->tensor->dtype, range);
   return ELLM_OK;
@@ -141,6 +145,9 @@ ellm_status source_scan(const checkpoint *ckpt, const checkpoint_tensor *tensor,
     ELLM_TRY(scan_patterns(&job, progress, digest, range, patterns, err));
     if (!range->bad) return ELLM_OK;
     job.patterns = false; /* there is such a weight: look for its place */
+    ELLM_TRY(scan_range(&job, progress, digest, range, err));
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s was changed while it was read",
+                     checkpoint_shard_path(ckpt, tensor->shard), tensor->name);
   }
   return scan_range(&job, progress, digest, range, err);
 }

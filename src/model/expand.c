@@ -79,8 +79,12 @@ ellm_status expand_matrix(thread_pool *pool, coder_decode_fn decode, const ellm_
   expansion e = {.file = file, .tensor = tensor, .decode = decode, .out = m};
   ellm_status status = allocate(m, tensor, err);
   if (status == ELLM_OK) status = run(&e, pool, err);
-  if (status == ELLM_OK) *out = m;
-  else expanded_matrix_free(m);
+  if (status == ELLM_OK) {
+    container_drop_blocks(file, tensor);
+    *out = m;
+  } else {
+    expanded_matrix_free(m);
+  }
   return status;
 }
 

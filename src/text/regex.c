@@ -145,7 +145,8 @@ ellm_status regex_next(const text_regex *regex, regex_scratch *scratch, const ch
     if (code < 0) {
       PCRE2_UCHAR reason[128] = "";
       pcre2_get_error_message(code, reason, sizeof reason);
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: regular expression: %s", regex->where, (const char *)reason);
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: regular expression: %s, %zu bytes from the start of a piece of text",
+                       regex->where, (const char *)reason, position->next);
     }
     const PCRE2_SIZE *range = pcre2_get_ovector_pointer(scratch->match_data);
     *start = range[0];

@@ -79,6 +79,47 @@ static void mapping(void **state) {
   file_map_close(&map);
 }
 
+/* Pages of a mapping, 0 where the system does not say. */
+static size_t resident(const uint8_t *data, size_t pages, size_t page) {
+  unsigned long long kilobytes = 0;
+  char line[256];
+  bool here = false;
+  FILE *maps = fopen("/proc/self/smaps", "r");
+  for (; maps != NULL && fgets(line, sizeof line, maps) != NULL;) {
+    unsigned long long from, to;
+    if (sscanf(line, "%llx-%llx ", &from, &to) == 2) here = from == (unsigned long long)(uintptr_t)data;
+    if (here && sscanf(line, "Rss: %llu kB", &kilobytes) == 1) break;
+  }
+  if (maps != NULL) fclose(maps);
+  assert_true(kilobytes * 1024 <= pages * page);
+  return (size_t)kilobytes * 1024 / page;
+}
+
+static void dropping_pages(void **state) {
+  (void)state;
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = 64, size = pages * page;
+  uint8_t *content = malloc(size);
+  assert_non_null(content);
+  for (size_t i = 0; i < size; i++) content[i] = (uint8_t)(i * 7 + i / page);
+  FILE *f = fopen(path, "wb");
+  assert_int_equal(fwrite(content, 1, size, f), size);
+  assert_int_equal(fclose(f), 0);
+  for (int copied = 0; copied < 2; copied++) {
+    file_map map;
+    ellm_error err;
+    assert_int_equal((copied ? file_map_load : file_map_open)(path, &map, &err), ELLM_OK);
+    assert_memory_equal(map.data, content, size);
+    const size_t before = copied ? 0 : resident(map.data, pages, page);
+    file_map_drop(&map, map.data + page + 1, size - 2 * page);
+    if (before > 0) assert_true(resident(map.data, pages, page) <= before - (pages - 4));
+    file_map_drop(&map, map.data + 5, 9);
+    file_map_drop(&map, map.data + size, 0);
+    assert_memory_equal(map.data, content, size);
+    file_map_close(&map);
+  }
+  free(content);
+}
+
 static void what_cannot_be_read(void **state) {
   (void)state;
   file_map map;
@@ -417,6 +458,7 @@ static void no_descriptor_is_left(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       FILE_TEST(mapping),
+      FILE_TEST(dropping_pages),
       FILE_TEST(what_cannot_be_read),
       FILE_TEST(reading_by_position),
       FILE_TEST(commit),

@@ -274,7 +274,7 @@ static void test_usage(void **state) {
 static void test_partial_names(void **state) {
   (void)state;
   static const made_tensor tensors[] = {{"layer", ELLM_F32, 2, {64, 64}, 1, 0}};
-  static const char *const names[] = {"m.ellm.partial", "m.ellm.journal.partial"};
+  static const char *const names[] = {"m.ellm.partial", "m.ellm.journal.partial.partial"};
   const char *dir = in_folder("named");
   for (int i = 0; i < 2; i++) {
     char file[160], moved[160], output[160], index[200];
@@ -640,6 +640,7 @@ static void test_leftovers(void **state) {
   char diary[160];
   must(ellm_compress(source, out, NULL, NULL, &err));
   mkdir(partial, 0777);
+  write_text(partial, "entrollm-unfinished.partial", "");
   write_text(partial, "config.json.partial", "{");
   write_text(partial, "model.safetensors.partial", "half");
   write_text(partial, "tokenizer.json", "{");
@@ -653,6 +654,18 @@ static void test_leftovers(void **state) {
   assert_int_equal(ellm_decompress(out, back, -1, false, 2, NULL, NULL, &err), ELLM_ERR_USAGE);
   assert_true(file_exists(diary));
   assert_false(file_exists(back));
+  remove_folder(partial);
+  /* a whole checkpoint under that name is nobody's leavings */
+  const made_tensor tensors[] = {{"w", ELLM_F32, 2, {10, 20}, 1, 0}};
+  write_safetensors(partial, tensors, 1, NULL);
+  write_text(partial, "config.json", "{}");
+  assert_int_equal(ellm_decompress(out, back, -1, false, 2, NULL, NULL, &err), ELLM_ERR_USAGE);
+  assert_non_null(strstr(err.message, partial));
+  assert_int_equal(count_entries(partial), 2);
+  assert_int_equal(ellm_decompress(out, partial, -1, true, 2, NULL, NULL, &err), ELLM_ERR_USAGE);
+  snprintf(diary, sizeof diary, "%s//", partial);
+  assert_int_equal(ellm_decompress(out, diary, -1, true, 2, NULL, NULL, &err), ELLM_ERR_USAGE);
+  assert_int_equal(count_entries(partial), 2);
   remove_folder(partial);
   unlink(out);
 }
