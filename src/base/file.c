@@ -254,6 +254,20 @@ char *path_folder(const char *path) {
   return strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
+char *path_append(const char *path, const char *ending) {
+  const size_t a = strlen(path), b = strlen(ending);
+  char *longer = malloc(a + b + 1);
+  if (longer == NULL) return NULL;
+  memcpy(longer, path, a);
+  memcpy(longer + a, ending, b + 1);
+  return longer;
+}
+
+bool path_is_partial(const char *path) {
+  const size_t bytes = strlen(path), end = sizeof PARTIAL_ENDING - 1;
+  return bytes >= end && strcmp(path + bytes - end, PARTIAL_ENDING) == 0;
+}
+
 ellm_status directory_create(const char *path, ellm_error *err) {
   if (mkdir(path, 0777) == 0) return ELLM_OK;
   const int code = errno;

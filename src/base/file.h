@@ -47,6 +47,11 @@ bool file_is_directory(const char *path);
 char *path_join(const char *dir, const char *name);
 /* malloc'ed: the folder that `path` lies in, "." for a name alone; NULL when out of memory. */
 char *path_folder(const char *path);
+/* malloc'ed path with `ending` after it; NULL when out of memory. */
+char *path_append(const char *path, const char *ending);
+/* Names that end so are for what is unfinished; nothing whole is written under one. */
+#define PARTIAL_ENDING ".partial"
+bool path_is_partial(const char *path);
 
 /*
  * A file that appears under its name only when it is whole: written to

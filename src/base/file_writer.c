@@ -57,21 +57,19 @@ static ellm_status writer_open_partial(file_writer *writer, ellm_error *err) {
 }
 
 ellm_status file_writer_allowed(const char *path, const file_writer_options *options, ellm_error *err) {
-  static const char partial[] = ".partial";
-  const size_t bytes = strlen(path), end = sizeof partial - 1;
   struct stat there;
   if (path[0] == '\0') return ellm_fail(err, ELLM_ERR_USAGE, "the name of the file to write is empty");
   /* a device or a FIFO would be replaced by the file */
   if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
     return ellm_fail(err, S_ISDIR(there.st_mode) ? ELLM_ERR_USAGE : ELLM_ERR_IO, "%s: %s", path,
                      S_ISDIR(there.st_mode) ? "is a directory" : "is not a regular file");
-  if (bytes >= end && strcmp(path + bytes - end, partial) == 0)
-    return ellm_fail(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished files", path, partial);
+  if (path_is_partial(path))
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished files", path, PARTIAL_ENDING);
   if (!options->overwrite && file_exists(path)) {
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: already exists (use --force to replace it)", path);
   }
   char *folder = path_folder(path);
-  if (folder == NULL) return ellm_fail_memory(err, bytes, path);
+  if (folder == NULL) return ellm_fail_memory(err, strlen(path) + 1, path);
   const bool writable = access(folder, W_OK | X_OK) == 0;
   const int code = errno;
   free(folder);
@@ -83,17 +81,15 @@ ellm_status file_writer_open(const char *path, const file_writer_options *option
   *out = NULL;
   ELLM_TRY(file_writer_allowed(path, options, err));
   file_writer *writer = calloc(1, sizeof *writer);
-  const size_t partial_bytes = strlen(path) + sizeof ".partial";
   if (writer == NULL) return ellm_fail_memory(err, sizeof *writer, path);
   writer->fd = -1;
   writer->options = *options;
   writer->path = strdup(path);
-  writer->partial = malloc(partial_bytes);
+  writer->partial = path_append(path, PARTIAL_ENDING);
   if (writer->path == NULL || writer->partial == NULL) {
     writer_free(writer);
-    return ellm_fail_memory(err, partial_bytes, path);
+    return ellm_fail_memory(err, strlen(path) + sizeof PARTIAL_ENDING, path);
   }
-  snprintf(writer->partial, partial_bytes, "%s.partial", path);
   const ellm_status status = writer_open_partial(writer, err);
   if (status != ELLM_OK) {
     writer_free(writer);

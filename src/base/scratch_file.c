@@ -5,7 +5,6 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,16 +36,13 @@ static int open_nameless(const char *folder) {
 }
 
 ellm_status scratch_file_open(const char *path, scratch_file *file, ellm_error *err) {
-  static const char label[] = "a scratch file in ";
   *file = (scratch_file){.fd = -1};
   char *folder = path_folder(path);
-  const size_t bytes = folder != NULL ? sizeof label + strlen(folder) : 0;
-  file->label = folder != NULL ? malloc(bytes) : NULL;
+  file->label = folder != NULL ? path_append("a scratch file in ", folder) : NULL;
   ellm_status status = ELLM_OK;
   if (file->label == NULL) {
     status = ellm_fail_memory(err, strlen(path) + 1, path);
   } else {
-    snprintf(file->label, bytes, "%s%s", label, folder);
     file->fd = open_nameless(folder);
     if (file->fd < 0) status = ellm_fail_errno(err, errno, "create", file->label);
   }

@@ -103,7 +103,7 @@ ellm_status container_checked_block(const ellm_file *file, const container_tenso
                                     const uint8_t **data, size_t *bytes, ellm_error *err);
 ellm_status container_undecodable(const ellm_file *file, const container_tensor *tensor, uint64_t block,
                                   ellm_error *err);
-/* The blocks of a tensor are not wanted for now: file_map_drop. */
+/* The blocks of a coded tensor are not wanted for now: file_map_drop. */
 void container_drop_blocks(const ellm_file *file, const container_tensor *tensor);
 /* Coded bytes of blocks [first, last): for balancing work. */
 uint64_t container_blocks_bytes(const container_tensor *tensor, uint64_t first, uint64_t last);

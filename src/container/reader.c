@@ -536,8 +536,7 @@ ellm_status container_checked_block(const ellm_file *file, const container_tenso
 
 void container_drop_blocks(const ellm_file *file, const container_tensor *tensor) {
   const tensor_entry *entry = entry_of(tensor);
-  if (entry->usable && tensor->storage == CONTAINER_CODED && file->map.path != NULL)
-    file_map_drop(&file->map, entry->data, (size_t)tensor->payload_bytes);
+  if (entry->usable) file_map_drop(&file->map, entry->data, (size_t)tensor->payload_bytes);
 }
 
 ellm_status container_undecodable(const ellm_file *file, const container_tensor *tensor, uint64_t block,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "checkpoint/config.h"
 #include "container/hash.h"
 #include "container/record.h"
@@ -274,15 +275,14 @@ static bool is_shard(const checkpoint *ckpt, const char *path) {
 
 /* Not even --force may replace a file of the checkpoint, and none may be taken for the leavings of an earlier run. */
 static ellm_status check_output(const compress_job *job, const char *out_path, ellm_error *err) {
-  static const char *const endings[] = {"", ".partial", JOURNAL_ENDING};
+  static const char *const endings[] = {"", PARTIAL_ENDING, JOURNAL_ENDING};
   for (size_t i = 0; i < 3; i++) {
-    ellm_buffer path = {0};
-    bool ok = ellm_buffer_append(&path, out_path, strlen(out_path)) &&
-              ellm_buffer_append(&path, endings[i], strlen(endings[i]) + 1);
-    ellm_status status = ok ? ELLM_OK : ellm_fail_memory(err, strlen(out_path), "a path");
-    if (ok && is_shard(job->ckpt, (const char *)path.data))
-      status = ellm_fail(err, ELLM_ERR_USAGE, "%s is a file of the checkpoint", (const char *)path.data);
-    ellm_buffer_free(&path);
+    char *path = path_append(out_path, endings[i]);
+    if (path == NULL) return ellm_fail_memory(err, strlen(out_path), "a path");
+    ellm_status status = is_shard(job->ckpt, path)
+                             ? ellm_fail(err, ELLM_ERR_USAGE, "%s is a file of the checkpoint", path)
+                             : ELLM_OK;
+    free(path);
     ELLM_TRY(status);
   }
   bool same = false;
@@ -320,7 +320,7 @@ static ellm_status open_matrices(compress_job *job, const char *out_path, ellm_e
                                  .team = &job->team,
                                  .writer = job->writer,
                                  .meter = &job->meter};
-  return matrix_coder_open(&job->matrices, job->options->dry_run ? NULL : out_path, err);
+  return matrix_coder_open(&job->matrices, out_path, err);
 }
 
 static ellm_status run(compress_job *job, const char *out_path, ellm_error *err) {

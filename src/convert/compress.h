@@ -14,16 +14,10 @@
 #define ELLM_CONVERT_COMPRESS_H
 
 #include "base/file.h"
-#include "base/memory.h"
 #include "container/container.h"
 #include "convert/source.h"
 
-/* One encoded strip on its way to the file. */
-typedef struct strip_output {
-  ellm_buffer data;
-  uint32_t *sizes, *checksums; /* one a block */
-  size_t n_blocks, capacity;
-} strip_output;
+typedef struct strip_output strip_output; /* one encoded strip on its way to the file */
 
 /* What all matrices share. Zero-initialize; the first five fields are the caller's. */
 typedef struct matrix_coder {
@@ -32,14 +26,13 @@ typedef struct matrix_coder {
   team *team;
   container_writer *writer;
   progress_meter *meter;
-  scratch_file codes;
-  bool has_codes;              /* not in a dry run, which reads the source once more */
+  scratch_file codes;          /* not in a dry run, which reads the source once more */
   uint64_t *patterns;          /* counts of 16-bit patterns */
   strip_output *outputs;
   size_t n_outputs;            /* of a batch: what is coded before it is written */
 } matrix_coder;
 
-/* The codes wait in a scratch file beside out_path; NULL: nowhere. */
+/* The codes wait in a scratch file beside out_path, which a dry run need not have. */
 ellm_status matrix_coder_open(matrix_coder *coder, const char *out_path, ellm_error *err);
 void matrix_coder_close(matrix_coder *coder);
 

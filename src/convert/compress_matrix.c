@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "container/hash.h"
+#include "base/memory.h"
 #include "convert/compress.h"
 #include "kernels/kernels.h"
 
@@ -11,6 +11,12 @@ enum { STRIPS_PER_THREAD = 4 }; /* of a batch */
 
 /* Shares of a matrix's progress: where each pass ends. */
 static const double scan_end = 0.2, count_end = 0.35, gather_end = 0.5, weigh_end = 0.75;
+
+struct strip_output {
+  ellm_buffer data;
+  uint32_t *sizes, *checksums; /* one a block */
+  size_t n_blocks, capacity;
+};
 
 typedef struct matrix_job {
   matrix_coder *coder;
@@ -99,15 +105,16 @@ static ellm_status store_codes(matrix_job *m, team_worker *worker, uint64_t firs
 /* Pairs into the statistics, codes into the scratch file. */
 static ellm_status gather_strip(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
   (void)item;
+  const bool store = !m->coder->options->dry_run;
   for (uint64_t first = 0; first < s->n_blocks; first += m->at_once) {
     size_t n = s->n_blocks - first < m->at_once ? (size_t)(s->n_blocks - first) : m->at_once;
     uint8_t *out = worker->raw; /* the strip's elements are codes by now */
     for (size_t i = 0; i < n; i++, out += m->stride) {
       coder_block block = tile_block(m, s, first + i, worker);
       coder_statistics_add_pairs(&worker->statistics, &block, m->tensor.quant.bits, worker->tiles);
-      if (m->coder->has_codes) coder_encode_block(worker->encoder, &m->plain, &block, worker->tiles, out);
+      if (store) coder_encode_block(worker->encoder, &m->plain, &block, worker->tiles, out);
     }
-    if (m->coder->has_codes) ELLM_TRY(store_codes(m, worker, s->first_block + first, n));
+    if (store) ELLM_TRY(store_codes(m, worker, s->first_block + first, n));
   }
   return ELLM_OK;
 }
@@ -139,7 +146,7 @@ static ellm_status analyse(matrix_job *m, double *progress, ellm_error *err) {
   m->stride = coder_plain_bytes(m->plain.bits, coder_block_codes(&largest));
   m->at_once = (m->coder->team->raw_bytes - CODER_MAX_BLOCK_BYTES) / m->stride + 1; /* the last may want as much room */
   ELLM_TRY(run_count(m, gather_strip, *progress, gather_end, err));
-  m->stored = m->coder->has_codes;
+  m->stored = !m->coder->options->dry_run;
   *progress = gather_end;
   return ELLM_OK;
 }
@@ -202,6 +209,10 @@ static ellm_status encode_strip(matrix_job *m, team_worker *worker, const strip 
   return ELLM_OK;
 }
 
+static const coder_codebook *contender(const matrix_job *m, unsigned k) {
+  return k == 0 ? &m->tensor.book : &m->rivals.book[k - 1];
+}
+
 /* The size with the book and with each of its rivals. */
 static ellm_status weigh_strip(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
   (void)item;
@@ -209,9 +220,8 @@ static ellm_status weigh_strip(matrix_job *m, team_worker *worker, const strip *
     coder_block block;
     ELLM_TRY(load_block(m, worker, s, b, &block));
     for (unsigned k = 0; k <= m->rivals.n; k++) {
-      const coder_codebook *book = k == 0 ? &m->tensor.book : &m->rivals.book[k - 1];
       size_t bytes;
-      ELLM_TRY(encode_tiles(m, worker, book, &block, s->first_block + b, &bytes));
+      ELLM_TRY(encode_tiles(m, worker, contender(m, k), &block, s->first_block + b, &bytes));
       worker->bytes[k] += bytes;
     }
   }
@@ -227,13 +237,13 @@ static ellm_status weigh_rivals(matrix_job *m, double from, double to, ellm_erro
   ELLM_TRY(run_pass(m, weigh_strip, NULL, from, to, "analyse", err));
   for (unsigned k = 0; k <= m->rivals.n; k++) {
     uint8_t stored[CODER_BOOK_MAX_BYTES];
-    uint64_t bytes = coder_codebook_store(k == 0 ? &m->tensor.book : &m->rivals.book[k - 1], stored);
+    uint64_t bytes = coder_codebook_store(contender(m, k), stored);
     for (int i = 0; i < t->n_threads; i++) bytes += t->workers[i].bytes[k];
     if (bytes >= least) continue;
     least = bytes;
     best = k;
   }
-  if (best > 0) m->tensor.book = m->rivals.book[best - 1];
+  if (best > 0) m->tensor.book = *contender(m, best);
   return ELLM_OK;
 }
 
@@ -333,10 +343,7 @@ ellm_status matrix_coder_open(matrix_coder *coder, const char *out_path, ellm_er
   coder->patterns = malloc(QUANT_PATTERNS * sizeof *coder->patterns);
   if (coder->outputs == NULL || coder->patterns == NULL)
     return ellm_fail_memory(err, QUANT_PATTERNS * sizeof *coder->patterns, "counts");
-  if (out_path == NULL) return ELLM_OK;
-  ELLM_TRY(scratch_file_open(out_path, &coder->codes, err));
-  coder->has_codes = true;
-  return ELLM_OK;
+  return coder->options->dry_run ? ELLM_OK : scratch_file_open(out_path, &coder->codes, err);
 }
 
 void matrix_coder_close(matrix_coder *coder) {

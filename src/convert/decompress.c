@@ -40,6 +40,7 @@ typedef struct decompress_job {
   const ellm_file *file;
   int dtype;                /* -1: the source's */
   bool overwrite;
+  char *target;             /* out_dir without slashes at its end */
   char *folder;             /* written into */
   int lock;                 /* on it, or -1 */
   bool temporary;           /* it is to be renamed */
@@ -408,29 +409,18 @@ static void remove_stale(void *user, const char *folder, const char *name) {
   remove_entry(NULL, folder, name);
 }
 
-static char *with_suffix(const char *path, const char *suffix) {
-  size_t bytes = strlen(path);
-  while (bytes > 1 && path[bytes - 1] == '/') bytes--;
-  char *out = malloc(bytes + strlen(suffix) + 1);
-  if (out == NULL) return NULL;
-  memcpy(out, path, bytes);
-  memcpy(out + bytes, suffix, strlen(suffix) + 1);
-  return out;
-}
-
 /* A name that this run writes as well, whole or on its way. */
 static bool is_ours(const decompress_job *job, const char *name) {
-  static const char partial[] = ".partial";
   char stem[256];
-  size_t length = strlen(name), suffix = sizeof partial - 1;
+  size_t length = strlen(name);
   if (length >= sizeof stem) return false;
   memcpy(stem, name, length + 1);
-  if (length > suffix && strcmp(stem + length - suffix, partial) == 0) stem[length - suffix] = '\0';
+  if (path_is_partial(name)) stem[length - (sizeof PARTIAL_ENDING - 1)] = '\0';
   return is_weight_file(stem) || ellm_file_asset(job->file, stem, NULL) != NULL;
 }
 
 /* Lies in a folder while it is being written: a checkpoint that somebody keeps under such a name has none. */
-static const char marker_name[] = "entrollm-unfinished.partial";
+static const char marker_name[] = "entrollm-unfinished" PARTIAL_ENDING;
 
 typedef struct leftovers {
   const decompress_job *job;
@@ -470,17 +460,19 @@ static ellm_status clear_leftovers(const decompress_job *job, ellm_error *err) {
 /* Where to write: beside out_dir where that is missing or empty, else into it. */
 static ellm_status open_folder(decompress_job *job, const char *out_dir, ellm_error *err) {
   size_t n = 0, length = strlen(out_dir);
-  static const char partial[] = ".partial";
   while (length > 1 && out_dir[length - 1] == '/') length--;
-  if (length >= sizeof partial - 1 && strncmp(out_dir + length - (sizeof partial - 1), partial, sizeof partial - 1) == 0)
-    return ellm_fail(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished folders", out_dir, partial);
+  job->target = strndup(out_dir, length);
+  if (job->target == NULL) return ellm_fail_memory(err, length + 1, "a path");
+  if (path_is_partial(job->target))
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished folders", out_dir,
+                     PARTIAL_ENDING);
   if (file_is_directory(out_dir)) {
     if (!for_entries(out_dir, count_entry, &n)) return ellm_fail_errno(err, errno, "read", out_dir);
   } else if (file_exists(out_dir)) {
     return ellm_fail(err, ELLM_ERR_USAGE, "%s exists and is not a folder", out_dir);
   }
   if (n > 0 && !job->overwrite) return ellm_fail(err, ELLM_ERR_USAGE, "%s exists already and is not empty", out_dir);
-  job->folder = with_suffix(out_dir, n == 0 ? ".partial" : "");
+  job->folder = path_append(job->target, n == 0 ? PARTIAL_ENDING : "");
   if (job->folder == NULL) return ellm_fail_memory(err, strlen(out_dir), "a path");
   if (n > 0) return directory_lock(job->folder, &job->lock, err);
   ELLM_TRY(directory_create(job->folder, err));
@@ -497,12 +489,8 @@ static ellm_status place_folder(decompress_job *job, const char *out_dir, ellm_e
     for_entries(job->folder, remove_stale, job);
     return ELLM_OK;
   }
-  char *target = with_suffix(out_dir, "");
-  if (target == NULL) return ellm_fail_memory(err, strlen(out_dir), "a path");
   remove_entry(NULL, job->folder, marker_name);
-  int result = rename(job->folder, target), code = errno;
-  free(target);
-  if (result != 0) return ellm_fail_errno(err, code, "create", out_dir);
+  if (rename(job->folder, job->target) != 0) return ellm_fail_errno(err, errno, "create", out_dir);
   job->temporary = false;
   return ELLM_OK;
 }
@@ -520,6 +508,7 @@ static void release(decompress_job *job) {
   free(job->assets);
   free(job->shards);
   free(job->folder);
+  free(job->target);
   team_free(&job->team);
 }
 

@@ -30,16 +30,6 @@ struct journal {
   uint8_t key[16];
 };
 
-static char *journal_path(const char *out_path) {
-  static const char suffix[] = JOURNAL_ENDING;
-  size_t bytes = strlen(out_path);
-  char *path = malloc(bytes + sizeof suffix);
-  if (path == NULL) return NULL;
-  memcpy(path, out_path, bytes);
-  memcpy(path + bytes, suffix, sizeof suffix);
-  return path;
-}
-
 /* The entry at `at`, with its length; false if there is no whole one. */
 static bool parse(const journal *j, size_t at, journal_entry *entry, size_t *length) {
   if (at > j->size || j->size - at < ENTRY_HEAD + ENTRY_TAIL) return false;
@@ -55,7 +45,7 @@ static bool parse(const journal *j, size_t at, journal_entry *entry, size_t *len
 ellm_status journal_open(const char *out_path, const uint8_t key[16], journal **out, ellm_error *err) {
   *out = NULL;
   journal *j = calloc(1, sizeof *j);
-  if (j != NULL) j->path = journal_path(out_path);
+  if (j != NULL) j->path = path_append(out_path, JOURNAL_ENDING);
   if (j == NULL || j->path == NULL) {
     free(j);
     return ellm_fail_memory(err, sizeof *j, "a journal");
@@ -127,7 +117,7 @@ void journal_close(journal *j) {
 }
 
 void journal_remove(const char *out_path) {
-  char *path = journal_path(out_path);
+  char *path = path_append(out_path, JOURNAL_ENDING);
   if (path != NULL) unlink(path);
   free(path);
 }

@@ -9,12 +9,13 @@
 #ifndef ELLM_CONVERT_JOURNAL_H
 #define ELLM_CONVERT_JOURNAL_H
 
-#include "base/status.h"
+#include "base/file.h"
 
 typedef struct journal journal;
 
-/* No asset of a checkpoint, should it lie in one, and no file of another output: none may be called OUT.journal.partial. */
-#define JOURNAL_ENDING ".journal.partial.partial"
+/* No asset of a checkpoint, should it lie in one, and no file of another output: none may be called
+ * OUT.journal.partial. */
+#define JOURNAL_ENDING ".journal" PARTIAL_ENDING PARTIAL_ENDING
 
 typedef struct journal_entry {
   const uint8_t *record;   /* inside the journal's memory */

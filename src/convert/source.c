@@ -47,6 +47,15 @@ static ellm_status allocate_sums(const checkpoint_tensor *tensor, uint8_t **sums
   return *sums != NULL ? ELLM_OK : ellm_fail_memory(err, bytes, "chunk checksums");
 }
 
+/* A chunk and its checksum. */
+static ellm_status read_chunk(const checkpoint *ckpt, const checkpoint_tensor *tensor, uint64_t chunk, uint8_t *data,
+                              size_t *bytes, uint8_t *sums, ellm_error *err) {
+  *bytes = chunk_bytes(tensor, chunk);
+  ELLM_TRY(checkpoint_read(ckpt, tensor, chunk * HASH_CHUNK, data, *bytes, err));
+  store_u64(sums + 8 * chunk, hash64(data, *bytes));
+  return ELLM_OK;
+}
+
 /* Keep the widest range and the first bad element. */
 static void merge_range(quant_range *into, const quant_range *from) {
   if (from->lo < into->lo) into->lo = from->lo;
@@ -72,19 +81,18 @@ static void scan_chunk(void *user, size_t item, int thread) {
   const scan_job *job = user;
   team_worker *worker = &job->t->workers[thread];
   if (worker->status != ELLM_OK) return;
-  uint64_t chunk = job->first_chunk + item, offset = chunk * HASH_CHUNK;
-  size_t bytes = chunk_bytes(job->tensor, chunk);
-  ellm_status status = checkpoint_read(job->ckpt, job->tensor, offset, worker->raw, bytes, &worker->error);
+  uint64_t chunk = job->first_chunk + item;
+  size_t bytes;
+  ellm_status status = read_chunk(job->ckpt, job->tensor, chunk, worker->raw, &bytes, job->sums, &worker->error);
   size_t size = ellm_dtype_size(job->tensor->dtype);
   if (status == ELLM_OK && job->patterns) status = count_patterns(worker, bytes / size);
   if (status != ELLM_OK) {
     team_fail(worker, chunk, status);
     return;
   }
-  store_u64(job->sums + 8 * chunk, hash64(worker->raw, bytes));
   if (job->range) {
     quant_range range = QUANT_RANGE_EMPTY;
-    quant_range_add(&range, job->tensor->dtype, worker->raw, bytes / size, offset / size);
+    quant_range_add(&range, job->tensor->dtype, worker->raw, bytes / size, chunk * HASH_CHUNK / size);
     merge_range(&worker->range, &range);
   }
 }
@@ -159,11 +167,9 @@ ellm_status source_read(const checkpoint *ckpt, const checkpoint_tensor *tensor,
   ELLM_TRY(allocate_sums(tensor, &sums, err));
   ellm_status status = ELLM_OK;
   for (uint64_t chunk = 0; status == ELLM_OK && chunk < n_chunks; chunk++) {
-    size_t bytes = chunk_bytes(tensor, chunk);
-    status = checkpoint_read(ckpt, tensor, chunk * HASH_CHUNK, piece, bytes, err);
-    if (status != ELLM_OK) break;
-    store_u64(sums + 8 * chunk, hash64(piece, bytes));
-    status = take(user, piece, bytes, err);
+    size_t bytes;
+    status = read_chunk(ckpt, tensor, chunk, piece, &bytes, sums, err);
+    if (status == ELLM_OK) status = take(user, piece, bytes, err);
     if (status == ELLM_OK) status = pass_report(progress, (double)(chunk + 1) / (double)n_chunks, err);
   }
   if (status == ELLM_OK) hash128(sums, (size_t)n_chunks * 8, digest);

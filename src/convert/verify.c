@@ -206,22 +206,34 @@ static ellm_status verify_coded(verify_job *job, const container_tensor *tensor,
 
 /* ------------------------------------------------------------------ checkpoint */
 
-static ellm_status compare_kept(verify_job *job, const container_tensor *tensor, const checkpoint_tensor *source,
-                                ellm_error *err) {
+typedef struct kept_data {
+  verify_job *job;
+  const container_tensor *tensor;
   const uint8_t *data;
-  ELLM_TRY(container_kept(job->file, tensor, &data, err));
-  uint8_t *piece = job->team.workers[0].raw;
-  for (uint64_t at = 0; at < source->bytes; at += HASH_CHUNK) {
-    size_t bytes = source->bytes - at < HASH_CHUNK ? (size_t)(source->bytes - at) : HASH_CHUNK;
-    ELLM_TRY(checkpoint_read(job->ckpt, source, at, piece, bytes, err));
-    if (memcmp(piece, data + at, bytes) == 0) continue;
+  uint64_t at;
+  bool different;
+} kept_data;
+
+static ellm_status compare_piece(void *user, const uint8_t *piece, size_t bytes, ellm_error *err) {
+  (void)err;
+  kept_data *kept = user;
+  const uint8_t *have = kept->data + kept->at;
+  if (!kept->different && memcmp(piece, have, bytes) != 0) {
     size_t i = 0;
-    while (piece[i] == data[at + i]) i++;
-    add_problem(job, "%s: tensor %s: byte %llu is %u, in the checkpoint %u", job->path, tensor->name,
-                (unsigned long long)(at + i), data[at + i], piece[i]);
-    return ELLM_OK;
+    while (piece[i] == have[i]) i++;
+    add_problem(kept->job, "%s: tensor %s: byte %llu is %u, in the checkpoint %u", kept->job->path,
+                kept->tensor->name, (unsigned long long)(kept->at + i), have[i], piece[i]);
+    kept->different = true; /* the rest is read for the digest */
   }
+  kept->at += bytes;
   return ELLM_OK;
+}
+
+static ellm_status verify_kept(verify_job *job, const container_tensor *tensor, const checkpoint_tensor *source,
+                               const pass_progress *progress, uint8_t *digest, ellm_error *err) {
+  kept_data kept = {.job = job, .tensor = tensor};
+  ELLM_TRY(container_kept(job->file, tensor, &kept.data, err));
+  return source_read(job->ckpt, source, &job->team, progress, digest, compare_piece, &kept, err);
 }
 
 static bool same_shape(const container_tensor *tensor, const checkpoint_tensor *source) {
@@ -231,14 +243,13 @@ static bool same_shape(const container_tensor *tensor, const checkpoint_tensor *
   return true;
 }
 
-/* One tensor of the file, against its source where there is one; `digest` may be NULL. */
+/* One tensor of the file, against its source where there is one: then also `digest`, D(data). */
 static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor, const checkpoint_tensor *source,
                                  uint8_t *digest, ellm_error *err) {
   bool coded = tensor->storage == CONTAINER_CODED, usable = container_tensor_usable(tensor);
   if (source == NULL) return coded && usable ? verify_coded(job, tensor, NULL, 0, err) : ELLM_OK;
   if (!same_shape(tensor, source)) {
     add_problem(job, "%s: tensor %s: type or shape differs from the checkpoint's", job->path, tensor->name);
-    source = NULL;
     return coded && usable ? verify_coded(job, tensor, NULL, 0, err) : ELLM_OK;
   }
   const pass_progress scan = {.meter = &job->meter,
@@ -246,8 +257,9 @@ static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor
                               .tensor = tensor->name,
                               .base = job->done,
                               .from = 0,
-                              .to = 0.3,
+                              .to = coded ? 0.3 : 1,
                               .bytes = tensor->stored_bytes};
+  if (!coded && usable) return verify_kept(job, tensor, source, &scan, digest, err);
   quant_range range = QUANT_RANGE_EMPTY;
   ellm_status status = source_scan(job->ckpt, source, &job->team, &scan, digest, coded ? &range : NULL, NULL, err);
   if (status == ELLM_ERR_INPUT && coded && range.bad) {
@@ -255,7 +267,6 @@ static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor
     return usable ? verify_coded(job, tensor, NULL, 0.3, err) : ELLM_OK;
   }
   if (status != ELLM_OK || !usable) return status;
-  if (!coded) return compare_kept(job, tensor, source, err);
   quant_params params = quant_choose(range.lo, range.hi, tensor->quant.bits, tensor->quant.scheme);
   if (params.step != tensor->quant.step || params.zero != tensor->quant.zero || params.scheme != tensor->quant.scheme) {
     add_problem(job, "%s: tensor %s: step %.9g and zero %d, the checkpoint gives %.9g and %d", job->path, tensor->name,

@@ -63,10 +63,9 @@ static void gather(const fixture *f, const coder_geometry *g, int bits, uint8_t 
 }
 
 static uint8_t most_frequent(const fixture *f, size_t n) {
-  size_t counts[256] = {0}, best = 0;
-  for (size_t i = 0; i < n; i++) counts[f->codes[i]]++;
-  for (size_t q = 1; q < 256; q++) best = counts[q] > counts[best] ? q : best;
-  return (uint8_t)best;
+  uint64_t counts[256] = {0};
+  coder_count_codes(f->codes, n, counts);
+  return coder_pad(counts);
 }
 
 /* Encodes and decodes the matrix f->codes; returns the bytes of all blocks. */

@@ -242,6 +242,11 @@ static void test_passes(void **state) {
         const uint64_t read = bytes_read() - before, passes = keep ? 1 : dtypes[i] == ELLM_F32 ? 3 : 2,
                        scratch = keep ? 0 : (weights + (ragged ? 2048 : 0));
         assert_in_range(read, passes * bytes + scratch, passes * bytes + scratch + 65536);
+        if (keep) { /* and verified by reading it once */
+          const uint64_t verified = bytes_read();
+          must(ellm_verify(out, source, 2, NULL, NULL, NULL, &err));
+          assert_in_range(bytes_read() - verified, bytes, bytes + 65536);
+        }
       }
     }
   }
