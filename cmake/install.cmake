@@ -1,7 +1,7 @@
 # The library in one archive, and installation: program, header, library, pkg-config file, embedded model
 # (which the program finds relative to itself).
 include(GNUInstallDirs)
-set(library_layers base coder quant kernels checkpoint container convert text model)
+set(library_layers base coder quant kernels json container checkpoint source arch text template convert model generate)
 set(objects)
 foreach(layer ${library_layers})
   list(APPEND objects $<TARGET_OBJECTS:entrollm_${layer}>)

@@ -6,17 +6,21 @@ cd "$(dirname "$0")/.." || exit 1
 
 declare -A allowed=(
   [base]=""
-  [checkpoint]="base"
-  [quant]="base"
+  [json]="base"
   [coder]="base"
-  [container]="base checkpoint quant coder"
+  [quant]="base"
   [kernels]="base coder"
-  [convert]="base checkpoint quant coder container kernels"
-  [text]="base checkpoint"
-  [template]="base checkpoint text"
-  [model]="base checkpoint quant coder container kernels convert text template"
-  [eval]="base checkpoint quant coder container kernels convert text template model"
-  [cli]="base checkpoint quant coder container kernels convert text template model eval"
+  [container]="base quant coder"
+  [checkpoint]="base json"
+  [source]="base json coder quant container checkpoint"
+  [arch]="base json"
+  [text]="base json"
+  [template]="base json text"
+  [convert]="base json coder quant kernels container checkpoint source arch"
+  [model]="base json coder quant kernels container checkpoint source arch text template convert"
+  [generate]="base json coder quant kernels container checkpoint source arch text template convert model"
+  [eval]="base json coder quant kernels container checkpoint source arch text template convert model generate"
+  [cli]="base json coder quant kernels container checkpoint source arch text template convert model generate eval"
 )
 n=0
 result() { # status, name; details on standard input

@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "checkpoint/assets.h"
-#include "checkpoint/json.h"
+#include "json/json.h"
 #include "checkpoint/safetensors.h"
 
 static const char single_name[] = "model.safetensors";

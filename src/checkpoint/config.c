@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#include "checkpoint/json.h"
+#include "json/json.h"
 #include "checkpoint/rope_config.h"
 
 /* What differs between the architectures when a field is missing (Transformers' *Config classes). */

@@ -4,7 +4,7 @@
 #define ELLM_CHECKPOINT_ROPE_CONFIG_H
 
 #include "checkpoint/config.h"
-#include "checkpoint/json.h"
+#include "json/json.h"
 
 /* Fill config->rope from the fields rope_parameters, rope_scaling, rope_theta,
  * partial_rotary_factor and original_max_position_embeddings of `root`; needs

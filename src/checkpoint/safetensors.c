@@ -12,7 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/memory.h"
-#include "checkpoint/json.h"
+#include "json/json.h"
 
 ellm_status safetensors_header_bytes(const uint8_t first[8], uint64_t file_bytes, const char *path, size_t *bytes,
                                      ellm_error *err) {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "checkpoint/json.h"
+#include "json/json.h"
 #include "template/template.h"
 #include "text/marked.h"
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "checkpoint/json.h"
+#include "json/json.h"
 #include "eval/wikitext.h"
 
 ellm_status json_lines_next(json_lines *lines, json_t **object, ellm_error *err) {

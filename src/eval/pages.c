@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint/json.h"
+#include "json/json.h"
 #include "eval/lines.h"
 #include "eval/wikitext.h"
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "checkpoint/json.h"
+#include "json/json.h"
 
 static const char first_line[] = "entrollm evaluation state 1\n";
 enum { STATE_LIMIT = 1 << 30 };

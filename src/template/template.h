@@ -15,7 +15,7 @@
 
 #include <time.h>
 
-#include "checkpoint/json.h"
+#include "json/json.h"
 
 enum {
   CHAT_TEMPLATE_MAX_SOURCE = 1 << 20,   /* bytes of a template */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint/json.h"
+#include "json/json.h"
 #include "text/bpe.h"
 #include "text/bpe_joins.h"
 #include "text/utf8.h"

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "checkpoint/json.h"
+#include "json/json.h"
 #include "text/utf8.h"
 
 typedef struct walk {

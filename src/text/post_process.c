@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint/json.h"
+#include "json/json.h"
 #include "text/component.h"
 
 static ellm_status bad_template(const component_place *place, const char *what, ellm_error *err) {

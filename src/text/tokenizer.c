@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint/json.h"
+#include "json/json.h"
 #include "text/marked.h"
 #include "text/tokenizer_impl.h"
 #include "text/utf8.h"

@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "checkpoint/json.h"
+#include "json/json.h"
 
 #define SHARED ENTROLLM_SOURCE_DIR "/../shared"
 

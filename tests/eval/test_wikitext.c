@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "checkpoint/json.h"
+#include "json/json.h"
 #include "eval/wikitext.h"
 
 #define TEXTS ENTROLLM_SOURCE_DIR "/../shared/eval/wikitext2/"

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "checkpoint/json.h"
+#include "json/json.h"
 #include "text/decode.h"
 #include "text/normalize.h"
 #include "text/pretokenize.h"

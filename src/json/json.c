@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* jansson with the limits and the errors that untrusted files need. */
-#include "checkpoint/json.h"
+#include "json/json.h"
 
 #include <math.h>
 #include <string.h>

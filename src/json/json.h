@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON through jansson, with the limits and the errors that untrusted files need. */
-#ifndef ELLM_CHECKPOINT_JSON_H
-#define ELLM_CHECKPOINT_JSON_H
+#ifndef ELLM_JSON_JSON_H
+#define ELLM_JSON_JSON_H
 
 #include <jansson.h>
 
