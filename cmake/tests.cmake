@@ -27,6 +27,20 @@ foreach(layer ${layers})
   endforeach()
 endforeach()
 
+# tests/api: programs as others write them, with entrollm.h and the shared library and nothing else
+file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/api/test_*.c)
+foreach(source ${tests})
+  get_filename_component(test ${source} NAME_WE)
+  set(test api_${test})
+  if(TARGET entrollm_shared)
+    add_executable(${test} ${source})
+    target_link_libraries(${test} PRIVATE entrollm_shared entrollm_cmocka)
+    target_compile_definitions(${test} PRIVATE ENTROLLM_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    set_target_properties(${test} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    add_test(NAME ${test} COMMAND ${test} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  endif()
+endforeach()
+
 # the test that counts calls of the allocator
 if(TARGET model_test_allocations)
   target_link_options(model_test_allocations PRIVATE

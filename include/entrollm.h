@@ -21,12 +21,22 @@
 extern "C" {
 #endif
 
+/* The one place of the version: the build, the pkg-config file and the name of the shared library read it here.
+ * ELLM_ABI is the number in libentrollm.so.N; it changes when a program built before would no longer run. */
 #define ELLM_VERSION_MAJOR 0
 #define ELLM_VERSION_MINOR 1
 #define ELLM_VERSION_PATCH 0
+#define ELLM_ABI 1
+
+/* What the library exports; everything else in it is hidden. */
+#if defined(__GNUC__)
+#define ELLM_API __attribute__((visibility("default")))
+#else
+#define ELLM_API
+#endif
 
 /* The version of the library as "MAJOR.MINOR.PATCH"; static storage. */
-const char *ellm_version(void);
+ELLM_API const char *ellm_version(void);
 
 /* ------------------------------------------------------------------ errors */
 
@@ -67,8 +77,8 @@ typedef enum ellm_dtype { /* element types of safetensors; values are stored in 
   ELLM_I64 = 10, ELLM_U64 = 11, ELLM_BOOL = 12, ELLM_F8_E4M3 = 13, ELLM_F8_E5M2 = 14
 } ellm_dtype;
 
-const char *ellm_dtype_name(ellm_dtype dtype);  /* "F32", "BF16", ...; "?" if unknown */
-size_t ellm_dtype_size(ellm_dtype dtype);       /* bytes an element; 0 if unknown */
+ELLM_API const char *ellm_dtype_name(ellm_dtype dtype);  /* "F32", "BF16", ...; "?" if unknown */
+ELLM_API size_t ellm_dtype_size(ellm_dtype dtype);       /* bytes an element; 0 if unknown */
 
 typedef enum ellm_scheme { ELLM_SCHEME_MIXED = 0, ELLM_SCHEME_SYMMETRIC = 1, ELLM_SCHEME_ASYMMETRIC = 2 } ellm_scheme;
 typedef enum ellm_prefer { ELLM_PREFER_SPEED = 0, ELLM_PREFER_SIZE = 1 } ellm_prefer;
@@ -132,7 +142,7 @@ typedef struct ellm_compress_options {
   void *progress_user;
 } ellm_compress_options;
 
-void ellm_compress_options_init(ellm_compress_options *options); /* the program's defaults */
+ELLM_API void ellm_compress_options_init(ellm_compress_options *options); /* the program's defaults */
 
 /* What a compression did (or would do, dry_run). Free with ellm_report_free. */
 typedef struct ellm_report {
@@ -150,9 +160,9 @@ typedef struct ellm_report {
  * appears under its name only when it is whole. Until then room is needed in its
  * folder for the codes of the largest matrix as well, about a byte a weight.
  * `report` may be NULL. */
-ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path,
-                          const ellm_compress_options *options, ellm_report *report, ellm_error *err);
-void ellm_report_free(ellm_report *report);
+ELLM_API ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path,
+                                   const ellm_compress_options *options, ellm_report *report, ellm_error *err);
+ELLM_API void ellm_report_free(ellm_report *report);
 
 /* -------------------------------------------------------------- .ellm files */
 
@@ -160,20 +170,20 @@ typedef struct ellm_file ellm_file;
 
 /* Map a file and check header and directory. Reading functions may be called
  * from several threads at once. */
-ellm_status ellm_file_open(const char *path, ellm_file **file, ellm_error *err);
-void ellm_file_close(ellm_file *file);
+ELLM_API ellm_status ellm_file_open(const char *path, ellm_file **file, ellm_error *err);
+ELLM_API void ellm_file_close(ellm_file *file);
 
-size_t ellm_file_tensor_count(const ellm_file *file);
+ELLM_API size_t ellm_file_tensor_count(const ellm_file *file);
 /* index < count; false if out of range. */
-bool ellm_file_tensor(const ellm_file *file, size_t index, ellm_tensor_info *info);
-void ellm_file_totals(const ellm_file *file, ellm_totals *totals);
+ELLM_API bool ellm_file_tensor(const ellm_file *file, size_t index, ellm_tensor_info *info);
+ELLM_API void ellm_file_totals(const ellm_file *file, ellm_totals *totals);
 /* Identities as 32 hex digits and NUL: of the source checkpoint, of this file. */
-void ellm_file_identity(const ellm_file *file, char source[33], char self[33]);
+ELLM_API void ellm_file_identity(const ellm_file *file, char source[33], char self[33]);
 /* Bytes of a stored source file ("config.json", "tokenizer.json", ...), or NULL. */
-const void *ellm_file_asset(const ellm_file *file, const char *name, size_t *bytes);
+ELLM_API const void *ellm_file_asset(const ellm_file *file, const char *name, size_t *bytes);
 /* Decode all codes of a quantized tensor, one byte each, row-major, into
  * codes[n_elements]. Checks block checksums. */
-ellm_status ellm_file_codes(const ellm_file *file, size_t index, int threads, uint8_t *codes, ellm_error *err);
+ELLM_API ellm_status ellm_file_codes(const ellm_file *file, size_t index, int threads, uint8_t *codes, ellm_error *err);
 
 typedef struct ellm_problem { char text[400]; } ellm_problem;
 typedef struct ellm_verify_result {
@@ -186,14 +196,14 @@ typedef struct ellm_verify_result {
 /* Check every byte of a file; with `against` (may be NULL) also that it holds
  * what that checkpoint quantizes to. ELLM_ERR_DIFFERENCE when problems were
  * found; ELLM_ERR_INPUT when the file cannot be read as .ellm at all. */
-ellm_status ellm_verify(const char *path, const char *against, int threads, ellm_progress_fn progress, void *user,
-                        ellm_verify_result *result, ellm_error *err);
-void ellm_verify_free(ellm_verify_result *result);
+ELLM_API ellm_status ellm_verify(const char *path, const char *against, int threads, ellm_progress_fn progress,
+                                 void *user, ellm_verify_result *result, ellm_error *err);
+ELLM_API void ellm_verify_free(ellm_verify_result *result);
 
 /* Write a dequantized Hugging Face folder. dtype: F32, F16, BF16, or -1 for the
  * source's. The folder must not exist or be empty unless `overwrite`. */
-ellm_status ellm_decompress(const char *path, const char *out_dir, int dtype, bool overwrite, int threads,
-                            ellm_progress_fn progress, void *user, ellm_error *err);
+ELLM_API ellm_status ellm_decompress(const char *path, const char *out_dir, int dtype, bool overwrite, int threads,
+                                     ellm_progress_fn progress, void *user, ellm_error *err);
 
 /* --------------------------------------------------------------- tokenizer */
 
@@ -201,9 +211,9 @@ typedef struct ellm_tokenizer ellm_tokenizer;
 
 /* From the bytes of a tokenizer.json. `origin` names it in errors. After
  * creation a tokenizer may be used by several threads at once. */
-ellm_status ellm_tokenizer_create(const void *json, size_t bytes, const char *origin, ellm_tokenizer **tokenizer,
-                                  ellm_error *err);
-void ellm_tokenizer_free(ellm_tokenizer *tokenizer);
+ELLM_API ellm_status ellm_tokenizer_create(const void *json, size_t bytes, const char *origin,
+                                           ellm_tokenizer **tokenizer, ellm_error *err);
+ELLM_API void ellm_tokenizer_free(ellm_tokenizer *tokenizer);
 
 typedef enum ellm_encode_flags {
   ELLM_ENCODE_DEFAULT = 0,
@@ -213,16 +223,16 @@ typedef enum ellm_encode_flags {
 
 /* Text (any bytes; invalid UTF-8 becomes U+FFFD as Python's errors="replace"
  * does) to ids. *ids is malloc'ed, the caller frees it. */
-ellm_status ellm_tokenizer_encode(const ellm_tokenizer *tokenizer, const char *text, size_t bytes, unsigned flags,
-                                  uint32_t **ids, size_t *n_ids, ellm_error *err);
+ELLM_API ellm_status ellm_tokenizer_encode(const ellm_tokenizer *tokenizer, const char *text, size_t bytes,
+                                           unsigned flags, uint32_t **ids, size_t *n_ids, ellm_error *err);
 /* Ids to text as the `tokenizers` library decodes the whole sequence. *text is
  * malloc'ed and NUL-terminated; *bytes does not count the NUL. */
-ellm_status ellm_tokenizer_decode(const ellm_tokenizer *tokenizer, const uint32_t *ids, size_t n_ids, bool skip_special,
-                                  char **text, size_t *bytes, ellm_error *err);
-size_t ellm_tokenizer_vocab_size(const ellm_tokenizer *tokenizer);             /* largest id + 1 */
-const char *ellm_tokenizer_piece(const ellm_tokenizer *tokenizer, uint32_t id); /* NULL if none */
-bool ellm_tokenizer_find(const ellm_tokenizer *tokenizer, const char *piece, uint32_t *id);
-bool ellm_tokenizer_is_special(const ellm_tokenizer *tokenizer, uint32_t id);
+ELLM_API ellm_status ellm_tokenizer_decode(const ellm_tokenizer *tokenizer, const uint32_t *ids, size_t n_ids,
+                                           bool skip_special, char **text, size_t *bytes, ellm_error *err);
+ELLM_API size_t ellm_tokenizer_vocab_size(const ellm_tokenizer *tokenizer);             /* largest id + 1 */
+ELLM_API const char *ellm_tokenizer_piece(const ellm_tokenizer *tokenizer, uint32_t id); /* NULL if none */
+ELLM_API bool ellm_tokenizer_find(const ellm_tokenizer *tokenizer, const char *piece, uint32_t *id);
+ELLM_API bool ellm_tokenizer_is_special(const ellm_tokenizer *tokenizer, uint32_t id);
 
 /* ------------------------------------------------------------------- model */
 
@@ -245,11 +255,12 @@ typedef struct ellm_model_options {
                                   decoding is slower than memory */
 } ellm_model_options;
 
-void ellm_model_options_init(ellm_model_options *options); /* all threads, AUTO, DEFAULT, no check */
+ELLM_API void ellm_model_options_init(ellm_model_options *options); /* all threads, AUTO, DEFAULT, no check */
 
 /* Open a .ellm file or a checkpoint folder, told apart by content. */
-ellm_status ellm_model_open(const char *path, const ellm_model_options *options, ellm_model **model, ellm_error *err);
-void ellm_model_close(ellm_model *model); /* after its contexts */
+ELLM_API ellm_status ellm_model_open(const char *path, const ellm_model_options *options, ellm_model **model,
+                                     ellm_error *err);
+ELLM_API void ellm_model_close(ellm_model *model); /* after its contexts */
 
 typedef struct ellm_model_info {
   const char *architecture;    /* "LlamaForCausalLM" */
@@ -268,28 +279,28 @@ typedef struct ellm_model_info {
   int top_k;
 } ellm_model_info;
 
-void ellm_model_get_info(const ellm_model *model, ellm_model_info *info);
+ELLM_API void ellm_model_get_info(const ellm_model *model, ellm_model_info *info);
 /* The model's own tokenizer, owned by the model. ELLM_ERR_INPUT when it has none. */
-ellm_status ellm_model_tokenizer(ellm_model *model, const ellm_tokenizer **tokenizer, ellm_error *err);
+ELLM_API ellm_status ellm_model_tokenizer(ellm_model *model, const ellm_tokenizer **tokenizer, ellm_error *err);
 /* A file of the checkpoint ("config.json", ...), owned by the model, or NULL. */
-const void *ellm_model_asset(ellm_model *model, const char *name, size_t *bytes);
+ELLM_API const void *ellm_model_asset(ellm_model *model, const char *name, size_t *bytes);
 
 /* A sequence: KV cache and scratch memory for up to n_ctx positions (0: the
  * smaller of 4096 and max_context). One thread at a time. */
-ellm_status ellm_context_create(ellm_model *model, uint32_t n_ctx, ellm_context **context, ellm_error *err);
-void ellm_context_free(ellm_context *context);
-uint32_t ellm_context_capacity(const ellm_context *context);
-uint32_t ellm_context_length(const ellm_context *context);
+ELLM_API ellm_status ellm_context_create(ellm_model *model, uint32_t n_ctx, ellm_context **context, ellm_error *err);
+ELLM_API void ellm_context_free(ellm_context *context);
+ELLM_API uint32_t ellm_context_capacity(const ellm_context *context);
+ELLM_API uint32_t ellm_context_length(const ellm_context *context);
 /* Forget all positions from `length` on. */
-void ellm_context_truncate(ellm_context *context, uint32_t length);
+ELLM_API void ellm_context_truncate(ellm_context *context, uint32_t length);
 
 /* Append ids and compute. n_logits (<= n_ids) logit rows, those of the last
  * n_logits positions, are written to logits[n_logits * vocab_size]; 0 and NULL
  * for none. Logits do not depend on threads, batch split or instruction set. */
-ellm_status ellm_context_eval(ellm_context *context, const uint32_t *ids, size_t n_ids, float *logits, size_t n_logits,
-                              ellm_error *err);
+ELLM_API ellm_status ellm_context_eval(ellm_context *context, const uint32_t *ids, size_t n_ids, float *logits,
+                                       size_t n_logits, ellm_error *err);
 /* The ids of all positions, [length], owned by the context and valid until its next call. */
-const uint32_t *ellm_context_ids(const ellm_context *context);
+ELLM_API const uint32_t *ellm_context_ids(const ellm_context *context);
 
 /* Prompt caches (docs/format/prompt-cache.md): the ids of a context with their keys and values, in a file that is
  * bound to the model, its activations and its cache type. Evaluation goes on after restoring exactly as it would
@@ -298,14 +309,14 @@ const uint32_t *ellm_context_ids(const ellm_context *context);
  *
  * Write all positions to `path`, which appears under its name only when it is whole and replaces what was there.
  * An empty context, or one that a failed evaluation has left without keys and values, is ELLM_ERR_USAGE. */
-ellm_status ellm_context_save(const ellm_context *context, const char *path, ellm_progress_fn progress, void *user,
-                              ellm_error *err);
+ELLM_API ellm_status ellm_context_save(const ellm_context *context, const char *path, ellm_progress_fn progress,
+                                       void *user, ellm_error *err);
 /* Replace what the context holds by the positions of a prompt cache up to the first that differs from ids[n_ids],
  * by as many as its capacity has room for where ids is NULL; their number is the context's length then. A cache that
  * is damaged or does not belong to the model, its activations or its cache type is ELLM_ERR_INPUT; the context is
  * left as it was. */
-ellm_status ellm_context_restore(ellm_context *context, const char *path, const uint32_t *ids, size_t n_ids,
-                                 ellm_progress_fn progress, void *user, ellm_error *err);
+ELLM_API ellm_status ellm_context_restore(ellm_context *context, const char *path, const uint32_t *ids, size_t n_ids,
+                                          ellm_progress_fn progress, void *user, ellm_error *err);
 
 /* ---------------------------------------------------------------- sampling */
 
@@ -319,27 +330,11 @@ typedef struct ellm_sampling {
 } ellm_sampling;
 
 typedef struct ellm_sampler ellm_sampler;
-ellm_status ellm_sampler_create(const ellm_sampling *sampling, uint32_t vocab_size, ellm_sampler **sampler,
-                                ellm_error *err);
-void ellm_sampler_free(ellm_sampler *sampler);
-void ellm_sampler_accept(ellm_sampler *sampler, uint32_t id);              /* id is now part of the sequence */
-uint32_t ellm_sampler_next(ellm_sampler *sampler, const float *logits);    /* no allocation */
-
-/* -------------------------------------------------------------- evaluation */
-
-typedef struct ellm_perplexity {
-  double perplexity, standard_error;
-  uint64_t scored_tokens;
-  double *chunk_nll;   /* mean negative log-likelihood of each chunk; free with ellm_perplexity_free */
-  size_t n_chunks;
-} ellm_perplexity;
-
-/* Protocol (a), llama.cpp's: see docs/EVALUATION. ids as tokenized with the
- * post-processor; bos >= 0 replaces the first id of every chunk. n_chunks 0 = all. */
-ellm_status ellm_perplexity_a(ellm_model *model, const uint32_t *ids, size_t n_ids, uint32_t n_ctx, int64_t bos,
-                              size_t n_chunks, ellm_progress_fn progress, void *user, ellm_perplexity *result,
-                              ellm_error *err);
-void ellm_perplexity_free(ellm_perplexity *result);
+ELLM_API ellm_status ellm_sampler_create(const ellm_sampling *sampling, uint32_t vocab_size, ellm_sampler **sampler,
+                                         ellm_error *err);
+ELLM_API void ellm_sampler_free(ellm_sampler *sampler);
+ELLM_API void ellm_sampler_accept(ellm_sampler *sampler, uint32_t id);              /* id is now part of the sequence */
+ELLM_API uint32_t ellm_sampler_next(ellm_sampler *sampler, const float *logits);    /* no allocation */
 
 #ifdef __cplusplus
 }

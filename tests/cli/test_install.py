@@ -14,6 +14,11 @@ def call(*command, **more):
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
 
 
+# what a build with sanitizers needs of those who link with it
+SANITIZE = ["-fsanitize=" + s for s in re.findall(r"^ENTROLLM_SANITIZE:STRING=(.+)$",
+                                                  read(os.path.join(BUILD, "CMakeCache.txt")).decode(), re.MULTILINE)]
+SANITIZE = [s.replace("=ON", "=address,undefined") for s in SANITIZE]
+
 prefix = tmp("a prefix")
 p = call("cmake", "--install", BUILD, "--prefix", prefix)
 if not ok(p.returncode == 0, "cmake --install", p.stdout.decode(errors="replace")):
@@ -28,13 +33,26 @@ with open(tmp("example.c"), "w") as f:
 places = glob.glob(os.path.join(prefix, "lib*", "**", "pkgconfig"), recursive=True)
 equal(len(places), 1, "one folder for pkg-config")
 environment = dict(os.environ, PKG_CONFIG_PATH=":".join(places))
-# No flags asked by shell words: the prefix holds a blank.
-p = call("pkg-config", "--cflags", "--libs", "--static", "entrollm", env=environment)
-ok(p.returncode == 0, "pkg-config", p.stdout.decode(errors="replace"))
-flags = [re.sub(r"\\(.)", r"\1", w) for w in re.findall(r"(?:\\.|[^\s\\])+", p.stdout.decode())]
-p = call("cc", "-std=c11", "-Wall", "-Wextra", "-Werror", tmp("example.c"), "-o", tmp("example"), *flags)
-ok(p.returncode == 0, "the example of README.md compiles", p.stdout.decode(errors="replace"))
+
+
+def flags(*options):
+    """Words of pkg-config. Not by a shell: the prefix holds a blank."""
+    p = call("pkg-config", "--cflags", "--libs", *options, "entrollm", env=environment)
+    ok(p.returncode == 0, "pkg-config " + " ".join(options), p.stdout.decode(errors="replace"))
+    return [re.sub(r"\\(.)", r"\1", w) for w in re.findall(r"(?:\\.|[^\s\\])+", p.stdout.decode())]
+
+
 os.symlink(os.path.join(ROOT, "models"), tmp("models"))
-p = call(tmp("example"), cwd=TMP)
-ok(p.returncode == 0 and re.fullmatch(rb"next token: \d+\n", p.stdout), "and runs", p.stdout)
+library = os.path.dirname(places[0])
+kinds = {"shared": [*flags(), "-Wl,-rpath," + library],
+         "static": [w.replace("-lentrollm", "-l:libentrollm.a") for w in flags("--static")]}
+for kind, words in kinds.items():
+    p = call("cc", "-std=c11", "-Wall", "-Wextra", "-Werror", tmp("example.c"), "-o", tmp(kind), *SANITIZE, *words)
+    ok(p.returncode == 0, f"the example of README.md compiles, {kind}", p.stdout.decode(errors="replace"))
+    text = call("ldd", tmp(kind)).stdout.decode()
+    equal("libentrollm.so.1" in text, kind == "shared", f"and needs what it should, {kind}")
+    p = call(tmp(kind), cwd=TMP)
+    ok(p.returncode == 0 and re.fullmatch(rb"next token: \d+\n", p.stdout), f"and runs, {kind}", p.stdout)
+    if os.path.exists(tmp("stories.ellm")):
+        os.remove(tmp("stories.ellm"))
 done()

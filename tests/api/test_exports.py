@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The library exports what entrollm.h declares, and nothing else: the shared one and the archive."""
+
+import os
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
+from cli_testing import *
+
+header = read(os.path.join(ROOT, "include", "entrollm.h")).decode()
+code = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
+code = re.sub(r"^[ \t]*#(?:.*\\\n)*.*$", "", code, flags=re.MULTILINE)
+exported = set(re.findall(r"ELLM_API\s[^;{]*?\b(\w+)\s*\(", code))
+bodies = re.sub(r"\{[^{}]*\}", "", re.sub(r"\{[^{}]*\}", "", code))
+declared = set()
+for statement in bodies.replace('extern "C" {', "").split(";"):
+    found = re.search(r"\b(ellm_\w+)\s*\(", statement)
+    if found and not re.search(r"\btypedef\b", statement):
+        declared.add(found.group(1))
+ok(len(exported) > 30, "the header declares functions", exported)
+equal(sorted(declared - exported), [], "every function of the header is marked ELLM_API")
+equal([n for n in exported if not n.startswith("ellm_")], [], "all of them begin with ellm_")
+
+
+def defined(*command):
+    text = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.decode()
+    names = (line.split()[-1] for line in text.splitlines() if re.match(r"^[0-9a-f]+ [A-Za-z] \S+$", line))
+    return {n for n in names if not n.startswith("_")}  # sanitizers and linkers have their own
+
+
+shared = os.path.join(BUILD, "libentrollm.so")
+for name, command in (("libentrollm.so", ("nm", "-D", "--defined-only", shared)),
+                      ("libentrollm.a", ("nm", "-g", "--defined-only", os.path.join(BUILD, "libentrollm.a")))):
+    names = defined(*command)
+    equal(sorted(names - exported), [], f"{name} exports nothing but the header's functions")
+    equal(sorted(exported - names), [], f"{name} has all of them")
+
+abi = re.search(r"^#define ELLM_ABI (\d+)$", header, re.MULTILINE).group(1)
+text = subprocess.run(("readelf", "-d", shared), stdout=subprocess.PIPE, check=True).stdout.decode()
+equal(re.findall(r"SONAME.*\[(.*)\]", text), ["libentrollm.so." + abi], "the name of the shared library")
+ok(os.path.exists(f"{shared}.{abi}"), "and the file of that name")
+done()
