@@ -42,8 +42,8 @@ static bool printable(const unsigned char *s, size_t length) {
   return true;
 }
 
-ellm_status ellm_fail(ellm_error *err, ellm_status status, const char *format, ...) {
-  if (err == NULL) return status;
+void ellm_error_set(ellm_error *err, ellm_status status, const char *format, ...) {
+  if (err == NULL) return;
   char text[2 * sizeof err->message];
   va_list arguments;
   va_start(arguments, format);
@@ -66,16 +66,14 @@ ellm_status ellm_fail(ellm_error *err, ellm_status status, const char *format, .
     in += taken;
   }
   err->message[out] = '\0';
-  return status;
 }
 
-ellm_status ellm_fail_errno(ellm_error *err, int code, const char *what, const char *file) {
+void ellm_error_set_errno(ellm_error *err, int code, const char *what, const char *file) {
   char reason[128];
   if (strerror_r(code, reason, sizeof reason) != 0) snprintf(reason, sizeof reason, "error %d", code);
-  return ellm_fail(err, ELLM_ERR_IO, "cannot %s %s: %s", what, file[0] != '\0' ? file : "a file without a name",
-                   reason);
+  ellm_error_set(err, ELLM_ERR_IO, "cannot %s %s: %s", what, file[0] != '\0' ? file : "a file without a name", reason);
 }
 
-ellm_status ellm_fail_memory(ellm_error *err, size_t bytes, const char *what) {
-  return ellm_fail(err, ELLM_ERR_IO, "out of memory (%zu bytes for %s)", bytes, what);
+void ellm_error_set_memory(ellm_error *err, size_t bytes, const char *what) {
+  ellm_error_set(err, ELLM_ERR_IO, "out of memory (%zu bytes for %s)", bytes, what);
 }

@@ -35,8 +35,9 @@ ellm_status answerer_create(ellm_model *model, answerer **out, ellm_error *err) 
   ellm_model_get_info(model, &a->info);
   if (!ellm_mul_size(a->info.vocab_size, ANSWERS_MOST * sizeof *a->logits, &row) ||
       !(a->logits = ellm_aligned_calloc(1, row))) {
+    const size_t vocab_size = a->info.vocab_size;
     answerer_free(a);
-    return ellm_fail_memory(err, a->info.vocab_size * sizeof *a->logits, "logits");
+    return ellm_fail_memory(err, vocab_size * ANSWERS_MOST * sizeof(float), "logits");
   }
   *out = a;
   return ELLM_OK;
