@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/file_kind.h"
 
 enum { MAX_ASSETS = 4096 };
 static const size_t max_asset_bytes = (size_t)64 << 20, max_total_bytes = (size_t)256 << 20;
@@ -78,11 +79,13 @@ static ellm_status add_file(const char *dir, const char *name, checkpoint_assets
       status = ellm_fail_memory(err, strlen(name) + sizeof *grown, "the list of files");
     } else {
       status = file_read_all(path, max_asset_bytes, &file.data, &file.bytes, err);
+      if (status == ELLM_OK && is_needed(name)) status = file_kind_check(file.data, file.bytes, path, err);
     }
     if (status == ELLM_OK) {
       assets->files[assets->n_files++] = file;
     } else {
       free(file.name);
+      free(file.data);
     }
   }
   free(path);

@@ -6,19 +6,17 @@
  */
 #include "checkpoint/checkpoint.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/file_kind.h"
 #include "checkpoint/assets.h"
-#include "json/json.h"
+#include "checkpoint/folder.h"
 #include "checkpoint/safetensors.h"
+#include "json/json.h"
 
-static const char single_name[] = "model.safetensors";
-static const char index_name[] = "model.safetensors.index.json";
-enum { MAX_SHARDS = 4096, MAX_INDEX_BYTES = 128 << 20 };
+enum { MAX_INDEX_BYTES = 128 << 20 };
 
 typedef struct shard {
   char *name; /* in the folder */
@@ -52,10 +50,15 @@ static ellm_status open_shard(checkpoint *ckpt, size_t index, ellm_error *err) {
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: %llu bytes are too few for a safetensors file", s->reader.path,
                      (unsigned long long)s->reader.size);
   }
-  uint8_t first[8];
+  uint8_t first[FILE_KIND_BYTES];
+  const size_t n_first = s->reader.size < sizeof first ? (size_t)s->reader.size : sizeof first;
   size_t bytes;
-  ELLM_TRY(file_reader_read(&s->reader, 0, first, sizeof first, err));
-  ELLM_TRY(safetensors_header_bytes(first, s->reader.size, s->reader.path, &bytes, err));
+  ELLM_TRY(file_reader_read(&s->reader, 0, first, n_first, err));
+  const ellm_status sized = safetensors_header_bytes(first, s->reader.size, s->reader.path, &bytes, err);
+  if (sized != ELLM_OK) { /* the cause, where it is known */
+    if (!file_kind_is_safetensors(first, n_first)) ELLM_TRY(file_kind_check(first, n_first, s->reader.path, err));
+    return sized;
+  }
   char *json = malloc(bytes);
   if (json == NULL) return ellm_fail_memory(err, bytes, "a safetensors header");
   safetensors_header header = {0};
@@ -131,8 +134,8 @@ static ellm_status collect_shards(checkpoint *ckpt, json_t *weight_map, const ch
                        origin, tensor, json_brief(value, text));
     }
     ELLM_TRY(add_shard(ckpt, file, err));
-    if (ckpt->n_shards > MAX_SHARDS)
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map: more than %d shards", origin, MAX_SHARDS);
+    if (ckpt->n_shards > CHECKPOINT_MAX_SHARDS)
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: weight_map: more than %d shards", origin, CHECKPOINT_MAX_SHARDS);
   }
   return ELLM_OK;
 }
@@ -190,8 +193,9 @@ static ellm_status open_indexed(checkpoint *ckpt, const char *index_path, ellm_e
   uint8_t *text;
   size_t bytes;
   ELLM_TRY(file_read_all(index_path, MAX_INDEX_BYTES, &text, &bytes, err));
-  json_t *root;
-  ellm_status status = json_parse(text, bytes, index_path, &root, err);
+  json_t *root = NULL;
+  ellm_status status = file_kind_check(text, bytes, index_path, err);
+  if (status == ELLM_OK) status = json_parse(text, bytes, index_path, &root, err);
   free(text);
   ELLM_TRY(status);
   json_t *weight_map = json_object_get(root, "weight_map");
@@ -205,36 +209,28 @@ static ellm_status open_indexed(checkpoint *ckpt, const char *index_path, ellm_e
   return status;
 }
 
-/* model.safetensors wins over an index, as in Transformers; neither is fine: no tensors. */
 static ellm_status open_weights(checkpoint *ckpt, ellm_error *err) {
-  char *single = path_join(ckpt->path, single_name), *index = path_join(ckpt->path, index_name);
-  ellm_status status = ELLM_OK;
-  if (single == NULL || index == NULL) {
-    status = ellm_fail_memory(err, 0, "a path");
-  } else if (file_exists(single)) {
-    status = add_shard(ckpt, single_name, err);
+  folder_weights weights;
+  ellm_status status = folder_find_weights(ckpt->path, &weights, err);
+  if (status == ELLM_OK && weights.indexed) {
+    char *index = path_join(ckpt->path, CHECKPOINT_INDEX_NAME);
+    status = index != NULL ? open_indexed(ckpt, index, err) : ellm_fail_memory(err, strlen(ckpt->path), "a path");
+    free(index);
+  } else if (status == ELLM_OK) {
+    for (size_t i = 0; i < weights.n_names && status == ELLM_OK; i++) status = add_shard(ckpt, weights.names[i], err);
     if (status == ELLM_OK) status = open_shards(ckpt, err);
-  } else if (file_exists(index)) {
-    status = open_indexed(ckpt, index, err);
-  } else {
-    status = sort_names(ckpt, err);
   }
-  free(single);
-  free(index);
+  folder_weights_free(&weights);
   return status;
 }
 
 ellm_status checkpoint_open(const char *dir, checkpoint **ckpt, ellm_error *err) {
   *ckpt = NULL;
-  struct stat info;
-  if (stat(dir, &info) != 0) return ellm_fail_errno(err, errno, "open", dir);
-  if (!S_ISDIR(info.st_mode)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: not a checkpoint folder", dir);
   checkpoint *opened = calloc(1, sizeof *opened);
   if (opened == NULL) return ellm_fail_memory(err, sizeof *opened, "a checkpoint");
-  opened->path = strdup(dir);
-  ellm_status status = opened->path != NULL ? ELLM_OK : ellm_fail_memory(err, strlen(dir), "a path");
+  ellm_status status = folder_find(dir, &opened->path, err);
   if (status == ELLM_OK) status = open_weights(opened, err);
-  if (status == ELLM_OK) status = checkpoint_assets_read(dir, &opened->assets, err);
+  if (status == ELLM_OK) status = checkpoint_assets_read(opened->path, &opened->assets, err);
   if (status != ELLM_OK) {
     checkpoint_close(opened);
     return status;
@@ -258,17 +254,6 @@ void checkpoint_close(checkpoint *ckpt) {
   checkpoint_assets_free(&ckpt->assets);
   free(ckpt->path);
   free(ckpt);
-}
-
-bool checkpoint_probe(const char *path) {
-  static const char *const names[] = {single_name, index_name, "config.json", "tokenizer.json"};
-  bool found = false;
-  for (size_t i = 0; i < sizeof names / sizeof *names && !found; i++) {
-    char *file = path_join(path, names[i]);
-    found = file != NULL && file_exists(file);
-    free(file);
-  }
-  return found;
 }
 
 const char *checkpoint_path(const checkpoint *ckpt) { return ckpt->path; }

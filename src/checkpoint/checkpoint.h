@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A Hugging Face checkpoint folder: one model.safetensors or the shards named
- * by model.safetensors.index.json, and the JSON files beside them. Opening
+ * A Hugging Face checkpoint folder: one model.safetensors, the shards named
+ * by model.safetensors.index.json or, without an index, all of
+ * model-I-of-N.safetensors, and the JSON files beside them. Opening
  * validates every header completely before anything of its size is allocated.
  * Other *.safetensors of the folder (consolidated duplicates) are ignored.
  */
@@ -25,12 +26,11 @@ typedef struct checkpoint_tensor {
   uint64_t offset;           /* absolute, in that file */
 } checkpoint_tensor;
 
+/* `dir` may also be a folder of Hugging Face's cache with one snapshot (checkpoint/folder.h). A folder without weights
+ * is ELLM_ERR_INPUT naming the cause: what lies there instead, and what to do. */
 ellm_status checkpoint_open(const char *dir, checkpoint **ckpt, ellm_error *err);
 void checkpoint_close(checkpoint *ckpt);
-const char *checkpoint_path(const checkpoint *ckpt);
-
-/* True when `path` is a folder that holds safetensors or config.json/tokenizer.json. */
-bool checkpoint_probe(const char *path);
+const char *checkpoint_path(const checkpoint *ckpt); /* of the snapshot, where there is one */
 
 /* Tensors in the order in which they lie in the files: shard by shard (by name
  * of shard), ascending offset. */

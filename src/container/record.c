@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/bytes.h"
+#include "base/file_kind.h"
 #include "base/memory.h"
 #include "container/hash.h"
 
@@ -31,8 +32,10 @@ ellm_status format_header_parse(const uint8_t *data, uint64_t file_bytes, const 
   static const uint8_t zeros[8];
   if (file_bytes >= 8 && memcmp(data, zeros, 8) == 0)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: no header: the file was never finished", path);
-  if (file_bytes < 8 || memcmp(data, format_magic, 8) != 0)
+  if (file_bytes < 8 || memcmp(data, format_magic, 8) != 0) {
+    ELLM_TRY(file_kind_check(data, file_bytes < FILE_KIND_BYTES ? (size_t)file_bytes : FILE_KIND_BYTES, path, err));
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: not a .ellm file (wrong first 8 bytes)", path);
+  }
   if (file_bytes < FORMAT_HEADER_BYTES)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: cut short: %llu bytes, the header alone has 64", path,
                      (unsigned long long)file_bytes);

@@ -162,9 +162,9 @@ static void test_single_wins(void **state) {
 
 static void test_no_weights(void **state) {
   (void)state;
-  assert_false(checkpoint_probe(folder));
   write_text("tokenizer.json", "{}");
-  assert_true(checkpoint_probe(folder));
+  refused(ELLM_ERR_INPUT, "there are no weights: neither model.safetensors nor model.safetensors.index.json");
+  write_shard("model.safetensors", "{}", 0); /* none of this one is no fault of the folder */
   checkpoint *c = open_good();
   assert_int_equal(checkpoint_tensor_count(c), 0);
   assert_null(checkpoint_find(c, "a"));
@@ -211,6 +211,7 @@ static void test_assets(void **state) {
 static void test_large_assets(void **state) {
   (void)state;
   char path[600];
+  write_shard("model.safetensors", shard_b, 3);
   write_text("trainer_state.json", "");
   snprintf(path, sizeof path, "%s/trainer_state.json", folder);
   assert_int_equal(truncate(path, ((off_t)64 << 20) + 1), 0);
@@ -301,7 +302,9 @@ static void test_damaged_files(void **state) {
   refused(ELLM_ERR_INPUT, "beyond the format's limit");
   write_bytes("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
               56); /* not downloaded */
-  refused(ELLM_ERR_INPUT, "model.safetensors");
+  refused(ELLM_ERR_INPUT, "model.safetensors: a git-lfs pointer, not the file itself");
+  write_text("model.safetensors", "<!DOCTYPE html><html>Log in</html>");
+  refused(ELLM_ERR_INPUT, "model.safetensors: an HTML page");
   write_shard("model.safetensors", shard_a, 5);
   refused(ELLM_ERR_INPUT, "tensor a0");
   write_shard("model.safetensors", shard_a, 7);
@@ -318,8 +321,6 @@ static void test_not_a_folder(void **state) {
   char path[600];
   snprintf(path, sizeof path, "%s/file", folder);
   assert_int_equal(checkpoint_open(path, &c, &err), ELLM_ERR_INPUT);
-  assert_false(checkpoint_probe(path));
-  assert_false(checkpoint_probe("/nonexistent/folder"));
 }
 
 static void test_changed_file(void **state) {
