@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* entrollm chat: reading what is said, and the loop. See chat.h. */
 #include "cli/chat.h"
+#include "cli/input.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -225,6 +226,7 @@ static int run(const request *r, const option_table *table) {
     c.settings.top_p = (double)s.top_p;
     c.settings.min_p = (double)s.min_p;
     c.settings.repeat_penalty = (double)s.repeat_penalty;
+    c.settings.seed.value = s.seed;
     if (c.terminal) chat_say(&c, "[/help tells the commands, /quit or Ctrl-D ends]");
     loop(&c);
     result = c.status;
@@ -242,8 +244,8 @@ int cmd_chat(int argc, char **argv) {
   request r = {.sampling.tokens = DEFAULT_TOKENS};
   option options[] = {CLI_OPTION_MODEL(r.common),
                       OPT_TEXT("system", 0, &r.system, "TEXT", "the system prompt"),
-                      CLI_OPTIONS_SAMPLING(r.sampling, "tokens of an answer at most (default 512)"),
-                      OPT_INT("ctx", 0, &r.context, 16, 1 << 30, "N",
+                      CLI_OPTIONS_SAMPLING(r.sampling, "tokens of an answer at most (default 512); -1: until its end\nor that of the context"),
+                      OPT_INT("ctx", 'c', &r.context, 16, 1 << 30, "N",
                               "tokens of the context (default: the smaller of 4096 and the\nmodel's)"),
                       OPT_TEXT("prompt-cache", 0, &r.prompt_cache, "FILE",
                                "start from the evaluated tokens in this file, if it is there;\n"
@@ -267,6 +269,7 @@ int cmd_chat(int argc, char **argv) {
   int status = cli_parse(&table, argc, argv, &r.common);
   if (status < 0) {
     status = cli_sampling_check(&r.sampling, &table);
+    if (r.system && r.sampling.escape) cli_unescape((char *)r.system, strlen(r.system));
     if (status == ELLM_OK && r.system && !cli_valid_utf8(r.system, strlen(r.system)))
       status = cli_error(ELLM_ERR_INPUT, "chat: the text of --system is not valid UTF-8");
     if (status == ELLM_OK) status = run(&r, &table);

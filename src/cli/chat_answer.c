@@ -129,16 +129,16 @@ static void after_signal(chat *c) {
 
 bool chat_answer(chat *c) {
   const cli_sampling *s = &c->settings;
-  const size_t capacity = ellm_context_capacity(c->context), limit = (size_t)s->tokens;
+  const size_t capacity = ellm_context_capacity(c->context), limit = cli_sampling_limit(s);
   generation g = {.model = c->model,
                   .tokenizer = c->tokenizer,
                   .limit = limit,
                   .sampling = {(float)s->temperature, s->top_k, (float)s->top_p, (float)s->min_p,
-                               (float)s->repeat_penalty, s->seed},
+                               (float)s->repeat_penalty, s->seed.value},
                   .stops = {.stops = s->stops.items, .n_stops = s->stops.count},
                   .show = SHOW_TEXT,
                   .context = c->context,
-                  .make_room = make_room,
+                  .make_room = limit == SIZE_MAX ? NULL : make_room, /* with room made again and again it need not end */
                   .user = c};
   ellm_error err;
   uint32_t *ids = NULL;

@@ -14,9 +14,11 @@ const char chat_command_help[] =
     "  /reset              begin again; the system prompt stays\n"
     "  /regen              answer the last message anew, with the next seed\n"
     "  /save FILE          write the conversation, as JSON messages\n"
-    "  /load FILE          go on with a conversation that was saved\n"
+    "  /load FILE          go on with a conversation that was saved, or with messages as\n"
+    "                      OpenAI's API has them\n"
     "  /set [NAME VALUE]   show or set temperature, top_k, top_p, min_p, repeat_penalty,\n"
-    "                      seed, n (tokens of an answer at most)\n"
+    "                      seed (-1: a random one), n (tokens of an answer at most; -1: any\n"
+    "                      number); other programs' names for them (temp, num_predict) do, too\n"
     "  /stats              tokens, speed and memory\n"
     "  /quit               end, as the end of the input does\n"
     "  //...               a message that begins with a slash";
@@ -67,8 +69,8 @@ static void cmd_regen(chat *c, const char *argument) {
   if (n <= chat_head(c)) chat_complain(c, ELLM_ERR_USAGE, "/regen: there is no message to answer");
   else {
     if (old) {
-      c->settings.seed++;
-      chat_say(c, "[seed %" PRIu64 "]", c->settings.seed);
+      c->settings.seed.value++;
+      chat_say(c, "[seed %" PRIu64 "]", c->settings.seed.value);
     }
     if (chat_answer(c)) {
       json_decref(old);
@@ -99,12 +101,40 @@ static void cmd_save(chat *c, const char *argument) {
   else chat_say(c, "[%zu messages are in %s]", json_array_size(c->messages), argument);
 }
 
-/* Messages of a chat are texts with a role. */
-static ellm_status check_texts(const char *path, const json_t *messages, ellm_error *err) {
+/* A list of parts {"type": "text", "text": ...} becomes one text, a line each: most templates know only texts. */
+static ellm_status join_parts(const char *path, size_t number, json_t *message, ellm_error *err) {
+  const json_t *parts = json_object_get(message, "content");
+  ellm_buffer text = {0};
+  ellm_status status = ELLM_OK;
+  for (size_t i = 0; status == ELLM_OK && i < json_array_size(parts); i++) {
+    const json_t *part = json_array_get(parts, i), *own = json_object_get(part, "text");
+    const char *type = json_string_value(json_object_get(part, "type"));
+    if (!json_is_string(own) || (type && strcmp(type, "text") != 0))
+      status = ellm_fail(err, ELLM_ERR_INPUT, "%s: message %zu, part %zu: only parts of type \"text\" are taken, not %s",
+                         path, number, i + 1, type ? type : "one without a text");
+    else if ((i > 0 && !ellm_buffer_append(&text, "\n", 1)) ||
+             !ellm_buffer_append(&text, json_string_value(own), json_string_length(own)))
+      status = ellm_fail_memory(err, text.size, "a message");
+  }
+  if (status == ELLM_OK &&
+      json_object_set_new(message, "content", json_stringn(text.size > 0 ? (const char *)text.data : "", text.size)) != 0)
+    status = ellm_fail_memory(err, text.size, "a message");
+  ellm_buffer_free(&text);
+  return status;
+}
+
+/* Messages of a chat have a role and a text; one with tool_calls may have none, as OpenAI's API writes them. */
+static ellm_status check_messages(const char *path, json_t *messages, ellm_error *err) {
   for (size_t i = 0; i < json_array_size(messages); i++) {
-    const json_t *message = json_array_get(messages, i);
-    if (!json_is_string(json_object_get(message, "role")) || !json_is_string(json_object_get(message, "content")))
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: message %zu has no role and content that are texts", path, i + 1);
+    json_t *message = json_array_get(messages, i);
+    const json_t *content = json_object_get(message, "content");
+    const bool calls = json_array_size(json_object_get(message, "tool_calls")) > 0;
+    if (!json_is_string(json_object_get(message, "role")))
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: message %zu has no role that is a text", path, i + 1);
+    if (json_is_array(content)) ELLM_TRY(join_parts(path, i + 1, message, err));
+    else if (!json_is_string(content) && !(calls && (!content || json_is_null(content))))
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: message %zu has no content that is a text or a list of texts", path,
+                       i + 1);
   }
   return ELLM_OK;
 }
@@ -117,7 +147,7 @@ static void cmd_load(chat *c, const char *argument) {
     return;
   }
   ellm_status status = conversation_read(argument, &loaded, &err);
-  if (status == ELLM_OK) status = check_texts(argument, loaded.messages, &err);
+  if (status == ELLM_OK) status = check_messages(argument, loaded.messages, &err);
   if (status == ELLM_OK) {
     json_decref(c->messages);
     c->messages = json_incref(loaded.messages);
@@ -132,9 +162,23 @@ static void cmd_load(chat *c, const char *argument) {
 
 /* ------------------------------------------------------------------ settings */
 
+/* What llama.cpp and ollama call these; '-' is taken for '_'. */
+static const struct { const char *name, *own; } aliases[] = {
+    {"temp", "temperature"}, {"repetition_penalty", "repeat_penalty"}, {"tokens", "n"}, {"predict", "n"},
+    {"n_predict", "n"},      {"num_predict", "n"},                     {"max_tokens", "n"}};
+
+/* The name of a setting that a word means, up to 31 bytes of it. */
+static void setting_name(const char *word, size_t bytes, char name[32]) {
+  snprintf(name, 32, "%.*s", (int)(bytes < 31 ? bytes : 31), word);
+  for (char *c = name; *c; c++)
+    if (*c == '-') *c = '_';
+  for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+    if (strcmp(aliases[i].name, name) == 0) snprintf(name, 32, "%s", aliases[i].own);
+}
+
 static void show(const option *o) {
   if (o->kind == OPTION_REAL) fprintf(stderr, "%-15s%g\n", o->name, *(const double *)o->target);
-  else if (o->kind == OPTION_U64) fprintf(stderr, "%-15s%" PRIu64 "\n", o->name, *(const uint64_t *)o->target);
+  else if (o->kind == OPTION_SEED) fprintf(stderr, "%-15s%" PRIu64 "\n", o->name, ((option_seed *)o->target)->value);
   else fprintf(stderr, "%-15s%d\n", o->name, *(const int *)o->target);
 }
 
@@ -145,18 +189,21 @@ static void cmd_set(chat *c, const char *argument) {
                    OPT_REAL("top_p", 0, &s->top_p, 0, 1, "", ""),
                    OPT_REAL("min_p", 0, &s->min_p, 0, 1, "", ""),
                    OPT_REAL("repeat_penalty", 0, &s->repeat_penalty, 0.01, 100, "", ""),
-                   OPT_U64("seed", 0, &s->seed, "", ""),
-                   OPT_INT("n", 0, &s->tokens, 0, 1 << 24, "", "")};
+                   OPT_SEED("seed", 0, &s->seed, "", ""),
+                   OPT_INT("n", 0, &s->tokens, -1, 1 << 24, "", "")};
   enum { N_ROWS = sizeof rows / sizeof *rows };
-  const size_t name = strcspn(argument, " \t=");
-  const char *value = argument + name + strspn(argument + name, " \t=");
+  if (strncmp(argument, "parameter ", 10) == 0) argument += 10 + strspn(argument + 10, " \t"); /* ollama's */
+  const size_t length = strcspn(argument, " \t=");
+  const char *value = argument + length + strspn(argument + length, " \t=");
+  char name[32];
+  setting_name(argument, length, name);
   for (size_t i = 0; i < N_ROWS; i++) {
     if (!*argument) {
       show(&rows[i]);
-    } else if (strlen(rows[i].name) == name && strncmp(rows[i].name, argument, name) == 0) {
+    } else if (strcmp(rows[i].name, name) == 0) {
       if (!*value || option_parse_value(&rows[i], value)) show(&rows[i]);
-      else if (rows[i].kind == OPTION_U64)
-        chat_complain(c, ELLM_ERR_USAGE, "/set: seed is a whole number from 0 to 2^64 - 1, not '%s'", value);
+      else if (rows[i].kind == OPTION_SEED)
+        chat_complain(c, ELLM_ERR_USAGE, "/set: seed is a whole number from 0 to 2^64 - 1, or -1, not '%s'", value);
       else
         chat_complain(c, ELLM_ERR_USAGE, "/set: %s is a %s from %g to %.8g, not '%s'", rows[i].name,
                       rows[i].kind == OPTION_INT ? "whole number" : "number", rows[i].low, rows[i].high, value);
@@ -166,7 +213,7 @@ static void cmd_set(chat *c, const char *argument) {
   if (*argument)
     chat_complain(c, ELLM_ERR_USAGE,
                   "/set: '%.*s' is none of temperature, top_k, top_p, min_p, repeat_penalty, seed, n",
-                  (int)(name < 64 ? name : 64), argument);
+                  (int)(length < 64 ? length : 64), argument);
 }
 
 static void cmd_stats(chat *c, const char *argument) {
@@ -193,7 +240,9 @@ static void cmd_stats(chat *c, const char *argument) {
 
 static const struct { const char *name; void (*run)(chat *, const char *); } commands[] = {
     {"help", cmd_help}, {"system", cmd_system}, {"reset", cmd_reset}, {"regen", cmd_regen}, {"save", cmd_save},
-    {"load", cmd_load}, {"set", cmd_set},       {"stats", cmd_stats}, {"quit", cmd_quit}};
+    {"load", cmd_load}, {"set", cmd_set},       {"stats", cmd_stats}, {"quit", cmd_quit},
+    /* as other programs call them */
+    {"clear", cmd_reset}, {"exit", cmd_quit}, {"bye", cmd_quit}};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 void chat_command(chat *c, const char *text) {

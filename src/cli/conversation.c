@@ -222,10 +222,15 @@ ellm_status conversation_read(const char *path, conversation *c, ellm_error *err
   return check_messages(origin, c->messages, err);
 }
 
-ellm_status conversation_of_text(const char *text, conversation *c, ellm_error *err) {
-  *c = (conversation){.root = json_pack("[{s:s, s:s}]", "role", "user", "content", text)};
+ellm_status conversation_of_text(const char *system, const char *text, size_t bytes, conversation *c, ellm_error *err) {
+  *c = (conversation){.root = json_array()};
+  bool good = c->root != NULL;
+  if (good && system)
+    good = json_array_append_new(c->root, json_pack("{s:s, s:s}", "role", "system", "content", system)) == 0;
+  good = good && json_array_append_new(
+                     c->root, json_pack("{s:s, s:s%}", "role", "user", "content", text, bytes)) == 0;
   c->messages = c->root;
-  return c->root ? ELLM_OK : ellm_fail_memory(err, strlen(text), "a message");
+  return good ? ELLM_OK : ellm_fail_memory(err, bytes, "a message");
 }
 
 void conversation_free(conversation *c) {

@@ -8,8 +8,8 @@
 /* root owns all: a list of messages, or an object that holds it. tools and documents may be NULL. */
 typedef struct conversation { json_t *root, *messages, *tools, *documents; } conversation;
 
-/* One message of the user; text is valid UTF-8. */
-ellm_status conversation_of_text(const char *text, conversation *c, ellm_error *err);
+/* One message of the user, after one of the system where `system` is not NULL; both are valid UTF-8. */
+ellm_status conversation_of_text(const char *system, const char *text, size_t bytes, conversation *c, ellm_error *err);
 /* A file ("-": standard input) with a list of messages, or an object with it and with tools, documents and whatever
  * else the template asks for. To be freed also after an error. */
 ellm_status conversation_read(const char *path, conversation *c, ellm_error *err);

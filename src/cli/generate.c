@@ -147,11 +147,15 @@ ellm_status generate(generation *g, ellm_error *err) {
   ellm_stream *stream = NULL;
   ellm_model_get_info(g->model, &info);
   if (g->n_prompt == 0) return ellm_fail(err, ELLM_ERR_INPUT, "the prompt has no tokens");
-  if (g->n_prompt > info.max_context)
-    return ellm_fail(err, ELLM_ERR_INPUT, "the prompt has %zu tokens, more than the model's context of %u", g->n_prompt,
-                     (unsigned)info.max_context);
+  if (g->most_positions > info.max_context)
+    return ellm_fail(err, ELLM_ERR_INPUT, "a context of %u tokens is more than the model's %u",
+                     (unsigned)g->most_positions, (unsigned)info.max_context);
+  const uint32_t positions = g->most_positions > 0 ? g->most_positions : info.max_context;
+  if (g->n_prompt > positions)
+    return ellm_fail(err, ELLM_ERR_INPUT, "the prompt has %zu tokens, more than the %scontext of %u", g->n_prompt,
+                     g->most_positions > 0 ? "" : "model's ", (unsigned)positions);
   /* The last new token is never fed back. */
-  size_t room = info.max_context - g->n_prompt, wanted = g->limit > 0 ? g->limit - 1 : 0;
+  size_t room = positions - g->n_prompt, wanted = g->limit > 0 ? g->limit - 1 : 0;
   g->capacity = g->context ? ellm_context_capacity(g->context)
                            : (uint32_t)(g->n_prompt + (wanted < room ? wanted : room));
   size_t most = !g->make_room && room + 1 < g->limit ? room + 1 : g->limit;

@@ -16,7 +16,8 @@ struct generation {
   const ellm_tokenizer *tokenizer; /* NULL: ids only, no text */
   const uint32_t *prompt;
   size_t n_prompt;
-  size_t limit;                    /* new tokens at most */
+  size_t limit;                    /* new tokens at most; SIZE_MAX: until the end */
+  uint32_t most_positions;         /* of a context of its own; 0: the model's */
   bool ignore_eos;
   ellm_sampling sampling;
   stop_filter stops;               /* stops, n_stops set */

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -87,6 +88,20 @@ static bool parse_u64(const char *word, uint64_t *out) {
   unsigned long long value = strtoull(word, NULL, 10);
   if (errno != 0) return false;
   *out = value;
+  return true;
+}
+
+/* The only randomness of the program: results depend on the seed, which is always told. */
+static bool parse_seed(const char *word, option_seed *out) {
+  uint64_t value;
+  uint32_t drawn;
+  if (strcmp(word, "-1") == 0) {
+    if (getentropy(&drawn, sizeof drawn) != 0) return false;
+    *out = (option_seed){drawn, true};
+    return true;
+  }
+  if (!parse_u64(word, &value)) return false;
+  *out = (option_seed){value, false};
   return true;
 }
 
@@ -190,7 +205,7 @@ bool option_parse_value(option *o, const char *word) {
     case OPTION_TEXT: *(const char **)o->target = word; return true;
     case OPTION_LIST: return false;
     case OPTION_INT: return parse_int(word, o->low, o->high, o->target);
-    case OPTION_U64: return parse_u64(word, o->target);
+    case OPTION_SEED: return parse_seed(word, o->target);
     case OPTION_REAL: return parse_real(word, o->low, o->high, o->target);
     case OPTION_CHOICE:
       for (const option_choice *c = o->choices; c->name; c++)
@@ -218,9 +233,9 @@ static int store(const option_table *table, option *o, const char *word, int arg
     case OPTION_INT:
       return cli_error(ELLM_ERR_USAGE, "%s: --%s takes a whole number from %.0f to %.0f, not '%s'", table->command,
                        o->name, o->low, o->high, word);
-    case OPTION_U64:
-      return cli_error(ELLM_ERR_USAGE, "%s: --%s takes a whole number from 0 to 2^64 - 1, not '%s'", table->command,
-                       o->name, word);
+    case OPTION_SEED:
+      return cli_error(ELLM_ERR_USAGE, "%s: --%s takes a whole number from 0 to 2^64 - 1 or -1, not '%s'",
+                       table->command, o->name, word);
     case OPTION_REAL:
       return cli_error(ELLM_ERR_USAGE, "%s: --%s takes a number from %g to %g, not '%s'", table->command, o->name,
                        o->low, o->high, word);

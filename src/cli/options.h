@@ -16,7 +16,7 @@ typedef enum option_kind {
   OPTION_TEXT,   /* const char ** */
   OPTION_LIST,   /* option_list *, may be given several times */
   OPTION_INT,    /* int *, low..high */
-  OPTION_U64,    /* uint64_t * */
+  OPTION_SEED,   /* option_seed * */
   OPTION_REAL,   /* double *, finite, low..high */
   OPTION_CHOICE  /* int *, one of `choices` */
 } option_kind;
@@ -25,6 +25,12 @@ typedef struct option_choice {
   const char *name; /* NULL ends the list */
   int value;
 } option_choice;
+
+/* A whole number below 2^64; -1 draws one, below 2^32 so that it can be typed again. */
+typedef struct option_seed {
+  uint64_t value;
+  bool drawn;
+} option_seed;
 
 /* Values in the order given; strings are those of argv. */
 typedef struct option_list {
@@ -48,7 +54,7 @@ typedef struct option {
 #define OPT_FLAG(name, letter, target, help) {name, letter, OPTION_FLAG, target, NULL, help, 0, 0, NULL, false}
 #define OPT_TEXT(name, letter, target, value, help) {name, letter, OPTION_TEXT, target, value, help, 0, 0, NULL, false}
 #define OPT_LIST(name, letter, target, value, help) {name, letter, OPTION_LIST, target, value, help, 0, 0, NULL, false}
-#define OPT_U64(name, letter, target, value, help) {name, letter, OPTION_U64, target, value, help, 0, 0, NULL, false}
+#define OPT_SEED(name, letter, target, value, help) {name, letter, OPTION_SEED, target, value, help, 0, 0, NULL, false}
 #define OPT_INT(name, letter, target, low, high, value, help) \
   {name, letter, OPTION_INT, target, value, help, low, high, NULL, false}
 #define OPT_REAL(name, letter, target, low, high, value, help) \

@@ -6,6 +6,7 @@
 
 #include "cli/conversation.h"
 #include "cli/generate.h"
+#include "cli/input.h"
 #include "cli/sampling.h"
 
 enum { DEFAULT_TOKENS = 256 };
@@ -13,9 +14,26 @@ enum { DEFAULT_TOKENS = 256 };
 typedef struct request {
   cli_common common;
   cli_sampling sampling;
-  const char *prompt, *prompt_ids, *prompt_cache;
+  const char *prompt, *file, *prompt_ids, *prompt_cache, *system;
+  int context;
   bool ignore_eos, print_ids, chat;
+  cli_text text; /* of -p, of the file or of standard input; its data is NULL with --prompt-ids */
 } request;
+
+/* The text of the prompt. Standard input is read where it is named, and where nothing is and it is no terminal. */
+static int read_prompt(request *r) {
+  ellm_error err;
+  const bool named = r->prompt || r->file, dash = r->prompt && strcmp(r->prompt, "-") == 0;
+  if (r->prompt_ids) return ELLM_OK;
+  if (!named && isatty(STDIN_FILENO)) return ELLM_OK;
+  const ellm_status status = r->prompt && !dash ? cli_text_copy(r->prompt, &r->text, &err)
+                                                : cli_text_read(r->file ? r->file : "-", &r->text, &err);
+  if (status != ELLM_OK) return cli_fail(&err);
+  if (!r->prompt || dash) cli_text_drop_newline(&r->text);
+  if (!named && r->text.bytes == 0) cli_text_free(&r->text); /* an empty pipe names no prompt */
+  if (r->text.data && r->sampling.escape) r->text.bytes = cli_unescape(r->text.data, r->text.bytes);
+  return ELLM_OK;
+}
 
 /* The prompt as a message of the user: what the template renders holds all special tokens already. */
 static ellm_status chat_ids(const request *r, const char *path, const ellm_tokenizer *tokenizer, uint32_t **ids,
@@ -23,7 +41,7 @@ static ellm_status chat_ids(const request *r, const char *path, const ellm_token
   conversation c;
   char *text = NULL;
   size_t bytes = 0;
-  ellm_status status = conversation_of_text(r->prompt, &c, err);
+  ellm_status status = conversation_of_text(r->system, r->text.data, r->text.bytes, &c, err);
   if (status == ELLM_OK) status = conversation_render(path, &c, true, &text, &bytes, err);
   if (status == ELLM_OK) status = ellm_tokenizer_encode(tokenizer, text, bytes, ELLM_ENCODE_NO_POST, ids, n_ids, err);
   free(text);
@@ -38,7 +56,7 @@ static int prompt_ids(const request *r, const char *path, const ellm_tokenizer *
   if (r->prompt_ids)
     return options_parse_ids(r->prompt_ids, strlen(r->prompt_ids), "run: --prompt-ids", ELLM_ERR_USAGE, ids, n_ids);
   if (r->chat) return chat_ids(r, path, tokenizer, ids, n_ids, &err) == ELLM_OK ? ELLM_OK : cli_fail(&err);
-  if (ellm_tokenizer_encode(tokenizer, r->prompt, strlen(r->prompt), ELLM_ENCODE_DEFAULT, ids, n_ids, &err) != ELLM_OK)
+  if (ellm_tokenizer_encode(tokenizer, r->text.data, r->text.bytes, ELLM_ENCODE_DEFAULT, ids, n_ids, &err) != ELLM_OK)
     return cli_fail(&err);
   return ELLM_OK;
 }
@@ -76,14 +94,17 @@ static int finish(const request *r, const generation *g, const char *path) {
 
 static int run(const request *r, const option_table *table) {
   generation g = {
-      .limit = (size_t)r->sampling.tokens, .ignore_eos = r->ignore_eos, .prompt_cache = r->prompt_cache};
+      .limit = cli_sampling_limit(&r->sampling),
+      .most_positions = (uint32_t)r->context,
+      .ignore_eos = r->ignore_eos,
+      .prompt_cache = r->prompt_cache};
   ellm_model_info info;
   ellm_error err;
   char *path = NULL;
   uint32_t *ids = NULL;
   if (cli_open_model(&r->common, &g.model, &path, &err) != ELLM_OK) return cli_fail(&err);
   ellm_model_get_info(g.model, &info);
-  bool needs_text = r->prompt || !r->print_ids || r->sampling.stops.count > 0;
+  bool needs_text = r->text.data || !r->print_ids || r->sampling.stops.count > 0;
   int result = ELLM_OK;
   if (needs_text && ellm_model_tokenizer(g.model, &g.tokenizer, &err) != ELLM_OK) result = cli_fail(&err);
   if (result == ELLM_OK) result = prompt_ids(r, path, g.tokenizer, &ids, &g.n_prompt);
@@ -102,25 +123,41 @@ static int run(const request *r, const option_table *table) {
   return result;
 }
 
-static int check(const request *r, const option_table *table) {
-  if (!r->prompt == !r->prompt_ids)
-    return cli_error(ELLM_ERR_USAGE, "run: give either -p TEXT or --prompt-ids (see 'entrollm run --help')");
-  if (r->chat && !r->prompt) return cli_error(ELLM_ERR_USAGE, "run: --chat needs a text, -p TEXT");
-  if (r->prompt && !cli_valid_utf8(r->prompt, strlen(r->prompt)))
-    return cli_error(ELLM_ERR_INPUT, "run: the text of -p is not valid UTF-8");
-  return cli_sampling_check(&r->sampling, table);
+/* Standard input is read last: a mistyped command does not wait for it. */
+static int check(request *r, const option_table *table) {
+  if ((r->prompt != NULL) + (r->file != NULL) + (r->prompt_ids != NULL) > 1)
+    return cli_error(ELLM_ERR_USAGE, "run: -p, -f and --prompt-ids exclude each other (see 'entrollm run --help')");
+  if (r->chat && r->prompt_ids) return cli_error(ELLM_ERR_USAGE, "run: --chat needs a text, -p TEXT or -f FILE");
+  if (r->system && !r->chat) return cli_error(ELLM_ERR_USAGE, "run: --system needs --chat");
+  int status = cli_sampling_check(&r->sampling, table);
+  if (status == ELLM_OK && r->system && r->sampling.escape) cli_unescape((char *)r->system, strlen(r->system));
+  if (status == ELLM_OK && r->system && !cli_valid_utf8(r->system, strlen(r->system)))
+    status = cli_error(ELLM_ERR_INPUT, "run: the text of --system is not valid UTF-8");
+  if (status == ELLM_OK) status = read_prompt(r);
+  if (status != ELLM_OK) return status;
+  if (!r->text.data && !r->prompt_ids)
+    return cli_error(ELLM_ERR_USAGE, "run: give -p TEXT, -f FILE, --prompt-ids or a text on standard input "
+                                     "(see 'entrollm run --help')");
+  if (r->text.data && !cli_valid_utf8(r->text.data, r->text.bytes))
+    return cli_error(ELLM_ERR_INPUT, "run: the prompt is not valid UTF-8");
+  return ELLM_OK;
 }
 
 int cmd_run(int argc, char **argv) {
   request r = {.sampling.tokens = DEFAULT_TOKENS};
   option options[] = {
       CLI_OPTION_MODEL(r.common),
-      OPT_TEXT("prompt", 'p', &r.prompt, "TEXT", "the text to continue; special tokens in it are recognized"),
-      CLI_OPTIONS_SAMPLING(r.sampling, "new tokens at most (default 256)"),
+      OPT_TEXT("prompt", 'p', &r.prompt, "TEXT", "the text to continue (\"-\": standard input); special tokens\nin it are recognized"),
+      OPT_TEXT("file", 'f', &r.file, "FILE",
+               "the text to continue is in this file (\"-\": standard input);\na newline at its end is not part of it"),
+      CLI_OPTIONS_SAMPLING(r.sampling, "new tokens at most (default 256); -1: until the end of the text\nor of the "
+                                       "context"),
+      OPT_INT("ctx", 'c', &r.context, 1, 1 << 30, "N", "tokens of prompt and new text at most (default: the model's)"),
       OPT_FLAG("ignore-eos", 0, &r.ignore_eos, "go on after the end-of-sequence token"),
       OPT_TEXT("prompt-ids", 0, &r.prompt_ids, "\"1 2 3\"", "the prompt as token ids"),
       OPT_FLAG("print-ids", 0, &r.print_ids, "print token ids instead of text"),
       OPT_FLAG("chat", 0, &r.chat, "the text is a message of the user: apply the chat template"),
+      OPT_TEXT("system", 0, &r.system, "TEXT", "with --chat: the system prompt"),
       OPT_TEXT("prompt-cache", 0, &r.prompt_cache, "FILE",
                "keep what the prompt was evaluated to in this file, to start\nfrom where the next prompt begins alike"),
       CLI_OPTION_THREADS(r.common),
@@ -129,21 +166,20 @@ int cmd_run(int argc, char **argv) {
       CLI_OPTION_QUIET(r.common)};
   option_table table = {
       .command = "run",
-      .synopsis = "[-m MODEL] -p TEXT [options]",
-      .about = "Continue a text. The new text is streamed to standard output, without the prompt. Temperature, top-k,\n"
-               "top-p, min-p and repetition penalty default to the model's generation_config; a model that does not\n"
-               "ask for sampling is decoded greedily. Same model, prompt, options and seed: same text, whatever\n"
-               "the number of threads or the machine.",
+      .synopsis = "[-m MODEL] -p TEXT | -f FILE [options]",
+      .about = "Continue a text: that of -p or -f, or what comes through a pipe. The new text is streamed to standard\n"
+               "output, without the prompt. Temperature, top-k, top-p, min-p and repetition penalty default to the\n"
+               "model's generation_config; a model that does not ask for sampling is decoded greedily. Same model,\n"
+               "prompt, options and seed: same text, whatever the number of threads or the machine.",
       .notes = "example:\n  entrollm run -p \"Once upon a time\" -n 100 --temp 0.7 --seed 1",
       .options = options,
       .n_options = sizeof options / sizeof *options};
   int status = cli_parse(&table, argc, argv, &r.common);
-  if (status < 0) status = check(&r, &table);
-  else {
-    option_list_free(&r.sampling.stops);
-    return status;
+  if (status < 0) {
+    status = check(&r, &table);
+    if (status == ELLM_OK) status = run(&r, &table);
   }
-  if (status == ELLM_OK) status = run(&r, &table);
   option_list_free(&r.sampling.stops);
+  cli_text_free(&r.text);
   return status;
 }

@@ -2,12 +2,15 @@
 /* See sampling.h. */
 #include "cli/sampling.h"
 
+#include <inttypes.h>
 #include <string.h>
 
+#include "cli/input.h"
+
 ellm_sampling cli_sampling_choose(const cli_sampling *options, const option_table *table, const ellm_model_info *info) {
-  ellm_sampling s = {.top_p = 1, .repeat_penalty = 1, .seed = options->seed};
+  ellm_sampling s = {.top_p = 1, .repeat_penalty = 1, .seed = options->seed.value, .top_k = CLI_DEFAULT_TOP_K};
   if (info->do_sample == 1) s.temperature = info->temperature >= 0 ? info->temperature : 1;
-  if (info->top_k > 0) s.top_k = info->top_k;
+  if (info->top_k >= 0) s.top_k = info->top_k;
   if (info->top_p >= 0) s.top_p = info->top_p;
   if (info->min_p >= 0) s.min_p = info->min_p;
   if (info->repetition_penalty > 0) s.repeat_penalty = info->repetition_penalty;
@@ -20,15 +23,23 @@ ellm_sampling cli_sampling_choose(const cli_sampling *options, const option_tabl
                   option_given(table, "seed");
   if (s.temperature == 0 && narrowed && !option_given(table, "temp"))
     cli_note("this model decodes greedily by default: --temp turns sampling on");
+  if (options->seed.drawn && s.temperature != 0) cli_note("seed %" PRIu64, options->seed.value);
   return s;
 }
 
-int cli_sampling_check(const cli_sampling *options, const option_table *table) {
+int cli_sampling_check(cli_sampling *options, const option_table *table) {
   for (size_t i = 0; i < options->stops.count; i++) {
     const char *stop = options->stops.items[i];
+    const size_t bytes = strlen(stop);
+    if (options->escape && cli_unescape((char *)stop, bytes) != strlen(stop))
+      return cli_error(ELLM_ERR_USAGE, "%s: --stop takes a text without \\x00", table->command);
     if (!*stop) return cli_error(ELLM_ERR_USAGE, "%s: --stop takes a text that is not empty", table->command);
     if (!cli_valid_utf8(stop, strlen(stop)))
       return cli_error(ELLM_ERR_INPUT, "%s: the text of --stop is not valid UTF-8", table->command);
   }
   return ELLM_OK;
+}
+
+size_t cli_sampling_limit(const cli_sampling *options) {
+  return options->tokens < 0 ? SIZE_MAX : (size_t)options->tokens;
 }

@@ -6,26 +6,32 @@
 #include "cli/cli.h"
 
 typedef struct cli_sampling {
-  int tokens, top_k;
+  int tokens, top_k; /* tokens: -1, no limit */
   double temperature, top_p, min_p, repeat_penalty;
-  uint64_t seed;
+  option_seed seed;
+  bool escape;
   option_list stops;
 } cli_sampling;
 
 #define CLI_OPTIONS_SAMPLING(s, tokens_help) \
-  OPT_INT("tokens", 'n', &(s).tokens, 0, 1 << 24, "N", tokens_help), \
+  OPT_INT("tokens", 'n', &(s).tokens, -1, 1 << 24, "N", tokens_help), \
   OPT_REAL("temp", 0, &(s).temperature, 0, 100, "T", "temperature; 0: always the likeliest token"), \
-  OPT_INT("top-k", 0, &(s).top_k, 0, 1 << 24, "K", "sample from the K likeliest; 0: all"), \
+  OPT_INT("top-k", 0, &(s).top_k, 0, 1 << 24, "K", "sample from the K likeliest; 0: all (default 50, as Transformers)"), \
   OPT_REAL("top-p", 0, &(s).top_p, 0, 1, "P", "sample from the likeliest that make up P; 1: all"), \
   OPT_REAL("min-p", 0, &(s).min_p, 0, 1, "P", "sample from those at least P times as likely as the likeliest"), \
   OPT_REAL("repeat-penalty", 0, &(s).repeat_penalty, 0.01, 100, "R", "make what has occurred less likely; 1: off"), \
-  OPT_U64("seed", 0, &(s).seed, "S", "seed of sampling (default 0)"), \
-  OPT_LIST("stop", 0, &(s).stops, "STR", "end before this text; may be given several times")
+  OPT_SEED("seed", 0, &(s).seed, "S", "seed of sampling (default 0); -1: a random one, which is told"), \
+  OPT_LIST("stop", 0, &(s).stops, "STR", "end before this text; may be given several times"), \
+  OPT_FLAG("escape", 'e', &(s).escape, "in texts of options \\n, \\t, \\\\, \\x41 and so on are what they stand for")
+
+enum { CLI_DEFAULT_TOP_K = 50 }; /* Transformers' where nothing names another one */
 
 /* generation_config's defaults, overridden by the options. As in Transformers,
  * a model that does not ask for sampling is decoded greedily; --temp asks. */
 ellm_sampling cli_sampling_choose(const cli_sampling *options, const option_table *table, const ellm_model_info *info);
-/* Usage errors that the parser does not see; an exit status. */
-int cli_sampling_check(const cli_sampling *options, const option_table *table);
+/* Escapes, then usage errors that the parser does not see; an exit status. The stop strings are changed in place. */
+int cli_sampling_check(cli_sampling *options, const option_table *table);
+/* Of --tokens: SIZE_MAX where there is none. */
+size_t cli_sampling_limit(const cli_sampling *options);
 
 #endif

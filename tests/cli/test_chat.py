@@ -120,15 +120,44 @@ for text, status, word in (
     (f"/load {os.path.join(MODEL, 'README.md')}\n", INPUT, b"README.md"),
     (f"/load {os.path.join(MODEL, 'config.json')}\n", INPUT, b"list of messages"),
     ("/set top_p 2\n", USAGE, b"top_p"),
-    ("/set seed -1\n", USAGE, b"seed"),
+    ("/set seed -2\n", USAGE, b"seed"),
     ("/set speed 2\n", USAGE, b"speed"),
 ):
     p = chat(text, "-q")
     ok(p.returncode == status and one_error_line(p) and word in p.stderr, text.strip()[:30], (p.returncode, p.stderr))
 with open(tmp("parts.json"), "w") as f:
-    json.dump([{"role": "user", "content": [{"type": "text", "text": "x"}]}], f)
+    json.dump([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}], f)
 p = chat(f"/load {tmp('parts.json')}\n{ASK}\n", "-q")
 ok(p.returncode == INPUT and p.stdout.decode() == answer, "a file that is refused leaves the conversation", p.stderr)
+
+for name, content, want in (
+    ("one part", [{"type": "text", "text": ASK}], ASK),
+    ("two parts", [{"type": "text", "text": "a"}, {"text": "b"}], "a\nb"),
+    ("no parts", [], ""),
+):
+    with open(tmp("openai.json"), "w") as f:
+        json.dump([{"role": "user", "content": content}], f)
+    p, messages = saved(f"/load {tmp('openai.json')}\n/regen")
+    equal((p.returncode, messages[0]["content"]), (0, want), f"/load: {name}")
+calls = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}
+lenient = copy_model("lenient")
+with open(os.path.join(lenient, "chat_template.jinja"), "w") as f:
+    f.write("{% for m in messages %}{{ m.content or m.tool_calls[0].function.name }}{% endfor %}")
+with open(tmp("calls.json"), "w") as f:
+    json.dump([{"role": "user", "content": ASK}, calls, {"role": "tool", "content": "7"}], f)
+p, messages = saved(f"/load {tmp('calls.json')}\nAnd?", base=["chat", "-m", lenient, "-n", "2", "--temp", "0"])
+equal((p.returncode, messages[1]), (0, calls), "/load: no content beside tool_calls")
+with open(tmp("calls.json"), "w") as f:
+    json.dump([{"role": "assistant", "content": None}], f)
+p = chat(f"/load {tmp('calls.json')}\n", "-q")
+ok(p.returncode == INPUT and b"message 1" in p.stderr, "but not without", p.stderr)
+p = chat("/set temp 0.25\n/set num_predict 5\n/set parameter top-k 3\n/set n_predict -1\n/bye\nHi\n", "-q")
+told = [b"temperature    0.25", b"n              5", b"top_k          3", b"n              -1", b""]
+equal((p.stdout, p.stderr.split(b"\n")), (b"", told), "/set by the names of other programs, /bye")
+p = chat("/set seed -1\n" * 2, "-q")
+ok(len(set(p.stderr.split(b"\n"))) == 3, "/set seed -1 draws one", p.stderr)
+p = chat(f"{ASK}\n", "-c", "48", "-n", "-1", "--stop", "@@", base=["chat", "-m", file, "--temp", "0"])
+ok(p.returncode == 0 and b"the answer was cut" in p.stderr and b"context 48 of 48" in p.stderr, "-n -1, -c", p.stderr)
 
 bare = copy_model("bare", leave_out=("tokenizer_config.json",))
 p = run("chat", "-m", bare, stdin=b"Hi\n")

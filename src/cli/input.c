@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See input.h. */
+#include "cli/input.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const size_t text_limit = (size_t)1 << 30;
+
+void cli_text_free(cli_text *text) {
+  free(text->data);
+  *text = (cli_text){0};
+}
+
+ellm_status cli_text_read(const char *path, cli_text *text, ellm_error *err) {
+  *text = (cli_text){0};
+  if (strcmp(path, "-") == 0) return cli_read_stdin(&text->data, &text->bytes, err);
+  return file_read_all(path, text_limit, (uint8_t **)&text->data, &text->bytes, err);
+}
+
+ellm_status cli_text_copy(const char *given, cli_text *text, ellm_error *err) {
+  *text = (cli_text){.data = strdup(given), .bytes = strlen(given)};
+  return text->data ? ELLM_OK : ellm_fail_memory(err, strlen(given) + 1, "a text");
+}
+
+void cli_text_drop_newline(cli_text *text) {
+  if (text->bytes > 0 && text->data[text->bytes - 1] == '\n') text->data[--text->bytes] = '\0';
+}
+
+static int hex_digit(char c) {
+  return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+size_t cli_unescape(char *text, size_t bytes) {
+  static const char letters[] = "nrt'\"\\", meant[] = "\n\r\t'\"\\";
+  char *to = text;
+  for (size_t i = 0; i < bytes; i++) {
+    const char *at = text + i;
+    const char *letter = at[0] == '\\' && i + 1 < bytes && at[1] ? strchr(letters, at[1]) : NULL;
+    if (letter) {
+      *to++ = meant[letter - letters];
+      i++;
+    } else if (at[0] == '\\' && i + 3 < bytes && at[1] == 'x' && hex_digit(at[2]) >= 0 && hex_digit(at[3]) >= 0) {
+      *to++ = (char)(hex_digit(at[2]) * 16 + hex_digit(at[3]));
+      i += 3;
+    } else {
+      *to++ = at[0];
+    }
+  }
+  *to = '\0';
+  return (size_t)(to - text);
+}
