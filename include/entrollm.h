@@ -56,6 +56,14 @@ typedef struct ellm_error {
   char message[496]; /* one line, no newline, NUL-terminated, printable */
 } ellm_error;
 
+/* Where notes go: what is not as it should be and stops nothing, such as a value that is not used and makes no sense.
+ * `take` gets one line, no newline, printable, valid during the call; NULL: nobody wants them. It is called on the
+ * calling thread and must not use the handle that is being made. */
+typedef struct ellm_notes {
+  void (*take)(void *user, const char *line);
+  void *user;
+} ellm_notes;
+
 /* ---------------------------------------------------------------- progress */
 
 typedef struct ellm_progress {
@@ -253,6 +261,7 @@ typedef struct ellm_model_options {
   bool expand;                 /* decode all weights of a .ellm file once, into plain codes in memory: a byte a weight,
                                   half of one up to 4 bits. The same results; starts later, generates faster where
                                   decoding is slower than memory */
+  ellm_notes notes;            /* what opening has to say */
 } ellm_model_options;
 
 ELLM_API void ellm_model_options_init(ellm_model_options *options); /* all threads, AUTO, DEFAULT, no check */

@@ -34,6 +34,7 @@ int cli_error(ellm_status status, const char *format, ...) ELLM_PRINTF(2, 3);
 int cli_fail(const ellm_error *err);
 /* "entrollm: note: message", unless the command is quiet. */
 void cli_note(const char *format, ...) ELLM_PRINTF(1, 2);
+extern const ellm_notes cli_notes; /* notes of the library, said by cli_note */
 void cli_set_quiet(bool quiet);
 bool cli_quiet(void);
 

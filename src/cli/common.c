@@ -117,6 +117,13 @@ void cli_note(const char *format, ...) {
   va_end(arguments);
 }
 
+static void take_note(void *user, const char *line) {
+  (void)user;
+  cli_note("%s", line);
+}
+
+const ellm_notes cli_notes = {.take = take_note};
+
 /* ---------------------------------------------------------------- output */
 
 void cli_write(const void *data, size_t bytes) {

@@ -55,6 +55,7 @@ static void print(const request *r, const divergence_result *d) {
 static ellm_status open_reference(const request *r, ellm_model **model, ellm_error *err) {
   ellm_model_options options;
   ellm_model_options_init(&options);
+  options.notes = cli_notes;
   options.threads = r->eval.common.threads;
   if (r->save) options.activations = (ellm_activations)r->eval.common.activations;
   return ellm_model_open(r->reference, &options, model, err);

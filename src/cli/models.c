@@ -72,6 +72,7 @@ ellm_status cli_model_path(const cli_common *common, char **path, ellm_error *er
 ellm_status cli_open_model(const cli_common *common, ellm_model **model, char **path, ellm_error *err) {
   ellm_model_options options;
   ellm_model_options_init(&options);
+  options.notes = cli_notes;
   options.threads = common->threads;
   options.activations = (ellm_activations)common->activations;
   options.cache_type = (ellm_cache_type)common->cache_type;
