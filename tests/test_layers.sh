@@ -10,17 +10,18 @@ declare -A allowed=(
   [coder]="base"
   [quant]="base"
   [kernels]="base coder"
+  [calib]="base coder quant kernels"
   [container]="base quant coder"
   [checkpoint]="base json"
   [source]="base json coder quant container checkpoint"
   [arch]="base json"
   [text]="base json"
   [template]="base json text"
-  [convert]="base json coder quant kernels container checkpoint source arch"
-  [model]="base json coder quant kernels container checkpoint source arch text template convert"
-  [generate]="base json coder quant kernels container checkpoint source arch text template convert model"
-  [eval]="base json coder quant kernels container checkpoint source arch text template convert model generate"
-  [cli]="base json coder quant kernels container checkpoint source arch text template convert model generate eval"
+  [convert]="base json coder quant kernels calib container checkpoint source arch"
+  [model]="base json coder quant kernels calib container checkpoint source arch text template convert"
+  [generate]="base json coder quant kernels calib container checkpoint source arch text template convert model"
+  [eval]="base json coder quant kernels calib container checkpoint source arch text template convert model generate"
+  [cli]="base json coder quant kernels calib container checkpoint source arch text template convert model generate eval"
 )
 n=0
 result() { # status, name; details on standard input

@@ -20,6 +20,8 @@
  * and the shape of the matrix product's inner loop (see tiles_multiply):
  *   MULTIPLY_TOKENS               most tokens at once
  *   MULTIPLY_COLUMNS(tokens)      columns at once with so many tokens: 1, 2 or 4
+ * and that of the product of panels (panel_template.inc.h):
+ *   PANEL_ROWS, PANEL_VECTORS     rows, groups of 16 columns at once
  */
 #include <math.h>
 #include <string.h>
@@ -306,6 +308,7 @@ static void kernel_tiles_multiply(const float *w, size_t n_tiles, const float *c
 
 #include "kernels/activations_template.inc.h"
 #include "kernels/attention_template.inc.h"
+#include "kernels/panel_template.inc.h"
 
 const kernel_table KERNEL_PASTE(kernel_table_, KERNEL_NAME) = {
   .isa = KERNEL_STRING(KERNEL_NAME),
@@ -331,4 +334,5 @@ const kernel_table KERNEL_PASTE(kernel_table_, KERNEL_NAME) = {
   .f32_from_f16 = kernel_f32_from_f16,
   .attention_scores = kernel_attention_scores,
   .attention_mix = kernel_attention_mix,
+  .panel_product = kernel_panel_product,
 };

@@ -58,6 +58,9 @@ static inline size_t kernel_block_groups(const coder_block *block, const kernel_
   return (block->columns + a->group - 1) / a->group;
 }
 
+/* The tile of panel_product. */
+enum { KERNEL_PANEL_ROWS = 12, KERNEL_PANEL_COLUMNS = 32 };
+
 /* Scratch memory of one thread for dot_block, aligned to 64. */
 typedef struct kernel_scratch {
   coder_scratch coder;
@@ -152,6 +155,10 @@ typedef struct kernel_table {
                            float *scores);
   /* out[dim] = fmaf(weights[i], values[i][dim], out) for i < n ascending. */
   void (*attention_mix)(const float *weights, const void *values, bool half, size_t n, size_t dim, float *out);
+
+  /* --- packed panels, for calibration: a[n][KERNEL_PANEL_ROWS] and b[n][KERNEL_PANEL_COLUMNS].
+   * c[i * stride + j] = fmaf(a[k][i], b[k][j], c[i * stride + j]) for k < n ascending, for all i and j of the tile. */
+  void (*panel_product)(size_t n, const float *a, const float *b, float *c, size_t stride);
 } kernel_table;
 
 /* Best table for this machine (CPUID and XCR0 checked) unless another is forced; never NULL. */

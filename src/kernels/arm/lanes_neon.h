@@ -12,6 +12,8 @@ enum { LANES_STRIDE = 64 };
 /* 32 registers: up to 24 sums, four of weights, one broadcast. */
 #define MULTIPLY_TOKENS 6
 #define MULTIPLY_COLUMNS(tokens) ((tokens) == 1 ? 4 : (tokens) <= 3 ? 2 : 1)
+#define PANEL_ROWS 6
+#define PANEL_VECTORS 1
 
 typedef float32x4x4_t lanes;
 

@@ -11,6 +11,8 @@
 enum { LANES_STRIDE = 64 };
 #define MULTIPLY_TOKENS 1
 #define MULTIPLY_COLUMNS(tokens) 4
+#define PANEL_ROWS 1
+#define PANEL_VECTORS 1
 
 typedef struct lanes { float v[16]; } lanes;
 

@@ -12,6 +12,8 @@ enum { LANES_STRIDE = 64 };
 /* 16 registers: up to 12 sums, one vector of weights (two halves), one broadcast. */
 #define MULTIPLY_TOKENS 6
 #define MULTIPLY_COLUMNS(tokens) ((tokens) == 1 ? 4 : (tokens) <= 3 ? 2 : 1)
+#define PANEL_ROWS 6
+#define PANEL_VECTORS 1
 
 typedef struct lanes { __m256 low, high; } lanes;
 

@@ -11,6 +11,8 @@ enum { LANES_STRIDE = 64 };
 /* 32 registers: up to 24 sums; the broadcast is an operand of the fma. */
 #define MULTIPLY_TOKENS 6
 #define MULTIPLY_COLUMNS(tokens) 4
+#define PANEL_ROWS 12
+#define PANEL_VECTORS 2
 
 typedef __m512 lanes;
 
