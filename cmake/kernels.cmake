@@ -2,7 +2,7 @@
 # no instruction of it can leak into code that runs before the processor was asked.
 option(ENTROLLM_SIMDE "tests: compile the AVX-512 kernels for AVX2 by way of SIMDe" OFF)
 
-entrollm_layer(kernels DEPENDS entrollm_coder)
+entrollm_layer(kernels DEPENDS entrollm_coder entrollm_quant)
 set(kernels_dir ${CMAKE_SOURCE_DIR}/src/kernels)
 target_sources(entrollm_kernels PRIVATE ${kernels_dir}/scalar/float_scalar.c
                ${kernels_dir}/scalar/dot_scalar.c)

@@ -452,8 +452,8 @@ void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info 
   const coder_codebook *book = &tensor->book;
   info->bits = tensor->quant.bits;
   info->scheme = tensor->quant.scheme;
-  info->step = tensor->quant.step;
-  info->zero = tensor->quant.zero;
+  info->step = tensor->quant.scales.step;
+  info->zero = tensor->quant.scales.zero;
   info->layout = book->kind == CODER_HUFFMAN  ? "huffman"
                  : book->kind == CODER_TUPLES ? "tuples"
                  : book->bits > 4             ? "plain8"

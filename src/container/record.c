@@ -134,8 +134,8 @@ void format_record_store(const format_record *record, uint8_t *out) {
     p[2] = (uint8_t)record->quant.bits;
     p[3] = (uint8_t)record->quant.scheme;
     /* p[4] quantizer, p[5] granularity, p[6] layout: 0 */
-    p[7] = (uint8_t)record->quant.zero;
-    store_u32(p + 8, float_bits(record->quant.step));
+    p[7] = (uint8_t)record->quant.scales.zero;
+    store_u32(p + 8, float_bits(record->quant.scales.step));
     store_u32(p + 12, record->geometry.panels_per_block);
     store_u32(p + 16, record->geometry.block_columns);
     store_u32(p + 20, (uint32_t)record->geometry.n_blocks);
@@ -200,8 +200,10 @@ static ellm_status parse_coded(const uint8_t *p, format_record *record, const pa
                        at->path, (unsigned long long)at->index, room[i], p[4 + i]);
   if (p[7] >> p[2] != 0) return bad(at, "zero", p[7]);
   record->quant = (quant_params){
-      .bits = p[2], .scheme = (ellm_scheme)p[3], .step = float_from_bits(load_u32(p + 8)), .zero = p[7]};
-  if (!isfinite(record->quant.step)) return bad(at, "step, as bits,", load_u32(p + 8));
+      .bits = p[2],
+      .scheme = (ellm_scheme)p[3],
+      .scales = {.step = float_from_bits(load_u32(p + 8)), .zero = p[7]}};
+  if (!isfinite(record->quant.scales.step)) return bad(at, "step, as bits,", load_u32(p + 8));
   ELLM_TRY(parse_shape(p, p + FIELDS_CODED, record, at));
   if (!coder_geometry_from(&record->geometry, record->shape[0], record->shape[1], load_u32(p + 12), load_u32(p + 16)))
     return ellm_fail(at->err, ELLM_ERR_INPUT,

@@ -162,8 +162,8 @@ static ellm_status write_coded(decompress_job *job, const container_tensor *tens
   m->size = ellm_dtype_size(dtype);
   ellm_status status = ELLM_OK;
   for (int q = 0; q < 1 << tensor->quant.bits && status == ELLM_OK; q++) {
-    float value = quant_dequantize((uint8_t)q, &tensor->quant);
-    if (!store_element(dtype, value, fabsf(tensor->quant.step), m->elements[q]))
+    float value = quant_weight(&tensor->quant.scales, q, 0, 0);
+    if (!store_element(dtype, value, fabsf(tensor->quant.scales.step), m->elements[q]))
       status = too_large(job, tensor, value, err);
   }
   strip_plan_init(&m->plan, &tensor->geometry, job->team.strip_codes, job->n_outputs);

@@ -268,9 +268,10 @@ static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor
   }
   if (status != ELLM_OK || !usable) return status;
   quant_params params = quant_choose(range.lo, range.hi, tensor->quant.bits, tensor->quant.scheme);
-  if (params.step != tensor->quant.step || params.zero != tensor->quant.zero || params.scheme != tensor->quant.scheme) {
+  const quant_scales *have = &tensor->quant.scales, *want = &params.scales;
+  if (want->step != have->step || want->zero != have->zero || params.scheme != tensor->quant.scheme) {
     add_problem(job, "%s: tensor %s: step %.9g and zero %d, the checkpoint gives %.9g and %d", job->path, tensor->name,
-                (double)tensor->quant.step, tensor->quant.zero, (double)params.step, params.zero);
+                (double)have->step, have->zero, (double)want->step, want->zero);
     return verify_coded(job, tensor, NULL, 0.3, err);
   }
   source_coder coder;

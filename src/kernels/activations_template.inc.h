@@ -33,7 +33,17 @@ static void store_digits(const int32_t *q, size_t n, kernel_activations *a, size
   }
 }
 
-static void kernel_quantize_activations(const float *x, kernel_activations *a, size_t token) {
+/* out = x * factors, n any; zeros up to `group`. */
+static void scale_columns(const float *x, const uint16_t *factors, size_t n, size_t group, float *out) {
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    lanes_store(out + i, lanes_mul(lanes_load(x + i), lanes_load_bf16((const uint8_t *)(factors + i))));
+  for (; i < n; i++) out[i] = x[i] * float_from_bf16(factors[i]);
+  for (; i < group; i++) out[i] = 0.0f;
+}
+
+static void kernel_quantize_activations(const float *x, const uint16_t *column_scales, kernel_activations *a,
+                                        size_t token) {
   const float limit = a->digits == 2 ? 32639.0f : 127.0f;
   const size_t group = a->group;
   float padded[LARGEST_GROUP];
@@ -41,7 +51,10 @@ static void kernel_quantize_activations(const float *x, kernel_activations *a, s
   for (size_t g = 0; g < a->n_groups; g++) {
     const size_t first = g * group, left = first < a->columns ? a->columns - first : 0;
     const float *from = x + first;
-    if (left < group) { /* the last one, or padding */
+    if (column_scales != NULL) {
+      scale_columns(from, column_scales + (left > 0 ? first : 0), left < group ? left : group, group, padded);
+      from = padded;
+    } else if (left < group) { /* the last one, or padding */
       memset(padded, 0, sizeof padded);
       if (left > 0) memcpy(padded, from, left * sizeof padded[0]);
       from = padded;
@@ -66,7 +79,8 @@ static void kernel_quantize_activations(const float *x, kernel_activations *a, s
 }
 
 static void kernel_dot_finish(const int32_t *sums, const coder_block *block, const kernel_activations *a, size_t token,
-                              int zero, size_t n_rows, float *y) {
+                              const quant_scales *scales, size_t n_rows, float *y) {
+  const int zero = scales->zero;
   const size_t n_groups = kernel_block_groups(block, a), at = token * a->n_groups + block->first_column / a->group;
   const int32_t *sum = a->sum + at;
   const float *scale = a->scale + at;
@@ -83,17 +97,29 @@ static void kernel_dot_finish(const int32_t *sums, const coder_block *block, con
   }
 }
 
+static void kernel_scale_rows(float *y, const quant_scales *scales, size_t n) {
+  kernel_scale(y, scales->step, n);
+  if (scales->rows == NULL) return;
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    lanes_store(y + i, lanes_mul(lanes_load(y + i), lanes_load_bf16((const uint8_t *)(scales->rows + i))));
+  for (; i < n; i++) y[i] *= float_from_bf16(scales->rows[i]);
+}
+
 static void kernel_multiply_finish(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
-                                   size_t token, size_t n_tokens, int zero, size_t n_rows, float *y, size_t y_stride) {
+                                   size_t token, size_t n_tokens, const quant_scales *scales, const int32_t *added,
+                                   size_t n_rows, float *y, size_t y_stride) {
 #if defined(KERNEL_MULTIPLY_FINISH)
-  if (KERNEL_MULTIPLY_FINISH(panel_codes, block, a, token, n_tokens, zero, n_rows, y, y_stride)) return;
+  if (KERNEL_MULTIPLY_FINISH(panel_codes, block, a, token, n_tokens, scales, added, n_rows, y, y_stride)) return;
 #endif
   int32_t sums[KERNEL_MAX_SUMS];
   const size_t token_sums = kernel_block_groups(block, a) * CODER_PANEL_ROWS, at_once = KERNEL_MAX_SUMS / token_sums;
   for (size_t first = 0; first < n_tokens; first += at_once) {
     const size_t left = n_tokens - first, n = left < at_once ? left : at_once;
     KERNEL_PASTE(multiply_codes_, KERNEL_NAME)(panel_codes, block, a, token + first, n, sums);
+    for (size_t i = 0; added != NULL && i < n * token_sums; i++)
+      sums[i] = (int32_t)((uint32_t)sums[i] + (uint32_t)added[first * token_sums + i]);
     for (size_t t = 0; t < n; t++)
-      kernel_dot_finish(sums + t * token_sums, block, a, token + first + t, zero, n_rows, y + (first + t) * y_stride);
+      kernel_dot_finish(sums + t * token_sums, block, a, token + first + t, scales, n_rows, y + (first + t) * y_stride);
   }
 }

@@ -201,8 +201,24 @@ static void kernel_f32_from_f16(const uint16_t *x, float *out, size_t n) {
 
 /* -------------------------------------------------------------------- tiles */
 
-static void kernel_tiles_from_codes(const uint8_t *codes, size_t n_tiles, int zero, float step, float *w) {
-  const lanes zeros = lanes_set((float)zero), steps = lanes_set(step);
+/* Factors that are not there are 1: a product with them changes no bit. */
+static void scaled_tiles(const uint8_t *codes, size_t n_tiles, const quant_scales *scales, float *w) {
+  const lanes zeros = lanes_set((float)scales->zero), steps = lanes_set(scales->step);
+  const lanes rows = scales->rows ? lanes_load_bf16((const uint8_t *)scales->rows) : lanes_set(1.0f);
+  for (size_t i = 0; i < n_tiles * CODER_TILE_COLUMNS; i++, w += LANES) {
+    const size_t tile = i / CODER_TILE_COLUMNS;
+    const lanes code = lanes_column(codes + tile * CODER_TILE, (int)(i % CODER_TILE_COLUMNS));
+    const lanes column = lanes_set(scales->columns ? float_from_bf16(scales->columns[i]) : 1.0f);
+    lanes_store(w, lanes_mul(lanes_mul(lanes_mul(lanes_sub(code, zeros), steps), rows), column));
+  }
+}
+
+static void kernel_tiles_from_codes(const uint8_t *codes, size_t n_tiles, const quant_scales *scales, float *w) {
+  if (scales->rows != NULL || scales->columns != NULL) {
+    scaled_tiles(codes, n_tiles, scales, w);
+    return;
+  }
+  const lanes zeros = lanes_set((float)scales->zero), steps = lanes_set(scales->step);
   for (size_t tile = 0; tile < n_tiles; tile++, codes += CODER_TILE, w += CODER_TILE)
     for (int column = 0; column < CODER_TILE_COLUMNS; column++)
       lanes_store(w + LANES * column, lanes_mul(lanes_sub(lanes_column(codes, column), zeros), steps));
@@ -318,6 +334,7 @@ const kernel_table KERNEL_PASTE(kernel_table_, KERNEL_NAME) = {
   .multiply_codes = KERNEL_PASTE(multiply_codes_, KERNEL_NAME),
   .dot_finish = kernel_dot_finish,
   .multiply_finish = kernel_multiply_finish,
+  .scale_rows = kernel_scale_rows,
   .tiles_from_codes = kernel_tiles_from_codes,
   .tiles_from_rows = kernel_tiles_from_rows,
   .tiles_multiply = kernel_tiles_multiply,

@@ -16,6 +16,7 @@
 #define ELLM_KERNELS_KERNELS_H
 
 #include "coder/coder.h"
+#include "quant/scales.h"
 
 /* Activations as integers: x[i] is about q[i] * scale[group of i].
  *   two digits ("i16"): q = 256 * high + low, |q| <= 32639, groups of 256 columns
@@ -24,16 +25,17 @@
  * blocks. Columns from `columns` to the next multiple of 256 are zero, as are the
  * sums and scales of their groups.
  *
- * How a product y = W x is made, W of blocks of one tensor (step, zero):
+ * How a product y = W x is made, W of blocks of one tensor with its scales:
  *   kernel_activations_init(&a, memory, columns, n_tokens, digits)
- *   quantize_activations(x_t, &a, t) for each token t
+ *   quantize_activations(x_t, scales->columns, &a, t) for each token t
  *   y = 0; for each block, column ranges ascending (the order of the sum of a row):
  *     one token:  dot_block(book, block, data, bytes, scratch, &a, token, sums)
- *                 dot_finish(sums, block, &a, token, zero, block->rows, y + block->first_row)
+ *                 dot_finish(sums, block, &a, token, scales, block->rows, y + block->first_row)
  *     or many:    decode_block(..., scratch->codes), then for each panel p
- *                 multiply_finish(codes of p, block, &a, first token, n tokens, zero, rows of the panel,
+ *                 multiply_finish(codes of p, block, &a, first token, n tokens, scales, NULL, rows of the panel,
  *                                 y + its first row, floats from token to token)
- *   scale(y, step, rows)
+ *   scale_rows(y, scales, rows)
+ * So the factors of columns go into the activations before these are rounded, and y = (sum * step) * row comes last.
  * Both ways give the same bits: the integers are exact, and dot_finish fixes the floats. */
 enum {
   KERNEL_GROUP_I16 = 256, KERNEL_GROUP_I8 = 32, /* columns of a group */
@@ -76,12 +78,13 @@ typedef struct kernel_table {
 
   /* --- integer matrix product */
 
-  /* x[columns] to the digits, sums and scales of a token. For each group: max is the largest |x|.
+  /* x[columns] to the digits, sums and scales of a token. Where column_scales (BF16 [columns]) is not NULL, x stands
+   * for the rounded products x * column scale. For each group: max is the largest |x|.
    *   max < 2^-100: q = 0, scale = 0.    An element infinite or NaN: q = 0, scale = NaN.
    *   else scale = max / limit, q = x * (limit / max), each operation rounded, then q to the
    *   nearest integer, ties to even; limit = 32639 or 127.
    * Two digits: low = q modulo 256 in -128..127, high = (q - low) / 256. */
-  void (*quantize_activations)(const float *x, kernel_activations *a, size_t token);
+  void (*quantize_activations)(const float *x, const uint16_t *column_scales, kernel_activations *a, size_t token);
   /* Decodes one block and multiplies it with the block's columns of a token:
    *   sums[(panel * groups + group) * 16 + row] = sum of code * q over the group's columns,
    * groups = kernel_block_groups; rows beyond panel_rows are 0; at most KERNEL_MAX_SUMS, fits
@@ -96,23 +99,27 @@ typedef struct kernel_table {
                          size_t token, size_t n_tokens, int32_t *sums);
   /* Adds sums of as many panels as n_rows rows need to y[n_rows], groups in ascending order:
    *   y = fmaf((float)(sums - zero * a->sum[group]), a->scale[group], y)
-   * The integer is the sum of (code - zero) * q, 0 <= zero <= 255, and fits int32. The caller multiplies y with the
-   * tensor's step after the last block. */
-  void (*dot_finish)(const int32_t *sums, const coder_block *block, const kernel_activations *a, size_t token, int zero,
-                     size_t n_rows, float *y);
+   * The integer is the sum of (code - zero) * q, 0 <= zero <= 255, and fits int32; sums alone need not, where patches
+   * were added to them: they wrap. Of the scales only zero is used; the others follow after the last block. */
+  void (*dot_finish)(const int32_t *sums, const coder_block *block, const kernel_activations *a, size_t token,
+                     const quant_scales *scales, size_t n_rows, float *y);
   /* multiply_codes and dot_finish in one, for n_tokens tokens from `token` on: the same bits in
-   * y[t * y_stride + row], row < n_rows <= panel_rows. */
+   * y[t * y_stride + row], row < n_rows <= panel_rows. added (NULL: nothing) is added to the sums, wrapping:
+   * added[(t * groups + group) * 16 + row]. */
   void (*multiply_finish)(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
-                          size_t token, size_t n_tokens, int zero, size_t n_rows, float *y, size_t y_stride);
+                          size_t token, size_t n_tokens, const quant_scales *scales, const int32_t *added,
+                          size_t n_rows, float *y, size_t y_stride);
+  /* y = (y * step) * row factor, in place; scales begin at y's first row. */
+  void (*scale_rows)(float *y, const quant_scales *scales, size_t n);
 
   /* --- float matrix product over tile-ordered chunks.
    * A chunk is n_tiles tiles as floats: w[tile][column 0..3][row 0..15].
    * Order of the sum of one output: four partial sums, by column mod 4, each
    * ascending by fmaf from +0; the result is (s0 + s1) + (s2 + s3). */
 
-  /* Codes of n_tiles full (16-row) tiles, 64 bytes each, to floats:
-   * w = (float)(code - zero) * step. */
-  void (*tiles_from_codes)(const uint8_t *codes, size_t n_tiles, int zero, float step, float *w);
+  /* Codes of n_tiles full (16-row) tiles, 64 bytes each, to weights (quant_weight). The scales begin at the chunk's
+   * first row and column; where they have factors, 16 rows and 4 * n_tiles columns of them are read. */
+  void (*tiles_from_codes)(const uint8_t *codes, size_t n_tiles, const quant_scales *scales, float *w);
   /* Row-major source rows (n_rows <= 16, n_columns columns from each row pointer,
    * unaligned, little-endian) of F32, F16 or BF16 to ceil(n_columns / 4) tiles;
    * missing rows and columns become +0, an unknown dtype gives zeros. */

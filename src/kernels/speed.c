@@ -176,12 +176,13 @@ static bool multiply_block(const speed_run *run, worker *w, const coder_block *b
                            size_t bytes) {
   const kernel_speed_job *job = run->job;
   const coder_codebook *book = &job->coded->book;
+  const quant_scales scales = {.step = 1, .zero = book->pad};
   if (block->first_column == 0) memset(w->y, 0, job->tokens * w->y_stride * sizeof(float));
   if (!job->table->decode_block(book, block, data, bytes, &w->scratch->coder, w->scratch->codes)) return false;
   for (uint32_t panel = 0; panel < block->panels; panel++) {
     const uint8_t *codes = w->scratch->codes + (size_t)panel * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
     const uint32_t row = panel * block->panel_rows, left_rows = block->rows - row;
-    job->table->multiply_finish(codes, block, &run->x, 0, job->tokens, book->pad,
+    job->table->multiply_finish(codes, block, &run->x, 0, job->tokens, &scales, NULL,
                                 left_rows < block->panel_rows ? left_rows : block->panel_rows, w->y + row, w->y_stride);
   }
   return true;
@@ -201,7 +202,8 @@ static bool work_block(speed_run *run, worker *w, uint64_t index, uint64_t *chec
     default:
       if (block.first_column == 0) memset(w->y, 0, block.rows * sizeof(float));
       if (!job->table->dot_block(&coded->book, &block, data, bytes, w->scratch, &run->x, 0, w->sums)) return false;
-      job->table->dot_finish(w->sums, &block, &run->x, 0, coded->book.pad, block.rows, w->y);
+      job->table->dot_finish(w->sums, &block, &run->x, 0, &(quant_scales){.step = 1, .zero = coded->book.pad},
+                             block.rows, w->y);
       return true;
   }
 }
@@ -286,7 +288,7 @@ ellm_status kernel_speed_measure(const kernel_speed_job *job, thread_pool *pool,
     kernel_activations_init(&run.x, memory, columns, n_tokens, job->digits);
     for (size_t token = 0; token < n_tokens; token++) {
       for (size_t i = 0; i < columns; i++) x[i] = (float)(random_unit(&state) - 0.5);
-      job->table->quantize_activations(x, &run.x, token);
+      job->table->quantize_activations(x, NULL, &run.x, token);
     }
     measure(&run, pool, speed);
   }

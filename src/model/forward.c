@@ -33,36 +33,20 @@ static void for_tokens(const pass *p, size_t n, token_fn fn, void *user) {
 
 /* ------------------------------------------------------------------ products */
 
-typedef struct digits_job { const pass *p; const float *x; size_t stride; kernel_activations a; } digits_job;
-
-static void digits_of_token(void *user, size_t token, int thread) {
-  (void)thread;
-  digits_job *job = user;
-  job->p->k->quantize_activations(job->x + token * job->stride, &job->a, token);
-}
-
 /* y = W x for n tokens, W the matrices of a group one below the other. */
 static ellm_status multiply(const pass *p, const matrix_group *group, vectors x, size_t n, float *y, size_t y_stride) {
   const weight_matrix *matrices[3];
-  bool coded = false;
-  for (size_t i = 0; i < group->n; i++) {
-    matrices[i] = &group->matrix[i];
-    coded = coded || matrices[i]->coded != NULL;
-  }
-  matrix_product product = {.matrices = matrices,
-                            .n_matrices = group->n,
-                            .x = x.data,
-                            .x_stride = x.stride,
-                            .n_tokens = n,
-                            .y = y,
-                            .y_stride = y_stride};
-  digits_job job = {.p = p, .x = x.data, .stride = x.stride};
-  if (coded && p->context->digits != NULL) {
-    const unsigned digits = p->context->model->activations == ELLM_ACTIVATIONS_I8 ? 1 : 2;
-    kernel_activations_init(&job.a, p->context->digits, x.columns, n, digits);
-    for_tokens(p, n, digits_of_token, &job);
-    product.activations = &job.a;
-  }
+  for (size_t i = 0; i < group->n; i++) matrices[i] = &group->matrix[i];
+  const bool integers = p->context->digits != NULL;
+  const matrix_product product = {.matrices = matrices,
+                                  .n_matrices = group->n,
+                                  .x = x.data,
+                                  .x_stride = x.stride,
+                                  .digits = !integers ? 0 : p->context->model->activations == ELLM_ACTIVATIONS_I8 ? 1 : 2,
+                                  .scratch = p->context->digits,
+                                  .n_tokens = n,
+                                  .y = y,
+                                  .y_stride = y_stride};
   return matrix_multiply(p->compute, &product, p->err);
 }
 

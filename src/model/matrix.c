@@ -73,6 +73,7 @@ double compute_product_seconds(const compute *c) { return c->product_seconds; }
 typedef struct job {
   const compute *c;
   const matrix_product *product;
+  const kernel_activations *activations; /* NULL: the float product */
   const weight_matrix *matrix;
   float *y;           /* of the matrix's first row, first token */
   worker *w;
@@ -146,8 +147,8 @@ static ellm_status float_coded_group(const job *j, uint64_t group, ellm_error *e
       for (size_t tile = 0; tile < block.tiles; tile += CHUNK_TILES) {
         const size_t n = block.tiles - tile < CHUNK_TILES ? block.tiles - tile : CHUNK_TILES;
         j->c->kernels->tiles_from_codes(
-            full_tiles(w, codes + tile * 4 * block.panel_rows, n, block.panel_rows, tensor->quant.zero), n,
-            tensor->quant.zero, tensor->quant.step, w->chunk);
+            full_tiles(w, codes + tile * 4 * block.panel_rows, n, block.panel_rows, tensor->quant.scales.zero), n,
+            &tensor->quant.scales, w->chunk);
         multiply_chunk(j, n, block.first_column + 4 * tile);
       }
       const uint32_t first = p * block.panel_rows, rest = block.rows - first;
@@ -177,14 +178,14 @@ static void raw_group(const job *j, uint64_t group) {
 /* One block, decoded once, with all tokens. */
 static ellm_status integer_block_many(const job *j, uint64_t index, const coder_block *block, ellm_error *err) {
   const container_tensor *tensor = j->matrix->coded;
-  const kernel_activations *a = j->product->activations;
+  const kernel_activations *a = j->activations;
   const kernel_table *k = j->c->kernels;
   worker *w = j->w;
   ELLM_TRY(decode_block(j->c, j->matrix, index, block, w, err));
   for (uint32_t p = 0; p < block->panels; p++) {
     const uint8_t *codes = w->scratch.codes + (size_t)p * block->tiles * 4 * block->panel_rows;
     const uint32_t first = p * block->panel_rows, rest = block->rows - first;
-    k->multiply_finish(codes, block, a, 0, j->product->n_tokens, tensor->quant.zero,
+    k->multiply_finish(codes, block, a, 0, j->product->n_tokens, &tensor->quant.scales, NULL,
                        rest < block->panel_rows ? rest : block->panel_rows, j->y + block->first_row + first,
                        j->product->y_stride);
   }
@@ -193,14 +194,15 @@ static ellm_status integer_block_many(const job *j, uint64_t index, const coder_
 
 static ellm_status integer_block_one(const job *j, uint64_t index, const coder_block *block, ellm_error *err) {
   const weight_matrix *m = j->matrix;
-  const kernel_activations *a = j->product->activations;
+  const kernel_activations *a = j->activations;
   const coder_codebook *book;
   const uint8_t *data;
   size_t bytes;
   ELLM_TRY(block_bytes(m, index, &book, &data, &bytes, err));
   if (!j->c->kernels->dot_block(book, block, data, bytes, &j->w->scratch, a, 0, j->w->integers))
     return container_undecodable(m->file, m->coded, index, err);
-  j->c->kernels->dot_finish(j->w->integers, block, a, 0, m->coded->quant.zero, block->rows, j->y + block->first_row);
+  j->c->kernels->dot_finish(j->w->integers, block, a, 0, &m->coded->quant.scales, block->rows,
+                            j->y + block->first_row);
   return ELLM_OK;
 }
 
@@ -218,7 +220,8 @@ static ellm_status integer_group(const job *j, uint64_t group, ellm_error *err) 
   }
   for (size_t t = 0; t < n_tokens; t++) {
     float *y = j->y + t * stride + block.first_row;
-    j->c->kernels->scale(y, m->coded->quant.step, block.rows);
+    const quant_scales scales = quant_scales_from(&m->coded->quant.scales, block.first_row, 0);
+    j->c->kernels->scale_rows(y, &scales, block.rows);
     if (m->bias != NULL) j->c->kernels->add(m->bias + block.first_row, y, block.rows);
   }
   return ELLM_OK;
@@ -235,6 +238,7 @@ static ellm_status integer_group(const job *j, uint64_t group, ellm_error *err) 
 typedef struct product_run {
   compute *c;
   const matrix_product *product;
+  const kernel_activations *activations;
   uint64_t n_groups, least; /* least: about ITEM_WEIGHTS */
   atomic_uint_fast64_t next;
 } product_run;
@@ -261,12 +265,12 @@ static ellm_status one_group(const job *j, uint64_t group, ellm_error *err) {
     raw_group(j, group);
     return ELLM_OK;
   }
-  return j->product->activations == NULL ? float_coded_group(j, group, err) : integer_group(j, group, err);
+  return j->activations == NULL ? float_coded_group(j, group, err) : integer_group(j, group, err);
 }
 
 static ellm_status groups_from(const product_run *run, worker *w, uint64_t first, uint64_t end) {
   const matrix_product *product = run->product;
-  job j = {.c = run->c, .product = product, .y = product->y, .w = w};
+  job j = {.c = run->c, .product = product, .activations = run->activations, .y = product->y, .w = w};
   uint64_t before = 0; /* groups of the matrices passed */
   for (size_t i = 0; i < product->n_matrices && first < end; i++) {
     j.matrix = product->matrices[i];
@@ -293,9 +297,9 @@ static void run_worker(void *user, size_t item, int thread) {
     if (groups_from(run, w, first, end) != ELLM_OK) return;
 }
 
-ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_error *err) {
-  product_run run = {.c = c, .product = product};
-  const double start = clock_seconds();
+static ellm_status run_product(compute *c, const matrix_product *product, const kernel_activations *activations,
+                               ellm_error *err) {
+  product_run run = {.c = c, .product = product, .activations = activations};
   uint64_t weights = 0;
   for (size_t i = 0; i < product->n_matrices; i++) {
     run.n_groups += groups_of(product->matrices[i]);
@@ -307,13 +311,62 @@ ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_erro
   const int n = thread_pool_size(c->pool);
   for (int i = 0; i < n; i++) c->workers[i]->failed_group = UINT64_MAX;
   pool_for(c->pool, (size_t)n, run_worker, &run);
-  c->product_seconds += clock_seconds() - start;
   const worker *first = c->workers[0];
   for (int i = 1; i < n; i++)
     if (c->workers[i]->failed_group < first->failed_group) first = c->workers[i];
   if (first->failed_group == UINT64_MAX) return ELLM_OK;
   if (err != NULL) *err = first->error;
   return first->error.status;
+}
+
+typedef struct digits_job {
+  const compute *c;
+  const matrix_product *product;
+  const uint16_t *column_scales;
+  kernel_activations *a;
+} digits_job;
+
+static void digits_of_token(void *user, size_t token, int thread) {
+  (void)thread;
+  const digits_job *work = user;
+  work->c->kernels->quantize_activations(work->product->x + token * work->product->x_stride, work->column_scales, work->a,
+                                        token);
+}
+
+/* The factors of the columns that activations are multiplied with; of a raw matrix none. */
+static const uint16_t *column_scales(const weight_matrix *m) {
+  return m->coded != NULL ? m->coded->quant.scales.columns : NULL;
+}
+
+/* The product of matrices that share the factors of their columns, with rounded activations. */
+static ellm_status run_integer(compute *c, const matrix_product *product, ellm_error *err) {
+  kernel_activations a;
+  kernel_activations_init(&a, product->scratch, product->matrices[0]->columns, product->n_tokens, product->digits);
+  digits_job work = {.c = c, .product = product, .column_scales = column_scales(product->matrices[0]), .a = &a};
+  if (product->n_tokens > 1) {
+    pool_for(c->pool, product->n_tokens, digits_of_token, &work);
+  } else {
+    digits_of_token(&work, 0, 0);
+  }
+  return run_product(c, product, &a, err);
+}
+
+ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_error *err) {
+  const double start = clock_seconds();
+  matrix_product part = *product;
+  ellm_status status = ELLM_OK;
+  for (size_t first = 0; first < product->n_matrices && status == ELLM_OK; first += part.n_matrices) {
+    bool coded = false;
+    size_t n = 0;
+    part.matrices = product->matrices + first;
+    while (first + n < product->n_matrices && column_scales(part.matrices[n]) == column_scales(part.matrices[0]))
+      coded = part.matrices[n++]->coded != NULL || coded;
+    part.n_matrices = n;
+    status = coded && product->digits > 0 ? run_integer(c, &part, err) : run_product(c, &part, NULL, err);
+    for (size_t i = 0; i < n; i++) part.y += part.matrices[i]->rows;
+  }
+  c->product_seconds += clock_seconds() - start;
+  return status;
 }
 
 /* ------------------------------------------------------------------ one row */
@@ -344,8 +397,8 @@ ellm_status matrix_row(compute *c, const weight_matrix *m, uint32_t row, float *
     const uint8_t *tile = w->scratch.codes + (size_t)panel * block.tiles * 4 * block.panel_rows + 4 * lane;
     for (uint32_t column = 0; column < block.columns; column++)
       out[block.first_column + column] =
-          (float)((int)tile[(size_t)(column / 4) * 4 * block.panel_rows + column % 4] - m->coded->quant.zero) *
-          m->coded->quant.step;
+          quant_weight(&m->coded->quant.scales, tile[(size_t)(column / 4) * 4 * block.panel_rows + column % 4], row,
+                       block.first_column + column);
   }
   return ELLM_OK;
 }

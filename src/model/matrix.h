@@ -42,16 +42,18 @@ double compute_product_seconds(const compute *c); /* spent in matrix_multiply so
  * y_t = W x_t + bias for n_tokens tokens (<= MATRIX_MAX_TOKENS), W being the
  * rows of n matrices of equal columns one below the other. x[n_tokens][x_stride],
  * x_stride a multiple of 4 and >= columns, zero beyond the columns;
- * y[n_tokens][y_stride], y_stride >= the rows together. `activations` NULL: the
- * float product. Else the digits of the same tokens: coded matrices take the
- * integer product, raw ones the float product all the same.
+ * y[n_tokens][y_stride], y_stride >= the rows together. `digits` 0: the float
+ * product. Else coded matrices take the integer product, raw ones the float
+ * product all the same. Matrices with the same factors of columns (the same
+ * array) that follow each other share the rounding of activations.
  */
 typedef struct matrix_product {
   const weight_matrix *const *matrices;
   size_t n_matrices;
   const float *x;
   size_t x_stride;
-  const kernel_activations *activations;
+  unsigned digits;      /* of activations: 0 none, 1 (i8), 2 (i16) */
+  void *scratch;        /* kernel_activations_bytes(columns, n_tokens, digits), aligned to 64; NULL without digits */
   size_t n_tokens;
   float *y;
   size_t y_stride;

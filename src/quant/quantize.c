@@ -99,7 +99,7 @@ void quant_range_from_patterns(const uint64_t counts[65536], ellm_dtype dtype, q
 
 quant_params quant_choose(double lo, double hi, int bits, ellm_scheme scheme) {
   const int top = (1 << bits) - 1;
-  quant_params params = {.bits = bits, .scheme = scheme, .zero = 0};
+  quant_params params = {.bits = bits, .scheme = scheme};
   const bool one_sign = lo * hi >= 0;
   double step;
   if (scheme == ELLM_SCHEME_MIXED) params.scheme = one_sign ? ELLM_SCHEME_SYMMETRIC : ELLM_SCHEME_ASYMMETRIC;
@@ -107,23 +107,23 @@ quant_params quant_choose(double lo, double hi, int bits, ellm_scheme scheme) {
     step = (hi > 0 ? hi : lo) / top;
   } else if (params.scheme == ELLM_SCHEME_SYMMETRIC) {
     step = (-lo > hi ? -lo : hi) / ((1 << (bits - 1)) - 1);
-    params.zero = 1 << (bits - 1);
+    params.scales.zero = 1 << (bits - 1);
   } else {
     lo = lo < 0 ? lo : 0;
     hi = hi > 0 ? hi : 0;
     step = (hi - lo) / top;
   }
-  params.step = (float)step + 0.0f; /* never -0 */
-  if (params.scheme == ELLM_SCHEME_ASYMMETRIC && params.step != 0) {
-    const double zero = nearbyint(-lo / (double)params.step);
-    params.zero = zero < 0 ? 0 : zero > top ? top : (int)zero;
+  params.scales.step = (float)step + 0.0f; /* never -0 */
+  if (params.scheme == ELLM_SCHEME_ASYMMETRIC && params.scales.step != 0) {
+    const double zero = nearbyint(-lo / (double)params.scales.step);
+    params.scales.zero = zero < 0 ? 0 : zero > top ? top : (int)zero;
   }
   return params;
 }
 
 uint8_t quant_code(double w, const quant_params *params) {
-  if (params->step == 0) return (uint8_t)params->zero;
-  const double q = nearbyint(w / (double)params->step) + params->zero, top = (double)((1 << params->bits) - 1);
+  if (params->scales.step == 0) return (uint8_t)params->scales.zero;
+  const double q = nearbyint(w / (double)params->scales.step) + params->scales.zero, top = (double)((1 << params->bits) - 1);
   return (uint8_t)(q < 0 ? 0 : q > top ? top : q);
 }
 
@@ -132,14 +132,14 @@ void quant_table(ellm_dtype dtype, const quant_params *params, uint8_t table[655
     uint8_t bytes[4] = {0};
     store_u16(bytes, (uint16_t)pattern);
     const double w = element(dtype, bytes, 0);
-    table[pattern] = allowed(w) ? quant_code(w, params) : (uint8_t)params->zero;
+    table[pattern] = allowed(w) ? quant_code(w, params) : (uint8_t)params->scales.zero;
   }
 }
 
 void quant_encode_f32(const void *data, size_t n, const quant_params *params, uint8_t *codes) {
-  const double step = (double)params->step, top = (double)((1 << params->bits) - 1), zero = params->zero;
-  if (params->step == 0) {
-    memset(codes, params->zero, n);
+  const double step = (double)params->scales.step, top = (double)((1 << params->bits) - 1), zero = params->scales.zero;
+  if (params->scales.step == 0) {
+    memset(codes, params->scales.zero, n);
     return;
   }
   /* adding and subtracting 1.5 2^52 rounds to an integer, ties to even; larger quotients clip anyway */

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The paper's per-tensor uniform quantizer (arXiv 2505.02380, section 3), with
- * an integer zero point: w' = (q - zero) * step in float32. Arithmetic is
+ * an integer zero point, the simplest case of quant/scales.h. Arithmetic is
  * float64 with ties to even; the step is rounded to float32 before it is used.
  */
 #ifndef ELLM_QUANT_QUANTIZE_H
 #define ELLM_QUANT_QUANTIZE_H
 
 #include "base/status.h"
+#include "quant/scales.h"
 
+/* How codes of a matrix came about, and what they stand for. */
 typedef struct quant_params {
   int bits;            /* 2..8 */
   ellm_scheme scheme;  /* as used: symmetric or asymmetric */
-  float step;
-  int zero;            /* 0..2^bits - 1 */
+  quant_scales scales; /* zero: 0..2^bits - 1 */
 } quant_params;
 
 /* Range of a tensor so far; start from QUANT_RANGE_EMPTY. */
@@ -31,14 +32,12 @@ void quant_count_patterns(const void *data, size_t n, uint64_t counts[65536]);
 /* Range from pattern counts of F16 or BF16; bad patterns set bad (bad_index unknown: UINT64_MAX). */
 void quant_range_from_patterns(const uint64_t counts[65536], ellm_dtype dtype, quant_range *range);
 
+/* Step and zero of the paper's method for weights between lo and hi. */
 quant_params quant_choose(double lo, double hi, int bits, ellm_scheme scheme);
 uint8_t quant_code(double w, const quant_params *params);
 /* Codes of all 65,536 patterns of F16 or BF16 (those not finite map to `zero`). */
 void quant_table(ellm_dtype dtype, const quant_params *params, uint8_t table[65536]);
 void quant_encode_f32(const void *data, size_t n, const quant_params *params, uint8_t *codes);
-static inline float quant_dequantize(uint8_t q, const quant_params *params) {
-  return (float)((int)q - params->zero) * params->step;
-}
 
 /* Entropy and optimal (unlimited, single-symbol) Huffman length of counts[n], in
  * bits in total. */

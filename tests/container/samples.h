@@ -45,7 +45,7 @@ static inline ellm_status sample_write_coded(container_writer *writer, const cha
                              .shape = {rows, columns},
                              .n_elements = rows * columns,
                              .storage = CONTAINER_CODED,
-                             .quant = {.bits = bits, .scheme = ELLM_SCHEME_ASYMMETRIC, .step = 0.25f, .zero = 1}};
+                             .quant = {.bits = bits, .scheme = ELLM_SCHEME_ASYMMETRIC, .scales = {.step = 0.25f, .zero = 1}}};
   if (!coder_geometry_init(&tensor.geometry, rows, columns)) return ELLM_ERR_INTERNAL;
   coder_statistics stats = {0};
   uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1),

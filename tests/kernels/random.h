@@ -37,4 +37,7 @@ static inline void guarded_free(guarded *g) { munmap(g->map, g->size); }
 /* The last `bytes` bytes before the guard. */
 static inline uint8_t *guarded_tail(const guarded *g, size_t bytes) { return g->end - bytes; }
 
+/* Bits of a factor of rows or columns: about 2^-4 to 2^4, any mantissa. */
+static inline uint16_t random_factor(void) { return (uint16_t)(0x3d80 + random_below(0x400)); }
+
 #endif

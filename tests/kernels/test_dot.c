@@ -91,7 +91,7 @@ static void fill_q(kernel_activations *a, size_t token, int kind) {
   }
 }
 
-/* What kernels.h says, in plain C. */
+/* What kernels.h says, in plain C; x as it is after the factors of columns. */
 static void expect_digits(const kernel_activations *a, size_t token, const float *x) {
   const float limit = (float)digit_limit(a->digits);
   for (size_t g = 0; g < a->n_groups; g++) {
@@ -139,16 +139,22 @@ static float random_activation(int kind) {
 static void test_quantize(void **state) {
   (void)state;
   random_state = 31;
-  static float x[4096];
+  static float x[4096], scaled[4096];
+  static uint16_t factors[4096];
   for (int round = 0; round < 200; round++) {
     const unsigned digits = 1 + random_below(2);
+    const bool with_factors = round % 3 == 1;
     const size_t columns = 1 + random_below(random_below(2) ? 70 : 2000), n_tokens = 1 + random_below(3);
     for (size_t i = 0; i < columns; i++) x[i] = random_activation(round % 8);
+    for (size_t i = 0; i < columns; i++) factors[i] = random_factor();
+    for (size_t i = 0; i < columns; i++) scaled[i] = with_factors ? x[i] * float_from_bf16(factors[i]) : x[i];
+    const uint16_t *beyond = (uint16_t *)(void *)guarded_tail(&fix.data, columns * sizeof *factors);
+    memcpy((void *)beyond, factors, columns * sizeof *factors);
     for (size_t i = 0; kernels_at(i); i++) {
       kernel_activations a = activations(columns, n_tokens, digits);
       for (size_t token = 0; token < n_tokens; token++) {
-        kernels_at(i)->quantize_activations(x, &a, token);
-        for (size_t t = 0; t <= token; t++) expect_digits(&a, t, x);
+        kernels_at(i)->quantize_activations(x, with_factors ? beyond : NULL, &a, token);
+        for (size_t t = 0; t <= token; t++) expect_digits(&a, t, scaled);
       }
     }
   }
@@ -395,8 +401,9 @@ static void test_finish(void **state) {
     const size_t columns = block.first_column + block.columns;
     for (size_t i = 0; i < columns; i++) x[i] = random_activation(round % 7);
     kernel_activations a = activations(columns, 2, 1 + random_below(2));
-    kernels_at(0)->quantize_activations(x, &a, 1);
+    kernels_at(0)->quantize_activations(x, NULL, &a, 1);
     const int zero = round % 3 == 0 ? 255 : (int)random_below(256);
+    const quant_scales scales = {.step = 1, .zero = zero};
     fill_codes(&block, 8, 255);
     memcpy(fix.codes, case_source, block_codes(&block));
     expect_sums(&block, &a, 1);
@@ -417,7 +424,7 @@ static void test_finish(void **state) {
     for (size_t i = 0; kernels_at(i); i++) {
       memcpy(y, from, sizeof from);
       for (size_t row = block.rows; row < block.rows + 16u; row++) y[row] = 77.0f;
-      kernels_at(i)->dot_finish(fix.expected, &block, &a, 1, zero, block.rows, y);
+      kernels_at(i)->dot_finish(fix.expected, &block, &a, 1, &scales, block.rows, y);
       for (size_t row = 0; row < block.rows; row++)
         assert_true(isnan(expected[row]) ? isnan(y[row]) : memcmp(&y[row], &expected[row], sizeof(float)) == 0);
       for (size_t row = block.rows; row < block.rows + 16u; row++) assert_true(y[row] == 77.0f);
@@ -425,19 +432,21 @@ static void test_finish(void **state) {
   }
 }
 
-/* Products of many tokens to floats: the same bits as the sums and dot_finish of the scalar set. */
+/* Products of many tokens to floats: the same bits as the sums and dot_finish of the scalar set. What patches add may
+ * take the sums alone out of int32; with zero times the activations taken away they are in it again. */
 static void test_multiply_finish(void **state) {
   (void)state;
   random_state = 39;
   enum { STRIDE = 19 };
   static float x[MAX_COLUMNS], y[MAX_TOKENS * STRIDE], expected[MAX_TOKENS * STRIDE], start[MAX_TOKENS * STRIDE];
-  static int32_t sums[KERNEL_MAX_SUMS];
+  static int32_t sums[KERNEL_MAX_SUMS], added[MAX_TOKENS * KERNEL_MAX_SUMS];
   for (int round = 0; round < 150; round++) {
     coder_block block = random_block(1);
     const unsigned digits = 1 + random_below(2);
     const size_t n_tokens = 1 + random_below(MAX_TOKENS), first = random_below((uint32_t)n_tokens),
                  count = n_tokens - first, n_rows = 1 + random_below(block.panel_rows);
     const int zero = round % 3 == 0 ? 255 : (int)random_below(256);
+    const quant_scales scales = {.step = 1, .zero = zero};
     fill_codes(&block, 8, 255);
     if (round % 4 == 0) memset(case_source, 255, sizeof case_source);
     block.columns = CODER_TILE_COLUMNS * block.tiles - random_below(4);
@@ -447,19 +456,26 @@ static void test_multiply_finish(void **state) {
     kernel_activations a = activations(columns, n_tokens, digits);
     for (size_t t = 0; t < n_tokens; t++) {
       for (size_t i = 0; i < columns; i++) x[i] = random_activation(round % 7);
-      kernels_at(0)->quantize_activations(x, &a, t);
+      kernels_at(0)->quantize_activations(x, NULL, &a, t);
     }
     for (size_t i = 0; i < MAX_TOKENS * STRIDE; i++) start[i] = random_activation(0);
     memcpy(expected, start, sizeof expected);
+    const bool with_added = round % 2 == 1;
+    const size_t token_sums = kernel_block_groups(&block, &a) * CODER_PANEL_ROWS;
     for (size_t t = 0; t < count; t++) {
       kernels_at(0)->multiply_codes(case_source, &block, &a, first + t, 1, sums);
-      kernels_at(0)->dot_finish(sums, &block, &a, first + t, zero, n_rows, expected + t * STRIDE);
+      for (size_t j = 0; j < token_sums; j++) {
+        added[t * token_sums + j] = round % 4 == 1 && zero == 128 ? INT32_MAX / 2 : (int32_t)random_u64() / 4096;
+        if (with_added) sums[j] = (int32_t)((uint32_t)sums[j] + (uint32_t)added[t * token_sums + j]);
+      }
+      kernels_at(0)->dot_finish(sums, &block, &a, first + t, &scales, n_rows, expected + t * STRIDE);
     }
     uint8_t *panel = guarded_tail(&fix.panel, codes);
     memcpy(panel, case_source, codes);
     for (size_t i = 0; kernels_at(i); i++) {
       memcpy(y, start, sizeof y);
-      kernels_at(i)->multiply_finish(panel, &block, &a, first, count, zero, n_rows, y, STRIDE);
+      kernels_at(i)->multiply_finish(panel, &block, &a, first, count, &scales, with_added ? added : NULL, n_rows, y,
+                                     STRIDE);
       for (size_t j = 0; j < MAX_TOKENS * STRIDE; j++)
         if (isnan(expected[j]) ? !isnan(y[j]) : memcmp(&y[j], &expected[j], sizeof(float)) != 0)
           fail_msg("%s: token %zu of %zu, row %zu of %zu is %a, not %a (tiles %u digits %u)", kernels_at(i)->isa,

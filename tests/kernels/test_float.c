@@ -90,6 +90,14 @@ static void test_definitions(void **state) {
     scalar->scale(got, 0.3f, n);
     expect_same("scalar", "scale", got, want, n);
 
+    uint16_t factors[N_MAX];
+    const quant_scales scales = {.step = 0.3f, .rows = factors + N_MAX - n};
+    memcpy(got, b, sizeof got);
+    for (size_t i = 0; i < N_MAX; i++) factors[i] = random_factor();
+    for (size_t i = 0; i < n; i++) want[i] = b[i] * 0.3f * float_from_bf16(scales.rows[i]);
+    scalar->scale_rows(got, &scales, n);
+    expect_same("scalar", "scale_rows", got, want, n);
+
     float largest = -INFINITY;
     for (size_t i = 0; i < n; i++) largest = a[i] > largest ? a[i] : largest;
     assert_true(scalar->max(a, n) == largest);
@@ -172,13 +180,23 @@ static void test_tile_definitions(void **state) {
   static uint8_t codes[N_TILES * CODER_TILE];
   static float w[N_TILES * CODER_TILE];
   for (size_t i = 0; i < sizeof codes; i++) codes[i] = (uint8_t)random_u64();
-  scalar->tiles_from_codes(codes, N_TILES, 93, -0.037f, w);
-  for (size_t tile = 0; tile < N_TILES; tile++)
-    for (size_t row = 0; row < 16; row++)
-      for (size_t column = 0; column < 4; column++) {
-        const float want = (float)((int)codes[tile * 64 + 4 * row + column] - 93) * -0.037f;
-        expect_same("scalar", "tiles_from_codes", &w[tile * 64 + column * 16 + row], &want, 1);
-      }
+  uint16_t rows[16], columns[4 * N_TILES];
+  for (size_t i = 0; i < 16; i++) rows[i] = random_factor();
+  for (size_t i = 0; i < 4 * N_TILES; i++) columns[i] = random_factor();
+  for (int with = 0; with < 4; with++) {
+    const quant_scales scales = {
+        .step = -0.037f, .zero = 93, .rows = with & 1 ? rows : NULL, .columns = with & 2 ? columns : NULL};
+    scalar->tiles_from_codes(codes, N_TILES, &scales, w);
+    for (size_t i = 0; i < N_TILES * CODER_TILE; i++) {
+      const size_t tile = i / 64, row = i / 4 % 16, column = i % 4;
+      float want = (float)((int)codes[i] - 93) * -0.037f;
+      if (with & 1) want *= float_from_bf16(rows[row]);
+      if (with & 2) want *= float_from_bf16(columns[4 * tile + column]);
+      expect_same("scalar", "tiles_from_codes", &w[tile * 64 + column * 16 + row], &want, 1);
+      const float weight = quant_weight(&scales, codes[i], row, 4 * tile + column);
+      expect_same("quant_weight", "of a code", &weight, &want, 1);
+    }
+  }
 
   static float x[3][4 * N_TILES], sums[3 * 64], want[3 * 64];
   random_floats(&x[0][0], sizeof x / sizeof x[0][0], false);
@@ -246,6 +264,12 @@ static void compare_vectors(const kernel_table *scalar, const kernel_table *tabl
   scalar->scale(want.a, factor, n);
   table->scale(got.a, factor, n);
   expect_same(table->isa, "scale", got.a, want.a, n);
+  static uint16_t factors[N_MAX];
+  for (size_t i = 0; i < N_MAX; i++) factors[i] = random_factor();
+  const quant_scales scales = {.step = factor, .rows = n % 2 == 1 ? factors + N_MAX - n : NULL};
+  scalar->scale_rows(want.a, &scales, n);
+  table->scale_rows(got.a, &scales, n);
+  expect_same(table->isa, "scale_rows", got.a, want.a, n);
   RESTORE();
   result_want = scalar->exp_sum(want.a, shift, n);
   result_got = table->exp_sum(got.a, shift, n);
@@ -360,10 +384,16 @@ static void test_tiles(void **state) {
       uint8_t *codes = guarded_tail(&areas[0], 64 * n_tiles);
       float *w = (float *)(void *)guarded_tail(&areas[1], n_tiles * 64 * sizeof(float));
       for (size_t j = 0; j < 64 * n_tiles; j++) codes[j] = (uint8_t)random_u64();
-      const int zero = (int)random_below(256);
-      const float step = random_float(false);
-      scalar->tiles_from_codes(codes, n_tiles, zero, step, w_want);
-      table->tiles_from_codes(codes, n_tiles, zero, step, w);
+      uint16_t *rows = (uint16_t *)(void *)guarded_tail(&areas[3], 16 * sizeof *rows);
+      uint16_t *columns = (uint16_t *)(void *)guarded_tail(&areas[4], 4 * n_tiles * sizeof *columns);
+      for (size_t j = 0; j < 16; j++) rows[j] = random_factor();
+      for (size_t j = 0; j < 4 * n_tiles; j++) columns[j] = random_factor();
+      const quant_scales scales = {.step = random_float(false),
+                                   .zero = (int)random_below(256),
+                                   .rows = random_below(2) ? rows : NULL,
+                                   .columns = random_below(2) ? columns : NULL};
+      scalar->tiles_from_codes(codes, n_tiles, &scales, w_want);
+      table->tiles_from_codes(codes, n_tiles, &scales, w);
       expect_same(table->isa, "tiles_from_codes", w, w_want, 64 * n_tiles);
 
       for (size_t n_tokens = 0; n_tokens <= N_TOKENS; n_tokens++) {

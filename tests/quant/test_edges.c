@@ -39,13 +39,13 @@ static void check(const edge *e) {
   const quant_params p = quant_choose(range.lo, range.hi, e->bits, e->scheme);
   assert_int_equal(p.bits, e->bits);
   assert_int_equal(p.scheme, e->used);
-  assert_int_equal(float_bits(p.step), float_bits(e->step));
-  assert_int_equal(p.zero, e->zero);
+  assert_int_equal(float_bits(p.scales.step), float_bits(e->step));
+  assert_int_equal(p.scales.zero, e->zero);
   quant_encode_f32(data, e->n, &p, codes);
   for (size_t i = 0; i < e->n; i++) {
     assert_int_equal(codes[i], e->codes[i]);
     assert_int_equal(quant_code((double)e->weights[i], &p), e->codes[i]);
-    assert_int_equal(float_bits(quant_dequantize(codes[i], &p)), float_bits(e->dequantized[i]));
+    assert_int_equal(float_bits(quant_weight(&p.scales, codes[i], 0, 0)), float_bits(e->dequantized[i]));
   }
 }
 

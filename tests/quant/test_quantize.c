@@ -104,14 +104,14 @@ static void codes_agree(void **state) {
           uint8_t data[4] = {0};
           store_u16(data, (uint16_t)pattern);
           const double w = value_at(dtypes[d], data, 0);
-          assert_int_equal(table[pattern], fabs(w) <= 1e30 ? quant_code(w, &params) : params.zero);
+          assert_int_equal(table[pattern], fabs(w) <= 1e30 ? quant_code(w, &params) : params.scales.zero);
         }
       }
       fill(ELLM_F32, floats, MOST, false);
       for (size_t i = 0; i < MOST; i += 2)
         store_u32(floats + 4 * i, float_bits((float)(span * ((double)random_u32() / 2147483648.0 - 1))));
       for (size_t i = 0; i < MOST; i += 10) /* ties */
-        store_u32(floats + 4 * i, float_bits(((float)(random_u32() % 256) - 127.5f) * params.step));
+        store_u32(floats + 4 * i, float_bits(((float)(random_u32() % 256) - 127.5f) * params.scales.step));
       quant_encode_f32(floats, MOST, &params, codes);
       for (size_t i = 0; i < MOST; i++) assert_int_equal(codes[i], quant_code(value_at(ELLM_F32, floats, i), &params));
     }

@@ -90,6 +90,8 @@ typedef struct finish {
   columns x;
   size_t stride;
   const int32_t (*start)[KERNEL_MAX_GROUPS / CODER_PANEL_ROWS]; /* [token][group]: -zero * sum of the activations */
+  const int32_t *added; /* [token][group][16] for the groups of the block, or NULL */
+  size_t added_stride;  /* from token to token */
   const float *scale;
   __mmask16 rows;
   float *y;
@@ -123,6 +125,9 @@ KERNEL_INLINE void finish_digits(const finish *f, size_t tokens, unsigned digits
     KERNEL_UNROLL(12)
     for (size_t t = 0; t < tokens; t++) {
       low[t] = _mm512_set1_epi32(f->start[t][group]);
+      if (f->added)
+        low[t] = _mm512_add_epi32(
+            low[t], _mm512_loadu_si512(f->added + t * f->added_stride + group * CODER_PANEL_ROWS));
       high[t] = _mm512_setzero_si512();
     }
     for (; tile < end; tile++) {
@@ -149,11 +154,13 @@ KERNEL_INLINE void finish_digits(const finish *f, size_t tokens, unsigned digits
 }
 
 bool multiply_finish_avx512(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
-                            size_t token, size_t n_tokens, int zero, size_t n_rows, float *y, size_t y_stride) {
+                            size_t token, size_t n_tokens, const quant_scales *scales, const int32_t *added,
+                            size_t n_rows, float *y, size_t y_stride) {
   if (block->panel_rows != CODER_PANEL_ROWS) return false;
   const size_t n_groups = kernel_block_groups(block, a);
   int32_t start[MULTIPLY_TOKENS][KERNEL_MAX_GROUPS / CODER_PANEL_ROWS];
   finish f = {.codes = panel_codes, .n_tiles = block->tiles, .n_groups = a->n_groups, .stride = a->stride,
+              .added = added, .added_stride = n_groups * CODER_PANEL_ROWS,
               .start = (const int32_t(*)[KERNEL_MAX_GROUPS / CODER_PANEL_ROWS])start,
               .rows = (__mmask16)((1u << n_rows) - 1), .y = y, .y_stride = y_stride};
   while (n_tokens > 0) {
@@ -162,7 +169,7 @@ bool multiply_finish_avx512(const uint8_t *panel_codes, const coder_block *block
     f.x = columns_at(a, token, block->first_column);
     f.scale = a->scale + at;
     for (size_t t = 0; t < now; t++)
-      for (size_t g = 0; g < n_groups; g++) start[t][g] = -zero * a->sum[at + t * a->n_groups + g];
+      for (size_t g = 0; g < n_groups; g++) start[t][g] = -scales->zero * a->sum[at + t * a->n_groups + g];
 #define CASE(n) case n: finish_digits(&f, n, digits); break;
     if (a->digits == 2) {
       enum { digits = 2 };
@@ -173,6 +180,7 @@ bool multiply_finish_avx512(const uint8_t *panel_codes, const coder_block *block
     }
 #undef CASE
     f.y += now * y_stride;
+    if (added) f.added += now * f.added_stride;
     token += now;
     n_tokens -= now;
   }
