@@ -15,6 +15,8 @@ BUILD = os.path.abspath(os.environ.get("BUILD_DIR", os.path.join(ROOT, "build"))
 PROGRAM = os.path.join(BUILD, "entrollm")
 MODEL = os.path.join(ROOT, "models", "stories-4m")
 SHARED = os.path.join(ROOT, "..", "shared")
+# Golden vectors: (folder, what the paths of inputs in its files are relative to), the project's own and a larger set.
+GOLDEN_SETS = (os.path.join(ROOT, "tests", "golden"), ROOT), (os.path.join(SHARED, "golden"), SHARED)
 
 USAGE, INPUT, IO, DIFFERENCE, INTERRUPTED = 2, 3, 4, 5, 130
 

@@ -8,17 +8,15 @@ import time
 
 from cli_testing import *
 
-GOLDEN = os.path.join(SHARED, "golden", "tokenizers")
 ROWS = 12  # of each tokenizer: every start reads tokenizer.json anew
 
-if not os.path.isdir(GOLDEN):
-    skip("golden tokenizers", "../shared is absent")
-    done()
-for name in sorted(os.listdir(GOLDEN)):
-    with open(os.path.join(GOLDEN, name)) as f:
+
+def check_file(path, inputs):
+    """The golden rows of one tokenizer."""
+    with open(path) as f:
         golden = json.load(f)
-    folder = os.path.join(SHARED, golden["tokenizer"])
-    rows = [r for r in golden["rows"]]
+    folder = os.path.join(inputs, golden["tokenizer"])
+    rows = golden["rows"]
     step = max(1, len(rows) // ROWS)
     wrong = []
     checked = 0
@@ -43,7 +41,18 @@ for name in sorted(os.listdir(GOLDEN)):
             checked += 1
             if p.stdout != row[key].encode():
                 wrong.append((data[:40], key, p.stdout[:80], row[key][:80]))
-    ok(not wrong, f"{name}: {checked} answers", "\n".join(map(repr, wrong[:4])))
+    ok(not wrong, f"{os.path.basename(path)}: {checked} answers", "\n".join(map(repr, wrong[:4])))
+
+
+own = set(os.listdir(os.path.join(GOLDEN_SETS[0][0], "tokenizers")))
+for folder, inputs in GOLDEN_SETS:
+    folder = os.path.join(folder, "tokenizers")
+    if not os.path.isdir(folder):
+        skip("more golden tokenizers", "../shared is absent")
+        done()
+    for name in sorted(os.listdir(folder)):
+        if inputs == ROOT or name not in own:
+            check_file(os.path.join(folder, name), inputs)
 
 folder = os.path.join(SHARED, "tokenizers", "smollm")
 best = 9.0

@@ -71,11 +71,10 @@ static void through_a_model(void **state) {
   (void)state;
   char path[64], text[2][1000], long_examples[9000] = "";
   size_t bytes;
-  free(read_shared("models/tiny1m/config.json", &bytes));
   for (int run = 0; run < 2; run++) {
     snprintf(path, sizeof path, "/tmp/entrollm-test-gsm8k-%ld", (long)getpid());
     unlink(path);
-    ellm_model *model = open_compressed("models/tiny1m", 8, run ? 3 : 1, ELLM_ACTIVATIONS_AUTO);
+    ellm_model *model = open_compressed("models/stories-4m", 8, run ? 3 : 1, ELLM_ACTIVATIONS_AUTO);
     gsm8k_result result = measure(model, "Q: 1?\nA: The answer is 1.\n\n", path);
     assert_int_equal(result.n_items, 3);
     assert_int_equal(result.n_cut, 0);
@@ -103,9 +102,7 @@ static void through_a_model(void **state) {
 static void refused(void **state) {
   (void)state;
   static const char *const bad[] = {"", "{}", "{\"question\": \"a\"}", "{\"question\": 1, \"answer\": \"2\"}", "x"};
-  size_t bytes;
-  free(read_shared("models/tiny1m/config.json", &bytes));
-  ellm_model *model = open_model("models/tiny1m", 1);
+  ellm_model *model = open_model("models/stories-4m", 1);
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     gsm8k_request request = {bad[i], strlen(bad[i]), "test", NULL, 0, 4};
     gsm8k_result result;

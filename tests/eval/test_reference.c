@@ -150,13 +150,13 @@ static bool stop_at(void *user, const ellm_progress *step) { return step->done <
 static void saving_goes_on(void **state) {
   (void)state;
   size_t bytes, whole_bytes, again_bytes;
-  char *text = (char *)read_shared("eval/wikitext2/wiki.test.raw", &bytes), partial[96];
+  char *text = (char *)read_input("models/stories-4m/unseen.txt", &bytes), partial[96];
   uint8_t *whole, *again;
   ellm_error err;
   const char *path = write_file((const uint8_t *)"", 0);
   snprintf(partial, sizeof partial, "%s.partial", path);
   unlink(path);
-  ellm_model *model = open_model("models/tiny1m", 0);
+  ellm_model *model = open_model("models/stories-4m", 0);
   const divergence_request request = {text, 20000, "text", 64};
   stopping stop = {UINT64_MAX};
   eval_options options = {.limit = 5, .progress = stop_at, .user = &stop};

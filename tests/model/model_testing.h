@@ -17,8 +17,8 @@
 
 #include "base/file.h"
 #include "entrollm.h"
+#include "golden.h"
 
-#define GOLDEN_FOLDER ENTROLLM_SOURCE_DIR "/../shared/golden/models"
 #define STORIES_FOLDER ENTROLLM_SOURCE_DIR "/models/stories-4m"
 
 #define ASSERT_OK(call)                                      \
@@ -28,6 +28,13 @@
     if (status_ != ELLM_OK) fail_msg("%s", err_.message);    \
   } while (0)
 #define ERR (&err_)
+
+/* The folder of a golden model, in `path`; false if no set has it. */
+static inline bool golden_model(const char *name, char *path, size_t size) {
+  char within[80];
+  snprintf(within, sizeof within, "models/%s", name);
+  return golden_find(within, path, size) >= 0;
+}
 
 static inline void skip_without(const char *path) {
   if (file_exists(path)) return;

@@ -84,12 +84,11 @@ static void modes_that_do_not_go_together(void **state) {
 static void longrope_rebuilds_its_cache(void **state) {
   (void)state;
   char path[512];
-  snprintf(path, sizeof path, "%s/phi3-longrope", GOLDEN_FOLDER);
-  skip_without(path);
+  assert_true(golden_model("phi3-longrope", path, sizeof path));
   ellm_model *model = open_model(path, 2, ELLM_ACTIVATIONS_F32);
   ellm_model_info info;
   ellm_model_get_info(model, &info);
-  snprintf(path, sizeof path, "%s/phi3-longrope/config.json", GOLDEN_FOLDER);
+  assert_true(golden_model("phi3-longrope/config.json", path, sizeof path));
   json_t *config = load_json(path);
   const json_t *original = json_object_get(config, "original_max_position_embeddings");
   if (original == NULL)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Step, zero, codes and dequantized values of tiny tensors: some worked out by
- * hand from docs/format/quantizer.md, and the golden ones of ../shared. The
+ * hand from docs/format/quantizer.md, and golden ones. The
  * latter's JSON is laid out one value a line, which a few lines here can read;
  * this layer is linked without a JSON library.
  */
@@ -157,14 +157,10 @@ static ellm_scheme read_scheme(const char *text) {
 
 static void golden(void **state) {
   (void)state;
-  if (!file_is_directory(ENTROLLM_SOURCE_DIR "/../shared")) {
-    print_message("../shared is absent\n");
-    skip();
-  }
   uint8_t *text;
   size_t bytes, n_cases = 0;
   ellm_error err = {0};
-  if (file_read_all(ENTROLLM_SOURCE_DIR "/../shared/golden/quant/edges.json", 1 << 24, &text, &bytes, &err) != ELLM_OK)
+  if (file_read_all(ENTROLLM_SOURCE_DIR "/tests/golden/quant/edges.json", 1 << 24, &text, &bytes, &err) != ELLM_OK)
     fail_msg("%s", err.message);
   const char *at = (const char *)text, *value;
   while ((value = field(&at, "weights_f32_hex")) != NULL) {

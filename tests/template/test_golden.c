@@ -12,9 +12,8 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "golden.h"
 #include "template/template.h"
-
-#define GOLDEN ENTROLLM_SOURCE_DIR "/../shared/golden/templates"
 
 static json_t *variables_of(const json_t *golden, const json_t *one) {
   json_t *variables = json_object(), *tools = json_object_get(one, "tools");
@@ -50,8 +49,8 @@ static size_t check_case(const char *name, size_t number, const chat_template *t
   return !good;
 }
 
-static size_t check_file(const char *name, size_t *n_cases) {
-  char *path = path_join(GOLDEN, name);
+static size_t check_file(const char *folder, const char *name, size_t *n_cases) {
+  char *path = path_join(folder, name);
   uint8_t *data;
   size_t bytes, failed = 0;
   json_t *golden;
@@ -73,19 +72,20 @@ static size_t check_file(const char *name, size_t *n_cases) {
   return failed;
 }
 
-static void test_golden(void **state) {
-  DIR *folder = opendir(GOLDEN);
+static void check_set(int set) {
+  char path[1024];
+  snprintf(path, sizeof path, "%s/templates", golden_folders[set]);
+  DIR *folder = opendir(path);
   size_t n_files = 0, n_cases = 0, failed = 0;
-  (void)state;
   if (!folder) {
-    print_message("%s is absent: skipped\n", GOLDEN);
+    print_message("%s is absent: skipped\n", path);
     skip();
   }
   for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
     const char *end = strrchr(entry->d_name, '.');
     if (!end || strcmp(end, ".json") != 0) continue;
     n_files++;
-    failed += check_file(entry->d_name, &n_cases);
+    failed += check_file(path, entry->d_name, &n_cases);
   }
   closedir(folder);
   print_message("%zu cases of %zu templates\n", n_cases, n_files);
@@ -93,7 +93,17 @@ static void test_golden(void **state) {
   assert_int_equal(failed, 0);
 }
 
+static void test_golden(void **state) {
+  (void)state;
+  check_set(0);
+}
+
+static void test_golden_shared(void **state) {
+  (void)state;
+  check_set(1);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_golden_shared)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whole tokenizers against the ids and texts that the `tokenizers` library
- * gives for them (../shared/golden/tokenizers; its README tells the fields).
+ * gives for them: those of tests/golden/tokenizers and, where it exists, of the
+ * larger set beside the project.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,10 +12,9 @@
 #include <dirent.h>
 #include <jansson.h>
 
+#include "golden.h"
 #include "text/stream.h"
 #include "text/text_testing.h"
-
-#define GOLDEN "../shared/golden/tokenizers"
 
 static uint32_t *ids_of(const json_t *array, size_t *n) {
   assert_true(json_is_array(array));
@@ -125,18 +125,18 @@ static void check_row(const ellm_tokenizer *t, const json_t *row) {
 }
 
 /* Number of what was checked. */
-static size_t check_file(const char *name) {
+static size_t check_file(int set, const char *name) {
   char path[1024];
   json_error_t problem;
   size_t i;
   const json_t *row;
-  assert_true(snprintf(path, sizeof path, "%s/%s/%s", ENTROLLM_SOURCE_DIR, GOLDEN, name) < (int)sizeof path);
+  assert_true(snprintf(path, sizeof path, "%s/tokenizers/%s", golden_folders[set], name) < (int)sizeof path);
   json_t *golden = json_load_file(path, JSON_ALLOW_NUL, &problem);
   if (!golden) fail_msg("%s: %s", path, problem.text);
   const char *place = json_string_value(json_object_get(golden, "tokenizer"));
   assert_non_null(place);
-  assert_true(snprintf(path, sizeof path, "../shared/%s/tokenizer.json", place) < (int)sizeof path);
-  ellm_tokenizer *t = tokenizer_of_file(path);
+  assert_true(snprintf(path, sizeof path, "%s/%s/tokenizer.json", golden_inputs[set], place) < (int)sizeof path);
+  ellm_tokenizer *t = tokenizer_at(path);
   const json_t *rows = json_object_get(golden, "rows"), *decode = json_object_get(golden, "decode");
   size_t checked = json_array_size(rows) + json_array_size(decode);
   json_array_foreach(rows, i, row) check_row(t, row);
@@ -150,18 +150,19 @@ static size_t check_file(const char *name) {
   return checked;
 }
 
-static void test_golden(void **state) {
-  (void)state;
-  DIR *folder = opendir(ENTROLLM_SOURCE_DIR "/" GOLDEN);
+static void check_set(int set) {
+  char path[1024];
+  snprintf(path, sizeof path, "%s/tokenizers", golden_folders[set]);
+  DIR *folder = opendir(path);
   if (!folder) {
-    print_message("skipped: %s is absent\n", GOLDEN);
+    print_message("skipped: %s is absent\n", path);
     skip();
   }
   size_t files = 0;
   for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
     size_t length = strlen(entry->d_name);
     if (length < 6 || strcmp(entry->d_name + length - 5, ".json") != 0) continue;
-    size_t checked = check_file(entry->d_name);
+    size_t checked = check_file(set, entry->d_name);
     print_message("%s: %zu rows\n", entry->d_name, checked);
     assert_true(checked > 0);
     ++files;
@@ -170,7 +171,17 @@ static void test_golden(void **state) {
   assert_true(files > 0);
 }
 
+static void test_golden(void **state) {
+  (void)state;
+  check_set(0);
+}
+
+static void test_golden_shared(void **state) {
+  (void)state;
+  check_set(1);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_golden_shared)};
   return cmocka_run_group_tests_name("tokenizers", tests, NULL, NULL);
 }

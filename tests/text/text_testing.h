@@ -10,19 +10,24 @@
 #include "base/file.h"
 #include "entrollm.h"
 
-/* The tokenizer of a file below the source tree; a failure ends the test. */
-static inline ellm_tokenizer *tokenizer_of_file(const char *name) {
-  char path[1024];
+/* The tokenizer of a file; a failure ends the test. */
+static inline ellm_tokenizer *tokenizer_at(const char *path) {
   uint8_t *json = NULL;
   size_t bytes = 0;
   ellm_error err = {0};
   ellm_tokenizer *tokenizer = NULL;
-  assert_true(snprintf(path, sizeof path, "%s/%s", ENTROLLM_SOURCE_DIR, name) < (int)sizeof path);
   if (file_read_all(path, (size_t)1 << 28, &json, &bytes, &err) != ELLM_OK) fail_msg("%s", err.message);
-  if (ellm_tokenizer_create(json, bytes, name, &tokenizer, &err) != ELLM_OK) fail_msg("%s", err.message);
+  if (ellm_tokenizer_create(json, bytes, path, &tokenizer, &err) != ELLM_OK) fail_msg("%s", err.message);
   free(json);
   assert_non_null(tokenizer);
   return tokenizer;
+}
+
+/* The same by its path below the source tree. */
+static inline ellm_tokenizer *tokenizer_of_file(const char *name) {
+  char path[1024];
+  assert_true(snprintf(path, sizeof path, "%s/%s", ENTROLLM_SOURCE_DIR, name) < (int)sizeof path);
+  return tokenizer_at(path);
 }
 
 /* JSON written with ' for ": a copy with the right quotes, for the caller to free. */
