@@ -4,8 +4,6 @@
 #define ELLM_CLI_EVAL_H
 
 #include "cli/cli.h"
-#include "eval/run.h"
-#include "eval/statistics.h"
 
 typedef struct cli_eval {
   /* options */
@@ -27,21 +25,25 @@ typedef struct cli_eval {
       CLI_OPTION_THREADS((e).common), CLI_OPTION_ACTIVATIONS((e).common), CLI_OPTION_JSON((e).common), \
       CLI_OPTION_QUIET((e).common)
 
+/* The options of the library, with a progress bar. */
+void cli_eval_options(cli_eval *e, ellm_eval_options *options);
 /* Open the model; *options are those of the library with a progress bar. */
-ellm_status cli_eval_begin(cli_eval *e, eval_options *options, ellm_error *err);
-/* A note on what came from the state file. */
-void cli_eval_resumed(const cli_eval *e, size_t n_resumed, size_t n);
-/* Close everything; prints the error, or `result` with model, activations and
- * seconds added if --json (else frees it; NULL is fine without --json). */
-int cli_eval_end(cli_eval *e, ellm_status status, const ellm_error *err, json_t *result);
+ellm_status cli_eval_begin(cli_eval *e, ellm_eval_options *options, ellm_error *err);
+/* Close everything and say the error. Returns the exit status. */
+int cli_eval_fail(cli_eval *e, const ellm_error *err);
+/* Show a result, n_resumed of whose n items came from the state file, and close everything: by print, or with --json by
+ * to_json, which makes an object that model, activations and seconds are added to. Both are given request and result.
+ * Returns the exit status. */
+int cli_eval_end(cli_eval *e, size_t n_resumed, size_t n, void (*print)(const void *request, const void *result),
+                 json_t *(*to_json)(const void *request, const void *result), const void *request, const void *result);
 
 /* A text file for an evaluation, malloc'ed; a note if it is not valid UTF-8. */
 ellm_status cli_eval_read(const char *path, char **text, size_t *bytes, ellm_error *err);
 
 /* "NAME", "NAME_stderr" and "NAME_interval": [low, high] of an object. */
-void cli_json_figure(json_t *object, const char *name, eval_figure figure);
+void cli_json_figure(json_t *object, const char *name, ellm_figure figure);
 /* "label  value +- error  (95 %: low .. high)", values times `scale`, then `unit`. */
-void cli_print_figure(const char *label, eval_figure figure, double scale, int digits, const char *unit);
+void cli_print_figure(const char *label, ellm_figure figure, double scale, int digits, const char *unit);
 const char *cli_activations_text(const ellm_model *model);
 
 int cmd_eval_divergence(int argc, char **argv);

@@ -4,77 +4,78 @@
 #include <string.h>
 
 #include "cli/eval.h"
-#include "eval/choice.h"
 
-static const option_choice protocols[] = {{"lm-eval", CHOICE_LM_EVAL}, {"llama.cpp", CHOICE_LLAMA_CPP}, {NULL, 0}};
+static const option_choice protocols[] = {
+    {"lm-eval", ELLM_CHOICE_LM_EVAL}, {"llama.cpp", ELLM_CHOICE_LLAMA_CPP}, {NULL, 0}};
 
-typedef ellm_status (*read_fn)(const char *text, size_t bytes, const char *origin, choice_set *set, ellm_error *err);
 
 typedef struct request {
   cli_eval eval;
   const char *text;
   int protocol;
   bool items;
-  read_fn read;
+  ellm_choice_format format;
+  ellm_choice_set *set;
 } request;
 
-static json_t *items_json(const choice_set *set, const choice_result *c) {
+static json_t *items_json(const ellm_choice_set *set, const ellm_choice_result *c) {
   json_t *items = json_array();
   for (size_t i = 0; i < c->n_items; i++) {
     json_t *scores = json_array();
-    for (size_t k = 0; k < set->items[i].n; k++) cli_json_append(&scores, cli_json_real(c->scores[i * c->most + k]));
-    cli_json_append(&items, json_pack("{s:I, s:o}", "label", (json_int_t)set->items[i].label, "scores", scores));
+    size_t n = 0, label = 0;
+    ellm_choice_set_item(set, i, &n, &label);
+    for (size_t k = 0; k < n; k++) cli_json_append(&scores, cli_json_real(c->scores[i * c->most + k]));
+    cli_json_append(&items, json_pack("{s:I, s:o}", "label", (json_int_t)label, "scores", scores));
   }
   return items;
 }
 
-static json_t *to_json(const request *r, const choice_set *set, const choice_result *c) {
+static json_t *to_json(const void *request_of, const void *result) {
+  const request *r = request_of;
+  const ellm_choice_result *c = result;
   json_t *o = json_pack("{s:s, s:s, s:I}", "protocol", option_choice_name(protocols, r->protocol), "protocol_name",
-                        choice_protocol_name((choice_protocol)r->protocol), "items_scored", (json_int_t)c->n_items);
+                        ellm_choice_protocol_name((ellm_choice_protocol)r->protocol), "items_scored",
+                        (json_int_t)c->n_items);
   if (!o) return NULL;
   cli_json_figure(o, "acc", c->acc);
-  if (r->protocol == CHOICE_LM_EVAL) cli_json_figure(o, "acc_norm", c->acc_norm);
-  if (r->items && json_object_set_new(o, "items", items_json(set, c)) != 0) {
+  if (r->protocol == ELLM_CHOICE_LM_EVAL) cli_json_figure(o, "acc_norm", c->acc_norm);
+  if (r->items && json_object_set_new(o, "items", items_json(r->set, c)) != 0) {
     json_decref(o);
     return NULL;
   }
   return o;
 }
 
-static void print(const request *r, const choice_result *c) {
+static void print(const void *request_of, const void *result) {
+  const request *r = request_of;
+  const ellm_choice_result *c = result;
   cli_print_figure("acc", c->acc, 100, 2, " %");
-  if (r->protocol == CHOICE_LM_EVAL) cli_print_figure("acc_norm", c->acc_norm, 100, 2, " %");
-  printf("%-24s %s\n%-24s %zu\n%-24s %s\n", "protocol", choice_protocol_name((choice_protocol)r->protocol), "items",
-         c->n_items, "activations", cli_activations_text(r->eval.model));
+  if (r->protocol == ELLM_CHOICE_LM_EVAL) cli_print_figure("acc_norm", c->acc_norm, 100, 2, " %");
+  printf("%-24s %s\n", "protocol", ellm_choice_protocol_name((ellm_choice_protocol)r->protocol));
+  printf("%-24s %zu\n%-24s %s\n", "items", c->n_items, "activations", cli_activations_text(r->eval.model));
 }
 
 static int measure(request *r) {
-  eval_options options;
-  choice_result result = {0};
-  choice_set set = {0};
+  ellm_eval_options options;
+  ellm_choice_result *result = NULL;
   char *text = NULL;
   size_t bytes = 0;
   ellm_error err;
   ellm_status status = cli_eval_begin(&r->eval, &options, &err);
   if (status == ELLM_OK) status = cli_eval_read(r->text, &text, &bytes, &err);
-  if (status == ELLM_OK) status = r->read(text, bytes, r->text, &set, &err);
+  if (status == ELLM_OK) status = ellm_choice_set_read(text, bytes, r->text, r->format, &r->set, &err);
   free(text);
   if (status == ELLM_OK)
-    status = eval_choice(r->eval.model, &set, (choice_protocol)r->protocol, &options, &result, &err);
-  if (status == ELLM_OK) {
-    cli_progress_end(&r->eval.progress);
-    cli_eval_resumed(&r->eval, result.n_resumed, result.n_items);
-    if (!r->eval.common.json) print(r, &result);
-  }
-  json_t *json = status == ELLM_OK && r->eval.common.json ? to_json(r, &set, &result) : NULL;
-  int code = cli_eval_end(&r->eval, status, &err, json);
-  eval_choice_free(&result);
-  choice_set_free(&set);
+    status = ellm_eval_choice(r->eval.model, r->set, (ellm_choice_protocol)r->protocol, &options, &result, &err);
+  const int code = result ? cli_eval_end(&r->eval, result->n_resumed, result->n_items, print, to_json, r, result)
+                          : cli_eval_fail(&r->eval, &err);
+  ellm_choice_result_free(result);
+  ellm_choice_set_free(r->set);
   return code;
 }
 
 int cmd_eval_hellaswag(int argc, char **argv) {
-  request r = {.protocol = CHOICE_LM_EVAL, .read = choice_read_hellaswag};
+  request r = {.protocol = ELLM_CHOICE_LM_EVAL, .format = ELLM_CHOICE_HELLASWAG};
   option options[] = {
       CLI_OPTION_MODEL(r.eval.common),
       OPT_TEXT("file", 'f', &r.text, "FILE",
@@ -96,7 +97,7 @@ int cmd_eval_hellaswag(int argc, char **argv) {
 }
 
 int cmd_eval_choice(int argc, char **argv) {
-  request r = {.protocol = CHOICE_LM_EVAL, .read = choice_read_lines};
+  request r = {.protocol = ELLM_CHOICE_LM_EVAL, .format = ELLM_CHOICE_LINES};
   option options[] = {CLI_OPTION_MODEL(r.eval.common),
                       OPT_FLAG("items", 0, &r.items, "with --json: the scores of every item"),
                       CLI_OPTIONS_EVAL(r.eval, "items")};

@@ -4,8 +4,6 @@
 #include <string.h>
 
 #include "cli/eval.h"
-#include "eval/divergence.h"
-#include "eval/reference.h"
 
 static const char protocol_name[] = "KL(reference || model) over the tokens of llama.cpp's perplexity";
 
@@ -16,7 +14,9 @@ typedef struct request {
   bool force;
 } request;
 
-static json_t *to_json(const request *r, const divergence_result *d) {
+static json_t *to_json(const void *request_of, const void *result) {
+  const request *r = request_of;
+  const ellm_divergence_result *d = result;
   json_t *chunks = json_array();
   for (size_t i = 0; i < d->n_chunks; i++) cli_json_append(&chunks, cli_json_real(d->chunk_kl[i]));
   json_t *o = json_pack("{s:s, s:o, s:o, s:I, s:i, s:o}", "protocol_name", protocol_name, "reference",
@@ -34,7 +34,9 @@ static json_t *to_json(const request *r, const divergence_result *d) {
   return o;
 }
 
-static void print(const request *r, const divergence_result *d) {
+static void print(const void *request_of, const void *result) {
+  const request *r = request_of;
+  const ellm_divergence_result *d = result;
   cli_print_figure("KL, mean", d->kl, 1, 6, "");
   cli_print_figure("KL, median", d->median, 1, 6, "");
   cli_print_figure("KL, 90 %", d->p90, 1, 6, "");
@@ -61,50 +63,53 @@ static ellm_status open_reference(const request *r, ellm_model **model, ellm_err
   return ellm_model_open(r->reference, &options, model, err);
 }
 
-static ellm_status compare(request *r, const divergence_request *what, const eval_options *options,
-                           divergence_result *result, ellm_error *err) {
+static void init_request(const request *r, ellm_divergence_request *what) {
+  ellm_divergence_request_init(what);
+  what->origin = r->text;
+  what->n_ctx = (uint32_t)r->ctx;
+}
+
+static ellm_status compare(request *r, const ellm_divergence_request *what, const ellm_eval_options *options,
+                           ellm_divergence_result **result, ellm_error *err) {
   ellm_model *reference;
-  if (reference_is_file(r->reference))
-    return eval_divergence_saved(r->eval.model, r->reference, what, options, result, err);
+  if (ellm_eval_is_reference(r->reference))
+    return ellm_eval_divergence_saved(r->eval.model, r->reference, what, options, result, err);
   ELLM_TRY(open_reference(r, &reference, err));
-  ellm_status status = eval_divergence(r->eval.model, reference, what, options, result, err);
+  ellm_status status = ellm_eval_divergence(r->eval.model, reference, what, options, result, err);
   ellm_model_close(reference);
   return status;
 }
 
 static int measure(request *r) {
-  eval_options options;
-  divergence_result result = {0};
-  divergence_request what = {.origin = r->text, .n_ctx = (uint32_t)r->ctx};
+  ellm_eval_options options;
+  ellm_divergence_result *result = NULL;
+  ellm_divergence_request what;
   char *text = NULL;
   ellm_error err;
+  init_request(r, &what);
   ellm_status status = cli_eval_begin(&r->eval, &options, &err);
   if (status == ELLM_OK) status = cli_eval_read(r->text, &text, &what.bytes, &err);
   what.text = text;
   if (status == ELLM_OK) status = compare(r, &what, &options, &result, &err);
   free(text);
-  if (status == ELLM_OK) {
-    cli_progress_end(&r->eval.progress);
-    cli_eval_resumed(&r->eval, result.n_resumed, result.n_chunks);
-    if (!r->eval.common.json) print(r, &result);
-  }
-  int code =
-      cli_eval_end(&r->eval, status, &err, status == ELLM_OK && r->eval.common.json ? to_json(r, &result) : NULL);
-  eval_divergence_free(&result);
+  const int code = result ? cli_eval_end(&r->eval, result->n_resumed, result->n_chunks, print, to_json, r, result)
+                          : cli_eval_fail(&r->eval, &err);
+  ellm_divergence_result_free(result);
   return code;
 }
 
 static int save(request *r) {
-  eval_options options = {.limit = (size_t)r->eval.limit, .progress = cli_progress_update, .user = &r->eval.progress};
-  divergence_request what = {.origin = r->text, .n_ctx = (uint32_t)r->ctx};
+  ellm_eval_options options;
+  ellm_divergence_request what;
   ellm_model *reference = NULL;
   char *text = NULL;
   ellm_error err;
-  cli_progress_init(&r->eval.progress, false);
+  init_request(r, &what);
+  cli_eval_options(&r->eval, &options);
   ellm_status status = cli_eval_read(r->text, &text, &what.bytes, &err);
   what.text = text;
   if (status == ELLM_OK) status = open_reference(r, &reference, &err);
-  if (status == ELLM_OK) status = eval_save_reference(reference, &what, r->save, r->force, &options, &err);
+  if (status == ELLM_OK) status = ellm_eval_save_reference(reference, &what, r->save, r->force, &options, &err);
   cli_progress_end(&r->eval.progress);
   ellm_model_close(reference);
   free(text);

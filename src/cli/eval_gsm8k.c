@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "cli/eval.h"
-#include "eval/gsm8k.h"
 
 typedef struct request {
   cli_eval eval;
@@ -16,7 +15,9 @@ static const char *protocol_name(const request *r) {
                      : "lm-evaluation-harness gsm8k_cot, but 0-shot: greedy, no examples";
 }
 
-static json_t *to_json(const request *r, const gsm8k_result *g) {
+static json_t *to_json(const void *request_of, const void *result) {
+  const request *r = request_of;
+  const ellm_gsm8k_result *g = result;
   json_t *o = json_pack("{s:s, s:I, s:i, s:i, s:I}", "protocol_name", protocol_name(r), "questions",
                         (json_int_t)g->n_items, "max_new", (int)g->max_new, "max_prompt", (int)g->max_prompt,
                         "prompts_cut", (json_int_t)g->n_cut);
@@ -27,7 +28,9 @@ static json_t *to_json(const request *r, const gsm8k_result *g) {
   return o;
 }
 
-static void print(const request *r, const gsm8k_result *g) {
+static void print(const void *request_of, const void *result) {
+  const request *r = request_of;
+  const ellm_gsm8k_result *g = result;
   cli_print_figure("strict match", g->strict, 100, 2, " %");
   cli_print_figure("flexible extract", g->flexible, 100, 2, " %");
   cli_print_figure("tokens an answer", g->mean_tokens, 1, 1, "");
@@ -36,29 +39,29 @@ static void print(const request *r, const gsm8k_result *g) {
 }
 
 static int measure(request *r) {
-  eval_options options;
-  gsm8k_result result = {0};
-  gsm8k_request what = {.origin = r->text, .max_new = (uint32_t)r->max_new};
+  ellm_eval_options options;
+  ellm_gsm8k_result *result = NULL;
+  ellm_gsm8k_request what;
   char *text = NULL, *examples = NULL;
   ellm_error err;
+  ellm_gsm8k_request_init(&what);
+  what.origin = r->text;
+  what.max_new = (uint32_t)r->max_new;
   ellm_status status = cli_eval_begin(&r->eval, &options, &err);
   if (status == ELLM_OK) status = cli_eval_read(r->text, &text, &what.bytes, &err);
   if (status == ELLM_OK && r->examples) status = cli_eval_read(r->examples, &examples, &what.examples_bytes, &err);
   what.text = text;
   what.examples = examples;
-  if (status == ELLM_OK) status = eval_gsm8k(r->eval.model, &what, &options, &result, &err);
+  if (status == ELLM_OK) status = ellm_eval_gsm8k(r->eval.model, &what, &options, &result, &err);
   free(text);
   free(examples);
-  if (status == ELLM_OK) {
-    cli_progress_end(&r->eval.progress);
-    cli_eval_resumed(&r->eval, result.n_resumed, result.n_items);
-    if (result.n_cut)
-      cli_note("%zu prompts were longer than %u tokens and lost their beginning", result.n_cut,
-               (unsigned)result.max_prompt);
-    if (!r->eval.common.json) print(r, &result);
-  }
-  return cli_eval_end(&r->eval, status, &err,
-                      status == ELLM_OK && r->eval.common.json ? to_json(r, &result) : NULL);
+  if (result && result->n_cut)
+    cli_note("%zu prompts were longer than %u tokens and lost their beginning", result->n_cut,
+             (unsigned)result->max_prompt);
+  const int code = result ? cli_eval_end(&r->eval, result->n_resumed, result->n_items, print, to_json, r, result)
+                          : cli_eval_fail(&r->eval, &err);
+  ellm_gsm8k_result_free(result);
+  return code;
 }
 
 int cmd_eval_gsm8k(int argc, char **argv) {

@@ -3,12 +3,11 @@
 #include <stdlib.h>
 
 #include "cli/eval.h"
-#include "eval/perplexity.h"
 
-static const option_choice protocols[] = {{"a", PERPLEXITY_LLAMA_CPP},
-                                          {"b", PERPLEXITY_WINDOWS},
-                                          {"c", PERPLEXITY_STRIDED},
-                                          {"d", PERPLEXITY_ROLLING},
+static const option_choice protocols[] = {{"a", ELLM_PERPLEXITY_LLAMA_CPP},
+                                          {"b", ELLM_PERPLEXITY_WINDOWS},
+                                          {"c", ELLM_PERPLEXITY_STRIDED},
+                                          {"d", ELLM_PERPLEXITY_ROLLING},
                                           {NULL, 0}};
 
 typedef struct request {
@@ -17,17 +16,19 @@ typedef struct request {
   int protocol, ctx, stride, chunks;
 } request;
 
-static json_t *to_json(const request *r, const perplexity_result *p) {
+static json_t *to_json(const void *request_of, const void *result) {
+  const request *r = request_of;
+  const ellm_perplexity_result *p = result;
   json_t *chunks = json_array();
   for (size_t i = 0; i < p->n_chunks; i++) cli_json_append(&chunks, cli_json_real(p->chunk_nll[i]));
   json_t *o = json_pack("{s:s, s:s, s:o, s:I, s:I, s:i, s:o}", "protocol", option_choice_name(protocols, r->protocol),
-                        "protocol_name", perplexity_protocol_name((perplexity_protocol)r->protocol), "stderr",
+                        "protocol_name", ellm_perplexity_protocol_name((ellm_perplexity_protocol)r->protocol), "stderr",
                         cli_json_real(p->perplexity.error), "tokens", (json_int_t)p->scored, "text_tokens",
                         (json_int_t)p->text_tokens, "ctx", (int)p->n_ctx, "chunks", chunks);
   if (!o) return NULL;
   cli_json_figure(o, "perplexity", p->perplexity);
-  if (r->protocol == PERPLEXITY_STRIDED) json_object_set_new(o, "stride", json_integer((json_int_t)p->stride));
-  if (r->protocol == PERPLEXITY_ROLLING) {
+  if (r->protocol == ELLM_PERPLEXITY_STRIDED) json_object_set_new(o, "stride", json_integer((json_int_t)p->stride));
+  if (r->protocol == ELLM_PERPLEXITY_ROLLING) {
     json_object_set_new(o, "unit", json_string("word"));
     json_object_set_new(o, "words", json_integer((json_int_t)p->words));
     json_object_set_new(o, "bytes", json_integer((json_int_t)p->bytes));
@@ -36,44 +37,45 @@ static json_t *to_json(const request *r, const perplexity_result *p) {
   return o;
 }
 
-static void print(const request *r, const perplexity_result *p) {
-  const bool pages = r->protocol == PERPLEXITY_ROLLING;
+static void print(const void *request_of, const void *result) {
+  const request *r = request_of;
+  const ellm_perplexity_result *p = result;
+  const bool pages = r->protocol == ELLM_PERPLEXITY_ROLLING;
   cli_print_figure(pages ? "word perplexity" : "perplexity", p->perplexity, 1, 4, "");
   if (pages) cli_print_figure("byte perplexity", p->byte_perplexity, 1, 4, "");
   printf("%-24s %s, %s\n", "protocol", option_choice_name(protocols, r->protocol),
-         perplexity_protocol_name((perplexity_protocol)r->protocol));
+         ellm_perplexity_protocol_name((ellm_perplexity_protocol)r->protocol));
   printf("%-24s %zu %s of %s%u tokens", "scored", p->n_chunks,
-         pages ? "pages" : r->protocol == PERPLEXITY_LLAMA_CPP ? "chunks" : "windows", pages ? "up to " : "",
+         pages ? "pages" : r->protocol == ELLM_PERPLEXITY_LLAMA_CPP ? "chunks" : "windows", pages ? "up to " : "",
          (unsigned)p->n_ctx);
-  if (r->protocol == PERPLEXITY_STRIDED) printf(", %u apart", (unsigned)p->stride);
+  if (r->protocol == ELLM_PERPLEXITY_STRIDED) printf(", %u apart", (unsigned)p->stride);
   printf("; %llu tokens scored", (unsigned long long)p->scored);
   if (pages) printf(", %llu words", (unsigned long long)p->words);
   printf("\n%-24s %s\n", "activations", cli_activations_text(r->eval.model));
 }
 
 static int measure(request *r) {
-  eval_options options;
-  perplexity_result result = {0};
+  ellm_eval_options options;
+  ellm_perplexity_request what;
+  ellm_perplexity_result *result = NULL;
   char *text = NULL;
   size_t bytes = 0;
   ellm_error err;
   ellm_status status = cli_eval_begin(&r->eval, &options, &err);
   if (status == ELLM_OK) status = cli_eval_read(r->text, &text, &bytes, &err);
   if (r->chunks) options.limit = (size_t)r->chunks;
-  if (status == ELLM_OK) {
-    const perplexity_request what = {
-        (perplexity_protocol)r->protocol, text, bytes, r->text, (uint32_t)r->ctx, (uint32_t)r->stride};
-    status = eval_perplexity(r->eval.model, &what, &options, &result, &err);
-  }
+  ellm_perplexity_request_init(&what);
+  what.protocol = (ellm_perplexity_protocol)r->protocol;
+  what.text = text;
+  what.bytes = bytes;
+  what.origin = r->text;
+  what.n_ctx = (uint32_t)r->ctx;
+  what.stride = (uint32_t)r->stride;
+  if (status == ELLM_OK) status = ellm_eval_perplexity(r->eval.model, &what, &options, &result, &err);
   free(text);
-  if (status == ELLM_OK) {
-    cli_progress_end(&r->eval.progress);
-    cli_eval_resumed(&r->eval, result.n_resumed, result.n_chunks);
-    if (!r->eval.common.json) print(r, &result);
-  }
-  int code =
-      cli_eval_end(&r->eval, status, &err, status == ELLM_OK && r->eval.common.json ? to_json(r, &result) : NULL);
-  eval_perplexity_free(&result);
+  const int code = result ? cli_eval_end(&r->eval, result->n_resumed, result->n_chunks, print, to_json, r, result)
+                          : cli_eval_fail(&r->eval, &err);
+  ellm_perplexity_result_free(result);
   return code;
 }
 
@@ -99,7 +101,7 @@ int cmd_perplexity(int argc, char **argv) {
       .n_options = sizeof options / sizeof *options};
   int parsed = cli_parse(&table, argc, argv, &r.eval.common);
   if (parsed >= 0) return parsed;
-  if (r.stride && r.protocol != PERPLEXITY_STRIDED)
+  if (r.stride && r.protocol != ELLM_PERPLEXITY_STRIDED)
     return cli_error(ELLM_ERR_USAGE, "perplexity: --stride belongs to protocol c");
   if (!r.text) return cli_error(ELLM_ERR_USAGE, "perplexity: -f TEXT is missing (see 'entrollm perplexity --help')");
   return measure(&r);

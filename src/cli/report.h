@@ -5,7 +5,6 @@
 
 #include "base/memory.h"
 #include "cli/cli.h"
-#include "eval/statistics.h"
 
 enum { REPORT_CODES = 256, REPORT_FLOAT = 0, REPORT_RUN = 1, REPORT_KINDS = 2 };
 
@@ -21,7 +20,7 @@ typedef struct report_tensor {
 } report_tensor;
 
 typedef struct report_quality {
-  eval_figure kl, same_top, perplexity, ratio;
+  ellm_figure kl, same_top, perplexity, ratio;
 } report_quality;
 
 typedef struct report_variant {

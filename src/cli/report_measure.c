@@ -17,7 +17,6 @@
 #include "checkpoint/checkpoint.h"
 #include "cli/bench_measure.h"
 #include "cli/report.h"
-#include "eval/divergence.h"
 #include "kernels/kernels.h"
 
 enum { TEXT_LIMIT = 1 << 30, ERROR_PIECE = 1 << 18, PATH_BYTES = 4200, SPEED_REPEATS = 5 };
@@ -159,6 +158,16 @@ static ellm_status open_for(const measuring *m, const char *path, int kind, ellm
   return ellm_model_open(path, &options, model, err);
 }
 
+static ellm_divergence_request request_for(const measuring *m) {
+  ellm_divergence_request what;
+  ellm_divergence_request_init(&what);
+  what.text = m->text;
+  what.bytes = m->text_bytes;
+  what.origin = m->plan->text;
+  what.n_ctx = (uint32_t)m->plan->ctx;
+  return what;
+}
+
 static const report_variant *same_logits(const report_data *data, const char *fingerprint, int *kind) {
   for (size_t i = 0; i < data->n_variants; i++)
     for (*kind = 0; *kind < REPORT_KINDS; ++*kind)
@@ -169,29 +178,34 @@ static const report_variant *same_logits(const report_data *data, const char *fi
 static ellm_status evaluate(measuring *m, const char *path, report_variant *v, int kind, ellm_error *err) {
   ellm_model *model;
   cli_progress progress;
-  divergence_result result = {0};
-  char state[PATH_BYTES], fingerprint[33];
+  ellm_divergence_result *result = NULL;
+  char state[PATH_BYTES], fingerprint[33] = "";
   int other;
   ELLM_TRY(open_for(m, path, kind, &model, err));
-  ellm_status status = eval_fingerprint(model, fingerprint, err);
+  ellm_status status = ellm_eval_fingerprint(model, fingerprint, err);
   const report_variant *same = status == ELLM_OK ? same_logits(m->data, fingerprint, &other) : NULL;
   if (same) v->quality[kind] = same->quality[other];
   else if (status == ELLM_OK) {
-    const divergence_request what = {m->text, m->text_bytes, m->plan->text, 0};
+    ellm_divergence_request what = request_for(m);
+    ellm_eval_options options;
+    what.n_ctx = 0; /* that of the reference */
     file_name(m->plan, v->name, kind == REPORT_FLOAT ? ".f32.state" : ".run.state", state);
     cli_progress_init(&progress, false);
-    const eval_options options = {.state = state, .progress = cli_progress_update, .user = &progress};
-    status = eval_divergence_saved(model, m->logits, &what, &options, &result, err);
+    ellm_eval_options_init(&options);
+    options.state = state;
+    options.progress = cli_progress_update;
+    options.progress_user = &progress;
+    status = ellm_eval_divergence_saved(model, m->logits, &what, &options, &result, err);
     cli_progress_end(&progress);
   }
-  if (status == ELLM_OK && !same) {
-    v->quality[kind] = (report_quality){result.kl, result.same_top, result.perplexity, result.ratio};
-    m->data->n_ctx = result.n_ctx;
-    m->data->n_chunks = result.n_chunks;
-    m->data->scored = result.scored;
+  if (result) {
+    v->quality[kind] = (report_quality){result->kl, result->same_top, result->perplexity, result->ratio};
+    m->data->n_ctx = result->n_ctx;
+    m->data->n_chunks = result->n_chunks;
+    m->data->scored = result->scored;
   }
   strcpy(v->fingerprint[kind], fingerprint);
-  eval_divergence_free(&result);
+  ellm_divergence_result_free(result);
   ellm_model_close(model);
   return status;
 }
@@ -276,12 +290,15 @@ static ellm_status time_it(const measuring *m, const char *path, report_variant 
 static ellm_status save_reference(measuring *m, ellm_error *err) {
   ellm_model *reference;
   cli_progress progress;
-  const divergence_request what = {m->text, m->text_bytes, m->plan->text, (uint32_t)m->plan->ctx};
+  const ellm_divergence_request what = request_for(m);
+  ellm_eval_options options;
   ELLM_TRY(open_for(m, m->plan->source, REPORT_FLOAT, &reference, err));
   cli_progress_init(&progress, false);
-  const eval_options options = {
-      .limit = (size_t)m->plan->chunks, .progress = cli_progress_update, .user = &progress};
-  ellm_status status = eval_save_reference(reference, &what, m->logits, true, &options, err);
+  ellm_eval_options_init(&options);
+  options.limit = (size_t)m->plan->chunks;
+  options.progress = cli_progress_update;
+  options.progress_user = &progress;
+  ellm_status status = ellm_eval_save_reference(reference, &what, m->logits, true, &options, err);
   cli_progress_end(&progress);
   ellm_model_close(reference);
   return status;

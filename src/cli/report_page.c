@@ -85,14 +85,14 @@ static bool add_head(const report_data *d, ellm_buffer *out) {
 }
 
 /* A figure and its standard error. */
-static bool add_value(ellm_buffer *out, const char *before, eval_figure f, double scale, int decimals, const char *unit,
+static bool add_value(ellm_buffer *out, const char *before, ellm_figure f, double scale, int decimals, const char *unit,
                       const char *after) {
   return report_add(out, "%s%.*f%s <small>&#177; %.2g</small>%s", before, decimals, f.value * scale, unit,
                     f.error * scale, after);
 }
 
 /* A divergence spans decades: four digits. */
-static bool add_divergence(ellm_buffer *out, const char *before, eval_figure f, const char *after) {
+static bool add_divergence(ellm_buffer *out, const char *before, ellm_figure f, const char *after) {
   return report_add(out, "%s%.4g <small>&#177; %.1g</small>%s", before, f.value, f.error, after);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/sized.h"
 #include "checkpoint/config.h"
 #include "container/hash.h"
 #include "container/record.h"
@@ -31,8 +32,11 @@ typedef struct compress_job {
 } compress_job;
 
 void ellm_compress_options_init(ellm_compress_options *options) {
-  *options = (ellm_compress_options){
-      .bits = 8, .scheme = ELLM_SCHEME_MIXED, .prefer = ELLM_PREFER_SPEED, .code = ELLM_CODE_HUFFMAN};
+  *options = (ellm_compress_options){.size = sizeof *options,
+                                     .bits = 8,
+                                     .scheme = ELLM_SCHEME_MIXED,
+                                     .prefer = ELLM_PREFER_SPEED,
+                                     .code = ELLM_CODE_HUFFMAN};
 }
 
 /* ------------------------------------------------------------- other sections */
@@ -362,11 +366,10 @@ static void release(compress_job *job) {
 
 ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path, const ellm_compress_options *options,
                           ellm_report *report, ellm_error *err) {
-  ellm_compress_options defaults;
-  ellm_report own = {0};
-  ellm_compress_options_init(&defaults);
+  ellm_report own_report = {0};
   if (report != NULL) memset(report, 0, sizeof *report);
-  compress_job job = {.options = options != NULL ? options : &defaults, .report = report != NULL ? report : &own};
+  ELLM_SIZED(ellm_compress_options, own, options, err);
+  compress_job job = {.options = &own, .report = report != NULL ? report : &own_report};
   ELLM_TRY(check_options(job.options, err));
   ELLM_TRY(checkpoint_open(checkpoint_dir, &job.ckpt, err));
   ellm_status status = checkpoint_tensor_count(job.ckpt) == 0

@@ -15,8 +15,8 @@
 
 enum { CAPACITY_STEP = 256 };
 
-const char *choice_protocol_name(choice_protocol protocol) {
-  return protocol == CHOICE_LM_EVAL ? "lm-evaluation-harness, 0-shot: sum of log-probabilities of the continuation"
+const char *ellm_choice_protocol_name(ellm_choice_protocol protocol) {
+  return protocol == ELLM_CHOICE_LM_EVAL ? "lm-evaluation-harness, 0-shot: sum of log-probabilities of the continuation"
                                     : "llama.cpp: mean log-probability after the common tokens";
 }
 
@@ -26,8 +26,8 @@ typedef struct sequence { uint32_t *ids; size_t n, first; } sequence;
 typedef struct choosing {
   ellm_model *model;
   const ellm_tokenizer *tokenizer;
-  const choice_set *set;
-  choice_protocol protocol;
+  const ellm_choice_set *set;
+  ellm_choice_protocol protocol;
   uint32_t max_context;
   int64_t before;      /* lm-eval: what stands before an empty query; -1: none */
   int64_t bos;         /* llama.cpp: what stands before every text; -1: only what the post-processor adds */
@@ -142,7 +142,7 @@ static ellm_status score_sequences(choosing *c, size_t index, const sequence *se
     const size_t labels = scored[i].n - scored[i].first;
     scores[i] = 0;
     for (size_t k = 0; k < labels; k++) scores[i] += scored[i].log_probs[k];
-    if (c->protocol == CHOICE_LLAMA_CPP) scores[i] /= (double)labels;
+    if (c->protocol == ELLM_CHOICE_LLAMA_CPP) scores[i] /= (double)labels;
   }
   return ELLM_OK;
 }
@@ -152,7 +152,7 @@ static ellm_status score_item(void *self, size_t index, double *values, ellm_err
   const choice_item *item = &c->set->items[index];
   sequence sequences[CHOICE_MOST] = {{0}};
   ellm_status status = ELLM_OK;
-  if (c->protocol == CHOICE_LLAMA_CPP) status = prepare_llama_cpp(c, item, sequences, err);
+  if (c->protocol == ELLM_CHOICE_LLAMA_CPP) status = prepare_llama_cpp(c, item, sequences, err);
   else
     for (size_t i = 0; status == ELLM_OK && i < item->n; i++)
       status = prepare_lm_eval(c, &item->choices[i], &sequences[i], err);
@@ -188,13 +188,13 @@ static void running(void *self, const double *values, size_t done, char text[EVA
   const choosing *c = self;
   double percent = 100.0 / (double)done;
   int used = snprintf(text, EVAL_RUNNING_TEXT, "acc %.2f %%", percent * (double)count_hits(c, values, done, false));
-  if (c->protocol == CHOICE_LM_EVAL)
+  if (c->protocol == ELLM_CHOICE_LM_EVAL)
     snprintf(text + used, EVAL_RUNNING_TEXT - (size_t)used, "  acc_norm %.2f %%",
              percent * (double)count_hits(c, values, done, true));
 }
 
 /* A hash over all that the scores depend on: the texts, in order. */
-static ellm_status identify(const choice_set *set, char text[33], ellm_error *err) {
+static ellm_status identify(const ellm_choice_set *set, char text[33], ellm_error *err) {
   ellm_buffer all = {0};
   bool good = true;
   for (size_t i = 0; good && i < set->count; i++)
@@ -208,14 +208,15 @@ static ellm_status identify(const choice_set *set, char text[33], ellm_error *er
   return good ? ELLM_OK : ellm_fail_memory(err, all.size, "the items");
 }
 
-static ellm_status run(choosing *c, const eval_options *options, choice_result *result, ellm_error *err) {
+static ellm_status run(choosing *c, const ellm_eval_options *options, ellm_choice_result *result, ellm_error *err) {
   char model[33], data[33];
-  ELLM_TRY(eval_fingerprint(c->model, model, err));
+  ELLM_TRY(ellm_eval_fingerprint(c->model, model, err));
   ELLM_TRY(identify(c->set, data, err));
   size_t n = c->set->count;
   if (options->limit && options->limit < n) n = options->limit;
-  json_t *identity = json_pack("{s:s, s:s, s:s, s:s}", "evaluation", "choice", "protocol",
-                               c->protocol == CHOICE_LM_EVAL ? "lm-eval" : "llama.cpp", "model", model, "items", data);
+  const char *protocol = c->protocol == ELLM_CHOICE_LM_EVAL ? "lm-eval" : "llama.cpp";
+  json_t *identity = json_pack("{s:s, s:s, s:s, s:s}", "evaluation", "choice", "protocol", protocol, "model", model,
+                               "items", data);
   result->scores = calloc(n, c->set->most * sizeof *result->scores);
   eval_task task = {"choose", identity, n, c->set->most, score_item, running, c};
   ellm_status status = identity && result->scores
@@ -226,13 +227,13 @@ static ellm_status run(choosing *c, const eval_options *options, choice_result *
   result->n_items = n;
   result->most = c->set->most;
   result->acc = eval_share(count_hits(c, result->scores, n, false), n);
-  result->acc_norm = c->protocol == CHOICE_LM_EVAL ? eval_share(count_hits(c, result->scores, n, true), n)
-                                                   : (eval_figure){NAN, NAN, NAN, NAN};
+  result->acc_norm = c->protocol == ELLM_CHOICE_LM_EVAL ? eval_share(count_hits(c, result->scores, n, true), n)
+                                                   : (ellm_figure){NAN, NAN, NAN, NAN};
   return ELLM_OK;
 }
 
-ellm_status eval_choice(ellm_model *model, const choice_set *set, choice_protocol protocol,
-                        const eval_options *options, choice_result *result, ellm_error *err) {
+ellm_status eval_choice(ellm_model *model, const ellm_choice_set *set, ellm_choice_protocol protocol,
+                        const ellm_eval_options *options, ellm_choice_result *result, ellm_error *err) {
   ellm_model_info info;
   choosing c = {.model = model, .set = set, .protocol = protocol};
   memset(result, 0, sizeof *result);
@@ -248,7 +249,7 @@ ellm_status eval_choice(ellm_model *model, const choice_set *set, choice_protoco
   return status;
 }
 
-void eval_choice_free(choice_result *result) {
+void eval_choice_free(ellm_choice_result *result) {
   free(result->scores);
   memset(result, 0, sizeof *result);
 }

@@ -19,7 +19,7 @@ static void free_item(choice_item *item) {
   free(item->choices);
 }
 
-void choice_set_free(choice_set *set) {
+void choice_set_free(ellm_choice_set *set) {
   for (size_t i = 0; i < set->count; i++) free_item(&set->items[i]);
   free(set->items);
   memset(set, 0, sizeof *set);
@@ -40,7 +40,7 @@ static char *join(const char *a, const char *b) {
   return text;
 }
 
-ellm_status choice_set_add(choice_set *set, const char *const *queries, const char *delimiter,
+ellm_status choice_set_add(ellm_choice_set *set, const char *const *queries, const char *delimiter,
                            const char *const *choices, size_t n, size_t label, ellm_error *err) {
   if (set->count == set->capacity) {
     size_t more = set->capacity ? 2 * set->capacity : 64;
@@ -100,7 +100,7 @@ static ellm_status get_choices(const line *l, const char *field, const char **ch
   return ELLM_OK;
 }
 
-static ellm_status add_line(const line *l, choice_set *set, ellm_error *err) {
+static ellm_status add_line(const line *l, ellm_choice_set *set, ellm_error *err) {
   const char *queries[CHOICE_MOST], *choices[CHOICE_MOST], *delimiter = " ";
   const json_t *query = json_object_get(l->object, "query"), *between = json_object_get(l->object, "delimiter");
   size_t n, label;
@@ -115,9 +115,9 @@ static ellm_status add_line(const line *l, choice_set *set, ellm_error *err) {
   return choice_set_add(set, queries, delimiter, choices, n, label, err);
 }
 
-typedef ellm_status (*line_fn)(const line *l, choice_set *set, ellm_error *err);
+typedef ellm_status (*line_fn)(const line *l, ellm_choice_set *set, ellm_error *err);
 
-static ellm_status read_lines(const char *text, size_t bytes, const char *origin, line_fn add, choice_set *set,
+static ellm_status read_lines(const char *text, size_t bytes, const char *origin, line_fn add, ellm_choice_set *set,
                               ellm_error *err) {
   json_lines lines = {.text = text, .bytes = bytes, .origin = origin};
   json_t *object;
@@ -132,7 +132,8 @@ static ellm_status read_lines(const char *text, size_t bytes, const char *origin
   return status;
 }
 
-ellm_status choice_read_lines(const char *text, size_t bytes, const char *origin, choice_set *set, ellm_error *err) {
+ellm_status choice_read_lines(const char *text, size_t bytes, const char *origin, ellm_choice_set *set,
+                              ellm_error *err) {
   return read_lines(text, bytes, origin, add_line, set, err);
 }
 
@@ -190,7 +191,7 @@ static ellm_status clean(const char *text, size_t bytes, ellm_buffer *out, ellm_
 }
 
 static ellm_status clean_item(const char *const fields[3], const char *const *endings, size_t n, size_t label,
-                              ellm_buffer *raw, ellm_buffer *cleaned, choice_set *set, ellm_error *err) {
+                              ellm_buffer *raw, ellm_buffer *cleaned, ellm_choice_set *set, ellm_error *err) {
   const char *queries[CHOICE_MOST], *choices[CHOICE_MOST];
   raw->size = 0;
   if (!ellm_buffer_append(raw, fields[0], strlen(fields[0])) || !ellm_buffer_append(raw, ": ", 2) ||
@@ -206,7 +207,7 @@ static ellm_status clean_item(const char *const fields[3], const char *const *en
   return choice_set_add(set, queries, " ", choices, n, label, err);
 }
 
-static ellm_status add_hellaswag_line(const line *l, choice_set *set, ellm_error *err) {
+static ellm_status add_hellaswag_line(const line *l, ellm_choice_set *set, ellm_error *err) {
   static const char *const names[3] = {"activity_label", "ctx_a", "ctx_b"};
   const char *fields[3], *endings[CHOICE_MOST];
   ellm_buffer raw = {0}, cleaned[CHOICE_MOST + 1] = {{0}};
@@ -233,7 +234,7 @@ static bool next_line(const char *text, size_t bytes, size_t *at, ellm_buffer *o
   return good;
 }
 
-static ellm_status read_six_lines(const char *text, size_t bytes, const char *origin, choice_set *set,
+static ellm_status read_six_lines(const char *text, size_t bytes, const char *origin, ellm_choice_set *set,
                                   ellm_error *err) {
   enum { LINES = 6, ENDINGS = 4 };
   ellm_buffer lines[LINES] = {{0}};
@@ -262,7 +263,7 @@ static ellm_status read_six_lines(const char *text, size_t bytes, const char *or
   return status;
 }
 
-ellm_status choice_read_hellaswag(const char *text, size_t bytes, const char *origin, choice_set *set,
+ellm_status choice_read_hellaswag(const char *text, size_t bytes, const char *origin, ellm_choice_set *set,
                                   ellm_error *err) {
   return bytes && text[0] == '{' ? read_lines(text, bytes, origin, add_hellaswag_line, set, err)
                                  : read_six_lines(text, bytes, origin, set, err);

@@ -108,7 +108,7 @@ static void column(const double *values, size_t n, int which, int less, double *
     out[i] = values[i * N_LABEL_VALUES + (size_t)which] - (less < 0 ? 0 : values[i * N_LABEL_VALUES + (size_t)less]);
 }
 
-static ellm_status summarize(const comparison *c, const double *values, size_t n_chunks, divergence_result *result,
+static ellm_status summarize(const comparison *c, const double *values, size_t n_chunks, ellm_divergence_result *result,
                              ellm_error *err) {
   size_t labels = c->chunks.n_ctx - c->chunks.first, n = n_chunks * labels, same = 0;
   double *one = malloc(n * sizeof *one);
@@ -171,10 +171,10 @@ static void release(comparison *c) {
   free(c->log_probs);
 }
 
-static ellm_status run(comparison *c, ellm_model *model, const char *reference, size_t n, const eval_options *options,
-                       divergence_result *result, ellm_error *err) {
+static ellm_status run(comparison *c, ellm_model *model, const char *reference, size_t n,
+                       const ellm_eval_options *options, ellm_divergence_result *result, ellm_error *err) {
   char fingerprint[33];
-  ELLM_TRY(eval_fingerprint(model, fingerprint, err));
+  ELLM_TRY(ellm_eval_fingerprint(model, fingerprint, err));
   if (options->limit && options->limit < n) n = options->limit;
   size_t n_values = (size_t)(c->chunks.n_ctx - c->chunks.first) * N_LABEL_VALUES;
   double *values = calloc(n, n_values * sizeof *values);
@@ -199,8 +199,8 @@ static ellm_status same_vocabulary(ellm_model *model, uint32_t reference, const 
                    (unsigned)reference, (unsigned)info.vocab_size);
 }
 
-ellm_status eval_divergence(ellm_model *model, ellm_model *reference, const divergence_request *r,
-                            const eval_options *options, divergence_result *result, ellm_error *err) {
+ellm_status eval_divergence(ellm_model *model, ellm_model *reference, const ellm_divergence_request *r,
+                            const ellm_eval_options *options, ellm_divergence_result *result, ellm_error *err) {
   comparison c = {0};
   text_chunks other = {0};
   ellm_model_info info;
@@ -216,7 +216,7 @@ ellm_status eval_divergence(ellm_model *model, ellm_model *reference, const dive
   text_chunks_free(&other);
   if (status == ELLM_OK) status = scorer_create(reference, c.chunks.n_ctx - 1, 0, &c.reference, err);
   if (status == ELLM_OK) status = allocate(&c, model, err);
-  if (status == ELLM_OK) status = eval_fingerprint(reference, fingerprint, err);
+  if (status == ELLM_OK) status = ellm_eval_fingerprint(reference, fingerprint, err);
   if (status == ELLM_OK) status = run(&c, model, fingerprint, c.chunks.count, options, result, err);
   release(&c);
   if (status != ELLM_OK) eval_divergence_free(result);
@@ -238,8 +238,8 @@ static ellm_status check_saved(const comparison *c, const char *origin, ellm_err
   return ELLM_OK;
 }
 
-ellm_status eval_divergence_saved(ellm_model *model, const char *path, const divergence_request *r,
-                                  const eval_options *options, divergence_result *result, ellm_error *err) {
+ellm_status eval_divergence_saved(ellm_model *model, const char *path, const ellm_divergence_request *r,
+                                  const ellm_eval_options *options, ellm_divergence_result *result, ellm_error *err) {
   comparison c = {0};
   reference_file saved;
   memset(result, 0, sizeof *result);
@@ -258,7 +258,7 @@ ellm_status eval_divergence_saved(ellm_model *model, const char *path, const div
   return status;
 }
 
-void eval_divergence_free(divergence_result *result) {
+void eval_divergence_free(ellm_divergence_result *result) {
   free(result->chunk_kl);
   memset(result, 0, sizeof *result);
 }

@@ -22,7 +22,7 @@ typedef struct solving {
   ellm_model *model;
   const ellm_tokenizer *tokenizer;
   ellm_model_info info;
-  const eval_options *options;
+  const ellm_eval_options *options;
   question *questions;
   size_t count, capacity, n_items;
   size_t now;               /* the question at work */
@@ -79,7 +79,7 @@ static ellm_status add_question(solving *s, const char *examples, const json_t *
   return added.prompt && added.answer ? ELLM_OK : ellm_fail_memory(err, strlen(examples), "a question");
 }
 
-static ellm_status read_questions(solving *s, const gsm8k_request *r, ellm_error *err) {
+static ellm_status read_questions(solving *s, const ellm_gsm8k_request *r, ellm_error *err) {
   json_lines lines = {.text = r->text, .bytes = r->bytes, .origin = r->origin};
   json_t *line;
   ellm_status status = ELLM_OK;
@@ -104,8 +104,8 @@ static ellm_status read_questions(solving *s, const gsm8k_request *r, ellm_error
 /* The interruption is looked for within a group, too: it may take long. */
 static bool go_on(void *user) {
   const solving *s = user;
-  ellm_progress step = {"answer", NULL, s->now, s->n_items};
-  return !s->options->progress || s->options->progress(s->options->user, &step);
+  ellm_progress step = {"answer", "", s->now, s->n_items};
+  return !s->options->progress || s->options->progress(s->options->progress_user, &step);
 }
 
 static ellm_status judge(const question *q, const char *text, size_t bytes, double *values, ellm_error *err) {
@@ -184,10 +184,10 @@ static void running(void *self, const double *values, size_t done, char text[EVA
            100 * (double)total(values, done, FLEXIBLE) / (double)done);
 }
 
-static ellm_status run(solving *s, const gsm8k_request *r, gsm8k_result *result, ellm_error *err) {
+static ellm_status run(solving *s, const ellm_gsm8k_request *r, ellm_gsm8k_result *result, ellm_error *err) {
   char model[33], data[33], examples[33];
   ELLM_TRY(read_questions(s, r, err));
-  ELLM_TRY(eval_fingerprint(s->model, model, err));
+  ELLM_TRY(ellm_eval_fingerprint(s->model, model, err));
   eval_data_identity(r->text, r->bytes, data);
   eval_data_identity(r->examples ? r->examples : "", r->examples_bytes, examples);
   const size_t n = s->options->limit && s->options->limit < s->count ? s->options->limit : s->count;
@@ -216,8 +216,8 @@ static ellm_status run(solving *s, const gsm8k_request *r, gsm8k_result *result,
   return status;
 }
 
-ellm_status eval_gsm8k(ellm_model *model, const gsm8k_request *request, const eval_options *options,
-                       gsm8k_result *result, ellm_error *err) {
+ellm_status eval_gsm8k(ellm_model *model, const ellm_gsm8k_request *request, const ellm_eval_options *options,
+                       ellm_gsm8k_result *result, ellm_error *err) {
   solving s = {.model = model, .options = options};
   memset(result, 0, sizeof *result);
   ellm_model_get_info(model, &s.info);

@@ -18,24 +18,8 @@ ellm_status gsm8k_extract(const char *completion, size_t bytes, bool strict, ell
 /* The clean-up: without ',' and '$', without all up to the last "#### ", without a '.' at the end. */
 ellm_status gsm8k_clean(const char *text, size_t bytes, ellm_buffer *out, ellm_error *err);
 
-typedef struct gsm8k_request {
-  const char *text; /* JSON lines {"question": TEXT, "answer": TEXT} */
-  size_t bytes;
-  const char *origin;
-  const char *examples; /* what stands before every question; NULL: nothing */
-  size_t examples_bytes;
-  uint32_t max_new;     /* 0: 256 */
-} gsm8k_request;
-
-typedef struct gsm8k_result {
-  eval_figure strict, flexible; /* shares of right answers */
-  eval_figure mean_tokens;      /* generated for a question */
-  uint32_t max_new, max_prompt; /* tokens; longer prompts lost their beginning */
-  size_t n_items, n_cut, n_resumed; /* n_cut: such prompts */
-} gsm8k_result;
-
-/* options->limit: the first questions. */
-ellm_status eval_gsm8k(ellm_model *model, const gsm8k_request *request, const eval_options *options,
-                       gsm8k_result *result, ellm_error *err);
+/* ellm_eval_gsm8k with a request and options of the full size, and a result of the caller's. */
+ellm_status eval_gsm8k(ellm_model *model, const ellm_gsm8k_request *request, const ellm_eval_options *options,
+                       ellm_gsm8k_result *result, ellm_error *err);
 
 #endif

@@ -13,7 +13,7 @@ void eval_data_identity(const void *data, size_t bytes, char text[33]) {
   hash_hex(hash, text);
 }
 
-ellm_status eval_fingerprint(ellm_model *model, char text[33], ellm_error *err) {
+ellm_status ellm_eval_fingerprint(ellm_model *model, char text[33], ellm_error *err) {
   enum { IDS = 8 };
   ellm_model_info info;
   ellm_context *context = NULL;

@@ -20,12 +20,12 @@
 
 enum { DEFAULT_CTX = 512, N_VALUES = 3 };
 
-const char *perplexity_protocol_name(perplexity_protocol protocol) {
+const char *ellm_perplexity_protocol_name(ellm_perplexity_protocol protocol) {
   switch (protocol) {
-    case PERPLEXITY_LLAMA_CPP: return "llama.cpp: second half of disjoint chunks";
-    case PERPLEXITY_WINDOWS: return "GPTQ: disjoint windows over joined rows";
-    case PERPLEXITY_STRIDED: return "Hugging Face: strided windows";
-    case PERPLEXITY_ROLLING: return "lm-evaluation-harness: rolling word perplexity";
+    case ELLM_PERPLEXITY_LLAMA_CPP: return "llama.cpp: second half of disjoint chunks";
+    case ELLM_PERPLEXITY_WINDOWS: return "GPTQ: disjoint windows over joined rows";
+    case ELLM_PERPLEXITY_STRIDED: return "Hugging Face: strided windows";
+    case ELLM_PERPLEXITY_ROLLING: return "lm-evaluation-harness: rolling word perplexity";
   }
   return "?";
 }
@@ -89,7 +89,7 @@ ellm_status perplexity_context(ellm_model *model, uint32_t n_ctx, uint32_t *out,
 /* ------------------------------------------------------------------- chunks */
 
 typedef struct plan {
-  perplexity_protocol protocol;
+  ellm_perplexity_protocol protocol;
   uint32_t n_ctx, stride;
   uint32_t *ids;    /* all of the text; (d): NULL */
   size_t n_ids;
@@ -153,12 +153,12 @@ static ellm_status score_item(void *self, size_t index, double *values, ellm_err
   size_t begin = index * p->n_ctx, n = p->n_ctx, first = 1;
   ellm_status status;
   switch (p->protocol) {
-    case PERPLEXITY_ROLLING: status = score_page(p, index, &moments, err); break;
-    case PERPLEXITY_STRIDED:
+    case ELLM_PERPLEXITY_ROLLING: status = score_page(p, index, &moments, err); break;
+    case ELLM_PERPLEXITY_STRIDED:
       strided_window(p, index, &begin, &n, &first);
       status = score_chunk(p, p->ids + begin, n, first, &moments, err);
       break;
-    case PERPLEXITY_LLAMA_CPP:
+    case ELLM_PERPLEXITY_LLAMA_CPP:
       memcpy(p->chunk, p->ids + begin, n * sizeof *p->chunk);
       if (p->bos >= 0) p->chunk[0] = (uint32_t)p->bos;
       status = score_chunk(p, p->chunk, n, n / 2 + 1, &moments, err);
@@ -183,17 +183,17 @@ static score_moments add_up(const double *values, size_t n) {
   return all;
 }
 
-static eval_figure figure(double mean, double error) {
+static ellm_figure figure(double mean, double error) {
   const double z95 = EVAL_Z95;
-  return eval_exp((eval_figure){mean, error, mean - z95 * error, mean + z95 * error});
+  return eval_exp((ellm_figure){mean, error, mean - z95 * error, mean + z95 * error});
 }
 
 /* Words (which = 0) or bytes of the first n pages as a perplexity; `total` is their number. */
-static eval_figure per_unit(const plan *p, const double *values, size_t n, int which, uint64_t *total,
+static ellm_figure per_unit(const plan *p, const double *values, size_t n, int which, uint64_t *total,
                             ellm_error *err, ellm_status *status) {
   score_moments all = add_up(values, n);
   double *sums = calloc(2 * n + 1, sizeof *sums), *units = sums ? sums + n : NULL;
-  eval_figure ratio = {0};
+  ellm_figure ratio = {0};
   *total = 0;
   if (!sums) {
     *status = ellm_fail_memory(err, 2 * n * sizeof *sums, "the result");
@@ -215,15 +215,15 @@ static void running(void *self, const double *values, size_t done, char text[EVA
   const plan *p = self;
   score_moments all = add_up(values, done);
   double units = (double)all.count;
-  if (p->protocol == PERPLEXITY_ROLLING) {
+  if (p->protocol == ELLM_PERPLEXITY_ROLLING) {
     units = 0;
     for (size_t i = 0; i < done; i++) units += (double)p->pages.items[i].words;
   }
-  snprintf(text, EVAL_RUNNING_TEXT, "%s %.4f", p->protocol == PERPLEXITY_ROLLING ? "word perplexity" : "perplexity",
+  snprintf(text, EVAL_RUNNING_TEXT, "%sperplexity %.4f", p->protocol == ELLM_PERPLEXITY_ROLLING ? "word " : "",
            exact_exp(all.sum / units));
 }
 
-static ellm_status summarize(const plan *p, const double *values, size_t n, perplexity_result *result,
+static ellm_status summarize(const plan *p, const double *values, size_t n, ellm_perplexity_result *result,
                              ellm_error *err) {
   ellm_status status = ELLM_OK;
   score_moments all = add_up(values, n);
@@ -232,7 +232,7 @@ static ellm_status summarize(const plan *p, const double *values, size_t n, perp
   if (!result->chunk_nll) return ellm_fail_memory(err, n * sizeof *result->chunk_nll, "the result");
   result->n_chunks = n;
   for (size_t i = 0; i < n; i++) result->chunk_nll[i] = values[i * N_VALUES + 1] / values[i * N_VALUES];
-  if (p->protocol == PERPLEXITY_ROLLING) {
+  if (p->protocol == ELLM_PERPLEXITY_ROLLING) {
     result->perplexity = per_unit(p, values, n, 0, &result->words, err, &status);
     result->byte_perplexity = per_unit(p, values, n, 1, &result->bytes, err, &status);
   } else result->perplexity = figure(score_mean(&all), score_mean_error(&all));
@@ -242,16 +242,16 @@ static ellm_status summarize(const plan *p, const double *values, size_t n, perp
 /* ----------------------------------------------------------------- planning */
 
 static size_t count_items(const plan *p) {
-  if (p->protocol == PERPLEXITY_ROLLING) return p->pages.count;
-  if (p->protocol != PERPLEXITY_STRIDED) return p->n_ids / p->n_ctx;
+  if (p->protocol == ELLM_PERPLEXITY_ROLLING) return p->pages.count;
+  if (p->protocol != ELLM_PERPLEXITY_STRIDED) return p->n_ids / p->n_ctx;
   if (p->n_ids < 2) return 0;
   return p->n_ids <= p->n_ctx ? 1 : (p->n_ids - p->n_ctx + p->stride - 1) / p->stride + 1;
 }
 
-static ellm_status make_plan(plan *p, const perplexity_request *r, ellm_error *err) {
+static ellm_status make_plan(plan *p, const ellm_perplexity_request *r, ellm_error *err) {
   ellm_model_info info;
   ellm_model_get_info(p->model, &info);
-  bool pages = r->protocol == PERPLEXITY_ROLLING;
+  bool pages = r->protocol == ELLM_PERPLEXITY_ROLLING;
   ELLM_TRY(perplexity_context(p->model, r->n_ctx ? r->n_ctx : pages ? info.max_context : 0, &p->n_ctx, err));
   p->bos = -1;
   if (pages) {
@@ -259,11 +259,11 @@ static ellm_status make_plan(plan *p, const perplexity_request *r, ellm_error *e
     if (p->bos < 0)
       return ellm_fail(err, ELLM_ERR_INPUT, "protocol d feeds BOS or EOS before a page: the model names neither");
     ELLM_TRY(eval_pages_find(r->text, r->bytes, r->origin, &p->pages, err));
-  } else if (r->protocol == PERPLEXITY_WINDOWS)
+  } else if (r->protocol == ELLM_PERPLEXITY_WINDOWS)
     ELLM_TRY(encode_rows(p->model, r->text, r->bytes, &p->ids, &p->n_ids, err));
   else ELLM_TRY(perplexity_encode(p->model, r->text, r->bytes, &p->ids, &p->n_ids, err));
-  if (r->protocol == PERPLEXITY_LLAMA_CPP) ELLM_TRY(perplexity_bos(p->model, p->ids, p->n_ids, &p->bos, err));
-  if (r->protocol == PERPLEXITY_STRIDED) {
+  if (r->protocol == ELLM_PERPLEXITY_LLAMA_CPP) ELLM_TRY(perplexity_bos(p->model, p->ids, p->n_ids, &p->bos, err));
+  if (r->protocol == ELLM_PERPLEXITY_STRIDED) {
     p->stride = r->stride ? r->stride : p->n_ctx / 2;
     if (p->stride > p->n_ctx)
       return ellm_fail(err, ELLM_ERR_USAGE, "--stride %u is more than --ctx %u", (unsigned)p->stride,
@@ -278,18 +278,18 @@ static ellm_status make_plan(plan *p, const perplexity_request *r, ellm_error *e
   return scorer_create(p->model, pages ? p->n_ctx : p->n_ctx - 1, 0, &p->scorer, err);
 }
 
-static json_t *identify(const plan *p, const perplexity_request *r, const char *model) {
+static json_t *identify(const plan *p, const ellm_perplexity_request *r, const char *model) {
   char protocol[2] = {(char)p->protocol, '\0'}, data[33];
   eval_data_identity(r->text, r->bytes, data);
   return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:I}", "evaluation", "perplexity", "protocol", protocol, "model",
                    model, "text", data, "ctx", (int)p->n_ctx, "stride", (int)p->stride, "bos", (json_int_t)p->bos);
 }
 
-static ellm_status run(plan *p, const perplexity_request *r, const eval_options *options, perplexity_result *result,
-                       ellm_error *err) {
+static ellm_status run(plan *p, const ellm_perplexity_request *r, const ellm_eval_options *options,
+                       ellm_perplexity_result *result, ellm_error *err) {
   char model[33];
   ELLM_TRY(make_plan(p, r, err));
-  ELLM_TRY(eval_fingerprint(p->model, model, err));
+  ELLM_TRY(ellm_eval_fingerprint(p->model, model, err));
   size_t n = count_items(p);
   if (options->limit && options->limit < n) n = options->limit;
   json_t *identity = identify(p, r, model);
@@ -306,8 +306,8 @@ static ellm_status run(plan *p, const perplexity_request *r, const eval_options 
   return status;
 }
 
-ellm_status eval_perplexity(ellm_model *model, const perplexity_request *request, const eval_options *options,
-                            perplexity_result *result, ellm_error *err) {
+ellm_status eval_perplexity(ellm_model *model, const ellm_perplexity_request *request, const ellm_eval_options *options,
+                            ellm_perplexity_result *result, ellm_error *err) {
   plan p = {.protocol = request->protocol, .model = model, .origin = request->origin};
   memset(result, 0, sizeof *result);
   ellm_status status = run(&p, request, options, result, err);
@@ -320,7 +320,7 @@ ellm_status eval_perplexity(ellm_model *model, const perplexity_request *request
   return status;
 }
 
-void eval_perplexity_free(perplexity_result *result) {
+void eval_perplexity_free(ellm_perplexity_result *result) {
   free(result->chunk_nll);
   memset(result, 0, sizeof *result);
 }

@@ -6,37 +6,10 @@
 #include "eval/run.h"
 #include "eval/statistics.h"
 
-typedef enum perplexity_protocol {
-  PERPLEXITY_LLAMA_CPP = 'a', /* the second half of disjoint chunks */
-  PERPLEXITY_WINDOWS = 'b',   /* GPTQ: rows joined, disjoint windows */
-  PERPLEXITY_STRIDED = 'c',   /* Hugging Face: overlapping windows */
-  PERPLEXITY_ROLLING = 'd'    /* lm-evaluation-harness: pages, per word */
-} perplexity_protocol;
-
-const char *perplexity_protocol_name(perplexity_protocol protocol);
-
-typedef struct perplexity_request {
-  perplexity_protocol protocol;
-  const char *text; /* the file as it is; for (d) also JSON lines {"page": TEXT} */
-  size_t bytes;
-  const char *origin; /* its name, for errors */
-  uint32_t n_ctx;     /* 0: the smaller of 512 and the model's context; for (d) the model's context */
-  uint32_t stride;    /* (c): 0 = n_ctx / 2 */
-} perplexity_request;
-
-typedef struct perplexity_result {
-  eval_figure perplexity;      /* per token; (d): per word */
-  eval_figure byte_perplexity; /* (d) only */
-  uint64_t scored, text_tokens, words, bytes; /* words and bytes: (d) only */
-  uint32_t n_ctx, stride;
-  double *chunk_nll;           /* mean negative log-likelihood a token; free with eval_perplexity_free */
-  size_t n_chunks, n_resumed;  /* chunks, windows or pages */
-} perplexity_result;
-
-/* options->limit: the first chunks, windows or pages. */
-ellm_status eval_perplexity(ellm_model *model, const perplexity_request *request, const eval_options *options,
-                            perplexity_result *result, ellm_error *err);
-void eval_perplexity_free(perplexity_result *result);
+/* ellm_eval_perplexity with a request and options of the full size, and a result of the caller's. */
+ellm_status eval_perplexity(ellm_model *model, const ellm_perplexity_request *request, const ellm_eval_options *options,
+                            ellm_perplexity_result *result, ellm_error *err);
+void eval_perplexity_free(ellm_perplexity_result *result);
 
 /* The text as (a) and (c) read it: without one last newline, with special tokens. *ids is malloc'ed. */
 ellm_status perplexity_encode(ellm_model *model, const char *text, size_t bytes, uint32_t **ids, size_t *n_ids,

@@ -22,7 +22,7 @@ typedef struct reference_head {
   uint32_t chunks, vocab_size, n_ctx;
   int64_t bos;     /* -1: none */
   char text[33];   /* identity of the ids, 32 hex digits */
-  char model[33];  /* eval_fingerprint of the reference */
+  char model[33];  /* ellm_eval_fingerprint of the reference */
 } reference_head;
 
 void reference_head_encode(const reference_head *head, uint8_t out[REFERENCE_HEAD_BYTES]);

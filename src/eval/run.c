@@ -135,18 +135,18 @@ static ellm_status append_state(state_file *state, size_t index, const double *v
 
 /* -------------------------------------------------------------------- items */
 
-static ellm_status tell(const eval_task *task, const eval_options *options, const double *values, size_t done,
+static ellm_status tell(const eval_task *task, const ellm_eval_options *options, const double *values, size_t done,
                         ellm_error *err) {
   char text[EVAL_RUNNING_TEXT] = "";
   if (!options->progress) return ELLM_OK;
   if (done && task->running) task->running(task->self, values, done, text);
   ellm_progress step = {task->stage, text, done, task->n_items};
-  if (options->progress(options->user, &step) || done == task->n_items) return ELLM_OK;
+  if (options->progress(options->progress_user, &step) || done == task->n_items) return ELLM_OK;
   return ellm_fail(err, ELLM_INTERRUPTED, "interrupted after %zu of %zu items%s%s", done, task->n_items,
                    options->state ? "; go on with --state " : "", options->state ? options->state : "");
 }
 
-static ellm_status run_items(const eval_task *task, const eval_options *options, state_file *state, double *values,
+static ellm_status run_items(const eval_task *task, const ellm_eval_options *options, state_file *state, double *values,
                              ellm_error *err) {
   for (size_t i = state->done; i < task->n_items; i++) {
     double *own = values + i * task->n_values;
@@ -157,7 +157,7 @@ static ellm_status run_items(const eval_task *task, const eval_options *options,
   return tell(task, options, values, task->n_items, err);
 }
 
-ellm_status eval_run(const eval_task *task, const eval_options *options, double *values, size_t *n_resumed,
+ellm_status eval_run(const eval_task *task, const ellm_eval_options *options, double *values, size_t *n_resumed,
                      ellm_error *err) {
   state_file state = {options->state, NULL, 0};
   ellm_status status = state.path ? open_state(&state, task, values, err) : ELLM_OK;

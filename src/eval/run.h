@@ -16,13 +16,6 @@
 
 #include "base/status.h"
 
-typedef struct eval_options {
-  const char *state;         /* state file, or NULL */
-  size_t limit;              /* the first items only; 0 = all */
-  ellm_progress_fn progress; /* may be NULL; `tensor` is the running result */
-  void *user;
-} eval_options;
-
 enum { EVAL_RUNNING_TEXT = 96 };
 
 typedef struct eval_task {
@@ -38,12 +31,8 @@ typedef struct eval_task {
 
 /* Items 0 .. n_items - 1 in order into values[n_items][n_values]. *n_resumed
  * (may be NULL): how many came from the state file. */
-ellm_status eval_run(const eval_task *task, const eval_options *options, double *values, size_t *n_resumed,
+ellm_status eval_run(const eval_task *task, const ellm_eval_options *options, double *values, size_t *n_resumed,
                      ellm_error *err);
-
-/* What a model computes, as 32 hex digits: a hash of its logits for a few ids,
- * the same for every thread count and instruction set. */
-ellm_status eval_fingerprint(ellm_model *model, char text[33], ellm_error *err);
 
 /* Identity of data: 32 hex digits. */
 void eval_data_identity(const void *data, size_t bytes, char text[33]);

@@ -89,7 +89,7 @@ static ellm_status save_chunk(saving *s, size_t index, score_moments *moments, e
   return file_writer_append(s->writer, s->records, (size_t)s->chunk_bytes, err);
 }
 
-static ellm_status save_chunks(saving *s, const eval_options *options, ellm_error *err) {
+static ellm_status save_chunks(saving *s, const ellm_eval_options *options, ellm_error *err) {
   size_t done;
   score_moments moments = {0};
   ELLM_TRY(find_kept(s, &done, err));
@@ -97,7 +97,7 @@ static ellm_status save_chunks(saving *s, const eval_options *options, ellm_erro
     char running[EVAL_RUNNING_TEXT] = "";
     if (moments.count) snprintf(running, sizeof running, "perplexity %.4f", exact_exp(score_mean(&moments)));
     ellm_progress step = {"save", running, done, s->head.chunks};
-    if (options->progress && !options->progress(options->user, &step) && done < s->head.chunks)
+    if (options->progress && !options->progress(options->progress_user, &step) && done < s->head.chunks)
       return ellm_fail(err, ELLM_INTERRUPTED, "interrupted after %zu of %u chunks; the same command goes on", done,
                        (unsigned)s->head.chunks);
     if (done == s->head.chunks) return ELLM_OK;
@@ -105,8 +105,8 @@ static ellm_status save_chunks(saving *s, const eval_options *options, ellm_erro
   }
 }
 
-static ellm_status prepare(saving *s, ellm_model *reference, const divergence_request *r, const eval_options *options,
-                           ellm_error *err) {
+static ellm_status prepare(saving *s, ellm_model *reference, const ellm_divergence_request *r,
+                           const ellm_eval_options *options, ellm_error *err) {
   ellm_model_info info;
   size_t bytes;
   ellm_model_get_info(reference, &info);
@@ -119,7 +119,7 @@ static ellm_status prepare(saving *s, ellm_model *reference, const divergence_re
                              .n_ctx = s->chunks.n_ctx,
                              .bos = s->chunks.bos};
   memcpy(s->head.text, s->chunks.identity, sizeof s->head.text);
-  ELLM_TRY(eval_fingerprint(reference, s->head.model, err));
+  ELLM_TRY(ellm_eval_fingerprint(reference, s->head.model, err));
   s->record = reference_record_bytes(info.vocab_size);
   s->chunk_bytes = s->record * s->head.rows;
   if (!ellm_mul_size((size_t)s->record, s->head.rows, &bytes)) return ellm_fail_memory(err, SIZE_MAX, "a chunk");
@@ -131,8 +131,8 @@ static ellm_status prepare(saving *s, ellm_model *reference, const divergence_re
   return scorer_create(reference, s->chunks.n_ctx - 1, 0, &s->scorer, err);
 }
 
-ellm_status eval_save_reference(ellm_model *reference, const divergence_request *request, const char *path,
-                                bool overwrite, const eval_options *options, ellm_error *err) {
+ellm_status eval_save_reference(ellm_model *reference, const ellm_divergence_request *request, const char *path,
+                                bool overwrite, const ellm_eval_options *options, ellm_error *err) {
   saving s = {.path = path};
   file_writer_options how = {.overwrite = overwrite, .keep_partial = true, .resume = true};
   ellm_status status = prepare(&s, reference, request, options, err);

@@ -8,11 +8,11 @@
 
 static const double z95 = EVAL_Z95;
 
-static eval_figure around(double value, double error) {
-  return (eval_figure){value, error, value - z95 * error, value + z95 * error};
+static ellm_figure around(double value, double error) {
+  return (ellm_figure){value, error, value - z95 * error, value + z95 * error};
 }
 
-eval_figure eval_mean(const double *values, size_t n) {
+ellm_figure eval_mean(const double *values, size_t n) {
   double sum = 0, squares = 0;
   if (n == 0) return around(NAN, NAN);
   for (size_t i = 0; i < n; i++) sum += values[i];
@@ -21,21 +21,21 @@ eval_figure eval_mean(const double *values, size_t n) {
   return around(mean, n > 1 ? sqrt(squares / (double)(n - 1) / (double)n) : NAN);
 }
 
-eval_figure eval_exp(eval_figure mean) {
+ellm_figure eval_exp(ellm_figure mean) {
   double value = exact_exp(mean.value);
-  return (eval_figure){value, value * mean.error, exact_exp(mean.low), exact_exp(mean.high)};
+  return (ellm_figure){value, value * mean.error, exact_exp(mean.low), exact_exp(mean.high)};
 }
 
-eval_figure eval_share(size_t hits, size_t n) {
+ellm_figure eval_share(size_t hits, size_t n) {
   if (n == 0) return around(NAN, NAN);
   double m = (double)n, p = (double)hits / m, zz = z95 * z95;
   double middle = (p + zz / (2 * m)) / (1 + zz / m);
   double half = z95 / (1 + zz / m) * sqrt(p * (1 - p) / m + zz / (4 * m * m));
   double low = hits == 0 ? 0 : middle - half, high = hits == n ? 1 : middle + half;
-  return (eval_figure){p, n > 1 ? sqrt(p * (1 - p) / (m - 1)) : NAN, low, high};
+  return (ellm_figure){p, n > 1 ? sqrt(p * (1 - p) / (m - 1)) : NAN, low, high};
 }
 
-eval_figure eval_ratio(const double *a, const double *b, size_t n) {
+ellm_figure eval_ratio(const double *a, const double *b, size_t n) {
   double sum_a = 0, sum_b = 0, squares = 0;
   for (size_t i = 0; i < n; i++) {
     sum_a += a[i];
@@ -64,10 +64,10 @@ double eval_quantile(const double *sorted, size_t n, double q) {
   return share > 0 ? sorted[at] + share * (sorted[at + 1] - sorted[at]) : sorted[at];
 }
 
-eval_figure eval_quantile_figure(const double *sorted, size_t n, double q) {
+ellm_figure eval_quantile_figure(const double *sorted, size_t n, double q) {
   const double last = (double)(n - 1), half = z95 * sqrt((double)n * q * (1 - q));
   const double low = floor(q * last - half), high = ceil(q * last + half);
-  eval_figure f = {eval_quantile(sorted, n, q), NAN, sorted[low > 0 ? (size_t)low : 0],
+  ellm_figure f = {eval_quantile(sorted, n, q), NAN, sorted[low > 0 ? (size_t)low : 0],
                    sorted[high < last ? (size_t)high : n - 1]};
   if (n > 1) f.error = (f.high - f.low) / (2 * z95);
   return f;

@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/sized.h"
 
 void ellm_model_options_init(ellm_model_options *options) {
-  *options = (ellm_model_options){.activations = ELLM_ACTIVATIONS_AUTO};
+  *options = (ellm_model_options){.size = sizeof *options, .activations = ELLM_ACTIVATIONS_AUTO};
 }
 
 const void *ellm_model_asset(ellm_model *model, const char *name, size_t *bytes) {
@@ -97,9 +98,8 @@ static ellm_status open_into(ellm_model *m, const ellm_model_options *options, e
 }
 
 ellm_status ellm_model_open(const char *path, const ellm_model_options *options, ellm_model **model, ellm_error *err) {
-  ellm_model_options defaults;
-  ellm_model_options_init(&defaults);
   *model = NULL;
+  ELLM_SIZED(ellm_model_options, own, options, err);
   ellm_model *m = calloc(1, sizeof *m);
   char *copy = malloc(strlen(path) + 1);
   if (m == NULL || copy == NULL || pthread_mutex_init(&m->lock, NULL) != 0) {
@@ -108,7 +108,7 @@ ellm_status ellm_model_open(const char *path, const ellm_model_options *options,
     return ellm_fail_memory(err, sizeof *m, "a model");
   }
   m->path = strcpy(copy, path);
-  ellm_status status = open_into(m, options != NULL ? options : &defaults, err);
+  ellm_status status = open_into(m, &own, err);
   if (status != ELLM_OK) {
     ellm_model_close(m);
     return status;

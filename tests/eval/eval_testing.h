@@ -74,6 +74,8 @@ static inline void close_to(double got, double expected, double relative) {
   if (!(fabs(got - expected) <= relative * fabs(expected))) fail_msg("%.9g, expected %.9g", got, expected);
 }
 
+static const ellm_eval_options all = {.size = sizeof(ellm_eval_options)}; /* items */
+
 /* `checkpoint`: a path as input_path takes it. */
 static inline ellm_model *open_model(const char *checkpoint, int threads) {
   char path[400];

@@ -30,13 +30,13 @@ static void preprocessing(void **state) {
   check_cleaned("caf\xC3\xA9 []", "caf\xC3\xA9 ");
 }
 
-static ellm_status read_lines(const char *text, choice_set *set, ellm_error *err) {
+static ellm_status read_lines(const char *text, ellm_choice_set *set, ellm_error *err) {
   return choice_read_lines(text, strlen(text), "test", set, err);
 }
 
 static void json_lines_form(void **state) {
   (void)state;
-  choice_set set;
+  ellm_choice_set set;
   ellm_error err;
   check_ok(read_lines("{\"query\": \"Q\", \"choices\": [\"a\", \"b\xC3\xA9\", \"c\"], \"label\": 2}\n\n"
                       "{\"query\": [\"x\", \"yy\"], \"choices\": [\"z\", \"z\"], \"label\": 0, \"delimiter\": \"\"}",
@@ -68,7 +68,7 @@ static void refused(void **state) {
       "{\"query\": \"\xFF\", \"choices\": [\"a\", \"b\"], \"label\": 0}",
       "{\"query\": \"q\", \"choices\": [\"a\", \"b\"], \"label\": 0, \"delimiter\": 3}"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-    choice_set set;
+    ellm_choice_set set;
     ellm_error err;
     if (read_lines(bad[i], &set, &err) != ELLM_ERR_INPUT) fail_msg("accepted: %s", bad[i]);
     assert_null(set.items);
@@ -77,7 +77,7 @@ static void refused(void **state) {
   char many[2000] = "{\"query\": \"q\", \"label\": 0, \"choices\": [\"x\"";
   for (int i = 0; i < CHOICE_MOST; i++) strcat(many, ", \"x\"");
   strcat(many, "]}");
-  choice_set set;
+  ellm_choice_set set;
   assert_int_equal(read_lines(many, &set, NULL), ELLM_ERR_INPUT);
 }
 
@@ -86,7 +86,7 @@ static void hellaswag_forms(void **state) {
   static const char text[] = "A man. he\n2\na.\nb.\nc.\nd.\nNext: she\r\n0\r\n1\r\n2\r\n3\r\n\r\n\n";
   static const char line[] = "{\"activity_label\": \"Act\", \"ctx_a\": \"One.\", \"ctx_b\": \"\xC3\xA9t\xC3\x89 X\", "
                              "\"endings\": [\"a [x]b\", \"c\"], \"label\": \"1\"}";
-  choice_set set;
+  ellm_choice_set set;
   ellm_error err;
   check_ok(choice_read_hellaswag(text, sizeof text - 1, "test", &set, &err), &err);
   assert_int_equal(set.count, 2);
@@ -106,9 +106,10 @@ static void hellaswag_forms(void **state) {
   choice_set_free(&set);
 }
 
-static choice_result measure(ellm_model *model, const choice_set *set, choice_protocol protocol, size_t limit) {
-  eval_options options = {.limit = limit};
-  choice_result result;
+static ellm_choice_result measure(ellm_model *model, const ellm_choice_set *set, ellm_choice_protocol protocol,
+                                  size_t limit) {
+  ellm_eval_options options = {.limit = limit};
+  ellm_choice_result result;
   ellm_error err;
   check_ok(eval_choice(model, set, protocol, &options, &result, &err), &err);
   return result;
@@ -122,12 +123,12 @@ static void check_items(const char *const *names, size_t n_models) {
         name_at(values, "hellaswag", "eval/hellaswag/hellaswag_val_1000_activitynet.jsonl"), &bytes);
     const json_t *expected = at(values, "hellaswag_lm_eval"), *rows = at(expected, "items");
     const size_t n = json_array_size(rows);
-    choice_set set;
+    ellm_choice_set set;
     ellm_error err;
     check_ok(choice_read_hellaswag(text, bytes, "hellaswag", &set, &err), &err);
     assert_true(n > 0 && set.count >= n);
     ellm_model *model = open_model(text_at(values, "checkpoint"), 1);
-    choice_result result = measure(model, &set, CHOICE_LM_EVAL, n);
+    ellm_choice_result result = measure(model, &set, ELLM_CHOICE_LM_EVAL, n);
     for (size_t i = 0; i < n; i++) {
       const json_t *row = json_array_get(rows, i);
       const choice_item *item = &set.items[i];
@@ -164,7 +165,7 @@ static void threads_and_prefixes(void **state) {
   (void)state;
   size_t bytes;
   char *text = (char *)read_input("tests/golden/eval/stories.choices.jsonl", &bytes);
-  choice_set set, reversed = {0};
+  ellm_choice_set set, reversed = {0};
   ellm_error err;
   check_ok(choice_read_hellaswag(text, bytes, "hellaswag", &set, &err), &err);
   for (size_t i = 0; i < 8; i++) {
@@ -175,11 +176,11 @@ static void threads_and_prefixes(void **state) {
     }
     check_ok(choice_set_add(&reversed, queries, "", choices, 4, 3 - set.items[i].label, &err), &err);
   }
-  for (int protocol = CHOICE_LM_EVAL; protocol <= CHOICE_LLAMA_CPP; protocol++) {
+  for (int protocol = ELLM_CHOICE_LM_EVAL; protocol <= ELLM_CHOICE_LLAMA_CPP; protocol++) {
     ellm_model *one = open_compressed("models/stories-4m", 4, 1, ELLM_ACTIVATIONS_AUTO);
     ellm_model *three = open_compressed("models/stories-4m", 4, 3, ELLM_ACTIVATIONS_AUTO);
-    choice_result a = measure(one, &set, (choice_protocol)protocol, 8);
-    choice_result b = measure(three, &reversed, (choice_protocol)protocol, 8);
+    ellm_choice_result a = measure(one, &set, (ellm_choice_protocol)protocol, 8);
+    ellm_choice_result b = measure(three, &reversed, (ellm_choice_protocol)protocol, 8);
     for (size_t i = 0; i < 8; i++)
       for (size_t k = 0; k < 4; k++) assert_true(a.scores[i * 4 + k] == b.scores[i * 4 + 3 - k]);
     assert_true(a.acc.value == b.acc.value);

@@ -50,10 +50,11 @@ static void unload(fixture *f) {
   json_decref(f->values);
 }
 
-static perplexity_result measure(const fixture *f, ellm_model *model, perplexity_protocol protocol, size_t limit) {
-  perplexity_request request = {protocol, (const char *)f->text, f->bytes, f->text_name, f->n_ctx, 0};
-  eval_options options = {.limit = limit};
-  perplexity_result result;
+static ellm_perplexity_result measure(const fixture *f, ellm_model *model, ellm_perplexity_protocol protocol,
+                                      size_t limit) {
+  ellm_perplexity_request request = {0, protocol, (const char *)f->text, f->bytes, f->text_name, f->n_ctx, 0};
+  ellm_eval_options options = {.limit = limit};
+  ellm_perplexity_result result;
   ellm_error err;
   check_ok(eval_perplexity(model, &request, &options, &result, &err), &err);
   return result;
@@ -62,7 +63,7 @@ static perplexity_result measure(const fixture *f, ellm_model *model, perplexity
 static void check_model(const fixture *f, ellm_model *model, const char *which, bool whole) {
   const json_t *expected = at(at(f->values, "models"), which);
   const json_t *by_chunk = at(expected, "a_nll_by_chunk"), *c = at(expected, "c");
-  perplexity_result result = measure(f, model, PERPLEXITY_LLAMA_CPP, f->chunks);
+  ellm_perplexity_result result = measure(f, model, ELLM_PERPLEXITY_LLAMA_CPP, f->chunks);
   if (whole) assert_int_equal(result.text_tokens, whole_at(f->values, "tokens"));
   assert_int_equal(result.n_chunks, f->chunks);
   for (size_t i = 0; i < f->chunks; i++)
@@ -70,23 +71,23 @@ static void check_model(const fixture *f, ellm_model *model, const char *which, 
   close_to(result.perplexity.value, real_at(expected, "a_ppl"), 1e-4);
   eval_perplexity_free(&result);
 
-  result = measure(f, model, PERPLEXITY_WINDOWS, f->chunks);
+  result = measure(f, model, ELLM_PERPLEXITY_WINDOWS, f->chunks);
   if (whole) assert_int_equal(result.text_tokens, whole_at(at(f->values, "b_gptq"), "tokens"));
   close_to(result.perplexity.value, real_at(expected, "b_ppl"), 1e-4);
   eval_perplexity_free(&result);
 
-  result = measure(f, model, PERPLEXITY_STRIDED, (size_t)whole_at(c, "windows"));
+  result = measure(f, model, ELLM_PERPLEXITY_STRIDED, (size_t)whole_at(c, "windows"));
   assert_int_equal(result.stride, whole_at(c, "stride"));
   assert_int_equal(result.scored, whole_at(c, "labels"));
   close_to(result.perplexity.value, real_at(expected, "c_ppl"), 1e-4);
   eval_perplexity_free(&result);
 }
 
-static divergence_request divergence_of(const fixture *f) {
-  return (divergence_request){(const char *)f->text, f->bytes, f->text_name, f->n_ctx};
+static ellm_divergence_request divergence_of(const fixture *f) {
+  return (ellm_divergence_request){0, (const char *)f->text, f->bytes, f->text_name, f->n_ctx};
 }
 
-static void check_divergence(const fixture *f, const divergence_result *r, const char *which) {
+static void check_divergence(const fixture *f, const ellm_divergence_result *r, const char *which) {
   const json_t *models = at(f->values, "models"), *expected = at(models, which);
   close_to(r->kl.value, real_at(expected, "kl_mean"), 1e-4);
   close_to(r->median.value, real_at(expected, "kl_median"), 1e-3); /* made in single precision, 1e-4 of the mean */
@@ -108,9 +109,9 @@ static void check_values(int first, int last) {
     shorten(&f);
     for (int bits = 8; bits >= 4; bits -= 4) {
       const char *which = bits == 8 ? "uint8" : "uint4";
-      const divergence_request request = divergence_of(&f);
-      const eval_options options = {.limit = f.chunks};
-      divergence_result result;
+      const ellm_divergence_request request = divergence_of(&f);
+      const ellm_eval_options options = {.limit = f.chunks};
+      ellm_divergence_result result;
       ellm_error err;
       ellm_model *model = open_compressed(checkpoint, bits, 1, ELLM_ACTIVATIONS_F32);
       check_model(&f, model, which, false);
@@ -159,9 +160,9 @@ static void check_pages(int first, int last) {
       line = strchr(line, '\n') + 1;
     }
     ellm_model *model = open_model(text_at(f.values, "checkpoint"), 1);
-    perplexity_request request = {PERPLEXITY_ROLLING, (const char *)text.data, text.size, "pages", 0, 0};
-    eval_options options = {0};
-    perplexity_result result;
+    ellm_perplexity_request request = {0, ELLM_PERPLEXITY_ROLLING, (const char *)text.data, text.size, "pages", 0, 0};
+    ellm_eval_options options = {0};
+    ellm_perplexity_result result;
     ellm_error err;
     check_ok(eval_perplexity(model, &request, &options, &result, &err), &err);
     uint64_t words = 0, page_bytes = 0;
@@ -198,9 +199,9 @@ static void threads_and_saving(void **state) {
   fixture f = load(0);
   shorten(&f);
   const char *checkpoint = text_at(f.values, "checkpoint");
-  const divergence_request request = divergence_of(&f);
-  const eval_options options = {.limit = f.chunks};
-  divergence_result one, three, saved;
+  const ellm_divergence_request request = divergence_of(&f);
+  const ellm_eval_options options = {.limit = f.chunks};
+  ellm_divergence_result one, three, saved;
   char path[64];
   ellm_error err;
   snprintf(path, sizeof path, "/tmp/entrollm-test-logits-%ld", (long)getpid());
@@ -211,8 +212,8 @@ static void threads_and_saving(void **state) {
     check_ok(eval_divergence(model, reference, &request, &options, threads == 1 ? &one : &three, &err), &err);
     if (threads == 3) {
       check_ok(eval_save_reference(reference, &request, path, false, &options, &err), &err);
-      const divergence_request any = {request.text, request.bytes, request.origin, 0};
-      check_ok(eval_divergence_saved(model, path, &any, &(eval_options){0}, &saved, &err), &err);
+      const ellm_divergence_request any = {0, request.text, request.bytes, request.origin, 0};
+      check_ok(eval_divergence_saved(model, path, &any, &all, &saved, &err), &err);
     }
     ellm_model_close(model);
     ellm_model_close(reference);

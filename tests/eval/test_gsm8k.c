@@ -58,10 +58,10 @@ static const char questions[] =
     "{\"question\": \"One day a girl had 3 cats. How many?\", \"answer\": \"#### 3\"}\n"
     "{\"question\": \"One day a boy had 4 dogs. How many?\", \"answer\": \"#### 4\"}\n";
 
-static gsm8k_result measure(ellm_model *model, const char *examples, const char *state) {
-  gsm8k_request request = {questions, sizeof questions - 1, "test", examples, examples ? strlen(examples) : 0, 24};
-  eval_options options = {.state = state};
-  gsm8k_result result;
+static ellm_gsm8k_result measure(ellm_model *model, const char *examples, const char *state) {
+  ellm_gsm8k_request request = {0, questions, sizeof questions - 1, "test", examples, examples ? strlen(examples) : 0, 24};
+  ellm_eval_options options = {.state = state};
+  ellm_gsm8k_result result;
   ellm_error err;
   check_ok(eval_gsm8k(model, &request, &options, &result, &err), &err);
   return result;
@@ -75,7 +75,7 @@ static void through_a_model(void **state) {
     snprintf(path, sizeof path, "/tmp/entrollm-test-gsm8k-%ld", (long)getpid());
     unlink(path);
     ellm_model *model = open_compressed("models/stories-4m", 8, run ? 3 : 1, ELLM_ACTIVATIONS_AUTO);
-    gsm8k_result result = measure(model, "Q: 1?\nA: The answer is 1.\n\n", path);
+    ellm_gsm8k_result result = measure(model, "Q: 1?\nA: The answer is 1.\n\n", path);
     assert_int_equal(result.n_items, 3);
     assert_int_equal(result.n_cut, 0);
     assert_true(result.mean_tokens.value > 0 && result.mean_tokens.value <= 24);
@@ -84,7 +84,7 @@ static void through_a_model(void **state) {
     check_ok(file_read_all(path, sizeof text[0] - 1, &saved, &bytes, &err), &err);
     memcpy(text[run], saved, bytes + 1);
     free(saved);
-    gsm8k_result again = measure(model, "Q: 1?\nA: The answer is 1.\n\n", path);
+    ellm_gsm8k_result again = measure(model, "Q: 1?\nA: The answer is 1.\n\n", path);
     assert_int_equal(again.n_resumed, 3);
     assert_true(again.mean_tokens.value == result.mean_tokens.value);
     if (run) {
@@ -104,14 +104,14 @@ static void refused(void **state) {
   static const char *const bad[] = {"", "{}", "{\"question\": \"a\"}", "{\"question\": 1, \"answer\": \"2\"}", "x"};
   ellm_model *model = open_model("models/stories-4m", 1);
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-    gsm8k_request request = {bad[i], strlen(bad[i]), "test", NULL, 0, 4};
-    gsm8k_result result;
+    ellm_gsm8k_request request = {0, bad[i], strlen(bad[i]), "test", NULL, 0, 4};
+    ellm_gsm8k_result result;
     ellm_error err;
-    assert_int_equal(eval_gsm8k(model, &request, &(eval_options){0}, &result, &err), ELLM_ERR_INPUT);
+    assert_int_equal(eval_gsm8k(model, &request, &all, &result, &err), ELLM_ERR_INPUT);
   }
-  gsm8k_request request = {questions, sizeof questions - 1, "test", "a\0b", 3, 4};
-  gsm8k_result result;
-  assert_int_equal(eval_gsm8k(model, &request, &(eval_options){0}, &result, NULL), ELLM_ERR_INPUT);
+  ellm_gsm8k_request request = {0, questions, sizeof questions - 1, "test", "a\0b", 3, 4};
+  ellm_gsm8k_result result;
+  assert_int_equal(eval_gsm8k(model, &request, &all, &result, NULL), ELLM_ERR_INPUT);
   ellm_model_close(model);
 }
 

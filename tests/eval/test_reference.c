@@ -157,9 +157,9 @@ static void saving_goes_on(void **state) {
   snprintf(partial, sizeof partial, "%s.partial", path);
   unlink(path);
   ellm_model *model = open_model("models/stories-4m", 0);
-  const divergence_request request = {text, 20000, "text", 64};
+  const ellm_divergence_request request = {0, text, 20000, "text", 64};
   stopping stop = {UINT64_MAX};
-  eval_options options = {.limit = 5, .progress = stop_at, .user = &stop};
+  ellm_eval_options options = {.limit = 5, .progress = stop_at, .progress_user = &stop};
   check_ok(eval_save_reference(model, &request, path, false, &options, &err), &err);
   check_ok(file_read_all(path, 1 << 26, &whole, &whole_bytes, &err), &err);
   assert_true(reference_is_file(path));
@@ -187,14 +187,15 @@ static void saving_goes_on(void **state) {
     unlink(path);
   }
   /* A damaged row, another text and another ctx are refused when it is used. */
-  divergence_result result;
+  ellm_divergence_result result;
   whole[REFERENCE_HEAD_BYTES + 100] ^= 1;
   write_file(whole, whole_bytes);
-  assert_int_equal(eval_divergence_saved(model, path, &request, &(eval_options){0}, &result, &err), ELLM_ERR_INPUT);
+  assert_int_equal(eval_divergence_saved(model, path, &request, &all, &result, &err), ELLM_ERR_INPUT);
   assert_non_null(strstr(err.message, "row 0 of chunk 0"));
-  const divergence_request other_ctx = {text, 20000, "text", 128}, other_text = {text + 5, 20000, "text", 0};
-  assert_int_equal(eval_divergence_saved(model, path, &other_ctx, &(eval_options){0}, &result, &err), ELLM_ERR_USAGE);
-  assert_int_equal(eval_divergence_saved(model, path, &other_text, &(eval_options){0}, &result, &err), ELLM_ERR_USAGE);
+  const ellm_divergence_request other_ctx = {0, text, 20000, "text", 128};
+  const ellm_divergence_request other_text = {0, text + 5, 20000, "text", 0};
+  assert_int_equal(eval_divergence_saved(model, path, &other_ctx, &all, &result, &err), ELLM_ERR_USAGE);
+  assert_int_equal(eval_divergence_saved(model, path, &other_text, &all, &result, &err), ELLM_ERR_USAGE);
   ellm_model_close(model);
   unlink(path);
   free(whole);

@@ -72,7 +72,7 @@ static int tear_down(void **state) {
 
 static ellm_status run(fixture *f, size_t items, double *values, size_t *resumed, ellm_error *err) {
   eval_task task = {"test", f->identity, items, VALUES, item, running, f};
-  eval_options options = {.state = f->state, .progress = progress, .user = f};
+  ellm_eval_options options = {.state = f->state, .progress = progress, .progress_user = f};
   f->computed = 0;
   memset(values, 0, items * VALUES * sizeof *values);
   return eval_run(&task, &options, values, resumed, err);
@@ -173,7 +173,7 @@ static void without_state(void **state) {
   fixture *f = *state;
   double values[ITEMS * VALUES];
   eval_task task = {"test", f->identity, ITEMS, VALUES, item, NULL, f};
-  eval_options options = {0};
+  ellm_eval_options options = {0};
   assert_int_equal(eval_run(&task, &options, values, NULL, NULL), ELLM_OK);
   check(values, ITEMS);
 }

@@ -16,11 +16,11 @@
 static void means(void **state) {
   (void)state;
   const double values[] = {1, 2, 3, 4, 10};
-  eval_figure f = eval_mean(values, 5);
+  ellm_figure f = eval_mean(values, 5);
   CLOSE(f.value, 4.0);
   CLOSE(f.error, 1.5811388300841898); /* std(ddof=1) / sqrt(5) */
   CLOSE(f.low, 4 - 1.959963984540054 * f.error);
-  eval_figure e = eval_exp(f);
+  ellm_figure e = eval_exp(f);
   CLOSE(e.value, 54.598150033144236);
   CLOSE(e.error, e.value * f.error);
   CLOSE(e.high, exp(f.high));
@@ -30,7 +30,7 @@ static void means(void **state) {
 
 static void shares(void **state) {
   (void)state;
-  eval_figure f = eval_share(30, 100); /* Wilson: 0.2189488529, 0.3958485463 */
+  ellm_figure f = eval_share(30, 100); /* Wilson: 0.2189488529, 0.3958485463 */
   CLOSE(f.value, 0.3);
   CLOSE(f.error, sqrt(0.3 * 0.7 / 99));
   assert_true(fabs(f.low - 0.2189488529) < 1e-9 && fabs(f.high - 0.3958485463) < 1e-9);
@@ -44,7 +44,7 @@ static void shares(void **state) {
 static void ratios(void **state) {
   (void)state;
   const double a[] = {2, 4, 9}, ones[] = {1, 1, 1}, twice[] = {4, 8, 18};
-  eval_figure mean = eval_mean(a, 3), f = eval_ratio(a, ones, 3);
+  ellm_figure mean = eval_mean(a, 3), f = eval_ratio(a, ones, 3);
   CLOSE(f.value, mean.value);
   CLOSE(f.error, mean.error);
   f = eval_ratio(twice, a, 3);
@@ -80,7 +80,7 @@ static void quantile_intervals(void **state) {
     for (int sample = 0; sample < SAMPLES; sample++) {
       for (size_t i = 0; i < N; i++) values[i] = -log(1 - random_unit(&r));
       eval_sort(values, N);
-      const eval_figure f = eval_quantile_figure(values, N, levels[k]);
+      const ellm_figure f = eval_quantile_figure(values, N, levels[k]);
       assert_true(f.low <= f.value && f.value <= f.high && f.value == eval_quantile(values, N, levels[k]));
       inside += f.low <= truth && truth <= f.high;
     }

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/sized.h"
+
+#include <string.h>
+
+ellm_status ellm_sized_copy(void *own, size_t own_size, const void *given, const char *name, ellm_error *err) {
+  size_t size;
+  if (given == NULL) return ELLM_OK;
+  memcpy(&size, given, sizeof size);
+  if (size < sizeof size || size % sizeof(uint32_t) != 0)
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s.size is %zu: it is set by %s_init", name, size, name);
+  if (size > own_size)
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s.size is %zu: this version of the library knows the first %zu bytes only",
+                     name, size, own_size);
+  memcpy(own, given, size);
+  memcpy(own, &own_size, sizeof own_size);
+  return ELLM_OK;
+}
