@@ -17,11 +17,11 @@ declare -A allowed=(
   [arch]="base json"
   [text]="base json"
   [template]="base json text"
-  [convert]="base json coder quant kernels calib container checkpoint source arch"
-  [model]="base json coder quant kernels calib container checkpoint source arch text template convert"
-  [generate]="base json coder quant kernels calib container checkpoint source arch text template convert model"
-  [eval]="base json coder quant kernels calib container checkpoint source arch text template convert model generate"
-  [cli]="base json coder quant kernels calib container checkpoint source arch text template convert model generate eval"
+  [model]="base json coder quant kernels calib container checkpoint source arch text template"
+  [generate]="base json coder quant kernels calib container checkpoint source arch text template model"
+  [convert]="base json coder quant kernels calib container checkpoint source arch text template model generate"
+  [eval]="base json coder quant kernels calib container checkpoint source arch text template model generate convert"
+  [cli]="base json coder quant kernels calib container checkpoint source arch text template model generate convert eval"
 )
 n=0
 result() { # status, name; details on standard input

@@ -16,10 +16,11 @@
 #include "convert/compress.h"
 #include "convert/journal.h"
 #include "convert/report.h"
+#include "source/identity.h"
 
 typedef struct compress_job {
   const ellm_compress_options *options;
-  checkpoint *ckpt;
+  tensor_source *input;
   team team;
   container_writer *writer;    /* a dry one for a dry run */
   journal *journal;            /* NULL: not resumable */
@@ -28,7 +29,7 @@ typedef struct compress_job {
   progress_meter meter;
   uint64_t done;               /* source bytes of finished tensors */
   uint8_t (*digests)[16];
-  matrix_coder matrices;
+  matrix_writer matrices;
 } compress_job;
 
 void ellm_compress_options_init(ellm_compress_options *options) {
@@ -45,7 +46,7 @@ static ellm_status keep_piece(void *user, const uint8_t *data, size_t bytes, ell
   return container_writer_kept_bytes(user, data, bytes, err);
 }
 
-static ellm_status keep_tensor(compress_job *job, const checkpoint_tensor *source, uint8_t digest[16],
+static ellm_status keep_tensor(compress_job *job, const source_tensor *source, uint8_t digest[16],
                                container_tensor *tensor, ellm_error *err) {
   compress_take_shape(tensor, source);
   tensor->storage = CONTAINER_KEPT;
@@ -57,7 +58,7 @@ static ellm_status keep_tensor(compress_job *job, const checkpoint_tensor *sourc
                                   .to = 1,
                                   .bytes = source->bytes};
   ELLM_TRY(container_writer_begin_kept(job->writer, tensor, err));
-  ELLM_TRY(source_read(job->ckpt, source, &job->team, &progress, digest, keep_piece, job->writer, err));
+  ELLM_TRY(pass_read(job->input, source, &job->team, &progress, digest, keep_piece, job->writer, err));
   return container_writer_end(job->writer, err);
 }
 
@@ -95,10 +96,10 @@ static ellm_status remember(compress_job *job, const uint8_t digest[16], ellm_er
 }
 
 static ellm_status add_assets(compress_job *job, ellm_error *err) {
-  for (size_t i = 0; i < checkpoint_asset_count(job->ckpt); i++) {
-    const char *name = checkpoint_asset_name(job->ckpt, i);
+  for (size_t i = 0; i < source_asset_count(job->input); i++) {
+    const char *name = source_asset_name(job->input, i);
     size_t bytes = 0;
-    const uint8_t *data = checkpoint_asset(job->ckpt, name, &bytes);
+    const void *data = source_asset(job->input, name, &bytes);
     if (data == NULL) continue;
     bool adopted = false;
     ELLM_TRY(adopt(job, NULL, NULL, NULL, &adopted, err));
@@ -124,13 +125,13 @@ static bool kept_by_option(const ellm_compress_options *options, const char *nam
 }
 
 static ellm_status add_tensor(compress_job *job, size_t index, ellm_error *err) {
-  const checkpoint_tensor *source = checkpoint_tensor_at(job->ckpt, index);
+  const source_tensor *source = source_at(job->input, index);
   container_tensor *tensor = calloc(1, sizeof *tensor);
   if (tensor == NULL) return ellm_fail_memory(err, sizeof *tensor, "a tensor");
   bool adopted = false;
   ellm_status status = adopt(job, source->name, tensor, job->digests[index], &adopted, err);
   if (status == ELLM_OK && !adopted) {
-    bool matrix = source_is_matrix(source) && !kept_by_option(job->options, source->name);
+    bool matrix = pass_takes_matrix(source) && !kept_by_option(job->options, source->name);
     status = matrix ? compress_matrix(&job->matrices, source, job->done, job->digests[index], tensor, err)
                     : keep_tensor(job, source, job->digests[index], tensor, err);
     if (status == ELLM_OK) status = remember(job, job->digests[index], err);
@@ -157,14 +158,14 @@ static ellm_status check_options(const ellm_compress_options *options, ellm_erro
 }
 
 /* Before anything is written: names that safetensors allows and .ellm files do not. */
-static ellm_status check_names(const checkpoint *ckpt, ellm_error *err) {
-  for (size_t i = 0; i < checkpoint_tensor_count(ckpt); i++) {
-    const checkpoint_tensor *tensor = checkpoint_tensor_at(ckpt, i);
+static ellm_status check_names(const tensor_source *input, ellm_error *err) {
+  for (size_t i = 0; i < source_count(input); i++) {
+    const source_tensor *tensor = source_at(input, i);
     size_t bytes = strlen(tensor->name);
     if (!format_name_valid(tensor->name, bytes))
       return ellm_fail(err, ELLM_ERR_INPUT,
                        "%s: tensor %.100s: this name of %zu bytes cannot be stored (at most %d, no control characters)",
-                       checkpoint_shard_path(ckpt, tensor->shard), tensor->name, bytes, (int)FORMAT_NAME_MAX);
+                       source_origin(input, tensor), tensor->name, bytes, (int)FORMAT_NAME_MAX);
   }
   return ELLM_OK;
 }
@@ -172,7 +173,7 @@ static ellm_status check_names(const checkpoint *ckpt, ellm_error *err) {
 /* What runs a model refuses such a configuration; better said before an hour of compressing than after. */
 static ellm_status warn_of_config(compress_job *job, ellm_error *err) {
   size_t bytes = 0;
-  const uint8_t *json = checkpoint_asset(job->ckpt, "config.json", &bytes);
+  const void *json = source_asset(job->input, "config.json", &bytes);
   model_config config;
   ellm_error why;
   if (json == NULL || model_config_parse(json, bytes, "config.json", &config, &why) == ELLM_OK) return ELLM_OK;
@@ -180,36 +181,36 @@ static ellm_status warn_of_config(compress_job *job, ellm_error *err) {
 }
 
 static ellm_status warn(compress_job *job, ellm_error *err) {
-  const checkpoint *ckpt = job->ckpt;
+  const tensor_source *input = job->input;
   ellm_report *report = job->report;
   static const char *const wanted[] = {"config.json", "tokenizer.json"};
   for (size_t i = 0; i < 2; i++)
-    if (checkpoint_asset(ckpt, wanted[i], NULL) == NULL)
+    if (source_asset(input, wanted[i], NULL) == NULL)
       ELLM_TRY(
           report_warn(report, err, "no %s in the checkpoint: what needs it will not work from the file", wanted[i]));
   ELLM_TRY(warn_of_config(job, err));
   const char *name;
-  size_t left_out = checkpoint_left_out(ckpt, &name);
+  size_t left_out = source_left_out(input, &name);
   if (left_out > 0)
     ELLM_TRY(report_warn(report, err, "%zu file%s of the checkpoint left out (%.150s): larger than 64 MiB, or a name "
                          "that is not plain ASCII", left_out, left_out == 1 ? "" : "s", name));
   bool embedding = false;
-  for (size_t i = 0; i < checkpoint_tensor_count(ckpt); i++) {
-    const checkpoint_tensor *tensor = checkpoint_tensor_at(ckpt, i);
+  for (size_t i = 0; i < source_count(input); i++) {
+    const source_tensor *tensor = source_at(input, i);
     if (strstr(tensor->name, "embed") != NULL || strstr(tensor->name, "wte") != NULL) embedding = true;
-    if (tensor->n_dims == 2 && tensor->n_elements > 0 && !source_is_matrix(tensor))
+    if (tensor->n_dims == 2 && tensor->n_elements > 0 && !pass_takes_matrix(tensor))
       ELLM_TRY(report_warn(report, err, "matrix %.150s is %s: kept, only F32, F16 and BF16 are quantized", tensor->name,
                            ellm_dtype_name(tensor->dtype)));
   }
-  size_t metadata = strlen(checkpoint_metadata(ckpt));
+  size_t metadata = strlen(source_metadata(input));
   if (metadata > CONTAINER_METADATA_MAX)
     ELLM_TRY(report_warn(report, err, "__metadata__ of the checkpoint has %zu bytes: left out, at most %d are kept",
                          metadata, (int)CONTAINER_METADATA_MAX));
   if (!embedding) ELLM_TRY(report_warn(report, err, "no embedding in the checkpoint: the file cannot generate text"));
   for (size_t k = 0; k < job->options->n_keep; k++) {
     bool used = false;
-    for (size_t i = 0; i < checkpoint_tensor_count(ckpt) && !used; i++)
-      used = fnmatch(job->options->keep[k], checkpoint_tensor_at(ckpt, i)->name, 0) == 0;
+    for (size_t i = 0; i < source_count(input) && !used; i++)
+      used = fnmatch(job->options->keep[k], source_at(input, i)->name, 0) == 0;
     if (!used) ELLM_TRY(report_warn(report, err, "--keep %.150s: no such tensor", job->options->keep[k]));
   }
   return ELLM_OK;
@@ -227,10 +228,10 @@ static ellm_status write_all(compress_job *job, ellm_error *err) {
   options_json(job->options, options, sizeof options);
   ELLM_TRY(add_assets(job, err));
   ELLM_TRY(add_metadata(job, "entrollm.options", options, err));
-  const char *metadata = checkpoint_metadata(job->ckpt);
+  const char *metadata = source_metadata(job->input);
   if (strcmp(metadata, "{}") != 0 && strlen(metadata) <= CONTAINER_METADATA_MAX)
     ELLM_TRY(add_metadata(job, "safetensors.metadata", metadata, err));
-  for (size_t i = 0; i < checkpoint_tensor_count(job->ckpt); i++) ELLM_TRY(add_tensor(job, i, err));
+  for (size_t i = 0; i < source_count(job->input); i++) ELLM_TRY(add_tensor(job, i, err));
   return progress_finish(&job->meter, "finish", err);
 }
 
@@ -245,22 +246,11 @@ static ellm_status resume_key(const compress_job *job, uint8_t key[16], ellm_err
             ellm_buffer_append(&text, line, strlen(line) + 1);
   for (size_t i = 0; ok && i < options->n_keep; i++)
     ok = ellm_buffer_append(&text, options->keep[i], strlen(options->keep[i]) + 1);
-  for (size_t i = 0; ok && i < checkpoint_tensor_count(job->ckpt); i++) {
-    const checkpoint_tensor *tensor = checkpoint_tensor_at(job->ckpt, i);
-    uint64_t bytes;
-    struct timespec changed; /* of the open file: another may have its name by now */
-    checkpoint_shard_state(job->ckpt, tensor->shard, &bytes, &changed);
-    int n = snprintf(line, sizeof line, "%u %llu %lld.%09ld %llu %d", tensor->shard, (unsigned long long)bytes,
-                     (long long)changed.tv_sec, (long)changed.tv_nsec, (unsigned long long)tensor->offset,
-                     (int)tensor->dtype);
-    ok = ellm_buffer_append(&text, line, (size_t)n + 1) &&
-         ellm_buffer_append(&text, tensor->name, strlen(tensor->name) + 1) &&
-         ellm_buffer_append(&text, tensor->shape, sizeof tensor->shape);
-  }
-  for (size_t i = 0; ok && i < checkpoint_asset_count(job->ckpt); i++) {
-    const char *name = checkpoint_asset_name(job->ckpt, i);
+  ok = ok && source_state(job->input, &text);
+  for (size_t i = 0; ok && i < source_asset_count(job->input); i++) {
+    const char *name = source_asset_name(job->input, i);
     size_t bytes = 0;
-    const uint8_t *data = checkpoint_asset(job->ckpt, name, &bytes);
+    const void *data = source_asset(job->input, name, &bytes);
     uint8_t digest[16] = {0};
     if (data != NULL) hash128(data, bytes, digest);
     ok = ellm_buffer_append(&text, name, strlen(name) + 1) && ellm_buffer_append(&text, digest, sizeof digest);
@@ -271,27 +261,21 @@ static ellm_status resume_key(const compress_job *job, uint8_t key[16], ellm_err
   return status;
 }
 
-static bool is_shard(const checkpoint *ckpt, const char *path) {
-  for (uint32_t i = 0; i < checkpoint_shard_count(ckpt); i++)
-    if (file_same(path, checkpoint_shard_path(ckpt, i))) return true;
-  return false;
-}
-
 /* Not even --force may replace a file of the checkpoint, and none may be taken for the leavings of an earlier run. */
 static ellm_status check_output(const compress_job *job, const char *out_path, ellm_error *err) {
   static const char *const endings[] = {"", PARTIAL_ENDING, JOURNAL_ENDING};
   for (size_t i = 0; i < 3; i++) {
     char *path = path_append(out_path, endings[i]);
     if (path == NULL) return ellm_fail_memory(err, strlen(out_path), "a path");
-    ellm_status status = is_shard(job->ckpt, path)
+    ellm_status status = source_reads_file(job->input, path)
                              ? ellm_fail(err, ELLM_ERR_USAGE, "%s is a file of the checkpoint", path)
                              : ELLM_OK;
     free(path);
     ELLM_TRY(status);
   }
   bool same = false;
-  for (size_t i = 0; i < checkpoint_asset_count(job->ckpt) && !same; i++) {
-    char *path = path_join(checkpoint_path(job->ckpt), checkpoint_asset_name(job->ckpt, i));
+  for (size_t i = 0; i < source_asset_count(job->input) && !same; i++) {
+    char *path = path_join(source_path(job->input), source_asset_name(job->input, i));
     if (path == NULL) return ellm_fail_memory(err, strlen(out_path), "a path");
     same = file_same(out_path, path);
     free(path);
@@ -319,23 +303,23 @@ static ellm_status open_output(compress_job *job, const char *out_path, ellm_err
 }
 
 static ellm_status open_matrices(compress_job *job, const char *out_path, ellm_error *err) {
-  job->matrices = (matrix_coder){.options = job->options,
-                                 .ckpt = job->ckpt,
+  job->matrices = (matrix_writer){.options = job->options,
+                                 .input = job->input,
                                  .team = &job->team,
                                  .writer = job->writer,
                                  .meter = &job->meter};
-  return matrix_coder_open(&job->matrices, out_path, err);
+  return matrix_writer_open(&job->matrices, out_path, err);
 }
 
 static ellm_status run(compress_job *job, const char *out_path, ellm_error *err) {
   const ellm_compress_options *options = job->options;
   uint64_t total = 0;
-  size_t n = checkpoint_tensor_count(job->ckpt);
-  for (size_t i = 0; i < n; i++) total += checkpoint_tensor_at(job->ckpt, i)->bytes;
+  size_t n = source_count(job->input);
+  for (size_t i = 0; i < n; i++) total += source_at(job->input, i)->bytes;
   progress_start(&job->meter, options->progress, options->progress_user, total);
   ELLM_TRY(report_start(job->report, n, err));
   job->report->source_bytes = total;
-  ELLM_TRY(check_names(job->ckpt, err));
+  ELLM_TRY(check_names(job->input, err));
   ELLM_TRY(warn(job, err));
   ELLM_TRY(team_create(options->threads, &job->team, err));
   job->digests = calloc(n + 1, sizeof *job->digests);
@@ -345,8 +329,8 @@ static ellm_status run(compress_job *job, const char *out_path, ellm_error *err)
   ELLM_TRY(write_all(job, err));
   uint8_t identity[16];
   ellm_totals totals;
-  ELLM_TRY(source_identity(job->ckpt, job->digests, identity, err));
-  ELLM_TRY(checkpoint_unchanged(job->ckpt, err)); /* else its passes may not agree */
+  ELLM_TRY(source_identity_of(job->input, job->digests, identity, err));
+  ELLM_TRY(source_unchanged(job->input, err)); /* else its passes may not agree */
   container_writer *writer = job->writer;
   job->writer = NULL; /* commit frees it in any case */
   ELLM_TRY(container_writer_commit(writer, identity, &totals, err));
@@ -358,10 +342,10 @@ static ellm_status run(compress_job *job, const char *out_path, ellm_error *err)
 static void release(compress_job *job) {
   container_writer_abort(job->writer);
   journal_close(job->journal);
-  matrix_coder_close(&job->matrices);
+  matrix_writer_close(&job->matrices);
   free(job->digests);
   team_free(&job->team);
-  checkpoint_close(job->ckpt);
+  source_close(job->input);
 }
 
 ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path, const ellm_compress_options *options,
@@ -371,9 +355,12 @@ ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path, cons
   ELLM_SIZED(ellm_compress_options, own, options, err);
   compress_job job = {.options = &own, .report = report != NULL ? report : &own_report};
   ELLM_TRY(check_options(job.options, err));
-  ELLM_TRY(checkpoint_open(checkpoint_dir, &job.ckpt, err));
-  ellm_status status = checkpoint_tensor_count(job.ckpt) == 0
+  ELLM_TRY(source_open(checkpoint_dir, NULL, &job.input, err));
+  ellm_status status = source_count(job.input) == 0
                            ? ellm_fail(err, ELLM_ERR_INPUT, "%s: no tensors to compress", checkpoint_dir)
+                       : source_file(job.input) != NULL
+                           ? ellm_fail(err, ELLM_ERR_INPUT, "%s: a .ellm file already: compress the folder that it was "
+                                       "made from", checkpoint_dir)
                            : run(&job, out_path, err);
   release(&job);
   if (status != ELLM_OK || report == NULL) ellm_report_free(job.report);

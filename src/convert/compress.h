@@ -15,14 +15,14 @@
 
 #include "base/file.h"
 #include "container/container.h"
-#include "convert/source.h"
+#include "convert/passes.h"
 
 typedef struct strip_output strip_output; /* one encoded strip on its way to the file */
 
 /* What all matrices share. Zero-initialize; the first five fields are the caller's. */
-typedef struct matrix_coder {
+typedef struct matrix_writer {
   const ellm_compress_options *options;
-  const checkpoint *ckpt;
+  const tensor_source *input;
   team *team;
   container_writer *writer;
   progress_meter *meter;
@@ -30,18 +30,18 @@ typedef struct matrix_coder {
   uint64_t *patterns;          /* counts of 16-bit patterns */
   strip_output *outputs;
   size_t n_outputs;            /* of a batch: what is coded before it is written */
-} matrix_coder;
+} matrix_writer;
 
 /* The codes wait in a scratch file beside out_path, which a dry run need not have. */
-ellm_status matrix_coder_open(matrix_coder *coder, const char *out_path, ellm_error *err);
-void matrix_coder_close(matrix_coder *coder);
+ellm_status matrix_writer_open(matrix_writer *shared, const char *out_path, ellm_error *err);
+void matrix_writer_close(matrix_writer *shared);
 
 /* The matrix into the writer. `done`: the source bytes before it, for the progress. digest: D(data) of
  * docs/FORMAT.md. `tensor` describes what was written; its name is the source's. */
-ellm_status compress_matrix(matrix_coder *coder, const checkpoint_tensor *source, uint64_t done, uint8_t digest[16],
+ellm_status compress_matrix(matrix_writer *shared, const source_tensor *source, uint64_t done, uint8_t digest[16],
                             container_tensor *tensor, ellm_error *err);
 
 /* Name, type and shape of the source; all else zero. */
-void compress_take_shape(container_tensor *tensor, const checkpoint_tensor *source);
+void compress_take_shape(container_tensor *tensor, const source_tensor *source);
 
 #endif

@@ -19,8 +19,8 @@ struct strip_output {
 };
 
 typedef struct matrix_job {
-  matrix_coder *coder;
-  source_coder source;
+  matrix_writer *shared;
+  strip_quantizer quantizer;
   container_tensor tensor;
   coder_statistics statistics;
   coder_rivals rivals;         /* of tensor.book */
@@ -43,11 +43,11 @@ typedef struct strip_pass { matrix_job *m; strip_fn fn; } strip_pass;
 static void run_strip(void *user, size_t item, int thread) {
   const strip_pass *pass = user;
   matrix_job *m = pass->m;
-  team_worker *worker = &m->coder->team->workers[thread];
+  team_worker *worker = &m->shared->team->workers[thread];
   if (worker->status != ELLM_OK) return;
   strip s = strip_plan_at(&m->plan, m->first_strip + item);
   ellm_status status = m->stored ? ELLM_OK
-                                 : source_codes(&m->source, &s, worker->raw, worker->codes, &worker->error);
+                                 : strip_quantize(&m->quantizer, &s, worker->raw, worker->codes, &worker->error);
   if (status == ELLM_OK) status = pass->fn(m, worker, &s, item);
   if (status != ELLM_OK) team_fail(worker, m->first_strip + item, status);
 }
@@ -55,20 +55,20 @@ static void run_strip(void *user, size_t item, int thread) {
 /* All strips, batch by batch; `after` (may be NULL) runs on this thread after each batch. */
 static ellm_status run_pass(matrix_job *m, strip_fn fn, ellm_status (*after)(matrix_job *, size_t, ellm_error *),
                             double from, double to, const char *stage, ellm_error *err) {
-  matrix_coder *coder = m->coder;
+  matrix_writer *shared = m->shared;
   strip_pass pass = {m, fn};
-  const pass_progress progress = {.meter = coder->meter,
+  const pass_progress progress = {.meter = shared->meter,
                                   .stage = stage,
                                   .tensor = m->tensor.name,
                                   .base = m->done,
                                   .from = from,
                                   .to = to,
-                                  .bytes = m->source.tensor->bytes};
+                                  .bytes = m->quantizer.tensor->bytes};
   for (m->first_strip = 0; m->first_strip < m->plan.n_strips;) {
     uint64_t n = m->plan.n_strips - m->first_strip;
-    if (n > coder->n_outputs) n = coder->n_outputs;
-    pool_for(coder->team->pool, (size_t)n, run_strip, &pass);
-    ELLM_TRY(team_collect(coder->team, err));
+    if (n > shared->n_outputs) n = shared->n_outputs;
+    pool_for(shared->team->pool, (size_t)n, run_strip, &pass);
+    ELLM_TRY(team_collect(shared->team, err));
     if (after != NULL) ELLM_TRY(after(m, (size_t)n, err));
     m->first_strip += n;
     ELLM_TRY(pass_report(&progress, (double)m->first_strip / (double)m->plan.n_strips, err));
@@ -96,7 +96,7 @@ static ellm_status count_codes(matrix_job *m, team_worker *worker, const strip *
 /* n plain blocks from worker->raw. */
 static ellm_status store_codes(matrix_job *m, team_worker *worker, uint64_t first_block, size_t n) {
   ellm_error why;
-  ellm_status status = scratch_file_write(&m->coder->codes, first_block * m->stride, worker->raw, n * m->stride, &why);
+  ellm_status status = scratch_file_write(&m->shared->codes, first_block * m->stride, worker->raw, n * m->stride, &why);
   if (status == ELLM_OK) return ELLM_OK;
   return ellm_fail(&worker->error, status, "tensor %s: its codes need %llu bytes until they are coded: %s",
                    m->tensor.name, (unsigned long long)(m->tensor.geometry.n_blocks * m->stride), why.message);
@@ -105,7 +105,7 @@ static ellm_status store_codes(matrix_job *m, team_worker *worker, uint64_t firs
 /* Pairs into the statistics, codes into the scratch file. */
 static ellm_status gather_strip(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
   (void)item;
-  const bool store = !m->coder->options->dry_run;
+  const bool store = !m->shared->options->dry_run;
   for (uint64_t first = 0; first < s->n_blocks; first += m->at_once) {
     size_t n = s->n_blocks - first < m->at_once ? (size_t)(s->n_blocks - first) : m->at_once;
     uint8_t *out = worker->raw; /* the strip's elements are codes by now */
@@ -120,7 +120,7 @@ static ellm_status gather_strip(matrix_job *m, team_worker *worker, const strip 
 }
 
 static ellm_status run_count(matrix_job *m, strip_fn fn, double from, double to, ellm_error *err) {
-  team *t = m->coder->team;
+  team *t = m->shared->team;
   for (int i = 0; i < t->n_threads; i++) memset(&t->workers[i].statistics, 0, sizeof t->workers[i].statistics);
   ELLM_TRY(run_pass(m, fn, NULL, from, to, "analyse", err));
   for (int i = 0; i < t->n_threads; i++) coder_statistics_merge(&m->statistics, &t->workers[i].statistics);
@@ -131,22 +131,22 @@ static ellm_status run_count(matrix_job *m, strip_fn fn, double from, double to,
 static ellm_status analyse(matrix_job *m, double *progress, ellm_error *err) {
   const coder_geometry *geometry = &m->tensor.geometry;
   *progress = scan_end;
-  if (m->source.table != NULL) {
-    for (size_t i = 0; i < QUANT_PATTERNS; i++) m->statistics.codes[m->source.table[i]] += m->coder->patterns[i];
+  if (m->quantizer.table != NULL) {
+    for (size_t i = 0; i < QUANT_PATTERNS; i++) m->statistics.codes[m->quantizer.table[i]] += m->shared->patterns[i];
   } else {
     ELLM_TRY(run_count(m, count_codes, scan_end, count_end, err));
     *progress = count_end;
   }
   m->pad = coder_pad(m->statistics.codes);
-  if (m->coder->options->code == ELLM_CODE_NONE || geometry->panel_rows != CODER_PANEL_ROWS) return ELLM_OK;
+  if (m->shared->options->code == ELLM_CODE_NONE || geometry->panel_rows != CODER_PANEL_ROWS) return ELLM_OK;
 
   if (!coder_codebook_plain(m->tensor.quant.bits, m->pad, geometry->panel_rows, &m->plain))
     return ellm_fail(err, ELLM_ERR_INTERNAL, "no plain code of %d bits", m->tensor.quant.bits);
   const coder_block largest = coder_geometry_block(geometry, 0);
   m->stride = coder_plain_bytes(m->plain.bits, coder_block_codes(&largest));
-  m->at_once = (m->coder->team->raw_bytes - CODER_MAX_BLOCK_BYTES) / m->stride + 1; /* the last may want as much room */
+  m->at_once = (m->shared->team->raw_bytes - CODER_MAX_BLOCK_BYTES) / m->stride + 1; /* the last may want as much room */
   ELLM_TRY(run_count(m, gather_strip, *progress, gather_end, err));
-  m->stored = !m->coder->options->dry_run;
+  m->stored = !m->shared->options->dry_run;
   *progress = gather_end;
   return ELLM_OK;
 }
@@ -159,7 +159,7 @@ static ellm_status encode_tiles(matrix_job *m, team_worker *worker, const coder_
   *bytes = coder_encode_block(worker->encoder, book, block, worker->tiles, worker->block);
   if (*bytes != CODER_NOT_CODABLE) return ELLM_OK;
   return ellm_fail(&worker->error, ELLM_ERR_INPUT, "%s: tensor %s: block %llu was changed while it was read",
-                   checkpoint_shard_path(m->coder->ckpt, m->source.tensor->shard), m->tensor.name,
+                   source_origin(m->shared->input, m->quantizer.tensor), m->tensor.name,
                    (unsigned long long)index);
 }
 
@@ -193,12 +193,12 @@ static ellm_status load_block(matrix_job *m, team_worker *worker, const strip *s
   const uint64_t index = s->first_block + b;
   const size_t left = (size_t)(s->n_blocks - b), n = left < m->at_once ? left : m->at_once;
   if (b % m->at_once == 0)
-    ELLM_TRY(scratch_file_read(&m->coder->codes, index * m->stride, worker->raw, n * m->stride, &worker->error));
+    ELLM_TRY(scratch_file_read(&m->shared->codes, index * m->stride, worker->raw, n * m->stride, &worker->error));
   return take_block(m, worker, worker->raw + b % m->at_once * m->stride, block, index);
 }
 
 static ellm_status encode_strip(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
-  strip_output *out = &m->coder->outputs[item];
+  strip_output *out = &m->shared->outputs[item];
   out->data.size = 0;
   out->n_blocks = 0;
   for (uint64_t b = 0; b < s->n_blocks; b++) {
@@ -230,7 +230,7 @@ static ellm_status weigh_strip(matrix_job *m, team_worker *worker, const strip *
 
 /* Take the rival that makes the matrix smallest, if it does. */
 static ellm_status weigh_rivals(matrix_job *m, double from, double to, ellm_error *err) {
-  team *t = m->coder->team;
+  team *t = m->shared->team;
   uint64_t least = UINT64_MAX;
   unsigned best = 0;
   for (int i = 0; i < t->n_threads; i++) memset(t->workers[i].bytes, 0, sizeof t->workers[i].bytes);
@@ -249,19 +249,19 @@ static ellm_status weigh_rivals(matrix_job *m, double from, double to, ellm_erro
 
 static ellm_status write_strips(matrix_job *m, size_t n, ellm_error *err) {
   for (size_t i = 0; i < n; i++) {
-    const strip_output *out = &m->coder->outputs[i];
+    const strip_output *out = &m->shared->outputs[i];
     const uint8_t *data = out->data.data;
     for (size_t b = 0; b < out->n_blocks; b++) {
-      ELLM_TRY(container_writer_block(m->coder->writer, data, out->sizes[b], out->checksums[b], err));
+      ELLM_TRY(container_writer_block(m->shared->writer, data, out->sizes[b], out->checksums[b], err));
       data += out->sizes[b];
     }
   }
   return ELLM_OK;
 }
 
-static ellm_status reserve_outputs(matrix_coder *coder, size_t blocks, ellm_error *err) {
-  for (size_t i = 0; i < coder->n_outputs; i++) {
-    strip_output *out = &coder->outputs[i];
+static ellm_status reserve_outputs(matrix_writer *shared, size_t blocks, ellm_error *err) {
+  for (size_t i = 0; i < shared->n_outputs; i++) {
+    strip_output *out = &shared->outputs[i];
     if (out->capacity >= blocks) continue;
     free(out->sizes);
     free(out->checksums);
@@ -276,33 +276,33 @@ static ellm_status reserve_outputs(matrix_coder *coder, size_t blocks, ellm_erro
 /* ---------------------------------------------------------------- the whole */
 
 static ellm_status code_matrix(matrix_job *m, ellm_error *err) {
-  matrix_coder *coder = m->coder;
+  matrix_writer *shared = m->shared;
   container_tensor *tensor = &m->tensor;
   double progress;
   ELLM_TRY(analyse(m, &progress, err));
   tensor->entropy_bits = quant_entropy_bits(m->statistics.codes, 256);
   tensor->huffman_bits = quant_huffman_bits(m->statistics.codes, 256);
-  ELLM_TRY(coder_choose(&m->statistics, &tensor->geometry, tensor->quant.bits, m->pad, coder->options->prefer,
-                        coder->options->code, &tensor->book, NULL, &m->rivals, err));
+  ELLM_TRY(coder_choose(&m->statistics, &tensor->geometry, tensor->quant.bits, m->pad, shared->options->prefer,
+                        shared->options->code, &tensor->book, NULL, &m->rivals, err));
   if (m->rivals.n > 0) {
     ELLM_TRY(weigh_rivals(m, progress, weigh_end, err));
     progress = weigh_end;
   }
-  ELLM_TRY(reserve_outputs(coder, m->plan.max_blocks, err));
-  ELLM_TRY(container_writer_begin_coded(coder->writer, tensor, err));
+  ELLM_TRY(reserve_outputs(shared, m->plan.max_blocks, err));
+  ELLM_TRY(container_writer_begin_coded(shared->writer, tensor, err));
   ELLM_TRY(run_pass(m, encode_strip, write_strips, progress, 1, "encode", err));
-  return container_writer_end(coder->writer, err);
+  return container_writer_end(shared->writer, err);
 }
 
-void compress_take_shape(container_tensor *tensor, const checkpoint_tensor *source) {
+void compress_take_shape(container_tensor *tensor, const source_tensor *source) {
   *tensor = (container_tensor){
       .name = source->name, .dtype = source->dtype, .n_dims = source->n_dims, .n_elements = source->n_elements};
   memcpy(tensor->shape, source->shape, sizeof tensor->shape);
 }
 
-static ellm_status compress(matrix_job *m, const checkpoint_tensor *source, uint8_t digest[16], ellm_error *err) {
-  matrix_coder *coder = m->coder;
-  const pass_progress progress = {.meter = coder->meter,
+static ellm_status compress(matrix_job *m, const source_tensor *source, uint8_t digest[16], ellm_error *err) {
+  matrix_writer *shared = m->shared;
+  const pass_progress progress = {.meter = shared->meter,
                                   .stage = "analyse",
                                   .tensor = source->name,
                                   .base = m->done,
@@ -310,24 +310,24 @@ static ellm_status compress(matrix_job *m, const checkpoint_tensor *source, uint
                                   .to = scan_end,
                                   .bytes = source->bytes};
   quant_range range;
-  ELLM_TRY(source_scan(coder->ckpt, source, coder->team, &progress, digest, &range, coder->patterns, err));
-  m->tensor.quant = quant_choose(range.lo, range.hi, coder->options->bits, coder->options->scheme);
+  ELLM_TRY(pass_scan(shared->input, source, shared->team, &progress, digest, &range, shared->patterns, err));
+  m->tensor.quant = quant_choose(range.lo, range.hi, shared->options->bits, shared->options->scheme);
   if (!coder_geometry_init(&m->tensor.geometry, source->shape[0], source->shape[1]))
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: %llu x %llu cannot be cut into blocks",
-                     checkpoint_path(coder->ckpt), source->name, (unsigned long long)source->shape[0],
+                     source_path(shared->input), source->name, (unsigned long long)source->shape[0],
                      (unsigned long long)source->shape[1]);
-  strip_plan_init(&m->plan, &m->tensor.geometry, coder->team->strip_codes, coder->n_outputs);
-  ELLM_TRY(source_coder_init(&m->source, coder->ckpt, source, &m->tensor.quant, err));
+  strip_plan_init(&m->plan, &m->tensor.geometry, shared->team->strip_codes, shared->n_outputs);
+  ELLM_TRY(strip_quantizer_init(&m->quantizer, shared->input, source, &m->tensor.quant, err));
   ellm_status status = code_matrix(m, err);
-  source_coder_free(&m->source);
+  strip_quantizer_free(&m->quantizer);
   return status;
 }
 
-ellm_status compress_matrix(matrix_coder *coder, const checkpoint_tensor *source, uint64_t done, uint8_t digest[16],
+ellm_status compress_matrix(matrix_writer *shared, const source_tensor *source, uint64_t done, uint8_t digest[16],
                             container_tensor *tensor, ellm_error *err) {
   matrix_job *m = calloc(1, sizeof *m);
   if (m == NULL) return ellm_fail_memory(err, sizeof *m, "statistics");
-  m->coder = coder;
+  m->shared = shared;
   m->done = done;
   compress_take_shape(&m->tensor, source);
   m->tensor.storage = CONTAINER_CODED;
@@ -337,23 +337,23 @@ ellm_status compress_matrix(matrix_coder *coder, const checkpoint_tensor *source
   return status;
 }
 
-ellm_status matrix_coder_open(matrix_coder *coder, const char *out_path, ellm_error *err) {
-  coder->n_outputs = (size_t)coder->team->n_threads * STRIPS_PER_THREAD;
-  coder->outputs = calloc(coder->n_outputs, sizeof *coder->outputs);
-  coder->patterns = malloc(QUANT_PATTERNS * sizeof *coder->patterns);
-  if (coder->outputs == NULL || coder->patterns == NULL)
-    return ellm_fail_memory(err, QUANT_PATTERNS * sizeof *coder->patterns, "counts");
-  return coder->options->dry_run ? ELLM_OK : scratch_file_open(out_path, &coder->codes, err);
+ellm_status matrix_writer_open(matrix_writer *shared, const char *out_path, ellm_error *err) {
+  shared->n_outputs = (size_t)shared->team->n_threads * STRIPS_PER_THREAD;
+  shared->outputs = calloc(shared->n_outputs, sizeof *shared->outputs);
+  shared->patterns = malloc(QUANT_PATTERNS * sizeof *shared->patterns);
+  if (shared->outputs == NULL || shared->patterns == NULL)
+    return ellm_fail_memory(err, QUANT_PATTERNS * sizeof *shared->patterns, "counts");
+  return shared->options->dry_run ? ELLM_OK : scratch_file_open(out_path, &shared->codes, err);
 }
 
-void matrix_coder_close(matrix_coder *coder) {
-  for (size_t i = 0; coder->outputs != NULL && i < coder->n_outputs; i++) {
-    ellm_buffer_free(&coder->outputs[i].data);
-    free(coder->outputs[i].sizes);
-    free(coder->outputs[i].checksums);
+void matrix_writer_close(matrix_writer *shared) {
+  for (size_t i = 0; shared->outputs != NULL && i < shared->n_outputs; i++) {
+    ellm_buffer_free(&shared->outputs[i].data);
+    free(shared->outputs[i].sizes);
+    free(shared->outputs[i].checksums);
   }
-  free(coder->outputs);
-  free(coder->patterns);
-  scratch_file_close(&coder->codes);
-  *coder = (matrix_coder){0};
+  free(shared->outputs);
+  free(shared->patterns);
+  scratch_file_close(&shared->codes);
+  *shared = (matrix_writer){0};
 }

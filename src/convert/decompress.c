@@ -19,7 +19,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "container/container.h"
-#include "convert/progress.h"
+#include "base/progress.h"
 #include "convert/strips.h"
 #include "convert/team.h"
 #include "kernels/kernels.h"

@@ -23,7 +23,7 @@ typedef struct team_worker {
   coder_encoder *encoder;
   coder_statistics statistics;
   quant_range range;
-  uint64_t *patterns;          /* QUANT_PATTERNS counts; NULL until source_scan wants them */
+  uint64_t *patterns;          /* QUANT_PATTERNS counts; NULL until pass_scan wants them */
   bool has_patterns;           /* some of this scan */
   uint64_t differences, first_difference;
   uint64_t bytes[1 + CODER_RIVALS];  /* of a matrix with each of several books */

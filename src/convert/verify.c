@@ -13,7 +13,8 @@
 
 #include "container/container.h"
 #include "container/hash.h"
-#include "convert/source.h"
+#include "convert/passes.h"
+#include "source/identity.h"
 #include "kernels/kernels.h"
 
 enum { MAX_PROBLEMS = 1000, BATCH_PER_THREAD = 8 };
@@ -21,7 +22,7 @@ enum { MAX_PROBLEMS = 1000, BATCH_PER_THREAD = 8 };
 typedef struct verify_job {
   const char *path, *against;
   ellm_file *file;
-  checkpoint *ckpt;             /* NULL without `against` */
+  tensor_source *input;             /* NULL without `against` */
   team team;
   progress_meter meter;
   uint64_t done;
@@ -70,7 +71,7 @@ typedef struct finding { uint64_t block; finding_kind kind; uint64_t row, column
 typedef struct tensor_job {
   verify_job *job;
   const container_tensor *tensor;
-  const source_coder *source;   /* NULL: nothing to compare with */
+  const strip_quantizer *source;   /* NULL: nothing to compare with */
   strip_plan plan;
   uint64_t first_strip;
   struct { finding *items; size_t n; } *found; /* a list for each strip of the batch */
@@ -108,7 +109,7 @@ static void verify_strip(void *user, size_t item, int thread) {
   team_worker *worker = &job->team.workers[thread];
   if (worker->status != ELLM_OK) return;
   strip s = strip_plan_at(&t->plan, t->first_strip + item);
-  ellm_status status = t->source != NULL ? source_codes(t->source, &s, worker->raw, worker->codes, &worker->error)
+  ellm_status status = t->source != NULL ? strip_quantize(t->source, &s, worker->raw, worker->codes, &worker->error)
                                          : ELLM_OK;
   for (uint64_t b = 0; status == ELLM_OK && b < s.n_blocks; b++) {
     uint64_t index = s.first_block + b;
@@ -174,7 +175,7 @@ static void check_figures(verify_job *job, const container_tensor *tensor) {
                 (unsigned long long)tensor->huffman_bits, (unsigned long long)huffman);
 }
 
-static ellm_status verify_coded(verify_job *job, const container_tensor *tensor, const source_coder *source,
+static ellm_status verify_coded(verify_job *job, const container_tensor *tensor, const strip_quantizer *source,
                                 double from, ellm_error *err) {
   tensor_job t = {.job = job, .tensor = tensor, .source = source};
   size_t batch = (size_t)job->team.n_threads * BATCH_PER_THREAD;
@@ -204,7 +205,7 @@ static ellm_status verify_coded(verify_job *job, const container_tensor *tensor,
   return status;
 }
 
-/* ------------------------------------------------------------------ checkpoint */
+/* ---------------------------------------------------------------- checkpoint */
 
 typedef struct kept_data {
   verify_job *job;
@@ -229,14 +230,14 @@ static ellm_status compare_piece(void *user, const uint8_t *piece, size_t bytes,
   return ELLM_OK;
 }
 
-static ellm_status verify_kept(verify_job *job, const container_tensor *tensor, const checkpoint_tensor *source,
+static ellm_status verify_kept(verify_job *job, const container_tensor *tensor, const source_tensor *source,
                                const pass_progress *progress, uint8_t *digest, ellm_error *err) {
   kept_data kept = {.job = job, .tensor = tensor};
   ELLM_TRY(container_kept(job->file, tensor, &kept.data, err));
-  return source_read(job->ckpt, source, &job->team, progress, digest, compare_piece, &kept, err);
+  return pass_read(job->input, source, &job->team, progress, digest, compare_piece, &kept, err);
 }
 
-static bool same_shape(const container_tensor *tensor, const checkpoint_tensor *source) {
+static bool same_shape(const container_tensor *tensor, const source_tensor *source) {
   if (tensor->dtype != source->dtype || tensor->n_dims != source->n_dims) return false;
   for (int i = 0; i < tensor->n_dims; i++)
     if (tensor->shape[i] != source->shape[i]) return false;
@@ -244,7 +245,7 @@ static bool same_shape(const container_tensor *tensor, const checkpoint_tensor *
 }
 
 /* One tensor of the file, against its source where there is one: then also `digest`, D(data). */
-static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor, const checkpoint_tensor *source,
+static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor, const source_tensor *source,
                                  uint8_t *digest, ellm_error *err) {
   bool coded = tensor->storage == CONTAINER_CODED, usable = container_tensor_usable(tensor);
   if (source == NULL) return coded && usable ? verify_coded(job, tensor, NULL, 0, err) : ELLM_OK;
@@ -261,7 +262,7 @@ static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor
                               .bytes = tensor->stored_bytes};
   if (!coded && usable) return verify_kept(job, tensor, source, &scan, digest, err);
   quant_range range = QUANT_RANGE_EMPTY;
-  ellm_status status = source_scan(job->ckpt, source, &job->team, &scan, digest, coded ? &range : NULL, NULL, err);
+  ellm_status status = pass_scan(job->input, source, &job->team, &scan, digest, coded ? &range : NULL, NULL, err);
   if (status == ELLM_ERR_INPUT && coded && range.bad) {
     add_problem(job, "%s", err->message);
     return usable ? verify_coded(job, tensor, NULL, 0.3, err) : ELLM_OK;
@@ -274,32 +275,32 @@ static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor
                 (double)have->step, have->zero, (double)want->step, want->zero);
     return verify_coded(job, tensor, NULL, 0.3, err);
   }
-  source_coder coder;
-  ELLM_TRY(source_coder_init(&coder, job->ckpt, source, &params, err));
+  strip_quantizer coder;
+  ELLM_TRY(strip_quantizer_init(&coder, job->input, source, &params, err));
   status = verify_coded(job, tensor, &coder, 0.3, err);
-  source_coder_free(&coder);
+  strip_quantizer_free(&coder);
   return status;
 }
 
 static void compare_assets(verify_job *job) {
-  for (size_t i = 0; i < checkpoint_asset_count(job->ckpt); i++) {
-    const char *name = checkpoint_asset_name(job->ckpt, i);
+  for (size_t i = 0; i < source_asset_count(job->input); i++) {
+    const char *name = source_asset_name(job->input, i);
     size_t want_bytes = 0, have_bytes = 0;
-    const uint8_t *want = checkpoint_asset(job->ckpt, name, &want_bytes);
+    const void *want = source_asset(job->input, name, &want_bytes);
     const void *have = ellm_file_asset(job->file, name, &have_bytes);
     if (have == NULL) add_problem(job, "%s: asset %s of the checkpoint is not in the file", job->path, name);
     else if (want_bytes != have_bytes || (want_bytes > 0 && memcmp(want, have, want_bytes) != 0))
       add_problem(job, "%s: asset %s differs from the checkpoint's", job->path, name);
   }
   for (size_t i = 0; i < container_asset_count(job->file); i++)
-    if (checkpoint_asset(job->ckpt, container_asset_name(job->file, i), NULL) == NULL)
+    if (source_asset(job->input, container_asset_name(job->file, i), NULL) == NULL)
       add_problem(job, "%s: asset %s is not in the checkpoint", job->path, container_asset_name(job->file, i));
 }
 
 static ellm_status compare_checkpoint(verify_job *job, ellm_error *err) {
   bool complete = true;
-  for (size_t i = 0; i < checkpoint_tensor_count(job->ckpt); i++) {
-    const char *name = checkpoint_tensor_at(job->ckpt, i)->name;
+  for (size_t i = 0; i < source_count(job->input); i++) {
+    const char *name = source_at(job->input, i)->name;
     if (container_find(job->file, name) != NULL) continue;
     add_problem(job, "%s: tensor %s of the checkpoint is not in the file", job->path, name);
     complete = false;
@@ -308,7 +309,7 @@ static ellm_status compare_checkpoint(verify_job *job, ellm_error *err) {
   if (!complete || !job->result->ok) return ELLM_OK; /* the identity cannot be right, and would say nothing more */
   uint8_t identity[16];
   char want[33], have[33], self[33];
-  ELLM_TRY(source_identity(job->ckpt, job->digests, identity, err));
+  ELLM_TRY(source_identity_of(job->input, job->digests, identity, err));
   hash_hex(identity, want);
   ellm_file_identity(job->file, have, self);
   if (strcmp(want, have) != 0)
@@ -322,17 +323,17 @@ static ellm_status verify_all(verify_job *job, ellm_error *err) {
   size_t n = ellm_file_tensor_count(job->file);
   for (size_t i = 0; i < n; i++) {
     const container_tensor *tensor = container_tensor_at(job->file, i);
-    const checkpoint_tensor *source = job->ckpt != NULL ? checkpoint_find(job->ckpt, tensor->name) : NULL;
+    const source_tensor *source = job->input != NULL ? source_find(job->input, tensor->name) : NULL;
     uint8_t unused[16], *digest = unused;
-    if (job->ckpt != NULL && source == NULL)
+    if (job->input != NULL && source == NULL)
       add_problem(job, "%s: tensor %s is not in the checkpoint", job->path, tensor->name);
-    for (size_t k = 0; source != NULL && k < checkpoint_tensor_count(job->ckpt); k++)
-      if (checkpoint_tensor_at(job->ckpt, k) == source) digest = job->digests[k];
+    for (size_t k = 0; source != NULL && k < source_count(job->input); k++)
+      if (source_at(job->input, k) == source) digest = job->digests[k];
     ELLM_TRY(verify_tensor(job, tensor, source, digest, err));
     job->done += tensor->stored_bytes;
     ELLM_TRY(progress_report(&job->meter, "verify", tensor->name, job->done, err));
   }
-  if (job->ckpt != NULL) ELLM_TRY(compare_checkpoint(job, err));
+  if (job->input != NULL) ELLM_TRY(compare_checkpoint(job, err));
   return progress_finish(&job->meter, "verify", err);
 }
 
@@ -340,9 +341,9 @@ static ellm_status run(verify_job *job, int threads, ellm_progress_fn progress, 
   ELLM_TRY(team_create(threads, &job->team, err));
   ELLM_TRY(container_open_lenient(job->path, section_problem, job, &job->file, err));
   if (job->against != NULL) {
-    ELLM_TRY(checkpoint_open(job->against, &job->ckpt, err));
-    job->digests = calloc(checkpoint_tensor_count(job->ckpt) + 1, sizeof *job->digests);
-    if (job->digests == NULL) return ellm_fail_memory(err, checkpoint_tensor_count(job->ckpt) * 16, "digests");
+    ELLM_TRY(source_open(job->against, NULL, &job->input, err));
+    job->digests = calloc(source_count(job->input) + 1, sizeof *job->digests);
+    if (job->digests == NULL) return ellm_fail_memory(err, source_count(job->input) * 16, "digests");
   }
   progress_start(&job->meter, progress, user, container_file_bytes(job->file));
   ELLM_TRY(verify_all(job, err));
@@ -362,7 +363,7 @@ ellm_status ellm_verify(const char *path, const char *against, int threads, ellm
   ellm_status status = run(&job, threads, progress, user, err);
   if (status != ELLM_OK) job.result->ok = false;
   ellm_file_close(job.file);
-  checkpoint_close(job.ckpt);
+  source_close(job.input);
   free(job.digests);
   team_free(&job.team);
   ellm_verify_free(&own);

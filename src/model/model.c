@@ -13,7 +13,7 @@ void ellm_model_options_init(ellm_model_options *options) {
 }
 
 const void *ellm_model_asset(ellm_model *model, const char *name, size_t *bytes) {
-  return model->file != NULL ? ellm_file_asset(model->file, name, bytes) : checkpoint_asset(model->ckpt, name, bytes);
+  return source_asset(model->source, name, bytes);
 }
 
 static ellm_status read_configs(ellm_model *m, ellm_error *err) {
@@ -43,7 +43,7 @@ typedef struct check_run {
 
 static void check_share(void *user, int thread, int n_threads) {
   check_run *run = user;
-  const ellm_file *file = run->model->file;
+  const ellm_file *file = source_file(run->model->source);
   ellm_status *status = &run->status[thread];
   for (size_t i = 0; i < ellm_file_tensor_count(file) && *status == ELLM_OK; i++) {
     const container_tensor *t = container_tensor_at(file, i);
@@ -59,7 +59,7 @@ static void check_share(void *user, int thread, int n_threads) {
 }
 
 static ellm_status check_all(const ellm_model *m, ellm_error *err) {
-  if (m->file == NULL) return ELLM_OK; /* checkpoints have no checksums */
+  if (source_file(m->source) == NULL) return ELLM_OK; /* checkpoints have no checksums */
   check_run *run = calloc(1, sizeof *run);
   if (run == NULL) return ellm_fail_memory(err, sizeof *run, "checking a model");
   run->model = m;
@@ -75,7 +75,10 @@ static ellm_status check_all(const ellm_model *m, ellm_error *err) {
 }
 
 static ellm_status open_into(ellm_model *m, const ellm_model_options *options, ellm_error *err) {
-  const bool folder = file_is_directory(m->path);
+  const source_options from = {.load = options->load};
+  ELLM_TRY(source_open(m->path, &from, &m->source, err));
+  ellm_file *file = source_file(m->source);
+  const bool folder = file == NULL;
   m->activations = options->activations;
   if (m->activations == ELLM_ACTIVATIONS_AUTO) m->activations = folder ? ELLM_ACTIVATIONS_F32 : ELLM_ACTIVATIONS_I16;
   if (folder && m->activations != ELLM_ACTIVATIONS_F32)
@@ -86,11 +89,9 @@ static ellm_status open_into(ellm_model *m, const ellm_model_options *options, e
                       (options->cache_type == ELLM_CACHE_DEFAULT && m->activations != ELLM_ACTIVATIONS_F32);
   if (m->half_precision && m->activations == ELLM_ACTIVATIONS_F32)
     return ellm_fail(err, ELLM_ERR_USAGE, "f32 activations go with an F32 KV cache only");
-  if (folder) ELLM_TRY(checkpoint_open(m->path, &m->ckpt, err));
-  else ELLM_TRY(options->load ? container_open_loaded(m->path, &m->file, err) : ellm_file_open(m->path, &m->file, err));
-  if (options->lock_memory && m->file != NULL) ELLM_TRY(container_lock(m->file, err));
+  if (options->lock_memory && file != NULL) ELLM_TRY(container_lock(file, err));
   ELLM_TRY(read_configs(m, err));
-  ELLM_TRY(model_weights_bind(m->file, m->ckpt, &m->config, &m->weights, err));
+  ELLM_TRY(model_weights_bind(m->source, &m->config, &m->weights, err));
   rope_frequencies_init(&m->rope, &m->config);
   ELLM_TRY(compute_create(options->threads, &m->compute, err));
   if (options->expand) ELLM_TRY(model_weights_expand(&m->weights, m->compute, err));
@@ -122,8 +123,7 @@ void ellm_model_close(ellm_model *model) {
   ellm_tokenizer_free(model->tokenizer);
   compute_free(model->compute);
   model_weights_free(&model->weights);
-  ellm_file_close(model->file);
-  checkpoint_close(model->ckpt);
+  source_close(model->source);
   pthread_mutex_destroy(&model->lock);
   free(model->path);
   free(model);

@@ -10,8 +10,7 @@
 
 struct ellm_model {
   char *path;
-  ellm_file *file;         /* one of these two */
-  checkpoint *ckpt;
+  tensor_source *source;
   model_config config;
   generation_config generation;
   ellm_activations activations;
@@ -21,7 +20,6 @@ struct ellm_model {
   compute *compute;
   pthread_mutex_t lock;    /* held while threads compute, and while the tokenizer is made */
   ellm_tokenizer *tokenizer; /* made on first use */
-  char identity[33];       /* of a folder's weights and configuration; "" until it is asked for */
 };
 
 /* Is it one of the ids that end a sequence? */

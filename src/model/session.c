@@ -11,56 +11,11 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "container/hash.h"
-#include "convert/source.h"
 #include "model/context.h"
 #include "model/prompt_cache.h"
-
-/* ----------------------------------------------------------------- identity */
+#include "source/identity.h"
 
 typedef struct watcher { ellm_progress_fn progress; void *user; } watcher;
-
-/* The source identity of docs/FORMAT.md: reads all weights once. */
-static ellm_status folder_identity(const ellm_model *model, const watcher *watch, char text[33], ellm_error *err) {
-  const size_t n = checkpoint_tensor_count(model->ckpt);
-  uint8_t(*digests)[16] = calloc(n + 1, sizeof *digests), identity[16];
-  team workers = {0};
-  progress_meter meter;
-  uint64_t total = 0, base = 0;
-  for (size_t i = 0; i < n; i++) total += checkpoint_tensor_at(model->ckpt, i)->bytes;
-  progress_start(&meter, watch->progress, watch->user, total);
-  ellm_status status = digests != NULL ? team_create(thread_pool_size(compute_pool(model->compute)), &workers, err)
-                                       : ellm_fail_memory(err, n * sizeof *digests, "the identity of a model");
-  for (size_t i = 0; i < n && status == ELLM_OK; i++) {
-    const checkpoint_tensor *tensor = checkpoint_tensor_at(model->ckpt, i);
-    const pass_progress progress = {
-        .meter = &meter, .stage = "identify", .tensor = tensor->name, .base = base, .to = 1, .bytes = tensor->bytes};
-    status = source_scan(model->ckpt, tensor, &workers, &progress, digests[i], NULL, NULL, err);
-    base += tensor->bytes;
-  }
-  if (status == ELLM_OK) status = progress_finish(&meter, "identify", err);
-  if (status == ELLM_OK) status = source_identity(model->ckpt, digests, identity, err);
-  if (status == ELLM_OK) hash_hex(identity, text);
-  team_free(&workers);
-  free(digests);
-  return status;
-}
-
-static ellm_status find_identity(ellm_model *model, const watcher *watch, char text[33], ellm_error *err) {
-  char source[33];
-  if (model->file != NULL) {
-    ellm_file_identity(model->file, source, text);
-    return ELLM_OK;
-  }
-  pthread_mutex_lock(&model->lock);
-  memcpy(text, model->identity, sizeof model->identity);
-  pthread_mutex_unlock(&model->lock);
-  if (text[0] != '\0') return ELLM_OK;
-  ELLM_TRY(folder_identity(model, watch, text, err)); /* without the lock, as the caller's function is called */
-  pthread_mutex_lock(&model->lock);
-  memcpy(model->identity, text, sizeof model->identity);
-  pthread_mutex_unlock(&model->lock);
-  return ELLM_OK;
-}
 
 static ellm_status shape_of(const ellm_context *context, const watcher *watch, prompt_cache_shape *shape,
                             ellm_error *err) {
@@ -72,7 +27,8 @@ static ellm_status shape_of(const ellm_context *context, const watcher *watch, p
                                 .head_dim = c->head_dim,
                                 .vocab_size = c->vocab_size,
                                 .long_above = context->model->rope.long_above};
-  return find_identity(context->model, watch, shape->model, err);
+  return source_identity(context->model->source, thread_pool_size(compute_pool(context->model->compute)),
+                         watch->progress, watch->user, shape->model, err);
 }
 
 _Static_assert((int)PROMPT_CACHE_TILE == (int)CONTEXT_KEY_TILE, "heads are copied whole");

@@ -11,53 +11,16 @@ enum { NAME_MAX_BYTES = 128, TENSORS_A_LAYER = 24 };
 
 /* What binding needs: where tensors are, which have been taken, where what is made goes. */
 typedef struct binder {
-  const ellm_file *file;
-  checkpoint *ckpt;
+  tensor_source *from;
   const model_config *config;
   model_weights *weights;
   size_t name_room, vector_room;
-  const void **taken; /* descriptions of tensors, each once */
-  size_t n_taken, n_tensors, taken_room;
+  bool *taken;        /* [source_count(from)] */
+  size_t n_tensors;
   const char *path;
 } binder;
 
-/* A tensor of either source. */
-typedef struct found_tensor {
-  ellm_dtype dtype;
-  int n_dims;
-  uint64_t shape[ELLM_MAX_DIMS];
-  const container_tensor *in_file;
-  const checkpoint_tensor *in_checkpoint;
-} found_tensor;
-
-static const void *tensor_at(const binder *b, size_t index, const char **name) {
-  if (b->file != NULL) {
-    const container_tensor *t = container_tensor_at(b->file, index);
-    *name = t->name;
-    return t;
-  }
-  const checkpoint_tensor *t = checkpoint_tensor_at(b->ckpt, index);
-  *name = t->name;
-  return t;
-}
-
-static bool find_tensor(const binder *b, const char *name, found_tensor *found) {
-  *found = (found_tensor){0};
-  const uint64_t *shape;
-  if (b->file != NULL) {
-    const container_tensor *t = found->in_file = container_find(b->file, name);
-    if (t == NULL) return false;
-    found->dtype = t->dtype, found->n_dims = t->n_dims, shape = t->shape;
-  } else {
-    const checkpoint_tensor *t = found->in_checkpoint = checkpoint_find(b->ckpt, name);
-    if (t == NULL) return false;
-    found->dtype = t->dtype, found->n_dims = t->n_dims, shape = t->shape;
-  }
-  memcpy(found->shape, shape, sizeof found->shape);
-  return true;
-}
-
-static void shape_text(const found_tensor *t, char *text, size_t bytes) {
+static void shape_text(const source_tensor *t, char *text, size_t bytes) {
   size_t used = 0;
   text[0] = '\0';
   for (int i = 0; i < t->n_dims && used + 24 < bytes; i++)
@@ -65,9 +28,10 @@ static void shape_text(const found_tensor *t, char *text, size_t bytes) {
 }
 
 /* The tensor `name`, rows x columns (columns 0: a vector), marked as used. */
-static ellm_status take(binder *b, const char *name, uint32_t rows, uint32_t columns, found_tensor *t,
-                        ellm_error *err) {
-  if (!find_tensor(b, name, t))
+static ellm_status take(binder *b, const char *name, uint32_t rows, uint32_t columns,
+                        const source_tensor **found, ellm_error *err) {
+  const source_tensor *t = *found = source_find(b->from, name);
+  if (t == NULL)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s of %s is missing", b->path, name, b->config->arch_name);
   const int n_dims = columns > 0 ? 2 : 1;
   if (t->n_dims != n_dims || t->shape[0] != rows || (n_dims == 2 && t->shape[1] != columns)) {
@@ -80,24 +44,18 @@ static ellm_status take(binder *b, const char *name, uint32_t rows, uint32_t col
   if (t->dtype != ELLM_F32 && t->dtype != ELLM_F16 && t->dtype != ELLM_BF16)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is of type %s, F32, F16 or BF16 is wanted", b->path, name,
                      ellm_dtype_name(t->dtype));
-  if (b->n_taken == b->taken_room) return ellm_fail(err, ELLM_ERR_INTERNAL, "too many tensors");
-  b->taken[b->n_taken++] = t->in_file != NULL ? (const void *)t->in_file : t->in_checkpoint;
+  b->taken[source_index(b->from, t)] = true;
   b->weights->parameters += (uint64_t)rows * (columns > 0 ? columns : 1);
   return ELLM_OK;
 }
 
-static ellm_status raw_bytes(const binder *b, const found_tensor *t, const uint8_t **data, ellm_error *err) {
-  return b->file != NULL ? container_kept(b->file, t->in_file, data, err)
-                         : checkpoint_map(b->ckpt, t->in_checkpoint, data, err);
-}
-
 static ellm_status bind_vector(binder *b, const char *name, uint32_t n, float **out, ellm_error *err) {
-  found_tensor t;
+  const source_tensor *t;
   const uint8_t *data;
   ELLM_TRY(take(b, name, n, 0, &t, err));
-  if (t.in_file != NULL && t.in_file->storage == CONTAINER_CODED)
+  if (t->coded != NULL)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is quantized, vectors are kept as they are", b->path, name);
-  ELLM_TRY(raw_bytes(b, &t, &data, err));
+  ELLM_TRY(source_map(b->from, t, &data, err));
   if (b->weights->n_vectors == b->vector_room) return ellm_fail(err, ELLM_ERR_INTERNAL, "too many vectors");
   /* a column of one-element rows, expanded tile by tile */
   float *values = ellm_aligned_calloc(n, sizeof *values);
@@ -107,8 +65,8 @@ static ellm_status bind_vector(binder *b, const char *name, uint32_t n, float **
   const uint8_t *rows[CODER_PANEL_ROWS] = {NULL};
   float tile[CODER_TILE];
   for (uint32_t i = 0; i < n; i += 4) {
-    rows[0] = data + (size_t)i * ellm_dtype_size(t.dtype);
-    k->tiles_from_rows(t.dtype, rows, 1, n - i < 4 ? n - i : 4, tile);
+    rows[0] = data + (size_t)i * ellm_dtype_size(t->dtype);
+    k->tiles_from_rows(t->dtype, rows, 1, n - i < 4 ? n - i : 4, tile);
     for (uint32_t c = 0; c < 4 && i + c < n; c++) values[i + c] = tile[c * CODER_PANEL_ROWS];
   }
   return ELLM_OK;
@@ -116,15 +74,11 @@ static ellm_status bind_vector(binder *b, const char *name, uint32_t n, float **
 
 static ellm_status bind_matrix(binder *b, const char *name, uint32_t rows, uint32_t columns, weight_matrix *m,
                                ellm_error *err) {
-  found_tensor t;
+  const source_tensor *t;
   ELLM_TRY(take(b, name, rows, columns, &t, err));
-  *m = (weight_matrix){.rows = rows, .columns = columns, .dtype = t.dtype};
-  if (t.in_file != NULL && t.in_file->storage == CONTAINER_CODED) {
-    m->file = b->file;
-    m->coded = t.in_file;
-  } else {
-    ELLM_TRY(raw_bytes(b, &t, &m->data, err));
-  }
+  *m = (weight_matrix){.rows = rows, .columns = columns, .dtype = t->dtype, .coded = t->coded};
+  if (t->coded != NULL) m->file = source_file(b->from);
+  else ELLM_TRY(source_map(b->from, t, &m->data, err));
   if (b->weights->n_names == b->name_room) return ellm_fail(err, ELLM_ERR_INTERNAL, "too many matrices");
   char *copy = malloc(strlen(name) + 1);
   if (copy == NULL) return ellm_fail_memory(err, strlen(name) + 1, "names of tensors");
@@ -186,18 +140,10 @@ static bool may_be_ignored(const char *name) {
   return length >= sizeof buffer && strcmp(name + length - (sizeof buffer - 1), buffer) == 0;
 }
 
-static int compare_pointers(const void *a, const void *b) {
-  const uintptr_t x = (uintptr_t) * (const void *const *)a, y = (uintptr_t) * (const void *const *)b;
-  return x < y ? -1 : x > y;
-}
-
 static ellm_status refuse_others(const binder *b, ellm_error *err) {
-  qsort(b->taken, b->n_taken, sizeof *b->taken, compare_pointers);
   for (size_t i = 0; i < b->n_tensors; i++) {
-    const char *name;
-    const void *tensor = tensor_at(b, i, &name);
-    if (bsearch(&tensor, b->taken, b->n_taken, sizeof *b->taken, compare_pointers) != NULL) continue;
-    if (may_be_ignored(name)) continue;
+    const char *name = source_at(b->from, i)->name;
+    if (b->taken[i] || may_be_ignored(name)) continue;
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is not part of %s as config.json describes it", b->path, name,
                      b->config->arch_name);
   }
@@ -209,11 +155,10 @@ static ellm_status bind_all(binder *b, ellm_error *err) {
   model_weights *w = b->weights;
   /* of a matrix that has two names safetensors stores one, the first in alphabetical order */
   const char *embedding = "model.embed_tokens.weight", *head = "lm_head.weight";
-  found_tensor t;
   bool own_head = !c->tie_word_embeddings;
-  if (!own_head && find_tensor(b, head, &t)) {
+  if (!own_head && source_find(b->from, head) != NULL) {
     /* where both are there and differ, Transformers 5 does not tie them; where they are equal it makes no difference */
-    if (find_tensor(b, embedding, &t)) own_head = true;
+    if (source_find(b->from, embedding) != NULL) own_head = true;
     else embedding = head;
   }
   ELLM_TRY(bind_matrix(b, embedding, c->vocab_size, c->hidden_size, &w->embedding, err));
@@ -225,19 +170,17 @@ static ellm_status bind_all(binder *b, ellm_error *err) {
   return refuse_others(b, err);
 }
 
-ellm_status model_weights_bind(const ellm_file *file, checkpoint *ckpt, const model_config *config,
-                               model_weights *weights, ellm_error *err) {
+ellm_status model_weights_bind(tensor_source *from, const model_config *config, model_weights *weights, ellm_error *err) {
   *weights = (model_weights){.n_layers = config->n_layers};
-  binder b = {.file = file, .ckpt = ckpt, .config = config, .weights = weights};
-  b.n_tensors = file != NULL ? ellm_file_tensor_count(file) : checkpoint_tensor_count(ckpt);
-  b.path = file != NULL ? container_path(file) : checkpoint_path(ckpt);
+  binder b = {.from = from, .config = config, .weights = weights};
+  b.n_tensors = source_count(from);
+  b.path = source_path(from);
   /* every matrix and vector is a tensor of its own, taken once */
   if (config->n_layers > b.n_tensors)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: %zu tensors are too few for the %u layers of config.json", b.path,
                      b.n_tensors, (unsigned)config->n_layers);
   b.name_room = b.vector_room = (size_t)config->n_layers * TENSORS_A_LAYER + 4;
-  b.taken_room = b.name_room + b.vector_room;
-  b.taken = calloc(b.taken_room, sizeof *b.taken);
+  b.taken = calloc(b.n_tensors + 1, sizeof *b.taken);
   weights->layers = calloc(config->n_layers, sizeof *weights->layers);
   weights->names = calloc(b.name_room, sizeof *weights->names);
   weights->vectors = calloc(b.vector_room, sizeof *weights->vectors);

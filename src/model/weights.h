@@ -7,9 +7,9 @@
 #ifndef ELLM_MODEL_WEIGHTS_H
 #define ELLM_MODEL_WEIGHTS_H
 
-#include "checkpoint/checkpoint.h"
 #include "checkpoint/config.h"
 #include "model/matrix.h"
+#include "source/source.h"
 
 /* Names of a layer's tensors without "model.layers.N." and ".weight"; NULL where there is none. */
 typedef struct architecture {
@@ -43,11 +43,10 @@ typedef struct model_weights {
   uint64_t parameters;
 } model_weights;
 
-/* Exactly one of `file` and `ckpt` is not NULL; both outlive the weights. A
- * tensor that is missing, of another shape than the configuration says, of a
- * type that is not a float, or not part of the architecture is ELLM_ERR_INPUT. */
-ellm_status model_weights_bind(const ellm_file *file, checkpoint *ckpt, const model_config *config,
-                               model_weights *weights, ellm_error *err);
+/* The source outlives the weights. A tensor that is missing, of another shape
+ * than the configuration says, of a type that is not a float, or not part of
+ * the architecture is ELLM_ERR_INPUT. */
+ellm_status model_weights_bind(tensor_source *from, const model_config *config, model_weights *weights, ellm_error *err);
 /* Decode every coded matrix once, into plain codes in memory. */
 ellm_status model_weights_expand(model_weights *weights, compute *c, ellm_error *err);
 void model_weights_free(model_weights *weights);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See progress.h. */
-#include "convert/progress.h"
+#include "base/progress.h"
 
 #include "base/clock.h"
 

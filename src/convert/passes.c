@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See source.h. */
-#include "convert/source.h"
+/* See passes.h. */
+#include "convert/passes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,41 +17,41 @@ ellm_status pass_report(const pass_progress *progress, double share_done, ellm_e
                          progress->base + (uint64_t)(share * (double)progress->bytes), err);
 }
 
-bool source_is_matrix(const checkpoint_tensor *tensor) {
+bool pass_takes_matrix(const source_tensor *tensor) {
   return tensor->n_dims == 2 && tensor->n_elements > 0 && tensor->dtype <= ELLM_BF16;
 }
 
 /* -------------------------------------------------------------------- scan */
 
 typedef struct scan_job {
-  const checkpoint *ckpt;
-  const checkpoint_tensor *tensor;
+  const tensor_source *input;
+  const source_tensor *tensor;
   team *t;
   uint64_t first_chunk;
   uint8_t *sums;            /* 8 bytes a chunk */
   bool range, patterns;     /* what to look for */
 } scan_job;
 
-static uint64_t chunk_count(const checkpoint_tensor *tensor) {
+static uint64_t chunk_count(const source_tensor *tensor) {
   return tensor->bytes / HASH_CHUNK + (tensor->bytes % HASH_CHUNK != 0);
 }
 
-static size_t chunk_bytes(const checkpoint_tensor *tensor, uint64_t chunk) {
+static size_t chunk_bytes(const source_tensor *tensor, uint64_t chunk) {
   uint64_t left = tensor->bytes - chunk * HASH_CHUNK;
   return left < HASH_CHUNK ? (size_t)left : HASH_CHUNK;
 }
 
-static ellm_status allocate_sums(const checkpoint_tensor *tensor, uint8_t **sums, ellm_error *err) {
+static ellm_status allocate_sums(const source_tensor *tensor, uint8_t **sums, ellm_error *err) {
   size_t bytes = (size_t)chunk_count(tensor) * 8;
   *sums = malloc(bytes + 8);
   return *sums != NULL ? ELLM_OK : ellm_fail_memory(err, bytes, "chunk checksums");
 }
 
 /* A chunk and its checksum. */
-static ellm_status read_chunk(const checkpoint *ckpt, const checkpoint_tensor *tensor, uint64_t chunk, uint8_t *data,
+static ellm_status read_chunk(const tensor_source *input, const source_tensor *tensor, uint64_t chunk, uint8_t *data,
                               size_t *bytes, uint8_t *sums, ellm_error *err) {
   *bytes = chunk_bytes(tensor, chunk);
-  ELLM_TRY(checkpoint_read(ckpt, tensor, chunk * HASH_CHUNK, data, *bytes, err));
+  ELLM_TRY(source_read(input, tensor, chunk * HASH_CHUNK, data, *bytes, err));
   store_u64(sums + 8 * chunk, hash64(data, *bytes));
   return ELLM_OK;
 }
@@ -83,7 +83,7 @@ static void scan_chunk(void *user, size_t item, int thread) {
   if (worker->status != ELLM_OK) return;
   uint64_t chunk = job->first_chunk + item;
   size_t bytes;
-  ellm_status status = read_chunk(job->ckpt, job->tensor, chunk, worker->raw, &bytes, job->sums, &worker->error);
+  ellm_status status = read_chunk(job->input, job->tensor, chunk, worker->raw, &bytes, job->sums, &worker->error);
   size_t size = ellm_dtype_size(job->tensor->dtype);
   if (status == ELLM_OK && job->patterns) status = count_patterns(worker, bytes / size);
   if (status != ELLM_OK) {
@@ -127,7 +127,7 @@ static ellm_status scan_range(scan_job *job, const pass_progress *progress, uint
   if (!range->bad) return ELLM_OK;
   return ellm_fail(err, ELLM_ERR_INPUT,
                    "%s: tensor %s: element %llu is %g: weights must be finite and at most 1e30 in magnitude",
-                   checkpoint_shard_path(job->ckpt, job->tensor->shard), job->tensor->name,
+                   source_origin(job->input, job->tensor), job->tensor->name,
                    (unsigned long long)range->bad_index, range->bad_value);
 }
 
@@ -145,9 +145,9 @@ static ellm_status scan_patterns(scan_job *job, const pass_progress *progress, u
   return ELLM_OK;
 }
 
-ellm_status source_scan(const checkpoint *ckpt, const checkpoint_tensor *tensor, team *t, const pass_progress *progress,
-                        uint8_t digest[16], quant_range *range, uint64_t *patterns, ellm_error *err) {
-  scan_job job = {.ckpt = ckpt, .tensor = tensor, .t = t};
+ellm_status pass_scan(const tensor_source *input, const source_tensor *tensor, team *t, const pass_progress *progress,
+                      uint8_t digest[16], quant_range *range, uint64_t *patterns, ellm_error *err) {
+  scan_job job = {.input = input, .tensor = tensor, .t = t};
   if (range == NULL) return scan(&job, progress, digest, err);
   if (patterns != NULL && tensor->dtype != ELLM_F32) {
     ELLM_TRY(scan_patterns(&job, progress, digest, range, patterns, err));
@@ -155,20 +155,20 @@ ellm_status source_scan(const checkpoint *ckpt, const checkpoint_tensor *tensor,
     job.patterns = false; /* there is such a weight: look for its place */
     ELLM_TRY(scan_range(&job, progress, digest, range, err));
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s was changed while it was read",
-                     checkpoint_shard_path(ckpt, tensor->shard), tensor->name);
+                     source_origin(input, tensor), tensor->name);
   }
   return scan_range(&job, progress, digest, range, err);
 }
 
-ellm_status source_read(const checkpoint *ckpt, const checkpoint_tensor *tensor, team *t, const pass_progress *progress,
-                        uint8_t digest[16], source_piece_fn take, void *user, ellm_error *err) {
+ellm_status pass_read(const tensor_source *input, const source_tensor *tensor, team *t, const pass_progress *progress,
+                      uint8_t digest[16], pass_piece_fn take, void *user, ellm_error *err) {
   uint64_t n_chunks = chunk_count(tensor);
   uint8_t *piece = t->workers[0].raw, *sums;
   ELLM_TRY(allocate_sums(tensor, &sums, err));
   ellm_status status = ELLM_OK;
   for (uint64_t chunk = 0; status == ELLM_OK && chunk < n_chunks; chunk++) {
     size_t bytes;
-    status = read_chunk(ckpt, tensor, chunk, piece, &bytes, sums, err);
+    status = read_chunk(input, tensor, chunk, piece, &bytes, sums, err);
     if (status == ELLM_OK) status = take(user, piece, bytes, err);
     if (status == ELLM_OK) status = pass_report(progress, (double)(chunk + 1) / (double)n_chunks, err);
   }
@@ -179,23 +179,23 @@ ellm_status source_read(const checkpoint *ckpt, const checkpoint_tensor *tensor,
 
 /* ------------------------------------------------------------------- codes */
 
-ellm_status source_coder_init(source_coder *source, const checkpoint *ckpt, const checkpoint_tensor *tensor,
-                              const quant_params *params, ellm_error *err) {
-  *source = (source_coder){.ckpt = ckpt, .tensor = tensor, .params = *params};
+ellm_status strip_quantizer_init(strip_quantizer *q, const tensor_source *input, const source_tensor *tensor,
+                                 const quant_params *params, ellm_error *err) {
+  *q = (strip_quantizer){.input = input, .tensor = tensor, .params = *params};
   if (tensor->dtype == ELLM_F32) return ELLM_OK;
-  source->table = malloc(QUANT_PATTERNS);
-  if (source->table == NULL) return ellm_fail_memory(err, QUANT_PATTERNS, "a code table");
-  quant_table(tensor->dtype, params, source->table);
+  q->table = malloc(QUANT_PATTERNS);
+  if (q->table == NULL) return ellm_fail_memory(err, QUANT_PATTERNS, "a code table");
+  quant_table(tensor->dtype, params, q->table);
   return ELLM_OK;
 }
 
-void source_coder_free(source_coder *source) {
-  free(source->table);
-  source->table = NULL;
+void strip_quantizer_free(strip_quantizer *q) {
+  free(q->table);
+  q->table = NULL;
 }
 
-ellm_status source_codes(const source_coder *source, const strip *s, uint8_t *raw, uint8_t *codes, ellm_error *err) {
-  const checkpoint_tensor *tensor = source->tensor;
+ellm_status strip_quantize(const strip_quantizer *q, const strip *s, uint8_t *raw, uint8_t *codes, ellm_error *err) {
+  const source_tensor *tensor = q->tensor;
   size_t size = ellm_dtype_size(tensor->dtype);
   uint64_t columns = tensor->shape[1];
   /* Whole rows are one run of bytes. */
@@ -203,59 +203,14 @@ ellm_status source_codes(const source_coder *source, const strip *s, uint8_t *ra
   size_t run = whole ? (size_t)(s->rows * s->columns) : (size_t)s->columns;
   for (uint64_t r = 0; r < (whole ? 1 : s->rows); r++) {
     uint64_t offset = ((s->first_row + r) * columns + s->first_column) * size;
-    ELLM_TRY(checkpoint_read(source->ckpt, tensor, offset, raw, run * size, err));
-    if (source->table == NULL) {
-      quant_encode_f32(raw, run, &source->params, codes);
+    ELLM_TRY(source_read(q->input, tensor, offset, raw, run * size, err));
+    if (q->table == NULL) {
+      quant_encode_f32(raw, run, &q->params, codes);
     } else {
-      const uint8_t *table = source->table;
+      const uint8_t *table = q->table;
       for (size_t i = 0; i < run; i++) codes[i] = table[load_u16(raw + 2 * i)];
     }
     codes += run;
   }
   return ELLM_OK;
-}
-
-/* ---------------------------------------------------------------- identity */
-
-typedef struct identity_item { const checkpoint_tensor *tensor; const uint8_t *digest; } identity_item;
-
-static int compare_items(const void *a, const void *b) {
-  return strcmp(((const identity_item *)a)->tensor->name, ((const identity_item *)b)->tensor->name);
-}
-
-static bool append_u64(ellm_buffer *buffer, uint64_t value) {
-  uint8_t bytes[8];
-  store_u64(bytes, value);
-  return ellm_buffer_append(buffer, bytes, sizeof bytes);
-}
-
-static bool append_item(ellm_buffer *buffer, const identity_item *item) {
-  const checkpoint_tensor *tensor = item->tensor;
-  uint8_t length[4], type[2] = {(uint8_t)tensor->dtype, (uint8_t)tensor->n_dims};
-  store_u32(length, (uint32_t)strlen(tensor->name));
-  bool ok = ellm_buffer_append(buffer, length, sizeof length) &&
-            ellm_buffer_append(buffer, tensor->name, strlen(tensor->name)) &&
-            ellm_buffer_append(buffer, type, sizeof type);
-  for (int i = 0; ok && i < tensor->n_dims; i++) ok = append_u64(buffer, tensor->shape[i]);
-  return ok && ellm_buffer_append(buffer, item->digest, 16);
-}
-
-ellm_status source_identity(const checkpoint *ckpt, uint8_t (*digests)[16], uint8_t identity[16], ellm_error *err) {
-  size_t n = checkpoint_tensor_count(ckpt);
-  identity_item *items = calloc(n + 1, sizeof *items);
-  ellm_buffer bytes = {0};
-  bool ok = items != NULL;
-  for (size_t i = 0; ok && i < n; i++) items[i] = (identity_item){checkpoint_tensor_at(ckpt, i), digests[i]};
-  if (ok) qsort(items, n, sizeof *items, compare_items);
-  for (size_t i = 0; ok && i < n; i++) ok = append_item(&bytes, &items[i]);
-  size_t config_bytes = 0;
-  const uint8_t *config = checkpoint_asset(ckpt, "config.json", &config_bytes);
-  if (config == NULL) config_bytes = 0;
-  ok = ok && append_u64(&bytes, config_bytes) &&
-       (config_bytes == 0 || ellm_buffer_append(&bytes, config, config_bytes));
-  if (ok) hash128(bytes.data, bytes.size, identity);
-  ellm_status status = ok ? ELLM_OK : ellm_fail_memory(err, bytes.size, "the source identity");
-  free(items);
-  ellm_buffer_free(&bytes);
-  return status;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Telling a caller's progress callback how far a conversion is, a few times a second. */
-#ifndef ELLM_CONVERT_PROGRESS_H
-#define ELLM_CONVERT_PROGRESS_H
+/* Telling a caller's progress callback how far a long operation is, a few times a second. */
+#ifndef ELLM_BASE_PROGRESS_H
+#define ELLM_BASE_PROGRESS_H
 
 #include "base/status.h"
 

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See file_source.h. */
+#include "source/file_source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+
+static void close_file(tensor_source *s) { ellm_file_close(s->file); }
+
+static const char *origin(const tensor_source *s, const source_tensor *tensor) {
+  (void)tensor;
+  return container_path(s->file);
+}
+
+static ellm_status map_elements(tensor_source *s, const source_tensor *tensor, const uint8_t **data, ellm_error *err) {
+  return container_kept(s->file, container_find(s->file, tensor->name), data, err);
+}
+
+static ellm_status read_elements(const tensor_source *s, const source_tensor *tensor, uint64_t offset, void *out,
+                                 size_t bytes, ellm_error *err) {
+  const uint8_t *data;
+  ELLM_TRY(container_kept(s->file, container_find(s->file, tensor->name), &data, err));
+  memcpy(out, data + offset, bytes);
+  return ELLM_OK;
+}
+
+static size_t asset_count(const tensor_source *s) { return container_asset_count(s->file); }
+static const char *asset_name(const tensor_source *s, size_t index) { return container_asset_name(s->file, index); }
+static const void *asset(const tensor_source *s, const char *name, size_t *bytes) {
+  return ellm_file_asset(s->file, name, bytes);
+}
+
+static const char *metadata(const tensor_source *s) {
+  const char *text = container_metadata(s->file, "safetensors.metadata");
+  return text != NULL ? text : "{}";
+}
+
+static bool reads_file(const tensor_source *s, const char *path) { return file_same(path, container_path(s->file)); }
+
+static bool state(const tensor_source *s, ellm_buffer *out) {
+  char of_source[33], self[33];
+  ellm_file_identity(s->file, of_source, self);
+  return ellm_buffer_append(out, self, sizeof self);
+}
+
+/* Every byte is checked by its section's checksum when it is used. */
+static ellm_status unchanged(const tensor_source *s, ellm_error *err) {
+  (void)s;
+  (void)err;
+  return ELLM_OK;
+}
+
+static const source_kind file_kind = {.close = close_file,
+                                      .origin = origin,
+                                      .read = read_elements,
+                                      .map = map_elements,
+                                      .asset_count = asset_count,
+                                      .asset_name = asset_name,
+                                      .asset = asset,
+                                      .metadata = metadata,
+                                      .reads_file = reads_file,
+                                      .state = state,
+                                      .unchanged = unchanged};
+
+static ellm_status add_tensors(tensor_source *s, ellm_error *err) {
+  const size_t n = ellm_file_tensor_count(s->file);
+  ELLM_TRY(source_make_tensors(s, n, err));
+  for (size_t i = 0; i < n; i++) {
+    const container_tensor *t = container_tensor_at(s->file, i);
+    s->tensors[i] = (source_tensor){.name = t->name,
+                                    .dtype = t->dtype,
+                                    .n_dims = t->n_dims,
+                                    .n_elements = t->n_elements,
+                                    .bytes = t->n_elements * ellm_dtype_size(t->dtype),
+                                    .coded = t->storage == CONTAINER_CODED ? t : NULL};
+    memcpy(s->tensors[i].shape, t->shape, sizeof t->shape);
+  }
+  return ELLM_OK;
+}
+
+ellm_status file_source_open(const char *path, const source_options *options, tensor_source *s, ellm_error *err) {
+  s->kind = &file_kind;
+  s->path = strdup(path);
+  if (s->path == NULL) return ellm_fail_memory(err, strlen(path), "a path");
+  ELLM_TRY(options->load ? container_open_loaded(path, &s->file, err) : ellm_file_open(path, &s->file, err));
+  return add_tensors(s, err);
+}

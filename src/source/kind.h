@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a kind of source has to do. Its opening function fills path, tensors and its own part of the struct; source.c
+ * sorts the names. Functions are called with tensors of the same source and, where elements are wanted, with tensors
+ * that are not coded; source.c has checked ranges.
+ */
+#ifndef ELLM_SOURCE_KIND_H
+#define ELLM_SOURCE_KIND_H
+
+#include <pthread.h>
+
+#include "checkpoint/checkpoint.h"
+#include "source/source.h"
+
+typedef struct source_kind {
+  void (*close)(tensor_source *s); /* its own part only */
+  const char *(*origin)(const tensor_source *s, const source_tensor *tensor);
+  ellm_status (*read)(const tensor_source *s, const source_tensor *tensor, uint64_t offset, void *out, size_t bytes,
+                      ellm_error *err);
+  ellm_status (*map)(tensor_source *s, const source_tensor *tensor, const uint8_t **data, ellm_error *err);
+  size_t (*asset_count)(const tensor_source *s);
+  const char *(*asset_name)(const tensor_source *s, size_t index);
+  const void *(*asset)(const tensor_source *s, const char *name, size_t *bytes);
+  const char *(*metadata)(const tensor_source *s);
+  bool (*reads_file)(const tensor_source *s, const char *path);
+  bool (*state)(const tensor_source *s, ellm_buffer *out);
+  ellm_status (*unchanged)(const tensor_source *s, ellm_error *err);
+} source_kind;
+
+struct tensor_source {
+  const source_kind *kind;
+  char *path;
+  source_tensor *tensors;         /* [n_tensors], made by source_make_tensors */
+  size_t n_tensors;
+  const source_tensor **by_name;  /* the same, sorted */
+  /* of checkpoint folders: */
+  checkpoint *ckpt;
+  const checkpoint_tensor **in_checkpoint; /* [n_tensors] */
+  /* of .ellm files: */
+  ellm_file *file;
+  pthread_mutex_t lock;           /* of what is found out late: */
+  char identity[33];              /* "" until somebody asks */
+};
+
+/* Room for n tensors, all zero. */
+ellm_status source_make_tensors(tensor_source *s, size_t n, ellm_error *err);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See source.h. What is the same for all kinds of sources. */
+#include "source/source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "source/checkpoint_source.h"
+#include "source/file_source.h"
+
+static int name_order(const void *a, const void *b) {
+  return strcmp((*(const source_tensor *const *)a)->name, (*(const source_tensor *const *)b)->name);
+}
+
+ellm_status source_make_tensors(tensor_source *s, size_t n, ellm_error *err) {
+  s->tensors = calloc(n + 1, sizeof *s->tensors);
+  s->by_name = calloc(n + 1, sizeof *s->by_name);
+  if (s->tensors == NULL || s->by_name == NULL) return ellm_fail_memory(err, n * sizeof *s->tensors, "tensors");
+  s->n_tensors = n;
+  return ELLM_OK;
+}
+
+static void sort_names(tensor_source *s) {
+  for (size_t i = 0; i < s->n_tensors; i++) s->by_name[i] = &s->tensors[i];
+  if (s->n_tensors > 0) qsort(s->by_name, s->n_tensors, sizeof *s->by_name, name_order);
+}
+
+ellm_status source_open(const char *path, const source_options *options, tensor_source **out, ellm_error *err) {
+  const source_options none = {0};
+  if (options == NULL) options = &none;
+  *out = NULL;
+  tensor_source *s = calloc(1, sizeof *s);
+  if (s == NULL || pthread_mutex_init(&s->lock, NULL) != 0) {
+    free(s);
+    return ellm_fail_memory(err, sizeof *s, "a model's tensors");
+  }
+  const ellm_status status = file_is_directory(path) ? checkpoint_source_open(path, options, s, err)
+                                                     : file_source_open(path, options, s, err);
+  if (status != ELLM_OK) {
+    source_close(s);
+    return status;
+  }
+  sort_names(s);
+  *out = s;
+  return ELLM_OK;
+}
+
+void source_close(tensor_source *s) {
+  if (s == NULL) return;
+  if (s->kind != NULL) s->kind->close(s);
+  free(s->tensors);
+  free(s->by_name);
+  free(s->path);
+  pthread_mutex_destroy(&s->lock);
+  free(s);
+}
+
+const char *source_path(const tensor_source *s) { return s->path; }
+ellm_file *source_file(const tensor_source *s) { return s->file; }
+size_t source_count(const tensor_source *s) { return s->n_tensors; }
+const source_tensor *source_at(const tensor_source *s, size_t index) { return &s->tensors[index]; }
+size_t source_index(const tensor_source *s, const source_tensor *tensor) { return (size_t)(tensor - s->tensors); }
+
+const source_tensor *source_find(const tensor_source *s, const char *name) {
+  const source_tensor key = {.name = name}, *key_pointer = &key;
+  const source_tensor **found =
+      s->n_tensors == 0 ? NULL : bsearch(&key_pointer, s->by_name, s->n_tensors, sizeof *s->by_name, name_order);
+  return found != NULL ? *found : NULL;
+}
+
+const char *source_origin(const tensor_source *s, const source_tensor *tensor) { return s->kind->origin(s, tensor); }
+
+ellm_status source_read(const tensor_source *s, const source_tensor *tensor, uint64_t offset, void *out, size_t bytes,
+                        ellm_error *err) {
+  if (tensor->coded != NULL || offset > tensor->bytes || bytes > tensor->bytes - offset)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s: reading %zu bytes at %llu of %llu", s->path, tensor->name,
+                     bytes, (unsigned long long)offset, (unsigned long long)tensor->bytes);
+  return s->kind->read(s, tensor, offset, out, bytes, err);
+}
+
+ellm_status source_map(tensor_source *s, const source_tensor *tensor, const uint8_t **data, ellm_error *err) {
+  if (tensor->coded != NULL)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s has blocks, not elements", s->path, tensor->name);
+  return s->kind->map(s, tensor, data, err);
+}
+
+size_t source_asset_count(const tensor_source *s) { return s->kind->asset_count(s); }
+const char *source_asset_name(const tensor_source *s, size_t index) { return s->kind->asset_name(s, index); }
+const void *source_asset(const tensor_source *s, const char *name, size_t *bytes) { return s->kind->asset(s, name, bytes); }
+const char *source_metadata(const tensor_source *s) { return s->kind->metadata(s); }
+bool source_reads_file(const tensor_source *s, const char *path) { return s->kind->reads_file(s, path); }
+bool source_state(const tensor_source *s, ellm_buffer *out) { return s->kind->state(s, out); }
+ellm_status source_unchanged(const tensor_source *s, ellm_error *err) { return s->kind->unchanged(s, err); }
+
+size_t source_left_out(const tensor_source *s, const char **name) {
+  *name = NULL;
+  return s->ckpt != NULL ? checkpoint_left_out(s->ckpt, name) : 0;
+}

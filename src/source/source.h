@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A source: named tensors with a configuration and the small files beside them, wherever they lie. Behind it stand
+ * checkpoint folders and .ellm files; what asks for tensors does not know which. A new format is one more kind
+ * (source/kind.h).
+ *
+ * A tensor is either a run of elements, row after row, little-endian, or quantized and coded in blocks, which only a
+ * .ellm file has: then source_file() and `coded` lead to them. Elements are what source_read gives, of the type that
+ * the tensor's description says; whether they lie so on the disk or are computed on the way is the source's affair.
+ */
+#ifndef ELLM_SOURCE_SOURCE_H
+#define ELLM_SOURCE_SOURCE_H
+
+#include "base/memory.h"
+#include "container/container.h"
+
+typedef struct tensor_source tensor_source;
+
+typedef struct source_tensor {
+  const char *name;              /* owned by the source, as all of this */
+  ellm_dtype dtype;              /* of its elements; of a coded one: before it was quantized */
+  int n_dims;                    /* 0..ELLM_MAX_DIMS */
+  uint64_t shape[ELLM_MAX_DIMS];
+  uint64_t n_elements;           /* product of shape; 1 for a scalar */
+  uint64_t bytes;                /* n_elements * element size */
+  const container_tensor *coded; /* its blocks in source_file(); NULL: it has elements to read */
+} source_tensor;
+
+typedef struct source_options {
+  bool load; /* a .ellm file is copied into memory, not mapped */
+} source_options;
+
+/* Open a .ellm file or a checkpoint folder, told apart by content. `options` NULL: none. ELLM_ERR_INPUT names the cause
+ * where it is neither. */
+ellm_status source_open(const char *path, const source_options *options, tensor_source **out, ellm_error *err);
+void source_close(tensor_source *s); /* NULL is fine */
+
+const char *source_path(const tensor_source *s); /* of the folder that is read, which a cache's snapshot may be */
+/* The .ellm file behind it; NULL: there is none, and no tensor is coded. */
+ellm_file *source_file(const tensor_source *s);
+
+/* Tensors in the order in which they lie in the files. Safe from several threads, as all that takes a const source. */
+size_t source_count(const tensor_source *s);
+const source_tensor *source_at(const tensor_source *s, size_t index);
+const source_tensor *source_find(const tensor_source *s, const char *name); /* NULL if absent */
+size_t source_index(const tensor_source *s, const source_tensor *tensor);   /* source_at(s, index) is the tensor */
+/* The path of the file that a tensor lies in, for errors. */
+const char *source_origin(const tensor_source *s, const source_tensor *tensor);
+
+/* Elements of a tensor that is not coded: bytes [offset, offset + bytes) of them, whole elements. */
+ellm_status source_read(const tensor_source *s, const source_tensor *tensor, uint64_t offset, void *out, size_t bytes,
+                        ellm_error *err);
+/* All of them, any alignment (load with base/bytes.h); they live as long as the source. Mapped where they lie in a file
+ * as they are. One thread at a time. */
+ellm_status source_map(tensor_source *s, const source_tensor *tensor, const uint8_t **data, ellm_error *err);
+
+/* The small files: "config.json", "tokenizer.json", ... sorted by name. NULL if absent. */
+size_t source_asset_count(const tensor_source *s);
+const char *source_asset_name(const tensor_source *s, size_t index);
+const void *source_asset(const tensor_source *s, const char *name, size_t *bytes);
+
+/* A JSON object that tells about the whole, "{}" where there is none: __metadata__ of safetensors. */
+const char *source_metadata(const tensor_source *s);
+/* How many files could not be assets, and the name of the first; NULL if there are none. */
+size_t source_left_out(const tensor_source *s, const char **name);
+
+/* Is `path` one of the files that tensors are read from? */
+bool source_reads_file(const tensor_source *s, const char *path);
+/* What changes when a file that tensors are read from does (sizes, times, places) is appended; false: no memory. */
+bool source_state(const tensor_source *s, ellm_buffer *out);
+/* ELLM_ERR_INPUT, naming the file, if one was written to since it was opened, as far as size and time tell. */
+ellm_status source_unchanged(const tensor_source *s, ellm_error *err);
+
+#endif
