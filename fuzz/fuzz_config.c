@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fuzz target: config.json and generation_config.json. What is accepted must keep what config.h promises. */
+/* Fuzz target: config.json and generation_config.json. What is accepted must keep what arch.h promises. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint/config.h"
+#include "arch/arch.h"
+#include "arch/generation_config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -14,8 +15,7 @@ static void want(bool truth) {
 
 static bool within(uint32_t value, uint32_t least, uint32_t most) { return value >= least && value <= most; }
 
-static void check_rope(const model_config *c) {
-  const rope_config *r = &c->rope;
+static void check_rope(const model_config *c, const rope_config *r) {
   const uint32_t rotary = (uint32_t)(c->head_dim * r->partial_rotary_factor);
   want(rotary > 0 && rotary % 2 == 0 && rotary <= c->head_dim);
   want(isfinite(r->theta) && r->theta > 1);
@@ -37,9 +37,15 @@ static void check_model(const model_config *c) {
   want(within(c->head_dim, 2, CONFIG_MAX_HEAD_DIM) && c->head_dim % 2 == 0);
   want((uint64_t)c->n_heads * c->head_dim <= CONFIG_MAX_SIZE);
   want(within(c->max_position_embeddings, 1, CONFIG_MAX_POSITIONS) && c->rms_norm_eps > 0 && c->rms_norm_eps <= 1);
-  want(c->sliding_window <= CONFIG_MAX_POSITIONS && c->window_first_layer < c->n_layers);
+  want(within(c->max_context, 1, c->max_position_embeddings));
   want(c->bos_token_id >= -1 && c->bos_token_id <= UINT32_MAX);
-  check_rope(c);
+  want(within(c->n_ropes, 1, ARCH_MAX_ROPES));
+  for (uint32_t i = 0; i < c->n_ropes; i++) check_rope(c, &c->ropes[i]);
+  for (uint32_t i = 0; i < c->n_layers; i++) {
+    const layer_facts *layer = &c->layers[i];
+    want(layer->window <= CONFIG_MAX_POSITIONS && (layer->rope < c->n_ropes || layer->rope == ARCH_NO_ROPE));
+    want(layer->score_scale > 0 && layer->intermediate_size > 0);
+  }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -48,8 +54,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   memcpy(copy, data, size);
   static model_config config;
   ellm_error err = {0};
-  ellm_status status = model_config_parse(copy, size, "fuzz", &config, &err);
+  ellm_status status = model_config_parse(copy, size, "fuzz", NULL, &config, &err);
   if (status == ELLM_OK) check_model(&config);
+  model_config_free(&config);
   want(status == ELLM_OK || (status == ELLM_ERR_INPUT && err.message[0] != '\0'));
   generation_config generation;
   const config_text text = {copy, size, "fuzz"};

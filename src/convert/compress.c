@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/arch.h"
 #include "base/memory.h"
 #include "base/sized.h"
-#include "checkpoint/config.h"
 #include "container/hash.h"
 #include "container/record.h"
 #include "convert/compress.h"
@@ -176,7 +176,10 @@ static ellm_status warn_of_config(compress_job *job, ellm_error *err) {
   const void *json = source_asset(job->input, "config.json", &bytes);
   model_config config;
   ellm_error why;
-  if (json == NULL || model_config_parse(json, bytes, "config.json", &config, &why) == ELLM_OK) return ELLM_OK;
+  if (json == NULL) return ELLM_OK;
+  const ellm_status status = model_config_parse(json, bytes, "config.json", NULL, &config, &why);
+  model_config_free(&config);
+  if (status == ELLM_OK) return ELLM_OK;
   return report_warn(job->report, err, "this model cannot be run, only compressed and verified: %.180s", why.message);
 }
 

@@ -4,7 +4,6 @@
  * and a few tokens; each query's sums go over its own positions in ascending
  * order, so that results do not depend on how queries are dealt out.
  */
-#include <math.h>
 #include <string.h>
 
 #include "model/context.h"
@@ -39,7 +38,8 @@ void attention_store(ellm_context *context, uint32_t layer, size_t n_tokens) {
 
 typedef struct attention_job {
   ellm_context *context;
-  uint32_t layer, window; /* window 0: everything before is seen */
+  uint32_t layer;
+  const layer_facts *facts;
   size_t n_tokens, n_chunks;
 } attention_job;
 
@@ -50,15 +50,14 @@ static const void *cache_at(const ellm_context *context, const void *cache, size
 
 /* One query over positions begin .. end - 1 of the head whose elements begin at `head`: those before the fork in their
  * own slots, the others in the branch's. */
-static void attend_query(const ellm_context *context, const token_place *place, const float *query, size_t head,
-                         uint32_t begin, uint32_t end, float *scores, float *out) {
+static void attend_query(const ellm_context *context, const token_place *place, const float *query, float scale,
+                         size_t head, uint32_t begin, uint32_t end, float *scores, float *out) {
   const kernel_table *k = compute_kernels(context->model->compute);
   const bool half = context->half_precision;
   const size_t dim = context->model->config.head_dim, n = end - begin;
   /* scores of whole tiles; those of positions outside begin .. end are not looked at */
   const size_t tile = begin / CONTEXT_KEY_TILE, last = (end + CONTEXT_KEY_TILE - 1) / CONTEXT_KEY_TILE;
   const size_t fork = place->fork / CONTEXT_KEY_TILE, middle = fork < tile ? tile : fork < last ? fork : last;
-  const float scale = (float)(1 / sqrt((double)dim));
   if (middle > tile)
     k->attention_scores(query, cache_at(context, context->keys, head + tile * CONTEXT_KEY_TILE * dim), half,
                         middle - tile, dim, scale, scores);
@@ -91,9 +90,10 @@ static void attend(void *user, size_t item, int thread) {
   for (size_t t = token; t < token + n; t++) {
     const token_place *place = &context->places[t];
     const uint32_t end = place->position + 1;
-    const uint32_t begin = job->window > 0 && end > job->window ? end - job->window : 0;
+    const uint32_t window = job->facts->window; /* 0: everything before is seen */
+    const uint32_t begin = window > 0 && end > window ? end - window : 0;
     for (size_t h = kv_head * group; h < (kv_head + 1) * group; h++)
-      attend_query(context, place, context->qkv + t * context->qkv_stride + h * dim,
+      attend_query(context, place, context->qkv + t * context->qkv_stride + h * dim, job->facts->score_scale,
                    context_head_offset(context, job->layer, (uint32_t)kv_head), begin, end, scores,
                    context->mixed + t * context->q_stride + h * dim);
   }
@@ -101,8 +101,7 @@ static void attend(void *user, size_t item, int thread) {
 
 void attention_run(ellm_context *context, uint32_t layer, size_t n_tokens) {
   const model_config *c = &context->model->config;
-  attention_job job = {.context = context, .layer = layer, .n_tokens = n_tokens};
-  if (c->sliding_window > 0 && layer >= c->window_first_layer) job.window = c->sliding_window;
+  attention_job job = {.context = context, .layer = layer, .facts = &c->layers[layer], .n_tokens = n_tokens};
   job.n_chunks = (n_tokens + ATTENTION_TOKENS - 1) / ATTENTION_TOKENS;
   pool_for(compute_pool(context->model->compute), c->n_kv_heads * job.n_chunks, attend, &job);
 }

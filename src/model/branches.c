@@ -31,7 +31,7 @@ void context_branch_begin(ellm_context *context, uint32_t slot, context_branch *
 
 bool context_can_branch(const ellm_context *context, size_t positions) {
   return positions <= context->capacity && context->cached == context->length &&
-         (positions > context->model->rope.long_above) == context->cached_long;
+         (positions > context->model->ropes.long_above) == context->cached_long;
 }
 
 static ellm_status check(const ellm_context *context, const context_branch *branches, size_t n_branches,

@@ -53,7 +53,7 @@ static ellm_status allocate_batch(ellm_context *context, ellm_error *err) {
   context->mixed = floats(n, context->q_stride, &status, err);
   context->gate_up = floats(n, context->gate_up_stride, &status, err);
   context->inner = floats(n, context->inner_stride, &status, err);
-  context->cos_sin = floats(n, 2 * context->model->rope.half, &status, err);
+  context->cos_sin = floats(n, context->model->ropes.stride, &status, err);
   context->scores = floats(threads, context->score_stride, &status, err);
   if (status == ELLM_OK && !(context->places = calloc(n, sizeof *context->places)))
     status = ellm_fail_memory(err, n * sizeof *context->places, "a context");
@@ -67,7 +67,7 @@ static ellm_status allocate_batch(ellm_context *context, ellm_error *err) {
 }
 
 ellm_status context_create(ellm_model *model, uint32_t n_ctx, size_t more, ellm_context **out, ellm_error *err) {
-  const uint32_t most = model->config.max_position_embeddings;
+  const uint32_t most = model->config.max_context;
   *out = NULL;
   if (n_ctx > most)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: a context of %u positions is beyond the model's %u", model->path,
@@ -154,7 +154,7 @@ ellm_status ellm_context_eval(ellm_context *context, const uint32_t *ids, size_t
   ELLM_TRY(check_request(context, ids, n_ids, n_logits, err));
   if (n_ids == 0) return ELLM_OK;
   const uint32_t end = context->length + (uint32_t)n_ids;
-  const bool long_factors = end > context->model->rope.long_above;
+  const bool long_factors = end > context->model->ropes.long_above;
   memcpy(context->ids + context->length, ids, n_ids * sizeof *ids);
   if (long_factors != context->cached_long) context->cached = 0;
   context->cached_long = long_factors;
@@ -178,7 +178,7 @@ ellm_status context_follow(ellm_context *context, const uint32_t *ids, size_t n_
   if (most > context->length) most = context->length;
   if (most > context->cached) most = context->cached;
   size_t same = context_common_ids(context->ids, ids, most);
-  const bool long_factors = n_ids > context->model->rope.long_above;
+  const bool long_factors = n_ids > context->model->ropes.long_above;
   if (same < n_ids && long_factors != context->cached_long) same = 0;
   if (kept != NULL) *kept = same;
   ellm_context_truncate(context, (uint32_t)same);

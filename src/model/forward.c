@@ -2,7 +2,7 @@
 /*
  * The forward pass of a decoder-only transformer: pre-norm blocks of grouped-query
  * attention with rotary positions and a SwiGLU network. One pass for all
- * architectures; what they differ in lies in weights and configuration.
+ * architectures; what they differ in are weights and the facts of layers.
  */
 #include <string.h>
 
@@ -66,21 +66,22 @@ static void norm(const pass *p, vectors x, const float *weight, vectors out, siz
   for_tokens(p, n, norm_of_token, &job);
 }
 
-typedef struct layer_job { const pass *p; const layer_weights *w; } layer_job;
+typedef struct layer_job { const pass *p; const layer_weights *w; const layer_facts *facts; } layer_job;
 
-/* Norms (where the architecture has them) and rotation of a token's queries and keys. */
+/* Norms and rotation, where the layer has them, of a token's queries and keys. */
 static void rotate_token(void *user, size_t t, int thread) {
   (void)thread;
   const layer_job *job = user;
   const pass *p = job->p;
   const model_config *c = p->config;
-  const uint32_t half = p->context->model->rope.half;
-  const float *cos_sin = p->context->cos_sin + t * 2 * half;
+  const rope_tables *ropes = &p->context->model->ropes;
+  const rope_frequencies *rope = job->facts->rope != ARCH_NO_ROPE ? &ropes->table[job->facts->rope] : NULL;
+  const float *angles = p->context->cos_sin + t * ropes->stride;
   float *head = p->context->qkv + t * p->context->qkv_stride;
   for (uint32_t h = 0; h < c->n_heads + c->n_kv_heads; h++, head += c->head_dim) {
     const float *weight = h < c->n_heads ? job->w->q_norm : job->w->k_norm;
     if (weight != NULL) p->k->rms_norm(head, weight, (float)c->rms_norm_eps, head, c->head_dim);
-    p->k->rope(head, cos_sin, half);
+    if (rope != NULL) p->k->rope(head, angles + rope->offset, rope->half);
   }
 }
 
@@ -106,9 +107,9 @@ typedef struct angles_job { const pass *p; bool long_factors; } angles_job;
 static void angles_of_token(void *user, size_t t, int thread) {
   (void)thread;
   const angles_job *job = user;
-  const rope_frequencies *rope = &job->p->context->model->rope;
+  const rope_tables *ropes = &job->p->context->model->ropes;
   const ellm_context *context = job->p->context;
-  rope_angles(rope, job->long_factors, context->places[t].position, context->cos_sin + t * 2 * rope->half);
+  rope_angles(ropes, job->long_factors, context->places[t].position, context->cos_sin + t * ropes->stride);
 }
 
 /* --------------------------------------------------------------------- layers */
@@ -117,7 +118,7 @@ static ellm_status layer(const pass *p, uint32_t index) {
   ellm_context *context = p->context;
   const model_config *c = p->config;
   const layer_weights *w = &context->model->weights.layers[index];
-  layer_job job = {p, w};
+  layer_job job = {p, w, &c->layers[index]};
   const vectors x = {context->x, context->hidden_stride, c->hidden_size};
   const vectors normed = {context->normed, context->hidden_stride, c->hidden_size};
   const vectors mixed = {context->mixed, context->q_stride, c->n_heads * c->head_dim};

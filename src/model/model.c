@@ -16,7 +16,7 @@ const void *ellm_model_asset(ellm_model *model, const char *name, size_t *bytes)
   return source_asset(model->source, name, bytes);
 }
 
-static ellm_status read_configs(ellm_model *m, ellm_error *err) {
+static ellm_status read_configs(ellm_model *m, const ellm_model_options *options, ellm_error *err) {
   config_text config = {0}, generation = {0};
   config.json = ellm_model_asset(m, "config.json", &config.bytes);
   generation.json = ellm_model_asset(m, "generation_config.json", &generation.bytes);
@@ -27,7 +27,7 @@ static ellm_status read_configs(ellm_model *m, ellm_error *err) {
   config.origin = origin;
   generation.origin = generation_origin;
   ellm_status status = origin != NULL && generation_origin != NULL ? ELLM_OK : ellm_fail_memory(err, 0, "a path");
-  if (status == ELLM_OK) status = model_config_parse(config.json, config.bytes, origin, &m->config, err);
+  if (status == ELLM_OK) status = model_config_parse(config.json, config.bytes, origin, &options->notes, &m->config, err);
   if (status == ELLM_OK) status = generation_config_parse(&generation, &config, &m->generation, err);
   free(origin);
   free(generation_origin);
@@ -90,9 +90,9 @@ static ellm_status open_into(ellm_model *m, const ellm_model_options *options, e
   if (m->half_precision && m->activations == ELLM_ACTIVATIONS_F32)
     return ellm_fail(err, ELLM_ERR_USAGE, "f32 activations go with an F32 KV cache only");
   if (options->lock_memory && file != NULL) ELLM_TRY(container_lock(file, err));
-  ELLM_TRY(read_configs(m, err));
+  ELLM_TRY(read_configs(m, options, err));
   ELLM_TRY(model_weights_bind(m->source, &m->config, &m->weights, err));
-  rope_frequencies_init(&m->rope, &m->config);
+  rope_tables_init(&m->ropes, &m->config);
   ELLM_TRY(compute_create(options->threads, &m->compute, err));
   if (options->expand) ELLM_TRY(model_weights_expand(&m->weights, m->compute, err));
   return options->check_all ? check_all(m, err) : ELLM_OK;
@@ -123,6 +123,7 @@ void ellm_model_close(ellm_model *model) {
   ellm_tokenizer_free(model->tokenizer);
   compute_free(model->compute);
   model_weights_free(&model->weights);
+  model_config_free(&model->config);
   source_close(model->source);
   pthread_mutex_destroy(&model->lock);
   free(model->path);
@@ -139,7 +140,7 @@ void ellm_model_get_info(const ellm_model *model, ellm_model_info *info) {
                             .n_heads = c->n_heads,
                             .n_kv_heads = c->n_kv_heads,
                             .head_dim = c->head_dim,
-                            .max_context = c->max_position_embeddings,
+                            .max_context = c->max_context,
                             .parameters = model->weights.parameters,
                             .activations = model->activations,
                             .cache_type = model->half_precision ? ELLM_CACHE_F16 : ELLM_CACHE_F32,

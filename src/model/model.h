@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "arch/generation_config.h"
 #include "model/rope.h"
 #include "model/weights.h"
 
@@ -16,7 +17,7 @@ struct ellm_model {
   ellm_activations activations;
   bool half_precision;     /* the KV cache is of F16, else of F32 */
   model_weights weights;
-  rope_frequencies rope;
+  rope_tables ropes;
   compute *compute;
   pthread_mutex_t lock;    /* held while threads compute, and while the tokenizer is made */
   ellm_tokenizer *tokenizer; /* made on first use */

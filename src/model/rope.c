@@ -64,9 +64,8 @@ static double attention_factor(const rope_config *rope) {
   return yarn_mscale(rope->factor, 1);
 }
 
-void rope_frequencies_init(rope_frequencies *out, const model_config *config) {
-  const rope_config *rope = &config->rope;
-  const uint32_t dimensions = (uint32_t)(config->head_dim * rope->partial_rotary_factor);
+static void frequencies_init(rope_frequencies *out, const rope_config *rope, uint32_t head_dim) {
+  const uint32_t dimensions = (uint32_t)(head_dim * rope->partial_rotary_factor);
   *out = (rope_frequencies){.half = dimensions / 2,
                             .attention_factor = (float)attention_factor(rope),
                             .long_above = UINT32_MAX};
@@ -90,11 +89,26 @@ void rope_frequencies_init(rope_frequencies *out, const model_config *config) {
   }
 }
 
-void rope_angles(const rope_frequencies *rope, bool long_factors, uint32_t position, float *cos_sin) {
-  const float *inverse = rope->inverse[long_factors ? 1 : 0];
-  for (uint32_t i = 0; i < rope->half; i++) {
-    const float angle = (float)position * inverse[i];
-    cos_sin[i] = (float)exact_cos(angle) * rope->attention_factor;
-    cos_sin[rope->half + i] = (float)exact_sin(angle) * rope->attention_factor;
+void rope_tables_init(rope_tables *ropes, const model_config *config) {
+  *ropes = (rope_tables){.n = config->n_ropes, .long_above = UINT32_MAX};
+  for (uint32_t i = 0; i < ropes->n; i++) {
+    rope_frequencies *table = &ropes->table[i];
+    frequencies_init(table, &config->ropes[i], config->head_dim);
+    table->offset = ropes->stride;
+    ropes->stride += 2 * table->half;
+    if (table->long_above < ropes->long_above) ropes->long_above = table->long_above;
+  }
+}
+
+void rope_angles(const rope_tables *ropes, bool long_factors, uint32_t position, float *cos_sin) {
+  for (uint32_t r = 0; r < ropes->n; r++) {
+    const rope_frequencies *table = &ropes->table[r];
+    const float *inverse = table->inverse[long_factors && table->long_above != UINT32_MAX ? 1 : 0];
+    float *cosines = cos_sin + table->offset, *sines = cosines + table->half;
+    for (uint32_t i = 0; i < table->half; i++) {
+      const float angle = (float)position * inverse[i];
+      cosines[i] = (float)exact_cos(angle) * table->attention_factor;
+      sines[i] = (float)exact_sin(angle) * table->attention_factor;
+    }
   }
 }

@@ -26,7 +26,7 @@ static ellm_status shape_of(const ellm_context *context, const watcher *watch, p
                                 .n_kv_heads = c->n_kv_heads,
                                 .head_dim = c->head_dim,
                                 .vocab_size = c->vocab_size,
-                                .long_above = context->model->rope.long_above};
+                                .long_above = context->model->ropes.long_above};
   return source_identity(context->model->source, thread_pool_size(compute_pool(context->model->compute)),
                          watch->progress, watch->user, shape->model, err);
 }

@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 
-enum { NAME_MAX_BYTES = 128, TENSORS_A_LAYER = 24 };
+enum { TENSORS_A_LAYER = 24 };
 
 /* What binding needs: where tensors are, which have been taken, where what is made goes. */
 typedef struct binder {
@@ -18,6 +18,7 @@ typedef struct binder {
   bool *taken;        /* [source_count(from)] */
   size_t n_tensors;
   const char *path;
+  char name[ARCH_NAME_BYTES];
 } binder;
 
 static void shape_text(const source_tensor *t, char *text, size_t bytes) {
@@ -86,10 +87,15 @@ static ellm_status bind_matrix(binder *b, const char *name, uint32_t rows, uint3
   return ELLM_OK;
 }
 
-/* "model.layers.N.PART.weight" */
-static const char *layer_name(char text[NAME_MAX_BYTES], uint32_t layer, const char *part, const char *what) {
-  snprintf(text, NAME_MAX_BYTES, "model.layers.%u.%s.%s", (unsigned)layer, part, what);
-  return text;
+/* The name of a layer's tensor, valid until the next. */
+static const char *tensor_name(binder *b, uint32_t layer, const char *part, const char *what) {
+  return arch_tensor_name(b->config->tensors, layer, part, what, b->name);
+}
+
+static ellm_status bind_norm(binder *b, uint32_t layer, const char *part, uint32_t n, float **out, ellm_error *err) {
+  ELLM_TRY(bind_vector(b, tensor_name(b, layer, part, "weight"), n, out, err));
+  for (uint32_t i = 0; i < n && b->config->norm_offset != 0; i++) (*out)[i] += b->config->norm_offset;
+  return ELLM_OK;
 }
 
 /* Matrices of names[n] with the given rows; or, when the second name is NULL, one that holds all of them. */
@@ -100,12 +106,11 @@ static ellm_status bind_group(binder *b, uint32_t layer, const char *const *name
   const bool fused = n > 1 && names[1] == NULL;
   group->n = fused ? 1 : n;
   for (size_t i = 0; i < group->n; i++) {
-    char name[NAME_MAX_BYTES];
     const uint32_t height = fused ? together : rows[i];
-    ELLM_TRY(bind_matrix(b, layer_name(name, layer, names[i], "weight"), height, columns, &group->matrix[i], err));
+    ELLM_TRY(bind_matrix(b, tensor_name(b, layer, names[i], "weight"), height, columns, &group->matrix[i], err));
     if (bias) {
       float *values;
-      ELLM_TRY(bind_vector(b, layer_name(name, layer, names[i], "bias"), height, &values, err));
+      ELLM_TRY(bind_vector(b, tensor_name(b, layer, names[i], "bias"), height, &values, err));
       group->matrix[i].bias = values;
     }
   }
@@ -114,23 +119,20 @@ static ellm_status bind_group(binder *b, uint32_t layer, const char *const *name
 
 static ellm_status bind_layer(binder *b, uint32_t layer, layer_weights *w, ellm_error *err) {
   const model_config *c = b->config;
-  const architecture *arch = architecture_of(c->arch);
-  char name[NAME_MAX_BYTES];
-  const uint32_t q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
-  const uint32_t qkv_rows[3] = {q, kv, kv}, gate_up_rows[2] = {c->intermediate_size, c->intermediate_size};
-  ELLM_TRY(bind_vector(b, layer_name(name, layer, "input_layernorm", "weight"), c->hidden_size, &w->attention_norm,
-                       err));
-  ELLM_TRY(bind_group(b, layer, arch->qkv, qkv_rows, 3, c->hidden_size, c->attention_bias || c->qkv_bias, &w->qkv,
-                      err));
-  if (c->qk_norm) {
-    ELLM_TRY(bind_vector(b, layer_name(name, layer, "self_attn.q_norm", "weight"), c->head_dim, &w->q_norm, err));
-    ELLM_TRY(bind_vector(b, layer_name(name, layer, "self_attn.k_norm", "weight"), c->head_dim, &w->k_norm, err));
+  const layer_facts *facts = &c->layers[layer];
+  const arch_tensors *names = c->tensors;
+  const uint32_t q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim, inner = facts->intermediate_size;
+  const uint32_t qkv_rows[3] = {q, kv, kv}, gate_up_rows[2] = {inner, inner};
+  ELLM_TRY(bind_norm(b, layer, names->attention_norm, c->hidden_size, &w->attention_norm, err));
+  ELLM_TRY(bind_group(b, layer, names->qkv, qkv_rows, 3, c->hidden_size, facts->qkv_bias, &w->qkv, err));
+  if (facts->qk_norm) {
+    ELLM_TRY(bind_norm(b, layer, names->q_norm, c->head_dim, &w->q_norm, err));
+    ELLM_TRY(bind_norm(b, layer, names->k_norm, c->head_dim, &w->k_norm, err));
   }
-  ELLM_TRY(bind_group(b, layer, &arch->output, &c->hidden_size, 1, q, c->attention_bias, &w->output, err));
-  ELLM_TRY(bind_vector(b, layer_name(name, layer, "post_attention_layernorm", "weight"), c->hidden_size, &w->mlp_norm,
-                       err));
-  ELLM_TRY(bind_group(b, layer, arch->gate_up, gate_up_rows, 2, c->hidden_size, c->mlp_bias, &w->gate_up, err));
-  return bind_group(b, layer, &arch->down, &c->hidden_size, 1, c->intermediate_size, c->mlp_bias, &w->down, err);
+  ELLM_TRY(bind_group(b, layer, &names->output, &c->hidden_size, 1, q, facts->output_bias, &w->output, err));
+  ELLM_TRY(bind_norm(b, layer, names->mlp_norm, c->hidden_size, &w->mlp_norm, err));
+  ELLM_TRY(bind_group(b, layer, names->gate_up, gate_up_rows, 2, c->hidden_size, facts->mlp_bias, &w->gate_up, err));
+  return bind_group(b, layer, &names->down, &c->hidden_size, 1, inner, facts->mlp_bias, &w->down, err);
 }
 
 /* Tensors that Transformers leaves unread as well: buffers of old versions. */
@@ -150,11 +152,31 @@ static ellm_status refuse_others(const binder *b, ellm_error *err) {
   return ELLM_OK;
 }
 
+/* Facts that the forward pass does not compute. */
+static ellm_status refuse_uncomputed(const binder *b, ellm_error *err) {
+  const model_config *c = b->config;
+  const char *what = NULL;
+  if (c->tensors->attention_post_norm != NULL || c->tensors->mlp_post_norm != NULL) what = "norms after a layer's parts";
+  if (c->embedding_scale != 1) what = "a scaled embedding";
+  if (c->logits_scale != 1 || c->logits_soft_cap != 0) what = "scaled or capped logits";
+  for (uint32_t i = 0; i < c->n_layers; i++) {
+    const layer_facts *facts = &c->layers[i];
+    if (facts->score_soft_cap != 0) what = "capped scores";
+    if (facts->activation != ARCH_SILU) what = "another activation than silu";
+    if (facts->n_experts != 0) what = "experts";
+    if (facts->residual_scale != 1) what = "scaled residuals";
+    if (facts->intermediate_size != c->intermediate_size) what = "layers of different sizes";
+  }
+  if (what == NULL) return ELLM_OK;
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s has %s, which is not supported", b->path, c->arch_name, what);
+}
+
 static ellm_status bind_all(binder *b, ellm_error *err) {
+  ELLM_TRY(refuse_uncomputed(b, err));
   const model_config *c = b->config;
   model_weights *w = b->weights;
   /* of a matrix that has two names safetensors stores one, the first in alphabetical order */
-  const char *embedding = "model.embed_tokens.weight", *head = "lm_head.weight";
+  const char *embedding = c->tensors->embedding, *head = c->tensors->head;
   bool own_head = !c->tie_word_embeddings;
   if (!own_head && source_find(b->from, head) != NULL) {
     /* where both are there and differ, Transformers 5 does not tie them; where they are equal it makes no difference */
@@ -163,7 +185,7 @@ static ellm_status bind_all(binder *b, ellm_error *err) {
   }
   ELLM_TRY(bind_matrix(b, embedding, c->vocab_size, c->hidden_size, &w->embedding, err));
   for (uint32_t i = 0; i < c->n_layers; i++) ELLM_TRY(bind_layer(b, i, &w->layers[i], err));
-  ELLM_TRY(bind_vector(b, "model.norm.weight", c->hidden_size, &w->norm, err));
+  ELLM_TRY(bind_vector(b, c->tensors->norm, c->hidden_size, &w->norm, err));
   w->head.n = 1;
   w->head.matrix[0] = w->embedding;
   if (own_head) ELLM_TRY(bind_matrix(b, head, c->vocab_size, c->hidden_size, &w->head.matrix[0], err));

@@ -1,25 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The weights of a decoder-only transformer, found by name in a .ellm file or
- * a checkpoint and checked against its configuration. What differs between
- * architectures is one row of a table in architecture.c.
+ * a checkpoint and checked against its configuration.
  */
 #ifndef ELLM_MODEL_WEIGHTS_H
 #define ELLM_MODEL_WEIGHTS_H
 
-#include "checkpoint/config.h"
+#include "arch/arch.h"
 #include "model/matrix.h"
 #include "source/source.h"
-
-/* Names of a layer's tensors without "model.layers.N." and ".weight"; NULL where there is none. */
-typedef struct architecture {
-  model_arch arch;
-  const char *qkv[3];      /* query, key and value; or one matrix with the rows of all three in this order */
-  const char *output;
-  const char *gate_up[2];  /* likewise */
-  const char *down;
-} architecture;
-const architecture *architecture_of(model_arch arch);
 
 /* Matrices whose outputs lie one behind the other. */
 typedef struct matrix_group { weight_matrix matrix[3]; size_t n; } matrix_group;

@@ -6,10 +6,12 @@
  * rope_scaling wins. What we cannot compute is refused, never ignored: a wrong
  * rotation gives a model that merely looks worse.
  */
-#include "checkpoint/rope_config.h"
+#include "arch/rope_config.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#include "arch/family.h"
 
 static const double max_theta = 1e15, max_factor = 1e6;
 
@@ -19,17 +21,17 @@ typedef struct rope_source {
   char origin[256];      /* "FILE: rope_scaling", for errors */
 } rope_source;
 
-static ellm_status find_options(const json_t *root, const char *origin, rope_source *source, ellm_error *err) {
+static ellm_status find_options(const config_reader *in, rope_source *source, ellm_error *err) {
   static const char *const fields[] = {"rope_scaling", "rope_parameters"};
   source->options = NULL;
-  snprintf(source->origin, sizeof source->origin, "%s", origin);
+  snprintf(source->origin, sizeof source->origin, "%s", in->origin);
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-    const json_t *value = json_object_get(root, fields[i]);
+    const json_t *value = json_object_get(in->root, fields[i]);
     if (value == NULL || json_is_null(value)) continue;
-    if (!json_is_object(value)) return json_wrong(value, fields[i], origin, "an object", err);
+    if (!json_is_object(value)) return json_wrong(value, fields[i], in->origin, "an object", err);
     if (json_object_size(value) == 0) continue;
     source->options = value;
-    snprintf(source->origin, sizeof source->origin, "%s: %s", origin, fields[i]);
+    snprintf(source->origin, sizeof source->origin, "%s: %s", in->origin, fields[i]);
     break;
   }
   return ELLM_OK;
@@ -49,7 +51,8 @@ static ellm_status get_number(const json_t *object, const char *field, bool requ
   return ELLM_OK;
 }
 
-static ellm_status parse_type(const rope_source *source, model_arch arch, rope_type *type, ellm_error *err) {
+static ellm_status parse_type(const rope_source *source, const arch_rope_rules *rules, rope_type *type,
+                              ellm_error *err) {
   const char *name = NULL;
   ELLM_TRY(json_get_string(source->options, "type", false, source->origin, &name, err));
   ELLM_TRY(json_get_string(source->options, "rope_type", false, source->origin, &name, err)); /* the newer name wins */
@@ -65,8 +68,8 @@ static ellm_status parse_type(const rope_source *source, model_arch arch, rope_t
     if (strcmp(name, types[i].name) != 0) continue;
     *type = types[i].type;
     /* the first Phi-3 checkpoints call their long factors yarn */
-    if (arch == ARCH_PHI3 && *type == ROPE_YARN) *type = ROPE_LONGROPE;
-    if (arch == ARCH_PHI3 && *type != ROPE_DEFAULT && *type != ROPE_LONGROPE) break;
+    if (rules->only_longrope && *type == ROPE_YARN) *type = ROPE_LONGROPE;
+    if (rules->only_longrope && *type != ROPE_DEFAULT && *type != ROPE_LONGROPE) break;
     return ELLM_OK;
   }
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: rope_type %s is not supported", source->origin, name);
@@ -94,12 +97,13 @@ static ellm_status parse_factor_list(const rope_source *source, const char *fiel
 }
 
 /* What the pretraining used: beside the other fields (Phi-3) or among the options, else max_position_embeddings. */
-static ellm_status parse_original(const json_t *root, const char *origin, const rope_source *source,
-                                  const model_config *config, uint32_t *original, ellm_error *err) {
+static ellm_status parse_original(const config_reader *in, const rope_source *source, const model_config *config,
+                                  uint32_t *original, ellm_error *err) {
   static const char field[] = "original_max_position_embeddings";
-  *original = config->arch == ARCH_PHI3 ? 4096 : config->max_position_embeddings;
+  const uint32_t missing = in->arch->rope.original_positions;
+  *original = missing > 0 ? missing : config->max_position_embeddings;
   ELLM_TRY(json_get_u32(source->options, field, false, source->origin, original, err));
-  ELLM_TRY(json_get_u32(root, field, false, origin, original, err));
+  ELLM_TRY(json_get_u32(in->root, field, false, in->origin, original, err));
   if (*original == 0 || *original > CONFIG_MAX_POSITIONS) {
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %u, 1 to %d is wanted", source->origin, field, (unsigned)*original,
                      CONFIG_MAX_POSITIONS);
@@ -151,51 +155,56 @@ static ellm_status parse_longrope(const rope_source *source, uint32_t half, cons
   return get_number(source->options, "factor", false, source->origin, 0.0, max_factor, &rope->factor, err);
 }
 
-static ellm_status parse_partial(const json_t *root, const char *origin, const rope_source *source,
-                                 const model_config *config, rope_config *rope, ellm_error *err) {
+static ellm_status parse_partial(const config_reader *in, const rope_source *source, const model_config *config,
+                                 rope_config *rope, ellm_error *err) {
   static const char field[] = "partial_rotary_factor";
   rope->partial_rotary_factor = 1.0;
-  ELLM_TRY(get_number(root, field, false, origin, 0.0, 1.0, &rope->partial_rotary_factor, err));
+  ELLM_TRY(get_number(in->root, field, false, in->origin, 0.0, 1.0, &rope->partial_rotary_factor, err));
   if (source->options != NULL)
     ELLM_TRY(get_number(source->options, field, false, source->origin, 0.0, 1.0, &rope->partial_rotary_factor, err));
-  if (rope->partial_rotary_factor != 1.0 && config->arch != ARCH_PHI3) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %g is not supported for %s", origin, field,
-                     rope->partial_rotary_factor, config->arch_name);
+  if (rope->partial_rotary_factor != 1.0 && !in->arch->rope.partial) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %g is not supported for %s", in->origin, field,
+                     rope->partial_rotary_factor, in->arch->name);
   }
   const uint32_t rotary = (uint32_t)(config->head_dim * rope->partial_rotary_factor);
   if (rotary == 0 || rotary % 2 != 0) {
     return ellm_fail(err, ELLM_ERR_INPUT,
-                     "%s: %u of %u dimensions of a head rotate (%s %g), an even number above 0 is wanted", origin,
+                     "%s: %u of %u dimensions of a head rotate (%s %g), an even number above 0 is wanted", in->origin,
                      (unsigned)rotary, (unsigned)config->head_dim, field, rope->partial_rotary_factor);
   }
   return ELLM_OK;
 }
 
-ellm_status rope_config_parse(const json_t *root, const char *origin, model_config *config, ellm_error *err) {
-  rope_config *rope = &config->rope;
-  *rope = (rope_config){
-      .theta = 10000.0, .factor = 1.0, .beta_fast = 32.0, .beta_slow = 1.0, .attention_factor = -1.0, .truncate = true};
+ellm_status rope_config_parse(const config_reader *in, model_config *config, ellm_error *err) {
+  rope_config *rope = &config->ropes[0];
+  const double theta = in->arch->rope.theta;
+  *rope = (rope_config){.theta = theta > 0 ? theta : 10000.0,
+                        .factor = 1.0,
+                        .beta_fast = 32.0,
+                        .beta_slow = 1.0,
+                        .attention_factor = -1.0,
+                        .truncate = true};
   rope_source source;
-  ELLM_TRY(find_options(root, origin, &source, err));
-  ELLM_TRY(get_number(root, "rope_theta", false, origin, 0.0, max_theta, &rope->theta, err));
+  ELLM_TRY(find_options(in, &source, err));
+  ELLM_TRY(get_number(in->root, "rope_theta", false, in->origin, 0.0, max_theta, &rope->theta, err));
   if (source.options != NULL)
     ELLM_TRY(get_number(source.options, "rope_theta", false, source.origin, 0.0, max_theta, &rope->theta, err));
   if (rope->theta <= 1.0)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: rope_theta is %g, a number above 1 is wanted", source.origin,
                      rope->theta);
-  ELLM_TRY(parse_partial(root, origin, &source, config, rope, err));
+  ELLM_TRY(parse_partial(in, &source, config, rope, err));
   if (source.options == NULL) return ELLM_OK;
 
   const json_t *nested = json_object_get(source.options, "full_attention");
   if (nested == NULL) nested = json_object_get(source.options, "sliding_attention");
   if (nested != NULL)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: options by type of layer are not supported", source.origin);
-  ELLM_TRY(parse_type(&source, config->arch, &rope->type, err));
+  ELLM_TRY(parse_type(&source, &in->arch->rope, &rope->type, err));
   if (rope->type == ROPE_DEFAULT) return ELLM_OK;
   if (rope->type != ROPE_LONGROPE)
     ELLM_TRY(get_number(source.options, "factor", true, source.origin, 0.0, max_factor, &rope->factor, err));
   if (rope->type == ROPE_LINEAR) return ELLM_OK;
-  ELLM_TRY(parse_original(root, origin, &source, config, &rope->original_max_position_embeddings, err));
+  ELLM_TRY(parse_original(in, &source, config, &rope->original_max_position_embeddings, err));
   if (rope->type == ROPE_LLAMA3) return parse_llama3(&source, rope, err);
   ELLM_TRY(get_number(source.options, "attention_factor", false, source.origin, 0.0, max_factor,
                       &rope->attention_factor, err));

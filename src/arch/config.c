@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.json. A missing field has the value that Transformers' configuration
+ * class of the architecture gives it. Whatever would change the result and is
+ * not implemented is refused by name and value; fields that only concern
+ * training or other programs are not looked at. After a successful parse every
+ * size is above zero, bounded and consistent, so that those who multiply and
+ * divide by them need not ask again.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/family.h"
+
+ellm_status config_size(const config_reader *in, const char *field, bool required, uint32_t limit, uint32_t *out,
+                        ellm_error *err) {
+  ELLM_TRY(json_get_u32(in->root, field, required, in->origin, out, err));
+  if (*out == 0 || *out > limit)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %u, 1 to %u is wanted", in->origin, field, (unsigned)*out,
+                     (unsigned)limit);
+  return ELLM_OK;
+}
+
+ellm_status config_bool(const config_reader *in, const char *field, bool *out, ellm_error *err) {
+  return json_get_bool(in->root, field, false, in->origin, out, err);
+}
+
+bool config_is_missing(const config_reader *in, const char *field) {
+  return json_object_get(in->root, field) == NULL;
+}
+
+bool config_is_null(const config_reader *in, const char *field) {
+  return json_is_null(json_object_get(in->root, field));
+}
+
+ellm_status config_no_attention_bias(const config_reader *in, ellm_error *err) {
+  bool given = false;
+  ELLM_TRY(config_bool(in, "attention_bias", &given, err));
+  if (!given) return ELLM_OK;
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: attention_bias true is not supported for %s", in->origin, in->arch->name);
+}
+
+/* -------------------------------------------------------------------- windows */
+
+ellm_status config_window(const config_reader *in, uint32_t missing, uint32_t *window, ellm_error *err) {
+  static const char field[] = "sliding_window";
+  *window = config_is_missing(in, field) ? missing : 0;
+  if (config_is_missing(in, field) || config_is_null(in, field)) return ELLM_OK;
+  return config_size(in, field, true, CONFIG_MAX_POSITIONS, window, err);
+}
+
+ellm_status config_layer_types(const config_reader *in, uint32_t n_layers, bool *given, bool *sliding,
+                               ellm_error *err) {
+  const json_t *list = json_object_get(in->root, "layer_types");
+  *given = list != NULL && !json_is_null(list);
+  if (!*given) return ELLM_OK;
+  if (!json_is_array(list) || json_array_size(list) != n_layers) {
+    char text[80];
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: layer_types is %s, a list of %s = %u names is wanted", in->origin,
+                     json_brief(list, text), in->arch->fields->n_layers, (unsigned)n_layers);
+  }
+  for (uint32_t i = 0; i < n_layers; i++) {
+    const char *type = json_string_value(json_array_get(list, i));
+    sliding[i] = type != NULL && strcmp(type, "sliding_attention") == 0;
+    if (!sliding[i] && (type == NULL || strcmp(type, "full_attention") != 0))
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: layer_types[%u] %s is not supported", in->origin, (unsigned)i,
+                       type != NULL ? type : "is not a name and");
+  }
+  return ELLM_OK;
+}
+
+static ellm_status check_same_window(const config_reader *in, uint32_t window, const model_config *config,
+                                     bool *sliding, ellm_error *err) {
+  bool given = false;
+  ELLM_TRY(config_layer_types(in, config->n_layers, &given, sliding, err));
+  for (uint32_t i = 0; given && i < config->n_layers; i++) {
+    if (sliding[i] && window == 0)
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: layer_types[%u] is sliding_attention, but there is no sliding window",
+                       in->origin, (unsigned)i);
+    if (!sliding[i] && window != 0)
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: layer_types and sliding_window contradict each other for %s",
+                       in->origin, in->arch->name);
+  }
+  return ELLM_OK;
+}
+
+ellm_status config_same_window(const config_reader *in, uint32_t window, model_config *config, ellm_error *err) {
+  bool *sliding = calloc(config->n_layers, sizeof *sliding);
+  if (sliding == NULL) return ellm_fail_memory(err, config->n_layers * sizeof *sliding, in->origin);
+  const ellm_status status = check_same_window(in, window, config, sliding, err);
+  free(sliding);
+  for (uint32_t i = 0; i < config->n_layers; i++) config->layers[i].window = window;
+  return status;
+}
+
+/* ---------------------------------------------------------------------- sizes */
+
+static ellm_status parse_heads(const config_reader *in, model_config *config, ellm_error *err) {
+  const arch_fields *f = in->arch->fields;
+  const arch_defaults *defaults = &in->arch->defaults;
+  ELLM_TRY(config_size(in, f->n_heads, true, CONFIG_MAX_SIZE, &config->n_heads, err));
+  config->n_kv_heads =
+      defaults->n_kv_heads == 0 || config_is_null(in, f->n_kv_heads) ? config->n_heads : defaults->n_kv_heads;
+  ELLM_TRY(config_size(in, f->n_kv_heads, false, CONFIG_MAX_SIZE, &config->n_kv_heads, err));
+  if (config->n_heads % config->n_kv_heads != 0)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %u is not a multiple of %s %u", in->origin, f->n_heads,
+                     (unsigned)config->n_heads, f->n_kv_heads, (unsigned)config->n_kv_heads);
+  if (config_is_missing(in, f->head_dim) && defaults->head_dim != 0) {
+    config->head_dim = defaults->head_dim;
+  } else if (config_is_missing(in, f->head_dim) || config_is_null(in, f->head_dim)) {
+    if (config->hidden_size % config->n_heads != 0)
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %u is not a multiple of %s %u", in->origin, f->hidden_size,
+                       (unsigned)config->hidden_size, f->n_heads, (unsigned)config->n_heads);
+    config->head_dim = config->hidden_size / config->n_heads;
+  }
+  ELLM_TRY(config_size(in, f->head_dim, false, CONFIG_MAX_HEAD_DIM, &config->head_dim, err));
+  if (config->head_dim % 2 != 0)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %u is odd", in->origin, f->head_dim, (unsigned)config->head_dim);
+  /* rows of the projections; queries, keys and values may be fused */
+  if ((uint64_t)config->head_dim * (config->n_heads + 2 * (uint64_t)config->n_kv_heads) > CONFIG_MAX_SIZE)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %u heads of %u dimensions are too many", in->origin,
+                     (unsigned)config->n_heads, (unsigned)config->head_dim);
+  return ELLM_OK;
+}
+
+static ellm_status parse_sizes(const config_reader *in, model_config *config, ellm_error *err) {
+  const arch_fields *f = in->arch->fields;
+  const arch_defaults *defaults = &in->arch->defaults;
+  ELLM_TRY(config_size(in, f->vocab_size, true, CONFIG_MAX_SIZE, &config->vocab_size, err));
+  ELLM_TRY(config_size(in, f->hidden_size, true, CONFIG_MAX_SIZE, &config->hidden_size, err));
+  ELLM_TRY(config_size(in, f->intermediate_size, true, CONFIG_MAX_SIZE / 2, &config->intermediate_size, err));
+  ELLM_TRY(config_size(in, f->n_layers, true, CONFIG_MAX_LAYERS, &config->n_layers, err));
+  config->max_position_embeddings = defaults->max_position_embeddings;
+  ELLM_TRY(config_size(in, f->max_position_embeddings, false, CONFIG_MAX_POSITIONS, &config->max_position_embeddings,
+                       err));
+  config->max_context = config->max_position_embeddings;
+  config->rms_norm_eps = defaults->rms_norm_eps;
+  ELLM_TRY(json_get_double(in->root, f->rms_norm_eps, false, in->origin, &config->rms_norm_eps, err));
+  if (!(config->rms_norm_eps > 0.0 && config->rms_norm_eps <= 1.0))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %g, a number above 0 and at most 1 is wanted", in->origin,
+                     f->rms_norm_eps, config->rms_norm_eps);
+  return parse_heads(in, config, err);
+}
+
+/* ------------------------------------------------------------- everything else */
+
+static ellm_status refuse_quantized(const config_reader *in, ellm_error *err) {
+  static const char *const fields[] = {"quantization_config", "compression_config"};
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    if (config_is_missing(in, fields[i]) || config_is_null(in, fields[i])) continue;
+    const char *method = json_string_value(json_object_get(json_object_get(in->root, fields[i]), "quant_method"));
+    return ellm_fail(err, ELLM_ERR_INPUT,
+                     "%s: %s (quant_method %s) is there: a checkpoint quantized elsewhere is not supported",
+                     in->origin, fields[i], method != NULL ? method : "not given");
+  }
+  return ELLM_OK;
+}
+
+static ellm_status check_activation(const config_reader *in, ellm_error *err) {
+  const char *field = in->arch->fields->activation, *name = "silu";
+  ELLM_TRY(json_get_string(in->root, field, false, in->origin, &name, err));
+  if (strcmp(name, "silu") == 0 || strcmp(name, "swish") == 0) return ELLM_OK;
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %s is not supported, silu is", in->origin, field, name);
+}
+
+/* Some checkpoints write -1 for none. */
+static ellm_status parse_bos(const config_reader *in, model_config *config, ellm_error *err) {
+  static const char field[] = "bos_token_id";
+  config->bos_token_id = -1;
+  const json_t *value = json_object_get(in->root, field);
+  if (value == NULL || json_is_null(value)) return ELLM_OK;
+  if (json_is_integer(value) && json_integer_value(value) == -1) return ELLM_OK;
+  uint32_t id = 0;
+  ELLM_TRY(json_get_u32(in->root, field, false, in->origin, &id, err));
+  config->bos_token_id = id;
+  return ELLM_OK;
+}
+
+/* The plainest transformer; the family says what is different. */
+static ellm_status make_layers(model_config *config, const char *origin, ellm_error *err) {
+  config->layers = calloc(config->n_layers, sizeof *config->layers);
+  if (config->layers == NULL) return ellm_fail_memory(err, config->n_layers * sizeof *config->layers, origin);
+  const float score_scale = (float)(1 / sqrt((double)config->head_dim));
+  for (uint32_t i = 0; i < config->n_layers; i++)
+    config->layers[i] = (layer_facts){.rope = 0,
+                                      .score_scale = score_scale,
+                                      .activation = ARCH_SILU,
+                                      .intermediate_size = config->intermediate_size,
+                                      .residual_scale = 1};
+  return ELLM_OK;
+}
+
+static ellm_status parse_model(config_reader *in, model_config *config, ellm_error *err) {
+  if (!json_is_object(in->root)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: not a JSON object", in->origin);
+  ELLM_TRY(arch_class_find(in->root, in->origin, &in->arch, err));
+  config->arch_name = in->arch->name;
+  config->tensors = in->arch->tensors;
+  config->embedding_scale = config->logits_scale = 1;
+  config->class_eos_id = in->arch->defaults.eos_token_id;
+  config->tie_word_embeddings = in->arch->defaults.tie_word_embeddings;
+  ELLM_TRY(refuse_quantized(in, err));
+  ELLM_TRY(check_activation(in, err));
+  ELLM_TRY(parse_sizes(in, config, err));
+  ELLM_TRY(config_bool(in, "tie_word_embeddings", &config->tie_word_embeddings, err));
+  ELLM_TRY(parse_bos(in, config, err));
+  config->n_ropes = 1;
+  ELLM_TRY(rope_config_parse(in, config, err));
+  ELLM_TRY(make_layers(config, in->origin, err));
+  return in->arch->facts(in, config, err);
+}
+
+ellm_status model_config_parse(const void *json, size_t bytes, const char *origin, const ellm_notes *notes,
+                               model_config *config, ellm_error *err) {
+  *config = (model_config){0};
+  json_t *root;
+  ELLM_TRY(json_parse(json, bytes, origin, &root, err));
+  config_reader in = {.root = root, .origin = origin, .notes = notes};
+  const ellm_status status = parse_model(&in, config, err);
+  json_decref(root);
+  if (status != ELLM_OK) model_config_free(config);
+  return status;
+}
+
+void model_config_free(model_config *config) {
+  free(config->layers);
+  *config = (model_config){0};
+}

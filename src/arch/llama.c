@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Llama and what is stored as it: Llama 1 to 3, SmolLM, SmolLM2, TinyLlama, Yi, DeepSeek-LLM, InternLM 2.5 as Llama. */
+#include "arch/family.h"
+
+static ellm_status llama_facts(const config_reader *in, model_config *config, ellm_error *err) {
+  bool attention_bias = false, mlp_bias = false;
+  ELLM_TRY(config_bool(in, "attention_bias", &attention_bias, err));
+  ELLM_TRY(config_bool(in, "mlp_bias", &mlp_bias, err));
+  for (uint32_t i = 0; i < config->n_layers; i++) {
+    layer_facts *layer = &config->layers[i];
+    layer->qkv_bias = layer->output_bias = attention_bias;
+    layer->mlp_bias = mlp_bias;
+  }
+  return config_same_window(in, 0, config, err); /* sliding_window is no field of this class */
+}
+
+static const arch_class llama = {
+    .name = "LlamaForCausalLM",
+    .model_type = "llama",
+    .fields = &arch_usual_fields,
+    .tensors = &arch_usual_tensors,
+    .defaults = {.max_position_embeddings = 2048, .rms_norm_eps = 1e-6, .eos_token_id = 2},
+    .facts = llama_facts,
+};
+
+const arch_class *const arch_family_llama[] = {&llama, NULL};
