@@ -64,13 +64,13 @@ static ellm_status append_row(bench *b, const row *r, const char *tensor, ellm_e
   if (b->n_rows == b->room) {
     const size_t room = b->room > 0 ? 2 * b->room : 64;
     row *rows = realloc(b->rows, room * sizeof *rows);
-    if (rows == NULL) return ellm_fail_memory(err, room * sizeof *rows, "rows");
+    if (rows == NULL) return cli_failure_memory(err, room * sizeof *rows, "rows");
     b->rows = rows;
     b->room = room;
   }
   b->rows[b->n_rows] = *r;
   b->rows[b->n_rows].tensor = tensor ? strdup(tensor) : NULL;
-  if (tensor && b->rows[b->n_rows].tensor == NULL) return ellm_fail_memory(err, strlen(tensor), "a name");
+  if (tensor && b->rows[b->n_rows].tensor == NULL) return cli_failure_memory(err, strlen(tensor), "a name");
   b->n_rows++;
   return ELLM_OK;
 }
@@ -81,15 +81,15 @@ static ellm_status measure_row(bench *b, const kernel_coded *coded, const kernel
                                const char *tensor, ellm_error *err) {
   const kernel_speed_job job = {.coded = coded, .table = table, .op = r->op, .digits = r->digits ? r->digits : 1,
                                 .tokens = r->tokens, .cached = r->cached, .repeats = b->repeats,
-                               
+
                                  .max_blocks = strcmp(r->isa, "scalar") == 0 && r->op != KERNEL_READ ? SCALAR_BLOCKS
                                                                                                      : 0};
   thread_pool *pool = NULL;
-  if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
+  if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
   if (!cli_quiet() && isatty(STDERR_FILENO))
     fprintf(stderr, "\r\033[K%s, %s, %.1f bits, %s, %d threads ...", option_choice_name(op_choices, (int)r->op),
             r->layout, r->entropy, r->isa, r->threads);
-  ELLM_TRY(thread_pool_create(r->threads, &pool, err));
+  CLI_TRY(thread_pool_create(r->threads, &pool, err));
   ellm_status status = kernel_speed_measure(&job, pool, &r->speed, err);
   thread_pool_free(pool);
   if (status == ELLM_OK) status = append_row(b, r, tensor, err);
@@ -106,7 +106,7 @@ static ellm_status measure_op(bench *b, const kernel_coded *coded, const kernel_
     r->threads = threads;
     for (int cached = large ? 0 : 1; cached < 2; cached++) {
       r->cached = cached != 0;
-      ELLM_TRY(measure_row(b, coded, table, r, tensor, err));
+      CLI_TRY(measure_row(b, coded, table, r, tensor, err));
     }
     if (threads >= all) return ELLM_OK;
   }
@@ -126,13 +126,13 @@ static ellm_status measure_coded(bench *b, const kernel_coded *coded, const char
     r.tokens = op == KERNEL_MULTIPLY ? (unsigned)b->tokens : op == KERNEL_DOT;
     if (op == KERNEL_READ) { /* one kernel for all */
       r.isa = kernels_best()->isa;
-      ELLM_TRY(measure_op(b, coded, kernels_best(), &r, tensor, err));
+      CLI_TRY(measure_op(b, coded, kernels_best(), &r, tensor, err));
       continue;
     }
     const kernel_table *table;
     for (size_t i = 0; (table = kernels_at(i)) != NULL; i++) {
       r.isa = table->isa;
-      if (wanted(b->isa, table->isa)) ELLM_TRY(measure_op(b, coded, table, &r, tensor, err));
+      if (wanted(b->isa, table->isa)) CLI_TRY(measure_op(b, coded, table, &r, tensor, err));
     }
   }
   return ELLM_OK;
@@ -141,13 +141,13 @@ static ellm_status measure_coded(bench *b, const kernel_coded *coded, const char
 static ellm_status measure_normal(bench *b, const coding *c, const source *s, ellm_error *err) {
   kernel_coded coded;
   /* a small one first, for the bits a weight */
-  ELLM_TRY(kernel_coded_normal(&coded, s->step, s->bits, c->prefer, c->code, 1, err));
+  CLI_TRY(kernel_coded_normal(&coded, s->step, s->bits, c->prefer, c->code, 1, err));
   const double bits = kernel_coded_bits(&coded);
   const bool skip = !wanted(b->layout, kernel_coded_layout(&coded));
   kernel_coded_free(&coded);
   if (skip) return ELLM_OK;
-  ELLM_TRY(kernel_coded_normal(&coded, s->step, s->bits, c->prefer, c->code,
-                               (size_t)(1e6 * b->megabytes * 8 / (bits < 1 ? 1 : bits)), err));
+  CLI_TRY(kernel_coded_normal(&coded, s->step, s->bits, c->prefer, c->code,
+                              (size_t)(1e6 * b->megabytes * 8 / (bits < 1 ? 1 : bits)), err));
   const ellm_status status = measure_coded(b, &coded, c->name, NULL, err);
   kernel_coded_free(&coded);
   return status;
@@ -160,7 +160,7 @@ static ellm_status measure_tensor(bench *b, const ellm_file *file, const contain
                         .entropy = tensor->entropy_bits / (double)tensor->n_elements};
   const uint64_t n = tensor->geometry.n_blocks;
   uint64_t *offset = ellm_aligned_calloc(n + 1, sizeof *offset);
-  if (offset == NULL) return ellm_fail_memory(err, (size_t)(n + 1) * sizeof *offset, "offsets of blocks");
+  if (offset == NULL) return cli_failure_memory(err, (size_t)(n + 1) * sizeof *offset, "offsets of blocks");
   ellm_status status = ELLM_OK;
   for (uint64_t i = 0; status == ELLM_OK && i < n; i++) {
     const uint8_t *data;
@@ -181,7 +181,7 @@ static ellm_status measure_file(bench *b, const char *path, ellm_error *err) {
   ellm_file *file = NULL;
   const container_tensor *chosen[MAX_TENSORS];
   size_t n = 0;
-  ELLM_TRY(ellm_file_open(path, &file, err));
+  CLI_TRY(ellm_file_open(path, &file, err));
   while (n < MAX_TENSORS) {
     const container_tensor *best = NULL;
     for (size_t i = 0; i < ellm_file_tensor_count(file); i++) {
@@ -196,7 +196,7 @@ static ellm_status measure_file(bench *b, const char *path, ellm_error *err) {
     chosen[n++] = best;
   }
   ellm_status status =
-      n > 0 ? ELLM_OK : ellm_fail(err, ELLM_ERR_INPUT, "%s: there are no quantized weights", path);
+      n > 0 ? ELLM_OK : cli_failure(err, ELLM_ERR_INPUT, "%s: there are no quantized weights", path);
   for (size_t i = 0; status == ELLM_OK && i < n; i++) status = measure_tensor(b, file, chosen[i], err);
   ellm_file_close(file);
   return status;

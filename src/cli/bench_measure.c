@@ -71,15 +71,15 @@ ellm_status bench_measure(bench_fn fn, const bench_job *job, bench_result *resul
   struct rusage usage;
   int ends[2], wait_status = 0;
   answer a;
-  if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
-  if (pipe(ends) != 0) return ellm_fail_errno(err, errno, "create", "a pipe");
+  if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
+  if (pipe(ends) != 0) return cli_failure_errno(err, errno, "create", "a pipe");
   fflush(NULL);
   pid_t pid = fork();
   if (pid < 0) {
     int code = errno;
     close(ends[0]);
     close(ends[1]);
-    return ellm_fail_errno(err, code, "start", "a process");
+    return cli_failure_errno(err, code, "start", "a process");
   }
   if (pid == 0) {
     close(ends[0]);
@@ -90,8 +90,8 @@ ellm_status bench_measure(bench_fn fn, const bench_job *job, bench_result *resul
   close(ends[0]);
   while (wait4(pid, &wait_status, 0, &usage) < 0 && errno == EINTR) {
   }
-  if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
-  if (!whole) return ellm_fail(err, ELLM_ERR_INTERNAL, "a measurement ended early (wait status %d)", wait_status);
+  if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
+  if (!whole) return cli_failure(err, ELLM_ERR_INTERNAL, "a measurement ended early (wait status %d)", wait_status);
   if (a.err.status != ELLM_OK && err) *err = a.err;
   *result = a.result;
   result->peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
@@ -116,9 +116,9 @@ ellm_status bench_compress(const bench_job *job, bench_result *result, ellm_erro
     options.overwrite = true;
     options.threads = job->threads;
     options.progress = keep_going;
-    double start = clock_seconds();
-    ELLM_TRY(ellm_compress(job->model, job->out, &options, &report, err));
-    rates[i] = (double)report.source_bytes / (clock_seconds() - start) / 1e6;
+    double start = cli_seconds();
+    CLI_TRY(ellm_compress(job->model, job->out, &options, &report, err));
+    rates[i] = (double)report.source_bytes / (cli_seconds() - start) / 1e6;
     result->amount = report.source_bytes;
     ellm_report_free(&report);
   }
@@ -165,7 +165,7 @@ static ellm_status decode_work_prepare(decode_work *work, ellm_error *err) {
     if (t->storage == CONTAINER_CODED) work->n_blocks += (size_t)t->geometry.n_blocks;
   }
   if (work->n_blocks == 0)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: there are no coded weights", container_path(work->file));
+    return cli_failure(err, ELLM_ERR_INPUT, "%s: there are no coded weights", container_path(work->file));
   work->tensors = calloc(work->n_blocks, sizeof *work->tensors);
   work->blocks = calloc(work->n_blocks, sizeof *work->blocks);
   work->codes = calloc(threads, sizeof *work->codes);
@@ -175,7 +175,8 @@ static ellm_status decode_work_prepare(decode_work *work, ellm_error *err) {
   for (size_t i = 0; memory && i < threads; i++)
     memory = (work->codes[i] = ellm_aligned_calloc(1, CODER_MAX_CODES + CODER_SLACK)) != NULL;
   if (!memory)
-    return ellm_fail_memory(err, work->n_blocks * (sizeof *work->tensors + sizeof *work->blocks), "the list of blocks");
+    return cli_failure_memory(err, work->n_blocks * (sizeof *work->tensors + sizeof *work->blocks),
+                              "the list of blocks");
   for (size_t i = 0; i < n; i++) {
     const container_tensor *t = container_tensor_at(work->file, i);
     if (t->storage != CONTAINER_CODED) continue;
@@ -190,18 +191,18 @@ static ellm_status decode_work_prepare(decode_work *work, ellm_error *err) {
 
 static ellm_status decode_rates(decode_work *work, thread_pool *pool, bench_result *result, ellm_error *err) {
   double rates[REPEATS];
-  double start = clock_seconds();
+  double start = cli_seconds();
   pool_for(pool, work->n_blocks, decode_one, work); /* checks every checksum, once */
-  double once = clock_seconds() - start;
+  double once = cli_seconds() - start;
   size_t passes = once > 0 && DECODE_SECONDS / once < 1e6 ? (size_t)(DECODE_SECONDS / once) + 1 : 1;
   for (int i = 0; i < REPEATS; i++) {
-    if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
-    start = clock_seconds();
+    if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
+    start = cli_seconds();
     pool_for(pool, work->n_blocks * passes, decode_one, work);
-    rates[i] = (double)work->weights * (double)passes / (clock_seconds() - start) / 1e9;
+    rates[i] = (double)work->weights * (double)passes / (cli_seconds() - start) / 1e9;
   }
   for (int i = 0; i < work->threads; i++)
-    if (work->failed[i]) return ellm_fail(err, ELLM_ERR_INPUT, "%s: a block is damaged", container_path(work->file));
+    if (work->failed[i]) return cli_failure(err, ELLM_ERR_INPUT, "%s: a block is damaged", container_path(work->file));
   summarize(rates, REPEATS, result);
   result->amount = work->weights;
   return ELLM_OK;
@@ -210,7 +211,7 @@ static ellm_status decode_rates(decode_work *work, thread_pool *pool, bench_resu
 ellm_status bench_decode(const bench_job *job, bench_result *result, ellm_error *err) {
   ellm_file *file = NULL;
   thread_pool *pool = NULL;
-  ELLM_TRY(ellm_file_open(job->model, &file, err));
+  CLI_TRY(ellm_file_open(job->model, &file, err));
   decode_work work = {.file = file, .threads = job->threads};
   ellm_status status = decode_work_prepare(&work, err);
   if (status == ELLM_OK) status = thread_pool_create(job->threads, &pool, err);
@@ -233,12 +234,12 @@ typedef ellm_status (*rates_fn)(ellm_context *context, const uint32_t *ids, cons
 typedef struct split_timer { double seconds, products; } split_timer;
 
 static split_timer split_start(const ellm_context *context) {
-  return (split_timer){clock_seconds(), compute_product_seconds(context->model->compute)};
+  return (split_timer){cli_seconds(), compute_product_seconds(context->model->compute)};
 }
 
 /* Seconds since the start; both are added to `all`. */
 static double split_stop(const split_timer *start, const ellm_context *context, split_timer *all) {
-  const double seconds = clock_seconds() - start->seconds;
+  const double seconds = cli_seconds() - start->seconds;
   all->seconds += seconds;
   all->products += compute_product_seconds(context->model->compute) - start->products;
   return seconds;
@@ -252,10 +253,10 @@ static ellm_status prompt_rates(ellm_context *context, const uint32_t *ids, cons
   const int repeats = repeats_of(job);
   split_timer all = {0};
   for (int i = -1; i < repeats; i++) { /* one to warm up */
-    if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
+    if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
     ellm_context_truncate(context, depth);
     split_timer timer = split_start(context);
-    ELLM_TRY(ellm_context_eval(context, ids + depth, n, logits, 1, err));
+    CLI_TRY(ellm_context_eval(context, ids + depth, n, logits, 1, err));
     if (i >= 0) rates[i] = (double)n / split_stop(&timer, context, &all);
   }
   summarize(rates, repeats, result);
@@ -274,8 +275,8 @@ static ellm_status generate_rates(ellm_context *context, const uint32_t *ids, co
     ellm_context_truncate(context, depth);
     split_timer timer = split_start(context);
     for (uint32_t k = 0; k < n; k++) {
-      if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
-      ELLM_TRY(ellm_context_eval(context, ids + depth + k, 1, logits, 1, err));
+      if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
+      CLI_TRY(ellm_context_eval(context, ids + depth + k, 1, logits, 1, err));
       if (i < 0 && k == 3) break; /* enough to warm up: every block was checked */
     }
     if (i >= 0) rates[i] = (double)n / split_stop(&timer, context, &all);
@@ -297,7 +298,7 @@ static ellm_status with_context(const bench_job *job, uint32_t usual, rates_fn f
   options.activations = (ellm_activations)job->activations;
   options.load = job->load;
   options.expand = job->expand;
-  ELLM_TRY(ellm_model_open(job->model, &options, &model, err));
+  CLI_TRY(ellm_model_open(job->model, &options, &model, err));
   ellm_model_get_info(model, &info);
   uint32_t n = job->tokens > 0 ? job->tokens : usual;
   if (job->tokens == 0 && n > info.max_context) n = info.max_context;
@@ -305,10 +306,10 @@ static ellm_status with_context(const bench_job *job, uint32_t usual, rates_fn f
   uint32_t *ids = calloc(all, sizeof *ids);
   float *logits = calloc(info.vocab_size, sizeof *logits);
   for (size_t i = 0; ids && i < all; i++) ids[i] = some_id(i, info.vocab_size);
-  ellm_status status = ids && logits ? ELLM_OK : ellm_fail_memory(err, info.vocab_size * sizeof *logits, "logits");
+  ellm_status status = ids && logits ? ELLM_OK : cli_failure_memory(err, info.vocab_size * sizeof *logits, "logits");
   if (status == ELLM_OK && all > info.max_context)
-    status = ellm_fail(err, ELLM_ERR_USAGE, "%s: %zu tokens are more than the model's context of %u", job->model, all,
-                       (unsigned)info.max_context);
+    status = cli_failure(err, ELLM_ERR_USAGE, "%s: %zu tokens are more than the model's context of %u", job->model, all,
+                         (unsigned)info.max_context);
   if (status == ELLM_OK) status = ellm_context_create(model, (uint32_t)all, &context, err);
   if (status == ELLM_OK) status = ellm_context_eval(context, ids, job->depth, NULL, 0, err);
   if (status == ELLM_OK) status = fn(context, ids, job, n, logits, result, err);
@@ -334,7 +335,7 @@ ellm_status bench_read(const bench_job *job, bench_result *result, ellm_error *e
   kernel_coded coded;
   kernel_speed speed = {0};
   thread_pool *pool = NULL;
-  ELLM_TRY(kernel_coded_normal(&coded, 0.1, 8, ELLM_PREFER_SPEED, ELLM_CODE_NONE, BYTES, err));
+  CLI_TRY(kernel_coded_normal(&coded, 0.1, 8, ELLM_PREFER_SPEED, ELLM_CODE_NONE, BYTES, err));
   ellm_status status = thread_pool_create(job->threads, &pool, err);
   const kernel_speed_job read = {
       .coded = &coded, .table = kernels_best(), .op = KERNEL_READ, .digits = 2, .tokens = 1, .repeats = REPEATS};

@@ -42,7 +42,7 @@ typedef struct bench {
 static uint64_t bytes_a_token(const char *path) {
   ellm_file *file = NULL;
   uint64_t bytes = 0;
-  if (file_is_directory(path)) return cli_model_bytes(path);
+  if (cli_is_directory(path)) return cli_model_bytes(path);
   if (ellm_file_open(path, &file, NULL) != ELLM_OK) return 0;
   const bool untied = container_find(file, "lm_head.weight") != NULL;
   for (size_t i = 0; i < ellm_file_tensor_count(file); i++) {
@@ -86,7 +86,7 @@ static ellm_status measure(bench *b, ellm_error *err) {
                      .expand = b->common.expand};
     bench_result read;
     tell("memory", 0, job.threads);
-    ELLM_TRY(bench_measure(bench_read, &job, &read, err));
+    CLI_TRY(bench_measure(bench_read, &job, &read, err));
     for (size_t d = 0; d < b->n_depths; d++)
       for (int test = 0; test < 2; test++) {
         row *r = &b->rows[b->n_rows];
@@ -99,7 +99,7 @@ static ellm_status measure(bench *b, ellm_error *err) {
         job.tokens = r->tokens;
         job.depth = r->depth;
         tell(r->test, r->depth, r->threads);
-        ELLM_TRY(bench_measure(test == 0 ? bench_prompt : bench_generate, &job, &r->result, err));
+        CLI_TRY(bench_measure(test == 0 ? bench_prompt : bench_generate, &job, &r->result, err));
         b->n_rows++;
       }
   }

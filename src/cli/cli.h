@@ -10,11 +10,14 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "base/clock.h"
+#include "base/clock.h" /* these three until the last command has gone over to files.h, buffer.h, failure.h */
 #include "base/file.h"
-#include "base/memory.h"
 #include "base/status.h"
+#include "cli/buffer.h"
+#include "cli/failure.h"
+#include "cli/files.h"
 #include "cli/options.h"
+#include "cli/utf8.h"
 
 /* ------------------------------------------------------- signals, messages */
 
@@ -29,11 +32,11 @@ bool cli_forget_interrupt(void);
 int cli_stop_descriptor(void);
 
 /* Print "entrollm: message" (one line) on standard error and return `status`. */
-int cli_error(ellm_status status, const char *format, ...) ELLM_PRINTF(2, 3);
+int cli_error(ellm_status status, const char *format, ...) CLI_PRINTF(2, 3);
 /* The same for an error of the library; an interruption says just that. */
 int cli_fail(const ellm_error *err);
 /* "entrollm: note: message", unless the command is quiet. */
-void cli_note(const char *format, ...) ELLM_PRINTF(1, 2);
+void cli_note(const char *format, ...) CLI_PRINTF(1, 2);
 extern const ellm_notes cli_notes; /* notes of the library, said by cli_note */
 void cli_set_quiet(bool quiet);
 bool cli_quiet(void);
@@ -100,21 +103,11 @@ int cli_finish_output(int status);
 /* Print an object and free it. Returns an exit status. */
 int cli_print_json(json_t *object);
 json_t *cli_json_text(const char *text, size_t bytes); /* invalid UTF-8 becomes U+FFFD */
-bool cli_valid_utf8(const char *text, size_t bytes);
 json_t *cli_json_real(double value);                   /* null if not finite */
 json_t *cli_json_u64(uint64_t value);                  /* a string of digits from 2^63 on, where jansson ends */
 /* Append to an array that is being built. A value that is NULL, or no memory:
  * *array is freed and NULL from then on, so that printing it fails. */
 void cli_json_append(json_t **array, json_t *value);
-
-/* A result file: atomically written where `path` is or becomes a regular file,
- * straight into devices and pipes; "-" is standard output. A file of the model
- * that is read (a file or a folder) is refused, ELLM_ERR_USAGE. */
-typedef struct cli_output { file_writer *writer; FILE *stream; const char *path; } cli_output;
-ellm_status cli_output_open(cli_output *output, const char *path, const char *model, ellm_error *err);
-ellm_status cli_output_write(cli_output *output, const void *data, size_t bytes, ellm_error *err);
-ellm_status cli_output_close(cli_output *output, ellm_error *err);
-void cli_output_abort(cli_output *output);
 
 /* All of standard input, malloc'ed, with a NUL after it. */
 ellm_status cli_read_stdin(char **data, size_t *bytes, ellm_error *err);

@@ -92,7 +92,7 @@ static void message(const char *before, const char *format, va_list arguments) {
   char text[1024];
   ellm_error line;
   vsnprintf(text, sizeof text, format, arguments);
-  ellm_fail(&line, ELLM_ERR_INTERNAL, "%s", text);
+  cli_failure(&line, ELLM_ERR_INTERNAL, "%s", text);
   fprintf(stderr, "entrollm: %s%s\n", before, line.message);
 }
 
@@ -178,106 +178,23 @@ json_t *cli_json_u64(uint64_t value) {
   return json_string(text);
 }
 
-/* Length of the well-formed UTF-8 sequence at text, 0 if there is none. */
-static size_t utf8_sequence(const unsigned char *text, size_t bytes) {
-  if (text[0] < 0x80) return 1;
-  size_t n = text[0] >= 0xC2 && text[0] <= 0xDF   ? 2
-             : (text[0] & 0xF0) == 0xE0           ? 3
-             : text[0] >= 0xF0 && text[0] <= 0xF4 ? 4
-                                                  : 0;
-  if (n == 0 || n > bytes) return 0;
-  for (size_t i = 1; i < n; i++)
-    if ((text[i] & 0xC0) != 0x80) return 0;
-  if ((text[0] == 0xE0 && text[1] < 0xA0) || (text[0] == 0xED && text[1] > 0x9F)) return 0; /* overlong, surrogate */
-  if ((text[0] == 0xF0 && text[1] < 0x90) || (text[0] == 0xF4 && text[1] > 0x8F)) return 0;
-  return n;
-}
-
-bool cli_valid_utf8(const char *text, size_t bytes) {
-  for (size_t i = 0, n; i < bytes; i += n)
-    if ((n = utf8_sequence((const unsigned char *)text + i, bytes - i)) == 0) return false;
-  return true;
-}
-
 json_t *cli_json_text(const char *text, size_t bytes) {
+  cli_buffer clean = {0};
   if (cli_valid_utf8(text, bytes)) return json_stringn(text, bytes);
-  char *clean = bytes < SIZE_MAX / 3 ? malloc(bytes * 3 + 1) : NULL;
-  if (!clean) return NULL;
-  size_t used = 0;
-  for (size_t i = 0; i < bytes;) {
-    size_t n = utf8_sequence((const unsigned char *)text + i, bytes - i);
-    memcpy(clean + used, n ? text + i : "\xEF\xBF\xBD", n ? n : 3);
-    used += n ? n : 3;
-    i += n ? n : 1;
-  }
-  json_t *value = json_stringn(clean, used);
-  free(clean);
+  json_t *value = cli_utf8_append_replaced(&clean, text, bytes) ? json_stringn((char *)clean.data, clean.size) : NULL;
+  cli_buffer_free(&clean);
   return value;
-}
-
-/* ----------------------------------------------------------- result files */
-
-/* Whether path is the model, or a file that is in its folder already. */
-static bool belongs_to(const char *path, const char *model) {
-  if (!file_is_directory(model)) return file_same(path, model);
-  const char *slash = strrchr(path, '/');
-  size_t bytes = slash ? (size_t)(slash - path) + 1 : 0; /* with the slash: "/" stays "/" */
-  char folder[4096];
-  if (bytes >= sizeof folder) return false;
-  snprintf(folder, sizeof folder, "%.*s", (int)bytes, path);
-  return file_exists(path) && file_same(bytes ? folder : ".", model);
-}
-
-ellm_status cli_output_open(cli_output *output, const char *path, const char *model, ellm_error *err) {
-  struct stat facts;
-  *output = (cli_output){.writer = NULL, .stream = NULL, .path = path};
-  if (strcmp(path, "-") == 0) {
-    output->stream = stdout;
-    return ELLM_OK;
-  }
-  if (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISDIR(facts.st_mode)) {
-    output->stream = fopen(path, "wb");
-    return output->stream ? ELLM_OK : ellm_fail_errno(err, errno, "write", path);
-  }
-  if (belongs_to(path, model))
-    return ellm_fail(err, ELLM_ERR_USAGE, "%s: is of the model that is read, and would be replaced", path);
-  file_writer_options options = {.overwrite = true, .keep_partial = false, .resume = false};
-  return file_writer_open(path, &options, &output->writer, err);
-}
-
-ellm_status cli_output_write(cli_output *output, const void *data, size_t bytes, ellm_error *err) {
-  if (output->writer) return file_writer_append(output->writer, data, bytes, err);
-  if (output->stream == stdout) cli_write(data, bytes);
-  else if (fwrite(data, 1, bytes, output->stream) != bytes) return ellm_fail_errno(err, errno, "write", output->path);
-  return ELLM_OK;
-}
-
-ellm_status cli_output_close(cli_output *output, ellm_error *err) {
-  ellm_status status = ELLM_OK;
-  if (output->writer) status = file_writer_commit(output->writer, err);
-  else if (output->stream && output->stream != stdout && fclose(output->stream) != 0)
-    status = ellm_fail_errno(err, errno, "write", output->path);
-  output->writer = NULL;
-  output->stream = NULL;
-  return status;
-}
-
-void cli_output_abort(cli_output *output) {
-  if (output->writer) file_writer_abort(output->writer);
-  if (output->stream && output->stream != stdout) fclose(output->stream);
-  output->writer = NULL;
-  output->stream = NULL;
 }
 
 /* ---------------------------------------------------------- input, figures */
 
 ellm_status cli_read_stdin(char **data, size_t *bytes, ellm_error *err) {
-  ellm_buffer buffer = {0};
+  cli_buffer buffer = {0};
   for (;;) {
-    if (!ellm_buffer_reserve(&buffer, 1 << 16)) {
+    if (!cli_buffer_reserve(&buffer, 1 << 16)) {
       size_t size = buffer.size;
-      ellm_buffer_free(&buffer);
-      return ellm_fail_memory(err, size, "standard input");
+      cli_buffer_free(&buffer);
+      return cli_failure_memory(err, size, "standard input");
     }
     /* Not in read() alone: a signal between the look at cli_stopped and read() would be waited out. */
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
@@ -288,9 +205,9 @@ ellm_status cli_read_stdin(char **data, size_t *bytes, ellm_error *err) {
     if (n == 0) break;
     if (n < 0 && (errno != EINTR || cli_stopped())) {
       int code = errno;
-      ellm_buffer_free(&buffer);
-      if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
-      return ellm_fail_errno(err, code, "read", "standard input");
+      cli_buffer_free(&buffer);
+      if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
+      return cli_failure_errno(err, code, "read", "standard input");
     }
   }
   buffer.data[buffer.size] = 0;

@@ -58,7 +58,7 @@ void cli_eval_options(cli_eval *e, ellm_eval_options *options) {
 }
 
 ellm_status cli_eval_begin(cli_eval *e, ellm_eval_options *options, ellm_error *err) {
-  e->start = clock_seconds();
+  e->start = cli_seconds();
   cli_eval_options(e, options);
   return cli_open_model(&e->common, &e->model, &e->path, err);
 }
@@ -89,7 +89,7 @@ int cli_eval_end(cli_eval *e, size_t n_resumed, size_t n, void (*print)(const vo
     if (object) {
       json_object_set_new(object, "model", cli_json_text(e->path, strlen(e->path)));
       json_object_set_new(object, "activations", json_string(cli_activations_text(e->model)));
-      json_object_set_new(object, "seconds", cli_json_real(clock_seconds() - e->start));
+      json_object_set_new(object, "seconds", cli_json_real(cli_seconds() - e->start));
     }
     code = cli_print_json(object);
   } else print(request, result);
@@ -98,7 +98,7 @@ int cli_eval_end(cli_eval *e, size_t n_resumed, size_t n, void (*print)(const vo
 }
 
 ellm_status cli_eval_read(const char *path, char **text, size_t *bytes, ellm_error *err) {
-  ELLM_TRY(file_read_all(path, TEXT_LIMIT, (uint8_t **)text, bytes, err));
+  CLI_TRY(cli_read_file(path, TEXT_LIMIT, text, bytes, err));
   if (!cli_valid_utf8(*text, *bytes)) cli_note("%s is not valid UTF-8: what is not becomes U+FFFD", path);
   return ELLM_OK;
 }

@@ -74,7 +74,7 @@ static ellm_status compare(request *r, const ellm_divergence_request *what, cons
   ellm_model *reference;
   if (ellm_eval_is_reference(r->reference))
     return ellm_eval_divergence_saved(r->eval.model, r->reference, what, options, result, err);
-  ELLM_TRY(open_reference(r, &reference, err));
+  CLI_TRY(open_reference(r, &reference, err));
   ellm_status status = ellm_eval_divergence(r->eval.model, reference, what, options, result, err);
   ellm_model_close(reference);
   return status;

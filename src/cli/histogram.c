@@ -7,37 +7,10 @@
 #include "cli/histogram.h"
 
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "cli/cli.h"
-#include "quant/quantize.h"
 
 enum { WIDTH = 900, HEIGHT = 440, LEFT = 70, RIGHT = 24, TOP = 76, BOTTOM = 58 };
-
-static bool add(ellm_buffer *svg, const char *format, ...) ELLM_PRINTF(2, 3);
-static bool add(ellm_buffer *svg, const char *format, ...) {
-  char text[1024];
-  va_list arguments;
-  va_start(arguments, format);
-  int length = vsnprintf(text, sizeof text, format, arguments);
-  va_end(arguments);
-  return length >= 0 && (size_t)length < sizeof text && ellm_buffer_append(svg, text, (size_t)length);
-}
-
-static bool add_escaped(ellm_buffer *svg, const char *text) {
-  if (!cli_valid_utf8(text, strlen(text))) text = "?";
-  for (; *text; text++) {
-    const char *entity = *text == '<'                ? "&lt;"
-                         : *text == '>'              ? "&gt;"
-                         : *text == '&'              ? "&amp;"
-                         : (unsigned char)*text < 32 ? "?"
-                                                     : NULL;
-    if (!ellm_buffer_append(svg, entity ? entity : text, entity ? strlen(entity) : 1)) return false;
-  }
-  return true;
-}
 
 /* A round step (1, 2 or 5 times a power of ten) that gives 3 to 7 lines. */
 static double round_step(double top) {
@@ -46,9 +19,17 @@ static double round_step(double top) {
   return step;
 }
 
-static bool add_head(const histogram *h, ellm_buffer *svg) {
-  double entropy = quant_entropy_bits(h->counts, 256) / (double)h->total;
-  return add(svg,
+/* Of the codes, bits a weight. */
+static double entropy_of(const histogram *h) {
+  double bits = 0;
+  for (int q = 0; q < 256; q++)
+    if (h->counts[q] > 0) bits += (double)h->counts[q] * log2((double)h->total / (double)h->counts[q]);
+  return bits / (double)h->total;
+}
+
+static bool add_head(const histogram *h, cli_buffer *svg) {
+  const double entropy = entropy_of(h);
+  return cli_add(svg,
              "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" role=\"img\" font-family=\"system-ui, "
              "sans-serif\">\n"
              "<style>.b{fill:#fff}.t{fill:#1b1f24}.s{fill:#57606a}.g{stroke:#d8dee4}.a{stroke:#57606a}.c{fill:#2f6fb2}"
@@ -57,20 +38,20 @@ static bool add_head(const histogram *h, ellm_buffer *svg) {
              ".g{stroke:#2c333b}.a{stroke:#9aa4af}.c{fill:#5aa2e8}}</style>\n"
              "<rect class=\"b\" width=\"%d\" height=\"%d\"/>\n",
              WIDTH, HEIGHT, WIDTH, HEIGHT) &&
-         add(svg, "<text class=\"t\" x=\"%d\" y=\"32\" font-size=\"19\" font-weight=\"600\">", LEFT) &&
-         add_escaped(svg, h->title) &&
-         add(svg,
+         cli_add(svg, "<text class=\"t\" x=\"%d\" y=\"32\" font-size=\"19\" font-weight=\"600\">", LEFT) &&
+         cli_add_escaped(svg, h->title) &&
+         cli_add(svg,
              "</text>\n<text class=\"s\" x=\"%d\" y=\"55\" font-size=\"14\">%llu weights, %d-bit codes, entropy %.3f "
              "bits a weight</text>\n",
              LEFT, (unsigned long long)h->total, h->bits, entropy);
 }
 
-static bool add_axes(const histogram *h, double top, double step, ellm_buffer *svg) {
+static bool add_axes(const histogram *h, double top, double step, cli_buffer *svg) {
   int n = 1 << h->bits, every = n <= 16 ? 1 : n <= 64 ? 4 : n / 16;
   double slot = (double)(WIDTH - LEFT - RIGHT) / n, depth = HEIGHT - TOP - BOTTOM;
   for (double v = 0; v <= top * 1.0001; v += step) {
     double y = HEIGHT - BOTTOM - depth * v / top;
-    if (!add(svg,
+    if (!cli_add(svg,
              "<line class=\"%s\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"s\" x=\"%d\" y=\"%.1f\" "
              "font-size=\"12\" "
              "text-anchor=\"end\">%g %%</text>\n",
@@ -80,15 +61,15 @@ static bool add_axes(const histogram *h, double top, double step, ellm_buffer *s
   for (int q = 0; q < n; q++) {
     if (q % every != 0 && q != n - 1) continue;
     if (q != n - 1 && n - 1 - q < every / 2) continue; /* room for the last one */
-    if (!add(svg, "<text class=\"s\" x=\"%.1f\" y=\"%d\" font-size=\"12\" text-anchor=\"middle\">%d</text>\n",
+    if (!cli_add(svg, "<text class=\"s\" x=\"%.1f\" y=\"%d\" font-size=\"12\" text-anchor=\"middle\">%d</text>\n",
              LEFT + (q + 0.5) * slot, HEIGHT - BOTTOM + 18, q))
       return false;
   }
-  return add(svg, "<text class=\"s\" x=\"%d\" y=\"%d\" font-size=\"13\" text-anchor=\"middle\">code</text>\n",
+  return cli_add(svg, "<text class=\"s\" x=\"%d\" y=\"%d\" font-size=\"13\" text-anchor=\"middle\">code</text>\n",
              LEFT + (WIDTH - LEFT - RIGHT) / 2, HEIGHT - 14);
 }
 
-bool histogram_svg(const histogram *h, ellm_buffer *svg) {
+bool histogram_svg(const histogram *h, cli_buffer *svg) {
   int n = 1 << h->bits;
   uint64_t most = 1;
   for (int q = 0; q < n; q++)
@@ -101,12 +82,12 @@ bool histogram_svg(const histogram *h, ellm_buffer *svg) {
     double share = 100.0 * (double)h->counts[q] / (double)h->total, height = (HEIGHT - TOP - BOTTOM) * share / top;
     if (h->counts[q] == 0) continue;
     if (height < 0.5) height = 0.5; /* rare codes stay visible */
-    if (!add(svg,
+    if (!cli_add(svg,
              "<rect class=\"c\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\"><title>code %d: %llu weights, "
              "%.3g %%</title></rect>\n",
              LEFT + q * slot + gap, HEIGHT - BOTTOM - height, slot - 2 * gap, height, q,
              (unsigned long long)h->counts[q], share))
       return false;
   }
-  return add(svg, "</svg>\n");
+  return cli_add(svg, "</svg>\n");
 }

@@ -15,12 +15,12 @@ void cli_text_free(cli_text *text) {
 ellm_status cli_text_read(const char *path, cli_text *text, ellm_error *err) {
   *text = (cli_text){0};
   if (strcmp(path, "-") == 0) return cli_read_stdin(&text->data, &text->bytes, err);
-  return file_read_all(path, text_limit, (uint8_t **)&text->data, &text->bytes, err);
+  return cli_read_file(path, text_limit, &text->data, &text->bytes, err);
 }
 
 ellm_status cli_text_copy(const char *given, cli_text *text, ellm_error *err) {
   *text = (cli_text){.data = strdup(given), .bytes = strlen(given)};
-  return text->data ? ELLM_OK : ellm_fail_memory(err, strlen(given) + 1, "a text");
+  return text->data ? ELLM_OK : cli_failure_memory(err, strlen(given) + 1, "a text");
 }
 
 void cli_text_drop_newline(cli_text *text) {

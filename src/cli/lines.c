@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "text/utf8.h"
 
 enum { HISTORY_LINES = 1000, INPUT_BYTES = 1 << 16, PROMPT_CHARACTERS = 64 };
 
@@ -79,13 +78,13 @@ static int editor_read(EditLine *editor, wchar_t *out) {
       }
     }
     bytes[n++] = reader->input[reader->at++];
-    switch (utf8_next(bytes, n, &cp, &length)) {
-      case UTF8_INCOMPLETE: continue;
-      case UTF8_INVALID:
+    switch (cli_utf8_next(bytes, n, &cp, &length)) {
+      case CLI_UTF8_INCOMPLETE: continue;
+      case CLI_UTF8_INVALID:
         if (length < n) reader->at--; /* belongs to what comes next */
         *out = 0xFFFD;
         return 1;
-      case UTF8_CHARACTER: *out = (wchar_t)cp; return 1;
+      case CLI_UTF8_CHARACTER: *out = (wchar_t)cp; return 1;
     }
   }
 }
@@ -121,7 +120,7 @@ static void set_prompt(line_reader *reader, const char *text) {
   reader->prompt[n] = L'\0';
 }
 
-static line_result edit_line(line_reader *reader, const char *prompt, ellm_buffer *line) {
+static line_result edit_line(line_reader *reader, const char *prompt, cli_buffer *line) {
   HistEventW event;
   int n = 0;
   set_prompt(reader, prompt);
@@ -129,7 +128,7 @@ static line_result edit_line(line_reader *reader, const char *prompt, ellm_buffe
   el_wset(reader->editor, EL_PREP_TERM, 1); /* before the prompt is shown: what is typed then is for the editor */
   const wchar_t *text = el_wgets(reader->editor, &n);
   if (reader->interrupted) {
-    if (reader->typed && !ellm_buffer_append(line, "?", 1)) return LINE_FAILED;
+    if (reader->typed && !cli_buffer_append(line, "?", 1)) return LINE_FAILED;
     return LINE_INTERRUPTED;
   }
   if (!text || n <= 0) {
@@ -138,27 +137,27 @@ static line_result edit_line(line_reader *reader, const char *prompt, ellm_buffe
   }
   if (n > 1) history_w(reader->history, &event, H_ENTER, text);
   for (int i = 0; i < n && text[i] != L'\n'; i++)
-    if (!utf8_append(line, (uint32_t)text[i])) return LINE_FAILED;
+    if (!cli_utf8_append(line, (uint32_t)text[i])) return LINE_FAILED;
   return LINE_TEXT;
 }
 
 /* ---------------------------------------------------------------- as it comes */
 
-static line_result plain_line(line_reader *reader, ellm_buffer *line) {
-  ellm_buffer raw = {0};
+static line_result plain_line(line_reader *reader, cli_buffer *line) {
+  cli_buffer raw = {0};
   bool ended = false, good = true;
   while (good && !ended && raw.size <= LINE_LIMIT) {
     if (reader->at == reader->end && fill(reader, INPUT_BYTES) <= 0) break;
     const char *from = reader->input + reader->at, *newline = memchr(from, '\n', reader->end - reader->at);
     const size_t n = newline ? (size_t)(newline - from) : reader->end - reader->at;
-    good = ellm_buffer_append(&raw, from, n);
+    good = cli_buffer_append(&raw, from, n);
     ended = newline != NULL;
     reader->at += n + ended;
   }
   const bool some = ended || raw.size > 0, too_long = raw.size > LINE_LIMIT;
   if (good && raw.size > 0 && raw.data[raw.size - 1] == '\r') raw.size--;
-  if (good && !too_long && raw.size > 0) good = utf8_append_replaced(line, (const char *)raw.data, raw.size);
-  ellm_buffer_free(&raw);
+  if (good && !too_long && raw.size > 0) good = cli_utf8_append_replaced(line, (const char *)raw.data, raw.size);
+  cli_buffer_free(&raw);
   if (reader->interrupted) return LINE_INTERRUPTED;
   if (!good || reader->failed != 0) {
     errno = good ? reader->failed : ENOMEM;
@@ -168,7 +167,7 @@ static line_result plain_line(line_reader *reader, ellm_buffer *line) {
   return some ? LINE_TEXT : LINE_END;
 }
 
-line_result line_reader_next(line_reader *reader, const char *prompt, ellm_buffer *line) {
+line_result line_reader_next(line_reader *reader, const char *prompt, cli_buffer *line) {
   line->size = 0;
   reader->interrupted = reader->typed = false;
   reader->failed = 0;

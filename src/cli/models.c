@@ -41,9 +41,9 @@ char *cli_embedded_model(void) {
   if (!slash) return NULL;
   *slash = '\0';
   for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-    char *path = path_join(program, places[i]);
-    char *config = path ? path_join(path, "config.json") : NULL;
-    bool found = config && file_exists(config);
+    char *path = cli_path_join(program, places[i]);
+    char *config = path ? cli_path_join(path, "config.json") : NULL;
+    bool found = config && cli_file_exists(config);
     free(config);
     if (found) {
       char *plain = realpath(path, NULL); /* without the dots, for messages */
@@ -60,12 +60,12 @@ ellm_status cli_model_path(const cli_common *common, char **path, ellm_error *er
   *path = NULL;
   if (common->model) {
     *path = malloc(strlen(common->model) + 1);
-    if (!*path) return ellm_fail_memory(err, strlen(common->model) + 1, "the path of the model");
+    if (!*path) return cli_failure_memory(err, strlen(common->model) + 1, "the path of the model");
     strcpy(*path, common->model);
     return ELLM_OK;
   }
   *path = cli_embedded_model();
-  if (!*path) return ellm_fail(err, ELLM_ERR_USAGE, "the embedded model is not installed: name a model with -m");
+  if (!*path) return cli_failure(err, ELLM_ERR_USAGE, "the embedded model is not installed: name a model with -m");
   return ELLM_OK;
 }
 
@@ -81,7 +81,7 @@ ellm_status cli_open_model(const cli_common *common, ellm_model **model, char **
   options.load = common->load;
   options.expand = common->expand;
   *model = NULL;
-  ELLM_TRY(cli_model_path(common, path, err));
+  CLI_TRY(cli_model_path(common, path, err));
   ellm_status status = ellm_model_open(*path, &options, model, err);
   if (status != ELLM_OK) {
     free(*path);
@@ -91,12 +91,12 @@ ellm_status cli_open_model(const cli_common *common, ellm_model **model, char **
 }
 
 static ellm_status tokenizer_of_folder(const char *path, ellm_tokenizer **tokenizer, ellm_error *err) {
-  uint8_t *json = NULL;
+  char *json = NULL;
   size_t bytes = 0;
-  char *name = path_join(path, "tokenizer.json");
-  if (!name) return ellm_fail_memory(err, strlen(path), "a path");
-  ellm_status status = file_exists(name) ? file_read_all(name, TOKENIZER_LIMIT, &json, &bytes, err)
-                                         : ellm_fail(err, ELLM_ERR_INPUT, "%s: there is no tokenizer.json", path);
+  char *name = cli_path_join(path, "tokenizer.json");
+  if (!name) return cli_failure_memory(err, strlen(path), "a path");
+  ellm_status status = cli_file_exists(name) ? cli_read_file(name, TOKENIZER_LIMIT, &json, &bytes, err)
+                                         : cli_failure(err, ELLM_ERR_INPUT, "%s: there is no tokenizer.json", path);
   if (status == ELLM_OK) status = ellm_tokenizer_create(json, bytes, name, tokenizer, err);
   free(json);
   free(name);
@@ -106,10 +106,10 @@ static ellm_status tokenizer_of_folder(const char *path, ellm_tokenizer **tokeni
 static ellm_status tokenizer_of_file(const char *path, ellm_tokenizer **tokenizer, ellm_error *err) {
   ellm_file *file = NULL;
   size_t bytes = 0;
-  ELLM_TRY(ellm_file_open(path, &file, err));
+  CLI_TRY(ellm_file_open(path, &file, err));
   const void *json = ellm_file_asset(file, "tokenizer.json", &bytes);
   ellm_status status = json ? ellm_tokenizer_create(json, bytes, path, tokenizer, err)
-                            : ellm_fail(err, ELLM_ERR_INPUT, "%s: there is no tokenizer.json in this file", path);
+                            : cli_failure(err, ELLM_ERR_INPUT, "%s: there is no tokenizer.json in this file", path);
   ellm_file_close(file);
   return status;
 }
@@ -117,9 +117,9 @@ static ellm_status tokenizer_of_file(const char *path, ellm_tokenizer **tokenize
 ellm_status cli_open_tokenizer(const cli_common *common, ellm_tokenizer **tokenizer, ellm_error *err) {
   char *path;
   *tokenizer = NULL;
-  ELLM_TRY(cli_model_path(common, &path, err));
+  CLI_TRY(cli_model_path(common, &path, err));
   ellm_status status =
-      file_is_directory(path) ? tokenizer_of_folder(path, tokenizer, err) : tokenizer_of_file(path, tokenizer, err);
+      cli_is_directory(path) ? tokenizer_of_folder(path, tokenizer, err) : tokenizer_of_file(path, tokenizer, err);
   free(path);
   return status;
 }

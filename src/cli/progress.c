@@ -23,7 +23,7 @@ static size_t terminal_columns(void) {
 void cli_progress_init(cli_progress *progress, bool bytes) {
   memset(progress, 0, sizeof *progress);
   progress->bytes = bytes;
-  progress->start = clock_seconds();
+  progress->start = cli_seconds();
 }
 
 /* What fits of a tensor's name: its end says more than its beginning. */
@@ -71,7 +71,7 @@ bool cli_progress_update(void *user, const ellm_progress *step) {
   cli_progress *progress = user;
   if (cli_stopped()) return false;
   if (cli_quiet() || !on_terminal()) return true;
-  double now = clock_seconds();
+  double now = cli_seconds();
   bool anew = step->done < progress->before || step->total != progress->total;
   if (anew) {
     progress->start = now;

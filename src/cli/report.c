@@ -10,51 +10,51 @@ static const char *const scheme_words[] = {"mixed", "symmetric", "asymmetric"};
 /* -------------------------------------------------------------------- CSV */
 
 /* A text in quotes, quotes doubled. */
-static bool add_quoted(ellm_buffer *out, const char *text) {
-  bool good = ellm_buffer_append(out, "\"", 1);
+static bool add_quoted(cli_buffer *out, const char *text) {
+  bool good = cli_buffer_append(out, "\"", 1);
   for (; good && *text; text++)
-    good = ellm_buffer_append(out, text, 1) && (*text != '"' || ellm_buffer_append(out, text, 1));
-  return good && ellm_buffer_append(out, "\"", 1);
+    good = cli_buffer_append(out, text, 1) && (*text != '"' || cli_buffer_append(out, text, 1));
+  return good && cli_buffer_append(out, "\"", 1);
 }
 
-static bool add_quality(ellm_buffer *out, const report_quality *q) {
-  return report_add(out, ",%.9g,%.3g,%.9g,%.3g,%.6f,%.3g,%.9g,%.3g", q->perplexity.value, q->perplexity.error,
-                    q->kl.value, q->kl.error, q->same_top.value, q->same_top.error, q->ratio.value, q->ratio.error);
+static bool add_quality(cli_buffer *out, const report_quality *q) {
+  return cli_add(out, ",%.9g,%.3g,%.9g,%.3g,%.6f,%.3g,%.9g,%.3g", q->perplexity.value, q->perplexity.error,
+                 q->kl.value, q->kl.error, q->same_top.value, q->same_top.error, q->ratio.value, q->ratio.error);
 }
 
-bool report_csv(const report_data *data, ellm_buffer *out) {
-  bool good = report_add(out, "variant,bits,scheme,code,file_bytes,coded_bits,entropy_bits,weight_error");
+bool report_csv(const report_data *data, cli_buffer *out) {
+  bool good = cli_add(out, "variant,bits,scheme,code,file_bytes,coded_bits,entropy_bits,weight_error");
   for (int kind = 0; good && kind < REPORT_KINDS; kind++) {
     static const char *const figures[] = {"perplexity", "kl", "same_top", "perplexity_ratio"};
     const char *k = kind == REPORT_FLOAT ? "f32" : "run";
     for (size_t i = 0; good && i < sizeof figures / sizeof *figures; i++)
-      good = report_add(out, ",%s_%s,%s_%s_stderr", figures[i], k, figures[i], k);
+      good = cli_add(out, ",%s_%s,%s_%s_stderr", figures[i], k, figures[i], k);
   }
-  good = good && report_add(out, ",prompt_tokens_per_second,tokens_per_second,peak_memory_bytes\n");
+  good = good && cli_add(out, ",prompt_tokens_per_second,tokens_per_second,peak_memory_bytes\n");
   for (size_t i = 0; good && i < data->n_variants; i++) {
     const report_variant *v = &data->variants[i];
-    if (v->original) good = report_add(out, "original,,,,");
+    if (v->original) good = cli_add(out, "original,,,,");
     else
-      good = report_add(out, "%s,%d,%s,%s,", v->name, v->bits, scheme_words[v->scheme],
-                        v->code == ELLM_CODE_HUFFMAN ? "huffman" : "none");
-    good = good && report_add(out, "%llu,%.6f,%.6f,%.9g", (unsigned long long)v->file_bytes, v->coded_bits, v->entropy,
-                              v->error) &&
+      good = cli_add(out, "%s,%d,%s,%s,", v->name, v->bits, scheme_words[v->scheme],
+                     v->code == ELLM_CODE_HUFFMAN ? "huffman" : "none");
+    good = good && cli_add(out, "%llu,%.6f,%.6f,%.9g", (unsigned long long)v->file_bytes, v->coded_bits, v->entropy,
+                           v->error) &&
            add_quality(out, &v->quality[REPORT_FLOAT]) && add_quality(out, &v->quality[REPORT_RUN]) &&
-           report_add(out, ",%.1f,%.2f,%llu\n", v->prompt_rate, v->generate_rate, (unsigned long long)v->peak_bytes);
+           cli_add(out, ",%.1f,%.2f,%llu\n", v->prompt_rate, v->generate_rate, (unsigned long long)v->peak_bytes);
   }
   return good;
 }
 
-bool report_tensors_csv(const report_data *data, ellm_buffer *out) {
-  bool good = report_add(out, "variant,tensor,rows,columns,scheme,step,zero,entropy_bits,coded_bits,weight_error\n");
+bool report_tensors_csv(const report_data *data, cli_buffer *out) {
+  bool good = cli_add(out, "variant,tensor,rows,columns,scheme,step,zero,entropy_bits,coded_bits,weight_error\n");
   for (size_t i = 0; good && i < data->n_variants; i++) {
     const report_variant *v = &data->variants[i];
     for (size_t k = 0; good && k < v->n_tensors; k++) {
       const report_tensor *t = &v->tensors[k];
-      good = report_add(out, "%s,", v->name) && add_quoted(out, t->name) &&
-             report_add(out, ",%llu,%llu,%s,%.9g,%d,%.6f,%.6f,%.9g\n", (unsigned long long)t->rows,
-                        (unsigned long long)t->columns, scheme_words[t->scheme], t->step, t->zero, t->entropy,
-                        t->coded_bits, t->error);
+      good = cli_add(out, "%s,", v->name) && add_quoted(out, t->name) &&
+             cli_add(out, ",%llu,%llu,%s,%.9g,%d,%.6f,%.6f,%.9g\n", (unsigned long long)t->rows,
+                     (unsigned long long)t->columns, scheme_words[t->scheme], t->step, t->zero, t->entropy,
+                     t->coded_bits, t->error);
     }
   }
   return good;
@@ -69,21 +69,20 @@ typedef struct request {
   bool force, keep_files;
 } request;
 
-static ellm_status write_file(const char *folder, const char *name, bool overwrite,
-                              bool (*make)(const report_data *data, ellm_buffer *out), const report_data *data,
+static ellm_status write_file(const request *r, const char *name,
+                              bool (*make)(const report_data *data, cli_buffer *out), const report_data *data,
                               ellm_error *err) {
-  ellm_buffer content = {0};
-  file_writer *writer = NULL;
-  const file_writer_options how = {.overwrite = overwrite};
-  char *path = path_join(folder, name);
-  ellm_status status = path && make(data, &content) ? ELLM_OK : ellm_fail_memory(err, content.size, name);
-  if (status == ELLM_OK) status = file_writer_open(path, &how, &writer, err);
+  cli_buffer content = {0};
+  cli_output output;
+  char *path = cli_path_join(r->out, name);
+  ellm_status status = path && make(data, &content) ? ELLM_OK : cli_failure_memory(err, content.size, name);
+  if (status == ELLM_OK) status = cli_output_open(&output, path, r->source, err);
   if (status == ELLM_OK) {
-    status = file_writer_append(writer, content.data, content.size, err);
-    if (status == ELLM_OK) status = file_writer_commit(writer, err);
-    else file_writer_abort(writer);
+    status = cli_output_write(&output, content.data, content.size, err);
+    if (status == ELLM_OK) status = cli_output_close(&output, err);
+    else cli_output_abort(&output);
   }
-  ellm_buffer_free(&content);
+  cli_buffer_free(&content);
   free(path);
   return status;
 }
@@ -92,31 +91,31 @@ static ellm_status write_file(const char *folder, const char *name, bool overwri
 static ellm_status find_text(const request *r, char **path, ellm_error *err) {
   if (r->text) {
     *path = malloc(strlen(r->text) + 1);
-    if (!*path) return ellm_fail_memory(err, strlen(r->text) + 1, "a path");
+    if (!*path) return cli_failure_memory(err, strlen(r->text) + 1, "a path");
     strcpy(*path, r->text);
     return ELLM_OK;
   }
-  *path = path_join(r->source, "unseen.txt");
-  if (*path && file_exists(*path)) return ELLM_OK;
+  *path = cli_path_join(r->source, "unseen.txt");
+  if (*path && cli_file_exists(*path)) return ELLM_OK;
   free(*path);
   char *embedded = cli_embedded_model();
-  *path = embedded ? path_join(embedded, "unseen.txt") : NULL;
+  *path = embedded ? cli_path_join(embedded, "unseen.txt") : NULL;
   free(embedded);
-  if (*path && file_exists(*path)) return ELLM_OK;
+  if (*path && cli_file_exists(*path)) return ELLM_OK;
   free(*path);
   *path = NULL;
-  return ellm_fail(err, ELLM_ERR_USAGE, "report: there is no unseen.txt to evaluate on: name a text with -f");
+  return cli_failure(err, ELLM_ERR_USAGE, "report: there is no unseen.txt to evaluate on: name a text with -f");
 }
 
 static ellm_status check_folder(const request *r, ellm_error *err) {
-  char *page = path_join(r->out, "index.html");
-  if (!page) return ellm_fail_memory(err, strlen(r->out), "a path");
-  const bool there = file_exists(page);
+  char *page = cli_path_join(r->out, "index.html");
+  if (!page) return cli_failure_memory(err, strlen(r->out), "a path");
+  const bool there = cli_file_exists(page);
   free(page);
   if (there && !r->force)
-    return ellm_fail(err, ELLM_ERR_USAGE, "%s: there is a report already (use --force to replace it)", r->out);
-  if (!file_is_directory(r->source)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: not a checkpoint folder", r->source);
-  return directory_create(r->out, err);
+    return cli_failure(err, ELLM_ERR_USAGE, "%s: there is a report already (use --force to replace it)", r->out);
+  if (!cli_is_directory(r->source)) return cli_failure(err, ELLM_ERR_INPUT, "%s: not a checkpoint folder", r->source);
+  return cli_create_directory(r->out, err);
 }
 
 static ellm_status make_report(const request *r, report_data *data, ellm_error *err) {
@@ -127,13 +126,13 @@ static ellm_status make_report(const request *r, report_data *data, ellm_error *
                       .threads = r->common.threads,
                       .keep_files = r->keep_files};
   char *text = NULL;
-  ELLM_TRY(find_text(r, &text, err));
+  CLI_TRY(find_text(r, &text, err));
   plan.text = text;
   ellm_status status = check_folder(r, err);
   if (status == ELLM_OK) status = report_measure(&plan, data, err);
-  if (status == ELLM_OK) status = write_file(r->out, "report.csv", true, report_csv, data, err);
-  if (status == ELLM_OK) status = write_file(r->out, "tensors.csv", true, report_tensors_csv, data, err);
-  if (status == ELLM_OK) status = write_file(r->out, "index.html", true, report_page, data, err);
+  if (status == ELLM_OK) status = write_file(r, "report.csv", report_csv, data, err);
+  if (status == ELLM_OK) status = write_file(r, "tensors.csv", report_tensors_csv, data, err);
+  if (status == ELLM_OK) status = write_file(r, "index.html", report_page, data, err);
   free(text);
   data->text = NULL; /* it was `text` */
   return status;

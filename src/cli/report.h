@@ -3,7 +3,6 @@
 #ifndef ELLM_CLI_REPORT_H
 #define ELLM_CLI_REPORT_H
 
-#include "base/memory.h"
 #include "cli/cli.h"
 
 enum { REPORT_CODES = 256, REPORT_FLOAT = 0, REPORT_RUN = 1, REPORT_KINDS = 2 };
@@ -68,12 +67,9 @@ const report_variant *report_find(const report_data *data, int bits, ellm_scheme
 const char *report_label(const report_variant *v, char text[48]);
 
 /* Append to a buffer; false: no memory. */
-bool report_page(const report_data *data, ellm_buffer *out);
-bool report_csv(const report_data *data, ellm_buffer *out);
-bool report_tensors_csv(const report_data *data, ellm_buffer *out);
-
-bool report_add(ellm_buffer *out, const char *format, ...) ELLM_PRINTF(2, 3); /* any length */
-bool report_add_escaped(ellm_buffer *out, const char *text); /* as text or attribute of HTML and XML */
+bool report_page(const report_data *data, cli_buffer *out);
+bool report_csv(const report_data *data, cli_buffer *out);
+bool report_tensors_csv(const report_data *data, cli_buffer *out);
 
 /* A plot of points (x, y), y on a logarithmic axis. */
 typedef struct report_point {
@@ -89,8 +85,8 @@ typedef struct report_plot {
   const report_point *points;
   size_t n_points;
 } report_plot;
-bool report_plot_svg(const report_plot *plot, ellm_buffer *out);
+bool report_plot_svg(const report_plot *plot, cli_buffer *out);
 /* Bars of a tensor's codes; the axis is in weights. */
-bool report_bars_svg(const report_tensor *tensor, int bits, ellm_buffer *out);
+bool report_bars_svg(const report_tensor *tensor, int bits, cli_buffer *out);
 
 #endif

@@ -75,10 +75,10 @@ static ellm_status compare_weights(const checkpoint *ckpt, const ellm_tensor_inf
                                    report_tensor *t, error_sums *sums, ellm_error *err) {
   const checkpoint_tensor *source = checkpoint_find(ckpt, info->name);
   if (!source || source->n_elements != info->n_elements)
-    return ellm_fail(err, ELLM_ERR_INTERNAL, "tensor %s is not that of the checkpoint", info->name);
+    return cli_failure(err, ELLM_ERR_INTERNAL, "tensor %s is not that of the checkpoint", info->name);
   const size_t size = ellm_dtype_size(source->dtype);
   uint8_t *piece = malloc(ERROR_PIECE * size);
-  if (!piece) return ellm_fail_memory(err, ERROR_PIECE * size, "weights");
+  if (!piece) return cli_failure_memory(err, ERROR_PIECE * size, "weights");
   ellm_status status = ELLM_OK;
   for (uint64_t done = 0; status == ELLM_OK && done < info->n_elements;) {
     const size_t n = info->n_elements - done < ERROR_PIECE ? (size_t)(info->n_elements - done) : ERROR_PIECE;
@@ -110,7 +110,7 @@ static ellm_status describe_tensor(const ellm_file *file, size_t index, const el
                        .entropy = info->entropy,
                        .coded_bits = 8 * (double)info->stored_bytes / (double)info->n_elements};
   ellm_status status = codes && t->name ? ellm_file_codes(file, index, threads, codes, err)
-                                        : ellm_fail_memory(err, (size_t)info->n_elements, "codes");
+                                        : cli_failure_memory(err, (size_t)info->n_elements, "codes");
   if (t->name) strcpy(t->name, info->name);
   if (status == ELLM_OK) status = compare_weights(ckpt, info, codes, t, sums, err);
   if (status == ELLM_OK) t->error = sums->square > 0 ? sums->error / sums->square : 0;
@@ -124,7 +124,7 @@ static ellm_status describe(const measuring *m, const char *path, report_variant
   ellm_totals totals;
   ellm_tensor_info info;
   error_sums all = {0, 0};
-  ELLM_TRY(ellm_file_open(path, &file, err));
+  CLI_TRY(ellm_file_open(path, &file, err));
   ellm_file_totals(file, &totals);
   v->file_bytes = totals.file_bytes;
   v->coded_bits = totals.coded_bits_per_weight;
@@ -132,11 +132,11 @@ static ellm_status describe(const measuring *m, const char *path, report_variant
   m->data->parameters = totals.parameters;
   v->tensors = calloc(ellm_file_tensor_count(file) + 1, sizeof *v->tensors);
   ellm_status status = v->tensors ? checkpoint_open(m->plan->source, &ckpt, err)
-                                  : ellm_fail_memory(err, ellm_file_tensor_count(file) * sizeof *v->tensors, "tensors");
+                                  : cli_failure_memory(err, sizeof *v->tensors, "tensors");
   for (size_t i = 0; status == ELLM_OK && ellm_file_tensor(file, i, &info); i++) {
     error_sums own = {0, 0};
     if (info.kept) continue;
-    if (cli_stopped()) status = ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
+    if (cli_stopped()) status = cli_failure(err, ELLM_INTERRUPTED, "interrupted");
     else
       status = describe_tensor(file, i, &info, ckpt, m->plan->threads, &v->tensors[v->n_tensors++], &own, err);
     all.error += own.error;
@@ -181,7 +181,7 @@ static ellm_status evaluate(measuring *m, const char *path, report_variant *v, i
   ellm_divergence_result *result = NULL;
   char state[PATH_BYTES], fingerprint[33] = "";
   int other;
-  ELLM_TRY(open_for(m, path, kind, &model, err));
+  CLI_TRY(open_for(m, path, kind, &model, err));
   ellm_status status = ellm_eval_fingerprint(model, fingerprint, err);
   const report_variant *same = status == ELLM_OK ? same_logits(m->data, fingerprint, &other) : NULL;
   if (same) v->quality[kind] = same->quality[other];
@@ -248,7 +248,7 @@ static void answer_requests(int socket) {
 
 static ellm_status start_timer(measuring *m, ellm_error *err) {
   int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return ellm_fail_errno(err, errno, "create", "a socket");
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return cli_failure_errno(err, errno, "create", "a socket");
   fflush(NULL);
   m->timer = fork();
   if (m->timer == 0) {
@@ -259,7 +259,7 @@ static ellm_status start_timer(measuring *m, ellm_error *err) {
   const int code = errno;
   close(ends[1]);
   m->timer_socket = ends[0];
-  return m->timer > 0 ? ELLM_OK : ellm_fail_errno(err, code, "start", "a process");
+  return m->timer > 0 ? ELLM_OK : cli_failure_errno(err, code, "start", "a process");
 }
 
 static void stop_timer(measuring *m) {
@@ -274,7 +274,7 @@ static ellm_status time_it(const measuring *m, const char *path, report_variant 
   snprintf(request.path, sizeof request.path, "%s", path);
   if (!transfer(m->timer_socket, &request, sizeof request, true) ||
       !transfer(m->timer_socket, &answer, sizeof answer, false))
-    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: the process that measures speed has ended", path);
+    return cli_failure(err, ELLM_ERR_INTERNAL, "%s: the process that measures speed has ended", path);
   if (answer.err.status != ELLM_OK) {
     if (err) *err = answer.err;
     return answer.err.status;
@@ -292,7 +292,7 @@ static ellm_status save_reference(measuring *m, ellm_error *err) {
   cli_progress progress;
   const ellm_divergence_request what = request_for(m);
   ellm_eval_options options;
-  ELLM_TRY(open_for(m, m->plan->source, REPORT_FLOAT, &reference, err));
+  CLI_TRY(open_for(m, m->plan->source, REPORT_FLOAT, &reference, err));
   cli_progress_init(&progress, false);
   ellm_eval_options_init(&options);
   options.limit = (size_t)m->plan->chunks;
@@ -338,7 +338,7 @@ static ellm_status measure_variant(measuring *m, report_variant *v, ellm_error *
 static ellm_status describe_original(const char *path, report_variant *v, ellm_error *err) {
   checkpoint *ckpt;
   uint64_t elements = 0;
-  ELLM_TRY(checkpoint_open(path, &ckpt, err));
+  CLI_TRY(checkpoint_open(path, &ckpt, err));
   for (size_t i = 0; i < checkpoint_tensor_count(ckpt); i++) {
     v->file_bytes += checkpoint_tensor_at(ckpt, i)->bytes;
     elements += checkpoint_tensor_at(ckpt, i)->n_elements;
@@ -368,7 +368,7 @@ ellm_status report_measure(const report_plan *plan, report_data *data, ellm_erro
                         .threads = plan->threads ? plan->threads : cpu_affinity_count()};
   file_name(plan, "reference", ".logits", m.logits);
   ellm_status status = start_timer(&m, err);
-  if (status == ELLM_OK) status = file_read_all(plan->text, TEXT_LIMIT, (uint8_t **)&m.text, &m.text_bytes, err);
+  if (status == ELLM_OK) status = cli_read_file(plan->text, TEXT_LIMIT, &m.text, &m.text_bytes, err);
   if (status == ELLM_OK) cli_note("logits of the original");
   if (status == ELLM_OK) status = save_reference(&m, err);
   report_variant *v = data->variants;

@@ -4,44 +4,10 @@
  * page's style sheet, so that they follow a dark screen and print on paper.
  */
 #include <math.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cli/report.h"
 
 enum { WIDTH = 480, HEIGHT = 330, LEFT = 66, RIGHT = 18, TOP = 12, BOTTOM = 48 };
-
-bool report_add(ellm_buffer *out, const char *format, ...) {
-  va_list arguments, again;
-  va_start(arguments, format);
-  va_copy(again, arguments);
-  int length = vsnprintf(NULL, 0, format, arguments);
-  va_end(arguments);
-  bool good = length >= 0 && ellm_buffer_reserve(out, (size_t)length + 1);
-  if (good) {
-    vsnprintf((char *)out->data + out->size, (size_t)length + 1, format, again);
-    out->size += (size_t)length;
-  }
-  va_end(again);
-  return good;
-}
-
-bool report_add_escaped(ellm_buffer *out, const char *text) {
-  if (!cli_valid_utf8(text, strlen(text))) text = "?";
-  bool good = true;
-  for (; good && *text; text++) {
-    switch (*text) {
-      case '<': good = report_add(out, "&lt;"); break;
-      case '>': good = report_add(out, "&gt;"); break;
-      case '&': good = report_add(out, "&amp;"); break;
-      case '"': good = report_add(out, "&quot;"); break;
-      case '\'': good = report_add(out, "&#39;"); break;
-      default: good = ellm_buffer_append(out, (unsigned char)*text < 32 ? "?" : text, 1);
-    }
-  }
-  return good;
-}
 
 /* ---------------------------------------------------------------- scales */
 
@@ -77,19 +43,19 @@ static void find_scales(const report_plot *plot, scale *x, scale *y) {
   *y = (scale){low / 2.2, high * 1.6, HEIGHT - BOTTOM, -(HEIGHT - TOP - BOTTOM), true};
 }
 
-static bool add_line(ellm_buffer *out, const char *class_name, double x1, double y1, double x2, double y2) {
-  return report_add(out, "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", class_name, x1, y1,
-                    x2, y2);
+static bool add_line(cli_buffer *out, const char *class_name, double x1, double y1, double x2, double y2) {
+  return cli_add(out, "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", class_name, x1, y1,
+                 x2, y2);
 }
 
-static bool add_axes(const report_plot *plot, const scale *x, const scale *y, ellm_buffer *out) {
+static bool add_axes(const report_plot *plot, const scale *x, const scale *y, cli_buffer *out) {
   const double step = round_step(x->high), bottom = HEIGHT - BOTTOM, right = WIDTH - RIGHT;
   bool good = true;
   for (int i = 0; good && i * step <= x->high * 1.0001; i++) {
     const double at = place(x, i * step);
     good = add_line(out, "grid", at, TOP, at, bottom) &&
-           report_add(out, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%g</text>\n", at,
-                      bottom + 20, i * step);
+           cli_add(out, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%g</text>\n", at,
+                   bottom + 20, i * step);
   }
   const bool wide = y->high / y->low > 300; /* decades only */
   for (int power = (int)floor(log10(y->low)); good && power <= (int)ceil(log10(y->high)); power++)
@@ -99,71 +65,71 @@ static bool add_axes(const report_plot *plot, const scale *x, const scale *y, el
       if (value < y->low || value > y->high || (wide && k > 0)) continue;
       const double at = place(y, value);
       good = add_line(out, "grid", LEFT, at, right, at) &&
-             report_add(out, "<text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n", LEFT - 8,
-                        at + 4, value);
+             cli_add(out, "<text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n", LEFT - 8,
+                     at + 4, value);
     }
   good = good && add_line(out, "axis", LEFT, bottom, right, bottom) && add_line(out, "axis", LEFT, TOP, LEFT, bottom);
-  good = good && report_add(out, "<text class=\"name\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">",
-                            (LEFT + right) / 2, HEIGHT - 10) &&
-         report_add_escaped(out, plot->x_name) && report_add(out, "</text>\n");
+  good = good && cli_add(out, "<text class=\"name\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">",
+                         (LEFT + right) / 2, HEIGHT - 10) &&
+         cli_add_escaped(out, plot->x_name) && cli_add(out, "</text>\n");
   return good &&
-         report_add(out, "<text class=\"name\" transform=\"translate(14 %.1f) rotate(-90)\" text-anchor=\"middle\">",
-                    (TOP + bottom) / 2) &&
-         report_add_escaped(out, plot->y_name) && report_add(out, "</text>\n");
+         cli_add(out, "<text class=\"name\" transform=\"translate(14 %.1f) rotate(-90)\" text-anchor=\"middle\">",
+                 (TOP + bottom) / 2) &&
+         cli_add_escaped(out, plot->y_name) && cli_add(out, "</text>\n");
 }
 
-static bool add_point(const report_point *p, const scale *sx, const scale *sy, ellm_buffer *out) {
+static bool add_point(const report_point *p, const scale *sx, const scale *sy, cli_buffer *out) {
   const double x = place(sx, p->x), y = place(sy, p->y), r = 6.5;
-  bool good = report_add(out, "<g class=\"point c%d%s\">", p->colour, p->filled ? "" : " hollow");
+  bool good = cli_add(out, "<g class=\"point c%d%s\">", p->colour, p->filled ? "" : " hollow");
   if (p->shape == 0) { /* smaller and with an edge where it lies upon others */
     const bool inner = p->filled && p->colour < 2;
-    good = good && report_add(out, "<circle%s cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>",
-                              inner ? " class=\"inner\"" : "", x, y, inner || !p->filled ? 5.0 : r);
+    good = good && cli_add(out, "<circle%s cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>",
+                           inner ? " class=\"inner\"" : "", x, y, inner || !p->filled ? 5.0 : r);
   }
   if (p->shape == 1)
-    good = good && report_add(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", x - r, y - r, 2 * r,
-                              2 * r);
+    good = good && cli_add(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", x - r, y - r, 2 * r,
+                           2 * r);
   if (p->shape == 2)
-    good = good && report_add(out, "<path d=\"M%.1f %.1fl8 8l-8 8l-8 -8z\"/>", x, y - 8);
-  good = good && report_add(out, "<title>") && report_add_escaped(out, p->label) && report_add(out, "</title></g>\n");
+    good = good && cli_add(out, "<path d=\"M%.1f %.1fl8 8l-8 8l-8 -8z\"/>", x, y - 8);
+  good = good && cli_add(out, "<title>") && cli_add_escaped(out, p->label) && cli_add(out, "</title></g>\n");
   if (!good || !p->tag[0]) return good;
-  return report_add(out, "<text class=\"tag\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">", x, y + 24) &&
-         report_add_escaped(out, p->tag) && report_add(out, "</text>\n");
+  return cli_add(out, "<text class=\"tag\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">", x, y + 24) &&
+         cli_add_escaped(out, p->tag) && cli_add(out, "</text>\n");
 }
 
-bool report_plot_svg(const report_plot *plot, ellm_buffer *out) {
+bool report_plot_svg(const report_plot *plot, cli_buffer *out) {
   scale x, y;
   find_scales(plot, &x, &y);
-  bool good = report_add(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot\" viewBox=\"0 0 %d %d\" "
+  bool good = cli_add(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot\" viewBox=\"0 0 %d %d\" "
                               "role=\"img\" aria-label=\"", WIDTH, HEIGHT) &&
-              report_add_escaped(out, plot->title) && report_add(out, "\">\n") && add_axes(plot, &x, &y, out);
+              cli_add_escaped(out, plot->title) && cli_add(out, "\">\n") && add_axes(plot, &x, &y, out);
   for (int circles = 0; circles < 2; circles++) /* above the others */
     for (size_t i = 0; good && i < plot->n_points; i++)
       if (drawable(&plot->points[i]) && (plot->points[i].shape == 0) == circles)
         good = add_point(&plot->points[i], &x, &y, out);
-  return good && report_add(out, "</svg>\n");
+  return good && cli_add(out, "</svg>\n");
 }
 
 /* ------------------------------------------------------------------- bars */
 
-bool report_bars_svg(const report_tensor *t, int bits, ellm_buffer *out) {
+bool report_bars_svg(const report_tensor *t, int bits, cli_buffer *out) {
   enum { BARS_WIDTH = 256, BARS_HEIGHT = 84, AXIS = 16 };
   const int n = 1 << bits, width = BARS_WIDTH / n;
   uint64_t most = 1;
   for (int i = 0; i < n; i++)
     if (t->counts[i] > most) most = t->counts[i];
   const double first = (0 - t->zero) * t->step, last = (n - 1 - t->zero) * t->step;
-  bool good = report_add(out,
-                         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"bars\" viewBox=\"0 0 %d %d\" role=\"img\" "
-                         "aria-label=\"histogram of %d-bit codes\"><path class=\"c%d\" d=\"M0 %d",
-                         BARS_WIDTH, BARS_HEIGHT + AXIS, bits, bits == 8 ? 0 : 1, BARS_HEIGHT);
+  bool good = cli_add(out,
+                      "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"bars\" viewBox=\"0 0 %d %d\" role=\"img\" "
+                      "aria-label=\"histogram of %d-bit codes\"><path class=\"c%d\" d=\"M0 %d",
+                      BARS_WIDTH, BARS_HEIGHT + AXIS, bits, bits == 8 ? 0 : 1, BARS_HEIGHT);
   for (int i = 0; good && i < n; i++) {
     const double height = BARS_HEIGHT * (double)t->counts[i] / (double)most;
-    good = report_add(out, "V%.1fh%d", BARS_HEIGHT - height, width);
+    good = cli_add(out, "V%.1fh%d", BARS_HEIGHT - height, width);
   }
-  return good && report_add(out,
-                            "V%dz\"/><path class=\"axis\" d=\"M0 %dh%d\"/><text class=\"tick\" x=\"0\" y=\"%d\">"
-                            "%.3g</text><text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"end\">%.3g</text></svg>",
-                            BARS_HEIGHT, BARS_HEIGHT, BARS_WIDTH, BARS_HEIGHT + AXIS - 3, first, BARS_WIDTH,
-                            BARS_HEIGHT + AXIS - 3, last);
+  return good && cli_add(out,
+                         "V%dz\"/><path class=\"axis\" d=\"M0 %dh%d\"/><text class=\"tick\" x=\"0\" y=\"%d\">"
+                         "%.3g</text><text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"end\">%.3g</text></svg>",
+                         BARS_HEIGHT, BARS_HEIGHT, BARS_WIDTH, BARS_HEIGHT + AXIS - 3, first, BARS_WIDTH,
+                         BARS_HEIGHT + AXIS - 3, last);
 }

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A growing run of bytes. */
+#ifndef ELLM_CLI_BUFFER_H
+#define ELLM_CLI_BUFFER_H
+
+#include "base/memory.h" /* until the last command has gone over to cli_buffer */
+#include "cli/failure.h"
+
+/* Zero-initialize, free with cli_buffer_free. */
+typedef ellm_buffer cli_buffer;
+
+/* All but free: false when out of memory, and the buffer is as it was. */
+bool cli_buffer_reserve(cli_buffer *buffer, size_t extra); /* room for as many more bytes */
+bool cli_buffer_append(cli_buffer *buffer, const void *data, size_t bytes);
+bool cli_add(cli_buffer *buffer, const char *format, ...) CLI_PRINTF(2, 3); /* any length */
+/* The text with the characters escaped that mean something in HTML and XML; control characters and what is not UTF-8
+ * become '?'. */
+bool cli_add_escaped(cli_buffer *buffer, const char *text);
+void cli_buffer_free(cli_buffer *buffer);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Errors as values, as the library has them, for what the program itself finds wrong. */
+#ifndef ELLM_CLI_FAILURE_H
+#define ELLM_CLI_FAILURE_H
+
+#include <entrollm.h>
+
+#if defined(__GNUC__)
+#define CLI_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
+#else
+#define CLI_PRINTF(format_index, first)
+#endif
+
+/* Store a status and one printable line in *err (may be NULL). */
+void cli_set_error(ellm_error *err, ellm_status status, const char *format, ...) CLI_PRINTF(3, 4);
+/* ELLM_ERR_IO with "cannot WHAT FILE: strerror(code)". */
+void cli_set_error_errno(ellm_error *err, int code, const char *what, const char *file);
+
+/* The same, with the status as their value (for a compiler that looks where values come from: never ELLM_OK). */
+#define cli_failure(err, status, ...) (cli_set_error((err), (status), __VA_ARGS__), cli_status_itself(status))
+static inline ellm_status cli_status_itself(ellm_status status) { return status; }
+static inline ellm_status cli_failure_errno(ellm_error *err, int code, const char *what, const char *file) {
+  cli_set_error_errno(err, code, what, file);
+  return ELLM_ERR_IO;
+}
+static inline ellm_status cli_failure_memory(ellm_error *err, size_t bytes, const char *what) {
+  cli_set_error(err, ELLM_ERR_IO, "out of memory (%zu bytes for %s)", bytes, what);
+  return ELLM_ERR_IO;
+}
+
+#define CLI_TRY(call)                               \
+  do {                                              \
+    ellm_status try_status_ = (call);               \
+    if (try_status_ != ELLM_OK) return try_status_; \
+  } while (0)
+
+#endif
