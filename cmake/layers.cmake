@@ -1,7 +1,7 @@
 # One static library a folder; each links only what the architecture allows it to use.
 function(entrollm_layer name)
   cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.c)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.c ${CMAKE_SOURCE_DIR}/src/${name}/cpu/*.c)
   if(NOT sources)
     set(sources ${CMAKE_SOURCE_DIR}/cmake/empty.c)
   endif()

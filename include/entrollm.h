@@ -55,6 +55,7 @@ typedef enum ellm_status {
   ELLM_ERR_INPUT = 3,      /* a damaged, hostile, unsupported or mismatched input */
   ELLM_ERR_IO = 4,         /* the system refused: files, disk, memory */
   ELLM_ERR_DIFFERENCE = 5, /* verification found a difference */
+  ELLM_ERR_FULL = 6,       /* no room in the pool of pages now: nothing was changed; free sequences and call again */
   ELLM_INTERRUPTED = 130   /* a progress callback asked to stop */
 } ellm_status;
 
@@ -253,7 +254,7 @@ ELLM_API bool ellm_tokenizer_is_special(const ellm_tokenizer *tokenizer, uint32_
 /* ------------------------------------------------------------------- model */
 
 typedef struct ellm_model ellm_model;
-typedef struct ellm_context ellm_context;
+typedef struct ellm_sequence ellm_sequence;
 
 /* Element type of the KV cache. DEFAULT: F32 with f32 activations, which allow no other, else F16. */
 typedef enum ellm_cache_type { ELLM_CACHE_DEFAULT = 0, ELLM_CACHE_F32 = 1, ELLM_CACHE_F16 = 2 } ellm_cache_type;
@@ -271,6 +272,8 @@ typedef struct ellm_model_options {
                                   half of one up to 4 bits. The same results; starts later, generates faster where
                                   decoding is slower than memory */
   ellm_notes notes;            /* what opening has to say */
+  uint32_t cache_positions;    /* of the pool of pages (see below), rounded up to whole pages; 0: the smaller of 4096
+                                  and max_context. Memory is taken with the first sequence and touched as it fills */
 } ellm_model_options;
 
 ELLM_API void ellm_model_options_init(ellm_model_options *options); /* all threads, AUTO, DEFAULT, no check */
@@ -278,7 +281,9 @@ ELLM_API void ellm_model_options_init(ellm_model_options *options); /* all threa
 /* Open a .ellm file or a checkpoint folder, told apart by content. */
 ELLM_API ellm_status ellm_model_open(const char *path, const ellm_model_options *options, ellm_model **model,
                                      ellm_error *err);
-ELLM_API void ellm_model_close(ellm_model *model); /* after its contexts */
+/* Sequences may outlive their model: it goes when the last of them goes. They can be looked at and freed then, and
+ * evaluating them is ELLM_ERR_USAGE. */
+ELLM_API void ellm_model_close(ellm_model *model);
 
 typedef struct ellm_model_info {
   const char *architecture;    /* "LlamaForCausalLM" */
@@ -303,38 +308,80 @@ ELLM_API ellm_status ellm_model_tokenizer(ellm_model *model, const ellm_tokenize
 /* A file of the checkpoint ("config.json", ...), owned by the model, or NULL. */
 ELLM_API const void *ellm_model_asset(ellm_model *model, const char *name, size_t *bytes);
 
-/* A sequence: KV cache and scratch memory for up to n_ctx positions (0: the
- * smaller of 4096 and max_context). One thread at a time. */
-ELLM_API ellm_status ellm_context_create(ellm_model *model, uint32_t n_ctx, ellm_context **context, ellm_error *err);
-ELLM_API void ellm_context_free(ellm_context *context);
-ELLM_API uint32_t ellm_context_capacity(const ellm_context *context);
-ELLM_API uint32_t ellm_context_length(const ellm_context *context);
-/* Forget all positions from `length` on. */
-ELLM_API void ellm_context_truncate(ellm_context *context, uint32_t length);
+/* --------------------------------------------------------------- sequences */
 
-/* Append ids and compute. n_logits (<= n_ids) logit rows, those of the last
- * n_logits positions, are written to logits[n_logits * vocab_size]; 0 and NULL
- * for none. Logits do not depend on threads, batch split or instruction set. */
-ELLM_API ellm_status ellm_context_eval(ellm_context *context, const uint32_t *ids, size_t n_ids, float *logits,
-                                       size_t n_logits, ellm_error *err);
-/* The ids of all positions, [length], owned by the context and valid until its next call. */
-ELLM_API const uint32_t *ellm_context_ids(const ellm_context *context);
+/*
+ * A sequence is a list of token ids and what the model computed from them: keys and values, in pages of 16 positions.
+ * Pages come from one pool, which belongs to the model and whose size is stated in advance. Sequences share pages:
+ * a fork takes none until it goes on. Many sequences are evaluated together, in one batch, each weight being decoded
+ * once for all of them; the logits of a sequence never depend on what else is in the batch, nor on threads,
+ * instruction set, or on how its ids were cut into batches.
+ *
+ * Threads: a sequence is used by one thread at a time; a second one is told so (ELLM_ERR_USAGE) where a call can fail.
+ * Different sequences of a model may be used by different threads; evaluations of one model wait for each other.
+ */
+enum { ELLM_PAGE_POSITIONS = 16 };
 
-/* Prompt caches (docs/format/prompt-cache.md): the ids of a context with their keys and values, in a file that is
+/* Make the pool at least `positions` large in all. What sequences hold stays; needs memory for both pools meanwhile. */
+ELLM_API ellm_status ellm_model_reserve(ellm_model *model, uint32_t positions, ellm_error *err);
+/* Positions of the pool and those of its free pages; either pointer may be NULL. */
+ELLM_API void ellm_model_cache_usage(ellm_model *model, uint32_t *positions, uint32_t *free_positions);
+
+/* An empty sequence. Free with ellm_sequence_free. */
+ELLM_API ellm_status ellm_sequence_create(ellm_model *model, ellm_sequence **sequence, ellm_error *err);
+/* A sequence that begins with all that `from` holds. Takes no page: both share them until one of them goes on. */
+ELLM_API ellm_status ellm_sequence_fork(const ellm_sequence *from, ellm_sequence **sequence, ellm_error *err);
+/* While another thread evaluates it, it goes as soon as that is done. */
+ELLM_API void ellm_sequence_free(ellm_sequence *sequence);
+
+ELLM_API uint32_t ellm_sequence_length(const ellm_sequence *sequence);
+/* The ids of all positions, [length]; valid until the sequence is next evaluated or restored. */
+ELLM_API const uint32_t *ellm_sequence_ids(const ellm_sequence *sequence);
+/* Forget all positions from `length` on; a length beyond the sequence's changes nothing. Fails only where another
+ * thread uses the sequence. */
+ELLM_API ellm_status ellm_sequence_truncate(ellm_sequence *sequence, uint32_t length, ellm_error *err);
+/* Say how long the sequence will become, where that is known. Models of rope type longrope take other factors for
+ * long texts: those of the length that is reached or announced, whichever is greater. A sequence that crosses the
+ * boundary is computed anew from its ids, unless that was announced. It stays so until another length is announced;
+ * 0: none. */
+ELLM_API ellm_status ellm_sequence_announce(ellm_sequence *sequence, uint32_t length, ellm_error *err);
+
+/* What is added to one sequence: ids[n_ids]. Rows of logits of the last n_logits (<= n_ids) positions are written to
+ * logits[n_logits * vocab_size]; 0 and NULL for none. */
+typedef struct ellm_batch_item {
+  ellm_sequence *sequence;
+  const uint32_t *ids;
+  size_t n_ids;
+  float *logits;
+  size_t n_logits;
+} ellm_batch_item;
+
+/* Append ids to sequences of the model and compute them, all in one batch: any mixture of prompts and single tokens.
+ * After an error every sequence is as it was, whatever the error; contents of logits are undefined then. A full pool
+ * is ELLM_ERR_FULL; a sequence longer than the pool or than the model's context, or an id beyond the vocabulary,
+ * ELLM_ERR_INPUT; a sequence twice in a batch, of another model, or in use by another thread, ELLM_ERR_USAGE.
+ * Logits of items that lie one behind the other in memory, in the order of the items, are written without a copy. */
+ELLM_API ellm_status ellm_evaluate(ellm_model *model, const ellm_batch_item *items, size_t n_items, ellm_error *err);
+
+/* ELLM_ERR_INPUT, naming position and id, where one of row[vocab_size] is NaN or +infinity: the model cannot tell what
+ * comes next. -infinity (a masked id) is none. */
+ELLM_API ellm_status ellm_logits_check(const float *row, size_t vocab_size, uint32_t position, ellm_error *err);
+
+/* Prompt caches (docs/format/prompt-cache.md): the ids of a sequence with their keys and values, in a file that is
  * bound to the model, its activations and its cache type. Evaluation goes on after restoring exactly as it would
  * have without. For a checkpoint folder the first of these calls reads all weights once, to identify them; `progress`
  * (may be NULL) is called then, stage "identify", and can stop that: ELLM_INTERRUPTED, and nothing has changed.
  *
  * Write all positions to `path`, which appears under its name only when it is whole and replaces what was there.
- * An empty context, or one that a failed evaluation has left without keys and values, is ELLM_ERR_USAGE. */
-ELLM_API ellm_status ellm_context_save(const ellm_context *context, const char *path, ellm_progress_fn progress,
-                                       void *user, ellm_error *err);
-/* Replace what the context holds by the positions of a prompt cache up to the first that differs from ids[n_ids],
- * by as many as its capacity has room for where ids is NULL; their number is the context's length then. A cache that
- * is damaged or does not belong to the model, its activations or its cache type is ELLM_ERR_INPUT; the context is
+ * An empty sequence, or one that a failed evaluation has left without keys and values, is ELLM_ERR_USAGE. */
+ELLM_API ellm_status ellm_sequence_save(const ellm_sequence *sequence, const char *path, ellm_progress_fn progress,
+                                        void *user, ellm_error *err);
+/* Replace what the sequence holds by the positions of a prompt cache up to the first that differs from ids[n_ids],
+ * by as many as the pool has room for where ids is NULL; their number is the sequence's length then. A cache that
+ * is damaged or does not belong to the model, its activations or its cache type is ELLM_ERR_INPUT; the sequence is
  * left as it was. */
-ELLM_API ellm_status ellm_context_restore(ellm_context *context, const char *path, const uint32_t *ids, size_t n_ids,
-                                          ellm_progress_fn progress, void *user, ellm_error *err);
+ELLM_API ellm_status ellm_sequence_restore(ellm_sequence *sequence, const char *path, const uint32_t *ids,
+                                           size_t n_ids, ellm_progress_fn progress, void *user, ellm_error *err);
 
 /* ---------------------------------------------------------------- sampling */
 

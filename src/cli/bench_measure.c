@@ -15,7 +15,7 @@
 #include "container/container.h"
 #include "kernels/kernels.h"
 #include "kernels/speed.h"
-#include "model/context.h"
+#include "model/sequence.h"
 
 enum { REPEATS = 5 };
 #define DECODE_SECONDS 0.4 /* of one repetition */
@@ -227,26 +227,31 @@ ellm_status bench_decode(const bench_job *job, bench_result *result, ellm_error 
 /* A sequence of ids that exist in every model: the text does not matter for speed. */
 static uint32_t some_id(size_t i, uint32_t vocab_size) { return (uint32_t)((i * 2654435761u + 17) % vocab_size); }
 
-typedef ellm_status (*rates_fn)(ellm_context *context, const uint32_t *ids, const bench_job *job, uint32_t n,
+typedef ellm_status (*rates_fn)(ellm_sequence *sequence, const uint32_t *ids, const bench_job *job, uint32_t n,
                                 float *logits, bench_result *result, ellm_error *err);
 
 /* Time, and what of it went into products of matrices. */
 typedef struct split_timer { double seconds, products; } split_timer;
 
-static split_timer split_start(const ellm_context *context) {
-  return (split_timer){cli_seconds(), compute_product_seconds(context->model->compute)};
+static split_timer split_start(const ellm_sequence *sequence) {
+  return (split_timer){cli_seconds(), compute_product_seconds(sequence->model->compute)};
 }
 
 /* Seconds since the start; both are added to `all`. */
-static double split_stop(const split_timer *start, const ellm_context *context, split_timer *all) {
+static double split_stop(const split_timer *start, const ellm_sequence *sequence, split_timer *all) {
   const double seconds = cli_seconds() - start->seconds;
   all->seconds += seconds;
-  all->products += compute_product_seconds(context->model->compute) - start->products;
+  all->products += compute_product_seconds(sequence->model->compute) - start->products;
   return seconds;
 }
 
-/* ids[0, depth) are in the context already, ids[depth, depth + n) are measured. */
-static ellm_status prompt_rates(ellm_context *context, const uint32_t *ids, const bench_job *job, uint32_t n,
+/* The logits of the last of n ids, or none. */
+static ellm_status append(ellm_sequence *sequence, const uint32_t *ids, uint32_t n, float *logits, ellm_error *err) {
+  return ellm_evaluate(sequence->model, &(ellm_batch_item){sequence, ids, n, logits, logits != NULL}, 1, err);
+}
+
+/* ids[0, depth) are in the sequence already, ids[depth, depth + n) are measured. */
+static ellm_status prompt_rates(ellm_sequence *sequence, const uint32_t *ids, const bench_job *job, uint32_t n,
                                 float *logits, bench_result *result, ellm_error *err) {
   double rates[BENCH_MAX_REPEATS];
   const uint32_t depth = job->depth;
@@ -254,10 +259,10 @@ static ellm_status prompt_rates(ellm_context *context, const uint32_t *ids, cons
   split_timer all = {0};
   for (int i = -1; i < repeats; i++) { /* one to warm up */
     if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
-    ellm_context_truncate(context, depth);
-    split_timer timer = split_start(context);
-    CLI_TRY(ellm_context_eval(context, ids + depth, n, logits, 1, err));
-    if (i >= 0) rates[i] = (double)n / split_stop(&timer, context, &all);
+    CLI_TRY(ellm_sequence_truncate(sequence, depth, err));
+    split_timer timer = split_start(sequence);
+    CLI_TRY(append(sequence, ids + depth, n, logits, err));
+    if (i >= 0) rates[i] = (double)n / split_stop(&timer, sequence, &all);
   }
   summarize(rates, repeats, result);
   result->amount = n;
@@ -265,21 +270,21 @@ static ellm_status prompt_rates(ellm_context *context, const uint32_t *ids, cons
   return ELLM_OK;
 }
 
-static ellm_status generate_rates(ellm_context *context, const uint32_t *ids, const bench_job *job, uint32_t n,
+static ellm_status generate_rates(ellm_sequence *sequence, const uint32_t *ids, const bench_job *job, uint32_t n,
                                   float *logits, bench_result *result, ellm_error *err) {
   double rates[BENCH_MAX_REPEATS];
   const uint32_t depth = job->depth;
   const int repeats = repeats_of(job);
   split_timer all = {0};
   for (int i = -1; i < repeats; i++) {
-    ellm_context_truncate(context, depth);
-    split_timer timer = split_start(context);
+    CLI_TRY(ellm_sequence_truncate(sequence, depth, err));
+    split_timer timer = split_start(sequence);
     for (uint32_t k = 0; k < n; k++) {
       if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
-      CLI_TRY(ellm_context_eval(context, ids + depth + k, 1, logits, 1, err));
+      CLI_TRY(append(sequence, ids + depth + k, 1, logits, err));
       if (i < 0 && k == 3) break; /* enough to warm up: every block was checked */
     }
-    if (i >= 0) rates[i] = (double)n / split_stop(&timer, context, &all);
+    if (i >= 0) rates[i] = (double)n / split_stop(&timer, sequence, &all);
   }
   summarize(rates, repeats, result);
   result->amount = n;
@@ -290,7 +295,7 @@ static ellm_status generate_rates(ellm_context *context, const uint32_t *ids, co
 static ellm_status with_context(const bench_job *job, uint32_t usual, rates_fn fn, bench_result *result,
                                 ellm_error *err) {
   ellm_model *model = NULL;
-  ellm_context *context = NULL;
+  ellm_sequence *sequence = NULL;
   ellm_model_info info;
   ellm_model_options options;
   ellm_model_options_init(&options);
@@ -310,10 +315,11 @@ static ellm_status with_context(const bench_job *job, uint32_t usual, rates_fn f
   if (status == ELLM_OK && all > info.max_context)
     status = cli_failure(err, ELLM_ERR_USAGE, "%s: %zu tokens are more than the model's context of %u", job->model, all,
                          (unsigned)info.max_context);
-  if (status == ELLM_OK) status = ellm_context_create(model, (uint32_t)all, &context, err);
-  if (status == ELLM_OK) status = ellm_context_eval(context, ids, job->depth, NULL, 0, err);
-  if (status == ELLM_OK) status = fn(context, ids, job, n, logits, result, err);
-  ellm_context_free(context);
+  if (status == ELLM_OK) status = ellm_model_reserve(model, (uint32_t)all, err);
+  if (status == ELLM_OK) status = ellm_sequence_create(model, &sequence, err);
+  if (status == ELLM_OK) status = append(sequence, ids, job->depth, NULL, err);
+  if (status == ELLM_OK) status = fn(sequence, ids, job, n, logits, result, err);
+  ellm_sequence_free(sequence);
   free(logits);
   free(ids);
   ellm_model_close(model);

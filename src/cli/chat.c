@@ -185,14 +185,25 @@ static bool color_wanted(int stream) {
   return isatty(stream) && !(no_color && *no_color) && terminal && *terminal && strcmp(terminal, "dumb") != 0;
 }
 
+/* A sequence of up to `positions`; 0: as many as the model's pool has by default. */
+static ellm_status make_sequence(chat *c, uint32_t positions, ellm_error *err) {
+  if (positions > c->info.max_context)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: a context of %u positions is beyond the model's %u", c->path,
+                     (unsigned)positions, (unsigned)c->info.max_context);
+  ellm_model_cache_usage(c->model, &c->capacity, NULL);
+  if (positions > 0 || c->capacity > c->info.max_context) c->capacity = positions > 0 ? positions : c->info.max_context;
+  ELLM_TRY(ellm_model_reserve(c->model, c->capacity, err));
+  return ellm_sequence_create(c->model, &c->sequence, err);
+}
+
 static ellm_status open_chat(chat *c, const request *r, ellm_error *err) {
   ELLM_TRY(cli_open_model(&r->common, &c->model, &c->path, err));
   ellm_model_get_info(c->model, &c->info);
   ELLM_TRY(chat_format_open(c->path, false, &c->format, err));
   ELLM_TRY(ellm_model_tokenizer(c->model, &c->tokenizer, err));
-  ELLM_TRY(ellm_context_create(c->model, (uint32_t)r->context, &c->context, err));
+  ELLM_TRY(make_sequence(c, (uint32_t)r->context, err));
   if (r->prompt_cache && file_exists(r->prompt_cache))
-    ELLM_TRY(cli_context_restore(c->context, r->prompt_cache, NULL, 0, err));
+    ELLM_TRY(cli_sequence_restore(c->sequence, r->prompt_cache, NULL, 0, err));
   c->messages = json_array();
   c->terminal = isatty(STDIN_FILENO);
   c->color = color_wanted(STDERR_FILENO);
@@ -208,7 +219,7 @@ static ellm_status open_chat(chat *c, const request *r, ellm_error *err) {
 static void close_chat(chat *c) {
   line_reader_free(c->lines);
   json_decref(c->messages);
-  ellm_context_free(c->context);
+  ellm_sequence_free(c->sequence);
   chat_format_free(c->format);
   ellm_model_close(c->model);
   free(c->path);
@@ -230,8 +241,8 @@ static int run(const request *r, const option_table *table) {
     if (c.terminal) chat_say(&c, "[/help tells the commands, /quit or Ctrl-D ends]");
     loop(&c);
     result = c.status;
-    if (r->prompt_cache && c.answers > 0 && ellm_context_length(c.context) > 0 &&
-        cli_context_save(c.context, r->prompt_cache, &err) != ELLM_OK) {
+    if (r->prompt_cache && c.answers > 0 && ellm_sequence_length(c.sequence) > 0 &&
+        cli_sequence_save(c.sequence, r->prompt_cache, &err) != ELLM_OK) {
       const int failed = cli_fail(&err);
       if (result == ELLM_OK) result = failed;
     }

@@ -17,7 +17,8 @@ typedef struct chat {
   char *path;
   const ellm_tokenizer *tokenizer;
   ellm_model_info info;
-  ellm_context *context;
+  ellm_sequence *sequence;
+  uint32_t capacity;     /* positions that it may have */
   chat_format *format;
   json_t *messages;      /* objects with "role" and "content" */
   cli_sampling settings; /* of the next answer */

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "cli/chat.h"
-#include "model/context.h"
+#include "model/sequence.h"
 
 /* Remove the oldest turn: from its first message to the next one of the user. False if there is only one. */
 static bool drop_turn(chat *c) {
@@ -26,7 +26,7 @@ static void tell_dropped(chat *c, size_t dropped, bool answering) {
   c->dropped += dropped;
   if (answering && isatty(STDOUT_FILENO)) fputc('\n', stderr); /* not within a line of the answer */
   cli_error(ELLM_OK, "the context of %u tokens is full: %zu of the oldest turns %s dropped",
-            (unsigned)ellm_context_capacity(c->context), dropped, dropped == 1 ? "was" : "were");
+            (unsigned)c->capacity, dropped, dropped == 1 ? "was" : "were");
 }
 
 /*
@@ -36,7 +36,7 @@ static void tell_dropped(chat *c, size_t dropped, bool answering) {
  */
 static ellm_status fit(chat *c, size_t extra, size_t reserve, uint32_t **ids, size_t *n_ids, size_t *dropped,
                        ellm_error *err) {
-  const size_t capacity = ellm_context_capacity(c->context), least = extra + (reserve > 0);
+  const size_t capacity = c->capacity, least = extra + (reserve > 0);
   json_t *before = json_copy(c->messages);
   ellm_status status;
   *dropped = 0;
@@ -67,7 +67,7 @@ static ellm_status fit(chat *c, size_t extra, size_t reserve, uint32_t **ids, si
 /* generation.make_room: older turns go, the answer stays. */
 static ellm_status make_room(void *user, const generation *g, bool *made, ellm_error *err) {
   chat *c = user;
-  const size_t capacity = ellm_context_capacity(c->context), behind = g->n_ids - 1; /* the last is not evaluated yet */
+  const size_t capacity = c->capacity, behind = g->n_ids - 1; /* the last is not evaluated yet */
   uint32_t *ids = NULL;
   size_t n = 0, dropped = 0;
   ellm_status status = fit(c, behind, capacity / 4, &ids, &n, &dropped, err);
@@ -79,7 +79,7 @@ static ellm_status make_room(void *user, const generation *g, bool *made, ellm_e
     if (grown) {
       ids = grown;
       memcpy(ids + n, g->ids, behind * sizeof *ids);
-      status = context_follow(c->context, ids, n + behind, NULL, cli_goes_on, NULL, NULL, err);
+      status = sequence_follow(c->sequence, ids, n + behind, NULL, cli_goes_on, NULL, NULL, err);
     } else {
       status = ellm_fail_memory(err, (n + behind) * sizeof *ids, "a context");
     }
@@ -112,7 +112,7 @@ static void tell(chat *c, const generation *g) {
     chat_say(c, "[the answer was cut after %zu tokens: /set n allows more]", g->limit);
   chat_say(c, "[%zu tokens, %.1f tokens/s; prompt %zu tokens, %zu of them new, %.0f tokens/s; context %u of %u]",
            g->n_ids, cli_rate((double)g->n_ids, g->seconds), g->n_prompt, read,
-           cli_rate((double)read, g->prompt_seconds), (unsigned)ellm_context_length(c->context),
+           cli_rate((double)read, g->prompt_seconds), (unsigned)ellm_sequence_length(c->sequence),
            (unsigned)g->capacity);
 }
 
@@ -129,7 +129,7 @@ static void after_signal(chat *c) {
 
 bool chat_answer(chat *c) {
   const cli_sampling *s = &c->settings;
-  const size_t capacity = ellm_context_capacity(c->context), limit = cli_sampling_limit(s);
+  const size_t capacity = c->capacity, limit = cli_sampling_limit(s);
   generation g = {.model = c->model,
                   .tokenizer = c->tokenizer,
                   .limit = limit,
@@ -137,7 +137,8 @@ bool chat_answer(chat *c) {
                                (float)s->repeat_penalty, s->seed.value},
                   .stops = {.stops = s->stops.items, .n_stops = s->stops.count},
                   .show = SHOW_TEXT,
-                  .context = c->context,
+                  .sequence = c->sequence,
+                  .capacity = c->capacity,
                   .make_room = limit == SIZE_MAX ? NULL : make_room, /* with room made again and again it need not end */
                   .user = c};
   ellm_error err;

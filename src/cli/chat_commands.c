@@ -219,14 +219,14 @@ static void cmd_set(chat *c, const char *argument) {
 static void cmd_stats(chat *c, const char *argument) {
   (void)argument;
   const ellm_model_info *info = &c->info;
-  const uint32_t capacity = ellm_context_capacity(c->context);
+  const uint32_t capacity = c->capacity;
   const uint64_t element = info->cache_type == ELLM_CACHE_F16 ? 2 : 4;
   const uint64_t cache = 2 * element * info->n_layers * info->n_kv_heads * info->head_dim * capacity;
   char text[24];
   struct rusage usage = {0};
   getrusage(RUSAGE_SELF, &usage);
   fprintf(stderr, "messages       %zu; turns dropped: %zu\n", json_array_size(c->messages), c->dropped);
-  fprintf(stderr, "context        %u of %u tokens\n", (unsigned)ellm_context_length(c->context), (unsigned)capacity);
+  fprintf(stderr, "context        %u of %u tokens\n", (unsigned)ellm_sequence_length(c->sequence), (unsigned)capacity);
   fprintf(stderr, "prompt         %zu tokens evaluated, %.0f tokens/s\n", c->read_tokens,
           cli_rate((double)c->read_tokens, c->read_seconds));
   fprintf(stderr, "generated      %zu tokens, %.1f tokens/s\n", c->written_tokens,

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "model/context.h"
+#include "model/sequence.h"
 #include "text/stream.h"
 
 const char *const end_reason_names[] = {"length", "eos", "stop", "context", "interrupted", "output"};
@@ -50,35 +50,35 @@ static ellm_status open_stream(const generation *g, ellm_stream **stream, ellm_e
 
 double cli_rate(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
 
-ellm_status cli_context_restore(ellm_context *context, const char *path, const uint32_t *ids, size_t n_ids,
-                                ellm_error *err) {
+ellm_status cli_sequence_restore(ellm_sequence *sequence, const char *path, const uint32_t *ids, size_t n_ids,
+                                 ellm_error *err) {
   cli_progress progress;
   cli_progress_init(&progress, true);
-  const ellm_status status = ellm_context_restore(context, path, ids, n_ids, cli_progress_update, &progress, err);
+  const ellm_status status = ellm_sequence_restore(sequence, path, ids, n_ids, cli_progress_update, &progress, err);
   cli_progress_end(&progress);
   return status;
 }
 
-ellm_status cli_context_save(const ellm_context *context, const char *path, ellm_error *err) {
+ellm_status cli_sequence_save(const ellm_sequence *sequence, const char *path, ellm_error *err) {
   cli_progress progress;
   cli_progress_init(&progress, true);
   const ellm_progress_fn update = cli_stopped() ? NULL : cli_progress_update;
-  const ellm_status status = ellm_context_save(context, path, update, &progress, err);
+  const ellm_status status = ellm_sequence_save(sequence, path, update, &progress, err);
   cli_progress_end(&progress);
   return status;
 }
 
 /* The prompt, and the logits of its last position. A prompt cache is written where it did not hold all of it. */
-static ellm_status read_prompt(generation *g, ellm_context *context, ellm_sampler *sampler, float *logits,
+static ellm_status read_prompt(generation *g, ellm_sequence *sequence, ellm_sampler *sampler, float *logits,
                                ellm_error *err) {
   size_t stored = 0;
   if (g->prompt_cache && file_exists(g->prompt_cache)) {
-    ELLM_TRY(cli_context_restore(context, g->prompt_cache, g->prompt, g->n_prompt, err));
-    stored = ellm_context_length(context);
+    ELLM_TRY(cli_sequence_restore(sequence, g->prompt_cache, g->prompt, g->n_prompt, err));
+    stored = ellm_sequence_length(sequence);
   }
   double start = clock_seconds();
   ellm_status status =
-      context_follow(context, g->prompt, g->n_prompt, logits, cli_goes_on, NULL, &g->kept, err);
+      sequence_follow(sequence, g->prompt, g->n_prompt, logits, cli_goes_on, NULL, &g->kept, err);
   if (status == ELLM_INTERRUPTED) {
     g->end = END_INTERRUPTED;
     return ELLM_OK;
@@ -86,11 +86,11 @@ static ellm_status read_prompt(generation *g, ellm_context *context, ellm_sample
   ELLM_TRY(status);
   g->prompt_seconds = clock_seconds() - start;
   for (size_t i = 0; i < g->n_prompt; i++) ellm_sampler_accept(sampler, g->prompt[i]);
-  return g->prompt_cache && stored < g->n_prompt ? cli_context_save(context, g->prompt_cache, err) : ELLM_OK;
+  return g->prompt_cache && stored < g->n_prompt ? cli_sequence_save(sequence, g->prompt_cache, err) : ELLM_OK;
 }
 
-static ellm_status token_loop(generation *g, const ellm_model_info *info, ellm_context *context, ellm_sampler *sampler,
-                              ellm_stream *stream, float *logits, ellm_error *err) {
+static ellm_status token_loop(generation *g, const ellm_model_info *info, ellm_sequence *sequence,
+                              ellm_sampler *sampler, ellm_stream *stream, float *logits, ellm_error *err) {
   double start = clock_seconds();
   g->end = END_LENGTH;
   while (g->n_ids < g->limit) {
@@ -98,6 +98,7 @@ static ellm_status token_loop(generation *g, const ellm_model_info *info, ellm_c
       g->end = END_INTERRUPTED;
       break;
     }
+    ELLM_TRY(ellm_logits_check(logits, info->vocab_size, ellm_sequence_length(sequence) - 1, err));
     uint32_t id = ellm_sampler_next(sampler, logits);
     if (!g->ignore_eos && model_is_eos(info, id)) {
       g->end = END_EOS;
@@ -116,13 +117,13 @@ static ellm_status token_loop(generation *g, const ellm_model_info *info, ellm_c
     if (g->stops.matched) g->end = END_STOP;
     else if (!cli_output_ok()) g->end = END_OUTPUT;
     else if (g->n_ids == g->limit) break;
-    else if (ellm_context_length(context) == g->capacity) {
+    else if (ellm_sequence_length(sequence) == g->capacity) {
       bool made = false;
       if (g->make_room) ELLM_TRY(g->make_room(g->user, g, &made, err));
       if (!made) g->end = END_CONTEXT;
     }
     if (g->end != END_LENGTH) break;
-    ELLM_TRY(ellm_context_eval(context, &id, 1, logits, 1, err));
+    ELLM_TRY(ellm_evaluate(g->model, &(ellm_batch_item){sequence, &id, 1, logits, 1}, 1, err));
   }
   g->seconds = clock_seconds() - start;
   return ELLM_OK;
@@ -142,7 +143,7 @@ static ellm_status finish_text(generation *g, ellm_stream *stream, ellm_error *e
 
 ellm_status generate(generation *g, ellm_error *err) {
   ellm_model_info info;
-  ellm_context *context = g->context;
+  ellm_sequence *sequence = g->sequence;
   ellm_sampler *sampler = NULL;
   ellm_stream *stream = NULL;
   ellm_model_get_info(g->model, &info);
@@ -156,22 +157,22 @@ ellm_status generate(generation *g, ellm_error *err) {
                      g->most_positions > 0 ? "" : "model's ", (unsigned)positions);
   /* The last new token is never fed back. */
   size_t room = positions - g->n_prompt, wanted = g->limit > 0 ? g->limit - 1 : 0;
-  g->capacity = g->context ? ellm_context_capacity(g->context)
-                           : (uint32_t)(g->n_prompt + (wanted < room ? wanted : room));
+  if (!sequence) g->capacity = (uint32_t)(g->n_prompt + (wanted < room ? wanted : room));
   size_t most = !g->make_room && room + 1 < g->limit ? room + 1 : g->limit;
   g->ids = calloc(most + 1, sizeof *g->ids);
   float *logits = calloc(info.vocab_size, sizeof *logits);
   ellm_status status = g->ids && logits ? ELLM_OK : ellm_fail_memory(err, info.vocab_size * sizeof *logits, "logits");
-  if (status == ELLM_OK && !context) status = ellm_context_create(g->model, g->capacity, &context, err);
+  if (status == ELLM_OK) status = ellm_model_reserve(g->model, g->capacity, err);
+  if (status == ELLM_OK && !sequence) status = ellm_sequence_create(g->model, &sequence, err);
   if (status == ELLM_OK) status = ellm_sampler_create(&g->sampling, info.vocab_size, &sampler, err);
   if (status == ELLM_OK && g->tokenizer) status = open_stream(g, &stream, err);
-  if (status == ELLM_OK) status = read_prompt(g, context, sampler, logits, err);
+  if (status == ELLM_OK) status = read_prompt(g, sequence, sampler, logits, err);
   if (status == ELLM_OK && g->end != END_INTERRUPTED)
-    status = token_loop(g, &info, context, sampler, stream, logits, err);
+    status = token_loop(g, &info, sequence, sampler, stream, logits, err);
   if (status == ELLM_OK && stream) status = finish_text(g, stream, err);
   ellm_stream_free(stream);
   ellm_sampler_free(sampler);
-  if (!g->context) ellm_context_free(context);
+  if (!g->sequence) ellm_sequence_free(sequence);
   free(logits);
   return status;
 }

@@ -22,30 +22,30 @@ struct generation {
   ellm_sampling sampling;
   stop_filter stops;               /* stops, n_stops set */
   enum { SHOW_NOTHING, SHOW_TEXT, SHOW_IDS } show; /* on standard output, as it comes */
-  ellm_context *context;           /* NULL: one of its own. Positions in it that equal the prompt are kept */
+  ellm_sequence *sequence;         /* NULL: one of its own. Positions in it that equal the prompt are kept */
   const char *prompt_cache;        /* a file, NULL: none */
-  /* Called when the context is full, NULL: that is the end. Sets *made if it has replaced what the context holds by
+  /* Called when the context is full, NULL: that is the end. Sets *made if it has replaced what the sequence holds by
    * something shorter that still ends with all new ids but the last. */
   ellm_status (*make_room)(void *user, const generation *g, bool *made, ellm_error *err);
   void *user;
+  uint32_t capacity;               /* positions that the sequence may have; without a sequence that is a result */
   /* results */
   uint32_t *ids;                   /* new ones, without the end-of-sequence id; malloc'ed */
   size_t n_ids;
   ellm_buffer text;
   end_reason end;
   double prompt_seconds, seconds;  /* of reading the prompt, of generating */
-  uint32_t capacity;               /* positions of the context */
   size_t kept;                     /* tokens of the prompt that need not be evaluated */
 };
 
 ellm_status generate(generation *g, ellm_error *err);
 void generation_free(generation *g);
 
-/* ellm_context_restore and ellm_context_save with a progress bar. A signal stops them, but no saving that begins after
+/* ellm_sequence_restore and ellm_sequence_save with a progress bar. A signal stops them, but no saving that begins after
  * it: what was evaluated is not to be lost. */
-ellm_status cli_context_restore(ellm_context *context, const char *path, const uint32_t *ids, size_t n_ids,
-                                ellm_error *err);
-ellm_status cli_context_save(const ellm_context *context, const char *path, ellm_error *err);
+ellm_status cli_sequence_restore(ellm_sequence *sequence, const char *path, const uint32_t *ids, size_t n_ids,
+                                 ellm_error *err);
+ellm_status cli_sequence_save(const ellm_sequence *sequence, const char *path, ellm_error *err);
 
 /* Amount a second; 0 if no time has passed. */
 double cli_rate(double amount, double seconds);

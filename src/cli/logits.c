@@ -8,16 +8,19 @@
 
 enum { BATCH = 32 }; /* positions computed and written at a time */
 
-static ellm_status write_logits(ellm_context *context, uint32_t vocab_size, const uint32_t *ids, size_t n_ids,
-                                cli_output *output, ellm_error *err) {
+static ellm_status write_logits(ellm_model *model, ellm_sequence *sequence, uint32_t vocab_size, const uint32_t *ids,
+                                size_t n_ids, cli_output *output, ellm_error *err) {
   size_t row = vocab_size;
   float *logits = calloc(row * BATCH, sizeof *logits);
   if (!logits) return ellm_fail_memory(err, row * BATCH * sizeof *logits, "logits");
-  ellm_status status = ELLM_OK;
+  ellm_status status = ellm_sequence_announce(sequence, (uint32_t)n_ids, err);
   for (size_t done = 0; done < n_ids && status == ELLM_OK;) {
     size_t n = n_ids - done < BATCH ? n_ids - done : BATCH;
     if (cli_stopped()) status = ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
-    if (status == ELLM_OK) status = ellm_context_eval(context, ids + done, n, logits, n, err);
+    if (status == ELLM_OK)
+      status = ellm_evaluate(model, &(ellm_batch_item){sequence, ids + done, n, logits, n}, 1, err);
+    for (size_t i = 0; i < n && status == ELLM_OK; i++)
+      status = ellm_logits_check(logits + i * row, row, (uint32_t)(done + i), err);
     if (status != ELLM_OK) break;
     for (size_t i = 0; i < n * row; i++) store_u32(&logits[i], float_bits(logits[i]));
     status = cli_output_write(output, logits, n * row * sizeof *logits, err);
@@ -30,7 +33,7 @@ static ellm_status write_logits(ellm_context *context, uint32_t vocab_size, cons
 static ellm_status logits_of(const cli_common *common, const uint32_t *ids, size_t n_ids, const char *path,
                              uint32_t *vocab_size, ellm_error *err) {
   ellm_model *model = NULL;
-  ellm_context *context = NULL;
+  ellm_sequence *sequence = NULL;
   ellm_model_info info;
   cli_output output = {0};
   char *model_path = NULL;
@@ -41,14 +44,15 @@ static ellm_status logits_of(const cli_common *common, const uint32_t *ids, size
   if (n_ids > info.max_context)
     status = ellm_fail(err, ELLM_ERR_INPUT, "%zu ids are more than the model's context of %u positions", n_ids,
                        (unsigned)info.max_context);
-  if (status == ELLM_OK) status = ellm_context_create(model, (uint32_t)n_ids, &context, err);
+  if (status == ELLM_OK) status = ellm_model_reserve(model, (uint32_t)n_ids, err);
+  if (status == ELLM_OK) status = ellm_sequence_create(model, &sequence, err);
   if (status == ELLM_OK) status = cli_output_open(&output, path, model_path, err);
   if (status == ELLM_OK) {
-    status = write_logits(context, info.vocab_size, ids, n_ids, &output, err);
+    status = write_logits(model, sequence, info.vocab_size, ids, n_ids, &output, err);
     if (status == ELLM_OK) status = cli_output_close(&output, err);
     else cli_output_abort(&output);
   }
-  ellm_context_free(context);
+  ellm_sequence_free(sequence);
   ellm_model_close(model);
   free(model_path);
   return status;

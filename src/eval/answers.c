@@ -5,21 +5,19 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "model/branches.h"
 #include "model/score.h"
-
-enum { CAPACITY_STEP = 256 };
+#include "model/sequence.h"
 
 struct answerer {
   ellm_model *model;
   ellm_model_info info;
-  ellm_context *context;
-  size_t more;   /* slots beside those of one sequence */
+  ellm_sequence *sequence; /* holds what the prompts before had in common */
   float *logits; /* [ANSWERS_MOST][vocab_size] */
 };
 
-/* What is fed next to one prompt's branch, and whether its answer is there. */
+/* A prompt's own sequence, what is fed to it next, and whether its answer is there. */
 typedef struct course {
+  ellm_sequence *sequence;
   const uint32_t *next;
   size_t n_next;
   uint32_t token; /* the last one generated */
@@ -45,7 +43,7 @@ ellm_status answerer_create(ellm_model *model, answerer **out, ellm_error *err) 
 
 void answerer_free(answerer *a) {
   if (!a) return;
-  ellm_context_free(a->context);
+  ellm_sequence_free(a->sequence);
   ellm_aligned_free(a->logits);
   free(a);
 }
@@ -95,81 +93,54 @@ static ellm_status choose(const answerer *a, const answers_request *r, const flo
 
 /* ------------------------------------------------------------------ computing */
 
-/* A context for n positions and `more` slots beside; a larger one than before begins empty. */
-static ellm_status make_room(answerer *a, size_t n, size_t more, ellm_error *err) {
-  const size_t had = a->context ? ellm_context_capacity(a->context) : 0;
-  if (a->context && n <= had && more <= a->more) return ELLM_OK;
-  size_t capacity = (n + CAPACITY_STEP - 1) / CAPACITY_STEP * CAPACITY_STEP;
-  if (capacity < had) capacity = had;
-  if (capacity > a->info.max_context) capacity = a->info.max_context;
-  if (more > a->more) a->more = (more + CAPACITY_STEP - 1) / CAPACITY_STEP * CAPACITY_STEP;
-  ellm_context_free(a->context);
-  a->context = NULL;
-  return context_create(a->model, (uint32_t)capacity, a->more, &a->context, err);
-}
-
 static ellm_status ask(const answers_request *r, ellm_error *err) {
   if (!r->go_on || r->go_on(r->user)) return ELLM_OK;
   return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
 }
 
-/* One prompt by itself: where branches cannot be (longrope near its boundary). */
-static ellm_status run_alone(answerer *a, const answers_request *r, greedy_answer *w, ellm_error *err) {
-  course c = {.ended = false};
-  ELLM_TRY(context_follow(a->context, w->prompt, w->n_prompt, a->logits, r->go_on, r->user, NULL, err));
-  ELLM_TRY(choose(a, r, a->logits, w, &c, err));
-  while (!c.ended) {
-    ELLM_TRY(ask(r, err));
-    ELLM_TRY(ellm_context_eval(a->context, &c.token, 1, a->logits, 1, err));
-    ELLM_TRY(choose(a, r, a->logits, w, &c, err));
-  }
-  return ELLM_OK;
-}
-
 /* One batch: tokens of the answers that have not ended, prompts first to come as far as there is room. */
-static ellm_status step(answerer *a, const answers_request *r, greedy_answer *answers, course *courses,
-                        context_branch *branches, size_t n, bool *any, ellm_error *err) {
-  context_branch batch[ANSWERS_MOST];
-  size_t of[ANSWERS_MOST], count = 0, left = a->context->batch;
+static ellm_status step(answerer *a, const answers_request *r, greedy_answer *answers, course *courses, size_t n,
+                        bool *any, ellm_error *err) {
+  ellm_batch_item batch[ANSWERS_MOST];
+  size_t of[ANSWERS_MOST], count = 0, left = BACKEND_MAX_ROWS, rows = 0;
   for (size_t i = 0; i < n && left > 0; i++) {
     course *c = &courses[i];
     if (c->ended) continue;
-    branches[i].ids = c->next;
-    branches[i].n = c->n_next < left ? c->n_next : left;
-    branches[i].n_logits = branches[i].n == c->n_next;
-    left -= branches[i].n;
-    c->next += branches[i].n;
-    c->n_next -= branches[i].n;
+    const size_t fed = c->n_next < left ? c->n_next : left, n_logits = fed == c->n_next;
     of[count] = i;
-    batch[count++] = branches[i];
+    batch[count++] = (ellm_batch_item){c->sequence, c->next, fed, a->logits + rows * a->info.vocab_size, n_logits};
+    rows += n_logits;
+    left -= fed;
   }
   *any = count > 0;
   if (!*any) return ELLM_OK;
   ELLM_TRY(ask(r, err));
-  ELLM_TRY(context_branches_eval(a->context, batch, count, a->logits, err));
-  const float *row = a->logits;
+  ELLM_TRY(ellm_evaluate(a->model, batch, count, err));
   for (size_t k = 0; k < count; k++) {
-    branches[of[k]].length = batch[k].length;
+    course *c = &courses[of[k]];
+    c->next += batch[k].n_ids;
+    c->n_next -= batch[k].n_ids;
     if (batch[k].n_logits == 0) continue;
-    ELLM_TRY(choose(a, r, row, &answers[of[k]], &courses[of[k]], err));
-    row += a->info.vocab_size;
+    ELLM_TRY(ellm_logits_check(batch[k].logits, a->info.vocab_size, ellm_sequence_length(c->sequence) - 1, err));
+    ELLM_TRY(choose(a, r, batch[k].logits, &answers[of[k]], c, err));
   }
   return ELLM_OK;
 }
 
 static ellm_status run_together(answerer *a, const answers_request *r, greedy_answer *answers, size_t n, size_t common,
                                 ellm_error *err) {
-  course courses[ANSWERS_MOST];
-  context_branch branches[ANSWERS_MOST];
-  uint32_t slot = context_branch_first_slot(a->context);
-  for (size_t i = 0; i < n; i++) {
-    const size_t own = answers[i].n_prompt - common;
-    courses[i] = (course){.next = answers[i].prompt + common, .n_next = own};
-    context_branch_begin(a->context, slot, &branches[i]);
-    slot += (uint32_t)context_branch_slots((uint32_t)common, own + r->max_new);
+  course courses[ANSWERS_MOST] = {{.ended = false}};
+  ellm_status status = ELLM_OK;
+  for (size_t i = 0; i < n && status == ELLM_OK; i++) {
+    courses[i].next = answers[i].prompt + common;
+    courses[i].n_next = answers[i].n_prompt - common;
+    status = ellm_sequence_fork(a->sequence, &courses[i].sequence, err);
+    if (status == ELLM_OK)
+      status = ellm_sequence_announce(courses[i].sequence, (uint32_t)answers[i].n_prompt, err);
   }
-  for (bool any = true; any;) ELLM_TRY(step(a, r, answers, courses, branches, n, &any, err));
-  return ELLM_OK;
+  for (bool any = true; any && status == ELLM_OK;) status = step(a, r, answers, courses, n, &any, err);
+  for (size_t i = 0; i < n; i++) ellm_sequence_free(courses[i].sequence);
+  return status;
 }
 
 /* Ids that all prompts begin with; each keeps one of its own at least. */
@@ -177,7 +148,7 @@ static size_t common_prefix(const greedy_answer *answers, size_t n) {
   size_t common = answers[0].n_prompt - 1;
   for (size_t i = 1; i < n; i++) {
     const size_t most = answers[i].n_prompt - 1 < common ? answers[i].n_prompt - 1 : common;
-    common = context_common_ids(answers[i].prompt, answers[0].prompt, most);
+    common = sequence_common_ids(answers[i].prompt, answers[0].prompt, most);
   }
   return common;
 }
@@ -190,17 +161,16 @@ static size_t longest(const greedy_answer *answers, size_t n, size_t max_new) {
   return most + max_new;
 }
 
-/* Slots of the branches of n prompts that share `common` ids. */
-static size_t branch_slots(const greedy_answer *answers, size_t n, size_t common, size_t max_new) {
-  size_t slots = 0;
-  for (size_t i = 0; i < n; i++)
-    slots += context_branch_slots((uint32_t)common, answers[i].n_prompt + max_new - common);
-  return slots;
+/* Positions of the pages that n prompts with their answers take beside the `common` ids that they share. */
+static size_t own_positions(const greedy_answer *answers, size_t n, size_t common, size_t max_new) {
+  size_t pages = 0;
+  for (size_t i = 0; i < n; i++) pages += pages_of(answers[i].n_prompt + max_new) - common / PAGE_POSITIONS;
+  return pages * PAGE_POSITIONS;
 }
 
 size_t answers_together(const greedy_answer *answers, size_t n, size_t max_new) {
   const size_t sequence = longest(answers, n, max_new), most = sequence > ANSWERS_SLOTS ? sequence : ANSWERS_SLOTS;
-  while (n > 1 && branch_slots(answers, n, common_prefix(answers, n), max_new) > most) n--;
+  while (n > 1 && own_positions(answers, n, common_prefix(answers, n), max_new) > most) n--;
   return n;
 }
 
@@ -210,15 +180,16 @@ static ellm_status run_some(answerer *a, const answers_request *r, greedy_answer
   const size_t positions = longest(answers, *n, r->max_new);
   *n = answers_together(answers, *n, r->max_new);
   const size_t common = common_prefix(answers, *n);
-  ELLM_TRY(make_room(a, positions, *n > 1 ? branch_slots(answers, *n, common, r->max_new) : 0, err));
-  if (*n == 1) return run_alone(a, r, answers, err);
-  ELLM_TRY(context_follow(a->context, answers[0].prompt, common, NULL, r->go_on, r->user, NULL, err));
-  bool together = context_can_branch(a->context, common + 1);
-  for (size_t i = 0; i < *n; i++)
-    together = together && context_can_branch(a->context, answers[i].n_prompt + r->max_new);
-  if (together) return run_together(a, r, answers, *n, common, err);
-  for (size_t i = 0; i < *n; i++) ELLM_TRY(run_alone(a, r, &answers[i], err));
-  return ELLM_OK;
+  /* twice the longest: where longrope's factors change, a fork shares nothing with the sequence that it comes from */
+  ELLM_TRY(ellm_model_reserve(
+      a->model, (uint32_t)(2 * positions + own_positions(answers, *n, common, r->max_new)), err));
+  if (!a->sequence) ELLM_TRY(ellm_sequence_create(a->model, &a->sequence, err));
+  ELLM_TRY(sequence_follow(a->sequence, answers[0].prompt, common, NULL, r->go_on, r->user, NULL, err));
+  const ellm_status status = run_together(a, r, answers, *n, common, err);
+  if (status != ELLM_ERR_FULL || *n == 1) return status;
+  for (size_t i = 0; i < *n; i++) answers[i].n_generated = 0;
+  *n = 1;
+  return run_together(a, r, answers, 1, common, err);
 }
 
 ellm_status answers_run(answerer *a, const answers_request *request, greedy_answer *answers, size_t n,

@@ -7,6 +7,9 @@
 
 #include "base/memory.h"
 #include "base/sized.h"
+#include "model/cpu/cpu_backend.h"
+
+enum { DEFAULT_POSITIONS = 4096 }; /* of the pool, where the model's context is not shorter */
 
 void ellm_model_options_init(ellm_model_options *options) {
   *options = (ellm_model_options){.size = sizeof *options, .activations = ELLM_ACTIVATIONS_AUTO};
@@ -93,6 +96,9 @@ static ellm_status open_into(ellm_model *m, const ellm_model_options *options, e
   ELLM_TRY(read_configs(m, options, err));
   ELLM_TRY(model_weights_bind(m->source, &m->config, &m->weights, err));
   rope_tables_init(&m->ropes, &m->config);
+  const uint32_t most = m->config.max_context;
+  m->cache_positions = options->cache_positions;
+  if (m->cache_positions == 0) m->cache_positions = most < DEFAULT_POSITIONS ? most : DEFAULT_POSITIONS;
   ELLM_TRY(compute_create(options->threads, &m->compute, err));
   if (options->expand) ELLM_TRY(model_weights_expand(&m->weights, m->compute, err));
   return options->check_all ? check_all(m, err) : ELLM_OK;
@@ -103,12 +109,19 @@ ellm_status ellm_model_open(const char *path, const ellm_model_options *options,
   ELLM_SIZED(ellm_model_options, own, options, err);
   ellm_model *m = calloc(1, sizeof *m);
   char *copy = malloc(strlen(path) + 1);
-  if (m == NULL || copy == NULL || pthread_mutex_init(&m->lock, NULL) != 0) {
+  bool made = m != NULL && copy != NULL && page_pool_init(&m->pool);
+  if (made && pthread_mutex_init(&m->lock, NULL) != 0) {
+    page_pool_free(&m->pool);
+    made = false;
+  }
+  if (!made) {
     free(m);
     free(copy);
     return ellm_fail_memory(err, sizeof *m, "a model");
   }
   m->path = strcpy(copy, path);
+  atomic_init(&m->references, 1);
+  atomic_init(&m->closed, false);
   ellm_status status = open_into(m, &own, err);
   if (status != ELLM_OK) {
     ellm_model_close(m);
@@ -118,9 +131,15 @@ ellm_status ellm_model_open(const char *path, const ellm_model_options *options,
   return ELLM_OK;
 }
 
-void ellm_model_close(ellm_model *model) {
-  if (model == NULL) return;
+/* ------------------------------------------------------------ users and pool */
+
+void model_retain(ellm_model *model) { atomic_fetch_add(&model->references, 1); }
+
+void model_release(ellm_model *model) {
+  if (atomic_fetch_sub(&model->references, 1) != 1) return;
   ellm_tokenizer_free(model->tokenizer);
+  if (model->backend != NULL) model->backend->ops->free(model->backend);
+  page_pool_free(&model->pool);
   compute_free(model->compute);
   model_weights_free(&model->weights);
   model_config_free(&model->config);
@@ -129,6 +148,53 @@ void ellm_model_close(ellm_model *model) {
   free(model->path);
   free(model);
 }
+
+void ellm_model_close(ellm_model *model) {
+  if (model == NULL) return;
+  atomic_store(&model->closed, true);
+  model_release(model);
+}
+
+ellm_status model_fail_closed(const ellm_model *model, ellm_error *err) {
+  return ellm_fail(err, ELLM_ERR_USAGE, "%s: the model was closed", model->path);
+}
+
+/* The caller holds the model's lock. */
+static ellm_status grow(ellm_model *model, uint32_t positions, ellm_error *err) {
+  const uint32_t n_pages = pages_of(positions > model->cache_positions ? positions : model->cache_positions);
+  if (model->backend == NULL) {
+    const cpu_backend_shape shape = {.config = &model->config,
+                                     .ropes = &model->ropes,
+                                     .embedding = &model->weights.embedding,
+                                     .activations = model->activations,
+                                     .half_precision = model->half_precision};
+    ELLM_TRY(cpu_backend_create(&shape, model->compute, &model->backend, err));
+  }
+  if (n_pages <= model->pool.n_pages) return ELLM_OK;
+  ELLM_TRY(model->backend->ops->grow(model->backend, n_pages, err));
+  return page_pool_grow(&model->pool, n_pages, err);
+}
+
+ellm_status ellm_model_reserve(ellm_model *model, uint32_t positions, ellm_error *err) {
+  pthread_mutex_lock(&model->lock);
+  const ellm_status status = grow(model, positions, err);
+  pthread_mutex_unlock(&model->lock);
+  return status;
+}
+
+ellm_status model_prepare(ellm_model *model, ellm_error *err) { return ellm_model_reserve(model, 0, err); }
+
+void ellm_model_cache_usage(ellm_model *model, uint32_t *positions, uint32_t *free_positions) {
+  pthread_mutex_lock(&model->pool.lock);
+  const bool made = model->pool.n_pages > 0;
+  const uint32_t n_pages = made ? model->pool.n_pages : pages_of(model->cache_positions);
+  const uint32_t n_free = made ? model->pool.n_free : n_pages;
+  pthread_mutex_unlock(&model->pool.lock);
+  if (positions != NULL) *positions = n_pages * PAGE_POSITIONS;
+  if (free_positions != NULL) *free_positions = n_free * PAGE_POSITIONS;
+}
+
+/* ------------------------------------------------------------ what models are */
 
 void ellm_model_get_info(const ellm_model *model, ellm_model_info *info) {
   const model_config *c = &model->config;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An open model: configuration, weights, threads. What contexts need of it. */
+/* An open model: configuration, weights, threads, the pool of pages. What sequences need of it. */
 #ifndef ELLM_MODEL_MODEL_H
 #define ELLM_MODEL_MODEL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "arch/generation_config.h"
+#include "model/backend.h"
 #include "model/rope.h"
-#include "model/weights.h"
 
 struct ellm_model {
   char *path;
@@ -19,9 +20,23 @@ struct ellm_model {
   model_weights weights;
   rope_tables ropes;
   compute *compute;
-  pthread_mutex_t lock;    /* held while threads compute, and while the tokenizer is made */
+  pthread_mutex_t lock;    /* held while threads compute, and while tokenizer, backend and pool are made or grow.
+                              The pool's own lock is taken within it, never the other way round */
+  backend *backend;        /* made with the first sequence */
+  page_pool pool;
+  uint32_t cache_positions; /* of the pool when it is made */
+  atomic_uint references;  /* the caller's handle, while it is not closed, and one a sequence */
+  atomic_bool closed;
   ellm_tokenizer *tokenizer; /* made on first use */
 };
+
+/* One user more, one less; the last one frees the model. */
+void model_retain(ellm_model *model);
+void model_release(ellm_model *model);
+/* Make backend and pool, where they are not there yet. */
+ellm_status model_prepare(ellm_model *model, ellm_error *err);
+/* ELLM_ERR_USAGE: the model was closed. */
+ellm_status model_fail_closed(const ellm_model *model, ellm_error *err);
 
 /* Is it one of the ids that end a sequence? */
 bool model_is_eos(const ellm_model_info *info, uint32_t id);

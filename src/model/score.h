@@ -26,18 +26,18 @@ uint32_t score_top(const float *row, size_t n);
  * for different rows. */
 typedef void (*score_row_fn)(void *user, size_t label, const float *row, double log_sum);
 
-/* One context with its scratch memory. One thread at a time. */
+/* One sequence, and memory for rows of logits. One thread at a time. */
 typedef struct scorer scorer;
 
 /* For sequences whose labels reach up to `n_ctx` ids before them. `more`: positions for scorer_run_all beside those of
- * one sequence, or 0. The model outlives it. */
+ * one sequence, or 0: the model's pool is made that large. The model outlives it. */
 ellm_status scorer_create(ellm_model *model, uint32_t n_ctx, size_t more, scorer **out, ellm_error *err);
 void scorer_free(scorer *s);
 
 /*
  * log_probs[i - first] = log p(ids[i] | ids[0..i)) for i = first .. n - 1, with
  * 1 <= first <= n; n - 1 <= n_ctx. Positions that the sequence before left in
- * the context and that are the same are not computed again. `row` may be NULL.
+ * the scorer and that are the same are not computed again. `row` may be NULL.
  */
 ellm_status scorer_run(scorer *s, const uint32_t *ids, size_t n, size_t first, double *log_probs, score_row_fn row,
                        void *user, ellm_error *err);
@@ -51,8 +51,6 @@ size_t scorer_more(const scored_sequence *sequences, size_t count);
 ellm_status scorer_run_all(scorer *s, const scored_sequence *sequences, size_t count, ellm_error *err);
 /* Labels whose rows are in memory at once; longer runs are cut into such pieces. */
 size_t scorer_piece(const scorer *s);
-/* The ids of the last sequence were not known when it ran (generation): forget what is kept. */
-void scorer_forget(scorer *s);
 
 /* ------------------------------------------------------------------- moments */
 

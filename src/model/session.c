@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Storing and restoring a context: between its KV cache, whose heads have room
- * for the whole capacity, and a prompt cache, where they lie one behind the
- * other. Both keep keys in tiles of 16 positions, so that heads are copied whole.
+ * Storing and restoring a sequence: between its pages and a prompt cache, where
+ * they lie head by head, one behind the other. Both keep keys in tiles of 16
+ * positions, so that pages are copied whole.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,39 +11,47 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "container/hash.h"
-#include "model/context.h"
 #include "model/prompt_cache.h"
+#include "model/sequence.h"
 #include "source/identity.h"
 
 typedef struct watcher { ellm_progress_fn progress; void *user; } watcher;
 
-static ellm_status shape_of(const ellm_context *context, const watcher *watch, prompt_cache_shape *shape,
-                            ellm_error *err) {
-  const model_config *c = &context->model->config;
-  *shape = (prompt_cache_shape){.activations = (uint32_t)context->model->activations,
-                                .cache_type = context->half_precision ? ELLM_CACHE_F16 : ELLM_CACHE_F32,
+static ellm_status shape_of(ellm_model *model, const watcher *watch, prompt_cache_shape *shape, ellm_error *err) {
+  const model_config *c = &model->config;
+  *shape = (prompt_cache_shape){.activations = (uint32_t)model->activations,
+                                .cache_type = model->half_precision ? ELLM_CACHE_F16 : ELLM_CACHE_F32,
                                 .n_layers = c->n_layers,
                                 .n_kv_heads = c->n_kv_heads,
                                 .head_dim = c->head_dim,
                                 .vocab_size = c->vocab_size,
-                                .long_above = context->model->ropes.long_above};
-  return source_identity(context->model->source, thread_pool_size(compute_pool(context->model->compute)),
-                         watch->progress, watch->user, shape->model, err);
+                                .long_above = model->ropes.long_above};
+  return source_identity(model->source, thread_pool_size(compute_pool(model->compute)), watch->progress, watch->user,
+                         shape->model, err);
 }
 
-_Static_assert((int)PROMPT_CACHE_TILE == (int)CONTEXT_KEY_TILE, "heads are copied whole");
+_Static_assert((int)PROMPT_CACHE_TILE == (int)PAGE_POSITIONS, "pages are copied whole");
 
-static size_t element_bytes(const ellm_context *context) {
-  return context->half_precision ? sizeof(uint16_t) : sizeof(float);
+static size_t element_bytes(const prompt_cache_shape *shape) {
+  return shape->cache_type == ELLM_CACHE_F16 ? sizeof(uint16_t) : sizeof(float);
 }
+
+/* Bytes of the keys or the values of one head in a page. */
+static size_t page_bytes(const prompt_cache_shape *shape) {
+  return PAGE_POSITIONS * (size_t)shape->head_dim * element_bytes(shape);
+}
+
+static size_t heads_of(const prompt_cache_shape *shape) { return (size_t)shape->n_layers * shape->n_kv_heads; }
 
 /* ------------------------------------------------------------------- saving */
 
 typedef struct saving {
-  const ellm_context *context;
+  const ellm_sequence *s;
+  const prompt_cache_shape *shape;
+  uint32_t n;            /* positions */
   file_writer *writer;
   hash_stream *hash;
-  uint8_t *tile; /* one of keys: the last one, whose lanes beyond the end are zero in the file */
+  uint8_t *page;         /* one head's part of a page */
 } saving;
 
 static ellm_status put(saving *s, const void *data, size_t bytes, ellm_error *err) {
@@ -51,108 +59,175 @@ static ellm_status put(saving *s, const void *data, size_t bytes, ellm_error *er
   return file_writer_append(s->writer, data, bytes, err);
 }
 
-static ellm_status put_ids(saving *s, uint32_t n, ellm_error *err) {
+static ellm_status put_ids(saving *s, ellm_error *err) {
   static const uint8_t zeros[64];
   uint8_t piece[4096];
-  for (uint32_t at = 0; at < n;) {
+  for (uint32_t at = 0; at < s->n;) {
     uint32_t m = 0;
-    for (; m < sizeof piece / 4 && at < n; m++) store_u32(piece + 4 * (size_t)m, s->context->ids[at++]);
+    for (; m < sizeof piece / 4 && at < s->n; m++) store_u32(piece + 4 * (size_t)m, s->s->ids[at++]);
     ELLM_TRY(put(s, piece, 4 * (size_t)m, err));
   }
-  return put(s, zeros, (64 - 4 * (size_t)n % 64) % 64, err);
+  return put(s, zeros, (64 - 4 * (size_t)s->n % 64) % 64, err);
 }
 
-static ellm_status put_keys(saving *s, size_t head, uint32_t n, ellm_error *err) {
-  const size_t dim = s->context->model->config.head_dim, element = element_bytes(s->context);
-  const size_t whole = n / CONTEXT_KEY_TILE, rest = n % CONTEXT_KEY_TILE, tile = CONTEXT_KEY_TILE * dim * element;
-  const uint8_t *keys = (const uint8_t *)s->context->keys + head * context_head_stride(s->context) * element;
-  ELLM_TRY(put(s, keys, whole * tile, err));
-  if (rest == 0) return ELLM_OK;
-  memset(s->tile, 0, tile);
-  for (size_t d = 0; d < dim; d++) {
-    const size_t row = d * CONTEXT_KEY_TILE * element;
-    memcpy(s->tile + row, keys + whole * tile + row, rest * element);
-  }
-  return put(s, s->tile, tile, err);
+/* Keys of n positions: whole pages, lanes beyond the end zero. */
+static ellm_status put_keys(saving *s, uint32_t n, ellm_error *err) {
+  const size_t row = PAGE_POSITIONS * element_bytes(s->shape), used = n * element_bytes(s->shape);
+  for (size_t d = 0; n < PAGE_POSITIONS && d < s->shape->head_dim; d++) memset(s->page + d * row + used, 0, row - used);
+  return put(s, s->page, page_bytes(s->shape), err);
 }
 
-static ellm_status put_values(saving *s, size_t head, uint32_t n, ellm_error *err) {
-  const size_t dim = s->context->model->config.head_dim, element = element_bytes(s->context);
-  const uint8_t *values = (const uint8_t *)s->context->values + head * context_head_stride(s->context) * element;
-  return put(s, values, n * dim * element, err);
+static ellm_status put_part(saving *s, page_part part, ellm_error *err) {
+  backend *b = s->s->model->backend;
+  for (size_t head = 0; head < heads_of(s->shape); head++)
+    for (uint32_t at = 0; at < s->n; at += PAGE_POSITIONS) {
+      const uint32_t n = s->n - at < PAGE_POSITIONS ? s->n - at : PAGE_POSITIONS;
+      b->ops->page_read(b, part, head, s->s->pages[at / PAGE_POSITIONS], s->page);
+      if (part == PAGE_KEYS) ELLM_TRY(put_keys(s, n, err));
+      else ELLM_TRY(put(s, s->page, n * page_bytes(s->shape) / PAGE_POSITIONS, err));
+    }
+  return ELLM_OK;
 }
 
-static ellm_status put_all(saving *s, const prompt_cache_shape *shape, uint32_t n, ellm_error *err) {
+static ellm_status put_all(saving *s, bool long_factors, ellm_error *err) {
   uint8_t head[PROMPT_CACHE_HEAD_BYTES] = {0};
-  const size_t heads = (size_t)shape->n_layers * shape->n_kv_heads;
   ELLM_TRY(file_writer_append(s->writer, head, sizeof head, err));
-  ELLM_TRY(put_ids(s, n, err));
-  for (size_t i = 0; i < heads; i++) ELLM_TRY(put_keys(s, i, n, err));
-  for (size_t i = 0; i < heads; i++) ELLM_TRY(put_values(s, i, n, err));
-  prompt_cache_head(shape, n, s->context->cached_long, hash_stream_value(s->hash), head);
+  ELLM_TRY(put_ids(s, err));
+  ELLM_TRY(put_part(s, PAGE_KEYS, err));
+  ELLM_TRY(put_part(s, PAGE_VALUES, err));
+  prompt_cache_head(s->shape, s->n, long_factors, hash_stream_value(s->hash), head);
   return file_writer_write_at(s->writer, 0, head, sizeof head, err);
 }
 
-ellm_status ellm_context_save(const ellm_context *context, const char *path, ellm_progress_fn progress, void *user,
+/* The sequence is acquired, and the model's lock is held: nobody else writes or moves pages. */
+static ellm_status write_file(const ellm_sequence *sequence, const char *path, const prompt_cache_shape *shape,
                               ellm_error *err) {
   const file_writer_options options = {.overwrite = true};
   /* after a failed evaluation fewer positions may be there than the sequence has */
-  const uint32_t n = context->cached < context->length ? context->cached : context->length;
-  const size_t tile = CONTEXT_KEY_TILE * (size_t)context->model->config.head_dim * element_bytes(context);
-  prompt_cache_shape shape;
-  if (n == 0)
+  saving s = {.s = sequence, .shape = shape, .n = sequence->cached};
+  if (s.n == 0)
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: there is nothing to save: %s", path,
-                     context->length == 0 ? "the context is empty" : "what the context holds is not evaluated");
-  ELLM_TRY(shape_of(context, &(watcher){progress, user}, &shape, err));
-  saving s = {.context = context, .hash = hash_stream_create(), .tile = malloc(tile)};
-  ellm_status status = s.hash != NULL && s.tile != NULL ? file_writer_open(path, &options, &s.writer, err)
-                                                        : ellm_fail_memory(err, tile, "a prompt cache");
+                     sequence->length == 0 ? "the sequence is empty" : "what the sequence holds is not evaluated");
+  s.hash = hash_stream_create();
+  s.page = malloc(page_bytes(shape));
+  ellm_status status = s.hash != NULL && s.page != NULL ? file_writer_open(path, &options, &s.writer, err)
+                                                        : ellm_fail_memory(err, page_bytes(shape), "a prompt cache");
   if (status == ELLM_OK) {
     hash_stream_reset(s.hash);
-    status = put_all(&s, &shape, n, err);
+    status = put_all(&s, sequence->model->pool.info[sequence->pages[0]].long_factors, err);
     if (status == ELLM_OK) status = file_writer_commit(s.writer, err);
     else file_writer_abort(s.writer);
   }
   hash_stream_free(s.hash);
-  free(s.tile);
+  free(s.page);
+  return status;
+}
+
+ellm_status ellm_sequence_save(const ellm_sequence *sequence, const char *path, ellm_progress_fn progress, void *user,
+                               ellm_error *err) {
+  ellm_sequence *s = (ellm_sequence *)sequence; /* its state changes */
+  prompt_cache_shape shape = {.n_layers = 0};
+  ELLM_TRY(sequence_acquire(s, err));
+  ellm_status status = s->cached > 0 ? shape_of(s->model, &(watcher){progress, user}, &shape, err) : ELLM_OK;
+  if (status == ELLM_OK) {
+    pthread_mutex_lock(&s->model->lock);
+    status = write_file(s, path, &shape, err);
+    pthread_mutex_unlock(&s->model->lock);
+  }
+  sequence_release(s);
   return status;
 }
 
 /* ---------------------------------------------------------------- restoring */
 
-/* How many positions are of use: those that hold `ids`, or, without ids, all that fit. */
-static uint32_t usable(const ellm_context *context, const prompt_cache *cache, const uint32_t *ids, size_t n_ids) {
-  uint32_t n = cache->positions < context->capacity ? cache->positions : context->capacity, same = 0;
-  if (ids == NULL) return n;
+/* How many positions are of use: those that hold `ids`, or, without ids, as many as `room`. */
+static uint32_t usable(const prompt_cache *cache, const uint32_t *ids, size_t n_ids, uint32_t room) {
+  uint32_t n = cache->positions, same = 0;
+  if (ids == NULL) return n < room ? n : room;
   if (n_ids < n) n = (uint32_t)n_ids;
   while (same < n && load_u32(cache->ids + 4 * (size_t)same) == ids[same]) same++;
   return same;
 }
 
-static void copy_positions(ellm_context *context, const prompt_cache *cache, uint32_t n) {
-  const model_config *c = &context->model->config;
-  const size_t element = element_bytes(context), stride = context_head_stride(context) * element;
-  const size_t heads = (size_t)c->n_layers * c->n_kv_heads;
-  for (size_t i = 0; i < heads; i++) {
-    memcpy((uint8_t *)context->keys + i * stride, cache->keys + i * cache->key_bytes,
-           context_prefix(context, n) * element);
-    memcpy((uint8_t *)context->values + i * stride, cache->values + i * cache->value_bytes,
-           (size_t)n * c->head_dim * element);
-  }
-  for (uint32_t i = 0; i < n; i++) context->ids[i] = load_u32(cache->ids + 4 * (size_t)i);
-  context->length = context->cached = n;
-  context->cached_long = cache->long_factors;
+/* Pages that would be free if the sequence had none; the pool's lock is held. */
+static uint32_t available_pages(const ellm_sequence *s) {
+  uint32_t n = s->model->pool.n_free;
+  for (uint32_t i = 0; i < s->n_pages; i++) n += s->model->pool.info[s->pages[i]].refs == 1;
+  return n;
 }
 
-ellm_status ellm_context_restore(ellm_context *context, const char *path, const uint32_t *ids, size_t n_ids,
-                                 ellm_progress_fn progress, void *user, ellm_error *err) {
-  prompt_cache_shape shape;
+/* Exchange the sequence's pages for as many as n positions need. */
+static ellm_status exchange_pages(ellm_sequence *s, const prompt_cache *cache, const uint32_t *ids, size_t n_ids,
+                                  uint32_t *n, ellm_error *err) {
+  page_pool *pool = &s->model->pool;
+  const uint32_t limit = sequence_limit(s->model);
+  ellm_status status = ELLM_OK;
+  pthread_mutex_lock(&pool->lock);
+  const uint32_t available = available_pages(s);
+  const uint64_t room = (uint64_t)available * PAGE_POSITIONS;
+  *n = usable(cache, ids, n_ids, room < limit ? (uint32_t)room : limit);
+  if (pages_of(*n) > available)
+    status = ellm_fail(err, ELLM_ERR_FULL, "%s: the cache is full: %u positions to restore, %u pages are free",
+                       s->model->path, (unsigned)*n, (unsigned)available);
+  else if (*n > s->room)
+    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: the sequence outgrows the cache: %u positions to restore",
+                       s->model->path, (unsigned)*n);
+  if (status == ELLM_OK) {
+    sequence_drop_pages(s, 0);
+    for (; s->n_pages < pages_of(*n); s->n_pages++) {
+      const uint32_t page = page_take(pool, s->n_pages > 0 ? (int64_t)s->pages[s->n_pages - 1] : PAGE_NONE);
+      pool->info[page].long_factors = cache->long_factors;
+      s->pages[s->n_pages] = page;
+    }
+  }
+  pthread_mutex_unlock(&pool->lock);
+  return status;
+}
+
+/* Values of the last page are filled up with zeros. */
+static void write_pages(ellm_sequence *s, const prompt_cache_shape *shape, const prompt_cache *cache, uint32_t n,
+                        uint8_t *page) {
+  backend *b = s->model->backend;
+  const size_t bytes = page_bytes(shape);
+  for (size_t head = 0; head < heads_of(shape); head++)
+    for (uint32_t i = 0; i < s->n_pages; i++) {
+      const uint32_t left = n - i * PAGE_POSITIONS, held = left < PAGE_POSITIONS ? left : PAGE_POSITIONS;
+      b->ops->page_write(b, PAGE_KEYS, head, s->pages[i], cache->keys + head * cache->key_bytes + i * bytes);
+      memset(page, 0, bytes);
+      memcpy(page, cache->values + head * cache->value_bytes + i * bytes, held * bytes / PAGE_POSITIONS);
+      b->ops->page_write(b, PAGE_VALUES, head, s->pages[i], page);
+    }
+  for (uint32_t i = 0; i < n; i++) s->ids[i] = load_u32(cache->ids + 4 * (size_t)i);
+  s->length = s->cached = n;
+}
+
+static ellm_status read_file(ellm_sequence *s, const file_map *map, const char *path, const prompt_cache_shape *shape,
+                             const uint32_t *ids, size_t n_ids, ellm_error *err) {
   prompt_cache cache;
+  uint32_t n;
+  ELLM_TRY(prompt_cache_parse(map->data, map->size, path, shape, &cache, err));
+  uint8_t *page = malloc(page_bytes(shape));
+  if (page == NULL) return ellm_fail_memory(err, page_bytes(shape), "a prompt cache");
+  pthread_mutex_lock(&s->model->lock);
+  ellm_status status = sequence_make_room(s, sequence_limit(s->model), err);
+  if (status == ELLM_OK) status = exchange_pages(s, &cache, ids, n_ids, &n, err);
+  if (status == ELLM_OK) write_pages(s, shape, &cache, n, page);
+  pthread_mutex_unlock(&s->model->lock);
+  free(page);
+  return status;
+}
+
+ellm_status ellm_sequence_restore(ellm_sequence *s, const char *path, const uint32_t *ids, size_t n_ids,
+                                  ellm_progress_fn progress, void *user, ellm_error *err) {
+  prompt_cache_shape shape;
   file_map map;
-  ELLM_TRY(shape_of(context, &(watcher){progress, user}, &shape, err));
-  ELLM_TRY(file_map_open(path, &map, err));
-  const ellm_status status = prompt_cache_parse(map.data, map.size, path, &shape, &cache, err);
-  if (status == ELLM_OK) copy_positions(context, &cache, usable(context, &cache, ids, n_ids));
-  file_map_close(&map);
+  ELLM_TRY(sequence_acquire(s, err));
+  ellm_status status = shape_of(s->model, &(watcher){progress, user}, &shape, err);
+  if (status == ELLM_OK) status = file_map_open(path, &map, err);
+  if (status == ELLM_OK) {
+    status = read_file(s, &map, path, &shape, ids, n_ids, err);
+    file_map_close(&map);
+  }
+  sequence_release(s);
   return status;
 }

@@ -67,19 +67,38 @@ static inline ellm_model *open_model(const char *path, int threads, ellm_activat
   return model;
 }
 
+/* A sequence that holds ids[n]. */
+static inline ellm_sequence *sequence_of(ellm_model *model, const uint32_t *ids, size_t n) {
+  ellm_sequence *s = NULL;
+  ASSERT_OK(ellm_sequence_create(model, &s, ERR));
+  ASSERT_OK(ellm_evaluate(model, &(ellm_batch_item){s, ids, n, NULL, 0}, 1, ERR));
+  return s;
+}
+
+/* ids[n] are added to a sequence; logits of the last n_logits. */
+static inline ellm_status append(ellm_model *model, ellm_sequence *s, const uint32_t *ids, size_t n, float *logits,
+                                 size_t n_logits, ellm_error *err) {
+  return ellm_evaluate(model, &(ellm_batch_item){s, ids, n, logits, n_logits}, 1, err);
+}
+
+static inline void expect_error(ellm_status status, ellm_status expected, const ellm_error *err, const char *word) {
+  if (status != expected) fail_msg("status %d instead of %d: \"%s\"", (int)status, (int)expected, err->message);
+  if (strstr(err->message, word) == NULL) fail_msg("\"%s\" does not say \"%s\"", err->message, word);
+}
+
 /* Logits of all n ids, evaluated in pieces of `piece`; malloc'ed. */
 static inline float *all_logits(ellm_model *model, const uint32_t *ids, size_t n, size_t piece) {
   ellm_model_info info;
-  ellm_context *context = NULL;
   ellm_model_get_info(model, &info);
   float *logits = malloc(n * info.vocab_size * sizeof *logits);
   assert_non_null(logits);
-  ASSERT_OK(ellm_context_create(model, (uint32_t)n, &context, ERR));
+  ASSERT_OK(ellm_model_reserve(model, (uint32_t)n, ERR));
+  ellm_sequence *s = sequence_of(model, ids, 0);
   for (size_t at = 0; at < n; at += piece) {
     const size_t m = n - at < piece ? n - at : piece;
-    ASSERT_OK(ellm_context_eval(context, ids + at, m, logits + at * info.vocab_size, m, ERR));
+    ASSERT_OK(append(model, s, ids + at, m, logits + at * info.vocab_size, m, ERR));
   }
-  ellm_context_free(context);
+  ellm_sequence_free(s);
   return logits;
 }
 

@@ -42,7 +42,6 @@ static void the_count_works(void **state) {
 
 static void generate(ellm_model *model, float temperature) {
   ellm_model_info info;
-  ellm_context *context;
   ellm_sampler *sampler;
   const uint32_t prompt[] = {1, 50, 60, 70, 80, 90};
   ellm_sampling sampling = {.temperature = temperature, .top_k = 40, .top_p = 0.9f, .min_p = 0.01f,
@@ -50,23 +49,23 @@ static void generate(ellm_model *model, float temperature) {
   ellm_model_get_info(model, &info);
   float *logits = malloc(info.vocab_size * sizeof *logits);
   assert_non_null(logits);
-  ASSERT_OK(ellm_context_create(model, 64, &context, ERR));
+  ellm_sequence *s = sequence_of(model, prompt, 0);
   ASSERT_OK(ellm_sampler_create(&sampling, info.vocab_size, &sampler, ERR));
-  ASSERT_OK(ellm_context_eval(context, prompt, 6, logits, 1, ERR));
+  ASSERT_OK(append(model, s, prompt, 6, logits, 1, ERR));
   atomic_store(&counting, true);
   ellm_status status = ELLM_OK;
   for (int i = 0; i < 58 && status == ELLM_OK; i++) {
     const uint32_t id = ellm_sampler_next(sampler, logits);
     ellm_sampler_accept(sampler, id);
-    status = ellm_context_eval(context, &id, 1, logits, 1, NULL);
+    status = append(model, s, &id, 1, logits, 1, NULL);
   }
   atomic_store(&counting, false);
   assert_int_equal(status, ELLM_OK);
-  assert_int_equal(ellm_context_length(context), 64);
+  assert_int_equal(ellm_sequence_length(s), 64);
   assert_int_equal(atomic_exchange(&counted, 0), 0);
   free(logits);
   ellm_sampler_free(sampler);
-  ellm_context_free(context);
+  ellm_sequence_free(s);
 }
 
 static void no_token_allocates(void **state) {

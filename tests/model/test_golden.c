@@ -48,21 +48,21 @@ static void compare_greedy(const char *folder, const json_t *run, ellm_model *mo
   const json_t *greedy = json_object_get(run, "greedy"), *margins = json_object_get(run, "greedy_margins");
   const size_t n_greedy = json_array_size(greedy);
   assert_true(n_greedy > 0 && json_array_size(margins) == n_greedy);
-  ellm_context *context;
   float *row = malloc(info.vocab_size * sizeof *row);
-  ASSERT_OK(ellm_context_create(model, (uint32_t)(n + n_greedy), &context, ERR));
-  ASSERT_OK(ellm_context_eval(context, ids, n, row, 1, ERR));
+  ASSERT_OK(ellm_model_reserve(model, (uint32_t)(n + n_greedy), ERR));
+  ellm_sequence *s = sequence_of(model, ids, 0);
+  ASSERT_OK(append(model, s, ids, n, row, 1, ERR));
   size_t same = 0;
   for (; same < n_greedy; same++) {
     if (json_number_value(json_array_get(margins, same)) < 1e-3) break;
     const uint32_t id = argmax(row, info.vocab_size);
     if (id != (uint32_t)json_integer_value(json_array_get(greedy, same)))
       fail_msg("%s: greedy id %zu is %u", folder, same, id);
-    ASSERT_OK(ellm_context_eval(context, &id, 1, row, 1, ERR));
+    ASSERT_OK(append(model, s, &id, 1, row, 1, ERR));
   }
   assert_true(same > 0);
   free(row);
-  ellm_context_free(context);
+  ellm_sequence_free(s);
 }
 
 static void golden(void **state) {

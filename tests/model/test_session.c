@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prompt caches: the same logits after restoring, what is refused, and that a refusal leaves the context alone. */
+/* Prompt caches: the same logits after restoring, what is refused, and that a refusal leaves the sequence alone. */
 #include "model/model_testing.h"
 
 #include <unistd.h>
@@ -39,62 +39,68 @@ static int close_all(void **state) {
   return 0;
 }
 
-static ellm_context *context_of(uint32_t capacity, const uint32_t *list, size_t n) {
-  ellm_context *context;
-  ASSERT_OK(ellm_context_create(model, capacity, &context, ERR));
-  if (n > 0) ASSERT_OK(ellm_context_eval(context, list, n, NULL, 0, ERR));
-  return context;
-}
 
-/* Restored up to any position and in contexts of any capacity, evaluation goes on as if nothing had been. */
+/* Restored up to any position and into sequences that held anything, evaluation goes on as if nothing had been. */
 static void the_same_logits(void **state) {
   (void)state;
   float *expected = all_logits(model, ids, N, N), *got = malloc(info.vocab_size * sizeof *got);
-  ellm_context *context = context_of(N, ids, N - 1);
-  assert_int_equal(ellm_context_length(context), N - 1);
-  assert_memory_equal(ellm_context_ids(context), ids, (N - 1) * sizeof *ids);
-  ASSERT_OK(ellm_context_save(context, cache_path(), NULL, NULL, ERR));
-  ellm_context_free(context);
+  ellm_sequence *s = sequence_of(model, ids, N - 1);
+  assert_int_equal(ellm_sequence_length(s), N - 1);
+  assert_memory_equal(ellm_sequence_ids(s), ids, (N - 1) * sizeof *ids);
+  ASSERT_OK(ellm_sequence_save(s, cache_path(), NULL, NULL, ERR));
+  ellm_sequence_free(s);
   for (uint32_t n = 0; n < N; n++) {
-    context = context_of(n % 2 ? N : 64, ids + 1, 5); /* what it held is forgotten */
-    ASSERT_OK(ellm_context_restore(context, cache_path(), ids, n, NULL, NULL, ERR));
-    assert_int_equal(ellm_context_length(context), n);
-    assert_memory_equal(ellm_context_ids(context), ids, n * sizeof *ids);
-    ASSERT_OK(ellm_context_eval(context, ids + n, N - n, got, 1, ERR));
+    s = sequence_of(model, ids + 1, n % 2 ? 5 : 20); /* what it held is forgotten */
+    ASSERT_OK(ellm_sequence_restore(s, cache_path(), ids, n, NULL, NULL, ERR));
+    assert_int_equal(ellm_sequence_length(s), n);
+    assert_memory_equal(ellm_sequence_ids(s), ids, n * sizeof *ids);
+    ASSERT_OK(append(model, s, ids + n, N - n, got, 1, ERR));
     assert_memory_equal(got, expected + (size_t)(N - 1) * info.vocab_size, info.vocab_size * sizeof *got);
-    ellm_context_free(context);
+    ellm_sequence_free(s);
   }
-  /* all that fits, where no ids are given */
-  context = context_of(9, NULL, 0);
-  ASSERT_OK(ellm_context_restore(context, cache_path(), NULL, 0, NULL, NULL, ERR));
-  assert_int_equal(ellm_context_length(context), 9);
-  ellm_context_truncate(context, 8);
-  ASSERT_OK(ellm_context_eval(context, ids + 8, 1, got, 1, ERR));
+  /* all that fits, where no ids are given: a pool of one page */
+  ellm_model_options options;
+  ellm_model *small;
+  ellm_model_options_init(&options);
+  options.cache_positions = 1;
+  ASSERT_OK(ellm_model_open(STORIES_FOLDER, &options, &small, ERR));
+  s = sequence_of(small, ids, 2);
+  ASSERT_OK(ellm_sequence_restore(s, cache_path(), NULL, 0, NULL, NULL, ERR));
+  assert_int_equal(ellm_sequence_length(s), 16);
+  ASSERT_OK(ellm_sequence_truncate(s, 8, ERR));
+  ASSERT_OK(append(small, s, ids + 8, 1, got, 1, ERR));
   assert_memory_equal(got, expected + (size_t)8 * info.vocab_size, info.vocab_size * sizeof *got);
-  ellm_context_free(context);
+  /* more than fits is refused, and the sequence is as it was */
+  ellm_error err;
+  expect_error(ellm_sequence_restore(s, cache_path(), ids, N, NULL, NULL, &err), ELLM_ERR_FULL, &err, "cache is full");
+  assert_int_equal(ellm_sequence_length(s), 9);
+  ASSERT_OK(append(small, s, ids + 9, 1, got, 1, ERR));
+  assert_memory_equal(got, expected + (size_t)9 * info.vocab_size, info.vocab_size * sizeof *got);
+  ellm_sequence_free(s);
+  ellm_model_close(small);
   free(expected);
   free(got);
 }
 
-/* Positions that a context once held and has forgotten leave no trace. */
+/* Positions that a sequence once held and has forgotten leave no trace. */
 static void the_same_bytes(void **state) {
   (void)state;
   uint8_t *first, *second;
   size_t n_first, n_second;
-  ellm_context *context = context_of(64, ids, 5);
-  ASSERT_OK(ellm_context_save(context, cache_path(), NULL, NULL, ERR));
+  ellm_sequence *s = sequence_of(model, ids, 5);
+  ASSERT_OK(ellm_sequence_save(s, cache_path(), NULL, NULL, ERR));
   ASSERT_OK(file_read_all(cache_path(), 1 << 24, &first, &n_first, ERR));
-  ellm_context_free(context);
-  context = context_of(32, ids, N);
-  ellm_context_truncate(context, 5);
-  ASSERT_OK(ellm_context_save(context, cache_path(), NULL, NULL, ERR));
+  ellm_sequence_free(s);
+  s = sequence_of(model, ids, N);
+  ASSERT_OK(ellm_sequence_truncate(s, 5, ERR));
+  ASSERT_OK(ellm_sequence_save(s, cache_path(), NULL, NULL, ERR));
   ASSERT_OK(file_read_all(cache_path(), 1 << 24, &second, &n_second, ERR));
   assert_int_equal(n_first, n_second);
   assert_memory_equal(first, second, n_first);
-  ellm_context_truncate(context, 0);
+  ASSERT_OK(ellm_sequence_truncate(s, 0, ERR));
   ellm_error err;
-  assert_int_equal(ellm_context_save(context, cache_path(), NULL, NULL, &err), ELLM_ERR_USAGE);
-  ellm_context_free(context);
+  assert_int_equal(ellm_sequence_save(s, cache_path(), NULL, NULL, &err), ELLM_ERR_USAGE);
+  ellm_sequence_free(s);
   free(first);
   free(second);
 }
@@ -114,22 +120,22 @@ static void seal(uint8_t *data, size_t bytes) {
 
 static void refuse(const uint8_t *data, size_t bytes, const char *word) {
   ellm_error err = {0};
-  ellm_context *context = context_of(32, ids, 3);
+  ellm_sequence *s = sequence_of(model, ids, 3);
   write_file(data, bytes);
-  assert_int_equal(ellm_context_restore(context, cache_path(), ids, N, NULL, NULL, &err), ELLM_ERR_INPUT);
+  assert_int_equal(ellm_sequence_restore(s, cache_path(), ids, N, NULL, NULL, &err), ELLM_ERR_INPUT);
   if (strstr(err.message, word) == NULL) fail_msg("\"%s\" does not say \"%s\"", err.message, word);
-  assert_int_equal(ellm_context_length(context), 3);
-  assert_memory_equal(ellm_context_ids(context), ids, 3 * sizeof *ids);
-  ellm_context_free(context);
+  assert_int_equal(ellm_sequence_length(s), 3);
+  assert_memory_equal(ellm_sequence_ids(s), ids, 3 * sizeof *ids);
+  ellm_sequence_free(s);
 }
 
 static void damage_is_refused(void **state) {
   (void)state;
   uint8_t *data;
   size_t bytes;
-  ellm_context *context = context_of(N, ids, N);
-  ASSERT_OK(ellm_context_save(context, cache_path(), NULL, NULL, ERR));
-  ellm_context_free(context);
+  ellm_sequence *s = sequence_of(model, ids, N);
+  ASSERT_OK(ellm_sequence_save(s, cache_path(), NULL, NULL, ERR));
+  ellm_sequence_free(s);
   ASSERT_OK(file_read_all(cache_path(), 1 << 24, &data, &bytes, ERR));
   uint8_t *copy = malloc(bytes + 64);
   refuse(data, 0, "not a prompt cache");
@@ -187,23 +193,22 @@ static void identifying_stops(void **state) {
   (void)state;
   ellm_error err;
   int calls = 0;
-  ellm_context *context, *shared = context_of(8, ids, 3);
-  ASSERT_OK(ellm_context_save(shared, cache_path(), NULL, NULL, ERR));
+  ellm_sequence *shared = sequence_of(model, ids, 3);
+  ASSERT_OK(ellm_sequence_save(shared, cache_path(), NULL, NULL, ERR));
   ellm_model *other = open_model(STORIES_FOLDER, 2, ELLM_ACTIVATIONS_F32);
-  ASSERT_OK(ellm_context_create(other, 8, &context, ERR));
-  ASSERT_OK(ellm_context_eval(context, ids + 1, 2, NULL, 0, ERR));
-  assert_int_equal(ellm_context_restore(context, cache_path(), ids, 3, stop, &calls, &err), ELLM_INTERRUPTED);
-  assert_int_equal(ellm_context_length(context), 2);
+  ellm_sequence *s = sequence_of(other, ids + 1, 2);
+  assert_int_equal(ellm_sequence_restore(s, cache_path(), ids, 3, stop, &calls, &err), ELLM_INTERRUPTED);
+  assert_int_equal(ellm_sequence_length(s), 2);
   unlink(cache_path());
-  assert_int_equal(ellm_context_save(context, cache_path(), stop, &calls, &err), ELLM_INTERRUPTED);
+  assert_int_equal(ellm_sequence_save(s, cache_path(), stop, &calls, &err), ELLM_INTERRUPTED);
   assert_false(file_exists(cache_path()));
   assert_int_equal(calls, 2);
-  ASSERT_OK(ellm_context_save(context, cache_path(), NULL, NULL, ERR));
-  ASSERT_OK(ellm_context_restore(shared, cache_path(), ids + 1, 2, stop, &calls, ERR));
-  ASSERT_OK(ellm_context_save(context, cache_path(), stop, &calls, ERR));
+  ASSERT_OK(ellm_sequence_save(s, cache_path(), NULL, NULL, ERR));
+  ASSERT_OK(ellm_sequence_restore(shared, cache_path(), ids + 1, 2, stop, &calls, ERR));
+  ASSERT_OK(ellm_sequence_save(s, cache_path(), stop, &calls, ERR));
   assert_int_equal(calls, 2);
-  ellm_context_free(shared);
-  ellm_context_free(context);
+  ellm_sequence_free(shared);
+  ellm_sequence_free(s);
   ellm_model_close(other);
 }
 

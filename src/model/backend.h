@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The seam between a forward pass and what computes it: about ten operations on
+ * the rows of a batch. forward.c calls them in order and touches no number
+ * itself; the buffers, the memory of the pages and the threads belong to the
+ * backend. src/model/cpu is the first one.
+ *
+ * A batch is 1 .. BACKEND_MAX_ROWS rows. A row is a token at a position of a
+ * sequence. Every operation works on the rows at work: all from `begin` on, those
+ * whose logits are wanted from `select` on. What an operation does to a row
+ * depends on that row and on the pages of its sequence only, never on its
+ * neighbours: so logits do not depend on what else is in a batch.
+ *
+ * Invariants of a batch (evaluate.c makes it so):
+ *  1. The rows of a sequence are consecutive, and so are their positions.
+ *  2. Row and position together occur once.
+ *  3. The page of a row is held by its sequence alone; the runs of the row hold
+ *     that page and, before it, those of all earlier positions.
+ *  4. All earlier positions are computed already, or are rows before it.
+ *  5. `long_factors` is that of all pages of its sequence.
+ */
+#ifndef ELLM_MODEL_BACKEND_H
+#define ELLM_MODEL_BACKEND_H
+
+#include "model/pages.h"
+#include "model/weights.h"
+
+enum { BACKEND_MAX_ROWS = MATRIX_MAX_TOKENS };
+
+typedef struct batch_row {
+  uint32_t id, position;
+  uint32_t page;          /* that holds the position */
+  bool long_factors;      /* rotary factors */
+  const page_run *runs;   /* pages of the sequence in order, up to the position's at least */
+  float *logits;          /* [vocab_size], or NULL: not wanted */
+} batch_row;
+
+/* Floats of the rows at work, [row][columns]. */
+typedef enum backend_buffer {
+  BUFFER_STREAM,     /* the residual stream: hidden_size */
+  BUFFER_NORMED,     /* hidden_size */
+  BUFFER_PROJECTED,  /* hidden_size: what a block adds to the stream */
+  BUFFER_QKV,        /* queries, keys and values: (n_heads + 2 n_kv_heads) * head_dim */
+  BUFFER_MIXED,      /* what attention mixes from values: n_heads * head_dim */
+  BUFFER_GATE_UP,    /* 2 * intermediate_size */
+  BUFFER_INNER,      /* intermediate_size */
+  BACKEND_BUFFERS
+} backend_buffer;
+
+/* What is computed of a page, for page_read and page_write. */
+typedef enum page_part { PAGE_KEYS, PAGE_VALUES } page_part;
+
+typedef struct backend backend;
+
+typedef struct backend_ops {
+  void (*free)(backend *b);
+
+  /* --- the memory of pages: of each page, layer and KV head the keys [head_dim][PAGE_POSITIONS] and the values
+   * [PAGE_POSITIONS][head_dim], F32 or F16 */
+
+  /* Room for n_pages, not fewer than there are; what is in them stays. An error leaves all as it was. */
+  ellm_status (*grow)(backend *b, uint32_t n_pages, ellm_error *err);
+  /* The first n positions of a page to another one. */
+  void (*page_copy)(backend *b, uint32_t from, uint32_t to, uint32_t n);
+  /* One page of KV head number `head`, counted through all layers: PAGE_POSITIONS * head_dim elements. */
+  void (*page_read)(backend *b, page_part part, size_t head, uint32_t page, void *out);
+  void (*page_write)(backend *b, page_part part, size_t head, uint32_t page, const void *data);
+
+  /* --- a pass over a batch */
+
+  /* rows[n] are at work, and stay the caller's; STREAM = their rows of the embedding. */
+  ellm_status (*begin)(backend *b, const batch_row *rows, size_t n, ellm_error *err);
+  /* out = (x / rms(x)) * weight; all of a row, hidden_size columns. */
+  void (*norm)(backend *b, const float *weight, backend_buffer x, backend_buffer out);
+  /* out = W x + bias, W the matrices of the group one below the other. */
+  ellm_status (*product)(backend *b, const matrix_group *group, backend_buffer x, backend_buffer out, ellm_error *err);
+  /* QKV: each head of queries and keys is normed where weights are given ([head_dim], or NULL), then rotated to the
+   * row's position by rotary table number `rope`, or not at all: ARCH_NO_ROPE. */
+  void (*rotate)(backend *b, uint32_t rope, const float *q_norm, const float *k_norm);
+  /* Keys and values of QKV go to the rows' pages; then MIXED = softmax(scale * q k) v over the positions up to the
+   * row's, the last `window` of them (0: all). */
+  void (*attention)(backend *b, uint32_t layer, uint32_t window, float scale);
+  /* INNER = silu(gate) * up of GATE_UP. */
+  void (*activate)(backend *b);
+  /* STREAM += PROJECTED. */
+  void (*add)(backend *b);
+  /* Only rows whose logits are wanted are at work from here on, in their order; their number. STREAM is theirs. */
+  size_t (*select)(backend *b);
+  /* The product of `head` with x, to the rows' logits. */
+  ellm_status (*logits)(backend *b, const matrix_group *head, backend_buffer x, ellm_error *err);
+} backend_ops;
+
+/* The head of every backend. One pass at a time. */
+struct backend { const backend_ops *ops; };
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/cpu/cpu_backend.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+void cpu_for_rows(const cpu_backend *c, size_t n, cpu_row_fn fn, void *user) {
+  if (n > 1) {
+    pool_for(compute_pool(c->compute), n, fn, user);
+    return;
+  }
+  for (size_t row = 0; row < n; row++) fn(user, row, 0);
+}
+
+static float *row_of(const cpu_backend *c, backend_buffer buffer, size_t row) {
+  return c->buffer[buffer] + row * c->stride[buffer];
+}
+
+/* --------------------------------------------------------------- row by row */
+
+static void angles_of_row(void *user, size_t row, int thread) {
+  (void)thread;
+  const cpu_backend *c = user;
+  const rope_tables *ropes = c->shape.ropes;
+  rope_angles(ropes, c->rows[row].long_factors, c->rows[row].position, c->cos_sin + row * ropes->stride);
+}
+
+static ellm_status begin(backend *b, const batch_row *rows, size_t n, ellm_error *err) {
+  cpu_backend *c = cpu_of(b);
+  c->rows = rows;
+  c->n = n;
+  for (size_t row = 0; row < n; row++)
+    ELLM_TRY(matrix_row(c->compute, c->shape.embedding, rows[row].id, row_of(c, BUFFER_STREAM, row), err));
+  cpu_for_rows(c, n, angles_of_row, c);
+  return ELLM_OK;
+}
+
+typedef struct row_job {
+  const cpu_backend *c;
+  backend_buffer x, out;
+  const float *weight, *k_weight;
+  const rope_frequencies *rope; /* NULL: none */
+} row_job;
+
+static void norm_of_row(void *user, size_t row, int thread) {
+  (void)thread;
+  const row_job *job = user;
+  const cpu_backend *c = job->c;
+  c->k->rms_norm(row_of(c, job->x, row), job->weight, (float)c->shape.config->rms_norm_eps, row_of(c, job->out, row),
+                 c->columns[job->x]);
+}
+
+static void norm(backend *b, const float *weight, backend_buffer x, backend_buffer out) {
+  row_job job = {.c = cpu_of(b), .x = x, .out = out, .weight = weight};
+  cpu_for_rows(job.c, job.c->n, norm_of_row, &job);
+}
+
+static void rotate_row(void *user, size_t row, int thread) {
+  (void)thread;
+  const row_job *job = user;
+  const cpu_backend *c = job->c;
+  const model_config *config = c->shape.config;
+  const float *angles = c->cos_sin + row * c->shape.ropes->stride;
+  float *head = row_of(c, BUFFER_QKV, row);
+  for (uint32_t h = 0; h < config->n_heads + config->n_kv_heads; h++, head += config->head_dim) {
+    const float *weight = h < config->n_heads ? job->weight : job->k_weight;
+    if (weight != NULL) c->k->rms_norm(head, weight, (float)config->rms_norm_eps, head, config->head_dim);
+    if (job->rope != NULL) c->k->rope(head, angles + job->rope->offset, job->rope->half);
+  }
+}
+
+static void rotate(backend *b, uint32_t rope, const float *q_norm, const float *k_norm) {
+  row_job job = {.c = cpu_of(b), .weight = q_norm, .k_weight = k_norm};
+  if (rope != ARCH_NO_ROPE) job.rope = &job.c->shape.ropes->table[rope];
+  cpu_for_rows(job.c, job.c->n, rotate_row, &job);
+}
+
+static void activate_row(void *user, size_t row, int thread) {
+  (void)thread;
+  const cpu_backend *c = user;
+  const uint32_t n = c->columns[BUFFER_INNER];
+  const float *gate = row_of(c, BUFFER_GATE_UP, row);
+  c->k->silu_mul(gate, gate + n, row_of(c, BUFFER_INNER, row), n);
+}
+
+static void activate(backend *b) { cpu_for_rows(cpu_of(b), cpu_of(b)->n, activate_row, b); }
+
+static void add_row(void *user, size_t row, int thread) {
+  (void)thread;
+  const cpu_backend *c = user;
+  c->k->add(row_of(c, BUFFER_PROJECTED, row), row_of(c, BUFFER_STREAM, row), c->columns[BUFFER_STREAM]);
+}
+
+static void add(backend *b) { cpu_for_rows(cpu_of(b), cpu_of(b)->n, add_row, b); }
+
+static size_t select_rows(backend *b) {
+  cpu_backend *c = cpu_of(b);
+  size_t n = 0;
+  for (size_t row = 0; row < c->n; row++) {
+    if (c->rows[row].logits == NULL) continue;
+    if (n != row)
+      memcpy(row_of(c, BUFFER_STREAM, n), row_of(c, BUFFER_STREAM, row), c->columns[BUFFER_STREAM] * sizeof(float));
+    c->wanted[n++] = (uint32_t)row;
+  }
+  return c->n = n;
+}
+
+/* ------------------------------------------------------------------ products */
+
+/* Digits of activations; 0: they are floats. */
+static unsigned digits_of(const cpu_backend *c) {
+  return c->shape.activations == ELLM_ACTIVATIONS_F32 ? 0 : c->shape.activations == ELLM_ACTIVATIONS_I8 ? 1 : 2;
+}
+
+/* y[n][y_stride] = W x + bias for rows first .. first + n - 1 of x. */
+static ellm_status multiply(cpu_backend *c, const matrix_group *group, backend_buffer x, size_t first, size_t n,
+                            float *y, size_t y_stride, ellm_error *err) {
+  const weight_matrix *matrices[sizeof group->matrix / sizeof *group->matrix];
+  for (size_t i = 0; i < group->n; i++) matrices[i] = &group->matrix[i];
+  const matrix_product product = {.matrices = matrices,
+                                  .n_matrices = group->n,
+                                  .x = row_of(c, x, first),
+                                  .x_stride = c->stride[x],
+                                  .digits = digits_of(c),
+                                  .scratch = c->scratch,
+                                  .n_tokens = n,
+                                  .y = y,
+                                  .y_stride = y_stride};
+  return matrix_multiply(c->compute, &product, err);
+}
+
+static ellm_status product(backend *b, const matrix_group *group, backend_buffer x, backend_buffer out,
+                           ellm_error *err) {
+  cpu_backend *c = cpu_of(b);
+  return multiply(c, group, x, 0, c->n, c->buffer[out], c->stride[out], err);
+}
+
+static float *logits_at(const cpu_backend *c, size_t i) { return c->rows[c->wanted[i]].logits; }
+
+/* Rows of logits that lie one behind the other are written in place, others through `staged`. */
+static ellm_status logits(backend *b, const matrix_group *head, backend_buffer x, ellm_error *err) {
+  cpu_backend *c = cpu_of(b);
+  const size_t vocab = c->shape.config->vocab_size;
+  for (size_t first = 0, n; first < c->n; first += n) {
+    for (n = 1; first + n < c->n && logits_at(c, first + n) == logits_at(c, first) + n * vocab;) n++;
+    if (n == c->n) return multiply(c, head, x, 0, n, logits_at(c, 0), vocab, err);
+    n = c->n - first < CPU_STAGED_ROWS ? c->n - first : CPU_STAGED_ROWS;
+    ELLM_TRY(multiply(c, head, x, first, n, c->staged, vocab, err));
+    for (size_t i = 0; i < n; i++) memcpy(logits_at(c, first + i), c->staged + i * vocab, vocab * sizeof(float));
+  }
+  return ELLM_OK;
+}
+
+/* -------------------------------------------------------------------- memory */
+
+static size_t round_up(size_t n) { return (n + 15) / 16 * 16; }
+
+/* Zeroed floats [count][size]; remembers in *status that there was no memory. */
+static float *floats(size_t count, size_t size, ellm_status *status, ellm_error *err) {
+  size_t bytes;
+  void *memory = NULL;
+  if (*status != ELLM_OK) return NULL;
+  if (ellm_mul_size(size, sizeof(float), &bytes)) memory = ellm_aligned_calloc(count, bytes);
+  if (memory == NULL) *status = ellm_fail_memory(err, count * size * sizeof(float), "a batch of tokens");
+  return memory;
+}
+
+static ellm_status allocate(cpu_backend *c, ellm_error *err) {
+  const model_config *config = c->shape.config;
+  const uint32_t q = config->n_heads * config->head_dim, kv = config->n_kv_heads * config->head_dim;
+  const uint32_t hidden = config->hidden_size, inner = config->intermediate_size;
+  const uint32_t columns[BACKEND_BUFFERS] = {
+      [BUFFER_STREAM] = hidden,   [BUFFER_NORMED] = hidden,     [BUFFER_PROJECTED] = hidden, [BUFFER_QKV] = q + 2 * kv,
+      [BUFFER_MIXED] = q,         [BUFFER_GATE_UP] = 2 * inner, [BUFFER_INNER] = inner};
+  ellm_status status = ELLM_OK;
+  for (int i = 0; i < BACKEND_BUFFERS; i++) {
+    c->columns[i] = columns[i];
+    c->stride[i] = round_up(columns[i]);
+    c->buffer[i] = floats(BACKEND_MAX_ROWS, c->stride[i], &status, err);
+  }
+  c->cos_sin = floats(BACKEND_MAX_ROWS, c->shape.ropes->stride, &status, err);
+  c->staged = floats(CPU_STAGED_ROWS, config->vocab_size, &status, err);
+  if (digits_of(c) == 0 || status != ELLM_OK) return status;
+  uint32_t widest = hidden > q ? hidden : q;
+  if (inner > widest) widest = inner;
+  const size_t bytes = kernel_activations_bytes(widest, BACKEND_MAX_ROWS, digits_of(c));
+  c->scratch = bytes > 0 ? ellm_aligned_calloc(1, bytes) : NULL;
+  return c->scratch != NULL ? ELLM_OK : ellm_fail_memory(err, bytes, "a batch of tokens");
+}
+
+static void cpu_backend_free(backend *b) {
+  cpu_backend *c = cpu_of(b);
+  for (int i = 0; i < BACKEND_BUFFERS; i++) ellm_aligned_free(c->buffer[i]);
+  void *const memory[] = {c->keys, c->values, c->cos_sin, c->scratch, c->staged, c->scores};
+  for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) ellm_aligned_free(memory[i]);
+  free(c);
+}
+
+static const backend_ops operations = {
+    .free = cpu_backend_free,
+    .grow = cpu_grow,
+    .page_copy = cpu_page_copy,
+    .page_read = cpu_page_read,
+    .page_write = cpu_page_write,
+    .begin = begin,
+    .norm = norm,
+    .product = product,
+    .rotate = rotate,
+    .attention = cpu_attention,
+    .activate = activate,
+    .add = add,
+    .select = select_rows,
+    .logits = logits,
+};
+
+ellm_status cpu_backend_create(const cpu_backend_shape *shape, compute *threads, backend **out, ellm_error *err) {
+  *out = NULL;
+  cpu_backend *c = calloc(1, sizeof *c);
+  if (c == NULL) return ellm_fail_memory(err, sizeof *c, "a backend");
+  c->base.ops = &operations;
+  c->shape = *shape;
+  c->compute = threads;
+  c->k = compute_kernels(threads);
+  const ellm_status status = allocate(c, err);
+  if (status != ELLM_OK) {
+    cpu_backend_free(&c->base);
+    return status;
+  }
+  *out = &c->base;
+  return ELLM_OK;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A sequence: its ids and the pages that hold what was computed of them.
+ *
+ * Invariants, whenever no call is at work on it:
+ *  1. length <= min(positions of the pool, max_context); ids[0, length) are its ids.
+ *  2. pages[0, n_pages) are its pages in the order of positions, n_pages = pages_of(length); each counts it once.
+ *  3. Keys and values of positions [0, cached) are there, cached <= length. cached < length only after an evaluation
+ *     has failed that computed the sequence anew with other rotary factors: the next one does so again.
+ *  4. All of its pages have the same rotary factors, those that the positions [0, cached) were computed with.
+ *  5. `room` is a multiple of PAGE_POSITIONS: ids have room for so many, pages and runs for as many pages.
+ *  6. `state` is 0, or SEQUENCE_IN_USE while a call is at work: whoever sets that bit may touch the rest. Reading
+ *     length and ids needs no bit, as one thread at a time uses a sequence.
+ *
+ * Only evaluations write keys and values, and only to pages that no other sequence holds: a page that is shared is
+ * replaced by a copy of its own first. So forking, truncating and freeing are a matter of counts.
+ */
+#ifndef ELLM_MODEL_SEQUENCE_H
+#define ELLM_MODEL_SEQUENCE_H
+
+#include <stdatomic.h>
+
+#include "model/model.h"
+
+enum { SEQUENCE_IN_USE = 1, SEQUENCE_FREED = 2 };
+
+struct ellm_sequence {
+  ellm_model *model;         /* counts it: model_release */
+  atomic_uint state;
+  uint32_t length, cached;
+  uint32_t announced;        /* the length that it will have, 0: unknown */
+  uint32_t room;
+  uint32_t *ids;             /* [room] */
+  uint32_t *pages;           /* [room / PAGE_POSITIONS] */
+  uint32_t n_pages;
+  page_run *runs;            /* of pages, [room / PAGE_POSITIONS]; made by evaluations, valid in them */
+};
+
+/* Set and clear SEQUENCE_IN_USE. Another thread that has set it: ELLM_ERR_USAGE. A sequence that was freed meanwhile
+ * goes when it is released. */
+ellm_status sequence_acquire(ellm_sequence *s, ellm_error *err);
+void sequence_release(ellm_sequence *s);
+
+/* Room for `positions` <= those of the pool; the caller has acquired it. */
+ellm_status sequence_make_room(ellm_sequence *s, uint32_t positions, ellm_error *err);
+/* Give back the pages behind the first n; the caller holds the pool's lock. */
+void sequence_drop_pages(ellm_sequence *s, uint32_t n);
+/* Positions that a sequence of the model can have at most. */
+uint32_t sequence_limit(ellm_model *model);
+
+/* How many ids a and b begin alike with, of the first `most`. */
+size_t sequence_common_ids(const uint32_t *a, const uint32_t *b, size_t most);
+
+/* Make the sequence hold ids[n_ids] and no more: positions that agree are kept, the rest is evaluated, in batches of
+ * BACKEND_MAX_ROWS; n_ids is announced. *kept (may be NULL) is their number: 0 where longrope's factors change, as all
+ * is evaluated anew then. logits (NULL: none): those of the last position, which is evaluated then; n_ids is 1 or
+ * more. go_on (NULL: none) is asked before every batch; false: ELLM_INTERRUPTED. After an error the sequence holds
+ * what was evaluated so far. */
+ellm_status sequence_follow(ellm_sequence *s, const uint32_t *ids, size_t n_ids, float *logits,
+                            bool (*go_on)(void *user), void *user, size_t *kept, ellm_error *err);
+
+#endif
