@@ -157,9 +157,20 @@ typedef struct ellm_compress_options {
   int threads;              /* 0 = all of the process's affinity */
   ellm_progress_fn progress; /* may be NULL */
   void *progress_user;
+  /* Small files of the folder that are stored, too: configuration, tokenizer and chat templates always, licence and
+   * model card unless no_assets, and those whose names match a glob of `include`. */
+  const char *const *include;
+  size_t n_include;
+  bool no_assets;
 } ellm_compress_options;
 
 ELLM_API void ellm_compress_options_init(ellm_compress_options *options); /* the program's defaults */
+
+/* A small file of the source that a .ellm file holds: "config.json", "tokenizer.json", "LICENSE", ... */
+typedef struct ellm_asset_info {
+  const char *name;
+  uint64_t bytes;
+} ellm_asset_info;
 
 /* What a compression did (or would do, dry_run). Free with ellm_report_free. */
 typedef struct ellm_report {
@@ -169,6 +180,8 @@ typedef struct ellm_report {
   uint64_t source_bytes;  /* tensor bytes read from the checkpoint */
   char (*warnings)[256];  /* things missing or ignored */
   size_t n_warnings;
+  ellm_asset_info *assets; /* stored files, by name */
+  size_t n_assets;
   void *owner;            /* internal storage of names */
 } ellm_report;
 
@@ -198,6 +211,9 @@ ELLM_API void ellm_file_totals(const ellm_file *file, ellm_totals *totals);
 ELLM_API void ellm_file_identity(const ellm_file *file, char source[33], char self[33]);
 /* Bytes of a stored source file ("config.json", "tokenizer.json", ...), or NULL. */
 ELLM_API const void *ellm_file_asset(const ellm_file *file, const char *name, size_t *bytes);
+/* All of them, by name; index < count, false if out of range. */
+ELLM_API size_t ellm_file_asset_count(const ellm_file *file);
+ELLM_API bool ellm_file_asset_at(const ellm_file *file, size_t index, ellm_asset_info *info);
 /* Decode all codes of a quantized tensor, one byte each, row-major, into
  * codes[n_elements]. Checks block checksums. */
 ELLM_API ellm_status ellm_file_codes(const ellm_file *file, size_t index, int threads, uint8_t *codes, ellm_error *err);

@@ -225,12 +225,18 @@ static ellm_status open_weights(checkpoint *ckpt, ellm_error *err) {
 }
 
 ellm_status checkpoint_open(const char *dir, checkpoint **ckpt, ellm_error *err) {
+  const checkpoint_options options = {0};
+  return checkpoint_open_with(dir, &options, ckpt, err);
+}
+
+ellm_status checkpoint_open_with(const char *dir, const checkpoint_options *options, checkpoint **ckpt,
+                                 ellm_error *err) {
   *ckpt = NULL;
   checkpoint *opened = calloc(1, sizeof *opened);
   if (opened == NULL) return ellm_fail_memory(err, sizeof *opened, "a checkpoint");
   ellm_status status = folder_find(dir, &opened->path, err);
-  if (status == ELLM_OK) status = open_weights(opened, err);
-  if (status == ELLM_OK) status = checkpoint_assets_read(opened->path, &opened->assets, err);
+  if (status == ELLM_OK) status = options->small_files_only ? sort_names(opened, err) : open_weights(opened, err);
+  if (status == ELLM_OK) status = checkpoint_assets_read(opened->path, &options->assets, &opened->assets, err);
   if (status != ELLM_OK) {
     checkpoint_close(opened);
     return status;
@@ -265,14 +271,15 @@ const char *checkpoint_metadata(const checkpoint *ckpt) { return ckpt->metadata 
 size_t checkpoint_asset_count(const checkpoint *ckpt) { return ckpt->assets.n_files; }
 const char *checkpoint_asset_name(const checkpoint *ckpt, size_t index) { return ckpt->assets.files[index].name; }
 
-size_t checkpoint_left_out(const checkpoint *ckpt, const char **name) {
-  *name = ckpt->assets.left_out;
-  return ckpt->assets.n_left_out;
+size_t checkpoint_left_out(const checkpoint *ckpt, uint64_t *bytes, char text[280]) {
+  *bytes = ckpt->assets.left_out_bytes;
+  name_list_text(&ckpt->assets.left_out, text);
+  return ckpt->assets.left_out.n;
 }
 
 const uint8_t *checkpoint_asset(const checkpoint *ckpt, const char *name, size_t *bytes) {
   for (size_t i = 0; i < ckpt->assets.n_files; i++) {
-    const checkpoint_asset_file *file = &ckpt->assets.files[i];
+    const asset_file *file = &ckpt->assets.files[i];
     if (strcmp(file->name, name) != 0) continue;
     if (bytes != NULL) *bytes = file->bytes;
     return file->data;

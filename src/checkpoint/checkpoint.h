@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/status.h"
+#include "checkpoint/assets.h"
 
 typedef struct checkpoint checkpoint;
 
@@ -29,6 +30,12 @@ typedef struct checkpoint_tensor {
 /* `dir` may also be a folder of Hugging Face's cache with one snapshot (checkpoint/folder.h). A folder without weights
  * is ELLM_ERR_INPUT naming the cause: what lies there instead, and what to do. */
 ellm_status checkpoint_open(const char *dir, checkpoint **ckpt, ellm_error *err);
+typedef struct checkpoint_options {
+  asset_selection assets;
+  bool small_files_only; /* no weights are looked for: any folder will do, and there are no tensors */
+} checkpoint_options;
+ellm_status checkpoint_open_with(const char *dir, const checkpoint_options *options, checkpoint **ckpt,
+                                 ellm_error *err);
 void checkpoint_close(checkpoint *ckpt);
 const char *checkpoint_path(const checkpoint *ckpt); /* of the snapshot, where there is one */
 
@@ -53,17 +60,11 @@ ellm_status checkpoint_read(const checkpoint *ckpt, const checkpoint_tensor *ten
  * with base/bytes.h or memcpy. */
 ellm_status checkpoint_map(checkpoint *ckpt, const checkpoint_tensor *tensor, const uint8_t **data, ellm_error *err);
 
-/* The small files, read at opening; those that exist, each at most 64 MiB, 256 MiB together:
- * config.json, generation_config.json, tokenizer.json, tokenizer_config.json,
- * special_tokens_map.json, chat_template.jinja, chat_template.json,
- * added_tokens.json, tokenizer.model, vocab.json, merges.txt, LICENSE*, README.md,
- * USE_POLICY*: all regular files but *.safetensors, the index, *.bin, *.pt, *.pth,
- * *.gguf, *.onnx, *.h5, *.msgpack and hidden ones. Sorted by name. */
+/* The small files that were selected (checkpoint/assets.h), read at opening, sorted by name. */
 size_t checkpoint_asset_count(const checkpoint *ckpt);
 const char *checkpoint_asset_name(const checkpoint *ckpt, size_t index);
-/* How many files could not be assets (larger than 64 MiB, or a name that is not printable ASCII), and the name of one,
- * NULL if there are none. */
-size_t checkpoint_left_out(const checkpoint *ckpt, const char **name);
+/* Other files of the folder: how many, their bytes together, and the first of their names into `text`. */
+size_t checkpoint_left_out(const checkpoint *ckpt, uint64_t *bytes, char text[280]);
 /* NULL if absent; a NUL follows the bytes. */
 const uint8_t *checkpoint_asset(const checkpoint *ckpt, const char *name, size_t *bytes);
 /* Bytes of the "metadata" of the safetensors header ("__metadata__"), as a JSON

@@ -11,9 +11,10 @@
 
 #include "base/file.h"
 #include "base/file_kind.h"
+#include "checkpoint/name_list.h"
 #include "json/json.h"
 
-enum { MAX_LISTED = 4, MAX_CONFIG_BYTES = 1 << 20 };
+enum { MAX_CONFIG_BYTES = 1 << 20 };
 
 /* ----------------------------------------------------------------- snapshots */
 
@@ -29,44 +30,6 @@ static bool has_file(const char *folder, const char *name) {
   const bool is = path != NULL && file_exists(path);
   free(path);
   return is;
-}
-
-/* "a, b, c, ..." of the names that belong to one kind, least first. */
-typedef struct name_list {
-  char text[200];
-  char *names[MAX_LISTED];
-  size_t n; /* all of them */
-} name_list;
-
-static ellm_status list_add(name_list *list, const char *name, ellm_error *err) {
-  list->n++;
-  char *copy = strdup(name);
-  if (copy == NULL) return ellm_fail_memory(err, strlen(name) + 1, "the name of a file");
-  for (size_t i = 0; i < MAX_LISTED; i++) {
-    if (list->names[i] != NULL && strcmp(list->names[i], copy) <= 0) continue;
-    char *moved = list->names[i];
-    list->names[i] = copy;
-    copy = moved;
-    if (copy == NULL) break;
-  }
-  free(copy);
-  return ELLM_OK;
-}
-
-static const char *list_text(name_list *list) {
-  size_t used = 0;
-  list->text[0] = '\0';
-  for (size_t i = 0; i < MAX_LISTED && list->names[i] != NULL; i++) {
-    const int n = snprintf(list->text + used, sizeof list->text - used, "%s%.60s", i > 0 ? ", " : "", list->names[i]);
-    used += (size_t)n;
-    if (used >= sizeof list->text - 8) break;
-  }
-  if (list->n > MAX_LISTED && used < sizeof list->text - 8) strcpy(list->text + used, ", ...");
-  return list->text;
-}
-
-static void list_free(name_list *list) {
-  for (size_t i = 0; i < MAX_LISTED; i++) free(list->names[i]);
 }
 
 /* Call fn for every entry of the folder that does not begin with a dot. */
@@ -92,24 +55,25 @@ typedef struct snapshot_search { const char *snapshots; name_list found; } snaps
 
 static ellm_status add_snapshot(void *user, const char *name, ellm_error *err) {
   snapshot_search *search = user;
-  return is_folder(search->snapshots, name) ? list_add(&search->found, name, err) : ELLM_OK;
+  return is_folder(search->snapshots, name) ? name_list_add(&search->found, name, err) : ELLM_OK;
 }
 
 /* The only snapshot of a model in Hugging Face's cache. */
 static ellm_status find_snapshot(const char *path, const char *snapshots, char **folder, ellm_error *err) {
   snapshot_search search = {.snapshots = snapshots};
+  char text[280];
   ellm_status status = for_names(snapshots, add_snapshot, &search, err);
   if (status == ELLM_OK && search.found.n == 0)
     status = ellm_fail(err, ELLM_ERR_INPUT, "%s: a folder of Hugging Face's cache without a snapshot: nothing was "
                        "downloaded", path);
   if (status == ELLM_OK && search.found.n > 1)
     status = ellm_fail(err, ELLM_ERR_INPUT, "%s: a folder of Hugging Face's cache with %zu snapshots; name one of them: "
-                       "%s/{%s}", path, search.found.n, snapshots, list_text(&search.found));
+                       "%s/{%s}", path, search.found.n, snapshots, name_list_text(&search.found, text));
   if (status == ELLM_OK) {
     *folder = path_join(snapshots, search.found.names[0]);
     if (*folder == NULL) status = ellm_fail_memory(err, strlen(snapshots), "a path");
   }
-  list_free(&search.found);
+  name_list_free(&search.found);
   return status;
 }
 
@@ -185,21 +149,21 @@ static ellm_status sort_out(void *user, const char *name, ellm_error *err) {
   unsigned long index;
   const unsigned long total = shard_of(name, &index);
   if (begins_with(name, "adapter_model") || strcmp(name, "adapter_config.json") == 0)
-    return list_add(&c->adapters, name, err);
+    return name_list_add(&c->adapters, name, err);
   if (total > 0) {
     if (c->shard_total != 0 && c->shard_total != total) c->mixed = true;
     c->shard_total = total;
-    return list_add(&c->shards, name, err);
+    return name_list_add(&c->shards, name, err);
   }
   if (ends_with(name, ".safetensors"))
-    return list_add(begins_with(name, "consolidated") ? &c->consolidated : &c->others, name, err);
-  if (ends_with(name, ".gguf")) return list_add(&c->gguf, name, err);
-  return is_foreign(name) ? list_add(&c->foreign, name, err) : ELLM_OK;
+    return name_list_add(begins_with(name, "consolidated") ? &c->consolidated : &c->others, name, err);
+  if (ends_with(name, ".gguf")) return name_list_add(&c->gguf, name, err);
+  return is_foreign(name) ? name_list_add(&c->foreign, name, err) : ELLM_OK;
 }
 
 static void contents_free(folder_contents *c) {
   name_list *lists[] = {&c->adapters, &c->consolidated, &c->shards, &c->others, &c->gguf, &c->foreign};
-  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) list_free(lists[i]);
+  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) name_list_free(lists[i]);
 }
 
 /* "an adapter of NAME", NAME from adapter_config.json where it can be read. */
@@ -222,28 +186,29 @@ static ellm_status explain_adapter(const char *folder, ellm_error *err) {
                    "merge_and_unload, then save_pretrained)", folder, base);
 }
 
-static ellm_status explain_contents(const char *folder, folder_contents *c, ellm_error *err) {
+static ellm_status explain_contents(const char *folder, const folder_contents *c, ellm_error *err) {
+  char text[280];
   if (c->adapters.n > 0) return explain_adapter(folder, err);
   if (c->shards.n > 0)
     return ellm_fail(err, ELLM_ERR_INPUT,
                      "%s: %s is there, but no " CHECKPOINT_INDEX_NAME ", and not all shards: download what is missing",
-                     folder, list_text(&c->shards));
+                     folder, name_list_text(&c->shards, text));
   if (c->consolidated.n > 0)
     return ellm_fail(err, ELLM_ERR_INPUT,
                      "%s: %s is Mistral's own format; the Hugging Face files are needed: " CHECKPOINT_SINGLE_NAME
-                     ", or its shards with " CHECKPOINT_INDEX_NAME, folder, list_text(&c->consolidated));
+                     ", or its shards with " CHECKPOINT_INDEX_NAME, folder, name_list_text(&c->consolidated, text));
   if (c->others.n > 0)
     return ellm_fail(err, ELLM_ERR_INPUT,
                      "%s: neither " CHECKPOINT_SINGLE_NAME " nor " CHECKPOINT_INDEX_NAME " is there, but %s: where that "
-                     "is the model, rename it to " CHECKPOINT_SINGLE_NAME, folder, list_text(&c->others));
+                     "is the model, rename it to " CHECKPOINT_SINGLE_NAME, folder, name_list_text(&c->others, text));
   if (c->gguf.n > 0)
     return ellm_fail(err, ELLM_ERR_INPUT,
                      "%s: there are no safetensors, and %s is a GGUF file: EntroLLM reads .ellm files and Hugging Face "
-                     "folders; take the folder that it was made from", folder, list_text(&c->gguf));
+                     "folders; take the folder that it was made from", folder, name_list_text(&c->gguf, text));
   if (c->foreign.n > 0)
     return ellm_fail(err, ELLM_ERR_INPUT,
                      "%s: there are no safetensors; %s is not read: load the model with Transformers and save it with "
-                     "save_pretrained", folder, list_text(&c->foreign));
+                     "save_pretrained", folder, name_list_text(&c->foreign, text));
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: there are no weights: neither " CHECKPOINT_SINGLE_NAME " nor "
                    CHECKPOINT_INDEX_NAME, folder);
 }

@@ -15,8 +15,8 @@ typedef struct request {
   cli_common common;
   const char *source, *output;
   int bits, scheme, prefer, code;
-  bool dry_run, force, resume;
-  option_list keep;
+  bool dry_run, force, resume, no_assets;
+  option_list keep, include;
 } request;
 
 static json_t *report_json(const request *r, const ellm_report *report, double seconds) {
@@ -28,10 +28,11 @@ static json_t *report_json(const request *r, const ellm_report *report, double s
   for (size_t i = 0; i < report->n_tensors; i++) cli_json_append(&tensors, cli_tensor_json(&report->tensors[i]));
   for (size_t i = 0; i < report->n_warnings; i++)
     cli_json_append(&warnings, cli_json_text(report->warnings[i], strlen(report->warnings[i])));
-  return json_pack("{s:o*, s:b, s:i, s:s, s:s, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "file", file,
+  return json_pack("{s:o*, s:b, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "file", file,
                    "dry_run", (int)r->dry_run, "bits", r->bits, "scheme", option_choice_name(schemes, r->scheme),
                    "prefer", option_choice_name(prefers, r->prefer), "code", option_choice_name(codes, r->code),
-                   "tensors", tensors, "totals", cli_totals_json(totals), "source_bytes",
+                   "tensors", tensors, "assets", cli_assets_json(report->assets, report->n_assets),
+                   "totals", cli_totals_json(totals), "source_bytes",
                    (json_int_t)report->source_bytes,
                    "ratio_to_plain", cli_json_real(coded > 0 ? r->bits / coded : 0), "ratio_to_16_bits",
                    cli_json_real(coded > 0 ? 16 / coded : 0), "seconds", cli_json_real(seconds), "mb_per_s",
@@ -44,6 +45,7 @@ static void print_report(const request *r, const ellm_report *report, double sec
   size_t kept = 0;
   for (size_t i = 0; i < report->n_tensors; i++) kept += report->tensors[i].kept;
   cli_print_tensors(report->tensors, report->n_tensors);
+  cli_print_assets(report->assets, report->n_assets);
   printf("\n%zu tensors quantized to %d bits, %zu kept as they are\n", report->n_tensors - kept, r->bits, kept);
   printf("weights quantized        %llu of %llu parameters\n", (unsigned long long)t->weights,
          (unsigned long long)t->parameters);
@@ -76,6 +78,9 @@ static int compress(const request *r) {
   options.n_keep = r->keep.count;
   options.prefer = (ellm_prefer)r->prefer;
   options.code = (ellm_code)r->code;
+  options.include = r->include.items;
+  options.n_include = r->include.count;
+  options.no_assets = r->no_assets;
   options.dry_run = r->dry_run;
   options.overwrite = r->force;
   options.resume = r->resume;
@@ -108,6 +113,10 @@ int cmd_compress(int argc, char **argv) {
       OPT_LIST("keep", 0, &r.keep, "GLOB", "store tensors of these names verbatim; may be given several times"),
       OPT_CHOICE("prefer", 0, &r.prefer, prefers, "KIND", "what the code is chosen for: speed (default) or size"),
       OPT_CHOICE("code", 0, &r.code, codes, "KIND", "huffman (default), or none: plain codes, to compare with"),
+      OPT_LIST("include", 0, &r.include, "GLOB",
+               "store files of these names, too; may be given several times (known\nto be the model's: configuration, "
+               "tokenizer, templates, licence, card)"),
+      OPT_FLAG("no-assets", 0, &r.no_assets, "of the files, configuration, tokenizer and templates only"),
       OPT_FLAG("dry-run", 0, &r.dry_run, "report what would be written, write nothing"),
       OPT_FLAG("force", 0, &r.force, "replace FILE if it exists"),
       OPT_FLAG("resume", 0, &r.resume, "keep FILE.partial when stopped, and go on from one"),
@@ -134,5 +143,6 @@ int cmd_compress(int argc, char **argv) {
     else status = compress(&r);
   }
   option_list_free(&r.keep);
+  option_list_free(&r.include);
   return status;
 }

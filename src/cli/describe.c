@@ -68,3 +68,17 @@ void cli_print_tensors(const ellm_tensor_info *tensors, size_t n_tensors) {
              t->entropy, t->n_elements ? 8.0 * (double)t->stored_bytes / (double)t->n_elements : 0);
   }
 }
+
+json_t *cli_assets_json(const ellm_asset_info *assets, size_t n_assets) {
+  json_t *array = json_array();
+  for (size_t i = 0; i < n_assets; i++)
+    cli_json_append(&array, json_pack("{s:o, s:I}", "name", cli_json_text(assets[i].name, strlen(assets[i].name)),
+                                      "bytes", (json_int_t)assets[i].bytes));
+  return array;
+}
+
+void cli_print_assets(const ellm_asset_info *assets, size_t n_assets) {
+  char size[24];
+  printf("\n%-40s %10s\n", "file", "size");
+  for (size_t i = 0; i < n_assets; i++) printf("%-40s %10s\n", assets[i].name, cli_size_text(assets[i].bytes, size));
+}

@@ -88,6 +88,14 @@ static ellm_status write_histogram(const ellm_file *file, const char *path, cons
   return status;
 }
 
+/* The small files of the source, malloc'ed; NULL: no memory. */
+static ellm_asset_info *list_assets(const ellm_file *file, size_t *n) {
+  *n = ellm_file_asset_count(file);
+  ellm_asset_info *assets = calloc(*n + 1, sizeof *assets);
+  for (size_t i = 0; assets && i < *n; i++) ellm_file_asset_at(file, i, &assets[i]);
+  return assets;
+}
+
 static int print_description(const ellm_file *file, const char *path, const char *name) {
   ellm_tensor_info info;
   ellm_totals totals;
@@ -97,9 +105,13 @@ static int print_description(const ellm_file *file, const char *path, const char
     if (!name || strcmp(info.name, name) == 0) cli_json_append(&tensors, cli_tensor_json(&info));
   ellm_file_totals(file, &totals);
   ellm_file_identity(file, source, self);
-  return cli_print_json(json_pack("{s:o, s:s, s:s, s:o, s:o}", "file", cli_json_text(path, strlen(path)), "identity",
-                                  self, "source_identity", source, "tensors", tensors, "totals",
-                                  cli_totals_json(&totals)));
+  size_t n_assets;
+  ellm_asset_info *assets = list_assets(file, &n_assets);
+  json_t *files = assets ? cli_assets_json(assets, n_assets) : NULL;
+  free(assets);
+  return cli_print_json(json_pack("{s:o, s:s, s:s, s:o, s:o, s:o}", "file", cli_json_text(path, strlen(path)),
+                                  "identity", self, "source_identity", source, "tensors", tensors, "assets", files,
+                                  "totals", cli_totals_json(&totals)));
 }
 
 static void print_table(const ellm_file *file, const char *name) {
@@ -112,6 +124,10 @@ static void print_table(const ellm_file *file, const char *name) {
     if (!name || strcmp(info.name, name) == 0) tensors[used++] = info;
   if (tensors) cli_print_tensors(tensors, used);
   free(tensors);
+  size_t n_assets;
+  ellm_asset_info *assets = list_assets(file, &n_assets);
+  if (assets && !name) cli_print_assets(assets, n_assets);
+  free(assets);
   ellm_file_totals(file, &t);
   printf("\n%s; %llu weights quantized, entropy %.3f, Huffman optimum %.3f, effective %.3f bits a weight\n",
          cli_size_text(t.file_bytes, size), (unsigned long long)t.weights, t.entropy, t.huffman_bits_per_weight,
@@ -133,7 +149,7 @@ int cmd_inspect(int argc, char **argv) {
   option_table table = {
       .command = "inspect",
       .synopsis = "FILE [options]",
-      .about = "Describe a .ellm file as JSON: every tensor, and totals with everything counted. With --codes or\n"
+      .about = "Describe a .ellm file as JSON: every tensor, the small files in it, and totals with everything counted. With --codes or\n"
                "--histogram that file is written instead.",
       .options = options,
       .n_options = sizeof options / sizeof *options,

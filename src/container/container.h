@@ -84,7 +84,6 @@ void container_totals_finish(ellm_totals *totals);
 const container_tensor *container_tensor_at(const ellm_file *file, size_t index);
 const container_tensor *container_find(const ellm_file *file, const char *name); /* NULL if absent */
 const char *container_path(const ellm_file *file);
-size_t container_asset_count(const ellm_file *file);
 const char *container_asset_name(const ellm_file *file, size_t index);
 
 /* Bytes of a kept tensor; the section's checksum is verified on first use. */

@@ -418,7 +418,14 @@ uint64_t container_file_bytes(const ellm_file *file) { return file->size; }
 ellm_status container_lock(const ellm_file *file, ellm_error *err) {
   return file->map.path != NULL ? file_map_lock(&file->map, err) : ELLM_OK;
 }
-size_t container_asset_count(const ellm_file *file) { return file->n_assets; }
+size_t ellm_file_asset_count(const ellm_file *file) { return file->n_assets; }
+
+bool ellm_file_asset_at(const ellm_file *file, size_t index, ellm_asset_info *info) {
+  if (index >= file->n_assets) return false;
+  *info = (ellm_asset_info){.name = file->assets[index].name, .bytes = file->assets[index].where.head_bytes};
+  return true;
+}
+
 const char *container_asset_name(const ellm_file *file, size_t index) {
   return index < file->n_assets ? file->assets[index].name : NULL;
 }

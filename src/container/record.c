@@ -90,9 +90,15 @@ bool format_name_valid(const char *name, size_t bytes) {
   return true;
 }
 
-bool format_file_name_valid(const char *name, size_t bytes) {
-  if (!format_name_valid(name, bytes) || bytes > 255 || memchr(name, '/', bytes) != NULL) return false;
-  return name[0] != '.';
+bool format_asset_name_valid(const char *name, size_t bytes) {
+  static const char templates[] = "additional_chat_templates/";
+  const size_t n = sizeof templates - 1;
+  if (!format_name_valid(name, bytes) || bytes > 255) return false;
+  if (bytes > n && memcmp(name, templates, n) == 0) {
+    name += n;
+    bytes -= n;
+  }
+  return memchr(name, '/', bytes) == NULL && name[0] != '.';
 }
 
 /* ------------------------------------------------------------------ storing */
@@ -279,7 +285,7 @@ ellm_status format_record_parse(const uint8_t *data, uint64_t available, const c
   record->value = record->name + record->name_bytes;
   for (size_t i = text + record->name_bytes + record->value_bytes; i < total; i++)
     if (data[i] != 0) return bad(&at, "padding", data[i]);
-  bool valid = record->type == RECORD_ASSET ? format_file_name_valid(record->name, record->name_bytes)
+  bool valid = record->type == RECORD_ASSET ? format_asset_name_valid(record->name, record->name_bytes)
                                             : format_name_valid(record->name, record->name_bytes);
   if (!valid)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory record %llu: name \"%.*s\" is not allowed", path,

@@ -69,8 +69,9 @@ ellm_status format_record_parse(const uint8_t *data, uint64_t available, const c
 
 /* 1..1,024 bytes of UTF-8 without control characters. */
 bool format_name_valid(const char *name, size_t bytes);
-/* A name that can be a file of a folder: at most 255 bytes, no '/', no leading '.'. */
-bool format_file_name_valid(const char *name, size_t bytes);
+/* The name of an asset: that of a file of a folder, at most 255 bytes, no '/', no leading '.'; before it
+ * "additional_chat_templates/" may stand. */
+bool format_asset_name_valid(const char *name, size_t bytes);
 /* stored_bytes and all else of a tensor from its record; `name` is kept, the book copied. */
 void container_tensor_from_record(const format_record *record, const char *name, const coder_codebook *book,
                                   container_tensor *tensor);

@@ -160,7 +160,7 @@ static ellm_status begin(container_writer *writer, uint32_t type, const char *na
   if (writer->open)
     return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: section \"%s\" begun inside another", writer->path, name);
   size_t bytes = strlen(name);
-  bool valid = type == RECORD_ASSET ? format_file_name_valid(name, bytes) : format_name_valid(name, bytes);
+  bool valid = type == RECORD_ASSET ? format_asset_name_valid(name, bytes) : format_name_valid(name, bytes);
   if (!valid)
     return ellm_fail(err, ELLM_ERR_INPUT,
                      "%s: the name \"%.100s\" cannot be stored (at most %d bytes, no control characters)", writer->path,

@@ -101,6 +101,7 @@ static ellm_status add_assets(compress_job *job, ellm_error *err) {
     size_t bytes = 0;
     const void *data = source_asset(job->input, name, &bytes);
     if (data == NULL) continue;
+    ELLM_TRY(report_asset(job->report, name, bytes, err));
     bool adopted = false;
     ELLM_TRY(adopt(job, NULL, NULL, NULL, &adopted, err));
     if (adopted) continue;
@@ -183,6 +184,26 @@ static ellm_status warn_of_config(compress_job *job, ellm_error *err) {
   return report_warn(job->report, err, "this model cannot be run, only compressed and verified: %.180s", why.message);
 }
 
+/* What lies in the folder and is not stored, and what was asked for and is not there. */
+static ellm_status warn_of_files(compress_job *job, ellm_error *err) {
+  const ellm_compress_options *options = job->options;
+  uint64_t bytes;
+  char names[280];
+  const size_t n = source_left_out(job->input, &bytes, names);
+  if (n > 0)
+    ELLM_TRY(report_warn(job->report, err, "%zu file%s of the folder left out, %.1f kB: %.140s (not known to be the "
+                         "model's; --include takes them)", n, n == 1 ? "" : "s", (double)bytes / 1e3, names));
+  for (size_t k = 0; k < options->n_include; k++) {
+    bool used = false;
+    for (size_t i = 0; i < source_asset_count(job->input) && !used; i++)
+      used = fnmatch(options->include[k], source_asset_name(job->input, i), 0) == 0;
+    if (!used)
+      ELLM_TRY(report_warn(job->report, err, "--include %.150s: no such file that could be stored",
+                           options->include[k]));
+  }
+  return ELLM_OK;
+}
+
 static ellm_status warn(compress_job *job, ellm_error *err) {
   const tensor_source *input = job->input;
   ellm_report *report = job->report;
@@ -192,11 +213,7 @@ static ellm_status warn(compress_job *job, ellm_error *err) {
       ELLM_TRY(
           report_warn(report, err, "no %s in the checkpoint: what needs it will not work from the file", wanted[i]));
   ELLM_TRY(warn_of_config(job, err));
-  const char *name;
-  size_t left_out = source_left_out(input, &name);
-  if (left_out > 0)
-    ELLM_TRY(report_warn(report, err, "%zu file%s of the checkpoint left out (%.150s): larger than 64 MiB, or a name "
-                         "that is not plain ASCII", left_out, left_out == 1 ? "" : "s", name));
+  ELLM_TRY(warn_of_files(job, err));
   bool embedding = false;
   for (size_t i = 0; i < source_count(input); i++) {
     const source_tensor *tensor = source_at(input, i);
@@ -358,7 +375,9 @@ ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path, cons
   ELLM_SIZED(ellm_compress_options, own, options, err);
   compress_job job = {.options = &own, .report = report != NULL ? report : &own_report};
   ELLM_TRY(check_options(job.options, err));
-  ELLM_TRY(source_open(checkpoint_dir, NULL, &job.input, err));
+  const source_options from = {
+      .assets = {.include = own.include, .n_include = own.n_include, .needed_only = own.no_assets}};
+  ELLM_TRY(source_open(checkpoint_dir, &from, &job.input, err));
   ellm_status status = source_count(job.input) == 0
                            ? ellm_fail(err, ELLM_ERR_INPUT, "%s: no tensors to compress", checkpoint_dir)
                        : source_file(job.input) != NULL

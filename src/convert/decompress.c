@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "checkpoint/assets.h"
 #include "container/container.h"
 #include "base/progress.h"
 #include "convert/strips.h"
@@ -339,8 +340,29 @@ static ellm_status write_small(decompress_job *job, const char *name, const void
   return file_writer_append(*writer, data, bytes, err);
 }
 
+/* The one subfolder that assets lie in. */
+static bool is_template(const char *name) {
+  return strncmp(name, ASSET_TEMPLATES_FOLDER "/", sizeof ASSET_TEMPLATES_FOLDER) == 0;
+}
+
+static bool has_templates(const decompress_job *job) {
+  for (size_t i = 0; i < ellm_file_asset_count(job->file); i++)
+    if (is_template(container_asset_name(job->file, i))) return true;
+  return false;
+}
+
+static ellm_status make_templates_folder(const decompress_job *job, ellm_error *err) {
+  if (!has_templates(job)) return ELLM_OK;
+  char *path = path_join(job->folder, ASSET_TEMPLATES_FOLDER);
+  if (path == NULL) return ellm_fail_memory(err, strlen(job->folder), "a path");
+  const ellm_status status = directory_create(path, err);
+  free(path);
+  return status;
+}
+
 static ellm_status write_assets(decompress_job *job, ellm_error *err) {
-  size_t n = container_asset_count(job->file);
+  ELLM_TRY(make_templates_folder(job, err));
+  size_t n = ellm_file_asset_count(job->file);
   job->assets = calloc(n + 1, sizeof *job->assets);
   if (job->assets == NULL) return ellm_fail_memory(err, n * sizeof *job->assets, "assets");
   for (size_t i = 0; i < n; i++) {
@@ -392,10 +414,14 @@ static void count_entry(void *user, const char *folder, const char *name) {
   ++*(size_t *)user;
 }
 
+/* A file, or the folder of templates with its files. */
 static void remove_entry(void *user, const char *folder, const char *name) {
   (void)user;
   char *path = path_join(folder, name);
-  if (path != NULL) unlink(path);
+  if (path != NULL && unlink(path) != 0 && strcmp(name, ASSET_TEMPLATES_FOLDER) == 0) {
+    for_entries(path, remove_entry, NULL);
+    rmdir(path);
+  }
   free(path);
 }
 
@@ -416,7 +442,8 @@ static bool is_ours(const decompress_job *job, const char *name) {
   if (length >= sizeof stem) return false;
   memcpy(stem, name, length + 1);
   if (path_is_partial(name)) stem[length - (sizeof PARTIAL_ENDING - 1)] = '\0';
-  return is_weight_file(stem) || ellm_file_asset(job->file, stem, NULL) != NULL;
+  return is_weight_file(stem) || ellm_file_asset(job->file, stem, NULL) != NULL ||
+         (strcmp(stem, ASSET_TEMPLATES_FOLDER) == 0 && has_templates(job));
 }
 
 /* Lies in a folder while it is being written: a checkpoint that somebody keeps under such a name has none. */

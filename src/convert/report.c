@@ -23,6 +23,8 @@ void ellm_report_free(ellm_report *report) {
   char **names = report->owner;
   for (size_t i = 0; names != NULL && i < report->n_tensors; i++) free(names[i]);
   free(names);
+  for (size_t i = 0; i < report->n_assets; i++) free((char *)report->assets[i].name);
+  free(report->assets);
   free(report->tensors);
   free(report->warnings);
   memset(report, 0, sizeof *report);
@@ -37,6 +39,16 @@ ellm_status report_tensor(ellm_report *report, const container_tensor *tensor, e
   ellm_tensor_info *info = &report->tensors[report->n_tensors++];
   container_tensor_describe(tensor, info);
   info->name = name;
+  return ELLM_OK;
+}
+
+ellm_status report_asset(ellm_report *report, const char *name, uint64_t bytes, ellm_error *err) {
+  ellm_asset_info *grown = realloc(report->assets, (report->n_assets + 1) * sizeof *grown);
+  if (grown == NULL) return ellm_fail_memory(err, (report->n_assets + 1) * sizeof *grown, "a report");
+  report->assets = grown;
+  char *copy = strdup(name);
+  if (copy == NULL) return ellm_fail_memory(err, strlen(name) + 1, "a report");
+  grown[report->n_assets++] = (ellm_asset_info){.name = copy, .bytes = bytes};
   return ELLM_OK;
 }
 

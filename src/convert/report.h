@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Filling an ellm_report: tensors with their names copied, warnings. */
+/* Filling an ellm_report: tensors and assets with their names copied, warnings. */
 #ifndef ELLM_CONVERT_REPORT_H
 #define ELLM_CONVERT_REPORT_H
 
@@ -8,6 +8,7 @@
 /* Zero *report and make room for the names of n tensors. */
 ellm_status report_start(ellm_report *report, size_t n_tensors, ellm_error *err);
 ellm_status report_tensor(ellm_report *report, const container_tensor *tensor, ellm_error *err);
+ellm_status report_asset(ellm_report *report, const char *name, uint64_t bytes, ellm_error *err);
 ellm_status report_warn(ellm_report *report, ellm_error *err, const char *format, ...) ELLM_PRINTF(3, 4);
 
 #endif

@@ -282,19 +282,22 @@ static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor
   return status;
 }
 
+/* All files that the model needs must be there; others only as they are in the checkpoint. */
 static void compare_assets(verify_job *job) {
   for (size_t i = 0; i < source_asset_count(job->input); i++) {
     const char *name = source_asset_name(job->input, i);
+    if (asset_is_needed(name) && ellm_file_asset(job->file, name, NULL) == NULL)
+      add_problem(job, "%s: asset %s of the checkpoint is not in the file", job->path, name);
+  }
+  for (size_t i = 0; i < ellm_file_asset_count(job->file); i++) {
+    const char *name = container_asset_name(job->file, i);
     size_t want_bytes = 0, have_bytes = 0;
     const void *want = source_asset(job->input, name, &want_bytes);
     const void *have = ellm_file_asset(job->file, name, &have_bytes);
-    if (have == NULL) add_problem(job, "%s: asset %s of the checkpoint is not in the file", job->path, name);
-    else if (want_bytes != have_bytes || (want_bytes > 0 && memcmp(want, have, want_bytes) != 0))
+    if (want == NULL) add_problem(job, "%s: asset %s is not in the checkpoint", job->path, name);
+    else if (have != NULL && (want_bytes != have_bytes || (want_bytes > 0 && memcmp(want, have, want_bytes) != 0)))
       add_problem(job, "%s: asset %s differs from the checkpoint's", job->path, name);
   }
-  for (size_t i = 0; i < container_asset_count(job->file); i++)
-    if (source_asset(job->input, container_asset_name(job->file, i), NULL) == NULL)
-      add_problem(job, "%s: asset %s is not in the checkpoint", job->path, container_asset_name(job->file, i));
 }
 
 static ellm_status compare_checkpoint(verify_job *job, ellm_error *err) {
@@ -337,11 +340,25 @@ static ellm_status verify_all(verify_job *job, ellm_error *err) {
   return progress_finish(&job->meter, "verify", err);
 }
 
+/* The checkpoint with all files that the .ellm file holds, whatever they are called. */
+static ellm_status open_checkpoint(verify_job *job, ellm_error *err) {
+  const size_t n = ellm_file_asset_count(job->file);
+  const char **names = calloc(n + 1, sizeof *names);
+  if (names == NULL) return ellm_fail_memory(err, n * sizeof *names, "the names of files");
+  for (size_t i = 0; i < n; i++) names[i] = container_asset_name(job->file, i);
+  const source_options options = {.assets = {.include = names, .n_include = n, .literal = true}};
+  const ellm_status status = source_open(job->against, &options, &job->input, err);
+  free(names);
+  if (status == ELLM_OK && source_file(job->input) != NULL)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: a .ellm file, a checkpoint folder is wanted", job->against);
+  return status;
+}
+
 static ellm_status run(verify_job *job, int threads, ellm_progress_fn progress, void *user, ellm_error *err) {
   ELLM_TRY(team_create(threads, &job->team, err));
   ELLM_TRY(container_open_lenient(job->path, section_problem, job, &job->file, err));
   if (job->against != NULL) {
-    ELLM_TRY(source_open(job->against, NULL, &job->input, err));
+    ELLM_TRY(open_checkpoint(job, err));
     job->digests = calloc(source_count(job->input) + 1, sizeof *job->digests);
     if (job->digests == NULL) return ellm_fail_memory(err, source_count(job->input) * 16, "digests");
   }

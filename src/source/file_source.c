@@ -27,7 +27,7 @@ static ellm_status read_elements(const tensor_source *s, const source_tensor *te
   return ELLM_OK;
 }
 
-static size_t asset_count(const tensor_source *s) { return container_asset_count(s->file); }
+static size_t asset_count(const tensor_source *s) { return ellm_file_asset_count(s->file); }
 static const char *asset_name(const tensor_source *s, size_t index) { return container_asset_name(s->file, index); }
 static const void *asset(const tensor_source *s, const char *name, size_t *bytes) {
   return ellm_file_asset(s->file, name, bytes);

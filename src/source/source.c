@@ -94,7 +94,8 @@ bool source_reads_file(const tensor_source *s, const char *path) { return s->kin
 bool source_state(const tensor_source *s, ellm_buffer *out) { return s->kind->state(s, out); }
 ellm_status source_unchanged(const tensor_source *s, ellm_error *err) { return s->kind->unchanged(s, err); }
 
-size_t source_left_out(const tensor_source *s, const char **name) {
-  *name = NULL;
-  return s->ckpt != NULL ? checkpoint_left_out(s->ckpt, name) : 0;
+size_t source_left_out(const tensor_source *s, uint64_t *bytes, char text[280]) {
+  *bytes = 0;
+  text[0] = '\0';
+  return s->ckpt != NULL ? checkpoint_left_out(s->ckpt, bytes, text) : 0;
 }

@@ -12,6 +12,7 @@
 #define ELLM_SOURCE_SOURCE_H
 
 #include "base/memory.h"
+#include "checkpoint/assets.h"
 #include "container/container.h"
 
 typedef struct tensor_source tensor_source;
@@ -27,7 +28,9 @@ typedef struct source_tensor {
 } source_tensor;
 
 typedef struct source_options {
-  bool load; /* a .ellm file is copied into memory, not mapped */
+  bool load;              /* a .ellm file is copied into memory, not mapped */
+  bool small_files_only;  /* of a folder, which then need not have weights; tensors of a .ellm file are there all the same */
+  asset_selection assets; /* of a folder */
 } source_options;
 
 /* Open a .ellm file or a checkpoint folder, told apart by content. `options` NULL: none. ELLM_ERR_INPUT names the cause
@@ -61,8 +64,8 @@ const void *source_asset(const tensor_source *s, const char *name, size_t *bytes
 
 /* A JSON object that tells about the whole, "{}" where there is none: __metadata__ of safetensors. */
 const char *source_metadata(const tensor_source *s);
-/* How many files could not be assets, and the name of the first; NULL if there are none. */
-size_t source_left_out(const tensor_source *s, const char **name);
+/* Files beside them that are no assets: how many, their bytes together, and the first of their names into `text`. */
+size_t source_left_out(const tensor_source *s, uint64_t *bytes, char text[280]);
 
 /* Is `path` one of the files that tensors are read from? */
 bool source_reads_file(const tensor_source *s, const char *path);

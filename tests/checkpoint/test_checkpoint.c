@@ -171,70 +171,145 @@ static void test_no_weights(void **state) {
   checkpoint_close(c);
 }
 
+static checkpoint *open_selecting(const asset_selection *selection) {
+  checkpoint *c;
+  ellm_error err = {0};
+  const checkpoint_options options = {.assets = *selection};
+  if (checkpoint_open_with(folder, &options, &c, &err) != ELLM_OK) fail_msg("%s", err.message);
+  return c;
+}
+
+/* The names of the assets, one behind the other. */
+static void has_assets(const checkpoint *c, const char *wanted) {
+  char names[600];
+  size_t used = 0;
+  names[0] = '\0';
+  for (size_t i = 0; i < checkpoint_asset_count(c); i++)
+    used += (size_t)snprintf(names + used, sizeof names - used, "%s ", checkpoint_asset_name(c, i));
+  assert_string_equal(names, wanted);
+}
+
+static void leaves_out(const checkpoint *c, size_t n, uint64_t bytes, const char *names) {
+  char text[280];
+  uint64_t out_bytes;
+  assert_int_equal(checkpoint_left_out(c, &out_bytes, text), n);
+  assert_int_equal(out_bytes, bytes);
+  assert_string_equal(text, names);
+}
+
+static void make_templates(void) {
+  char path[600];
+  snprintf(path, sizeof path, "%s/additional_chat_templates", folder);
+  assert_int_equal(mkdir(path, 0777), 0);
+  write_text("additional_chat_templates/rag.jinja", "rag");
+  write_text("additional_chat_templates/notes.txt", "x"); /* no template */
+}
+
+static void remove_templates(void) {
+  char path[600];
+  static const char *const names[] = {"/rag.jinja", "/notes.txt", ""};
+  for (size_t i = 0; i < 3; i++) {
+    snprintf(path, sizeof path, "%s/additional_chat_templates%s", folder, names[i]);
+    remove(path);
+  }
+}
+
 static void test_assets(void **state) {
   (void)state;
-  static const char *const good[] = {"LICENSE",           "README.md",           "USE_POLICY.md",
-                                     "added_tokens.json", "chat_template.jinja", "config.json",
-                                     "merges.txt",        "tokenizer.model"};
-  static const char *const others[] = {
-      "pytorch_model.bin", "pytorch_model.bin.index.json", "model.gguf", ".hidden", "model.onnx",
-      "tf_model.h5",       "flax_model.msgpack",           "x.pt",       "x.pth",   "new\nline.json",
-      "out.ellm"};
+  static const char *const needed[] = {"added_tokens.json", "chat_template.jinja", "config.json", "merges.txt",
+                                       "tokenizer.model"};
+  static const char *const documents[] = {"LICENSE", "README.md", "USE_POLICY.md"};
+  static const char *const weights[] = {"pytorch_model.bin", "pytorch_model.bin.index.json", "model.gguf", ".hidden",
+                                        "model.onnx", "tf_model.h5", "flax_model.msgpack", "x.pt", "x.pth", "out.ellm"};
+  static const char *const strays[] = {"notes-private.txt", "train.log", "new\nline.json", "README-internal.md"};
   write_shard("model.safetensors", shard_b, 3);
-  for (size_t i = sizeof good / sizeof *good; i-- > 0;) write_text(good[i], good[i]);
-  for (size_t i = 0; i < sizeof others / sizeof *others; i++) write_text(others[i], "x");
+  for (size_t i = sizeof needed / sizeof *needed; i-- > 0;) write_text(needed[i], needed[i]);
+  for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) write_text(documents[i], documents[i]);
+  for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) write_text(weights[i], "x");
+  for (size_t i = 0; i < sizeof strays / sizeof *strays; i++) write_text(strays[i], "xy");
   char path[600];
   snprintf(path, sizeof path, "%s/original.json", folder);
   assert_int_equal(mkdir(path, 0777), 0); /* a folder is no asset */
-  write_bytes("empty.txt", "", 0);
+  make_templates();
+
   checkpoint *c = open_good();
-  for (size_t i = 1; i < checkpoint_asset_count(c); i++)
-    assert_true(strcmp(checkpoint_asset_name(c, i - 1), checkpoint_asset_name(c, i)) < 0);
-  assert_int_equal(checkpoint_asset_count(c), sizeof good / sizeof *good + 1);
+  has_assets(c, "LICENSE README.md USE_POLICY.md added_tokens.json additional_chat_templates/rag.jinja "
+                "chat_template.jinja config.json merges.txt tokenizer.model ");
   size_t bytes = 99;
-  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-    const uint8_t *text = checkpoint_asset(c, good[i], &bytes);
+  for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+    const uint8_t *text = checkpoint_asset(c, needed[i], &bytes);
     assert_non_null(text);
-    assert_int_equal(bytes, strlen(good[i]));
-    assert_string_equal((const char *)text, good[i]); /* a NUL follows */
+    assert_int_equal(bytes, strlen(needed[i]));
+    assert_string_equal((const char *)text, needed[i]); /* a NUL follows */
   }
-  assert_non_null(checkpoint_asset(c, "empty.txt", &bytes));
-  assert_int_equal(bytes, 0);
   assert_null(checkpoint_asset(c, "pytorch_model.bin", NULL));
   assert_null(checkpoint_asset(c, "../config.json", NULL));
-  const char *left_out;
-  assert_int_equal(checkpoint_left_out(c, &left_out), 1); /* others are weights, indexes, hidden */
-  assert_string_equal(left_out, "new\nline.json");
+  leaves_out(c, 4, 8, "README-internal.md, new\nline.json, notes-private.txt, train.log");
   checkpoint_close(c);
+
+  static const char *const globs[] = {"*.log", "*.gguf", "new*", "train*"};
+  c = open_selecting(&(asset_selection){.include = globs, .n_include = 4, .needed_only = true});
+  has_assets(c, "added_tokens.json additional_chat_templates/rag.jinja chat_template.jinja config.json merges.txt "
+                "tokenizer.model train.log ");
+  leaves_out(c, 6, 35, "LICENSE, README-internal.md, README.md, USE_POLICY.md, ...");
+  checkpoint_close(c);
+
+  static const char *const names[] = {"train.log", "notes-*"};
+  c = open_selecting(&(asset_selection){.include = names, .n_include = 2, .literal = true});
+  assert_non_null(checkpoint_asset(c, "train.log", NULL));
+  assert_null(checkpoint_asset(c, "notes-private.txt", NULL));
+  checkpoint_close(c);
+  remove_templates();
+}
+
+static void write_sparse(const char *name, off_t bytes) {
+  char path[600];
+  write_text(name, "");
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  assert_int_equal(truncate(path, bytes), 0);
+}
+
+static void select_refused(const asset_selection *selection, const char *part) {
+  checkpoint *c;
+  ellm_error err = {0};
+  const checkpoint_options options = {.assets = *selection};
+  assert_int_equal(checkpoint_open_with(folder, &options, &c, &err), ELLM_ERR_INPUT);
+  if (strstr(err.message, part) == NULL) fail_msg("message: %s\nwanted:  %s", err.message, part);
 }
 
 static void test_large_assets(void **state) {
   (void)state;
-  char path[600];
+  const off_t large = ((off_t)64 << 20) + 1;
   write_shard("model.safetensors", shard_b, 3);
-  write_text("trainer_state.json", "");
-  snprintf(path, sizeof path, "%s/trainer_state.json", folder);
-  assert_int_equal(truncate(path, ((off_t)64 << 20) + 1), 0);
-  write_text("na\xc3\xafve.txt", "x");
-  checkpoint *c = open_good();
-  assert_null(checkpoint_asset(c, "trainer_state.json", NULL)); /* left out */
-  const char *left_out;
-  assert_int_equal(checkpoint_left_out(c, &left_out), 2);
-  assert_string_equal(left_out, "na\xc3\xafve.txt");
-  checkpoint_close(c);
-  write_text("tokenizer.json", "");
-  snprintf(path, sizeof path, "%s/tokenizer.json", folder);
-  assert_int_equal(truncate(path, ((off_t)64 << 20) + 1), 0);
-  refused(ELLM_ERR_INPUT, "tokenizer.json");
-  unlink(path);
-  for (int i = 0; i < 5; i++) { /* five times 60 MiB, sparse */
+  write_sparse("trainer_state.json", large);
+  write_sparse("LICENSE.txt", large);
+  for (int i = 0; i < 5; i++) { /* a data set beside the model is no fault */
     char name[40];
     snprintf(name, sizeof name, "log%d.json", i);
-    write_text(name, "");
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_int_equal(truncate(path, (off_t)60 << 20), 0);
+    write_sparse(name, (off_t)60 << 20);
   }
-  refused(ELLM_ERR_INPUT, "more than 256 MiB");
+  checkpoint *c = open_good();
+  has_assets(c, "");
+  leaves_out(c, 7, 2 * (uint64_t)large + (UINT64_C(300) << 20), "LICENSE.txt, log0.json, log1.json, log2.json, ...");
+  checkpoint_close(c);
+  static const char *const all[] = {"log*"}, *const one[] = {"trainer*"};
+  select_refused(&(asset_selection){.include = all, .n_include = 1}, "more than 256 MiB");
+  select_refused(&(asset_selection){.include = one, .n_include = 1}, "trainer_state.json: has 67108865 bytes");
+  write_sparse("tokenizer.json", large);
+  refused(ELLM_ERR_INPUT, "tokenizer.json");
+}
+
+static void test_small_files_only(void **state) {
+  (void)state;
+  checkpoint *c;
+  ellm_error err = {0};
+  const checkpoint_options options = {.small_files_only = true};
+  write_text("tokenizer.json", "{}");
+  assert_int_equal(checkpoint_open_with(folder, &options, &c, &err), ELLM_OK);
+  assert_int_equal(checkpoint_tensor_count(c), 0);
+  assert_null(checkpoint_find(c, "a"));
+  has_assets(c, "tokenizer.json ");
+  checkpoint_close(c);
 }
 
 static void index_refused(const char *weight_map, const char *part) {
@@ -345,6 +420,7 @@ int main(void) {
       cmocka_unit_test_teardown(test_single, clean),        cmocka_unit_test_teardown(test_shards, clean),
       cmocka_unit_test_teardown(test_single_wins, clean),   cmocka_unit_test_teardown(test_no_weights, clean),
       cmocka_unit_test_teardown(test_assets, clean),        cmocka_unit_test_teardown(test_large_assets, clean),
+      cmocka_unit_test_teardown(test_small_files_only, clean),
       cmocka_unit_test_teardown(test_index_refused, clean), cmocka_unit_test_teardown(test_missing_shard, clean),
       cmocka_unit_test_teardown(test_tensor_twice, clean),  cmocka_unit_test_teardown(test_damaged_files, clean),
       cmocka_unit_test_teardown(test_not_a_folder, clean),  cmocka_unit_test_teardown(test_changed_file, clean),

@@ -54,7 +54,7 @@ static int setup(void **state) {
   write_safetensors(source, zoo, ZOO, NULL);
   write_text(source, "config.json", "{\"architectures\": [\"LlamaForCausalLM\"]}");
   write_text(source, "tokenizer.json", "{}");
-  write_text(source, "empty.txt", "");
+  write_text(source, "merges.txt", "");
   write_text(source, "LICENSE", "caf\xC3\xA9 \xFF\x01\r\n"); /* not even UTF-8 */
   return 0;
 }
@@ -544,7 +544,7 @@ static void test_decompress(void **state) {
   must(ellm_file_open(out, &file, &err));
   for (int dtype = -1; dtype <= ELLM_BF16; dtype++) {
     must(ellm_decompress(out, back, dtype, dtype > 0, 2, NULL, NULL, &err));
-    static const char *const assets[] = {"config.json", "tokenizer.json", "empty.txt", "LICENSE"};
+    static const char *const assets[] = {"config.json", "tokenizer.json", "merges.txt", "LICENSE"};
     for (int i = 0; i < 4; i++) {
       char a[128], b[128];
       snprintf(a, sizeof a, "%s/%s", source, assets[i]);
