@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Minima along a curve, and bisection of lambda. */
+#include "calib/allocate.h"
+
+#include <math.h>
+
+#include "base/exact_math.h"
+
+static const double LN2 = 0.69314718055994530942;
+enum { HALVINGS = 200 };
+
+static double exp2_of(double x) { return exact_exp(x * LN2); }
+static double log2_of(double x) { return exact_log(x) / LN2; }
+
+/* Bits and damage at a step between points i and i + 1. */
+static void at_step(const allocation_curve *curve, size_t i, double log2_step, double *bits, double *damage) {
+  const allocation_point *a = &curve->points[i];
+  *bits = a->bits + curve->correction;
+  *damage = a->damage;
+  if (i + 1 == curve->n_points || a[1].log2_step == a->log2_step) return;
+  const double share = (log2_step - a->log2_step) / (a[1].log2_step - a->log2_step);
+  *bits += share * (a[1].bits - a->bits);
+  *damage = a->damage * exp2_of(share * log2_of(a[1].damage / a->damage));
+}
+
+/* The best step between points i and i + 1: where damage rises as fast as lambda bits fall. */
+static double best_between(const allocation_point *a, double lambda) {
+  const double octaves = a[1].log2_step - a->log2_step;
+  const double growth = log2_of(a[1].damage / a->damage) / octaves;   /* power of the step */
+  const double saved = lambda * (a->bits - a[1].bits) / octaves;      /* an octave */
+  if (!(growth > 0)) return a[1].log2_step;
+  const double ratio = saved / (growth * LN2 * a->damage);
+  if (!(ratio > 1)) return a->log2_step;
+  const double best = a->log2_step + log2_of(ratio) / growth;
+  return best < a[1].log2_step ? best : a[1].log2_step;
+}
+
+static void choose(allocation_curve *curve, double lambda) {
+  double least = INFINITY;
+  for (size_t i = 0; i < curve->n_points; i++) {
+    const bool last = i + 1 == curve->n_points;
+    if (last && i > 0) break;
+    const double step = last ? curve->points[i].log2_step : best_between(&curve->points[i], lambda);
+    double bits, damage;
+    at_step(curve, i, step, &bits, &damage);
+    const double cost = damage + lambda * bits;
+    if (!(cost < least)) continue;
+    least = cost;
+    curve->log2_step = step;
+    curve->bits = bits;
+    curve->damage = damage;
+  }
+}
+
+static void choose_all(allocation_curve *curves, size_t n_curves, double log_lambda) {
+  for (size_t i = 0; i < n_curves; i++) choose(&curves[i], exact_exp(log_lambda));
+}
+
+double allocation_bits(const allocation_curve *curves, size_t n_curves) {
+  double sum = 0;
+  for (size_t i = 0; i < n_curves; i++) sum += curves[i].bits;
+  return sum;
+}
+
+double allocation_damage(const allocation_curve *curves, size_t n_curves) {
+  double sum = 0;
+  for (size_t i = 0; i < n_curves; i++) sum += curves[i].damage;
+  return sum;
+}
+
+void allocation_correct(allocation_curve *curve, double bits) {
+  curve->correction += bits - curve->bits;
+  curve->bits = bits;
+}
+
+static ellm_status check(const allocation_curve *curves, size_t n_curves, ellm_error *err) {
+  for (size_t i = 0; i < n_curves; i++) {
+    if (curves[i].n_points == 0) return ellm_fail(err, ELLM_ERR_INPUT, "allocation: matrix %zu has no points", i);
+    for (size_t k = 0; k < curves[i].n_points; k++) {
+      const allocation_point *p = &curves[i].points[k];
+      const bool good = isfinite(p->log2_step) && isfinite(p->bits) && p->damage > 0 && isfinite(p->damage);
+      if (!good || (k > 0 && (p->log2_step <= p[-1].log2_step || p->bits > p[-1].bits || p->damage < p[-1].damage)))
+        return ellm_fail(err, ELLM_ERR_INPUT, "allocation: point %zu of matrix %zu (step 2^%g, %g bits, damage %g)", k, i,
+                         p->log2_step, p->bits, p->damage);
+    }
+  }
+  return ELLM_OK;
+}
+
+enum { COARSEST = 650, FINEST = -650 }; /* logarithms of lambda, beyond any */
+
+ellm_status allocate_for_bits(allocation_curve *curves, size_t n_curves, double bits, ellm_error *err) {
+  ELLM_TRY(check(curves, n_curves, err));
+  choose_all(curves, n_curves, COARSEST);
+  const double least = allocation_bits(curves, n_curves);
+  if (least > bits)
+    return ellm_fail(err, ELLM_ERR_INPUT, "allocation: %.0f bits are asked for, the least possible are %.0f", bits, least);
+  double fits = COARSEST, too_many = FINEST;
+  for (int i = 0; i < HALVINGS; i++) {
+    const double middle = 0.5 * (fits + too_many);
+    choose_all(curves, n_curves, middle);
+    if (allocation_bits(curves, n_curves) <= bits)
+      fits = middle;
+    else
+      too_many = middle;
+  }
+  choose_all(curves, n_curves, fits);
+  return ELLM_OK;
+}
+
+ellm_status allocate_for_damage(allocation_curve *curves, size_t n_curves, double damage, ellm_error *err) {
+  ELLM_TRY(check(curves, n_curves, err));
+  choose_all(curves, n_curves, FINEST);
+  const double least = allocation_damage(curves, n_curves);
+  if (least > damage)
+    return ellm_fail(err, ELLM_ERR_INPUT, "allocation: damage %g is asked for, the least possible is %g", damage, least);
+  double fits = FINEST, too_much = COARSEST;
+  for (int i = 0; i < HALVINGS; i++) {
+    const double middle = 0.5 * (fits + too_much);
+    choose_all(curves, n_curves, middle);
+    if (allocation_damage(curves, n_curves) <= damage)
+      fits = middle;
+    else
+      too_much = middle;
+  }
+  choose_all(curves, n_curves, fits);
+  return ELLM_OK;
+}
+
+void allocation_assume(double weights, double bits_at_one, double damage_at_one, double least, double most,
+                       allocation_point *points, size_t n_points) {
+  const double first = log2_of(least), last = log2_of(most);
+  for (size_t i = 0; i < n_points; i++) {
+    const double l = first + (last - first) * (double)i / (double)(n_points - 1);
+    const double bits = bits_at_one - weights * l;
+    points[i] = (allocation_point){l, bits > 0 ? bits : 0, damage_at_one * exp2_of(2 * l)};
+  }
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Allocation against the closed form, against brute force on rough curves, at its ends, and what it refuses. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "calib/allocate.h"
+#include "numbers.h"
+
+enum { N = 20, POINTS = 9 };
+static allocation_point points[N][POINTS];
+static allocation_curve curves[N];
+
+static void assumed(double least, double most) {
+  number_state = 9;
+  for (size_t i = 0; i < N; i++) {
+    const double weights = 1000.0 * (double)(1 + number_u64() % 100), damage = exp(4 * (double)number_unit());
+    allocation_assume(weights, 2 * weights, damage, least, most, points[i], POINTS);
+    curves[i] = (allocation_curve){.points = points[i], .n_points = POINTS};
+  }
+}
+
+/* Equal slopes: damage a s^2, bits -n log2 s: s^2 is proportional to n / a. */
+static void closed_form(void **state) {
+  (void)state;
+  assumed(1e-6, 1.9); /* so fine that no end is reached; coarse enough for bits > 0 */
+  assert_int_equal(allocate_for_bits(curves, N, 4.5e6, NULL), ELLM_OK);
+  assert_true(fabs(allocation_bits(curves, N) / 4.5e6 - 1) < 1e-9);
+  double want = 0;
+  for (size_t i = 0; i < N; i++) {
+    const double a = points[i][0].damage / exp2(2 * points[i][0].log2_step);
+    const double n = (points[i][0].bits - points[i][1].bits) / (points[i][1].log2_step - points[i][0].log2_step);
+    const double ratio = exp2(2 * curves[i].log2_step) * a / n;
+    if (i == 0) want = ratio;
+    assert_true(fabs(ratio / want - 1) < 1e-6);
+    assert_true(fabs(curves[i].damage / (a * exp2(2 * curves[i].log2_step)) - 1) < 1e-9);
+  }
+  const double damage = allocation_damage(curves, N), steps0 = curves[0].log2_step;
+  assert_int_equal(allocate_for_damage(curves, N, damage, NULL), ELLM_OK); /* the same from the other side */
+  assert_true(fabs(curves[0].log2_step - steps0) < 1e-6);
+  assert_true(allocation_damage(curves, N) <= damage);
+}
+
+/* Measured curves are rough; no choice among 20,000 random ones that takes as few bits does less damage. */
+static void rough_curves(void **state) {
+  (void)state;
+  for (size_t i = 0; i < N; i++) {
+    double bits = 1000, damage = 0.001;
+    for (size_t k = 0; k < POINTS; k++) {
+      points[i][k] = (allocation_point){-3 + 0.5 * (double)k, bits, damage};
+      bits -= 40 + 30 * (double)number_unit();
+      damage *= 2 + (double)number_unit();
+    }
+    curves[i] = (allocation_curve){.points = points[i], .n_points = POINTS};
+  }
+  assert_int_equal(allocate_for_bits(curves, N, 16500, NULL), ELLM_OK);
+  const double bits = allocation_bits(curves, N), damage = allocation_damage(curves, N);
+  assert_true(bits <= 16500 && bits > 16500 - 350); /* a rough curve may jump */
+  for (int round = 0; round < 20000; round++) {
+    double other_bits = 0, other_damage = 0;
+    for (size_t i = 0; i < N; i++) {
+      const int near = (int)nearbyint((curves[i].log2_step + 3) * 2), k = near + (int)(number_u64() % 3) - 1;
+      const allocation_point *p = &points[i][k < 0 ? 0 : k >= POINTS ? POINTS - 1 : k];
+      other_bits += p->bits;
+      other_damage += p->damage;
+    }
+    assert_true(other_bits > bits || other_damage > damage * (1 - 1e-9));
+  }
+}
+
+static void corrections(void **state) {
+  (void)state;
+  assumed(0.01, 1.9);
+  double total = 0;
+  for (int round = 0; round < 3; round++) { /* the file takes 3 % and 100 bits more than thought */
+    assert_int_equal(allocate_for_bits(curves, N, 4.5e6, NULL), ELLM_OK);
+    total = 0;
+    for (size_t i = 0; i < N; i++) {
+      const double real = 1.03 * (curves[i].bits - curves[i].correction) + 100;
+      allocation_correct(&curves[i], real);
+      total += real;
+    }
+  }
+  assert_true(fabs(total / 4.5e6 - 1) < 1e-4);
+}
+
+static void ends(void **state) {
+  ellm_error error;
+  (void)state;
+  assumed(0.1, 1.0);
+  double least = 0, most = 0;
+  for (size_t i = 0; i < N; i++) {
+    least += points[i][POINTS - 1].bits;
+    most += points[i][0].bits;
+  }
+  assert_int_equal(allocate_for_bits(curves, N, 2 * most, NULL), ELLM_OK); /* more than can be used */
+  for (size_t i = 0; i < N; i++) assert_true(fabs(curves[i].log2_step - points[i][0].log2_step) < 1e-9);
+  assert_int_equal(allocate_for_bits(curves, N, least, NULL), ELLM_OK);
+  for (size_t i = 0; i < N; i++) assert_true(fabs(curves[i].log2_step - points[i][POINTS - 1].log2_step) < 1e-9);
+  assert_int_equal(allocate_for_bits(curves, N, least - 1, &error), ELLM_ERR_INPUT);
+  assert_non_null(strstr(error.message, "the least possible are"));
+  assert_int_equal(allocate_for_damage(curves, N, 1e-9, &error), ELLM_ERR_INPUT);
+  assert_non_null(strstr(error.message, "the least possible is"));
+  assert_int_equal(allocate_for_damage(curves, N, 1e9, NULL), ELLM_OK);
+  for (size_t i = 0; i < N; i++) assert_true(fabs(curves[i].log2_step - points[i][POINTS - 1].log2_step) < 1e-9);
+  curves[4].n_points = 1; /* one point is no choice */
+  assert_int_equal(allocate_for_bits(curves, N, most, NULL), ELLM_OK);
+  assert_true(curves[4].bits == points[4][0].bits);
+}
+
+static void refused(void **state) {
+  (void)state;
+  for (int what = 0; what < 6; what++) {
+    ellm_error error;
+    assumed(0.1, 1.0);
+    if (what == 0) points[3][2].damage = NAN;
+    if (what == 1) points[3][2].damage = 0;
+    if (what == 2) points[3][2].bits = INFINITY;
+    if (what == 3) points[3][2].bits = points[3][1].bits + 1;
+    if (what == 4) points[3][2].log2_step = points[3][1].log2_step;
+    if (what == 5) points[3][2].damage = points[3][1].damage / 2;
+    assert_int_equal(allocate_for_bits(curves, N, 4e6, &error), ELLM_ERR_INPUT);
+    assert_non_null(strstr(error.message, "allocation: point 2 of matrix 3"));
+    curves[0].n_points = 0;
+    assert_int_equal(allocate_for_damage(curves, N, 4e6, &error), ELLM_ERR_INPUT);
+    assert_string_equal(error.message, "allocation: matrix 0 has no points");
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(closed_form), cmocka_unit_test(rough_curves),
+                                     cmocka_unit_test(corrections), cmocka_unit_test(ends), cmocka_unit_test(refused)};
+  return cmocka_run_group_tests_name("allocate", tests, NULL, NULL);
+}
