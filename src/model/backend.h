@@ -33,6 +33,7 @@ typedef struct batch_row {
   bool long_factors;      /* rotary factors */
   const page_run *runs;   /* pages of the sequence in order, up to the position's at least */
   float *logits;          /* [vocab_size], or NULL: not wanted */
+  uint32_t item;          /* of the batch that it belongs to; for those who watch, no operation looks at it */
 } batch_row;
 
 /* Floats of the rows at work, [row][columns]. */
@@ -70,6 +71,9 @@ typedef struct backend_ops {
 
   /* rows[n] are at work, and stay the caller's; STREAM = their rows of the embedding. */
   ellm_status (*begin)(backend *b, const batch_row *rows, size_t n, ellm_error *err);
+  /* A buffer of the rows at work as floats of the host, [row][*stride], zero from its columns to the next multiple of
+   * 16; valid until the next operation. What is written there is the buffer's. */
+  float *(*rows)(backend *b, backend_buffer buffer, size_t *stride);
   /* out = (x / rms(x)) * weight; all of a row, hidden_size columns. */
   void (*norm)(backend *b, const float *weight, backend_buffer x, backend_buffer out);
   /* out = W x + bias, W the matrices of the group one below the other. */

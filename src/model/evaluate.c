@@ -171,7 +171,8 @@ static batch_row next_row(cursor *at, const ellm_model *model) {
   batch_row row = {.id = s->ids[at->position],
                    .position = at->position,
                    .page = s->pages[at->position / PAGE_POSITIONS],
-                   .runs = s->runs};
+                   .runs = s->runs,
+                   .item = (uint32_t)at->item};
   row.long_factors = model->pool.info[row.page].long_factors;
   if (at->position >= first_logit)
     row.logits = item->logits + (size_t)(at->position - first_logit) * model->config.vocab_size;

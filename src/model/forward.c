@@ -7,32 +7,59 @@
  */
 #include "model/forward.h"
 
-static ellm_status layer(const ellm_model *model, uint32_t index, ellm_error *err) {
+static void watch(const ellm_model *model, uint32_t layer, forward_input input, const batch_row *rows, size_t n,
+                  backend_buffer x) {
+  if (model->watch == NULL) return;
+  size_t stride;
+  const float *floats = model->backend->ops->rows(model->backend, x, &stride);
+  model->watch->see(model->watch->user, layer, input, rows, n, floats, stride);
+}
+
+matrix_group *layer_group(layer_weights *layer, forward_input input) {
+  matrix_group *const groups[LAYER_INPUTS] = {&layer->qkv, &layer->output, &layer->gate_up, &layer->down};
+  return input < LAYER_INPUTS ? groups[input] : NULL;
+}
+
+ellm_status forward_layer(ellm_model *model, uint32_t index, const batch_row *rows, size_t n, ellm_error *err) {
   backend *b = model->backend;
   const backend_ops *ops = b->ops;
   const layer_weights *w = &model->weights.layers[index];
   const layer_facts *facts = &model->config.layers[index];
 
   ops->norm(b, w->attention_norm, BUFFER_STREAM, BUFFER_NORMED);
+  watch(model, index, INPUT_QKV, rows, n, BUFFER_NORMED);
   ELLM_TRY(ops->product(b, &w->qkv, BUFFER_NORMED, BUFFER_QKV, err));
   ops->rotate(b, facts->rope, w->q_norm, w->k_norm);
   ops->attention(b, index, facts->window, facts->score_scale);
+  watch(model, index, INPUT_OUTPUT, rows, n, BUFFER_MIXED);
   ELLM_TRY(ops->product(b, &w->output, BUFFER_MIXED, BUFFER_PROJECTED, err));
   ops->add(b);
 
   ops->norm(b, w->mlp_norm, BUFFER_STREAM, BUFFER_NORMED);
+  watch(model, index, INPUT_GATE_UP, rows, n, BUFFER_NORMED);
   ELLM_TRY(ops->product(b, &w->gate_up, BUFFER_NORMED, BUFFER_GATE_UP, err));
   ops->activate(b);
+  watch(model, index, INPUT_DOWN, rows, n, BUFFER_INNER);
   ELLM_TRY(ops->product(b, &w->down, BUFFER_INNER, BUFFER_PROJECTED, err));
   ops->add(b);
   return ELLM_OK;
 }
 
+static void watch_head(const ellm_model *model, const batch_row *rows, size_t n) {
+  batch_row wanted[BACKEND_MAX_ROWS];
+  size_t n_wanted = 0;
+  if (model->watch == NULL) return;
+  for (size_t i = 0; i < n; i++)
+    if (rows[i].logits != NULL) wanted[n_wanted++] = rows[i];
+  watch(model, model->weights.n_layers, INPUT_HEAD, wanted, n_wanted, BUFFER_NORMED);
+}
+
 ellm_status forward(ellm_model *model, const batch_row *rows, size_t n, ellm_error *err) {
   backend *b = model->backend;
   ELLM_TRY(b->ops->begin(b, rows, n, err));
-  for (uint32_t i = 0; i < model->weights.n_layers; i++) ELLM_TRY(layer(model, i, err));
+  for (uint32_t i = 0; i < model->weights.n_layers; i++) ELLM_TRY(forward_layer(model, i, rows, n, err));
   if (b->ops->select(b) == 0) return ELLM_OK;
   b->ops->norm(b, model->weights.norm, BUFFER_STREAM, BUFFER_NORMED);
+  watch_head(model, rows, n);
   return b->ops->logits(b, &model->weights.head, BUFFER_NORMED, err);
 }

@@ -1,11 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The wiring of a transformer: which operations of a backend follow each other. What calibrates a model watches the
+ * inputs of its products here, and runs one layer at a time (model/layerwise.h).
+ */
 #ifndef ELLM_MODEL_FORWARD_H
 #define ELLM_MODEL_FORWARD_H
 
 #include "model/model.h"
 
+/* What the matrices of a layer multiply. Matrices that read the same input belong together. */
+typedef enum forward_input {
+  INPUT_QKV,     /* hidden_size, normed: of query, key and value */
+  INPUT_OUTPUT,  /* n_heads * head_dim: of attention's output */
+  INPUT_GATE_UP, /* hidden_size, normed */
+  INPUT_DOWN,    /* intermediate_size */
+  LAYER_INPUTS,
+  INPUT_HEAD = LAYER_INPUTS /* hidden_size, normed: of the output matrix; only rows whose logits are wanted */
+} forward_input;
+
+/* Sees x[n][stride] before the matrices that read it; rows[n] are those of the batch. Called by the thread that
+ * evaluates; changes nothing. */
+typedef struct forward_watch {
+  void (*see)(void *user, uint32_t layer, forward_input input, const batch_row *rows, size_t n, const float *x,
+              size_t stride);
+  void *user;
+} forward_watch;
+
+/* The group of matrices behind an input. */
+matrix_group *layer_group(layer_weights *layer, forward_input input);
+
 /* Computes rows[n], 1 .. BACKEND_MAX_ROWS of them, with the invariants of backend.h: their keys and values go to their
- * pages, logits where they are wanted. */
+ * pages, logits where they are wanted. model->watch, where it is set, sees all inputs. */
 ellm_status forward(ellm_model *model, const batch_row *rows, size_t n, ellm_error *err);
+
+/* One layer of rows that are at work: STREAM before it to STREAM behind it. */
+ellm_status forward_layer(ellm_model *model, uint32_t layer, const batch_row *rows, size_t n, ellm_error *err);
 
 #endif

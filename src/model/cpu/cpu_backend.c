@@ -37,6 +37,11 @@ static ellm_status begin(backend *b, const batch_row *rows, size_t n, ellm_error
   return ELLM_OK;
 }
 
+static float *rows_of(backend *b, backend_buffer buffer, size_t *stride) {
+  *stride = cpu_of(b)->stride[buffer];
+  return cpu_of(b)->buffer[buffer];
+}
+
 typedef struct row_job {
   const cpu_backend *c;
   backend_buffer x, out;
@@ -205,6 +210,7 @@ static const backend_ops operations = {
     .page_read = cpu_page_read,
     .page_write = cpu_page_write,
     .begin = begin,
+    .rows = rows_of,
     .norm = norm,
     .product = product,
     .rotate = rotate,
