@@ -45,6 +45,19 @@ extern "C" {
 /* The version of the library as "MAJOR.MINOR.PATCH"; static storage. */
 ELLM_API const char *ellm_version(void);
 
+/* ----------------------------------------------------------------- machine */
+
+/* Usable processors of this process, at least 1: the number of threads that 0 stands for. */
+ELLM_API int ellm_cpu_count(void);
+/* The instruction set that is computed with: "scalar", "avx2", "avx512", "neon", ...; static. Results do not depend on
+ * it. */
+ELLM_API const char *ellm_isa(void);
+/* Those that this machine has, best first; NULL after the last. Static. */
+ELLM_API const char *ellm_isa_at(size_t index);
+/* Compute with this one from now on, for the whole process; before any model is opened. False, and nothing changes, if
+ * this machine does not have it. Not thread-safe. */
+ELLM_API bool ellm_isa_force(const char *name);
+
 /* ------------------------------------------------------------------ errors */
 
 /* The values are the exit status of the program as well. */
@@ -237,6 +250,26 @@ ELLM_API void ellm_verify_free(ellm_verify_result *result);
  * source's. The folder must not exist or be empty unless `overwrite`. */
 ELLM_API ellm_status ellm_decompress(const char *path, const char *out_dir, int dtype, bool overwrite, int threads,
                                      ellm_progress_fn progress, void *user, ellm_error *err);
+
+/* ----------------------------------------------------------------- sources */
+
+/* Named tensors with a configuration and small files, wherever they lie: a checkpoint folder or a .ellm file, told
+ * apart by content. All but opening and closing may be called by several threads at once. */
+typedef struct ellm_source ellm_source;
+ELLM_API ellm_status ellm_source_open(const char *path, ellm_source **source, ellm_error *err);
+ELLM_API void ellm_source_close(ellm_source *source); /* NULL is fine */
+ELLM_API size_t ellm_source_tensor_count(const ellm_source *source);
+/* index < count; false if out of range. A tensor that is not quantized is `kept`, its stored_bytes those of its
+ * elements. */
+ELLM_API bool ellm_source_tensor(const ellm_source *source, size_t index, ellm_tensor_info *info);
+ELLM_API bool ellm_source_find(const ellm_source *source, const char *name, size_t *index);
+/* Elements [first, first + n) of a tensor, row by row, as float32 into values[n]: of a quantized one the weights that
+ * its codes stand for. Cheap for pieces of 64 rows or more. Floats of 16, 32 and 64 bits only (ELLM_ERR_INPUT);
+ * ELLM_ERR_USAGE beyond its elements. */
+ELLM_API ellm_status ellm_source_read(const ellm_source *source, size_t index, uint64_t first, size_t n, float *values,
+                                      ellm_error *err);
+/* Bytes of a small file ("config.json", "tokenizer.json", ...), owned by the source, or NULL. */
+ELLM_API const void *ellm_source_asset(const ellm_source *source, const char *name, size_t *bytes);
 
 /* --------------------------------------------------------------- tokenizer */
 
@@ -571,6 +604,76 @@ typedef struct ellm_gsm8k_result {
 ELLM_API ellm_status ellm_eval_gsm8k(ellm_model *model, const ellm_gsm8k_request *request,
                                      const ellm_eval_options *options, ellm_gsm8k_result **result, ellm_error *err);
 ELLM_API void ellm_gsm8k_result_free(ellm_gsm8k_result *result);
+
+/* --------------------------------------------------------------- measuring */
+
+/*
+ * How fast this machine works through coded weights, and what of a model's time goes where. `bench` of the program is
+ * made of these. A speed is the median of some repetitions, with the least and the most.
+ */
+typedef struct ellm_bench_speed { double median, least, most; } ellm_bench_speed;
+enum { ELLM_BENCH_REPEATS = 31, ELLM_BENCH_TOKENS = 4096 }; /* at most */
+
+/* A coded matrix to measure with; may be used by several threads at once. */
+typedef struct ellm_bench_matrix ellm_bench_matrix;
+typedef struct ellm_bench_matrix_options {
+  size_t size;         /* set by ellm_bench_matrix_options_init */
+  double step;         /* of the codes, in standard deviations of normally distributed weights */
+  int bits;            /* of a code, 2..8; codes beyond are clipped */
+  ellm_prefer prefer;
+  ellm_code code;
+  uint64_t n_codes;    /* rounded up to whole panels of 4096 columns; blocks repeat after the first 4 Mi */
+} ellm_bench_matrix_options;
+/* 1 Mi codes of 8 bits, with an entropy of about 3.4. */
+ELLM_API void ellm_bench_matrix_options_init(ellm_bench_matrix_options *options);
+ELLM_API ellm_status ellm_bench_matrix_create(const ellm_bench_matrix_options *options, ellm_bench_matrix **matrix,
+                                              ellm_error *err);
+/* A quantized tensor of a file, which must stay open. */
+ELLM_API ellm_status ellm_bench_matrix_of_file(const ellm_file *file, size_t index, ellm_bench_matrix **matrix,
+                                               ellm_error *err);
+ELLM_API void ellm_bench_matrix_free(ellm_bench_matrix *matrix);
+
+typedef struct ellm_bench_matrix_info {
+  const char *layout;  /* "huffman", "tuples", "plain8", "plain4"; static */
+  double entropy;      /* of single codes, bits a weight */
+  double coded_bits;   /* of the blocks, bits a weight */
+  uint64_t weights, coded_bytes;
+} ellm_bench_matrix_info;
+/* Owned by the matrix. */
+ELLM_API const ellm_bench_matrix_info *ellm_bench_matrix_get_info(const ellm_bench_matrix *matrix);
+
+typedef enum ellm_bench_op {
+  ELLM_BENCH_READ = 0,    /* the bytes, summed: what memory allows */
+  ELLM_BENCH_DECODE = 1,  /* blocks to codes */
+  ELLM_BENCH_DOT = 2,     /* decoding and product with one token */
+  ELLM_BENCH_MULTIPLY = 3 /* decoding, then the product with many tokens */
+} ellm_bench_op;
+typedef struct ellm_bench_job {
+  size_t size;         /* set by ellm_bench_job_init */
+  ellm_bench_op op;
+  const char *isa;     /* instruction set; NULL: the best */
+  int threads;         /* 0: all */
+  int digits;          /* of activations, 1 (i8) or 2 (i16); DOT and MULTIPLY */
+  uint32_t tokens;     /* 1..ELLM_BENCH_TOKENS; MULTIPLY */
+  bool cached;         /* only the first blocks, again and again: 128 Ki codes a thread */
+  uint64_t max_blocks; /* of a pass, for kernels that would take too long with all; 0: all */
+  int repeats;         /* 1..ELLM_BENCH_REPEATS, after one to warm up */
+} ellm_bench_job;
+/* READ, the best instruction set, all threads, 2 digits, 128 tokens, 5 repeats. */
+ELLM_API void ellm_bench_job_init(ellm_bench_job *job);
+/* G (10^9) weights a second of all threads together; times bits / 8, GB a second; times tokens, G products a second.
+ * Runs on threads of its own. ELLM_ERR_INPUT if a block is damaged. */
+ELLM_API ellm_status ellm_bench_kernel(const ellm_bench_matrix *matrix, const ellm_bench_job *job,
+                                       ellm_bench_speed *speed, ellm_error *err);
+
+/* Decode all blocks of a file again and again: G weights a second, and how many weights there are (may be NULL). All
+ * checksums are verified first. `progress` (may be NULL) is called between repetitions and can stop. */
+ELLM_API ellm_status ellm_bench_decode(const ellm_file *file, int threads, int repeats, ellm_progress_fn progress,
+                                       void *progress_user, ellm_bench_speed *speed, uint64_t *weights,
+                                       ellm_error *err);
+
+/* Seconds that this model has spent in products of matrices so far. */
+ELLM_API double ellm_bench_product_seconds(const ellm_model *model);
 
 #ifdef __cplusplus
 }

@@ -21,7 +21,8 @@ declare -A allowed=(
   [generate]="base json coder quant kernels calib container checkpoint source arch text template model"
   [convert]="base json coder quant kernels calib container checkpoint source arch text template model generate"
   [eval]="base json coder quant kernels calib container checkpoint source arch text template model generate convert"
-  [cli]="base json coder quant kernels calib container checkpoint source arch text template model generate convert eval"
+  [bench]="base json coder quant kernels calib container checkpoint source arch text template model generate convert eval"
+  [cli]="base json coder quant kernels calib container checkpoint source arch text template model generate convert eval bench"
 )
 n=0
 result() { # status, name; details on standard input

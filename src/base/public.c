@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Small functions of the public header. */
-#include "entrollm.h"
+#include "base/threads.h"
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
@@ -8,6 +8,8 @@
 const char *ellm_version(void) {
   return TEXT(ELLM_VERSION_MAJOR) "." TEXT(ELLM_VERSION_MINOR) "." TEXT(ELLM_VERSION_PATCH);
 }
+
+int ellm_cpu_count(void) { return cpu_affinity_count(); }
 
 static const struct {
   const char *name;

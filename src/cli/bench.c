@@ -9,12 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/threads.h"
 #include "cli/bench_kernels.h"
 #include "cli/bench_measure.h"
 #include "cli/bench_model.h"
 #include "cli/cli.h"
-#include "kernels/kernels.h"
 
 enum { MAX_ROWS = 64 };
 
@@ -118,9 +116,9 @@ static int print_rows(const bench *b) {
                                       (json_int_t)r->result.peak_bytes, "file_bytes", (json_int_t)r->file_bytes));
     }
     return cli_print_json(json_pack("{s:o, s:s, s:i, s:o}", "model", cli_json_text(b->model, strlen(b->model)), "isa",
-                                    kernels_best()->isa, "cpus", cpu_affinity_count(), "rows", rows));
+                                    ellm_isa(), "cpus", ellm_cpu_count(), "rows", rows));
   }
-  printf("%s, instruction set %s, %d usable cores\n\n", b->model, kernels_best()->isa, cpu_affinity_count());
+  printf("%s, instruction set %s, %d usable cores\n\n", b->model, ellm_isa(), ellm_cpu_count());
   printf("%-9s %-15s %7s %10s  %-11s  %-19s %11s %10s\n", "test", "model", "threads", "median", "unit", "least - most",
          "peak memory", "size");
   for (size_t i = 0; i < b->n_rows; i++) {
@@ -150,7 +148,7 @@ int cmd_bench(int argc, char **argv) {
   int result = cli_parse(&table, argc, argv, &b.common);
   if (result >= 0) return result;
   ellm_error err;
-  b.threads = b.common.threads ? b.common.threads : cpu_affinity_count();
+  b.threads = b.common.threads ? b.common.threads : ellm_cpu_count();
   ellm_status status = cli_model_path(&b.common, &b.model, &err);
   if (status == ELLM_OK && cli_is_directory(b.model)) {
     status = make_folder(&b, &err);

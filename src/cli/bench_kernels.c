@@ -5,18 +5,15 @@
  * blocks lie. The matrices are made for it, codes of normally distributed weights
  * at the entropies of the usual widths, or they are the largest of a .ellm file.
  *
- * One row is one measurement (kernels/speed.h). "ram": more coded bytes than caches
+ * One row is one measurement (ellm_bench_kernel). "ram": more coded bytes than caches
  * hold, read through; "cache": the same few blocks again and again.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/threads.h"
 #include "cli/bench_kernels.h"
 #include "cli/cli.h"
-#include "container/container.h"
-#include "kernels/speed.h"
 
 typedef struct source { double step; int bits; } source; /* entropies 1.4, 2.2, 3.0, 4.0, 5.5 */
 static const source sources[] = {{1.77, 4}, {0.95, 5}, {0.52, 6}, {0.26, 7}, {0.09, 8}};
@@ -31,20 +28,23 @@ enum { N_CODINGS = sizeof codings / sizeof codings[0] };
 enum { MAX_TENSORS = 6, SCALAR_BLOCKS = 8 };
 
 typedef enum op_choice { ALL_OPS = -1 } op_choice;
-static const option_choice op_choices[] = {{"read", KERNEL_READ}, {"decode", KERNEL_DECODE}, {"dot", KERNEL_DOT},
-                                           {"multiply", KERNEL_MULTIPLY}, {NULL, 0}};
+static const option_choice op_choices[] = {{"read", ELLM_BENCH_READ},
+                                           {"decode", ELLM_BENCH_DECODE},
+                                           {"dot", ELLM_BENCH_DOT},
+                                           {"multiply", ELLM_BENCH_MULTIPLY},
+                                           {NULL, 0}};
 
 typedef struct row {
-  kernel_op op;
+  ellm_bench_op op;
   const char *prefer;       /* NULL: of a file */
   char *tensor;             /* NULL: made here */
   char layout[12];
   const char *isa;
   int threads;
-  unsigned digits, tokens;  /* 0 where there are none */
+  int digits, tokens;       /* 0 where there are none */
   bool cached;
   double entropy, coded_bits;
-  kernel_speed speed;
+  ellm_bench_speed speed;
 } row;
 
 typedef struct bench {
@@ -77,36 +77,35 @@ static ellm_status append_row(bench *b, const row *r, const char *tensor, ellm_e
 
 /* ---------------------------------------------------------------- measuring */
 
-static ellm_status measure_row(bench *b, const kernel_coded *coded, const kernel_table *table, row *r,
-                               const char *tensor, ellm_error *err) {
-  const kernel_speed_job job = {.coded = coded, .table = table, .op = r->op, .digits = r->digits ? r->digits : 1,
-                                .tokens = r->tokens, .cached = r->cached, .repeats = b->repeats,
-
-                                 .max_blocks = strcmp(r->isa, "scalar") == 0 && r->op != KERNEL_READ ? SCALAR_BLOCKS
-                                                                                                     : 0};
-  thread_pool *pool = NULL;
+static ellm_status measure_row(bench *b, const ellm_bench_matrix *matrix, row *r, const char *tensor,
+                               ellm_error *err) {
+  ellm_bench_job job;
   if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
   if (!cli_quiet() && isatty(STDERR_FILENO))
     fprintf(stderr, "\r\033[K%s, %s, %.1f bits, %s, %d threads ...", option_choice_name(op_choices, (int)r->op),
             r->layout, r->entropy, r->isa, r->threads);
-  CLI_TRY(thread_pool_create(r->threads, &pool, err));
-  ellm_status status = kernel_speed_measure(&job, pool, &r->speed, err);
-  thread_pool_free(pool);
-  if (status == ELLM_OK) status = append_row(b, r, tensor, err);
-  return status;
+  ellm_bench_job_init(&job);
+  job.op = r->op;
+  job.isa = r->isa;
+  job.threads = r->threads;
+  if (r->digits) job.digits = r->digits;
+  if (r->tokens) job.tokens = (uint32_t)r->tokens;
+  job.cached = r->cached;
+  job.max_blocks = strcmp(r->isa, "scalar") == 0 && r->op != ELLM_BENCH_READ ? SCALAR_BLOCKS : 0;
+  job.repeats = b->repeats;
+  CLI_TRY(ellm_bench_kernel(matrix, &job, &r->speed, err));
+  return append_row(b, r, tensor, err);
 }
 
 /* One thread and all, from memory and from cache. A matrix that caches hold is not in memory. */
-static ellm_status measure_op(bench *b, const kernel_coded *coded, const kernel_table *table, row *r,
-                              const char *tensor, ellm_error *err) {
-  const double bytes = (double)(coded->offset[coded->geometry.n_blocks] - coded->offset[0]);
-  const bool large = bytes >= 0.9e6 * b->megabytes;
-  const int all = b->common.threads ? b->common.threads : cpu_affinity_count();
+static ellm_status measure_op(bench *b, const ellm_bench_matrix *matrix, row *r, const char *tensor, ellm_error *err) {
+  const bool large = (double)ellm_bench_matrix_get_info(matrix)->coded_bytes >= 0.9e6 * b->megabytes;
+  const int all = b->common.threads ? b->common.threads : ellm_cpu_count();
   for (int threads = 1;; threads = all) {
     r->threads = threads;
     for (int cached = large ? 0 : 1; cached < 2; cached++) {
       r->cached = cached != 0;
-      CLI_TRY(measure_row(b, coded, table, r, tensor, err));
+      CLI_TRY(measure_row(b, matrix, r, tensor, err));
     }
     if (threads >= all) return ELLM_OK;
   }
@@ -114,87 +113,84 @@ static ellm_status measure_op(bench *b, const kernel_coded *coded, const kernel_
 
 static bool wanted(const char *choice, const char *name) { return choice == NULL || strcmp(choice, name) == 0; }
 
-static ellm_status measure_coded(bench *b, const kernel_coded *coded, const char *prefer, const char *tensor,
-                                 ellm_error *err) {
-  row r = {.prefer = prefer, .entropy = coded->entropy, .coded_bits = kernel_coded_bits(coded)};
-  snprintf(r.layout, sizeof r.layout, "%s", kernel_coded_layout(coded));
+static ellm_status measure_matrix(bench *b, const ellm_bench_matrix *matrix, const char *prefer, const char *tensor,
+                                  ellm_error *err) {
+  const ellm_bench_matrix_info *info = ellm_bench_matrix_get_info(matrix);
+  row r = {.prefer = prefer, .entropy = info->entropy, .coded_bits = info->coded_bits};
+  snprintf(r.layout, sizeof r.layout, "%s", info->layout);
   if (!wanted(b->layout, r.layout)) return ELLM_OK;
-  for (int op = KERNEL_READ; op <= KERNEL_MULTIPLY; op++) {
-    if (b->op == ALL_OPS ? op == KERNEL_MULTIPLY : b->op != op) continue;
-    r.op = (kernel_op)op;
-    r.digits = op < KERNEL_DOT ? 0 : b->common.activations == ELLM_ACTIVATIONS_I8 ? 1 : 2;
-    r.tokens = op == KERNEL_MULTIPLY ? (unsigned)b->tokens : op == KERNEL_DOT;
-    if (op == KERNEL_READ) { /* one kernel for all */
-      r.isa = kernels_best()->isa;
-      CLI_TRY(measure_op(b, coded, kernels_best(), &r, tensor, err));
+  for (int op = ELLM_BENCH_READ; op <= ELLM_BENCH_MULTIPLY; op++) {
+    if (b->op == ALL_OPS ? op == ELLM_BENCH_MULTIPLY : b->op != op) continue;
+    r.op = (ellm_bench_op)op;
+    r.digits = op < ELLM_BENCH_DOT ? 0 : b->common.activations == ELLM_ACTIVATIONS_I8 ? 1 : 2;
+    r.tokens = op == ELLM_BENCH_MULTIPLY ? b->tokens : op == ELLM_BENCH_DOT;
+    if (op == ELLM_BENCH_READ) { /* one kernel for all */
+      r.isa = ellm_isa();
+      CLI_TRY(measure_op(b, matrix, &r, tensor, err));
       continue;
     }
-    const kernel_table *table;
-    for (size_t i = 0; (table = kernels_at(i)) != NULL; i++) {
-      r.isa = table->isa;
-      if (wanted(b->isa, table->isa)) CLI_TRY(measure_op(b, coded, table, &r, tensor, err));
-    }
+    for (size_t i = 0; (r.isa = ellm_isa_at(i)) != NULL; i++)
+      if (wanted(b->isa, r.isa)) CLI_TRY(measure_op(b, matrix, &r, tensor, err));
   }
   return ELLM_OK;
 }
 
 static ellm_status measure_normal(bench *b, const coding *c, const source *s, ellm_error *err) {
-  kernel_coded coded;
-  /* a small one first, for the bits a weight */
-  CLI_TRY(kernel_coded_normal(&coded, s->step, s->bits, c->prefer, c->code, 1, err));
-  const double bits = kernel_coded_bits(&coded);
-  const bool skip = !wanted(b->layout, kernel_coded_layout(&coded));
-  kernel_coded_free(&coded);
+  ellm_bench_matrix *matrix;
+  ellm_bench_matrix_options options;
+  ellm_bench_matrix_options_init(&options);
+  options.step = s->step;
+  options.bits = s->bits;
+  options.prefer = c->prefer;
+  options.code = c->code;
+  options.n_codes = 1; /* a small one first, for the bits a weight */
+  CLI_TRY(ellm_bench_matrix_create(&options, &matrix, err));
+  const ellm_bench_matrix_info *info = ellm_bench_matrix_get_info(matrix);
+  const double bits = info->coded_bits;
+  const bool skip = !wanted(b->layout, info->layout);
+  ellm_bench_matrix_free(matrix);
   if (skip) return ELLM_OK;
-  CLI_TRY(kernel_coded_normal(&coded, s->step, s->bits, c->prefer, c->code,
-                              (size_t)(1e6 * b->megabytes * 8 / (bits < 1 ? 1 : bits)), err));
-  const ellm_status status = measure_coded(b, &coded, c->name, NULL, err);
-  kernel_coded_free(&coded);
+  options.n_codes = (uint64_t)(1e6 * b->megabytes * 8 / (bits < 1 ? 1 : bits));
+  CLI_TRY(ellm_bench_matrix_create(&options, &matrix, err));
+  const ellm_status status = measure_matrix(b, matrix, c->name, NULL, err);
+  ellm_bench_matrix_free(matrix);
   return status;
 }
 
 /* -------------------------------------------------------------- of a file */
 
-static ellm_status measure_tensor(bench *b, const ellm_file *file, const container_tensor *tensor, ellm_error *err) {
-  kernel_coded coded = {.book = tensor->book, .geometry = tensor->geometry,
-                        .entropy = tensor->entropy_bits / (double)tensor->n_elements};
-  const uint64_t n = tensor->geometry.n_blocks;
-  uint64_t *offset = ellm_aligned_calloc(n + 1, sizeof *offset);
-  if (offset == NULL) return cli_failure_memory(err, (size_t)(n + 1) * sizeof *offset, "offsets of blocks");
-  ellm_status status = ELLM_OK;
-  for (uint64_t i = 0; status == ELLM_OK && i < n; i++) {
-    const uint8_t *data;
-    size_t bytes;
-    status = container_checked_block(file, tensor, i, &data, &bytes, err);
-    if (status != ELLM_OK) break;
-    if (i == 0) coded.data = data;
-    offset[i + 1] = offset[i] + bytes; /* blocks stand one after the other */
+/* The largest quantized tensor that has not the shape of one of the n chosen; false if there is none. */
+static bool next_tensor(const ellm_file *file, const size_t *chosen, size_t n, size_t *best) {
+  ellm_tensor_info tensor, other;
+  uint64_t most = 0;
+  for (size_t i = 0; ellm_file_tensor(file, i, &tensor); i++) {
+    bool known = tensor.kept || tensor.payload_bytes == 0;
+    for (size_t j = 0; j < n; j++)
+      known = known || (ellm_file_tensor(file, chosen[j], &other) && other.shape[0] == tensor.shape[0] &&
+                        other.shape[1] == tensor.shape[1]);
+    if (known || tensor.n_elements <= most) continue;
+    most = tensor.n_elements;
+    *best = i;
   }
-  coded.offset = offset;
-  if (status == ELLM_OK) status = measure_coded(b, &coded, NULL, tensor->name, err);
-  ellm_aligned_free(offset);
+  return most > 0;
+}
+
+static ellm_status measure_tensor(bench *b, const ellm_file *file, size_t index, ellm_error *err) {
+  ellm_bench_matrix *matrix;
+  ellm_tensor_info info;
+  ellm_file_tensor(file, index, &info);
+  CLI_TRY(ellm_bench_matrix_of_file(file, index, &matrix, err));
+  const ellm_status status = measure_matrix(b, matrix, NULL, info.name, err);
+  ellm_bench_matrix_free(matrix);
   return status;
 }
 
 /* The largest coded tensors of different shape. */
 static ellm_status measure_file(bench *b, const char *path, ellm_error *err) {
   ellm_file *file = NULL;
-  const container_tensor *chosen[MAX_TENSORS];
-  size_t n = 0;
+  size_t chosen[MAX_TENSORS], n = 0;
   CLI_TRY(ellm_file_open(path, &file, err));
-  while (n < MAX_TENSORS) {
-    const container_tensor *best = NULL;
-    for (size_t i = 0; i < ellm_file_tensor_count(file); i++) {
-      const container_tensor *tensor = container_tensor_at(file, i);
-      bool known = tensor->storage != CONTAINER_CODED || tensor->payload_bytes == 0;
-      for (size_t j = 0; j < n; j++)
-        known = known || (chosen[j]->geometry.rows == tensor->geometry.rows &&
-                          chosen[j]->geometry.columns == tensor->geometry.columns);
-      if (!known && (best == NULL || tensor->n_elements > best->n_elements)) best = tensor;
-    }
-    if (best == NULL) break;
-    chosen[n++] = best;
-  }
+  while (n < MAX_TENSORS && next_tensor(file, chosen, n, &chosen[n])) n++;
   ellm_status status =
       n > 0 ? ELLM_OK : cli_failure(err, ELLM_ERR_INPUT, "%s: there are no quantized weights", path);
   for (size_t i = 0; status == ELLM_OK && i < n; i++) status = measure_tensor(b, file, chosen[i], err);
@@ -204,9 +200,9 @@ static ellm_status measure_file(bench *b, const char *path, ellm_error *err) {
 
 /* ------------------------------------------------------------------ output */
 
-static json_t *speed_json(const kernel_speed *speed, double factor) {
-  return json_pack("{s:f, s:f, s:f}", "median", speed->median * factor, "min", speed->min * factor, "max",
-                   speed->max * factor);
+static json_t *speed_json(const ellm_bench_speed *speed, double factor) {
+  return json_pack("{s:f, s:f, s:f}", "median", speed->median * factor, "min", speed->least * factor, "max",
+                   speed->most * factor);
 }
 
 static const char *digits_name(const row *r) { return r->digits == 0 ? NULL : r->digits == 1 ? "i8" : "i16"; }
@@ -219,7 +215,7 @@ static json_t *row_json(const row *r) {
                            digits_name(r));
   bool ok = json_object_set_new(json, "gweights_per_s", speed_json(&r->speed, 1)) == 0 &&
             json_object_set_new(json, "gbytes_per_s", speed_json(&r->speed, r->coded_bits / 8)) == 0;
-  if (ok && r->op == KERNEL_MULTIPLY) {
+  if (ok && r->op == ELLM_BENCH_MULTIPLY) {
     ok = json_object_set_new(json, "tokens", json_integer((json_int_t)r->tokens)) == 0 &&
          json_object_set_new(json, "gproducts_per_s", speed_json(&r->speed, r->tokens)) == 0;
   }
@@ -232,7 +228,7 @@ static int print_rows(const bench *b) {
   if (b->common.json) {
     json_t *rows = json_array();
     for (size_t i = 0; i < b->n_rows; i++) cli_json_append(&rows, row_json(&b->rows[i]));
-    return cli_print_json(json_pack("{s:s, s:i, s:o}", "isa", kernels_best()->isa, "cpus", cpu_affinity_count(), "rows",
+    return cli_print_json(json_pack("{s:s, s:i, s:o}", "isa", ellm_isa(), "cpus", ellm_cpu_count(), "rows",
                                     rows));
   }
   printf("%-8s %-8s %-6s %7s %6s %-7s %-6s %7s  %-11s  %-15s %7s\n", "op", "layout", "prefer", "entropy", "bits", "isa",
@@ -240,9 +236,9 @@ static int print_rows(const bench *b) {
   for (size_t i = 0; i < b->n_rows; i++) {
     const row *r = &b->rows[i];
     char op[16], range[32];
-    snprintf(op, sizeof op, "%s%s%s", r->op == KERNEL_MULTIPLY ? "mul" : option_choice_name(op_choices, (int)r->op),
+    snprintf(op, sizeof op, "%s%s%s", r->op == ELLM_BENCH_MULTIPLY ? "mul" : option_choice_name(op_choices, (int)r->op),
              r->digits ? " " : "", r->digits ? digits_name(r) : "");
-    snprintf(range, sizeof range, "%.2f - %.2f", r->speed.min, r->speed.max);
+    snprintf(range, sizeof range, "%.2f - %.2f", r->speed.least, r->speed.most);
     printf("%-8s %-8s %-6s %7.2f %6.3f %-7s %-6s %7d  %11.2f  %-15s %7.2f%s%s\n", op, r->layout,
            r->prefer ? r->prefer : "-", r->entropy, r->coded_bits, r->isa, r->cached ? "cache" : "ram", r->threads,
            r->speed.median, range, r->speed.median * r->coded_bits / 8, r->tensor ? "  " : "",
@@ -260,10 +256,10 @@ int cmd_bench_kernels(int argc, char **argv) {
       OPT_CHOICE("op", 0, &b.op, op_choices, "OP",
                  "only read, decode, dot (decode and product with one token) or multiply (with many)"),
       OPT_TEXT("layout", 0, &b.layout, "LAYOUT", "only huffman, tuples, plain4 or plain8"),
-      OPT_INT("tokens", 0, &b.tokens, 1, KERNEL_SPEED_TOKENS, "N", "tokens of multiply (default 128)"),
+      OPT_INT("tokens", 0, &b.tokens, 1, ELLM_BENCH_TOKENS, "N", "tokens of multiply (default 128)"),
       OPT_INT("megabytes", 0, &b.megabytes, 1, 65536, "N",
               "coded bytes of a matrix in memory; more than caches hold (default 160)"),
-      OPT_INT("repeats", 0, &b.repeats, 1, KERNEL_SPEED_REPEATS, "N", "of each measurement (default 5)"),
+      OPT_INT("repeats", 0, &b.repeats, 1, ELLM_BENCH_REPEATS, "N", "of each measurement (default 5)"),
       CLI_OPTION_JSON(b.common),
       CLI_OPTION_QUIET(b.common)};
   option_table table = {

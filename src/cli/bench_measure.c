@@ -10,15 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/threads.h"
 #include "cli/cli.h"
-#include "container/container.h"
-#include "kernels/kernels.h"
-#include "kernels/speed.h"
-#include "model/sequence.h"
 
 enum { REPEATS = 5 };
-#define DECODE_SECONDS 0.4 /* of one repetition */
 
 static int compare_doubles(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
@@ -128,96 +122,15 @@ ellm_status bench_compress(const bench_job *job, bench_result *result, ellm_erro
 
 /* ------------------------------------------------------------------ decode */
 
-/* Every block of every coded tensor, and the memory of each thread. */
-typedef struct decode_work {
-  const ellm_file *file;
-  const container_tensor **tensors; /* [n_blocks] */
-  uint64_t *blocks;                 /* [n_blocks] */
-  size_t n_blocks;
-  uint64_t weights;
-  uint8_t **codes;        /* [threads] */
-  coder_scratch *scratch; /* [threads] */
-  bool *failed;           /* [threads] */
-  int threads;
-} decode_work;
-
-static void decode_one(void *user, size_t item, int thread) {
-  decode_work *work = user;
-  size_t k = item % work->n_blocks;
-  if (container_decode_block(work->file, work->tensors[k], work->blocks[k], kernels_best()->decode_block,
-                             &work->scratch[thread], work->codes[thread], NULL) != ELLM_OK)
-    work->failed[thread] = true;
-}
-
-static void decode_work_free(decode_work *work) {
-  for (int i = 0; work->codes && i < work->threads; i++) ellm_aligned_free(work->codes[i]);
-  free(work->codes);
-  free(work->tensors);
-  free(work->blocks);
-  free(work->failed);
-  ellm_aligned_free(work->scratch);
-}
-
-static ellm_status decode_work_prepare(decode_work *work, ellm_error *err) {
-  size_t n = ellm_file_tensor_count(work->file), at = 0, threads = (size_t)work->threads;
-  for (size_t i = 0; i < n; i++) {
-    const container_tensor *t = container_tensor_at(work->file, i);
-    if (t->storage == CONTAINER_CODED) work->n_blocks += (size_t)t->geometry.n_blocks;
-  }
-  if (work->n_blocks == 0)
-    return cli_failure(err, ELLM_ERR_INPUT, "%s: there are no coded weights", container_path(work->file));
-  work->tensors = calloc(work->n_blocks, sizeof *work->tensors);
-  work->blocks = calloc(work->n_blocks, sizeof *work->blocks);
-  work->codes = calloc(threads, sizeof *work->codes);
-  work->failed = calloc(threads, sizeof *work->failed);
-  work->scratch = ellm_aligned_calloc(threads, sizeof *work->scratch);
-  bool memory = work->tensors && work->blocks && work->codes && work->failed && work->scratch;
-  for (size_t i = 0; memory && i < threads; i++)
-    memory = (work->codes[i] = ellm_aligned_calloc(1, CODER_MAX_CODES + CODER_SLACK)) != NULL;
-  if (!memory)
-    return cli_failure_memory(err, work->n_blocks * (sizeof *work->tensors + sizeof *work->blocks),
-                              "the list of blocks");
-  for (size_t i = 0; i < n; i++) {
-    const container_tensor *t = container_tensor_at(work->file, i);
-    if (t->storage != CONTAINER_CODED) continue;
-    work->weights += t->n_elements;
-    for (uint64_t k = 0; k < t->geometry.n_blocks; k++, at++) {
-      work->tensors[at] = t;
-      work->blocks[at] = k;
-    }
-  }
-  return ELLM_OK;
-}
-
-static ellm_status decode_rates(decode_work *work, thread_pool *pool, bench_result *result, ellm_error *err) {
-  double rates[REPEATS];
-  double start = cli_seconds();
-  pool_for(pool, work->n_blocks, decode_one, work); /* checks every checksum, once */
-  double once = cli_seconds() - start;
-  size_t passes = once > 0 && DECODE_SECONDS / once < 1e6 ? (size_t)(DECODE_SECONDS / once) + 1 : 1;
-  for (int i = 0; i < REPEATS; i++) {
-    if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
-    start = cli_seconds();
-    pool_for(pool, work->n_blocks * passes, decode_one, work);
-    rates[i] = (double)work->weights * (double)passes / (cli_seconds() - start) / 1e9;
-  }
-  for (int i = 0; i < work->threads; i++)
-    if (work->failed[i]) return cli_failure(err, ELLM_ERR_INPUT, "%s: a block is damaged", container_path(work->file));
-  summarize(rates, REPEATS, result);
-  result->amount = work->weights;
-  return ELLM_OK;
-}
-
 ellm_status bench_decode(const bench_job *job, bench_result *result, ellm_error *err) {
   ellm_file *file = NULL;
-  thread_pool *pool = NULL;
+  ellm_bench_speed speed = {0};
   CLI_TRY(ellm_file_open(job->model, &file, err));
-  decode_work work = {.file = file, .threads = job->threads};
-  ellm_status status = decode_work_prepare(&work, err);
-  if (status == ELLM_OK) status = thread_pool_create(job->threads, &pool, err);
-  if (status == ELLM_OK) status = decode_rates(&work, pool, result, err);
-  thread_pool_free(pool);
-  decode_work_free(&work);
+  const ellm_status status =
+      ellm_bench_decode(file, job->threads, REPEATS, keep_going, NULL, &speed, &result->amount, err);
+  result->median = speed.median;
+  result->low = speed.least;
+  result->high = speed.most;
   ellm_file_close(file);
   return status;
 }
@@ -227,42 +140,45 @@ ellm_status bench_decode(const bench_job *job, bench_result *result, ellm_error 
 /* A sequence of ids that exist in every model: the text does not matter for speed. */
 static uint32_t some_id(size_t i, uint32_t vocab_size) { return (uint32_t)((i * 2654435761u + 17) % vocab_size); }
 
-typedef ellm_status (*rates_fn)(ellm_sequence *sequence, const uint32_t *ids, const bench_job *job, uint32_t n,
-                                float *logits, bench_result *result, ellm_error *err);
+/* What is measured: a model, and a sequence of it. */
+typedef struct subject { ellm_model *model; ellm_sequence *sequence; } subject;
+
+typedef ellm_status (*rates_fn)(const subject *s, const uint32_t *ids, const bench_job *job, uint32_t n, float *logits,
+                                bench_result *result, ellm_error *err);
 
 /* Time, and what of it went into products of matrices. */
 typedef struct split_timer { double seconds, products; } split_timer;
 
-static split_timer split_start(const ellm_sequence *sequence) {
-  return (split_timer){cli_seconds(), compute_product_seconds(sequence->model->compute)};
+static split_timer split_start(const subject *s) {
+  return (split_timer){cli_seconds(), ellm_bench_product_seconds(s->model)};
 }
 
 /* Seconds since the start; both are added to `all`. */
-static double split_stop(const split_timer *start, const ellm_sequence *sequence, split_timer *all) {
+static double split_stop(const split_timer *start, const subject *s, split_timer *all) {
   const double seconds = cli_seconds() - start->seconds;
   all->seconds += seconds;
-  all->products += compute_product_seconds(sequence->model->compute) - start->products;
+  all->products += ellm_bench_product_seconds(s->model) - start->products;
   return seconds;
 }
 
 /* The logits of the last of n ids, or none. */
-static ellm_status append(ellm_sequence *sequence, const uint32_t *ids, uint32_t n, float *logits, ellm_error *err) {
-  return ellm_evaluate(sequence->model, &(ellm_batch_item){sequence, ids, n, logits, logits != NULL}, 1, err);
+static ellm_status append(const subject *s, const uint32_t *ids, uint32_t n, float *logits, ellm_error *err) {
+  return ellm_evaluate(s->model, &(ellm_batch_item){s->sequence, ids, n, logits, logits != NULL}, 1, err);
 }
 
 /* ids[0, depth) are in the sequence already, ids[depth, depth + n) are measured. */
-static ellm_status prompt_rates(ellm_sequence *sequence, const uint32_t *ids, const bench_job *job, uint32_t n,
-                                float *logits, bench_result *result, ellm_error *err) {
+static ellm_status prompt_rates(const subject *s, const uint32_t *ids, const bench_job *job, uint32_t n, float *logits,
+                                bench_result *result, ellm_error *err) {
   double rates[BENCH_MAX_REPEATS];
   const uint32_t depth = job->depth;
   const int repeats = repeats_of(job);
   split_timer all = {0};
   for (int i = -1; i < repeats; i++) { /* one to warm up */
     if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
-    CLI_TRY(ellm_sequence_truncate(sequence, depth, err));
-    split_timer timer = split_start(sequence);
-    CLI_TRY(append(sequence, ids + depth, n, logits, err));
-    if (i >= 0) rates[i] = (double)n / split_stop(&timer, sequence, &all);
+    CLI_TRY(ellm_sequence_truncate(s->sequence, depth, err));
+    split_timer timer = split_start(s);
+    CLI_TRY(append(s, ids + depth, n, logits, err));
+    if (i >= 0) rates[i] = (double)n / split_stop(&timer, s, &all);
   }
   summarize(rates, repeats, result);
   result->amount = n;
@@ -270,21 +186,21 @@ static ellm_status prompt_rates(ellm_sequence *sequence, const uint32_t *ids, co
   return ELLM_OK;
 }
 
-static ellm_status generate_rates(ellm_sequence *sequence, const uint32_t *ids, const bench_job *job, uint32_t n,
+static ellm_status generate_rates(const subject *s, const uint32_t *ids, const bench_job *job, uint32_t n,
                                   float *logits, bench_result *result, ellm_error *err) {
   double rates[BENCH_MAX_REPEATS];
   const uint32_t depth = job->depth;
   const int repeats = repeats_of(job);
   split_timer all = {0};
   for (int i = -1; i < repeats; i++) {
-    CLI_TRY(ellm_sequence_truncate(sequence, depth, err));
-    split_timer timer = split_start(sequence);
+    CLI_TRY(ellm_sequence_truncate(s->sequence, depth, err));
+    split_timer timer = split_start(s);
     for (uint32_t k = 0; k < n; k++) {
       if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
-      CLI_TRY(append(sequence, ids + depth + k, 1, logits, err));
+      CLI_TRY(append(s, ids + depth + k, 1, logits, err));
       if (i < 0 && k == 3) break; /* enough to warm up: every block was checked */
     }
-    if (i >= 0) rates[i] = (double)n / split_stop(&timer, sequence, &all);
+    if (i >= 0) rates[i] = (double)n / split_stop(&timer, s, &all);
   }
   summarize(rates, repeats, result);
   result->amount = n;
@@ -294,8 +210,7 @@ static ellm_status generate_rates(ellm_sequence *sequence, const uint32_t *ids, 
 
 static ellm_status with_context(const bench_job *job, uint32_t usual, rates_fn fn, bench_result *result,
                                 ellm_error *err) {
-  ellm_model *model = NULL;
-  ellm_sequence *sequence = NULL;
+  subject s = {NULL, NULL};
   ellm_model_info info;
   ellm_model_options options;
   ellm_model_options_init(&options);
@@ -303,8 +218,8 @@ static ellm_status with_context(const bench_job *job, uint32_t usual, rates_fn f
   options.activations = (ellm_activations)job->activations;
   options.load = job->load;
   options.expand = job->expand;
-  CLI_TRY(ellm_model_open(job->model, &options, &model, err));
-  ellm_model_get_info(model, &info);
+  CLI_TRY(ellm_model_open(job->model, &options, &s.model, err));
+  ellm_model_get_info(s.model, &info);
   uint32_t n = job->tokens > 0 ? job->tokens : usual;
   if (job->tokens == 0 && n > info.max_context) n = info.max_context;
   const size_t all = (size_t)job->depth + n;
@@ -315,14 +230,14 @@ static ellm_status with_context(const bench_job *job, uint32_t usual, rates_fn f
   if (status == ELLM_OK && all > info.max_context)
     status = cli_failure(err, ELLM_ERR_USAGE, "%s: %zu tokens are more than the model's context of %u", job->model, all,
                          (unsigned)info.max_context);
-  if (status == ELLM_OK) status = ellm_model_reserve(model, (uint32_t)all, err);
-  if (status == ELLM_OK) status = ellm_sequence_create(model, &sequence, err);
-  if (status == ELLM_OK) status = append(sequence, ids, job->depth, NULL, err);
-  if (status == ELLM_OK) status = fn(sequence, ids, job, n, logits, result, err);
-  ellm_sequence_free(sequence);
+  if (status == ELLM_OK) status = ellm_model_reserve(s.model, (uint32_t)all, err);
+  if (status == ELLM_OK) status = ellm_sequence_create(s.model, &s.sequence, err);
+  if (status == ELLM_OK) status = append(&s, ids, job->depth, NULL, err);
+  if (status == ELLM_OK) status = fn(&s, ids, job, n, logits, result, err);
+  ellm_sequence_free(s.sequence);
   free(logits);
   free(ids);
-  ellm_model_close(model);
+  ellm_model_close(s.model);
   return status;
 }
 
@@ -338,20 +253,23 @@ ellm_status bench_generate(const bench_job *job, bench_result *result, ellm_erro
 
 ellm_status bench_read(const bench_job *job, bench_result *result, ellm_error *err) {
   enum { BYTES = 512 << 20 }; /* more than caches hold */
-  kernel_coded coded;
-  kernel_speed speed = {0};
-  thread_pool *pool = NULL;
-  CLI_TRY(kernel_coded_normal(&coded, 0.1, 8, ELLM_PREFER_SPEED, ELLM_CODE_NONE, BYTES, err));
-  ellm_status status = thread_pool_create(job->threads, &pool, err);
-  const kernel_speed_job read = {
-      .coded = &coded, .table = kernels_best(), .op = KERNEL_READ, .digits = 2, .tokens = 1, .repeats = REPEATS};
-  if (status == ELLM_OK) status = kernel_speed_measure(&read, pool, &speed, err);
-  const double scale = kernel_coded_bits(&coded) / 8;
+  ellm_bench_matrix *matrix;
+  ellm_bench_matrix_options options;
+  ellm_bench_job read;
+  ellm_bench_speed speed = {0};
+  ellm_bench_matrix_options_init(&options);
+  options.code = ELLM_CODE_NONE;
+  options.n_codes = BYTES;
+  CLI_TRY(ellm_bench_matrix_create(&options, &matrix, err));
+  ellm_bench_job_init(&read);
+  read.threads = job->threads;
+  read.repeats = REPEATS;
+  const ellm_status status = ellm_bench_kernel(matrix, &read, &speed, err);
+  const double scale = ellm_bench_matrix_get_info(matrix)->coded_bits / 8;
   result->median = speed.median * scale;
-  result->low = speed.min * scale;
-  result->high = speed.max * scale;
+  result->low = speed.least * scale;
+  result->high = speed.most * scale;
   result->amount = BYTES;
-  thread_pool_free(pool);
-  kernel_coded_free(&coded);
+  ellm_bench_matrix_free(matrix);
   return status;
 }

@@ -8,12 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/threads.h"
 #include "cli/bench_measure.h"
 #include "cli/bench_model.h"
 #include "cli/cli.h"
-#include "container/container.h"
-#include "kernels/kernels.h"
 
 enum { MAX_LIST = 16, MAX_ROWS = 2 * MAX_LIST * MAX_LIST };
 
@@ -44,11 +41,11 @@ static uint64_t bytes_a_token(const char *path) {
   uint64_t bytes = 0;
   if (cli_is_directory(path)) return cli_model_bytes(path);
   if (ellm_file_open(path, &file, NULL) != ELLM_OK) return 0;
-  const bool untied = container_find(file, "lm_head.weight") != NULL;
-  for (size_t i = 0; i < ellm_file_tensor_count(file); i++) {
-    const container_tensor *t = container_tensor_at(file, i);
-    if (!untied || strcmp(t->name, "model.embed_tokens.weight") != 0) bytes += t->stored_bytes;
-  }
+  ellm_tensor_info info;
+  bool untied = false;
+  for (size_t i = 0; ellm_file_tensor(file, i, &info); i++) untied = untied || strcmp(info.name, "lm_head.weight") == 0;
+  for (size_t i = 0; ellm_file_tensor(file, i, &info); i++)
+    if (!untied || strcmp(info.name, "model.embed_tokens.weight") != 0) bytes += info.stored_bytes;
   ellm_file_close(file);
   return bytes;
 }
@@ -127,7 +124,7 @@ static int print_json(const bench *b) {
                         (json_int_t)r->result.peak_bytes, "file_bytes", (json_int_t)b->file_bytes));
   }
   return cli_print_json(json_pack("{s:o, s:s, s:i, s:o}", "model", cli_json_text(b->model, strlen(b->model)), "isa",
-                                  kernels_best()->isa, "cpus", cpu_affinity_count(), "rows", rows));
+                                  ellm_isa(), "cpus", ellm_cpu_count(), "rows", rows));
 }
 
 static int print_csv(const bench *b) {
@@ -149,7 +146,7 @@ static int print_csv(const bench *b) {
 static int print_table(const bench *b) {
   const char *bar = b->markdown ? "|" : "";
   if (!b->markdown)
-    printf("%s, instruction set %s, %d usable cores\n\n", b->model, kernels_best()->isa, cpu_affinity_count());
+    printf("%s, instruction set %s, %d usable cores\n\n", b->model, ellm_isa(), ellm_cpu_count());
   printf("%s%-9s %s %6s %s %6s %s %7s %s %9s %s %-17s %s %10s %s %7s %s %8s %s %11s %s %9s %s\n", bar, "test", bar,
          "tokens", bar, "depth", bar, "threads", bar, "tokens/s", bar, "least - most", bar, "coded GB/s", bar,
          "of read", bar, "products", bar, "peak memory", bar, "file", bar);
@@ -177,7 +174,7 @@ static int parse_lists(bench *b) {
   int result = parse_list(b->depths, "-d", 0, 1 << 30, b->depth, &b->n_depths);
   if (result != 0) return result;
   if (b->threads_text == NULL) {
-    b->threads[0] = cpu_affinity_count();
+    b->threads[0] = ellm_cpu_count();
     b->n_threads = 1;
     return 0;
   }

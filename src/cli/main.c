@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "kernels/kernels.h"
 
 typedef struct command {
   const char *name;
@@ -54,12 +53,12 @@ static int unknown_command(const char *word) {
 
 static int run_command(int argc, char **argv) {
   const char *isa = getenv("ENTROLLM_ISA");
-  if (isa && *isa && !kernels_force(isa)) {
+  if (isa && *isa && !ellm_isa_force(isa)) {
     char usable[80] = "";
-    const kernel_table *table;
-    for (size_t i = 0; (table = kernels_at(i)) != NULL; i++) {
+    const char *name;
+    for (size_t i = 0; (name = ellm_isa_at(i)) != NULL; i++) {
       size_t used = strlen(usable);
-      snprintf(usable + used, sizeof usable - used, "%s%s", used ? ", " : "", table->isa);
+      snprintf(usable + used, sizeof usable - used, "%s%s", used ? ", " : "", name);
     }
     return cli_error(ELLM_ERR_USAGE, "ENTROLLM_ISA=%s cannot be used on this machine (usable: %s)", isa, usable);
   }

@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "checkpoint/checkpoint.h"
 #include "cli/cli.h"
 
 enum { TOKENIZER_LIMIT = 256 << 20 };
@@ -129,9 +128,10 @@ uint64_t cli_model_bytes(const char *path) {
   if (stat(path, &facts) != 0) return 0;
   if (!S_ISDIR(facts.st_mode)) return (uint64_t)facts.st_size;
   uint64_t total = 0;
-  checkpoint *ckpt = NULL;
-  if (checkpoint_open(path, &ckpt, NULL) != ELLM_OK) return 0;
-  for (size_t i = 0; i < checkpoint_tensor_count(ckpt); i++) total += checkpoint_tensor_at(ckpt, i)->bytes;
-  checkpoint_close(ckpt);
+  ellm_source *source;
+  ellm_tensor_info info;
+  if (ellm_source_open(path, &source, NULL) != ELLM_OK) return 0;
+  for (size_t i = 0; ellm_source_tensor(source, i, &info); i++) total += info.stored_bytes;
+  ellm_source_close(source);
   return total;
 }

@@ -12,12 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/bytes.h"
-#include "base/threads.h"
-#include "checkpoint/checkpoint.h"
 #include "cli/bench_measure.h"
 #include "cli/report.h"
-#include "kernels/kernels.h"
 
 enum { TEXT_LIMIT = 1 << 30, ERROR_PIECE = 1 << 18, PATH_BYTES = 4200, SPEED_REPEATS = 5 };
 
@@ -63,43 +59,42 @@ void report_data_free(report_data *data) {
 
 /* --------------------------------------------------------------- description */
 
-static double load_weight(const uint8_t *at, ellm_dtype dtype) {
-  if (dtype == ELLM_F32) return (double)float_from_bits(load_u32(at));
-  return (double)(dtype == ELLM_F16 ? float_from_f16(load_u16(at)) : float_from_bf16(load_u16(at)));
-}
-
 typedef struct error_sums { double error, square; } error_sums;
 
-/* Counts of a tensor's codes, and sums of squares of (w - w') and w. */
-static ellm_status compare_weights(const checkpoint *ckpt, const ellm_tensor_info *info, const uint8_t *codes,
-                                   report_tensor *t, error_sums *sums, ellm_error *err) {
-  const checkpoint_tensor *source = checkpoint_find(ckpt, info->name);
-  if (!source || source->n_elements != info->n_elements)
+/* The checkpoint, and the file that was made of it. */
+typedef struct pair { ellm_source *checkpoint, *file; } pair;
+
+/* Sums of squares of (w - w') and w. */
+static ellm_status compare_weights(const pair *p, const ellm_tensor_info *info, error_sums *sums, ellm_error *err) {
+  ellm_tensor_info source;
+  size_t at, index;
+  if (!ellm_source_find(p->file, info->name, &index) || !ellm_source_find(p->checkpoint, info->name, &at) || !ellm_source_tensor(p->checkpoint, at, &source) ||
+      source.n_elements != info->n_elements)
     return cli_failure(err, ELLM_ERR_INTERNAL, "tensor %s is not that of the checkpoint", info->name);
-  const size_t size = ellm_dtype_size(source->dtype);
-  uint8_t *piece = malloc(ERROR_PIECE * size);
-  if (!piece) return cli_failure_memory(err, ERROR_PIECE * size, "weights");
+  float *w = malloc(2 * ERROR_PIECE * sizeof *w), *quantized = w + ERROR_PIECE;
+  if (!w) return cli_failure_memory(err, 2 * ERROR_PIECE * sizeof *w, "weights");
   ellm_status status = ELLM_OK;
+  /* whole rows, so that few blocks are decoded twice */
+  const uint64_t row = info->shape[1] ? info->shape[1] : 1;
+  const size_t rows = row <= ERROR_PIECE ? (size_t)(ERROR_PIECE / row) : 0;
+  const size_t piece = rows >= 64 ? rows / 64 * 64 * (size_t)row : rows > 0 ? rows * (size_t)row : ERROR_PIECE;
   for (uint64_t done = 0; status == ELLM_OK && done < info->n_elements;) {
-    const size_t n = info->n_elements - done < ERROR_PIECE ? (size_t)(info->n_elements - done) : ERROR_PIECE;
-    status = checkpoint_read(ckpt, source, done * size, piece, n * size, err);
+    const size_t n = info->n_elements - done < piece ? (size_t)(info->n_elements - done) : piece;
+    status = ellm_source_read(p->checkpoint, at, done, n, w, err);
+    if (status == ELLM_OK) status = ellm_source_read(p->file, index, done, n, quantized, err);
     for (size_t i = 0; status == ELLM_OK && i < n; i++) {
-      const uint8_t code = codes[done + i];
-      const double w = load_weight(piece + i * size, source->dtype);
-      const double error = w - ((double)code - info->zero) * (double)info->step;
-      t->counts[code]++;
+      const double error = (double)w[i] - (double)quantized[i];
       sums->error += error * error;
-      sums->square += w * w;
+      sums->square += (double)w[i] * (double)w[i];
     }
     done += n;
   }
-  free(piece);
+  free(w);
   return status;
 }
 
 static ellm_status describe_tensor(const ellm_file *file, size_t index, const ellm_tensor_info *info,
-                                   const checkpoint *ckpt, int threads, report_tensor *t, error_sums *sums,
-                                   ellm_error *err) {
+                                   const pair *p, int threads, report_tensor *t, error_sums *sums, ellm_error *err) {
   uint8_t *codes = malloc(info->n_elements ? (size_t)info->n_elements : 1);
   *t = (report_tensor){.name = malloc(strlen(info->name) + 1),
                        .rows = info->shape[0],
@@ -112,7 +107,8 @@ static ellm_status describe_tensor(const ellm_file *file, size_t index, const el
   ellm_status status = codes && t->name ? ellm_file_codes(file, index, threads, codes, err)
                                         : cli_failure_memory(err, (size_t)info->n_elements, "codes");
   if (t->name) strcpy(t->name, info->name);
-  if (status == ELLM_OK) status = compare_weights(ckpt, info, codes, t, sums, err);
+  for (uint64_t i = 0; status == ELLM_OK && i < info->n_elements; i++) t->counts[codes[i]]++;
+  if (status == ELLM_OK) status = compare_weights(p, info, sums, err);
   if (status == ELLM_OK) t->error = sums->square > 0 ? sums->error / sums->square : 0;
   free(codes);
   return status;
@@ -120,7 +116,7 @@ static ellm_status describe_tensor(const ellm_file *file, size_t index, const el
 
 static ellm_status describe(const measuring *m, const char *path, report_variant *v, ellm_error *err) {
   ellm_file *file;
-  checkpoint *ckpt = NULL;
+  pair p = {NULL, NULL};
   ellm_totals totals;
   ellm_tensor_info info;
   error_sums all = {0, 0};
@@ -131,19 +127,21 @@ static ellm_status describe(const measuring *m, const char *path, report_variant
   v->entropy = totals.entropy;
   m->data->parameters = totals.parameters;
   v->tensors = calloc(ellm_file_tensor_count(file) + 1, sizeof *v->tensors);
-  ellm_status status = v->tensors ? checkpoint_open(m->plan->source, &ckpt, err)
+  ellm_status status = v->tensors ? ellm_source_open(m->plan->source, &p.checkpoint, err)
                                   : cli_failure_memory(err, sizeof *v->tensors, "tensors");
+  if (status == ELLM_OK) status = ellm_source_open(path, &p.file, err);
   for (size_t i = 0; status == ELLM_OK && ellm_file_tensor(file, i, &info); i++) {
     error_sums own = {0, 0};
     if (info.kept) continue;
     if (cli_stopped()) status = cli_failure(err, ELLM_INTERRUPTED, "interrupted");
     else
-      status = describe_tensor(file, i, &info, ckpt, m->plan->threads, &v->tensors[v->n_tensors++], &own, err);
+      status = describe_tensor(file, i, &info, &p, m->plan->threads, &v->tensors[v->n_tensors++], &own, err);
     all.error += own.error;
     all.square += own.square;
   }
   v->error = all.square > 0 ? all.error / all.square : 0;
-  if (ckpt) checkpoint_close(ckpt);
+  ellm_source_close(p.checkpoint);
+  ellm_source_close(p.file);
   ellm_file_close(file);
   return status;
 }
@@ -336,14 +334,15 @@ static ellm_status measure_variant(measuring *m, report_variant *v, ellm_error *
 
 /* Bits that a weight of the checkpoint takes, over all its tensors. */
 static ellm_status describe_original(const char *path, report_variant *v, ellm_error *err) {
-  checkpoint *ckpt;
+  ellm_source *source;
+  ellm_tensor_info info;
   uint64_t elements = 0;
-  CLI_TRY(checkpoint_open(path, &ckpt, err));
-  for (size_t i = 0; i < checkpoint_tensor_count(ckpt); i++) {
-    v->file_bytes += checkpoint_tensor_at(ckpt, i)->bytes;
-    elements += checkpoint_tensor_at(ckpt, i)->n_elements;
+  CLI_TRY(ellm_source_open(path, &source, err));
+  for (size_t i = 0; ellm_source_tensor(source, i, &info); i++) {
+    v->file_bytes += info.stored_bytes;
+    elements += info.n_elements;
   }
-  checkpoint_close(ckpt);
+  ellm_source_close(source);
   v->coded_bits = v->entropy = elements ? 8 * (double)v->file_bytes / (double)elements : 0;
   return ELLM_OK;
 }
@@ -364,8 +363,8 @@ ellm_status report_measure(const report_plan *plan, report_data *data, ellm_erro
   measuring m = {.plan = plan, .data = data, .timer_socket = -1};
   *data = (report_data){.source = plan->source,
                         .text = plan->text,
-                        .isa = kernels_best()->isa,
-                        .threads = plan->threads ? plan->threads : cpu_affinity_count()};
+                        .isa = ellm_isa(),
+                        .threads = plan->threads ? plan->threads : ellm_cpu_count()};
   file_name(plan, "reference", ".logits", m.logits);
   ellm_status status = start_timer(&m, err);
   if (status == ELLM_OK) status = cli_read_file(plan->text, TEXT_LIMIT, &m.text, &m.text_bytes, err);
