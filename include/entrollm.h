@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -449,6 +450,57 @@ ELLM_API ellm_status ellm_sampler_create(const ellm_sampling *sampling, uint32_t
 ELLM_API void ellm_sampler_free(ellm_sampler *sampler);
 ELLM_API void ellm_sampler_accept(ellm_sampler *sampler, uint32_t id);              /* id is now part of the sequence */
 ELLM_API uint32_t ellm_sampler_next(ellm_sampler *sampler, const float *logits);    /* no allocation */
+
+/* -------------------------------------------------------------------- chat */
+
+/* The chat templates of a model. After opening a chat may be used by several threads at once. */
+typedef struct ellm_chat ellm_chat;
+
+typedef struct ellm_chat_options {
+  size_t size;
+  const char *name;       /* of one of the model's templates; NULL: "tool_use" for conversations with tools (an empty
+                             list, too) where there is one, else "default" */
+  const char *source;     /* a template (Jinja, UTF-8) to take instead of the model's; NULL: none */
+  size_t source_bytes;
+  const char *origin;     /* names `source` in errors; NULL: "the template" */
+} ellm_chat_options;
+ELLM_API void ellm_chat_options_init(ellm_chat_options *options); /* size; else NULL and 0 */
+
+/* A conversation, to be rendered. */
+typedef struct ellm_conversation {
+  size_t size;
+  const char *json;       /* a list of messages, or an object: "messages", and where given "tools" and "documents"; its
+                             other fields are variables of the template and go before the model's own (bos_token ...) */
+  size_t bytes;
+  const char *origin;     /* names it in errors; NULL: "the conversation" */
+  bool answer;            /* end with the beginning of an answer */
+  bool recognize_special; /* ellm_chat_encode: special tokens that stand in messages are tokens, not text */
+  const struct tm *now;   /* local time for templates that ask for it, which are refused without; may be NULL */
+} ellm_conversation;
+ELLM_API void ellm_conversation_init(ellm_conversation *conversation); /* size; else NULL, 0 and false */
+
+/* `options` may be NULL. ELLM_ERR_INPUT where the model has no such template, or one that is not understood. The chat
+ * uses the model's tokenizer: the model must outlive it. */
+ELLM_API ellm_status ellm_chat_open(ellm_model *model, const ellm_chat_options *options, ellm_chat **chat,
+                                    ellm_error *err);
+/* Of a .ellm file or of a folder, which needs nothing but its templates. Texts only: ellm_chat_encode is refused, and
+ * there are no ids that end an answer. */
+ELLM_API ellm_status ellm_chat_open_files(const char *path, const ellm_chat_options *options, ellm_chat **chat,
+                                          ellm_error *err);
+ELLM_API void ellm_chat_free(ellm_chat *chat);
+
+/* The text of a conversation. *text is malloc'ed and NUL-terminated; *bytes does not count the NUL. A template that
+ * refuses the conversation is ELLM_ERR_INPUT. */
+ELLM_API ellm_status ellm_chat_render(const ellm_chat *chat, const ellm_conversation *conversation, char **text,
+                                      size_t *bytes, ellm_error *err);
+/* The ids of that text, nothing added by the tokenizer's post-processor. Special tokens that stand in messages, tools
+ * and documents are text, unless `recognize_special`: docs/ARCHITECTURE.md, "Conversations", says how, and where that
+ * ends. *ids is malloc'ed. */
+ELLM_API ellm_status ellm_chat_encode(const ellm_chat *chat, const ellm_conversation *conversation, uint32_t **ids,
+                                      size_t *n_ids, ellm_error *err);
+/* The ids that end an answer of a chat: the model's own (ellm_model_info.eos_ids) and, where the vocabulary has no
+ * "<|channel|>", the special token that the template writes after an answer. Owned by the chat; their number. */
+ELLM_API size_t ellm_chat_end_ids(const ellm_chat *chat, const uint32_t **ids);
 
 /* -------------------------------------------------------------- evaluation */
 

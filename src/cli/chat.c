@@ -16,6 +16,7 @@ typedef struct request {
   cli_sampling sampling;
   const char *system, *prompt_cache;
   int context;
+  cli_template choice;
 } request;
 
 /* ----------------------------------------------------------------- messages */
@@ -46,7 +47,7 @@ void chat_complain(chat *c, ellm_status status, const char *format, ...) {
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  ellm_fail(&err, status, "%s", text);
+  cli_failure(&err, status, "%s", text);
   chat_fail(c, &err);
 }
 
@@ -72,7 +73,7 @@ bool chat_append(chat *c, const char *role, const char *text, size_t bytes) {
 
 static const char block_mark[] = "\"\"\"";
 
-static bool is_block_mark(const ellm_buffer *line) {
+static bool is_block_mark(const cli_buffer *line) {
   size_t n = line->size;
   while (n > 0 && (line->data[n - 1] == ' ' || line->data[n - 1] == '\t')) n--;
   return n == sizeof block_mark - 1 && memcmp(line->data, block_mark, n) == 0;
@@ -80,7 +81,7 @@ static bool is_block_mark(const ellm_buffer *line) {
 
 /* What is said next: one line; lines joined by a backslash at their end; or the lines between two marks. *verbatim:
  * between marks, where nothing is a command. */
-static line_result read_words(chat *c, ellm_buffer *line, ellm_buffer *words, bool *verbatim) {
+static line_result read_words(chat *c, cli_buffer *line, cli_buffer *words, bool *verbatim) {
   bool more = true;
   words->size = 0;
   *verbatim = false;
@@ -89,7 +90,7 @@ static line_result read_words(chat *c, ellm_buffer *line, ellm_buffer *words, bo
     if (result == LINE_END && n > 0) break; /* what was said till then */
     if (result != LINE_TEXT) {
       const bool more_typed = result == LINE_INTERRUPTED && n > 0; /* lines before this one */
-      return more_typed && !ellm_buffer_append(line, "?", 1) ? LINE_FAILED : result;
+      return more_typed && !cli_buffer_append(line, "?", 1) ? LINE_FAILED : result;
     }
     if (n == 0 && is_block_mark(line)) {
       *verbatim = true;
@@ -99,8 +100,8 @@ static line_result read_words(chat *c, ellm_buffer *line, ellm_buffer *words, bo
     more = *verbatim || (line->size > 0 && line->data[line->size - 1] == '\\');
     if (more && !*verbatim) line->size--;
     const bool first = words->size == 0 && n == (*verbatim ? 1u : 0u);
-    if ((!first && !ellm_buffer_append(words, "\n", 1)) ||
-        (line->size > 0 && !ellm_buffer_append(words, line->data, line->size)))
+    if ((!first && !cli_buffer_append(words, "\n", 1)) ||
+        (line->size > 0 && !cli_buffer_append(words, line->data, line->size)))
       return LINE_FAILED;
   }
   return LINE_TEXT;
@@ -115,15 +116,15 @@ static void talk(chat *c, const char *text, size_t bytes) {
   }
 }
 
-static bool is_blank(const ellm_buffer *text) {
+static bool is_blank(const cli_buffer *text) {
   for (size_t i = 0; i < text->size; i++)
     if (!strchr(" \t\r\n", text->data[i]) || text->data[i] == '\0') return false;
   return true;
 }
 
-static void handle(chat *c, ellm_buffer *words, bool verbatim) {
+static void handle(chat *c, cli_buffer *words, bool verbatim) {
   if (is_blank(words)) return;
-  if (!ellm_buffer_append(words, "", 1)) {
+  if (!cli_buffer_append(words, "", 1)) {
     chat_complain(c, ELLM_ERR_IO, "out of memory for a message");
     return;
   }
@@ -156,7 +157,7 @@ static void reading_failed(chat *c, line_result result, int code) {
 }
 
 static void loop(chat *c) {
-  ellm_buffer line = {0}, words = {0};
+  cli_buffer line = {0}, words = {0};
   bool warned = false, verbatim;
   while (!c->quit) {
     const line_result result = read_words(c, &line, &words, &verbatim);
@@ -174,8 +175,8 @@ static void loop(chat *c) {
         break;
     }
   }
-  ellm_buffer_free(&line);
-  ellm_buffer_free(&words);
+  cli_buffer_free(&line);
+  cli_buffer_free(&words);
 }
 
 /* -------------------------------------------------------------------- start */
@@ -188,39 +189,42 @@ static bool color_wanted(int stream) {
 /* A sequence of up to `positions`; 0: as many as the model's pool has by default. */
 static ellm_status make_sequence(chat *c, uint32_t positions, ellm_error *err) {
   if (positions > c->info.max_context)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: a context of %u positions is beyond the model's %u", c->path,
+    return cli_failure(err, ELLM_ERR_INPUT, "%s: a context of %u positions is beyond the model's %u", c->path,
                      (unsigned)positions, (unsigned)c->info.max_context);
   ellm_model_cache_usage(c->model, &c->capacity, NULL);
   if (positions > 0 || c->capacity > c->info.max_context) c->capacity = positions > 0 ? positions : c->info.max_context;
-  ELLM_TRY(ellm_model_reserve(c->model, c->capacity, err));
+  CLI_TRY(ellm_model_reserve(c->model, c->capacity, err));
   return ellm_sequence_create(c->model, &c->sequence, err);
 }
 
 static ellm_status open_chat(chat *c, const request *r, ellm_error *err) {
-  ELLM_TRY(cli_open_model(&r->common, &c->model, &c->path, err));
+  CLI_TRY(cli_open_model(&r->common, &c->model, &c->path, err));
   ellm_model_get_info(c->model, &c->info);
-  ELLM_TRY(chat_format_open(c->path, false, &c->format, err));
-  ELLM_TRY(ellm_model_tokenizer(c->model, &c->tokenizer, err));
-  ELLM_TRY(make_sequence(c, (uint32_t)r->context, err));
-  if (r->prompt_cache && file_exists(r->prompt_cache))
-    ELLM_TRY(cli_sequence_restore(c->sequence, r->prompt_cache, NULL, 0, err));
+  CLI_TRY(cli_chat_open(c->model, c->path, &r->choice, &c->format, err));
+  CLI_TRY(ellm_model_tokenizer(c->model, &c->tokenizer, err));
+  CLI_TRY(make_sequence(c, (uint32_t)r->context, err));
+  if (r->prompt_cache && cli_file_exists(r->prompt_cache))
+    CLI_TRY(cli_sequence_restore(c->sequence, r->prompt_cache, NULL, 0, err));
   c->messages = json_array();
+  c->more = json_object();
   c->terminal = isatty(STDIN_FILENO);
   c->color = color_wanted(STDERR_FILENO);
   const bool out = isatty(STDOUT_FILENO);
   c->lines = line_reader_create(c->terminal && (out || isatty(STDERR_FILENO)), out ? stdout : stderr,
                                 color_wanted(out ? STDOUT_FILENO : STDERR_FILENO));
-  if (!c->messages || !c->lines) return ellm_fail_memory(err, sizeof *c, "a chat");
+  if (!c->messages || !c->more || !c->lines) return cli_failure_memory(err, sizeof *c, "a chat");
   if (r->system && !chat_append(c, "system", r->system, strlen(r->system)))
-    return ellm_fail_memory(err, strlen(r->system), "the system prompt");
+    return cli_failure_memory(err, strlen(r->system), "the system prompt");
   return ELLM_OK;
 }
 
 static void close_chat(chat *c) {
   line_reader_free(c->lines);
   json_decref(c->messages);
+  json_decref(c->more);
+  json_decref(c->variables);
   ellm_sequence_free(c->sequence);
-  chat_format_free(c->format);
+  ellm_chat_free(c->format);
   ellm_model_close(c->model);
   free(c->path);
 }
@@ -228,7 +232,10 @@ static void close_chat(chat *c) {
 static int run(const request *r, const option_table *table) {
   chat c = {0};
   ellm_error err;
-  int result = open_chat(&c, r, &err) == ELLM_OK ? ELLM_OK : cli_fail(&err);
+  int result;
+  c.variables = cli_template_variables(&r->choice, "chat", &result);
+  if (result != ELLM_OK) return result;
+  if (open_chat(&c, r, &err) != ELLM_OK) result = cli_fail(&err);
   if (result == ELLM_OK) {
     const ellm_sampling s = cli_sampling_choose(&r->sampling, table, &c.info);
     c.settings = r->sampling; /* the stop strings stay the request's */
@@ -261,6 +268,7 @@ int cmd_chat(int argc, char **argv) {
                       OPT_TEXT("prompt-cache", 0, &r.prompt_cache, "FILE",
                                "start from the evaluated tokens in this file, if it is there;\n"
                                "leave them there at the end"),
+                      CLI_OPTIONS_TEMPLATE(r.choice),
                       CLI_OPTION_THREADS(r.common),
                       CLI_OPTIONS_RUNNING(r.common),
                       CLI_OPTION_QUIET(r.common)};
@@ -286,5 +294,6 @@ int cmd_chat(int argc, char **argv) {
     if (status == ELLM_OK) status = run(&r, &table);
   }
   option_list_free(&r.sampling.stops);
+  option_list_free(&r.choice.variables);
   return status;
 }

@@ -19,8 +19,10 @@ typedef struct chat {
   ellm_model_info info;
   ellm_sequence *sequence;
   uint32_t capacity;     /* positions that it may have */
-  chat_format *format;
+  ellm_chat *format;
   json_t *messages;      /* objects with "role" and "content" */
+  json_t *more;          /* what else a loaded conversation held: tools and the like */
+  json_t *variables;     /* of the template */
   cli_sampling settings; /* of the next answer */
   line_reader *lines;
   bool terminal;         /* the input is one: a person, who may interrupt answers */
@@ -33,10 +35,10 @@ typedef struct chat {
 } chat;
 
 /* Something to say on standard error, unless quiet: one line. */
-void chat_say(const chat *c, const char *format, ...) ELLM_PRINTF(2, 3);
+void chat_say(const chat *c, const char *format, ...) CLI_PRINTF(2, 3);
 /* An error of the library; counts where the input is no terminal. */
 void chat_fail(chat *c, const ellm_error *err);
-void chat_complain(chat *c, ellm_status status, const char *format, ...) ELLM_PRINTF(3, 4);
+void chat_complain(chat *c, ellm_status status, const char *format, ...) CLI_PRINTF(3, 4);
 
 /* Role of message i, "" beyond the end. */
 const char *chat_role(const chat *c, size_t i);

@@ -29,6 +29,17 @@ static void tell_dropped(chat *c, size_t dropped, bool answering) {
             (unsigned)c->capacity, dropped, dropped == 1 ? "was" : "were");
 }
 
+static ellm_status conversation_ids(const chat *c, uint32_t **ids, size_t *n_ids, ellm_error *err) {
+  json_t *all = json_copy(c->more);
+  if (!all || json_object_set(all, "messages", c->messages) != 0) {
+    json_decref(all);
+    return cli_failure_memory(err, 64, "the messages");
+  }
+  const ellm_status status = cli_conversation_encode(c->format, all, c->variables, false, ids, n_ids, err);
+  json_decref(all);
+  return status;
+}
+
 /*
  * The ids of the conversation, malloc'ed, with room for `extra` ids after them
  * and, as far as dropping turns can make it, `reserve` more. Where they do not
@@ -40,16 +51,16 @@ static ellm_status fit(chat *c, size_t extra, size_t reserve, uint32_t **ids, si
   json_t *before = json_copy(c->messages);
   ellm_status status;
   *dropped = 0;
-  if (!before) return ellm_fail_memory(err, json_array_size(c->messages) * sizeof before, "the messages");
+  if (!before) return cli_failure_memory(err, json_array_size(c->messages) * sizeof before, "the messages");
   for (;;) {
-    status = conversation_ids(c->format, c->tokenizer, c->messages, true, ids, n_ids, err);
+    status = conversation_ids(c, ids, n_ids, err);
     if (status != ELLM_OK || *n_ids + extra + reserve <= capacity || !drop_turn(c)) break;
     free(*ids);
     *ids = NULL;
     ++*dropped;
   }
   if (status == ELLM_OK && *n_ids + least > capacity)
-    status = ellm_fail(err, ELLM_ERR_INPUT,
+    status = cli_failure(err, ELLM_ERR_INPUT,
                        "the message has %zu tokens with all that goes with it; the context has room for %zu", *n_ids,
                        capacity);
   if (status != ELLM_OK) {
@@ -81,7 +92,7 @@ static ellm_status make_room(void *user, const generation *g, bool *made, ellm_e
       memcpy(ids + n, g->ids, behind * sizeof *ids);
       status = sequence_follow(c->sequence, ids, n + behind, NULL, cli_goes_on, NULL, NULL, err);
     } else {
-      status = ellm_fail_memory(err, (n + behind) * sizeof *ids, "a context");
+      status = cli_failure_memory(err, (n + behind) * sizeof *ids, "a context");
     }
     if (status == ELLM_INTERRUPTED) {
       *made = false; /* the loop ends as it does without room; chat_answer sees the signal */
@@ -144,6 +155,7 @@ bool chat_answer(chat *c) {
   ellm_error err;
   uint32_t *ids = NULL;
   size_t dropped = 0;
+  g.n_end_ids = ellm_chat_end_ids(c->format, &g.end_ids);
   ellm_status status = fit(c, 0, limit < capacity / 4 ? limit : capacity / 4, &ids, &g.n_prompt, &dropped, &err);
   tell_dropped(c, dropped, false);
   g.prompt = ids;

@@ -19,6 +19,7 @@ const char chat_command_help[] =
     "  /set [NAME VALUE]   show or set temperature, top_k, top_p, min_p, repeat_penalty,\n"
     "                      seed (-1: a random one), n (tokens of an answer at most; -1: any\n"
     "                      number); other programs' names for them (temp, num_predict) do, too\n"
+    "  /set var [NAME VALUE]  show or set variables of the chat template; no VALUE removes one\n"
     "  /stats              tokens, speed and memory\n"
     "  /quit               end, as the end of the input does\n"
     "  //...               a message that begins with a slash";
@@ -80,6 +81,16 @@ static void cmd_regen(chat *c, const char *argument) {
   if (old && json_array_append_new(c->messages, old) != 0) chat_complain(c, ELLM_ERR_IO, "out of memory for a message");
 }
 
+/* The messages; in an object where more was loaded with them. */
+static char *conversation_text(const chat *c) {
+  if (json_object_size(c->more) == 0) return json_dumps(c->messages, JSON_INDENT(1));
+  json_t *all = json_copy(c->more);
+  const bool good = all && json_object_set(all, "messages", c->messages) == 0;
+  char *text = good ? json_dumps(all, JSON_INDENT(1)) : NULL;
+  json_decref(all);
+  return text;
+}
+
 static void cmd_save(chat *c, const char *argument) {
   ellm_error err;
   cli_output output;
@@ -87,9 +98,9 @@ static void cmd_save(chat *c, const char *argument) {
     chat_complain(c, ELLM_ERR_USAGE, "/save: the name of a file is missing");
     return;
   }
-  char *text = json_dumps(c->messages, JSON_INDENT(1));
+  char *text = conversation_text(c);
   ellm_status status = text ? cli_output_open(&output, argument, c->path, &err)
-                            : ellm_fail_memory(&err, 0, "the conversation");
+                            : cli_failure_memory(&err, 0, "the conversation");
   if (status == ELLM_OK) {
     status = cli_output_write(&output, text, strlen(text), &err);
     if (status == ELLM_OK) status = cli_output_write(&output, "\n", 1, &err);
@@ -104,36 +115,39 @@ static void cmd_save(chat *c, const char *argument) {
 /* A list of parts {"type": "text", "text": ...} becomes one text, a line each: most templates know only texts. */
 static ellm_status join_parts(const char *path, size_t number, json_t *message, ellm_error *err) {
   const json_t *parts = json_object_get(message, "content");
-  ellm_buffer text = {0};
+  cli_buffer text = {0};
   ellm_status status = ELLM_OK;
   for (size_t i = 0; status == ELLM_OK && i < json_array_size(parts); i++) {
     const json_t *part = json_array_get(parts, i), *own = json_object_get(part, "text");
     const char *type = json_string_value(json_object_get(part, "type"));
     if (!json_is_string(own) || (type && strcmp(type, "text") != 0))
-      status = ellm_fail(err, ELLM_ERR_INPUT, "%s: message %zu, part %zu: only parts of type \"text\" are taken, not %s",
+      status = cli_failure(err, ELLM_ERR_INPUT, "%s: message %zu, part %zu: only parts of type \"text\" are taken, not %s",
                          path, number, i + 1, type ? type : "one without a text");
-    else if ((i > 0 && !ellm_buffer_append(&text, "\n", 1)) ||
-             !ellm_buffer_append(&text, json_string_value(own), json_string_length(own)))
-      status = ellm_fail_memory(err, text.size, "a message");
+    else if ((i > 0 && !cli_buffer_append(&text, "\n", 1)) ||
+             !cli_buffer_append(&text, json_string_value(own), json_string_length(own)))
+      status = cli_failure_memory(err, text.size, "a message");
   }
   if (status == ELLM_OK &&
       json_object_set_new(message, "content", json_stringn(text.size > 0 ? (const char *)text.data : "", text.size)) != 0)
-    status = ellm_fail_memory(err, text.size, "a message");
-  ellm_buffer_free(&text);
+    status = cli_failure_memory(err, text.size, "a message");
+  cli_buffer_free(&text);
   return status;
 }
 
 /* Messages of a chat have a role and a text; one with tool_calls may have none, as OpenAI's API writes them. */
 static ellm_status check_messages(const char *path, json_t *messages, ellm_error *err) {
+  if (!json_is_array(messages))
+    return cli_failure(err, ELLM_ERR_INPUT, "%s: a list of messages is expected, or an object with one in \"messages\"",
+                     path);
   for (size_t i = 0; i < json_array_size(messages); i++) {
     json_t *message = json_array_get(messages, i);
     const json_t *content = json_object_get(message, "content");
     const bool calls = json_array_size(json_object_get(message, "tool_calls")) > 0;
     if (!json_is_string(json_object_get(message, "role")))
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: message %zu has no role that is a text", path, i + 1);
-    if (json_is_array(content)) ELLM_TRY(join_parts(path, i + 1, message, err));
+      return cli_failure(err, ELLM_ERR_INPUT, "%s: message %zu has no role that is a text", path, i + 1);
+    if (json_is_array(content)) CLI_TRY(join_parts(path, i + 1, message, err));
     else if (!json_is_string(content) && !(calls && (!content || json_is_null(content))))
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: message %zu has no content that is a text or a list of texts", path,
+      return cli_failure(err, ELLM_ERR_INPUT, "%s: message %zu has no content that is a text or a list of texts", path,
                        i + 1);
   }
   return ELLM_OK;
@@ -141,23 +155,26 @@ static ellm_status check_messages(const char *path, json_t *messages, ellm_error
 
 static void cmd_load(chat *c, const char *argument) {
   ellm_error err;
-  conversation loaded = {0};
+  json_t *loaded = NULL;
   if (!*argument || strcmp(argument, "-") == 0) {
     chat_complain(c, ELLM_ERR_USAGE, "/load: the name of a file is missing");
     return;
   }
-  ellm_status status = conversation_read(argument, &loaded, &err);
-  if (status == ELLM_OK) status = check_messages(argument, loaded.messages, &err);
+  ellm_status status = cli_conversation_read(argument, &loaded, &err);
+  if (status == ELLM_OK) status = check_messages(argument, json_object_get(loaded, "messages"), &err);
   if (status == ELLM_OK) {
     json_decref(c->messages);
-    c->messages = json_incref(loaded.messages);
+    json_decref(c->more);
+    c->messages = json_incref(json_object_get(loaded, "messages"));
+    json_object_del(loaded, "messages");
+    c->more = json_incref(loaded);
     const size_t n = json_array_size(c->messages);
     const bool waiting = n > 0 && strcmp(chat_role(c, n - 1), "user") == 0;
     chat_say(c, "[%zu messages from %s%s]", n, argument, waiting ? "; /regen answers the last one" : "");
   } else {
     chat_fail(c, &err);
   }
-  conversation_free(&loaded);
+  json_decref(loaded);
 }
 
 /* ------------------------------------------------------------------ settings */
@@ -182,6 +199,20 @@ static void show(const option *o) {
   else fprintf(stderr, "%-15s%d\n", o->name, *(const int *)o->target);
 }
 
+/* "var", "var NAME VALUE": variables of the template. */
+static void set_variable(chat *c, const char *word) {
+  word += strspn(word, " \t");
+  if (*word && !cli_template_set(c->variables, word))
+    chat_complain(c, ELLM_ERR_USAGE, "/set var takes NAME and VALUE, not '%s'", word);
+  const char *name;
+  json_t *value;
+  json_object_foreach(c->variables, name, value) {
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    fprintf(stderr, "%-19s%s\n", name, text ? text : "?");
+    free(text);
+  }
+}
+
 static void cmd_set(chat *c, const char *argument) {
   cli_sampling *s = &c->settings;
   option rows[] = {OPT_REAL("temperature", 0, &s->temperature, 0, 100, "", ""),
@@ -194,6 +225,10 @@ static void cmd_set(chat *c, const char *argument) {
   enum { N_ROWS = sizeof rows / sizeof *rows };
   if (strncmp(argument, "parameter ", 10) == 0) argument += 10 + strspn(argument + 10, " \t"); /* ollama's */
   const size_t length = strcspn(argument, " \t=");
+  if (length == 3 && strncmp(argument, "var", 3) == 0) {
+    set_variable(c, argument + 3);
+    return;
+  }
   const char *value = argument + length + strspn(argument + length, " \t=");
   char name[32];
   setting_name(argument, length, name);
@@ -223,6 +258,8 @@ static void cmd_stats(chat *c, const char *argument) {
   const uint64_t element = info->cache_type == ELLM_CACHE_F16 ? 2 : 4;
   const uint64_t cache = 2 * element * info->n_layers * info->n_kv_heads * info->head_dim * capacity;
   char text[24];
+  const uint32_t *ends;
+  const size_t n_ends = ellm_chat_end_ids(c->format, &ends);
   struct rusage usage = {0};
   getrusage(RUSAGE_SELF, &usage);
   fprintf(stderr, "messages       %zu; turns dropped: %zu\n", json_array_size(c->messages), c->dropped);
@@ -231,6 +268,12 @@ static void cmd_stats(chat *c, const char *argument) {
           cli_rate((double)c->read_tokens, c->read_seconds));
   fprintf(stderr, "generated      %zu tokens, %.1f tokens/s\n", c->written_tokens,
           cli_rate((double)c->written_tokens, c->written_seconds));
+  fprintf(stderr, "answers end    at");
+  for (size_t i = 0; i < n_ends; i++) {
+    const char *piece = ellm_tokenizer_piece(c->tokenizer, ends[i]);
+    fprintf(stderr, "%s %s (%u)", i ? "," : "", piece ? piece : "an unknown token", (unsigned)ends[i]);
+  }
+  fprintf(stderr, "%s\n", n_ends ? "" : " no token: -n alone ends them");
   fprintf(stderr, "model          %s\n", cli_size_text(cli_model_bytes(c->path), text));
   fprintf(stderr, "KV cache       %s\n", cli_size_text(cache, text));
   fprintf(stderr, "peak memory    %s\n", cli_size_text((uint64_t)usage.ru_maxrss * 1024, text));

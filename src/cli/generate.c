@@ -89,6 +89,13 @@ static ellm_status read_prompt(generation *g, ellm_sequence *sequence, ellm_samp
   return g->prompt_cache && stored < g->n_prompt ? cli_sequence_save(sequence, g->prompt_cache, err) : ELLM_OK;
 }
 
+static bool is_end(const generation *g, const ellm_model_info *info, uint32_t id) {
+  if (!g->end_ids) return model_is_eos(info, id);
+  for (size_t i = 0; i < g->n_end_ids; i++)
+    if (g->end_ids[i] == id) return true;
+  return false;
+}
+
 static ellm_status token_loop(generation *g, const ellm_model_info *info, ellm_sequence *sequence,
                               ellm_sampler *sampler, ellm_stream *stream, float *logits, ellm_error *err) {
   double start = clock_seconds();
@@ -100,7 +107,7 @@ static ellm_status token_loop(generation *g, const ellm_model_info *info, ellm_s
     }
     ELLM_TRY(ellm_logits_check(logits, info->vocab_size, ellm_sequence_length(sequence) - 1, err));
     uint32_t id = ellm_sampler_next(sampler, logits);
-    if (!g->ignore_eos && model_is_eos(info, id)) {
+    if (!g->ignore_eos && is_end(g, info, id)) {
       g->end = END_EOS;
       break;
     }

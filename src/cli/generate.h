@@ -18,6 +18,8 @@ struct generation {
   size_t n_prompt;
   size_t limit;                    /* new tokens at most; SIZE_MAX: until the end */
   uint32_t most_positions;         /* of a context of its own; 0: the model's */
+  const uint32_t *end_ids;         /* ids that end it; NULL: the model's */
+  size_t n_end_ids;
   bool ignore_eos;
   ellm_sampling sampling;
   stop_filter stops;               /* stops, n_stops set */

@@ -16,6 +16,7 @@ typedef struct request {
   cli_sampling sampling;
   const char *prompt, *file, *prompt_ids, *prompt_cache, *system;
   int context;
+  cli_template choice;
   bool ignore_eos, print_ids, chat;
   cli_text text; /* of -p, of the file or of standard input; its data is NULL with --prompt-ids */
 } request;
@@ -35,30 +36,35 @@ static int read_prompt(request *r) {
   return ELLM_OK;
 }
 
-/* The prompt as a message of the user: what the template renders holds all special tokens already. */
-static ellm_status chat_ids(const request *r, const char *path, const ellm_tokenizer *tokenizer, uint32_t **ids,
-                            size_t *n_ids, ellm_error *err) {
-  conversation c;
-  char *text = NULL;
-  size_t bytes = 0;
-  ellm_status status = conversation_of_text(r->system, r->text.data, r->text.bytes, &c, err);
-  if (status == ELLM_OK) status = conversation_render(path, &c, true, &text, &bytes, err);
-  if (status == ELLM_OK) status = ellm_tokenizer_encode(tokenizer, text, bytes, ELLM_ENCODE_NO_POST, ids, n_ids, err);
-  free(text);
-  conversation_free(&c);
+/* The prompt as a message of the user. Special tokens in it are recognized, as in any prompt of this command. */
+static ellm_status chat_ids(const request *r, const ellm_chat *chat, json_t *variables, uint32_t **ids, size_t *n_ids,
+                            ellm_error *err) {
+  json_t *conversation;
+  CLI_TRY(cli_conversation_of_text(r->system, r->text.data, r->text.bytes, &conversation, err));
+  const ellm_status status = cli_conversation_encode(chat, conversation, variables, true, ids, n_ids, err);
+  json_decref(conversation);
   return status;
 }
 
-/* The prompt as ids, malloc'ed. */
-static int prompt_ids(const request *r, const char *path, const ellm_tokenizer *tokenizer, uint32_t **ids,
-                      size_t *n_ids) {
+/* The prompt as ids, malloc'ed; of a conversation with the ids that end an answer, owned by *chat. */
+static int prompt_ids(const request *r, const char *path, generation *g, ellm_chat **chat, uint32_t **ids) {
   ellm_error err;
+  int result;
   if (r->prompt_ids)
-    return options_parse_ids(r->prompt_ids, strlen(r->prompt_ids), "run: --prompt-ids", ELLM_ERR_USAGE, ids, n_ids);
-  if (r->chat) return chat_ids(r, path, tokenizer, ids, n_ids, &err) == ELLM_OK ? ELLM_OK : cli_fail(&err);
-  if (ellm_tokenizer_encode(tokenizer, r->text.data, r->text.bytes, ELLM_ENCODE_DEFAULT, ids, n_ids, &err) != ELLM_OK)
-    return cli_fail(&err);
-  return ELLM_OK;
+    return options_parse_ids(r->prompt_ids, strlen(r->prompt_ids), "run: --prompt-ids", ELLM_ERR_USAGE, ids,
+                             &g->n_prompt);
+  if (!r->chat)
+    return ellm_tokenizer_encode(g->tokenizer, r->text.data, r->text.bytes, ELLM_ENCODE_DEFAULT, ids, &g->n_prompt,
+                                 &err) == ELLM_OK
+               ? ELLM_OK
+               : cli_fail(&err);
+  json_t *variables = cli_template_variables(&r->choice, "run", &result);
+  if (result != ELLM_OK) return result;
+  ellm_status status = cli_chat_open(g->model, path, &r->choice, chat, &err);
+  if (status == ELLM_OK) status = chat_ids(r, *chat, variables, ids, &g->n_prompt, &err);
+  if (status == ELLM_OK) g->n_end_ids = ellm_chat_end_ids(*chat, &g->end_ids);
+  json_decref(variables);
+  return status == ELLM_OK ? ELLM_OK : cli_fail(&err);
 }
 
 static json_t *result_json(const generation *g, const char *path) {
@@ -102,12 +108,13 @@ static int run(const request *r, const option_table *table) {
   ellm_error err;
   char *path = NULL;
   uint32_t *ids = NULL;
+  ellm_chat *chat = NULL;
   if (cli_open_model(&r->common, &g.model, &path, &err) != ELLM_OK) return cli_fail(&err);
   ellm_model_get_info(g.model, &info);
   bool needs_text = r->text.data || !r->print_ids || r->sampling.stops.count > 0;
   int result = ELLM_OK;
   if (needs_text && ellm_model_tokenizer(g.model, &g.tokenizer, &err) != ELLM_OK) result = cli_fail(&err);
-  if (result == ELLM_OK) result = prompt_ids(r, path, g.tokenizer, &ids, &g.n_prompt);
+  if (result == ELLM_OK) result = prompt_ids(r, path, &g, &chat, &ids);
   if (result == ELLM_OK) {
     g.prompt = ids;
     g.sampling = cli_sampling_choose(&r->sampling, table, &info);
@@ -117,6 +124,7 @@ static int run(const request *r, const option_table *table) {
     result = generate(&g, &err) == ELLM_OK ? finish(r, &g, path) : cli_fail(&err);
   }
   generation_free(&g);
+  ellm_chat_free(chat);
   free(ids);
   ellm_model_close(g.model);
   free(path);
@@ -129,6 +137,8 @@ static int check(request *r, const option_table *table) {
     return cli_error(ELLM_ERR_USAGE, "run: -p, -f and --prompt-ids exclude each other (see 'entrollm run --help')");
   if (r->chat && r->prompt_ids) return cli_error(ELLM_ERR_USAGE, "run: --chat needs a text, -p TEXT or -f FILE");
   if (r->system && !r->chat) return cli_error(ELLM_ERR_USAGE, "run: --system needs --chat");
+  if ((r->choice.choice || r->choice.variables.count > 0) && !r->chat)
+    return cli_error(ELLM_ERR_USAGE, "run: --template and --template-var need --chat");
   int status = cli_sampling_check(&r->sampling, table);
   if (status == ELLM_OK && r->system && r->sampling.escape) cli_unescape((char *)r->system, strlen(r->system));
   if (status == ELLM_OK && r->system && !cli_valid_utf8(r->system, strlen(r->system)))
@@ -158,6 +168,7 @@ int cmd_run(int argc, char **argv) {
       OPT_FLAG("print-ids", 0, &r.print_ids, "print token ids instead of text"),
       OPT_FLAG("chat", 0, &r.chat, "the text is a message of the user: apply the chat template"),
       OPT_TEXT("system", 0, &r.system, "TEXT", "with --chat: the system prompt"),
+      CLI_OPTIONS_TEMPLATE(r.choice),
       OPT_TEXT("prompt-cache", 0, &r.prompt_cache, "FILE",
                "keep what the prompt was evaluated to in this file, to start\nfrom where the next prompt begins alike"),
       CLI_OPTION_THREADS(r.common),
@@ -180,6 +191,7 @@ int cmd_run(int argc, char **argv) {
     if (status == ELLM_OK) status = run(&r, &table);
   }
   option_list_free(&r.sampling.stops);
+  option_list_free(&r.choice.variables);
   cli_text_free(&r.text);
   return status;
 }

@@ -6,6 +6,8 @@
 
 #include "template/template.h"
 
+enum { MAX_NAME = 64 };
+
 /* --------------------------------------------------------------- the template */
 
 static ellm_status no_memory(ellm_error *err) { return ellm_fail_memory(err, 256, "a chat template"); }
@@ -43,59 +45,72 @@ static ellm_status asset_json(chat_template_asset_fn asset, void *user, const ch
   return status;
 }
 
-/* The template of this name in a list of {"name": ..., "template": ...}; NULL: none. */
-static const json_t *named_template(const json_t *list, const char *name) {
-  for (size_t i = 0; i < json_array_size(list); i++) {
-    const json_t *entry = json_array_get(list, i);
+bool chat_template_is_name(const char *name) {
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+  const size_t bytes = strspn(name, letters);
+  return bytes > 0 && bytes <= MAX_NAME && name[bytes] == '\0' && name[0] != '.';
+}
+
+/* The template of this name among several; NULL: none. */
+static const json_t *named_template(const json_t *several, const char *name) {
+  if (json_is_object(several)) return json_object_get(several, name);
+  for (size_t i = 0; i < json_array_size(several); i++) {
+    const json_t *entry = json_array_get(several, i);
     const char *own = json_string_value(json_object_get(entry, "name"));
-    const json_t *text = json_object_get(entry, "template");
-    if (own && strcmp(own, name) == 0 && json_is_string(text)) return text;
+    if (own && strcmp(own, name) == 0) return json_object_get(entry, "template");
   }
   return NULL;
 }
 
-/* From "chat_template" of one file; *out stays NULL if it has none. */
-static ellm_status template_of_json(chat_template_asset_fn asset, void *user, const char *origin, const char *name,
-                                    bool tools, chat_template **out, ellm_error *err) {
+/* From "chat_template" of one file. *found: the file has that field; *out stays NULL if no template of it has the name. */
+static ellm_status template_of_json(chat_template_asset_fn asset, void *user, const char *origin, const char *file,
+                                    const char *name, bool *found, chat_template **out, ellm_error *err) {
   json_t *root;
-  ELLM_TRY(asset_json(asset, user, origin, name, &root, err));
-  const json_t *text = json_object_get(root, "chat_template");
+  ELLM_TRY(asset_json(asset, user, origin, file, &root, err));
+  const json_t *field = json_object_get(root, "chat_template"), *text = field;
+  const bool is_default = strcmp(name, "default") == 0, several = json_is_array(field) || json_is_object(field);
   ellm_status status = ELLM_OK;
-  if (text && !json_is_null(text)) {
-    const json_t *list = text;
-    if (json_is_array(list)) {
-      text = tools ? named_template(list, "tool_use") : NULL;
-      if (!text) text = named_template(list, "default");
-    }
-    char *where = join_origin(origin, name);
-    if (!where) status = no_memory(err);
-    else if (!text)
-      status =
-          ellm_fail(err, ELLM_ERR_INPUT, "%s: chat_template has several templates and none is named 'default'", where);
-    else if (!json_is_string(text)) status = ellm_fail(err, ELLM_ERR_INPUT, "%s: chat_template is no text", where);
-    else status = chat_template_create(json_string_value(text), json_string_length(text), where, out, err);
-    free(where);
-  }
+  *found = field && !json_is_null(field);
+  if (several) text = named_template(field, name);
+  else if (!is_default) text = NULL;
+  char *where = join_origin(origin, file);
+  if (!where) status = no_memory(err);
+  else if (*found && json_is_string(text))
+    status = chat_template_create(json_string_value(text), json_string_length(text), where, out, err);
+  else if (*found && text)
+    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: chat_template is no text", where);
+  else if (*found && is_default)
+    status =
+        ellm_fail(err, ELLM_ERR_INPUT, "%s: chat_template has several templates and none is named 'default'", where);
+  free(where);
   json_decref(root);
   return status;
 }
 
-ellm_status chat_template_find(chat_template_asset_fn asset, void *user, const char *origin, bool tools,
+ellm_status chat_template_find(chat_template_asset_fn asset, void *user, const char *origin, const char *name,
                                chat_template **out, ellm_error *err) {
-  size_t bytes;
+  static const char *const files[] = {"chat_template.json", "tokenizer_config.json"};
+  const bool is_default = strcmp(name, "default") == 0;
+  char file[64 + MAX_NAME] = "chat_template.jinja";
+  size_t bytes, default_bytes;
   *out = NULL;
-  const void *text = asset(user, "chat_template.jinja", &bytes);
+  if (!chat_template_is_name(name)) return ELLM_OK;
+  if (!is_default) snprintf(file, sizeof file, "additional_chat_templates/%s.jinja", name);
+  const void *text = asset(user, file, &bytes);
   if (text) {
-    char *where = join_origin(origin, "chat_template.jinja");
+    char *where = join_origin(origin, file);
     if (!where) return no_memory(err);
     const ellm_status status = chat_template_create(text, bytes, where, out, err);
     free(where);
     return status;
   }
-  ELLM_TRY(template_of_json(asset, user, origin, "chat_template.json", tools, out, err));
-  if (!*out) ELLM_TRY(template_of_json(asset, user, origin, "tokenizer_config.json", tools, out, err));
-  if (*out) return ELLM_OK;
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: the model has no chat template", origin);
+  if (!is_default && asset(user, "chat_template.jinja", &default_bytes)) return ELLM_OK; /* files go before fields */
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    bool found;
+    ELLM_TRY(template_of_json(asset, user, origin, files[i], name, &found, out, err));
+    if (found) return ELLM_OK;
+  }
+  return is_default ? ellm_fail(err, ELLM_ERR_INPUT, "%s: the model has no chat template", origin) : ELLM_OK;
 }
 
 /* -------------------------------------------------------------- the variables */
@@ -127,13 +142,8 @@ static bool add_tokens(json_t *variables, const json_t *from) {
   return false;
 }
 
-static bool set_or_null(json_t *variables, const char *name, json_t *value) {
-  return value ? json_object_set(variables, name, value) == 0 : json_object_set_new(variables, name, json_null()) == 0;
-}
-
-ellm_status chat_template_variables(chat_template_asset_fn asset, void *user, const char *origin, json_t *messages,
-                                    json_t *tools, json_t *documents, bool add_generation_prompt, json_t **variables,
-                                    ellm_error *err) {
+ellm_status chat_template_tokens(chat_template_asset_fn asset, void *user, const char *origin, json_t **variables,
+                                 ellm_error *err) {
   static const char *const files[] = {"tokenizer_config.json", "special_tokens_map.json"};
   json_t *all = json_object();
   bool good = all != NULL;
@@ -148,9 +158,6 @@ ellm_status chat_template_variables(chat_template_asset_fn asset, void *user, co
     good = !root || add_tokens(all, root);
     json_decref(root);
   }
-  good = good && set_or_null(all, "messages", messages) && set_or_null(all, "tools", tools) &&
-         set_or_null(all, "documents", documents) &&
-         json_object_set_new(all, "add_generation_prompt", json_boolean(add_generation_prompt)) == 0;
   if (!good) {
     json_decref(all);
     return no_memory(err);

@@ -48,19 +48,20 @@ ellm_status chat_template_render(const chat_template *template_, const json_t *v
 /* The bytes of a file of the model by its name, or NULL; valid while the model is open. */
 typedef const void *(*chat_template_asset_fn)(void *user, const char *name, size_t *bytes);
 
-/* The template of a model: chat_template.jinja, else chat_template.json, else
- * "chat_template" of tokenizer_config.json. Of several named ones it is
- * "tool_use" if `tools` and there is one, else "default". ELLM_ERR_INPUT if
- * there is none. `origin` names the model in errors. */
-ellm_status chat_template_find(chat_template_asset_fn asset, void *user, const char *origin, bool tools,
+/* Can this be the name of a template? Letters, digits, '_', '-' and '.', not at the beginning: names become those of
+ * files. */
+bool chat_template_is_name(const char *name);
+
+/* The template of this name that a model has; *out is NULL where there is none, which for "default" is ELLM_ERR_INPUT.
+ * "default" is chat_template.jinja, others are additional_chat_templates/NAME.jinja. Where the first is missing, the
+ * field "chat_template" of chat_template.json, else of tokenizer_config.json, holds the default one as a text, or
+ * several: {NAME: TEXT, ...} or [{"name": NAME, "template": TEXT}, ...]. `origin` names the model in errors. */
+ellm_status chat_template_find(chat_template_asset_fn asset, void *user, const char *origin, const char *name,
                                chat_template **out, ellm_error *err);
 
-/* The variables of a rendering: the special tokens of the model (bos_token,
- * eos_token, ..., from tokenizer_config.json, else special_tokens_map.json),
- * `messages`, `tools` and `documents` (NULL: none, which a template sees as
- * None) and add_generation_prompt. Caller json_decref's *variables. */
-ellm_status chat_template_variables(chat_template_asset_fn asset, void *user, const char *origin, json_t *messages,
-                                    json_t *tools, json_t *documents, bool add_generation_prompt, json_t **variables,
-                                    ellm_error *err);
+/* The special tokens of a model as variables (bos_token, eos_token, ..., additional_special_tokens), from
+ * tokenizer_config.json, else special_tokens_map.json. Caller json_decref's *variables. */
+ellm_status chat_template_tokens(chat_template_asset_fn asset, void *user, const char *origin, json_t **variables,
+                                 ellm_error *err);
 
 #endif

@@ -9,7 +9,7 @@
 
 enum { FIRST_CANDIDATE = 0xF0000, N_CANDIDATES = 0xFFFE }; /* plane 15; four bytes each */
 
-bool text_marker_choose(const char *text, size_t bytes, text_marker *marker) {
+bool text_marker_choose(const char *text, size_t bytes, text_marker *markers, size_t n) {
   uint8_t used[N_CANDIDATES / 8 + 1] = {0};
   for (size_t i = 0; i + TEXT_MARKER_BYTES <= bytes; ++i) {
     uint32_t cp;
@@ -17,21 +17,28 @@ bool text_marker_choose(const char *text, size_t bytes, text_marker *marker) {
     utf8_decode(text + i, &cp);
     if (cp - FIRST_CANDIDATE < N_CANDIDATES) used[(cp - FIRST_CANDIDATE) / 8] |= (uint8_t)(1 << cp % 8);
   }
-  uint32_t i = 0;
-  while (i < N_CANDIDATES && (used[i / 8] >> i % 8 & 1)) ++i;
-  if (i < N_CANDIDATES) utf8_encode(FIRST_CANDIDATE + i, marker->bytes);
-  return i < N_CANDIDATES;
+  size_t chosen = 0;
+  for (uint32_t i = 0; i < N_CANDIDATES && chosen < n; ++i) {
+    if (!(used[i / 8] >> i % 8 & 1)) utf8_encode(FIRST_CANDIDATE + i, markers[chosen++].bytes);
+  }
+  return chosen == n;
 }
 
-/* Does the text begin with the content of a special token? */
-static bool special_begins(const ellm_tokenizer *t, const token_matcher *matcher, const char *text, size_t bytes) {
+static size_t longest_special(const ellm_tokenizer *t, const token_matcher *matcher, const char *text, size_t bytes) {
+  size_t longest = 0;
   for (size_t i = 0; i < matcher->count; ++i) {
     const added_token *token = &t->added.items[matcher->order[i]];
-    if (token->special && token->content_bytes <= bytes && token->content[0] == text[0] &&
-        memcmp(token->content, text, token->content_bytes) == 0)
-      return true;
+    if (token->special && token->content_bytes <= bytes && token->content_bytes > longest &&
+        token->content[0] == text[0] && memcmp(token->content, text, token->content_bytes) == 0)
+      longest = token->content_bytes;
   }
-  return false;
+  return longest;
+}
+
+size_t text_special_bytes(const ellm_tokenizer *tokenizer, const char *text, size_t bytes) {
+  const size_t raw = longest_special(tokenizer, &tokenizer->added.raw, text, bytes);
+  const size_t normalized = longest_special(tokenizer, &tokenizer->added.normalized, text, bytes);
+  return raw > normalized ? raw : normalized;
 }
 
 /* Has a special token that is looked for in normalized text its normalized form in this one? */
@@ -65,8 +72,7 @@ static bool mark(const ellm_tokenizer *t, const text_marker *marker, const char 
                  ellm_buffer *out) {
   for (size_t at = 0, n; at < bytes; at += n) {
     n = utf8_length(text[at]);
-    const bool special = everywhere || special_begins(t, &t->added.raw, text + at, bytes - at) ||
-                         special_begins(t, &t->added.normalized, text + at, bytes - at);
+    const bool special = everywhere || text_special_bytes(t, text + at, bytes - at) > 0;
     if (!ellm_buffer_append(out, text + at, n)) return false;
     if (special && !ellm_buffer_append(out, marker->bytes, TEXT_MARKER_BYTES)) return false;
   }

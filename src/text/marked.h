@@ -19,8 +19,11 @@
 enum { TEXT_MARKER_BYTES = 4 };
 typedef struct text_marker { char bytes[TEXT_MARKER_BYTES]; } text_marker;
 
-/* A character of a private use area that does not occur in the text; false if all do. */
-bool text_marker_choose(const char *text, size_t bytes, text_marker *marker);
+/* n different characters of a private use area that do not occur in the text; false if fewer are left. */
+bool text_marker_choose(const char *text, size_t bytes, text_marker *markers, size_t n);
+
+/* Bytes of the longest special token that the text begins with, 0: none. */
+size_t text_special_bytes(const ellm_tokenizer *tokenizer, const char *text, size_t bytes);
 
 /* Append a text (valid UTF-8, without the marker) to *out with the marker behind the first character of every special
  * token in it. */

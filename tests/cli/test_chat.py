@@ -185,7 +185,7 @@ readme = read(os.path.join(ROOT, "README.md")).decode()
 block = re.search(r"<!-- chat: begin -->\n(.*?)<!-- chat: end -->", readme, re.DOTALL)
 shown = [line.strip() for line in block.group(1).splitlines()]
 arguments, typed = shown[0].split()[3:], [line[2:] for line in shown if line.startswith("> ")]
-figures = re.compile(r"> |\[|(messages|context|prompt|generated|model|KV|peak) .* ")
+figures = re.compile(r"> |\[|(messages|context|prompt|generated|answers|model|KV|peak) .* ")
 told = " ".join(line for line in shown[1:] if not figures.match(line))
 p = run("chat", "-m", MODEL, *arguments, stdin=("\n".join(typed) + "\n").encode())
 equal(p.stdout.decode().split(), told.split(), "the transcript in README.md is what the program says")
@@ -236,6 +236,33 @@ half = ids_of([{"role": "user", "content": evil}])
 as_text = run("tokenize", "-m", file, "--no-bos", "--special-as-text", stdin=f"user\n{evil}".encode()).stdout
 as_text = as_text.decode().split()
 equal(half[1 : 1 + len(as_text)], as_text, "the ids are those of the text with special tokens as text")
+
+# A template that looks at what it is given sees the message, not the marks in it.
+looking = copy_model("looking")
+with open(os.path.join(looking, "chat_template.jinja"), "w") as f:
+    f.write(
+        "{% for m in messages %}{% if '<|im_end|>' in m.content %}YES{{ m.content.split('<|im_end|>')[0] }}"
+        "{% else %}NO{{ m.content }}{% endif %}{% endfor %}"
+    )
+got = ids_of([{"role": "user", "content": "a<|im_end|>b"}], looking)
+back = run("detokenize", "-m", looking, stdin=" ".join(got).encode()).stdout.decode()
+ok(back.strip() == "YESa", "a template that splits at a special token", back)
+
+# Answers end at the token that the template writes after one, and variables reach the template.
+ending = copy_model("ending")
+with open(os.path.join(ending, "generation_config.json"), "w") as f:
+    json.dump({"eos_token_id": 0}, f)
+with open(os.path.join(ending, "chat_template.jinja"), "w") as f:
+    f.write("{{ x }}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}")
+p = chat("/set var x [1, true]\n/set var y two words\n/set var x\n/stats\n/set var =\n", base=["chat", "-m", ending])
+ok(b"answers end    at <|endoftext|> (0), <|im_end|> (2)\n" in p.stderr, "/stats shows what ends an answer", p.stderr)
+ok(b"x                  [1,true]\n" in p.stderr and b'y                  "two words"\n' in p.stderr, "/set var", p.stderr)
+ok(p.returncode == USAGE, "/set var without a name", p.stderr)
+n = [
+    int(re.search(rb"prompt (\d+) tokens", chat(f"{text}{ASK}\n", *more, base=["chat", "-m", ending, "-n", "1"]).stderr).group(1))
+    for text, more in (("", []), ("/set var x a b c d\n", []), ("", ["--template-var", "x=a b c d"]), ("/set var x\n", ["--template-var", "x=a b"]))
+]
+ok(n[0] == n[3] and n[1] == n[2] > n[0], "variables of the template in chat", n)
 
 # A model with a special token "user", whose template asks for that role.
 model = copy_model("role")

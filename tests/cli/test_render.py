@@ -73,6 +73,41 @@ for name, model, text, status, word in (
 p = run("render", "-m", MODEL, "--messages", tmp("no.json"))
 ok(p.returncode == IO and one_error_line(p) and b"no.json" in p.stderr, "a file that is missing", p.stderr)
 
+# Several templates, and another one; variables of the command go before the file's.
+many = folder_of(
+    "many",
+    {"tokenizer_config.json": {"chat_template": {"default": "D{{ x }}", "tool_use": "T{{ x }}", "rag": "R{{ x }}"}}},
+)
+for name, more, value, want in (
+    ("the default one", (), {"messages": [], "x": 1}, b"D1"),
+    ("tool_use", (), {"messages": [], "x": 1, "tools": [{}]}, b"T1"),
+    ("tool_use for an empty list", (), {"messages": [], "x": 1, "tools": []}, b"T1"),
+    ("tools that are null", (), {"messages": [], "x": 1, "tools": None}, b"D1"),
+    ("by name", ("--template", "rag"), {"messages": [], "x": 1, "tools": []}, b"R1"),
+    ("a file", ("--template", written("my.jinja", "M{{ x }}{{ bos_token }}")), [], b"M"),
+    ("a variable", ("--template-var", "x=2"), {"messages": [], "x": 1}, b"D2"),
+    ("JSON", ("--template-var", "x=false"), [], b"DFalse"),
+    ("a text", ("--template-var", "x=a b=c"), [], b"Da b=c"),
+    ("a text that looks like a number", ("--template-var", 'x="7"'), [], b"D7"),
+    ("the last one counts", ("--template-var", "x=1", "--template-var=x=[2]"), [], b"D[2]"),
+):
+    p = run("render", "-m", many, "--messages", written("value.json", value), *more)
+    equal((p.returncode, p.stdout), (0, want), f"templates: {name}")
+for more, status, word in (
+    (("--template", "none"), INPUT, b"'none'"),
+    (("--template", "no/file"), IO, b"no/file"),
+    (("--template", written("bad.jinja", "{% nosuch %}")), INPUT, b"bad.jinja"),
+    (("--template-var", "x"), USAGE, b"NAME=VALUE"),
+    (("--template-var", "=x"), USAGE, b"NAME=VALUE"),
+):
+    p = run("render", "-m", many, "--messages", written("value.json", []), *more)
+    ok(p.returncode == status and one_error_line(p) and word in p.stderr, f"templates: {more}", p.stderr)
+os.makedirs(os.path.join(tmp("extra"), "additional_chat_templates"))
+written("extra/chat_template.jinja", "D")
+written("extra/additional_chat_templates/tool_use.jinja", "T")
+got = [run("render", "-m", tmp("extra"), "--messages", written("v.json", v)).stdout for v in ([], {"messages": [], "tools": []})]
+equal(got, [b"D", b"T"], "additional_chat_templates")
+
 # run --chat: the rendered prompt, tokenized without what the post-processor adds.
 text = "Tell me a story."
 one = written("one.json", [{"role": "user", "content": text}])
@@ -83,6 +118,13 @@ chat = run("run", *settings, "--chat", "-p", text)
 by_ids = run("run", *settings, "--prompt-ids", ids.decode())
 equal((chat.returncode, chat.stdout), (0, by_ids.stdout), "run --chat equals run of the rendered ids")
 ok(chat.stdout != run("run", *settings, "-p", text).stdout, "and differs from run of the bare text")
+ids = run("tokenize", "-m", file, "--no-bos", stdin=b"A template of its own: " + text.encode()).stdout
+own = written("own.jinja", "{{ x }}{{ messages[0].content }}")
+more = ["--template", own, "--template-var", "x=A template of its own: "]
+by_ids = run("run", *settings, "--prompt-ids", ids.decode())
+equal(run("run", *settings, "--chat", *more, "-p", text).stdout, by_ids.stdout, "run --chat --template --template-var")
+p = run("run", *settings, "-p", text, "--template-var", "x=1")
+ok(p.returncode == USAGE and one_error_line(p), "--template-var needs --chat", p.stderr)
 bare = copy_model("no-chat", leave_out=("tokenizer_config.json",))
 p = run("run", "-m", bare, "--chat", "-p", text)
 ok(p.returncode == INPUT and one_error_line(p) and b"template" in p.stderr and not p.stdout, "no template", p.stderr)

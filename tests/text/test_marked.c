@@ -49,7 +49,7 @@ static void expect_ids(const ellm_tokenizer *tokenizer, const char *before, cons
   uint32_t *ids = NULL;
   size_t n = 0;
   char got[256] = "";
-  assert_true(text_marker_choose(message, strlen(message), &marker));
+  assert_true(text_marker_choose(message, strlen(message), &marker, 1));
   assert_true(ellm_buffer_append(&text, before, strlen(before)));
   if (text_mark_special(tokenizer, &marker, message, strlen(message), &text, &err) != ELLM_OK)
     fail_msg("%s", err.message);
@@ -94,9 +94,9 @@ static void the_marker_is_free(void **state) {
   (void)state;
   static const char used[] = "a\xF3\xB0\x80\x80z\xF3\xB0\x80\x82\xF3\xB0\x80"; /* U+F0000, U+F0002, a beginning */
   text_marker marker;
-  assert_true(text_marker_choose("", 0, &marker));
+  assert_true(text_marker_choose("", 0, &marker, 1));
   assert_memory_equal(marker.bytes, "\xF3\xB0\x80\x80", TEXT_MARKER_BYTES);
-  assert_true(text_marker_choose(used, sizeof used - 1, &marker));
+  assert_true(text_marker_choose(used, sizeof used - 1, &marker, 1));
   assert_memory_equal(marker.bytes, "\xF3\xB0\x80\x81", TEXT_MARKER_BYTES);
   const size_t n = 0xFFFE;
   char *all = malloc(4 * n);
@@ -107,8 +107,8 @@ static void the_marker_is_free(void **state) {
                          (char)(0x80 | (cp & 63))};
     memcpy(all + 4 * (size_t)i, one, 4);
   }
-  assert_false(text_marker_choose(all, 4 * n, &marker));
-  assert_true(text_marker_choose(all, 4 * (n - 1), &marker));
+  assert_false(text_marker_choose(all, 4 * n, &marker, 1));
+  assert_true(text_marker_choose(all, 4 * (n - 1), &marker, 1));
   free(all);
 }
 
@@ -120,7 +120,7 @@ static void ordinary_text_is_as_ever(void **state) {
   ellm_tokenizer *t = tokenizer_of_file("models/stories-4m/tokenizer.json");
   ellm_error err = {0};
   text_marker marker;
-  assert_true(text_marker_choose("", 0, &marker));
+  assert_true(text_marker_choose("", 0, &marker, 1));
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     uint32_t *plain, *marked;
     size_t n_plain, n_marked;

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which template a model has for a conversation, and the variables that it sees. See chat.h. */
+#include "generate/chat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/sized.h"
+#include "model/model.h"
+
+static const size_t file_limit = (size_t)64 << 20;
+
+void ellm_chat_options_init(ellm_chat_options *options) { *options = (ellm_chat_options){.size = sizeof *options}; }
+
+void ellm_conversation_init(ellm_conversation *conversation) {
+  *conversation = (ellm_conversation){.size = sizeof *conversation};
+}
+
+/* ------------------------------------------------------------------- files */
+
+/* The files of a model that have been asked for, while a chat is opened: of a model, of a .ellm file, or of a folder,
+ * whose files are read once. */
+enum { MAX_FILES = 8 };
+typedef struct chat_files {
+  ellm_model *model;
+  ellm_file *file;
+  const char *folder;
+  struct { char *name; uint8_t *data; size_t bytes; } read[MAX_FILES];
+  size_t n_read;
+  ellm_status status; /* a file that is there but cannot be read */
+  ellm_error err;
+} chat_files;
+
+static ellm_status read_file(chat_files *files, const char *name) {
+  char *path = path_join(files->folder, name), *copy = strdup(name);
+  ellm_status status = path && copy ? ELLM_OK : ellm_fail_memory(&files->err, strlen(name), "a path");
+  if (status == ELLM_OK && file_exists(path))
+    status = file_read_all(path, file_limit, &files->read[files->n_read].data, &files->read[files->n_read].bytes,
+                           &files->err);
+  free(path);
+  files->read[files->n_read++].name = copy;
+  return status;
+}
+
+static const void *asset(void *user, const char *name, size_t *bytes) {
+  chat_files *files = user;
+  if (files->model) return ellm_model_asset(files->model, name, bytes);
+  if (files->file) return ellm_file_asset(files->file, name, bytes);
+  size_t i = 0;
+  while (i < files->n_read && files->read[i].name && strcmp(files->read[i].name, name) != 0) i++;
+  if (i == MAX_FILES || files->status != ELLM_OK) return NULL;
+  if (i == files->n_read) files->status = read_file(files, name);
+  *bytes = files->read[i].bytes;
+  return files->read[i].data;
+}
+
+static void close_files(chat_files *files) {
+  if (files->file) ellm_file_close(files->file);
+  for (size_t i = 0; i < files->n_read; i++) {
+    free(files->read[i].name);
+    free(files->read[i].data);
+  }
+}
+
+/* --------------------------------------------------------------- templates */
+
+/* Errors of files that are there but cannot be read are the true cause of others. */
+static ellm_status settle(const chat_files *files, ellm_status status, ellm_error *err) {
+  if (files->status == ELLM_OK) return status;
+  if (err) *err = files->err;
+  return files->status;
+}
+
+static void choose(chat_files *files, const char *origin, const char *name, chat_choice *choice) {
+  choice->status = chat_template_find(asset, files, origin, name, &choice->template_, &choice->err);
+  choice->status = settle(files, choice->status, &choice->err);
+}
+
+/* The templates; an error only where none can be used at all. */
+static ellm_status find_templates(ellm_chat *chat, chat_files *files, const char *origin, const ellm_chat_options *o,
+                                  ellm_error *err) {
+  if (o->source) {
+    return chat_template_create(o->source, o->source_bytes, o->origin ? o->origin : "the template",
+                                &chat->plain.template_, err);
+  }
+  choose(files, origin, o->name ? o->name : "default", &chat->plain);
+  if (!o->name) choose(files, origin, "tool_use", &chat->tools);
+  else if (chat->plain.status == ELLM_OK && !chat->plain.template_)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: the model has no chat template named '%s'", origin, o->name);
+  if (chat->plain.status == ELLM_OK || chat->tools.template_) return ELLM_OK;
+  if (err) *err = chat->plain.err;
+  return chat->plain.status;
+}
+
+static ellm_status open_chat(chat_files *files, const char *origin, const ellm_chat_options *given, ellm_chat **out,
+                             ellm_error *err) {
+  *out = NULL;
+  ELLM_SIZED(ellm_chat_options, options, given, err);
+  ellm_chat *chat = calloc(1, sizeof *chat);
+  if (!chat) return ellm_fail_memory(err, sizeof *chat, "a chat template");
+  ellm_status status = find_templates(chat, files, origin, &options, err);
+  if (status == ELLM_OK)
+    status = settle(files, chat_template_tokens(asset, files, origin, &chat->tokens, err), err);
+  if (status == ELLM_OK) *out = chat;
+  else ellm_chat_free(chat);
+  return status;
+}
+
+ellm_status ellm_chat_open_files(const char *path, const ellm_chat_options *options, ellm_chat **chat,
+                                 ellm_error *err) {
+  chat_files files = {.folder = path};
+  *chat = NULL;
+  if (!file_is_directory(path)) ELLM_TRY(ellm_file_open(path, &files.file, err));
+  const ellm_status status = open_chat(&files, path, options, chat, err);
+  close_files(&files);
+  return status;
+}
+
+static void take_end_ids(ellm_model *model, ellm_chat *chat) {
+  ellm_model_info info;
+  ellm_model_get_info(model, &info);
+  for (size_t i = 0; i < info.n_eos; i++) chat->end_ids[chat->n_end_ids++] = info.eos_ids[i];
+}
+
+ellm_status ellm_chat_open(ellm_model *model, const ellm_chat_options *options, ellm_chat **out, ellm_error *err) {
+  chat_files files = {.model = model};
+  ellm_chat *chat;
+  *out = NULL;
+  ELLM_TRY(open_chat(&files, model->path, options, &chat, err));
+  ellm_status status = ellm_model_tokenizer(model, &chat->tokenizer, err);
+  if (status == ELLM_OK) {
+    take_end_ids(model, chat);
+    status = chat_find_end(chat, err);
+  }
+  if (status == ELLM_OK) *out = chat;
+  else ellm_chat_free(chat);
+  return status;
+}
+
+void ellm_chat_free(ellm_chat *chat) {
+  if (!chat) return;
+  chat_template_free(chat->plain.template_);
+  chat_template_free(chat->tools.template_);
+  json_decref(chat->tokens);
+  free(chat);
+}
+
+size_t ellm_chat_end_ids(const ellm_chat *chat, const uint32_t **ids) {
+  *ids = chat->end_ids;
+  return chat->n_end_ids;
+}
+
+/* --------------------------------------------------------------- rendering */
+
+/* tools and documents that are missing are None to a template, as Transformers calls it. */
+static bool or_null(json_t *variables, const char *name) {
+  return json_object_get(variables, name) || json_object_set_new(variables, name, json_null()) == 0;
+}
+
+static ellm_status make_variables(const chat_rendering *r, json_t **out, ellm_error *err) {
+  json_t *all = json_copy(r->chat->tokens);
+  bool good = all != NULL;
+  if (good && json_is_object(r->root)) good = json_object_update(all, r->root) == 0;
+  else if (good) good = json_object_set(all, "messages", r->root) == 0;
+  good = good && or_null(all, "tools") && or_null(all, "documents") &&
+         json_object_set_new(all, "add_generation_prompt", json_boolean(r->answer)) == 0;
+  *out = good ? all : NULL;
+  if (good) return ELLM_OK;
+  json_decref(all);
+  return ellm_fail_memory(err, 64, "the variables of a chat template");
+}
+
+/* Tools count where they are given, an empty list, too: Transformers asks whether they are None. */
+static const chat_choice *choice_for(const chat_rendering *r) {
+  const json_t *tools = json_object_get(r->root, "tools");
+  return tools && !json_is_null(tools) && (r->chat->tools.template_ || r->chat->tools.status != ELLM_OK)
+             ? &r->chat->tools
+             : &r->chat->plain;
+}
+
+ellm_status chat_render(const chat_rendering *r, char **text, size_t *bytes, ellm_error *err) {
+  const chat_choice *choice = choice_for(r);
+  json_t *variables;
+  *text = NULL;
+  if (choice->status != ELLM_OK) {
+    if (err) *err = choice->err;
+    return choice->status;
+  }
+  ELLM_TRY(make_variables(r, &variables, err));
+  const ellm_status status = chat_template_render(choice->template_, variables, r->now, text, bytes, err);
+  json_decref(variables);
+  return status;
+}
+
+/* -------------------------------------------------------------- conversations */
+
+static ellm_status check(const json_t *root, const char *origin, ellm_error *err) {
+  const json_t *messages = json_is_object(root) ? json_object_get(root, "messages") : root;
+  const json_t *tools = json_object_get(root, "tools");
+  if (!json_is_array(messages))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: a list of messages is expected, or an object with one in \"messages\"",
+                     origin);
+  for (size_t i = 0; i < json_array_size(messages); i++)
+    if (!json_is_object(json_array_get(messages, i)))
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: message %zu is not an object", origin, i + 1);
+  if (tools && !json_is_array(tools) && !json_is_null(tools))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: \"tools\" is not a list", origin);
+  return ELLM_OK;
+}
+
+/* Parse a conversation; caller json_decref's r->root, also after an error. */
+static ellm_status begin(const ellm_chat *chat, const ellm_conversation *given, chat_rendering *r,
+                         ellm_conversation *taken, ellm_error *err) {
+  *r = (chat_rendering){.chat = chat};
+  ellm_conversation_init(taken);
+  ELLM_TRY(ellm_sized_copy(taken, sizeof *taken, given, "ellm_conversation", err));
+  if (!taken->json) return ellm_fail(err, ELLM_ERR_USAGE, "ellm_conversation: json is NULL");
+  const char *origin = taken->origin ? taken->origin : "the conversation";
+  r->answer = taken->answer;
+  r->now = taken->now;
+  ELLM_TRY(json_parse(taken->json, taken->bytes, origin, &r->root, err));
+  return check(r->root, origin, err);
+}
+
+ellm_status ellm_chat_render(const ellm_chat *chat, const ellm_conversation *conversation, char **text, size_t *bytes,
+                             ellm_error *err) {
+  chat_rendering r;
+  ellm_conversation c;
+  *text = NULL;
+  *bytes = 0;
+  ellm_status status = begin(chat, conversation, &r, &c, err);
+  if (status == ELLM_OK) status = chat_render(&r, text, bytes, err);
+  json_decref(r.root);
+  return status;
+}
+
+static ellm_status encode_recognized(const chat_rendering *r, uint32_t **ids, size_t *n_ids, ellm_error *err) {
+  char *text;
+  size_t bytes;
+  ELLM_TRY(chat_render(r, &text, &bytes, err));
+  const ellm_status status =
+      ellm_tokenizer_encode(r->chat->tokenizer, text, bytes, ELLM_ENCODE_NO_POST, ids, n_ids, err);
+  free(text);
+  return status;
+}
+
+ellm_status ellm_chat_encode(const ellm_chat *chat, const ellm_conversation *conversation, uint32_t **ids,
+                             size_t *n_ids, ellm_error *err) {
+  chat_rendering r;
+  ellm_conversation c;
+  *ids = NULL;
+  *n_ids = 0;
+  if (!chat->tokenizer) return ellm_fail(err, ELLM_ERR_USAGE, "a chat that was opened without a model has no tokenizer");
+  ellm_status status = begin(chat, conversation, &r, &c, err);
+  if (status == ELLM_OK && c.recognize_special) status = encode_recognized(&r, ids, n_ids, err);
+  else if (status == ELLM_OK) status = chat_encode_marked(&r, ids, n_ids, err);
+  json_decref(r.root);
+  return status;
+}
