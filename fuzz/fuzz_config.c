@@ -60,9 +60,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   want(status == ELLM_OK || (status == ELLM_ERR_INPUT && err.message[0] != '\0'));
   generation_config generation;
   const config_text text = {copy, size, "fuzz"};
-  status = generation_config_parse(&text, &text, &generation, &err);
+  status = generation_config_parse(&text, &text, -1, NULL, &generation, &err);
   want(status == ELLM_OK || status == ELLM_ERR_INPUT);
-  if (status == ELLM_OK) want(generation.n_eos <= CONFIG_MAX_EOS && generation.top_k >= -1 && !(generation.top_p > 1));
+  if (status == ELLM_OK) want(generation.n_eos <= CONFIG_MAX_EOS && generation.top_k >= 0 && !(generation.top_p > 1));
+  char *content = NULL;
+  int64_t id = -1;
+  want(tokenizer_config_eos(&text, NULL, &content, &id, &err) == ELLM_OK && (id < 0 || content != NULL));
+  free(content);
   free(copy);
   return 0;
 }

@@ -339,17 +339,19 @@ typedef struct ellm_model_info {
   const char *architecture;    /* "LlamaForCausalLM" */
   uint32_t vocab_size;         /* rows of the embedding */
   uint32_t hidden_size, n_layers, n_heads, n_kv_heads, head_dim;
-  uint32_t max_context;        /* max_position_embeddings */
+  uint32_t max_context;        /* positions that can be computed: max_position_embeddings mostly */
+  const char *max_context_reason; /* why not more, where other programs go on (static, for messages); else NULL */
   uint64_t parameters;
   ellm_activations activations;  /* in use, never AUTO */
   ellm_cache_type cache_type;    /* in use, never DEFAULT */
   int64_t bos_id;              /* -1 if none */
-  uint32_t eos_ids[16];
+  uint32_t eos_ids[16];        /* ids that end a turn: generation_config's, else config's, else those of the
+                                * architecture's class; and eos_token of tokenizer_config.json */
   size_t n_eos;
-  /* generation_config defaults; negative when not given there */
+  /* generation_config's defaults; negative when not given there */
   int do_sample;
   float temperature, top_p, min_p, repetition_penalty;
-  int top_k;
+  int top_k;                   /* 0: all tokens; 50 where nothing names it, as in Transformers */
 } ellm_model_info;
 
 ELLM_API void ellm_model_get_info(const ellm_model *model, ellm_model_info *info);

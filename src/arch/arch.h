@@ -68,7 +68,7 @@ typedef struct model_config {
   uint32_t n_heads, n_kv_heads, head_dim;
   uint32_t max_position_embeddings;
   uint32_t max_context;            /* positions that can be computed: all of them, or fewer */
-  const char *max_context_reason;  /* static: why not more; NULL where max_context is max_position_embeddings */
+  const char *max_context_reason;  /* static, for messages: why not more, where other programs go on; else NULL */
   double rms_norm_eps;
   float norm_offset;               /* norms multiply by norm_offset + weight; 0 mostly */
   bool tie_word_embeddings;

@@ -214,7 +214,7 @@ ellm_status model_config_parse(const void *json, size_t bytes, const char *origi
                                model_config *config, ellm_error *err) {
   *config = (model_config){0};
   json_t *root;
-  ELLM_TRY(json_parse(json, bytes, origin, &root, err));
+  ELLM_TRY(json_parse_lenient(json, bytes, origin, &root, err));
   config_reader in = {.root = root, .origin = origin, .notes = notes};
   const ellm_status status = parse_model(&in, config, err);
   json_decref(root);

@@ -9,7 +9,7 @@
 #define ELLM_ARCH_FAMILY_H
 
 #include "arch/arch.h"
-#include "json/json.h"
+#include "json/lenient.h"
 
 /* What the fields of config.json are called. */
 typedef struct arch_fields {

@@ -51,7 +51,8 @@ static ellm_status get_number(const json_t *object, const char *field, bool requ
   return ELLM_OK;
 }
 
-static ellm_status parse_type(const rope_source *source, const arch_rope_rules *rules, rope_type *type,
+/* Dynamic frequencies are the default ones up to max_position_embeddings, and change with the length beyond it. */
+static ellm_status parse_type(const rope_source *source, const arch_rope_rules *rules, rope_type *type, bool *dynamic,
                               ellm_error *err) {
   const char *name = NULL;
   ELLM_TRY(json_get_string(source->options, "type", false, source->origin, &name, err));
@@ -62,14 +63,16 @@ static ellm_status parse_type(const rope_source *source, const arch_rope_rules *
   } types[] = {
       {"default", ROPE_DEFAULT}, {"linear", ROPE_LINEAR},     {"llama3", ROPE_LLAMA3},
       {"yarn", ROPE_YARN},       {"longrope", ROPE_LONGROPE}, {"su", ROPE_LONGROPE},
+      {"dynamic", ROPE_DEFAULT},
   };
   if (name == NULL) name = "default";
+  *dynamic = strcmp(name, "dynamic") == 0;
   for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
     if (strcmp(name, types[i].name) != 0) continue;
     *type = types[i].type;
     /* the first Phi-3 checkpoints call their long factors yarn */
     if (rules->only_longrope && *type == ROPE_YARN) *type = ROPE_LONGROPE;
-    if (rules->only_longrope && *type != ROPE_DEFAULT && *type != ROPE_LONGROPE) break;
+    if (rules->only_longrope && ((*type != ROPE_DEFAULT && *type != ROPE_LONGROPE) || *dynamic)) break;
     return ELLM_OK;
   }
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: rope_type %s is not supported", source->origin, name);
@@ -199,7 +202,9 @@ ellm_status rope_config_parse(const config_reader *in, model_config *config, ell
   if (nested == NULL) nested = json_object_get(source.options, "sliding_attention");
   if (nested != NULL)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: options by type of layer are not supported", source.origin);
-  ELLM_TRY(parse_type(&source, &in->arch->rope, &rope->type, err));
+  bool dynamic = false;
+  ELLM_TRY(parse_type(&source, &in->arch->rope, &rope->type, &dynamic, err));
+  if (dynamic) config->max_context_reason = "rope_type dynamic is not supported beyond that";
   if (rope->type == ROPE_DEFAULT) return ELLM_OK;
   if (rope->type != ROPE_LONGROPE)
     ELLM_TRY(get_number(source.options, "factor", true, source.origin, 0.0, max_factor, &rope->factor, err));

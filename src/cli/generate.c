@@ -155,13 +155,15 @@ ellm_status generate(generation *g, ellm_error *err) {
   ellm_stream *stream = NULL;
   ellm_model_get_info(g->model, &info);
   if (g->n_prompt == 0) return ellm_fail(err, ELLM_ERR_INPUT, "the prompt has no tokens");
+  const char *reason = info.max_context_reason;
   if (g->most_positions > info.max_context)
-    return ellm_fail(err, ELLM_ERR_INPUT, "a context of %u tokens is more than the model's %u",
-                     (unsigned)g->most_positions, (unsigned)info.max_context);
+    return ellm_fail(err, ELLM_ERR_INPUT, "a context of %u tokens is more than the model's %u%s%s",
+                     (unsigned)g->most_positions, (unsigned)info.max_context, reason ? ": " : "", reason ? reason : "");
   const uint32_t positions = g->most_positions > 0 ? g->most_positions : info.max_context;
   if (g->n_prompt > positions)
-    return ellm_fail(err, ELLM_ERR_INPUT, "the prompt has %zu tokens, more than the %scontext of %u", g->n_prompt,
-                     g->most_positions > 0 ? "" : "model's ", (unsigned)positions);
+    return ellm_fail(err, ELLM_ERR_INPUT, "the prompt has %zu tokens, more than the %scontext of %u%s%s", g->n_prompt,
+                     g->most_positions > 0 ? "" : "model's ", (unsigned)positions, reason ? ": " : "",
+                     reason ? reason : "");
   /* The last new token is never fed back. */
   size_t room = positions - g->n_prompt, wanted = g->limit > 0 ? g->limit - 1 : 0;
   if (!sequence) g->capacity = (uint32_t)(g->n_prompt + (wanted < room ? wanted : room));

@@ -96,6 +96,35 @@ static ellm_asset_info *list_assets(const ellm_file *file, size_t *n) {
   return assets;
 }
 
+/* The ids that end a turn, as running this file takes them; false where it cannot be run. */
+static bool end_ids(const char *path, ellm_model_info *info) {
+  ellm_model_options options;
+  ellm_model *model;
+  ellm_model_options_init(&options);
+  options.threads = 1;
+  options.notes = cli_notes;
+  if (ellm_model_open(path, &options, &model, NULL) != ELLM_OK) return false;
+  ellm_model_get_info(model, info);
+  ellm_model_close(model);
+  return true;
+}
+
+static json_t *end_ids_json(const char *path) {
+  ellm_model_info info;
+  if (!end_ids(path, &info)) return json_null();
+  json_t *ids = json_array();
+  for (size_t i = 0; i < info.n_eos; i++) cli_json_append(&ids, json_integer(info.eos_ids[i]));
+  return ids;
+}
+
+static void print_end_ids(const char *path) {
+  ellm_model_info info;
+  if (!end_ids(path, &info)) return;
+  printf(info.n_eos > 0 ? "ids that end a turn:" : "no id ends a turn");
+  for (size_t i = 0; i < info.n_eos; i++) printf(" %u", (unsigned)info.eos_ids[i]);
+  printf("\n");
+}
+
 static int print_description(const ellm_file *file, const char *path, const char *name) {
   ellm_tensor_info info;
   ellm_totals totals;
@@ -109,12 +138,12 @@ static int print_description(const ellm_file *file, const char *path, const char
   ellm_asset_info *assets = list_assets(file, &n_assets);
   json_t *files = assets ? cli_assets_json(assets, n_assets) : NULL;
   free(assets);
-  return cli_print_json(json_pack("{s:o, s:s, s:s, s:o, s:o, s:o}", "file", cli_json_text(path, strlen(path)),
+  return cli_print_json(json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "file", cli_json_text(path, strlen(path)),
                                   "identity", self, "source_identity", source, "tensors", tensors, "assets", files,
-                                  "totals", cli_totals_json(&totals)));
+                                  "totals", cli_totals_json(&totals), "eos_ids", end_ids_json(path)));
 }
 
-static void print_table(const ellm_file *file, const char *name) {
+static void print_table(const ellm_file *file, const char *path, const char *name) {
   ellm_totals t;
   ellm_tensor_info info;
   char size[24];
@@ -132,6 +161,7 @@ static void print_table(const ellm_file *file, const char *name) {
   printf("\n%s; %llu weights quantized, entropy %.3f, Huffman optimum %.3f, effective %.3f bits a weight\n",
          cli_size_text(t.file_bytes, size), (unsigned long long)t.weights, t.entropy, t.huffman_bits_per_weight,
          t.coded_bits_per_weight);
+  print_end_ids(path);
 }
 
 int cmd_inspect(int argc, char **argv) {
@@ -169,7 +199,7 @@ int cmd_inspect(int argc, char **argv) {
   if (status == ELLM_OK && codes) status = write_codes(file, path, name, codes, common.threads, &err);
   if (status == ELLM_OK && svg) status = write_histogram(file, path, name, svg, common.threads, &err);
   int result = status == ELLM_OK ? ELLM_OK : cli_fail(&err);
-  if (result == ELLM_OK && as_table) print_table(file, name);
+  if (result == ELLM_OK && as_table) print_table(file, path, name);
   else if (result == ELLM_OK && ((!codes && !svg) || common.json)) result = print_description(file, path, name);
   ellm_file_close(file);
   return result;

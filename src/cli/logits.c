@@ -41,9 +41,10 @@ static ellm_status logits_of(const cli_common *common, const uint32_t *ids, size
   ellm_model_get_info(model, &info);
   *vocab_size = info.vocab_size;
   ellm_status status = ELLM_OK;
+  const char *reason = info.max_context_reason;
   if (n_ids > info.max_context)
-    status = ellm_fail(err, ELLM_ERR_INPUT, "%zu ids are more than the model's context of %u positions", n_ids,
-                       (unsigned)info.max_context);
+    status = ellm_fail(err, ELLM_ERR_INPUT, "%zu ids are more than the model's context of %u positions%s%s", n_ids,
+                       (unsigned)info.max_context, reason ? ": " : "", reason ? reason : "");
   if (status == ELLM_OK) status = ellm_model_reserve(model, (uint32_t)n_ids, err);
   if (status == ELLM_OK) status = ellm_sequence_create(model, &sequence, err);
   if (status == ELLM_OK) status = cli_output_open(&output, path, model_path, err);

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "json/lenient.h"
+
 /* jansson needs up to 40 times the bytes of a text made of tiny values: their
  * number is bounded (commas in strings count too) before any is allocated. */
 static bool too_many_values(const char *text, size_t n) {
@@ -13,19 +15,24 @@ static bool too_many_values(const char *text, size_t n) {
   return count > JSON_MAX_VALUES;
 }
 
-ellm_status json_parse(const void *text, size_t bytes, const char *origin, json_t **root, ellm_error *err) {
+ellm_status json_parse_with(size_t flags, const void *text, size_t bytes, const char *origin, json_t **root,
+                            ellm_error *err) {
   json_error_t error;
   *root = NULL;
   if (too_many_values(text, bytes))
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: more than %d JSON values", origin, JSON_MAX_VALUES);
   /* jansson limits the depth itself (JSON_PARSER_MAX_DEPTH, 2048) */
-  *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
+  *root = json_loadb(text, bytes, flags | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
   if (*root != NULL) return ELLM_OK;
   /* where jansson runs out of memory it sets no position, mostly */
   if (error.line < 0 || json_error_code(&error) == json_error_out_of_memory)
     return ellm_fail_memory(err, bytes, origin);
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: not valid JSON: %s (line %d, column %d)", origin, error.text, error.line,
                    error.column);
+}
+
+ellm_status json_parse(const void *text, size_t bytes, const char *origin, json_t **root, ellm_error *err) {
+  return json_parse_with(JSON_REJECT_DUPLICATES, text, bytes, origin, root, err);
 }
 
 /* The field, or NULL when missing or null; an error when it is required. */
@@ -39,6 +46,8 @@ static ellm_status find(const json_t *object, const char *field, bool required, 
 
 const char *json_brief(const json_t *value, char text[80]) {
   if (value == NULL) return "missing";
+  const char *number = json_unreadable_number(value);
+  if (number != NULL) return strlen(number) < 80 ? strcpy(text, number) : "a number of many digits";
   const size_t n = json_dumpb(value, text, 79, JSON_ENCODE_ANY | JSON_COMPACT);
   if (n > 79) return "a long value";
   text[n] = '\0';
@@ -97,7 +106,8 @@ ellm_status json_get_string(const json_t *object, const char *field, bool requir
   const json_t *value;
   ELLM_TRY(find(object, field, required, origin, &value, err));
   if (value == NULL) return ELLM_OK;
-  if (!json_is_string(value)) return json_wrong(value, field, origin, "a string", err);
+  if (!json_is_string(value) || json_unreadable_number(value) != NULL)
+    return json_wrong(value, field, origin, "a string", err);
   if (strlen(json_string_value(value)) != json_string_length(value)) {
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s contains a NUL character", origin, field);
   }

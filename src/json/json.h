@@ -13,6 +13,10 @@ enum { JSON_MAX_VALUES = 1 << 22 };
  * and number of values limited). `origin` names it in errors. Caller
  * json_decref's *root. */
 ellm_status json_parse(const void *text, size_t bytes, const char *origin, json_t **root, ellm_error *err);
+/* The same with jansson's flags; JSON_ALLOW_NUL and JSON_DECODE_ANY are always set. Files that Python reads are parsed by
+ * json_parse_lenient (lenient.h). */
+ellm_status json_parse_with(size_t flags, const void *text, size_t bytes, const char *origin, json_t **root,
+                            ellm_error *err);
 
 /* Fields of an object. Missing: *out is left as it was and ELLM_OK returned,
  * unless `required`. null counts as missing. A wrong type or range is

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/notes.h"
 #include "base/sized.h"
 #include "model/cpu/cpu_backend.h"
 
@@ -19,7 +20,46 @@ const void *ellm_model_asset(ellm_model *model, const char *name, size_t *bytes)
   return source_asset(model->source, name, bytes);
 }
 
-static ellm_status read_configs(ellm_model *m, const ellm_model_options *options, ellm_error *err) {
+/* The id of a token that tokenizer_config.json names without its id: the tokenizer is made for it. -1: not known. */
+static ellm_status find_token(ellm_model *m, const char *origin, const char *content, const ellm_notes *notes,
+                              int64_t *id, ellm_error *err) {
+  const ellm_tokenizer *tokenizer;
+  ellm_error why;
+  uint32_t found;
+  *id = -1;
+  if (ellm_model_asset(m, "tokenizer.json", NULL) == NULL) return ELLM_OK; /* nobody can write to it */
+  const ellm_status status = ellm_model_tokenizer(m, &tokenizer, &why);
+  if (status != ELLM_OK && status != ELLM_ERR_INPUT) {
+    if (err != NULL) *err = why;
+    return status;
+  }
+  if (status == ELLM_OK && ellm_tokenizer_find(tokenizer, content, &found)) *id = found;
+  else ellm_note(notes, "%s: eos_token %s has no id: %s", origin, content,
+                 status == ELLM_OK ? "the vocabulary does not have it" : why.message);
+  return ELLM_OK;
+}
+
+/* eos_token of tokenizer_config.json ends a turn as well, whatever the configurations say: chat models are often
+ * published with the configurations of their base. */
+static ellm_status add_tokenizer_eos(ellm_model *m, const ellm_notes *notes, ellm_error *err) {
+  config_text text = {0};
+  text.json = ellm_model_asset(m, "tokenizer_config.json", &text.bytes);
+  if (text.json == NULL) return ELLM_OK;
+  char *origin = path_join(m->path, "tokenizer_config.json"), *content = NULL;
+  if (origin == NULL) return ellm_fail_memory(err, 0, "a path");
+  text.origin = origin;
+  int64_t id;
+  ellm_status status = tokenizer_config_eos(&text, notes, &content, &id, err);
+  if (status == ELLM_OK && content != NULL && id < 0) status = find_token(m, origin, content, notes, &id, err);
+  if (status == ELLM_OK && id >= 0 && !generation_config_add_eos(&m->generation, (uint32_t)id))
+    ellm_note(notes, "%s: eos_token %s does not end a turn: there are %d such ids already", origin, content,
+              CONFIG_MAX_EOS);
+  free(content);
+  free(origin);
+  return status;
+}
+
+static ellm_status read_configs(ellm_model *m, const ellm_notes *notes, ellm_error *err) {
   config_text config = {0}, generation = {0};
   config.json = ellm_model_asset(m, "config.json", &config.bytes);
   generation.json = ellm_model_asset(m, "generation_config.json", &generation.bytes);
@@ -30,11 +70,12 @@ static ellm_status read_configs(ellm_model *m, const ellm_model_options *options
   config.origin = origin;
   generation.origin = generation_origin;
   ellm_status status = origin != NULL && generation_origin != NULL ? ELLM_OK : ellm_fail_memory(err, 0, "a path");
-  if (status == ELLM_OK) status = model_config_parse(config.json, config.bytes, origin, &options->notes, &m->config, err);
-  if (status == ELLM_OK) status = generation_config_parse(&generation, &config, &m->generation, err);
+  if (status == ELLM_OK) status = model_config_parse(config.json, config.bytes, origin, notes, &m->config, err);
+  if (status == ELLM_OK)
+    status = generation_config_parse(&generation, &config, m->config.class_eos_id, notes, &m->generation, err);
   free(origin);
   free(generation_origin);
-  return status;
+  return status == ELLM_OK ? add_tokenizer_eos(m, notes, err) : status;
 }
 
 /* Every block and kept tensor against its checksum, on all threads. */
@@ -93,7 +134,7 @@ static ellm_status open_into(ellm_model *m, const ellm_model_options *options, e
   if (m->half_precision && m->activations == ELLM_ACTIVATIONS_F32)
     return ellm_fail(err, ELLM_ERR_USAGE, "f32 activations go with an F32 KV cache only");
   if (options->lock_memory && file != NULL) ELLM_TRY(container_lock(file, err));
-  ELLM_TRY(read_configs(m, options, err));
+  ELLM_TRY(read_configs(m, &options->notes, err));
   ELLM_TRY(model_weights_bind(m->source, &m->config, &m->weights, err));
   rope_tables_init(&m->ropes, &m->config);
   const uint32_t most = m->config.max_context;
@@ -207,6 +248,7 @@ void ellm_model_get_info(const ellm_model *model, ellm_model_info *info) {
                             .n_kv_heads = c->n_kv_heads,
                             .head_dim = c->head_dim,
                             .max_context = c->max_context,
+                            .max_context_reason = c->max_context_reason,
                             .parameters = model->weights.parameters,
                             .activations = model->activations,
                             .cache_type = model->half_precision ? ELLM_CACHE_F16 : ELLM_CACHE_F32,

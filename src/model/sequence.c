@@ -135,9 +135,11 @@ ellm_status ellm_sequence_truncate(ellm_sequence *s, uint32_t length, ellm_error
 
 ellm_status ellm_sequence_announce(ellm_sequence *s, uint32_t length, ellm_error *err) {
   const uint32_t most = s->model->config.max_context;
+  const char *reason = s->model->config.max_context_reason;
   if (length > most)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: a sequence of %u positions is beyond the model's context of %u",
-                     s->model->path, (unsigned)length, (unsigned)most);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: a sequence of %u positions is beyond the model's context of %u%s%s",
+                     s->model->path, (unsigned)length, (unsigned)most, reason != NULL ? ": " : "",
+                     reason != NULL ? reason : "");
   ELLM_TRY(sequence_acquire(s, err));
   s->announced = length;
   sequence_release(s);

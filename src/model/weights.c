@@ -92,8 +92,8 @@ static const char *tensor_name(binder *b, uint32_t layer, const char *part, cons
   return arch_tensor_name(b->config->tensors, layer, part, what, b->name);
 }
 
-static ellm_status bind_norm(binder *b, uint32_t layer, const char *part, uint32_t n, float **out, ellm_error *err) {
-  ELLM_TRY(bind_vector(b, tensor_name(b, layer, part, "weight"), n, out, err));
+static ellm_status bind_norm(binder *b, const char *name, uint32_t n, float **out, ellm_error *err) {
+  ELLM_TRY(bind_vector(b, name, n, out, err));
   for (uint32_t i = 0; i < n && b->config->norm_offset != 0; i++) (*out)[i] += b->config->norm_offset;
   return ELLM_OK;
 }
@@ -123,14 +123,15 @@ static ellm_status bind_layer(binder *b, uint32_t layer, layer_weights *w, ellm_
   const arch_tensors *names = c->tensors;
   const uint32_t q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim, inner = facts->intermediate_size;
   const uint32_t qkv_rows[3] = {q, kv, kv}, gate_up_rows[2] = {inner, inner};
-  ELLM_TRY(bind_norm(b, layer, names->attention_norm, c->hidden_size, &w->attention_norm, err));
+  ELLM_TRY(bind_norm(b, tensor_name(b, layer, names->attention_norm, "weight"), c->hidden_size, &w->attention_norm,
+                     err));
   ELLM_TRY(bind_group(b, layer, names->qkv, qkv_rows, 3, c->hidden_size, facts->qkv_bias, &w->qkv, err));
   if (facts->qk_norm) {
-    ELLM_TRY(bind_norm(b, layer, names->q_norm, c->head_dim, &w->q_norm, err));
-    ELLM_TRY(bind_norm(b, layer, names->k_norm, c->head_dim, &w->k_norm, err));
+    ELLM_TRY(bind_norm(b, tensor_name(b, layer, names->q_norm, "weight"), c->head_dim, &w->q_norm, err));
+    ELLM_TRY(bind_norm(b, tensor_name(b, layer, names->k_norm, "weight"), c->head_dim, &w->k_norm, err));
   }
   ELLM_TRY(bind_group(b, layer, &names->output, &c->hidden_size, 1, q, facts->output_bias, &w->output, err));
-  ELLM_TRY(bind_norm(b, layer, names->mlp_norm, c->hidden_size, &w->mlp_norm, err));
+  ELLM_TRY(bind_norm(b, tensor_name(b, layer, names->mlp_norm, "weight"), c->hidden_size, &w->mlp_norm, err));
   ELLM_TRY(bind_group(b, layer, names->gate_up, gate_up_rows, 2, c->hidden_size, facts->mlp_bias, &w->gate_up, err));
   return bind_group(b, layer, &names->down, &c->hidden_size, 1, inner, facts->mlp_bias, &w->down, err);
 }
@@ -156,7 +157,7 @@ static ellm_status refuse_others(const binder *b, ellm_error *err) {
 static ellm_status refuse_uncomputed(const binder *b, ellm_error *err) {
   const model_config *c = b->config;
   const char *what = NULL;
-  if (c->tensors->attention_post_norm != NULL || c->tensors->mlp_post_norm != NULL) what = "norms after a layer's parts";
+  if (c->tensors->attention_post_norm != NULL || c->tensors->mlp_post_norm != NULL) what = "norms behind its parts";
   if (c->embedding_scale != 1) what = "a scaled embedding";
   if (c->logits_scale != 1 || c->logits_soft_cap != 0) what = "scaled or capped logits";
   for (uint32_t i = 0; i < c->n_layers; i++) {
@@ -185,7 +186,7 @@ static ellm_status bind_all(binder *b, ellm_error *err) {
   }
   ELLM_TRY(bind_matrix(b, embedding, c->vocab_size, c->hidden_size, &w->embedding, err));
   for (uint32_t i = 0; i < c->n_layers; i++) ELLM_TRY(bind_layer(b, i, &w->layers[i], err));
-  ELLM_TRY(bind_vector(b, c->tensors->norm, c->hidden_size, &w->norm, err));
+  ELLM_TRY(bind_norm(b, c->tensors->norm, c->hidden_size, &w->norm, err));
   w->head.n = 1;
   w->head.matrix[0] = w->embedding;
   if (own_head) ELLM_TRY(bind_matrix(b, head, c->vocab_size, c->hidden_size, &w->head.matrix[0], err));

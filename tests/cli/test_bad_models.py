@@ -67,7 +67,7 @@ CASES = [
     ("wider", None, settings(intermediate_size=1024), "1024 x 256"),
     ("untied", None, settings(tie_word_embeddings=False), "lm_head.weight"),
     ("vocabulary", None, settings(vocab_size=5000), "5000 x 256"),
-    ("dynamic", None, settings(rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}), "dynamic"),
+    ("mrope", None, settings(rope_parameters={"rope_type": "mrope", "rope_theta": 1e4}), "rope_type mrope"),
     ("strange", None, settings(architectures=["GPT2LMHeadModel"], model_type="gpt2"), "GPT2LMHeadModel"),
     ("gelu", None, settings(hidden_act="gelu"), "gelu"),
 ]
