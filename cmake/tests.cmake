@@ -44,8 +44,16 @@ foreach(source ${tests})
   endif()
 endforeach()
 
-# the test that counts calls of the allocator
+# the tests that count calls of the allocator, and let them fail
+foreach(test model_test_allocations model_test_out_of_memory)
+  if(TARGET ${test})
+    target_link_options(${test} PRIVATE
+      LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup)
+  endif()
+endforeach()
 if(TARGET model_test_allocations)
-  target_link_options(model_test_allocations PRIVATE
-    LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=posix_memalign,--wrap=strdup)
+  target_link_options(model_test_allocations PRIVATE LINKER:--wrap=aligned_alloc,--wrap=posix_memalign)
+endif()
+if(TARGET model_test_out_of_memory)
+  target_link_options(model_test_out_of_memory PRIVATE LINKER:--wrap=free)
 endif()
