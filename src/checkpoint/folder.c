@@ -4,10 +4,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/file_kind.h"
@@ -18,18 +20,23 @@ enum { MAX_CONFIG_BYTES = 1 << 20 };
 
 /* ----------------------------------------------------------------- snapshots */
 
-static bool is_folder(const char *folder, const char *name) {
-  char *path = path_join(folder, name);
-  const bool is = path != NULL && file_is_directory(path);
-  free(path);
+/* fstatat on a name within a folder: without a path in memory, that may be lacking, there are only two answers. */
+static bool look_at(const char *folder, const char *name, int flags, struct stat *info) {
+  const int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (dir < 0) return false;
+  const bool is = fstatat(dir, name, info, flags) == 0;
+  close(dir);
   return is;
 }
 
+static bool is_folder(const char *folder, const char *name) {
+  struct stat info;
+  return look_at(folder, name, 0, &info) && S_ISDIR(info.st_mode);
+}
+
 static bool has_file(const char *folder, const char *name) {
-  char *path = path_join(folder, name);
-  const bool is = path != NULL && file_exists(path);
-  free(path);
-  return is;
+  struct stat info;
+  return look_at(folder, name, AT_SYMLINK_NOFOLLOW, &info);
 }
 
 /* Call fn for every entry of the folder that does not begin with a dot. */
