@@ -19,10 +19,11 @@ declare -A allowed=(
   [template]="base json text"
   [model]="base json coder quant kernels calib container checkpoint source arch text template"
   [generate]="base json coder quant kernels calib container checkpoint source arch text template model"
-  [convert]="base json coder quant kernels calib container checkpoint source arch text template model generate"
-  [eval]="base json coder quant kernels calib container checkpoint source arch text template model generate convert"
-  [bench]="base json coder quant kernels calib container checkpoint source arch text template model generate convert eval"
-  [cli]="base json coder quant kernels calib container checkpoint source arch text template model generate convert eval bench"
+  [tune]="base json coder quant kernels calib container checkpoint source arch text template model generate"
+  [convert]="base json coder quant kernels calib container checkpoint source arch text template model generate tune"
+  [eval]="base json coder quant kernels calib container checkpoint source arch text template model generate tune convert"
+  [bench]="base json coder quant kernels calib container checkpoint source arch text template model generate tune convert eval"
+  [cli]="base json coder quant kernels calib container checkpoint source arch text template model generate tune convert eval bench"
 )
 n=0
 result() { # status, name; details on standard input
