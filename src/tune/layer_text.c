@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tune/layer_text.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+static size_t stream_bytes(const layer_text *t) {
+  return t->text->length * t->model->config.hidden_size * sizeof *t->stream;
+}
+
+static ellm_status load(layer_text *t, size_t sequence, ellm_error *err) {
+  return scratch_file_read(&t->streams, (uint64_t)sequence * stream_bytes(t), t->stream, stream_bytes(t), err);
+}
+
+static ellm_status store(layer_text *t, size_t sequence, ellm_error *err) {
+  return scratch_file_write(&t->streams, (uint64_t)sequence * stream_bytes(t), t->stream, stream_bytes(t), err);
+}
+
+ellm_status layer_text_open(ellm_model *model, const corpus *text, size_t n, const char *path, layer_text *out,
+                            ellm_error *err) {
+  *out = (layer_text){.model = model, .text = text, .n = n, .streams = {.fd = -1}};
+  size_t bytes = SIZE_MAX;
+  if (ellm_mul_size(text->length, model->config.hidden_size * sizeof(float), &bytes)) out->stream = malloc(bytes);
+  if (out->stream == NULL) return ellm_fail_memory(err, bytes, "a text between two layers");
+  ELLM_TRY(layerwise_create(model, (uint32_t)text->length, &out->layers, err));
+  ELLM_TRY(scratch_file_open(path, &out->streams, err));
+  for (size_t k = 0; k < n; k++) {
+    ELLM_TRY(layerwise_begin(out->layers, text->ids + k * text->length, text->length, out->stream, err));
+    ELLM_TRY(store(out, k, err));
+  }
+  return ELLM_OK;
+}
+
+void layer_text_close(layer_text *t) {
+  layerwise_free(t->layers);
+  scratch_file_close(&t->streams);
+  free(t->stream);
+  *t = (layer_text){.streams = {.fd = -1}};
+}
+
+typedef struct gathering {
+  moments *const *m;
+  thread_pool *pool;
+} gathering;
+
+static void gather(void *user, uint32_t layer, forward_input input, const batch_row *rows, size_t n, const float *x,
+                   size_t stride) {
+  const gathering *g = user;
+  moments *m = g->m[input];
+  (void)layer;
+  (void)rows;
+  if (m != NULL) moments_add(m, g->pool, x, n, stride);
+}
+
+ellm_status layer_text_moments(layer_text *t, uint32_t layer, moments *const m[LAYER_INPUTS], ellm_error *err) {
+  gathering g = {m, compute_pool(t->model->compute)};
+  const forward_watch watch = {gather, &g};
+  for (size_t k = 0; k < t->n; k++) {
+    ELLM_TRY(load(t, k, err));
+    ELLM_TRY(layerwise_layer(t->layers, layer, t->text->length, t->stream, &watch, err));
+  }
+  return ELLM_OK;
+}
+
+ellm_status layer_text_advance(layer_text *t, uint32_t layer, ellm_error *err) {
+  for (size_t k = 0; k < t->n; k++) {
+    ELLM_TRY(load(t, k, err));
+    ELLM_TRY(layerwise_layer(t->layers, layer, t->text->length, t->stream, NULL, err));
+    ELLM_TRY(store(t, k, err));
+  }
+  return ELLM_OK;
+}
+
+ellm_status layer_text_head(layer_text *t, moments *m, ellm_error *err) {
+  moments *all[LAYER_INPUTS + 1] = {[INPUT_HEAD] = m};
+  gathering g = {all, compute_pool(t->model->compute)};
+  const forward_watch watch = {gather, &g};
+  for (size_t k = 0; k < t->n; k++) {
+    ELLM_TRY(load(t, k, err));
+    ELLM_TRY(layerwise_head(t->layers, 0, t->text->length, t->stream, NULL, &watch, err));
+  }
+  return ELLM_OK;
+}

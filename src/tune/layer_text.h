@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A calibration text between two layers of a model: the residual stream of all its tokens, in a scratch file. A layer
+ * is run twice: once to see the second moments of its inputs, and once more, with the weights that it has by then, to
+ * take the text to the next layer. So each layer is quantized for what the quantized layers before it make of the text.
+ */
+#ifndef ELLM_TUNE_LAYER_TEXT_H
+#define ELLM_TUNE_LAYER_TEXT_H
+
+#include "base/file.h"
+#include "calib/moments.h"
+#include "model/layerwise.h"
+#include "tune/corpus.h"
+
+typedef struct layer_text {
+  ellm_model *model;
+  const corpus *text;        /* outlives it */
+  size_t n;                  /* its first n sequences */
+  layerwise *layers;
+  scratch_file streams;      /* [n][length][hidden_size] */
+  float *stream;             /* of one sequence */
+} layer_text;
+
+/* Before layer 0. The scratch file lies in the folder of `path`. Free with layer_text_close, also after a failure. */
+ellm_status layer_text_open(ellm_model *model, const corpus *text, size_t n, const char *path, layer_text *out,
+                            ellm_error *err);
+void layer_text_close(layer_text *t);
+
+/* Adds the inputs of a layer to m[LAYER_INPUTS], NULL where one is not wanted. The text stays before the layer. */
+ellm_status layer_text_moments(layer_text *t, uint32_t layer, moments *const m[LAYER_INPUTS], ellm_error *err);
+/* Takes the text behind the layer. */
+ellm_status layer_text_advance(layer_text *t, uint32_t layer, ellm_error *err);
+/* Behind the last layer: adds the inputs of the output matrix to m. */
+ellm_status layer_text_head(layer_text *t, moments *m, ellm_error *err);
+
+#endif
