@@ -6,7 +6,8 @@ Written from docs/FORMAT.md and docs/format/blocks.md alone, as a check of those
 documents and as an example; it is slow. Checksums are verified.
 
   read_ellm.py FILE --list
-  read_ellm.py FILE --tensor NAME --codes OUT    one byte a code, row-major
+  read_ellm.py FILE --tensor NAME --codes OUT    one byte a code, row-major, without patches
+  read_ellm.py FILE --tensor NAME --weights OUT  the weights, float32, row-major
 """
 import argparse
 import json
@@ -16,7 +17,8 @@ import sys
 MAGIC = b"\x89ELLM\r\n\x1a"
 DTYPES = "F32 F16 BF16 F64 I8 U8 I16 U16 I32 U32 I64 U64 BOOL F8_E4M3 F8_E5M2".split()
 SIZES = [4, 2, 2, 8, 1, 1, 2, 2, 4, 4, 8, 8, 1, 1, 1]
-ASSET, KEPT, CODED, METADATA = 1, 2, 3, 4
+ASSET, KEPT, CODED, METADATA, COLUMNS = 1, 2, 3, 4, 5
+BY_ROW, BY_COLUMN, PATCHED = 1, 2, 4  # bits of the granularity
 PANEL_ROWS, TILE_COLUMNS, TILE, MAX_CODES = 16, 4, 64, 16384
 PLAIN, HUFFMAN, TUPLES = 0, 1, 2
 ESCAPE = 256
@@ -154,7 +156,7 @@ class Record:
         need(self.flags in (0, 1), "flags", self.flags)
         need(self.section_bytes % 64 == 0 and self.head_bytes <= self.section_bytes, "section size", self.section_bytes)
         self.name, self.payload_bytes = None, 0
-        if self.type not in (ASSET, KEPT, CODED, METADATA):
+        if self.type not in (ASSET, KEPT, CODED, METADATA, COLUMNS):
             need(self.flags == 0, "required record of unknown type", self.type)
             return
         p, value_bytes = at + 48, 0
@@ -164,16 +166,20 @@ class Record:
             self.shape = struct.unpack_from(f"<{n}Q", data, p + 8)
             p += 8 + 8 * n
         elif self.type == CODED:
-            (self.dtype, n, self.bits, self.scheme, quantizer, granularity, layout, self.zero, self.step,
+            (self.dtype, n, self.bits, self.scheme, quantizer, self.granularity, layout, self.zero, self.step,
              self.panels_per_block, self.block_columns, self.n_blocks, self.payload_bytes, self.entropy_bits,
              self.huffman_bits, rows, columns) = struct.unpack_from("<8Bf3IQdQ2Q", data, p)
-            known = (quantizer, granularity, layout) == (0, 0, 0)
+            known = (quantizer, layout) == (0, 0) and self.granularity < 8
             need(n == 2 and 2 <= self.bits <= 8 and known, "coded tensor's fields")
             self.shape = (rows, columns)
             p += 64
         elif self.type == METADATA:
             value_bytes, reserved = struct.unpack_from("<2I", data, p)
             need(reserved == 0, "reserved field")
+            p += 8
+        elif self.type == COLUMNS:
+            self.columns = u64(data, p)
+            need(0 < self.columns < 1 << 32 and self.head_bytes == 2 * self.columns, "scales of columns: size")
             p += 8
         need((p - at + name_bytes + value_bytes + 7) // 8 * 8 == self.bytes, "record size", self.bytes)
         self.name = data[p:p + name_bytes].decode("utf-8")
@@ -214,11 +220,42 @@ class File:
         need(xxh3_64(head + tail) == record.checksum, record.name, "wrong checksum")
         return head
 
+    def scales(self, record, used):
+        """Scales of rows and columns (None: all 1) and the outliers of a coded tensor, whose code book takes `used`
+        bytes of the head; and their size."""
+        if record.granularity == 0:
+            return None, None, 0, 0
+        head, at = self.head(record), used + -used % 4
+        number, reserved, outliers = struct.unpack_from("<2IQ", head, at)
+        need(reserved == 0 and (outliers != 0) == (record.granularity & PATCHED != 0), record.name, "outliers")
+        rows = columns = None
+        size = 16
+        if record.granularity & BY_ROW:
+            rows = factors(head, at + size, record.shape[0])
+            size += 2 * len(rows)
+            need(not any(head[at + size:at + size + -size % 4]), record.name, "padding of the scales")
+            size += -size % 4
+        if record.granularity & BY_COLUMN:
+            before = number < self.records.index(record)
+            need(before and self.records[number].type == COLUMNS, record.name, "scales of columns")
+            columns = factors(self.head(self.records[number]), 0, self.records[number].columns)
+            need(len(columns) == record.shape[1], record.name, "number of scales of columns")
+        else:
+            need(number == 0xFFFFFFFF, record.name, "scales of columns")
+        return rows, columns, outliers, size
+
     def tensor(self, name):
         for record in self.records:
             if record.type in (KEPT, CODED) and record.name == name:
                 return record
         raise Bad("no tensor " + name)
+
+
+def factors(data, at, n):
+    """n BF16 numbers, as floats."""
+    bits = struct.unpack_from(f"<{n}H", data, at)
+    need(all(0x0080 <= b < 0x7F80 for b in bits), "a scale is not positive and finite")
+    return struct.unpack(f"<{n}f", struct.pack(f"<{n}I", *[b << 16 for b in bits]))
 
 
 # --------------------------------------------------------------------- coding
@@ -390,21 +427,70 @@ def decode_block(book, data, panels, tiles, panel_rows):
     return codes
 
 
+def take_patches(data, record, panels, tiles, panel_rows, height, width):
+    """The patches of a block -> ({place: difference}, bytes taken)."""
+    n = data[0] | data[1] << 8
+    need(2 + 3 * n <= len(data), record.name, "patches")
+    differences, sums, before = {}, {}, None
+    top = (1 << record.bits) - 1
+    most = 65795 - 256 * max(record.zero, top - record.zero)
+    for i in range(n):
+        word = int.from_bytes(data[2 + 3 * i:5 + 3 * i], "little")
+        place, difference = word & 16383, word >> 14
+        difference -= 1024 if difference > 511 else 0
+        tile, lane = divmod(place, TILE_COLUMNS * panel_rows)
+        row = tile // tiles * panel_rows + lane // TILE_COLUMNS
+        column = tile % tiles * TILE_COLUMNS + lane % TILE_COLUMNS
+        need(difference != 0 and tile < panels * tiles and row < height and column < width, record.name, "patch")
+        if before is not None and place <= before[0]:
+            need(place == before[0] and before[1] in (511, -512) and (difference < 0) == (before[1] < 0), record.name,
+                 "order of patches")
+        before = place, difference
+        differences[place] = differences.get(place, 0) + difference
+        sums[row, column // 256] = sums.get((row, column // 256), 0) + abs(difference)
+        need(sums[row, column // 256] <= most, record.name, "sum of patches")
+    return differences, 2 + 3 * n
+
+
 def tensor_codes(file, record):
-    """All codes of a coded tensor, row-major."""
+    """All codes of a coded tensor, row-major, one byte each, without patches."""
+    return decode_tensor(file, record)[0]
+
+
+def tensor_weights(file, record):
+    """All weights of a coded tensor, float32, row-major."""
+    codes, patches, (rows, columns) = decode_tensor(file, record)
+    out, width, one = bytearray(), record.shape[1], struct.Struct("<f")
+
+    def rounded(x):  # a product of two float32 is exact in float64
+        return one.unpack(one.pack(x))[0]
+
+    for i, code in enumerate(codes):
+        w = rounded((code + patches.get(i, 0) - record.zero) * record.step)
+        if rows:
+            w = rounded(w * rows[i // width])
+        if columns:
+            w = rounded(w * columns[i % width])
+        out += one.pack(w)
+    return bytes(out)
+
+
+def decode_tensor(file, record):
+    """Codes; {index: difference} of the patched ones; scales of rows and columns."""
     need(record.type == CODED, record.name, "is kept, it has no codes")
     rows, columns = record.shape
     head = file.head(record)
     book = Book(head)
     table = head[len(head) - 8 * record.n_blocks:]
     need(book.bits == record.bits, record.name, "bits of the code book")
-    need(book.used + -book.used % 4 + 8 * record.n_blocks == len(head), record.name, "size of the head")
+    row_scales, column_scales, outliers, size = file.scales(record, book.used)
+    need(book.used + -book.used % 4 + size + 8 * record.n_blocks == len(head), record.name, "size of the head")
     payload = file.data[record.offset + record.head_bytes:record.offset + record.head_bytes + record.payload_bytes]
     panel_rows = min(PANEL_ROWS, rows)
     group_rows = panel_rows * record.panels_per_block
     ranges = -(-columns // record.block_columns)
     need(-(-rows // group_rows) * ranges == record.n_blocks, record.name, "number of blocks")
-    out = bytearray(rows * columns)
+    out, patched = bytearray(rows * columns), {}
     for block in range(record.n_blocks):
         first, checksum = struct.unpack_from("<2I", table, 8 * block)
         last = u32(table, 8 * block + 8) if block + 1 < record.n_blocks else record.payload_bytes
@@ -414,6 +500,14 @@ def tensor_codes(file, record):
         row0, column0 = block // ranges * group_rows, block % ranges * record.block_columns
         height, width = min(group_rows, rows - row0), min(record.block_columns, columns - column0)
         panels, tiles = -(-height // panel_rows), -(-width // TILE_COLUMNS)
+        if record.granularity & PATCHED:
+            found, taken = take_patches(data, record, panels, tiles, panel_rows, height, width)
+            data = data[taken:]
+            for place, difference in found.items():
+                tile, lane = divmod(place, TILE_COLUMNS * panel_rows)
+                row = row0 + tile // tiles * panel_rows + lane // TILE_COLUMNS
+                column = column0 + tile % tiles * TILE_COLUMNS + lane % TILE_COLUMNS
+                patched[row * columns + column] = difference
         codes = bytes(decode_block(book, data, panels, tiles, panel_rows))
         for row in range(height):
             at = row // panel_rows * tiles * TILE_COLUMNS * panel_rows + row % panel_rows * TILE_COLUMNS
@@ -421,16 +515,22 @@ def tensor_codes(file, record):
             line = b"".join(codes[at + t * step:at + t * step + TILE_COLUMNS] for t in range(tiles))
             start = (row0 + row) * columns + column0
             out[start:start + width] = line[:width]
-    return bytes(out)
+    need(len(patched) == outliers, record.name, "number of outliers")
+    return bytes(out), patched, (row_scales, column_scales)
 
 
 def describe(record):
-    types = {ASSET: "asset", KEPT: "kept", CODED: "coded", METADATA: "metadata"}
+    types = {ASSET: "asset", KEPT: "kept", CODED: "coded", METADATA: "metadata",
+             COLUMNS: "scales of columns"}
     entry = {"type": types.get(record.type, record.type), "name": record.name}
     if record.type in (KEPT, CODED):
         entry.update(dtype=DTYPES[record.dtype], shape=list(record.shape))
     if record.type == CODED:
         entry.update(bits=record.bits, step=record.step, zero=record.zero, blocks=record.n_blocks)
+        if record.granularity:
+            entry.update(granularity=record.granularity)
+    if record.type == COLUMNS:
+        entry.update(columns=record.columns)
     if record.type == METADATA:
         entry.update(value=record.value)
     entry.update(bytes=record.section_bytes + record.bytes)
@@ -443,18 +543,20 @@ def main():
     parser.add_argument("--list", action="store_true", help="print the directory, a JSON object a line")
     parser.add_argument("--tensor", metavar="NAME")
     parser.add_argument("--codes", metavar="OUT", help="write the tensor's codes, one byte each, row-major")
+    parser.add_argument("--weights", metavar="OUT", help="write the tensor's weights, float32, row-major")
     arguments = parser.parse_args()
-    if not arguments.list and not (arguments.tensor and arguments.codes):
-        parser.error("nothing to do: --list, or --tensor NAME --codes OUT")
+    if not arguments.list and not (arguments.tensor and (arguments.codes or arguments.weights)):
+        parser.error("nothing to do: --list, or --tensor NAME with --codes OUT or --weights OUT")
     try:
         file = File(arguments.file)
         if arguments.list:
             for record in file.records:
                 print(json.dumps(describe(record)))
-        if arguments.tensor:
-            codes = tensor_codes(file, file.tensor(arguments.tensor))
-            with open(arguments.codes, "wb") as out:
-                out.write(codes)
+        for path, read in ((arguments.codes, tensor_codes), (arguments.weights, tensor_weights)):
+            if arguments.tensor and path:
+                data = read(file, file.tensor(arguments.tensor))
+                with open(path, "wb") as out:
+                    out.write(data)
     except (Bad, UnicodeDecodeError, struct.error, IndexError, StopIteration) as error:
         sys.exit(f"{arguments.file}: {error or 'damaged'}")
     except OSError as error:

@@ -3,6 +3,7 @@
 #include "bench/matrix.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/sized.h"
@@ -46,19 +47,25 @@ ellm_status ellm_bench_matrix_create(const ellm_bench_matrix_options *options, e
   return ELLM_OK;
 }
 
-/* Blocks stand one after the other in a file; each is checked here, once. */
+/* Blocks stand one after the other in a file, or are copied so, without the patches between them; each is checked here,
+ * once. */
 static ellm_status find_blocks(ellm_bench_matrix *m, const ellm_file *file, const container_tensor *tensor,
                                ellm_error *err) {
   const uint64_t n = tensor->geometry.n_blocks;
   uint64_t *offset = ellm_aligned_calloc((size_t)n + 1, sizeof *offset);
   if (offset == NULL) return ellm_fail_memory(err, (size_t)(n + 1) * sizeof *offset, "offsets of blocks");
   m->coded.offset = m->coded.owned[0] = offset;
+  uint8_t *copy = NULL;
+  if (tensor->quant.scales.outliers != 0) {
+    m->coded.owned[1] = copy = ellm_aligned_calloc((size_t)tensor->payload_bytes + CODER_SLACK, 1);
+    if (copy == NULL) return ellm_fail_memory(err, (size_t)tensor->payload_bytes, "blocks of a matrix");
+  }
   for (uint64_t i = 0; i < n; i++) {
-    const uint8_t *data;
-    size_t bytes;
-    ELLM_TRY(container_checked_block(file, tensor, i, &data, &bytes, err));
-    if (i == 0) m->coded.data = data;
-    offset[i + 1] = offset[i] + bytes;
+    container_block block;
+    ELLM_TRY(container_checked_block(file, tensor, i, &block, err));
+    if (copy != NULL) memcpy(copy + offset[i], block.data, block.bytes);
+    if (i == 0) m->coded.data = copy != NULL ? copy : block.data;
+    offset[i + 1] = offset[i] + block.bytes;
   }
   return ELLM_OK;
 }

@@ -70,7 +70,7 @@ static void decode_one(void *user, size_t item, int thread) {
   decoding *d = user;
   const size_t k = item % d->n_blocks;
   if (container_decode_block(d->file, d->tensors[k], d->blocks[k], kernels_best()->decode_block, &d->scratch[thread],
-                             d->codes[thread], NULL) != ELLM_OK)
+                             d->codes[thread], NULL, NULL) != ELLM_OK)
     atomic_store(&d->failed, true);
 }
 

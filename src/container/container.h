@@ -11,12 +11,15 @@
 
 #include "base/file.h"
 #include "coder/coder.h"
+#include "coder/patches.h"
 #include "quant/quantize.h"
 
 typedef enum container_storage {
   CONTAINER_KEPT = 0,   /* the source's bytes, verbatim */
   CONTAINER_CODED = 1   /* quantized; blocks of a coder_codebook (CODER_PLAIN included) */
 } container_storage;
+
+enum { CONTAINER_NO_COLUMNS = UINT32_MAX };
 
 /* A tensor as the directory describes it. */
 typedef struct container_tensor {
@@ -28,6 +31,7 @@ typedef struct container_tensor {
   container_storage storage;
   /* CODED: */
   quant_params quant;
+  uint32_t columns_record;     /* of scales.columns, where these are not NULL */
   coder_codebook book;
   coder_geometry geometry;
   double entropy_bits;         /* of the codes, in total */
@@ -49,7 +53,13 @@ ellm_status container_writer_asset(container_writer *writer, const char *name, c
 /* A kept tensor: begin, its bytes in pieces, end. */
 ellm_status container_writer_begin_kept(container_writer *writer, const container_tensor *tensor, ellm_error *err);
 ellm_status container_writer_kept_bytes(container_writer *writer, const void *data, size_t bytes, ellm_error *err);
-/* A coded tensor: begin, blocks in order, end. */
+/* Factors of columns, stored once for the matrices that read the same input, before these. `name` is unique among
+ * them; *record goes to container_tensor.columns_record, as
+ * the factors go to its scales. */
+ellm_status container_writer_columns(container_writer *writer, const char *name, const uint16_t *factors,
+                                     uint64_t n_columns, uint32_t *record, ellm_error *err);
+/* A coded tensor: begin, blocks in order, end. Of its scales, rows are stored with it where they are not NULL, columns
+ * by the number of their record; where outliers is not 0 every block begins with its patches (coder/patches.h). */
 ellm_status container_writer_begin_coded(container_writer *writer, const container_tensor *tensor, ellm_error *err);
 /* checksum: container_block_checksum of the bytes, so that threads can compute it. */
 ellm_status container_writer_block(container_writer *writer, const void *data, size_t bytes, uint32_t checksum,
@@ -90,25 +100,30 @@ const char *container_asset_name(const ellm_file *file, size_t index);
 ellm_status container_kept(const ellm_file *file, const container_tensor *tensor, const uint8_t **data,
                            ellm_error *err);
 
-/* One block: its checksum is verified on first use (thread-safe), then it is
- * decoded by `decode` to tile-ordered codes. ELLM_ERR_INPUT names file, tensor
- * and block when it is damaged. */
-ellm_status container_decode_block(const ellm_file *file, const container_tensor *tensor, uint64_t block,
-                                   coder_decode_fn decode, coder_scratch *scratch, uint8_t *codes, ellm_error *err);
+/* A block: its coded bytes, CODER_SLACK readable ones after them, and its patches (n is 0 where there are none). */
+typedef struct container_block { const uint8_t *data; size_t bytes; coder_patches patches; } container_block;
+/* One block: checksum and patches are verified on first use (thread-safe), then it
+ * is decoded by `decode` to tile-ordered codes, patches not yet added. ELLM_ERR_INPUT
+ * names file, tensor and block when it is damaged. `patches` may be NULL. */
+ellm_status container_decode_block(const ellm_file *file, const container_tensor *tensor, uint64_t index,
+                                   coder_decode_fn decode, coder_scratch *scratch, uint8_t *codes,
+                                   coder_patches *patches, ellm_error *err);
 /* The two halves of it, for kernels that decode and multiply at once: the bytes of
- * a block, checked on first use, CODER_SLACK readable bytes after them; and the
- * error of a block that a kernel refused. */
-ellm_status container_checked_block(const ellm_file *file, const container_tensor *tensor, uint64_t block,
-                                    const uint8_t **data, size_t *bytes, ellm_error *err);
+ * a block, checked on first use; and the error of a block that a kernel refused. */
+ellm_status container_checked_block(const ellm_file *file, const container_tensor *tensor, uint64_t index,
+                                    container_block *block, ellm_error *err);
 ellm_status container_undecodable(const ellm_file *file, const container_tensor *tensor, uint64_t block,
                                   ellm_error *err);
 /* The blocks of a coded tensor are not wanted for now: file_map_drop. */
 void container_drop_blocks(const ellm_file *file, const container_tensor *tensor);
 /* Coded bytes of blocks [first, last): for balancing work. */
 uint64_t container_blocks_bytes(const container_tensor *tensor, uint64_t first, uint64_t last);
-/* Raw access for verify: block bytes and stored checksum. */
+/* Raw access for verify: block bytes, patches included, and stored checksum. */
 ellm_status container_block_at(const ellm_file *file, const container_tensor *tensor, uint64_t block,
                                const uint8_t **data, size_t *bytes, uint32_t *checksum, ellm_error *err);
+/* Those bytes as a block; false if the patches break a rule. */
+bool container_block_from(const container_tensor *tensor, uint64_t index, const uint8_t *data, size_t bytes,
+                          container_block *block);
 
 /* ellm_file_open over bytes in memory, which must outlive the file; `name` takes
  * the place of the path in errors. For tests and fuzzing. */

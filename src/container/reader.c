@@ -3,7 +3,7 @@
  * Reading a .ellm file in place. Opening checks, in this order: header,
  * directory checksum, every record and that their sections fill the file
  * without gaps, names, then each coded tensor's head (checksum, code book,
- * block table) and each asset. What is left for first use are blocks and kept
+ * scales, block table), scales of columns and each asset. What is left for first use are blocks and kept
  * tensors: one byte a block says that its checksum was found right. Two threads
  * may check the same block at once, which does no harm.
  *
@@ -37,6 +37,16 @@ typedef struct asset_entry {
   bool usable;
 } asset_entry;
 
+typedef struct columns_entry { /* factors of columns */
+  const char *name;
+  section where;
+  uint32_t record;             /* its number in the directory: ascending */
+  uint64_t n;
+  const uint16_t *factors;
+  uint16_t largest;
+  bool usable;
+} columns_entry;
+
 typedef struct metadata_entry { const char *name, *value; } metadata_entry;
 
 struct ellm_file {
@@ -50,7 +60,8 @@ struct ellm_file {
   const tensor_entry **by_name;
   asset_entry *assets;
   metadata_entry *metadata;
-  size_t n_tensors, n_assets, n_metadata;
+  columns_entry *columns;
+  size_t n_tensors, n_assets, n_metadata, n_columns;
   char *text;                  /* all names and values, NUL-terminated */
   atomic_uchar *checked;
   ellm_totals totals;
@@ -87,12 +98,79 @@ static ellm_status check_section(const ellm_file *file, const section *where, ui
   return ELLM_OK;
 }
 
-static ellm_status load_coded(const ellm_file *file, tensor_entry *entry, ellm_error *err) {
+static ellm_status load_columns(const ellm_file *file, columns_entry *columns, ellm_error *err) {
+  ELLM_TRY(check_section(file, &columns->where, 0, "scales of columns", columns->name, err));
+  /* sections begin at multiples of 64 bytes: aligned, and readable beyond the last factor to a multiple of 4 */
+  columns->factors = (const uint16_t *)(const void *)(file->data + columns->where.offset);
+  if (!format_factors_check(columns->factors, columns->n, &columns->largest))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: scales of columns %s: a factor is not positive and finite", file->path,
+                     columns->name);
+  columns->usable = true;
+  return ELLM_OK;
+}
+
+static const columns_entry *find_columns(const ellm_file *file, uint32_t record) {
+  size_t low = 0, high = file->n_columns;
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    if (file->columns[middle].record == record) return &file->columns[middle];
+    if (file->columns[middle].record < record) low = middle + 1;
+    else high = middle;
+  }
+  return NULL;
+}
+
+/* The scales of a tensor with a granularity: `data` is where they begin in its head. Scales of columns are found among
+ * the records before the tensor's; those after it are not loaded yet. */
+static ellm_status load_scales(const ellm_file *file, const format_record *record, const uint8_t *data,
+                               container_tensor *tensor, ellm_error *err) {
+  quant_scales *scales = &tensor->quant.scales;
+  uint16_t largest_row = QUANT_SCALE_ONE, largest_column = QUANT_SCALE_ONE;
+  tensor->columns_record = load_u32(data);
+  scales->outliers = load_u64(data + 8);
+  const bool patches = (record->granularity & GRANULARITY_PATCHES) != 0;
+  if (load_u32(data + 4) != 0 || (scales->outliers != 0) != patches || scales->outliers > tensor->n_elements)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: scales: %llu outliers make no sense", file->path,
+                     tensor->name, (unsigned long long)scales->outliers);
+  if ((record->granularity & GRANULARITY_COLUMNS) != 0) {
+    const columns_entry *columns = find_columns(file, tensor->columns_record);
+    if (columns == NULL || columns->n != tensor->shape[1])
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: record %u does not hold scales of its %llu columns",
+                       file->path, tensor->name, tensor->columns_record, (unsigned long long)tensor->shape[1]);
+    if (!columns->usable)
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: its scales of columns %s are damaged", file->path,
+                       tensor->name, columns->name);
+    scales->columns = columns->factors;
+    largest_column = columns->largest;
+  } else if (tensor->columns_record != CONTAINER_NO_COLUMNS) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: scales of columns in record %u, but none are announced",
+                     file->path, tensor->name, tensor->columns_record);
+  }
+  if ((record->granularity & GRANULARITY_ROWS) != 0) {
+    const uint8_t *rows = data + FORMAT_SCALES_FIXED;
+    for (uint64_t i = FORMAT_SCALES_FIXED + 2 * tensor->shape[0]; i < format_scales_bytes(record); i++)
+      if (data[i] != 0)
+        return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: padding of the scales of rows is not zero", file->path,
+                         tensor->name);
+    scales->rows = (const uint16_t *)(const void *)rows; /* at a multiple of 4 */
+    if (!format_factors_check(scales->rows, tensor->shape[0], &largest_row))
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: a scale of a row is not positive and finite", file->path,
+                       tensor->name);
+  }
+  if (!format_scales_finite(scales, largest_row, largest_column))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: its scales give weights beyond float32", file->path,
+                     tensor->name);
+  return ELLM_OK;
+}
+
+static ellm_status load_coded(const ellm_file *file, const format_record *record, tensor_entry *entry,
+                              ellm_error *err) {
   container_tensor *tensor = &entry->tensor;
   ELLM_TRY(check_section(file, &entry->where, tensor->payload_bytes, "tensor", tensor->name, err));
   const uint8_t *head = file->data + entry->where.offset;
   uint64_t n_blocks = tensor->geometry.n_blocks;
-  uint64_t room = entry->where.head_bytes - FORMAT_TABLE_ENTRY * n_blocks; /* not negative: format_record_parse */
+  const uint64_t scales_bytes = format_scales_bytes(record);
+  uint64_t room = entry->where.head_bytes - FORMAT_TABLE_ENTRY * n_blocks - scales_bytes; /* format_record_parse: >= 0 */
   size_t used = 0;
   if (!coder_codebook_load(head, (size_t)room, tensor->geometry.panel_rows, &tensor->book, &used))
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: malformed code book", file->path, tensor->name);
@@ -104,7 +182,8 @@ static ellm_status load_coded(const ellm_file *file, tensor_entry *entry, ellm_e
   if (!padded)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: %llu head bytes do not fit the code book of %zu", file->path,
                      tensor->name, (unsigned long long)entry->where.head_bytes, used);
-  const uint8_t *table = head + room;
+  if (scales_bytes > 0) ELLM_TRY(load_scales(file, record, head + room, tensor, err));
+  const uint8_t *table = head + room + scales_bytes;
   for (uint64_t b = 0; b < n_blocks; b++) {
     uint64_t first = load_u32(table + FORMAT_TABLE_ENTRY * b);
     uint64_t last = b + 1 < n_blocks ? load_u32(table + FORMAT_TABLE_ENTRY * (b + 1)) : tensor->payload_bytes;
@@ -118,31 +197,9 @@ static ellm_status load_coded(const ellm_file *file, tensor_entry *entry, ellm_e
   return ELLM_OK;
 }
 
-void container_tensor_from_record(const format_record *record, const char *name, const coder_codebook *book,
-                                  container_tensor *tensor) {
-  memset(tensor, 0, sizeof *tensor);
-  tensor->name = name;
-  tensor->dtype = record->dtype;
-  tensor->n_dims = record->n_dims;
-  memcpy(tensor->shape, record->shape, sizeof tensor->shape);
-  tensor->n_elements = record->n_elements;
-  tensor->stored_bytes = record->section_bytes + format_record_bytes(record);
-  if (record->type == RECORD_KEPT) {
-    tensor->storage = CONTAINER_KEPT;
-    return;
-  }
-  tensor->storage = CONTAINER_CODED;
-  tensor->quant = record->quant;
-  tensor->geometry = record->geometry;
-  tensor->entropy_bits = record->entropy_bits;
-  tensor->huffman_bits = record->huffman_bits;
-  tensor->payload_bytes = record->payload_bytes;
-  if (book != NULL) tensor->book = *book;
-}
-
 /* ----------------------------------------------------------------- directory */
 
-typedef struct directory_counts { size_t tensors, assets, metadata, text; uint64_t flags; } directory_counts;
+typedef struct directory_counts { size_t tensors, assets, metadata, columns, text; uint64_t flags; } directory_counts;
 
 /* First walk over the directory: validates every record and the order of the
  * sections, so that the second one need not check again. */
@@ -164,10 +221,11 @@ static ellm_status walk_directory(const ellm_file *file, directory_counts *count
                        "%s: directory record %u: section of %llu bytes at %llu, expected at %llu and before %llu",
                        file->path, i, (unsigned long long)record.section_bytes, (unsigned long long)record.offset,
                        (unsigned long long)end, (unsigned long long)file->header.directory_offset);
-    if (record.type < RECORD_ASSET || record.type > RECORD_METADATA) continue;
+    if (!format_type_known(record.type)) continue;
     counts->text += (size_t)record.name_bytes + record.value_bytes + 2;
     counts->assets += record.type == RECORD_ASSET;
     counts->metadata += record.type == RECORD_METADATA;
+    counts->columns += record.type == RECORD_COLUMNS;
     counts->tensors += record.type == RECORD_KEPT || record.type == RECORD_CODED;
     counts->flags += record.type == RECORD_KEPT ? 1 : record.type == RECORD_CODED ? record.geometry.n_blocks : 0;
   }
@@ -202,8 +260,6 @@ static ellm_status load_tensor(ellm_file *file, const format_record *record, con
   entry->where = (section){record->offset, record->section_bytes, record->head_bytes, record->checksum};
   entry->checked = *checked;
   entry->file = file;
-  ellm_totals *totals = &file->totals;
-  totals->parameters += record->n_elements;
   if (record->type == RECORD_KEPT) {
     *checked += 1;
     entry->data = file->data + record->offset;
@@ -216,11 +272,7 @@ static ellm_status load_tensor(ellm_file *file, const format_record *record, con
     return ELLM_OK;
   }
   *checked += record->geometry.n_blocks;
-  totals->weights += record->n_elements;
-  totals->quantized_bytes += entry->tensor.stored_bytes;
-  totals->entropy += record->entropy_bits;
-  totals->huffman_bits_per_weight += (double)record->huffman_bits;
-  return section_result(load_coded(file, entry, err), problem, user, err);
+  return section_result(load_coded(file, record, entry, err), problem, user, err);
 }
 
 static ellm_status load_records(ellm_file *file, container_problem_fn problem, void *user, ellm_error *err) {
@@ -235,16 +287,21 @@ static ellm_status load_records(ellm_file *file, container_problem_fn problem, v
     at += used;
     section where = {record.offset, record.section_bytes, record.head_bytes, record.checksum};
     ellm_status status = ELLM_OK;
-    if (record.type < RECORD_ASSET || record.type > RECORD_METADATA) {
+    if (!format_type_known(record.type)) {
       if (problem != NULL)
         status = section_result(check_section(file, &where, 0, "unknown", "record", err), problem, user, err);
       if (status != ELLM_OK) return status;
       continue;
     }
     const char *name = keep_text(&text, record.name, record.name_bytes);
+    container_totals_add(&file->totals, &record);
     if (record.type == RECORD_METADATA) {
       file->metadata[file->n_metadata++] = (metadata_entry){name, keep_text(&text, record.value, record.value_bytes)};
       status = section_result(check_section(file, &where, 0, "metadata", name, err), problem, user, err);
+    } else if (record.type == RECORD_COLUMNS) {
+      columns_entry *columns = &file->columns[file->n_columns++];
+      *columns = (columns_entry){.name = name, .where = where, .record = i, .n = record.n_columns};
+      status = section_result(load_columns(file, columns, err), problem, user, err);
     } else if (record.type == RECORD_ASSET) {
       asset_entry *asset = &file->assets[file->n_assets++];
       *asset = (asset_entry){.name = name, .where = where};
@@ -273,12 +330,29 @@ static int compare_metadata(const void *a, const void *b) {
   return strcmp(((const metadata_entry *)a)->name, ((const metadata_entry *)b)->name);
 }
 
+static int compare_columns(const void *a, const void *b) {
+  return strcmp((*(const columns_entry *const *)a)->name, (*(const columns_entry *const *)b)->name);
+}
+
+/* Names of scales of columns; their entries stay in the order of the directory. */
+static ellm_status check_columns_names(const ellm_file *file, const char **twice, ellm_error *err) {
+  const columns_entry **sorted = calloc(file->n_columns + 1, sizeof *sorted);
+  if (sorted == NULL) return ellm_fail_memory(err, file->n_columns * sizeof *sorted, "the directory");
+  for (size_t i = 0; i < file->n_columns; i++) sorted[i] = &file->columns[i];
+  if (file->n_columns > 0) qsort(sorted, file->n_columns, sizeof *sorted, compare_columns);
+  for (size_t i = 1; i < file->n_columns; i++)
+    if (compare_columns(&sorted[i - 1], &sorted[i]) == 0) *twice = sorted[i]->name;
+  free(sorted);
+  return ELLM_OK;
+}
+
 static ellm_status sort_names(ellm_file *file, ellm_error *err) {
   for (size_t i = 0; i < file->n_tensors; i++) file->by_name[i] = &file->tensors[i];
   if (file->n_tensors > 0) qsort(file->by_name, file->n_tensors, sizeof *file->by_name, compare_tensors);
   if (file->n_assets > 0) qsort(file->assets, file->n_assets, sizeof *file->assets, compare_assets);
   if (file->n_metadata > 0) qsort(file->metadata, file->n_metadata, sizeof *file->metadata, compare_metadata);
   const char *twice = NULL;
+  ELLM_TRY(check_columns_names(file, &twice, err));
   for (size_t i = 1; i < file->n_tensors; i++)
     if (compare_tensors(&file->by_name[i - 1], &file->by_name[i]) == 0) twice = file->by_name[i]->tensor.name;
   for (size_t i = 1; i < file->n_assets; i++)
@@ -306,10 +380,11 @@ static ellm_status load(ellm_file *file, container_problem_fn problem, void *use
   file->by_name = calloc(counts.tensors + 1, sizeof *file->by_name);
   file->assets = calloc(counts.assets + 1, sizeof *file->assets);
   file->metadata = calloc(counts.metadata + 1, sizeof *file->metadata);
+  file->columns = calloc(counts.columns + 1, sizeof *file->columns);
   file->text = malloc(counts.text + 1);
   file->checked = calloc((size_t)counts.flags + 1, sizeof *file->checked);
   if (file->tensors == NULL || file->by_name == NULL || file->assets == NULL || file->metadata == NULL ||
-      file->text == NULL || file->checked == NULL)
+      file->columns == NULL || file->text == NULL || file->checked == NULL)
     return ellm_fail_memory(err, counts.tensors * sizeof *file->tensors + counts.text, "the directory");
   ELLM_TRY(load_records(file, problem, user, err));
   ELLM_TRY(sort_names(file, err));
@@ -324,6 +399,7 @@ void ellm_file_close(ellm_file *file) {
   free(file->by_name);
   free(file->assets);
   free(file->metadata);
+  free(file->columns);
   free(file->text);
   free((void *)file->checked);
   free(file->path);
@@ -527,17 +603,35 @@ ellm_status container_block_at(const ellm_file *file, const container_tensor *te
   return ELLM_OK;
 }
 
-ellm_status container_checked_block(const ellm_file *file, const container_tensor *tensor, uint64_t block,
-                                    const uint8_t **data, size_t *bytes, ellm_error *err) {
+bool container_block_from(const container_tensor *tensor, uint64_t index, const uint8_t *data, size_t bytes,
+                          container_block *block) {
+  *block = (container_block){.data = data, .bytes = bytes};
+  if (tensor->quant.scales.outliers == 0) return true;
+  const coder_block where = coder_geometry_block(&tensor->geometry, index);
+  return coder_patches_take(&block->data, &block->bytes, &block->patches) &&
+         coder_patches_valid(&block->patches, &where, tensor->quant.bits, tensor->quant.scales.zero);
+}
+
+ellm_status container_checked_block(const ellm_file *file, const container_tensor *tensor, uint64_t index,
+                                    container_block *block, ellm_error *err) {
   uint32_t checksum;
-  ELLM_TRY(container_block_at(file, tensor, block, data, bytes, &checksum, err));
-  atomic_uchar *checked = entry_of(tensor)->checked + block;
-  if (!atomic_load_explicit(checked, memory_order_relaxed)) {
-    if (container_block_checksum(*data, *bytes) != checksum)
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu: wrong checksum, the file is damaged",
-                       file->path, tensor->name, (unsigned long long)block);
-    atomic_store_explicit(checked, 1, memory_order_relaxed);
+  const uint8_t *data;
+  size_t bytes;
+  ELLM_TRY(container_block_at(file, tensor, index, &data, &bytes, &checksum, err));
+  atomic_uchar *checked = entry_of(tensor)->checked + index;
+  if (atomic_load_explicit(checked, memory_order_relaxed)) {
+    *block = (container_block){.data = data, .bytes = bytes};
+    if (tensor->quant.scales.outliers == 0 || coder_patches_take(&block->data, &block->bytes, &block->patches))
+      return ELLM_OK;
+    return container_undecodable(file, tensor, index, err);
   }
+  if (container_block_checksum(data, bytes) != checksum)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu: wrong checksum, the file is damaged", file->path,
+                     tensor->name, (unsigned long long)index);
+  if (!container_block_from(tensor, index, data, bytes, block))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu: its patches are malformed", file->path,
+                     tensor->name, (unsigned long long)index);
+  atomic_store_explicit(checked, 1, memory_order_relaxed);
   return ELLM_OK;
 }
 
@@ -552,14 +646,15 @@ ellm_status container_undecodable(const ellm_file *file, const container_tensor 
                    (unsigned long long)block);
 }
 
-ellm_status container_decode_block(const ellm_file *file, const container_tensor *tensor, uint64_t block,
-                                   coder_decode_fn decode, coder_scratch *scratch, uint8_t *codes, ellm_error *err) {
-  const uint8_t *data;
-  size_t bytes;
-  ELLM_TRY(container_checked_block(file, tensor, block, &data, &bytes, err));
-  coder_block where = coder_geometry_block(&tensor->geometry, block);
-  if (!decode(&tensor->book, &where, data, bytes, scratch, codes))
-    return container_undecodable(file, tensor, block, err);
+ellm_status container_decode_block(const ellm_file *file, const container_tensor *tensor, uint64_t index,
+                                   coder_decode_fn decode, coder_scratch *scratch, uint8_t *codes,
+                                   coder_patches *patches, ellm_error *err) {
+  container_block block;
+  ELLM_TRY(container_checked_block(file, tensor, index, &block, err));
+  const coder_block where = coder_geometry_block(&tensor->geometry, index);
+  if (!decode(&tensor->book, &where, block.data, block.bytes, scratch, codes))
+    return container_undecodable(file, tensor, index, err);
+  if (patches != NULL) *patches = block.patches;
   return ELLM_OK;
 }
 

@@ -2,6 +2,7 @@
 /* Header and records, see record.h. */
 #include "container/record.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "base/bytes.h"
@@ -11,7 +12,7 @@
 
 const uint8_t format_magic[8] = {0x89, 'E', 'L', 'L', 'M', 0x0D, 0x0A, 0x1A};
 
-enum { FIELDS_TENSOR = 8, FIELDS_CODED = 48, FIELDS_METADATA = 8 };
+enum { FIELDS_TENSOR = 8, FIELDS_CODED = 48, FIELDS_METADATA = 8, FIELDS_COLUMNS = 8 };
 
 /* ------------------------------------------------------------------ header */
 
@@ -108,6 +109,7 @@ static size_t fields_bytes(const format_record *record) {
     case RECORD_KEPT: return FIELDS_TENSOR + 8 * (size_t)record->n_dims;
     case RECORD_CODED: return FIELDS_CODED + 8 * (size_t)record->n_dims;
     case RECORD_METADATA: return FIELDS_METADATA;
+    case RECORD_COLUMNS: return FIELDS_COLUMNS;
     default: return 0;
   }
 }
@@ -139,7 +141,8 @@ void format_record_store(const format_record *record, uint8_t *out) {
     memcpy(&entropy, &record->entropy_bits, 8);
     p[2] = (uint8_t)record->quant.bits;
     p[3] = (uint8_t)record->quant.scheme;
-    /* p[4] quantizer, p[5] granularity, p[6] layout: 0 */
+    /* p[4] quantizer, p[6] layout: 0 */
+    p[5] = (uint8_t)record->granularity;
     p[7] = (uint8_t)record->quant.scales.zero;
     store_u32(p + 8, float_bits(record->quant.scales.step));
     store_u32(p + 12, record->geometry.panels_per_block);
@@ -151,6 +154,7 @@ void format_record_store(const format_record *record, uint8_t *out) {
     shape = p + FIELDS_CODED;
   }
   if (record->type == RECORD_METADATA) store_u32(p, record->value_bytes);
+  if (record->type == RECORD_COLUMNS) store_u64(p, record->n_columns);
   for (int i = 0; shape != NULL && i < record->n_dims; i++) store_u64(shape + 8 * i, record->shape[i]);
   memcpy(p + fields, record->name, record->name_bytes);
   if (record->value_bytes > 0) memcpy(p + fields + record->name_bytes, record->value, record->value_bytes);
@@ -199,8 +203,9 @@ static ellm_status parse_coded(const uint8_t *p, format_record *record, const pa
   if (p[2] < 2 || p[2] > 8) return bad(at, "bits", p[2]);
   if (p[3] != ELLM_SCHEME_SYMMETRIC && p[3] != ELLM_SCHEME_ASYMMETRIC) return bad(at, "scheme", p[3]);
   static const char *const room[] = {"quantizer", "granularity", "layout of blocks"};
+  static const uint8_t known[] = {0, GRANULARITY_ALL, 0};
   for (int i = 0; i < 3; i++)
-    if (p[4 + i] != 0)
+    if (p[4 + i] > known[i])
       return ellm_fail(at->err, ELLM_ERR_INPUT,
                        "%s: directory record %llu: %s %u is not known to this program (a newer version may read it)",
                        at->path, (unsigned long long)at->index, room[i], p[4 + i]);
@@ -226,8 +231,16 @@ static ellm_status parse_coded(const uint8_t *p, format_record *record, const pa
     return bad(at, "entropy, as bits,", entropy);
   record->huffman_bits = load_u64(p + 40);
   if (record->huffman_bits > 8 * record->n_elements) return bad(at, "Huffman bits", record->huffman_bits);
-  if (record->head_bytes < FORMAT_TABLE_ENTRY * record->geometry.n_blocks)
+  record->granularity = p[5];
+  if (record->head_bytes < FORMAT_TABLE_ENTRY * record->geometry.n_blocks + format_scales_bytes(record))
     return bad(at, "head bytes", record->head_bytes);
+  return ELLM_OK;
+}
+
+static ellm_status parse_columns(const uint8_t *p, format_record *record, const parse_context *at) {
+  record->n_columns = load_u64(p);
+  if (record->n_columns == 0 || record->n_columns > UINT32_MAX) return bad(at, "columns", record->n_columns);
+  if (record->head_bytes != 2 * record->n_columns) return bad(at, "head bytes", record->head_bytes);
   return ELLM_OK;
 }
 
@@ -251,7 +264,7 @@ ellm_status format_record_parse(const uint8_t *data, uint64_t available, const c
   if ((record->flags & ~(uint32_t)RECORD_REQUIRED) != 0) return bad(&at, "flags", record->flags);
   if (record->section_bytes % FORMAT_ALIGN != 0) return bad(&at, "section bytes", record->section_bytes);
   if (record->head_bytes > record->section_bytes) return bad(&at, "head bytes", record->head_bytes);
-  if (record->type < RECORD_ASSET || record->type > RECORD_METADATA) {
+  if (!format_type_known(record->type)) {
     if ((record->flags & RECORD_REQUIRED) != 0)
       return ellm_fail(
           err, ELLM_ERR_INPUT,
@@ -297,10 +310,87 @@ ellm_status format_record_parse(const uint8_t *data, uint64_t available, const c
     ELLM_TRY(parse_coded(p, record, &at));
     payload = record->payload_bytes;
   }
+  if (record->type == RECORD_COLUMNS) ELLM_TRY(parse_columns(p, record, &at));
   /* Head and payload fill the section but for the shortest padding. */
   uint64_t filled;
   if (!ellm_add_u64(record->head_bytes, payload, &filled) || filled > record->section_bytes ||
       record->section_bytes - filled != format_padding(filled))
     return bad(&at, "section bytes", record->section_bytes);
   return ELLM_OK;
+}
+
+/* ------------------------------------------------- what reader and writer share */
+
+uint32_t container_block_checksum(const void *data, size_t bytes) { return (uint32_t)hash64(data, bytes); }
+
+void container_tensor_from_record(const format_record *record, const char *name, const coder_codebook *book,
+                                  container_tensor *tensor) {
+  memset(tensor, 0, sizeof *tensor);
+  tensor->name = name;
+  tensor->dtype = record->dtype;
+  tensor->n_dims = record->n_dims;
+  memcpy(tensor->shape, record->shape, sizeof tensor->shape);
+  tensor->n_elements = record->n_elements;
+  tensor->stored_bytes = record->section_bytes + format_record_bytes(record);
+  if (record->type == RECORD_KEPT) {
+    tensor->storage = CONTAINER_KEPT;
+    return;
+  }
+  tensor->storage = CONTAINER_CODED;
+  tensor->quant = record->quant;
+  tensor->geometry = record->geometry;
+  tensor->entropy_bits = record->entropy_bits;
+  tensor->huffman_bits = record->huffman_bits;
+  tensor->payload_bytes = record->payload_bytes;
+  tensor->columns_record = CONTAINER_NO_COLUMNS;
+  if (book != NULL) tensor->book = *book;
+}
+
+void container_totals_add(ellm_totals *totals, const format_record *record) {
+  const uint64_t stored_bytes = record->section_bytes + format_record_bytes(record);
+  if (record->type == RECORD_COLUMNS) totals->quantized_bytes += stored_bytes;
+  if (record->type != RECORD_KEPT && record->type != RECORD_CODED) return;
+  totals->parameters += record->n_elements;
+  if (record->type == RECORD_CODED) {
+    totals->weights += record->n_elements;
+    totals->quantized_bytes += stored_bytes;
+    totals->entropy += record->entropy_bits;
+    totals->huffman_bits_per_weight += (double)record->huffman_bits;
+  }
+}
+
+void container_totals_finish(ellm_totals *totals) {
+  double weights = (double)totals->weights;
+  if (totals->weights == 0) return;
+  totals->entropy /= weights;
+  totals->huffman_bits_per_weight /= weights;
+  totals->coded_bits_per_weight = 8.0 * (double)totals->quantized_bytes / weights;
+}
+
+/* The scales in a coded tensor's head, between code book and block table (docs/FORMAT.md). */
+
+void format_scales_store(const format_record *record, const container_tensor *tensor, uint8_t *out) {
+  const quant_scales *scales = &tensor->quant.scales;
+  memset(out, 0, format_scales_bytes(record));
+  store_u32(out, scales->columns != NULL ? tensor->columns_record : CONTAINER_NO_COLUMNS);
+  store_u64(out + 8, scales->outliers);
+  for (uint64_t i = 0; scales->rows != NULL && i < record->shape[0]; i++)
+    store_u16(out + FORMAT_SCALES_FIXED + 2 * i, scales->rows[i]);
+}
+
+bool format_factors_check(const uint16_t *factors, uint64_t n, uint16_t *largest) {
+  uint16_t most = 0, least = UINT16_MAX;
+  for (uint64_t i = 0; i < n; i++) {
+    most = factors[i] > most ? factors[i] : most;
+    least = factors[i] < least ? factors[i] : least;
+  }
+  *largest = most; /* of positive numbers the order is that of their bits */
+  return quant_scale_valid(least) && quant_scale_valid(most);
+}
+
+bool format_scales_finite(const quant_scales *scales, uint16_t largest_row, uint16_t largest_column) {
+  const double farthest = 0x1p24; /* codes with their differences: floats that are exact */
+  const double most = fabs((double)scales->step) * (double)float_from_bf16(largest_row) *
+                      (double)float_from_bf16(largest_column) * farthest;
+  return most <= (double)FLT_MAX;
 }

@@ -11,7 +11,8 @@
 
 enum {
   FORMAT_MAJOR = 1,
-  FORMAT_MINOR = 0,
+  FORMAT_MINOR = 1,         /* what this program knows */
+  FORMAT_MINOR_SCALES = 1,  /* written to files that use scales of rows or columns, or patches; else 0 */
   FORMAT_HEADER_BYTES = 64,
   FORMAT_DIRECTORY_HEADER = 8,
   FORMAT_ALIGN = 64,
@@ -23,8 +24,11 @@ enum {
   FORMAT_TABLE_ENTRY = 8
 };
 
-enum { RECORD_ASSET = 1, RECORD_KEPT = 2, RECORD_CODED = 3, RECORD_METADATA = 4 };
+enum { RECORD_ASSET = 1, RECORD_KEPT = 2, RECORD_CODED = 3, RECORD_METADATA = 4, RECORD_COLUMNS = 5 };
+static inline bool format_type_known(uint32_t type) { return type >= RECORD_ASSET && type <= RECORD_COLUMNS; }
 enum { RECORD_REQUIRED = 1 };
+/* Granularity of a coded tensor: which scales it has beside step and zero, and whether its blocks have patches. */
+enum { GRANULARITY_ROWS = 1, GRANULARITY_COLUMNS = 2, GRANULARITY_PATCHES = 4, GRANULARITY_ALL = 7 };
 
 extern const uint8_t format_magic[8];
 
@@ -52,11 +56,14 @@ typedef struct format_record {
   uint64_t shape[ELLM_MAX_DIMS];
   uint64_t n_elements;
   /* CODED */
-  quant_params quant;
+  unsigned granularity;
+  quant_params quant;        /* scales.rows and .columns NULL: they lie in sections */
   coder_geometry geometry;
   uint64_t payload_bytes;
   double entropy_bits;
   uint64_t huffman_bits;
+  /* COLUMNS */
+  uint64_t n_columns;
 } format_record;
 
 size_t format_record_bytes(const format_record *record);
@@ -72,9 +79,23 @@ bool format_name_valid(const char *name, size_t bytes);
 /* The name of an asset: that of a file of a folder, at most 255 bytes, no '/', no leading '.'; before it
  * "additional_chat_templates/" may stand. */
 bool format_asset_name_valid(const char *name, size_t bytes);
-/* stored_bytes and all else of a tensor from its record; `name` is kept, the book copied. */
+/* Bytes of the scales in a coded tensor's head, a multiple of 4: fixed fields and 2 a row; 0 without granularity. */
+enum { FORMAT_SCALES_FIXED = 16 };
+static inline uint64_t format_scales_bytes(const format_record *record) {
+  if (record->granularity == 0) return 0;
+  return FORMAT_SCALES_FIXED + ((record->granularity & GRANULARITY_ROWS) != 0 ? (2 * record->shape[0] + 3) / 4 * 4 : 0);
+}
+void format_scales_store(const format_record *record, const container_tensor *tensor, uint8_t *out);
+/* Are all n > 0 factors allowed? *largest: of them. */
+bool format_factors_check(const uint16_t *factors, uint64_t n, uint16_t *largest);
+/* Is every weight that these scales can give finite? */
+bool format_scales_finite(const quant_scales *scales, uint16_t largest_row, uint16_t largest_column);
+/* stored_bytes and all else of a tensor from its record; `name` is kept, the book copied. Scales of rows and columns
+ * are NULL. */
 void container_tensor_from_record(const format_record *record, const char *name, const coder_codebook *book,
                                   container_tensor *tensor);
+/* A record in the totals; container_totals_finish makes means of its sums. */
+void container_totals_add(ellm_totals *totals, const format_record *record);
 /* Bytes to the next multiple of FORMAT_ALIGN, 0..63. */
 static inline unsigned format_padding(uint64_t bytes) { return (unsigned)(-bytes & (FORMAT_ALIGN - 1)); }
 

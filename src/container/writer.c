@@ -31,14 +31,12 @@ struct container_writer {
   format_record record;
   char *name;
   hash_stream *hash;
-  coder_codebook book;
+  bool scales;            /* something needs minor version 1 */
+  ellm_buffer fixed;      /* what stands before the block table: code book, padding, scales */
   ellm_buffer table;      /* block table so far */
-  uint64_t book_bytes;    /* with padding */
   uint64_t payload;
   ellm_totals totals;
 };
-
-uint32_t container_block_checksum(const void *data, size_t bytes) { return (uint32_t)hash64(data, bytes); }
 
 /* ---------------------------------------------------------------- appending */
 
@@ -91,6 +89,7 @@ static void writer_free(container_writer *writer) {
   free(writer->buffer);
   free(writer->name);
   ellm_buffer_free(&writer->directory);
+  ellm_buffer_free(&writer->fixed);
   ellm_buffer_free(&writer->table);
   hash_stream_free(writer->hash);
   free(writer);
@@ -177,29 +176,9 @@ static ellm_status begin(container_writer *writer, uint32_t type, const char *na
   hash_stream_reset(writer->hash);
   writer->payload = 0;
   writer->table.size = 0;
-  writer->book_bytes = 0;
+  writer->fixed.size = 0;
   writer->open = true;
   return ELLM_OK;
-}
-
-/* Count a finished record in the totals. */
-static void count_totals(ellm_totals *totals, const format_record *record, uint64_t record_bytes) {
-  if (record->type != RECORD_KEPT && record->type != RECORD_CODED) return;
-  totals->parameters += record->n_elements;
-  if (record->type == RECORD_CODED) {
-    totals->weights += record->n_elements;
-    totals->quantized_bytes += record->section_bytes + record_bytes;
-    totals->entropy += record->entropy_bits;
-    totals->huffman_bits_per_weight += (double)record->huffman_bits;
-  }
-}
-
-void container_totals_finish(ellm_totals *totals) {
-  double weights = (double)totals->weights;
-  if (totals->weights == 0) return;
-  totals->entropy /= weights;
-  totals->huffman_bits_per_weight /= weights;
-  totals->coded_bits_per_weight = 8.0 * (double)totals->quantized_bytes / weights;
 }
 
 static ellm_status add_record(container_writer *writer, ellm_error *err) {
@@ -210,10 +189,11 @@ static ellm_status add_record(container_writer *writer, ellm_error *err) {
                      writer->path, writer->name, bytes, writer->n_records);
   if (!ellm_buffer_reserve(&writer->directory, bytes)) return ellm_fail_memory(err, bytes, "the directory");
   writer->last_record = writer->directory.size;
+  writer->scales = writer->scales || writer->record.granularity != 0 || writer->record.type == RECORD_COLUMNS;
   format_record_store(&writer->record, writer->directory.data + writer->directory.size);
   writer->directory.size += bytes;
   writer->n_records++;
-  count_totals(&writer->totals, &writer->record, bytes);
+  container_totals_add(&writer->totals, &writer->record);
   return ELLM_OK;
 }
 
@@ -256,10 +236,37 @@ ellm_status container_writer_kept_bytes(container_writer *writer, const void *da
   return append(writer, data, bytes, err);
 }
 
-/* Book and padding: the part of the head before the block table. */
-static size_t store_book(const coder_codebook *book, uint8_t out[CODER_BOOK_MAX_BYTES + 3]) {
-  memset(out, 0, CODER_BOOK_MAX_BYTES + 3);
-  return (coder_codebook_store(book, out) + 3) & ~(size_t)3;
+ellm_status container_writer_columns(container_writer *writer, const char *name, const uint16_t *factors,
+                                     uint64_t n_columns, uint32_t *number, ellm_error *err) {
+  uint16_t largest;
+  if (n_columns == 0 || n_columns > UINT32_MAX || !format_factors_check(factors, n_columns, &largest))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: scales of columns %s: %llu factors, each positive and finite, are wanted",
+                     writer->path, name, (unsigned long long)n_columns);
+  ELLM_TRY(begin(writer, RECORD_COLUMNS, name, err));
+  writer->record.n_columns = n_columns;
+  for (uint64_t i = 0; i < n_columns; i++) {
+    uint8_t bytes[2];
+    store_u16(bytes, factors[i]);
+    ELLM_TRY(container_writer_kept_bytes(writer, bytes, sizeof bytes, err));
+  }
+  *number = writer->n_records;
+  return container_writer_end(writer, err);
+}
+
+/* What the scales of a tensor ask for, checked. */
+static ellm_status take_scales(container_writer *writer, const container_tensor *tensor, ellm_error *err) {
+  const quant_scales *scales = &tensor->quant.scales;
+  uint16_t largest = QUANT_SCALE_ONE;
+  if (scales->rows != NULL) writer->record.granularity |= GRANULARITY_ROWS;
+  if (scales->columns != NULL) writer->record.granularity |= GRANULARITY_COLUMNS;
+  if (scales->outliers != 0) writer->record.granularity |= GRANULARITY_PATCHES;
+  if (scales->columns != NULL && tensor->columns_record >= writer->n_records)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s: its scales of columns are not those of a record",
+                     writer->path, tensor->name);
+  if (scales->rows != NULL && !format_factors_check(scales->rows, tensor->shape[0], &largest))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: a scale of a row is not positive and finite", writer->path,
+                     tensor->name);
+  return ELLM_OK;
 }
 
 ellm_status container_writer_begin_coded(container_writer *writer, const container_tensor *tensor, ellm_error *err) {
@@ -272,10 +279,15 @@ ellm_status container_writer_begin_coded(container_writer *writer, const contain
   writer->record.geometry = tensor->geometry;
   writer->record.entropy_bits = tensor->entropy_bits;
   writer->record.huffman_bits = tensor->huffman_bits;
-  writer->book = tensor->book;
-  uint8_t book[CODER_BOOK_MAX_BYTES + 3];
-  writer->book_bytes = store_book(&tensor->book, book);
-  writer->record.head_bytes = writer->book_bytes + FORMAT_TABLE_ENTRY * tensor->geometry.n_blocks;
+  ELLM_TRY(take_scales(writer, tensor, err));
+  const size_t scales_bytes = (size_t)format_scales_bytes(&writer->record), most = CODER_BOOK_MAX_BYTES + 3;
+  if (!ellm_buffer_reserve(&writer->fixed, most + scales_bytes))
+    return ellm_fail_memory(err, most + scales_bytes, "the head of a tensor");
+  memset(writer->fixed.data, 0, most);
+  const size_t book_bytes = (coder_codebook_store(&tensor->book, writer->fixed.data) + 3) & ~(size_t)3;
+  if (scales_bytes > 0) format_scales_store(&writer->record, tensor, writer->fixed.data + book_bytes);
+  writer->fixed.size = book_bytes + scales_bytes;
+  writer->record.head_bytes = writer->fixed.size + FORMAT_TABLE_ENTRY * tensor->geometry.n_blocks;
   return append_zeros(writer, writer->record.head_bytes, err);
 }
 
@@ -297,17 +309,16 @@ ellm_status container_writer_block(container_writer *writer, const void *data, s
 
 /* The head of a coded tensor, into the place left free for it. */
 static ellm_status write_head(container_writer *writer, ellm_error *err) {
-  uint8_t book[CODER_BOOK_MAX_BYTES + 3];
-  size_t book_bytes = store_book(&writer->book, book);
   if (writer->table.size != FORMAT_TABLE_ENTRY * writer->record.geometry.n_blocks)
     return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s: %zu blocks written instead of %llu", writer->path,
                      writer->name, writer->table.size / FORMAT_TABLE_ENTRY,
                      (unsigned long long)writer->record.geometry.n_blocks);
-  hash_stream_add(writer->hash, book, book_bytes);
+  const ellm_buffer *fixed = &writer->fixed;
+  hash_stream_add(writer->hash, fixed->data, fixed->size);
   hash_stream_add(writer->hash, writer->table.data, writer->table.size);
   ELLM_TRY(flush(writer, err));
-  ELLM_TRY(write_at(writer, writer->record.offset, book, book_bytes, err));
-  return write_at(writer, writer->record.offset + book_bytes, writer->table.data, writer->table.size, err);
+  ELLM_TRY(write_at(writer, writer->record.offset, fixed->data, fixed->size, err));
+  return write_at(writer, writer->record.offset + fixed->size, writer->table.data, writer->table.size, err);
 }
 
 ellm_status container_writer_end(container_writer *writer, ellm_error *err) {
@@ -422,7 +433,9 @@ static ellm_status write_directory(container_writer *writer, const uint8_t sourc
     return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: section \"%s\" was not ended", writer->path, writer->name);
   uint8_t count[FORMAT_DIRECTORY_HEADER] = {0};
   store_u32(count, writer->n_records);
-  format_header header = {.major = FORMAT_MAJOR, .minor = FORMAT_MINOR, .directory_offset = writer->end,
+  format_header header = {.major = FORMAT_MAJOR,
+                          .minor = writer->scales ? FORMAT_MINOR_SCALES : 0,
+                          .directory_offset = writer->end,
                           .directory_bytes = FORMAT_DIRECTORY_HEADER + writer->directory.size};
   memcpy(header.source, source, 16);
   hash_stream_reset(writer->hash);

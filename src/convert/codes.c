@@ -18,7 +18,7 @@ static void decode_item(void *user, size_t item, int thread) {
   team_worker *worker = &job->t->workers[thread];
   if (worker->status != ELLM_OK) return;
   ellm_status status = container_decode_block(job->file, job->tensor, item, kernels_best()->decode_block,
-                                              worker->scratch, worker->tiles, &worker->error);
+                                              worker->scratch, worker->tiles, NULL, &worker->error);
   if (status != ELLM_OK) {
     team_fail(worker, item, status);
     return;

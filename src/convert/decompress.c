@@ -101,7 +101,8 @@ typedef struct matrix_job {
   strip_plan plan;
   uint64_t first_strip;
   size_t size;              /* of an output element */
-  uint8_t elements[256][4]; /* of every code */
+  uint8_t elements[256][4]; /* of every code, where it stands for one weight wherever it is */
+  bool by_place;            /* rows or columns have scales of their own, or codes have patches */
 } matrix_job;
 
 static void expand(const matrix_job *m, const uint8_t *codes, size_t n, uint8_t *out) {
@@ -112,6 +113,52 @@ static void expand(const matrix_job *m, const uint8_t *codes, size_t n, uint8_t 
   }
 }
 
+/* The weight of a code at a place of the matrix; false if it is too large for the output. */
+static bool store_weight(const matrix_job *m, int32_t code, uint64_t row, uint64_t column, uint8_t *out, float *value) {
+  const quant_scales *scales = &m->tensor->quant.scales;
+  *value = quant_weight(scales, code, row, column);
+  const float slack = fabsf(quant_weight(scales, scales->zero + 1, row, column));
+  return store_element(output_dtype(m->job, m->tensor), *value, slack, out);
+}
+
+/* The patches of a block: its codes lie in a strip's. */
+static bool expand_patches(const matrix_job *m, const strip *s, uint64_t index, const coder_patches *patches,
+                           const uint8_t *codes, uint8_t *out, float *value) {
+  const coder_block block = coder_geometry_block(&m->tensor->geometry, index);
+  int32_t difference = 0;
+  for (uint32_t i = 0; i < patches->n; i++) {
+    const coder_patch patch = coder_patch_at(patches, i);
+    uint32_t row, column;
+    difference += patch.difference;
+    if (i + 1 < patches->n && coder_patch_at(patches, i + 1).place == patch.place) continue; /* a part of it */
+    coder_patch_where(&block, patch.place, &row, &column);
+    const size_t at = (size_t)((block.first_row - s->first_row + row) * s->columns +
+                               (block.first_column - s->first_column) + column);
+    if (!store_weight(m, codes[at] + difference, block.first_row + row, block.first_column + column,
+                      out + at * m->size, value))
+      return false;
+    difference = 0;
+  }
+  return true;
+}
+
+static ellm_status expand_by_place(const matrix_job *m, const strip *s, const uint8_t *codes, uint8_t *out,
+                                   ellm_error *err) {
+  float value;
+  size_t i = 0;
+  for (uint64_t row = s->first_row; row < s->first_row + s->rows; row++)
+    for (uint64_t column = s->first_column; column < s->first_column + s->columns; column++, i++)
+      if (!store_weight(m, codes[i], row, column, out + i * m->size, &value))
+        return too_large(m->job, m->tensor, value, err);
+  for (uint64_t b = 0; b < s->n_blocks; b++) {
+    container_block block;
+    ELLM_TRY(container_checked_block(m->job->file, m->tensor, s->first_block + b, &block, err));
+    if (!expand_patches(m, s, s->first_block + b, &block.patches, codes, out, &value))
+      return too_large(m->job, m->tensor, value, err);
+  }
+  return ELLM_OK;
+}
+
 static void decode_strip(void *user, size_t item, int thread) {
   const matrix_job *m = user;
   team_worker *worker = &m->job->team.workers[thread];
@@ -120,7 +167,7 @@ static void decode_strip(void *user, size_t item, int thread) {
   for (uint64_t b = 0; b < s.n_blocks; b++) {
     ellm_status status = container_decode_block(m->job->file, m->tensor, s.first_block + b,
                                                 kernels_best()->decode_block, worker->scratch, worker->tiles,
-                                                &worker->error);
+                                                NULL, &worker->error);
     if (status != ELLM_OK) {
       team_fail(worker, m->first_strip + item, status);
       return;
@@ -136,8 +183,13 @@ static void decode_strip(void *user, size_t item, int thread) {
     team_fail(worker, m->first_strip + item, ellm_fail_memory(&worker->error, n * m->size, "weights"));
     return;
   }
-  expand(m, worker->codes, n, out->data);
   out->size = n * m->size;
+  if (m->by_place) {
+    const ellm_status status = expand_by_place(m, &s, worker->codes, out->data, &worker->error);
+    if (status != ELLM_OK) team_fail(worker, m->first_strip + item, status);
+    return;
+  }
+  expand(m, worker->codes, n, out->data);
 }
 
 static ellm_status write_strip(const matrix_job *m, file_writer *writer, uint64_t offset, uint64_t index,
@@ -162,9 +214,11 @@ static ellm_status write_coded(decompress_job *job, const container_tensor *tens
   m->tensor = tensor;
   m->size = ellm_dtype_size(dtype);
   ellm_status status = ELLM_OK;
-  for (int q = 0; q < 1 << tensor->quant.bits && status == ELLM_OK; q++) {
-    float value = quant_weight(&tensor->quant.scales, q, 0, 0);
-    if (!store_element(dtype, value, fabsf(tensor->quant.scales.step), m->elements[q]))
+  const quant_scales *scales = &tensor->quant.scales;
+  m->by_place = scales->rows != NULL || scales->columns != NULL || scales->outliers != 0;
+  for (int q = 0; !m->by_place && q < 1 << tensor->quant.bits && status == ELLM_OK; q++) {
+    float value = quant_weight(scales, q, 0, 0);
+    if (!store_element(dtype, value, fabsf(scales->step), m->elements[q]))
       status = too_large(job, tensor, value, err);
   }
   strip_plan_init(&m->plan, &tensor->geometry, job->team.strip_codes, job->n_outputs);

@@ -26,6 +26,7 @@ typedef struct team_worker {
   uint64_t *patterns;          /* QUANT_PATTERNS counts; NULL until pass_scan wants them */
   bool has_patterns;           /* some of this scan */
   uint64_t differences, first_difference;
+  uint64_t outliers;           /* codes with patches */
   uint64_t bytes[1 + CODER_RIVALS];  /* of a matrix with each of several books */
   ellm_status status;          /* first failure since team_collect */
   uint64_t failed_item;

@@ -65,7 +65,9 @@ void ellm_verify_free(ellm_verify_result *result) {
 
 /* -------------------------------------------------------------------- blocks */
 
-typedef enum finding_kind { FINDING_CHECKSUM, FINDING_DECODE, FINDING_DIFFERENT } finding_kind;
+typedef enum finding_kind {
+  FINDING_CHECKSUM, FINDING_DECODE, FINDING_PATCHES, FINDING_DIFFERENT
+} finding_kind;
 typedef struct finding { uint64_t block; finding_kind kind; uint64_t row, column; uint8_t have, want; } finding;
 
 typedef struct tensor_job {
@@ -103,6 +105,15 @@ static void compare_block(tensor_job *t, team_worker *worker, size_t item, const
   }
 }
 
+/* Only codes at the end of their range are patched, and beyond it. */
+static bool patches_needed(const coder_patches *patches, const uint8_t *tiles, int bits) {
+  for (uint32_t i = 0; i < patches->n; i++) {
+    const coder_patch patch = coder_patch_at(patches, i);
+    if (tiles[patch.place] != (patch.difference < 0 ? 0 : (1 << bits) - 1)) return false;
+  }
+  return true;
+}
+
 static void verify_strip(void *user, size_t item, int thread) {
   tensor_job *t = user;
   verify_job *job = t->job;
@@ -122,11 +133,20 @@ static void verify_strip(void *user, size_t item, int thread) {
       note(t, worker, item, (finding){.block = index, .kind = FINDING_CHECKSUM});
       continue;
     }
+    container_block coded;
+    if (!container_block_from(t->tensor, index, data, bytes, &coded)) {
+      note(t, worker, item, (finding){.block = index, .kind = FINDING_PATCHES});
+      continue;
+    }
     coder_block block = coder_geometry_block(&t->tensor->geometry, index);
-    if (!kernels_best()->decode_block(&t->tensor->book, &block, data, bytes, worker->scratch, worker->tiles)) {
+    if (!kernels_best()->decode_block(&t->tensor->book, &block, coded.data, coded.bytes, worker->scratch,
+                                      worker->tiles)) {
       note(t, worker, item, (finding){.block = index, .kind = FINDING_DECODE});
       continue;
     }
+    worker->outliers += coder_patches_places(&coded.patches);
+    if (!patches_needed(&coded.patches, worker->tiles, t->tensor->quant.bits))
+      note(t, worker, item, (finding){.block = index, .kind = FINDING_PATCHES});
     uint8_t *codes = worker->block; /* row-major, the block alone */
     coder_untile_block(&block, worker->tiles, codes, block.columns);
     for (size_t i = 0, n = (size_t)block.rows * block.columns; i < n; i++) worker->statistics.codes[codes[i]]++;
@@ -145,6 +165,8 @@ static void tell_findings(tensor_job *t, size_t n) {
         add_problem(t->job, "%s: tensor %s: block %llu: wrong checksum", path, name, block);
       if (f->kind == FINDING_DECODE)
         add_problem(t->job, "%s: tensor %s: block %llu: cannot be decoded", path, name, block);
+      if (f->kind == FINDING_PATCHES)
+        add_problem(t->job, "%s: tensor %s: block %llu: its patches are malformed", path, name, block);
       if (f->kind == FINDING_DIFFERENT)
         add_problem(t->job, "%s: tensor %s: block %llu: code %u at row %llu, column %llu, the checkpoint gives %u",
                     path, name, block, f->have, (unsigned long long)f->row, (unsigned long long)f->column, f->want);
@@ -157,7 +179,8 @@ static void tell_findings(tensor_job *t, size_t n) {
 
 /* The directory's figures against those of the decoded codes. */
 static void check_figures(verify_job *job, const container_tensor *tensor) {
-  uint64_t counts[256] = {0}, total = 0;
+  uint64_t counts[256] = {0}, total = 0, outliers = 0;
+  for (int i = 0; i < job->team.n_threads; i++) outliers += job->team.workers[i].outliers;
   for (int i = 0; i < job->team.n_threads; i++)
     for (int q = 0; q < 256; q++) counts[q] += job->team.workers[i].statistics.codes[q];
   for (int q = 0; q < 256; q++) total += counts[q];
@@ -165,6 +188,9 @@ static void check_figures(verify_job *job, const container_tensor *tensor) {
   for (int q = 1 << tensor->quant.bits; q < 256; q++)
     if (counts[q] > 0)
       add_problem(job, "%s: tensor %s: code %d does not fit %d bits", job->path, tensor->name, q, tensor->quant.bits);
+  if (outliers != tensor->quant.scales.outliers)
+    add_problem(job, "%s: tensor %s: %llu outliers in its head, %llu in its blocks", job->path, tensor->name,
+                (unsigned long long)tensor->quant.scales.outliers, (unsigned long long)outliers);
   double entropy = quant_entropy_bits(counts, 256);
   if (fabs(entropy - tensor->entropy_bits) > 1e-6 * (1 + entropy))
     add_problem(job, "%s: tensor %s: entropy %.17g in the directory, %.17g in the codes", job->path, tensor->name,
@@ -182,8 +208,10 @@ static ellm_status verify_coded(verify_job *job, const container_tensor *tensor,
   strip_plan_init(&t.plan, &tensor->geometry, job->team.strip_codes, batch);
   t.found = calloc(batch, sizeof *t.found);
   if (t.found == NULL) return ellm_fail_memory(err, batch * sizeof *t.found, "findings");
-  for (int i = 0; i < job->team.n_threads; i++)
+  for (int i = 0; i < job->team.n_threads; i++) {
     memset(job->team.workers[i].statistics.codes, 0, sizeof job->team.workers[i].statistics.codes);
+    job->team.workers[i].outliers = 0;
+  }
   const pass_progress progress = {.meter = &job->meter,
                                   .stage = "verify",
                                   .tensor = tensor->name,
@@ -261,13 +289,17 @@ static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor
                               .to = coded ? 0.3 : 1,
                               .bytes = tensor->stored_bytes};
   if (!coded && usable) return verify_kept(job, tensor, source, &scan, digest, err);
+  /* only codes of the paper's method follow from the weights alone */
+  const bool repeatable = coded && tensor->quant.scales.rows == NULL && tensor->quant.scales.columns == NULL &&
+                          tensor->quant.scales.outliers == 0;
   quant_range range = QUANT_RANGE_EMPTY;
-  ellm_status status = pass_scan(job->input, source, &job->team, &scan, digest, coded ? &range : NULL, NULL, err);
+  ellm_status status = pass_scan(job->input, source, &job->team, &scan, digest, repeatable ? &range : NULL, NULL, err);
   if (status == ELLM_ERR_INPUT && coded && range.bad) {
     add_problem(job, "%s", err->message);
     return usable ? verify_coded(job, tensor, NULL, 0.3, err) : ELLM_OK;
   }
   if (status != ELLM_OK || !usable) return status;
+  if (!repeatable) return verify_coded(job, tensor, NULL, 0.3, err);
   quant_params params = quant_choose(range.lo, range.hi, tensor->quant.bits, tensor->quant.scheme);
   const quant_scales *have = &tensor->quant.scales, *want = &params.scales;
   if (want->step != have->step || want->zero != have->zero || params.scheme != tensor->quant.scheme) {

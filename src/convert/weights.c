@@ -95,21 +95,32 @@ static ellm_status read_elements(const tensor_source *s, const source_tensor *t,
 typedef struct decoder {
   coder_scratch scratch;
   uint8_t tiles[CODER_MAX_CODES + CODER_SLACK];
-  uint8_t codes[CODER_MAX_CODES];
+  int32_t whole[CODER_MAX_CODES]; /* codes with their patches, in tile order */
 } decoder;
+
+/* Place of a row and column of a block in tile order. */
+static size_t place_of(const coder_block *block, uint32_t row, uint32_t column) {
+  const size_t tile = (size_t)(row / block->panel_rows) * block->tiles + column / CODER_TILE_COLUMNS;
+  return (tile * block->panel_rows + row % block->panel_rows) * CODER_TILE_COLUMNS + column % CODER_TILE_COLUMNS;
+}
 
 /* The weights of one block that lie in [first, first + n). */
 static ellm_status read_block(const ellm_file *file, const container_tensor *t, uint64_t index, decoder *d,
                               uint64_t first, size_t n, float *values, ellm_error *err) {
   const coder_block block = coder_geometry_block(&t->geometry, index);
-  ELLM_TRY(container_decode_block(file, t, index, kernels_best()->decode_block, &d->scratch, d->tiles, err));
-  coder_untile_block(&block, d->tiles, d->codes, block.columns);
+  coder_patches patches;
+  ELLM_TRY(container_decode_block(file, t, index, kernels_best()->decode_block, &d->scratch, d->tiles, &patches, err));
+  for (size_t i = 0; i < coder_block_codes(&block); i++) d->whole[i] = d->tiles[i];
+  for (uint32_t i = 0; i < patches.n; i++) {
+    const coder_patch patch = coder_patch_at(&patches, i);
+    d->whole[patch.place] += patch.difference;
+  }
   for (uint32_t r = 0; r < block.rows; r++)
     for (uint32_t c = 0; c < block.columns; c++) {
       const uint64_t row = block.first_row + r, column = block.first_column + c;
       const uint64_t at = row * t->geometry.columns + column;
       if (at >= first && at - first < n)
-        values[at - first] = quant_weight(&t->quant.scales, d->codes[(size_t)r * block.columns + c], row, column);
+        values[at - first] = quant_weight(&t->quant.scales, d->whole[place_of(&block, r, c)], row, column);
     }
   return ELLM_OK;
 }

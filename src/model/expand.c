@@ -3,6 +3,7 @@
 #include "model/expand.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 
@@ -27,9 +28,34 @@ static void expand_block(void *user, size_t index, int thread) {
   share *s = e->shares[thread];
   if (s->status != ELLM_OK) return;
   const coder_block block = coder_geometry_block(&e->tensor->geometry, index);
-  s->status = container_decode_block(e->file, e->tensor, index, e->decode, &s->scratch, s->codes, &s->error);
-  if (s->status == ELLM_OK)
-    coder_encode_block(s->encoder, &e->out->book, &block, s->codes, e->out->data + e->out->offset[index]);
+  coder_patches patches;
+  s->status = container_decode_block(e->file, e->tensor, index, e->decode, &s->scratch, s->codes, &patches, &s->error);
+  if (s->status != ELLM_OK) return;
+  coder_encode_block(s->encoder, &e->out->book, &block, s->codes, e->out->data + e->out->offset[index]);
+  if (e->out->patches == NULL) return;
+  const uint64_t at = e->out->patches_offset[index], bytes = e->out->patches_offset[index + 1] - at;
+  if (bytes == coder_patches_size(patches.n))
+    memcpy(e->out->patches + at, patches.data - CODER_PATCHES_HEAD, (size_t)bytes);
+  else
+    s->status = container_undecodable(e->file, e->tensor, index, &s->error); /* changed since it was looked at */
+}
+
+/* Places for the patches of all blocks. */
+static ellm_status allocate_patches(expanded_matrix *m, const ellm_file *file, const container_tensor *tensor,
+                                    ellm_error *err) {
+  const uint64_t n_blocks = tensor->geometry.n_blocks;
+  m->patches_offset = calloc(n_blocks + 1, sizeof *m->patches_offset);
+  if (m->patches_offset == NULL) return ellm_fail_memory(err, n_blocks * sizeof *m->patches_offset, "patches");
+  for (uint64_t i = 0; i < n_blocks; i++) {
+    const uint8_t *data;
+    size_t bytes;
+    coder_patches patches;
+    ELLM_TRY(container_block_at(file, tensor, i, &data, &bytes, NULL, err));
+    if (!coder_patches_take(&data, &bytes, &patches)) return container_undecodable(file, tensor, i, err);
+    m->patches_offset[i + 1] = m->patches_offset[i] + coder_patches_size(patches.n);
+  }
+  m->patches = malloc(m->patches_offset[n_blocks]);
+  return m->patches != NULL ? ELLM_OK : ellm_fail_memory(err, m->patches_offset[n_blocks], "patches");
 }
 
 static ellm_status allocate(expanded_matrix *m, const container_tensor *tensor, ellm_error *err) {
@@ -78,6 +104,7 @@ ellm_status expand_matrix(thread_pool *pool, coder_decode_fn decode, const ellm_
   if (m == NULL) return ellm_fail_memory(err, sizeof *m, "a matrix");
   expansion e = {.file = file, .tensor = tensor, .decode = decode, .out = m};
   ellm_status status = allocate(m, tensor, err);
+  if (status == ELLM_OK && tensor->quant.scales.outliers != 0) status = allocate_patches(m, file, tensor, err);
   if (status == ELLM_OK) status = run(&e, pool, err);
   if (status == ELLM_OK) {
     container_drop_blocks(file, tensor);
@@ -91,6 +118,8 @@ ellm_status expand_matrix(thread_pool *pool, coder_decode_fn decode, const ellm_
 void expanded_matrix_free(expanded_matrix *m) {
   if (m == NULL) return;
   free(m->offset);
+  free(m->patches_offset);
+  free(m->patches);
   ellm_aligned_free(m->data);
   free(m);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Matrices decoded once: their blocks as plain codes in memory, a byte a weight
- * or half of one up to 4 bits. The same codes give the same products; what
+ * or half of one up to 4 bits, and their patches. The same codes give the same products; what
  * changes is memory for speed, where decoding is slower than memory.
  */
 #ifndef ELLM_MODEL_EXPAND_H
@@ -14,6 +14,8 @@ typedef struct expanded_matrix {
   coder_codebook book; /* plain */
   uint64_t *offset;    /* [blocks + 1] */
   uint8_t *data;       /* aligned to 64, CODER_SLACK readable bytes after the last block */
+  uint64_t *patches_offset; /* [blocks + 1], and the patches of all blocks as they stand in the file; NULL: none */
+  uint8_t *patches;
 } expanded_matrix;
 
 /* Every block is checked against its checksum on the way: a damaged one is ELLM_ERR_INPUT. */

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "kernels/patches.h"
 
 enum {
   CHUNK_TILES = CODER_MAX_CODES / CODER_TILE, /* tiles expanded to floats at a time: 64 KiB */
@@ -19,7 +20,7 @@ typedef struct worker {
   float chunk[CHUNK_TILES * CODER_TILE];
   uint8_t expanded[CHUNK_TILES * CODER_TILE];
   float sums[MATRIX_MAX_TOKENS * TILE_SUMS];
-  int32_t integers[KERNEL_MAX_SUMS];
+  int32_t integers[KERNEL_MAX_SUMS]; /* sums of a product, or what patches add to them */
   const float *x[MATRIX_MAX_TOKENS];
   uint64_t failed_group; /* UINT64_MAX: none */
   ellm_error error;
@@ -79,30 +80,45 @@ typedef struct job {
   worker *w;
 } job;
 
-/* A block's bytes and the book that they are coded with. */
-static ellm_status block_bytes(const weight_matrix *m, uint64_t index, const coder_codebook **book,
-                               const uint8_t **data, size_t *bytes, ellm_error *err) {
+/* A block's bytes and patches, and the book that it is coded with. */
+static ellm_status take_block(const weight_matrix *m, uint64_t index, const coder_codebook **book,
+                              container_block *block, ellm_error *err) {
   const expanded_matrix *e = m->expanded;
   if (e == NULL) {
     *book = &m->coded->book;
-    return container_checked_block(m->file, m->coded, index, data, bytes, err);
+    return container_checked_block(m->file, m->coded, index, block, err);
   }
   *book = &e->book;
-  *data = e->data + e->offset[index];
-  *bytes = (size_t)(e->offset[index + 1] - e->offset[index]);
+  *block = (container_block){.data = e->data + e->offset[index],
+                             .bytes = (size_t)(e->offset[index + 1] - e->offset[index])};
+  if (e->patches != NULL) {
+    const uint8_t *patches = e->patches + e->patches_offset[index];
+    size_t bytes = (size_t)(e->patches_offset[index + 1] - e->patches_offset[index]);
+    if (!coder_patches_take(&patches, &bytes, &block->patches))
+      return container_undecodable(m->file, m->coded, index, err);
+  }
   return ELLM_OK;
 }
 
 /* Its codes to w->scratch.codes. */
 static ellm_status decode_block(const compute *c, const weight_matrix *m, uint64_t index, const coder_block *block,
-                                worker *w, ellm_error *err) {
+                                worker *w, coder_patches *patches, ellm_error *err) {
   const coder_codebook *book;
-  const uint8_t *data;
-  size_t bytes;
-  ELLM_TRY(block_bytes(m, index, &book, &data, &bytes, err));
-  if (!c->kernels->decode_block(book, block, data, bytes, &w->scratch.coder, w->scratch.codes))
+  container_block coded;
+  ELLM_TRY(take_block(m, index, &book, &coded, err));
+  *patches = coded.patches;
+  if (!c->kernels->decode_block(book, block, coded.data, coded.bytes, &w->scratch.coder, w->scratch.codes))
     return container_undecodable(m->file, m->coded, index, err);
   return ELLM_OK;
+}
+
+/* Codes of a panel of a block, among all of the block in tile order. */
+static size_t panel_place(const coder_block *block, uint32_t panel) {
+  return (size_t)panel * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
+}
+static uint32_t panel_rows_left(const coder_block *block, uint32_t panel) {
+  const uint32_t rest = block->rows - panel * block->panel_rows;
+  return rest < block->panel_rows ? rest : block->panel_rows;
 }
 
 /* The four partial sums of each output, in the order that the kernels fix. */
@@ -110,7 +126,8 @@ static void finish_sums(const job *j, const float *sums, uint64_t first_row, siz
   for (size_t t = 0; t < j->product->n_tokens; t++, sums += TILE_SUMS) {
     float *y = j->y + t * j->product->y_stride + first_row;
     for (size_t r = 0; r < n_rows; r++)
-      y[r] = (sums[r] + sums[16 + r]) + (sums[32 + r] + sums[48 + r]);
+      y[r] = (sums[r] + sums[CODER_PANEL_ROWS + r]) +
+             (sums[2 * CODER_PANEL_ROWS + r] + sums[3 * CODER_PANEL_ROWS + r]);
     if (j->matrix->bias != NULL) j->c->kernels->add(j->matrix->bias + first_row, y, n_rows);
   }
 }
@@ -129,31 +146,54 @@ static const uint8_t *full_tiles(worker *w, const uint8_t *codes, size_t n_tiles
   if (panel_rows == CODER_PANEL_ROWS) return codes;
   memset(w->expanded, zero, n_tiles * CODER_TILE);
   for (size_t t = 0; t < n_tiles; t++)
-    memcpy(w->expanded + t * CODER_TILE, codes + t * 4 * panel_rows, (size_t)4 * panel_rows);
+    memcpy(w->expanded + t * CODER_TILE, codes + t * CODER_TILE_COLUMNS * panel_rows,
+           (size_t)CODER_TILE_COLUMNS * panel_rows);
   return w->expanded;
 }
 
-static ellm_status float_coded_group(const job *j, uint64_t group, ellm_error *err) {
-  const container_tensor *tensor = j->matrix->coded;
-  const coder_geometry *geometry = &tensor->geometry;
+/* The factors of the rows of a panel, 16 readable ones: those that are not there are 1. */
+static quant_scales panel_scales(const quant_scales *scales, uint64_t first_row, uint32_t n_rows, uint64_t first_column,
+                                 uint16_t rows[CODER_PANEL_ROWS]) {
+  quant_scales panel = quant_scales_from(scales, first_row, first_column);
+  if (panel.rows == NULL || n_rows == CODER_PANEL_ROWS) return panel;
+  for (uint32_t r = 0; r < CODER_PANEL_ROWS; r++) rows[r] = r < n_rows ? panel.rows[r] : QUANT_SCALE_ONE;
+  panel.rows = rows;
+  return panel;
+}
+
+/* Adds the products of a decoded panel to w->sums, chunk by chunk. */
+static void float_panel(const job *j, const coder_block *block, uint32_t panel, const coder_patches *patches) {
   worker *w = j->w;
+  const size_t place = panel_place(block, panel), tile_codes = CODER_TILE_COLUMNS * block->panel_rows;
+  uint16_t rows[CODER_PANEL_ROWS];
+  for (size_t tile = 0; tile < block->tiles; tile += CHUNK_TILES) {
+    const size_t n = block->tiles - tile < CHUNK_TILES ? block->tiles - tile : CHUNK_TILES;
+    const uint64_t column = block->first_column + CODER_TILE_COLUMNS * tile;
+    const quant_scales scales = panel_scales(&j->matrix->coded->quant.scales,
+                                             block->first_row + panel * block->panel_rows,
+                                             panel_rows_left(block, panel), column, rows);
+    const size_t first = place + tile * tile_codes;
+    const uint8_t *codes = full_tiles(w, w->scratch.codes + first, n, block->panel_rows, scales.zero);
+    j->c->kernels->tiles_from_codes(codes, n, &scales, w->chunk);
+    kernel_patch_tiles(patches, block, (uint32_t)first, n, codes, &scales, w->chunk);
+    multiply_chunk(j, n, column);
+  }
+}
+
+static ellm_status float_coded_group(const job *j, uint64_t group, ellm_error *err) {
+  const coder_geometry *geometry = &j->matrix->coded->geometry;
   for (uint64_t range = 0; range < geometry->column_ranges; range++) {
     const uint64_t index = group * geometry->column_ranges + range;
     const coder_block block = coder_geometry_block_at(geometry, group, range);
-    ELLM_TRY(decode_block(j->c, j->matrix, index, &block, w, err));
+    coder_patches patches;
+    uint32_t from = 0;
+    ELLM_TRY(decode_block(j->c, j->matrix, index, &block, j->w, &patches, err));
     for (uint32_t p = 0; p < block.panels; p++) {
-      const uint8_t *codes = w->scratch.codes + (size_t)p * block.tiles * 4 * block.panel_rows;
+      const coder_patches of_panel = kernel_panel_patches(&patches, &block, p, &from);
       if (range == 0) zero_sums(j);
-      for (size_t tile = 0; tile < block.tiles; tile += CHUNK_TILES) {
-        const size_t n = block.tiles - tile < CHUNK_TILES ? block.tiles - tile : CHUNK_TILES;
-        j->c->kernels->tiles_from_codes(
-            full_tiles(w, codes + tile * 4 * block.panel_rows, n, block.panel_rows, tensor->quant.scales.zero), n,
-            &tensor->quant.scales, w->chunk);
-        multiply_chunk(j, n, block.first_column + 4 * tile);
-      }
-      const uint32_t first = p * block.panel_rows, rest = block.rows - first;
+      float_panel(j, &block, p, &of_panel);
       if (range + 1 == geometry->column_ranges)
-        finish_sums(j, w->sums, block.first_row + first, rest < block.panel_rows ? rest : block.panel_rows);
+        finish_sums(j, j->w->sums, block.first_row + p * block.panel_rows, panel_rows_left(&block, p));
     }
   }
   return ELLM_OK;
@@ -166,28 +206,45 @@ static void raw_group(const job *j, uint64_t group) {
   const size_t n_rows = m->rows - first < CODER_PANEL_ROWS ? m->rows - first : CODER_PANEL_ROWS;
   const uint8_t *rows[CODER_PANEL_ROWS] = {NULL};
   zero_sums(j);
-  for (size_t column = 0; column < m->columns; column += 4 * CHUNK_TILES) {
-    const size_t n = m->columns - column < 4 * CHUNK_TILES ? m->columns - column : 4 * CHUNK_TILES;
+  for (size_t column = 0; column < m->columns; column += CODER_TILE_COLUMNS * CHUNK_TILES) {
+    const size_t n = m->columns - column < CODER_TILE_COLUMNS * CHUNK_TILES ? m->columns - column : CODER_TILE_COLUMNS * CHUNK_TILES;
     for (size_t r = 0; r < n_rows; r++) rows[r] = m->data + ((first + r) * m->columns + column) * element;
     j->c->kernels->tiles_from_rows(m->dtype, rows, n_rows, n, j->w->chunk);
-    multiply_chunk(j, (n + 3) / 4, column);
+    multiply_chunk(j, (n + CODER_TILE_COLUMNS - 1) / CODER_TILE_COLUMNS, column);
   }
   finish_sums(j, j->w->sums, first, n_rows);
 }
 
+/* A panel with patches: as many tokens at a time as there is room for what patches add. */
+static void integer_patched_panel(const job *j, const coder_block *block, const uint8_t *codes,
+                                  const coder_patches *patches, size_t n_rows, float *y) {
+  const kernel_activations *a = j->activations;
+  const size_t at_once = KERNEL_MAX_SUMS / (kernel_block_groups(block, a) * CODER_PANEL_ROWS);
+  for (size_t first = 0, left; first < j->product->n_tokens; first += at_once) {
+    left = j->product->n_tokens - first;
+    const size_t n = left < at_once ? left : at_once;
+    kernel_patch_added(patches, block, a, first, n, j->w->integers);
+    j->c->kernels->multiply_finish(codes, block, a, first, n, &j->matrix->coded->quant.scales, j->w->integers, n_rows,
+                                   y + first * j->product->y_stride, j->product->y_stride);
+  }
+}
+
 /* One block, decoded once, with all tokens. */
 static ellm_status integer_block_many(const job *j, uint64_t index, const coder_block *block, ellm_error *err) {
-  const container_tensor *tensor = j->matrix->coded;
-  const kernel_activations *a = j->activations;
-  const kernel_table *k = j->c->kernels;
-  worker *w = j->w;
-  ELLM_TRY(decode_block(j->c, j->matrix, index, block, w, err));
+  const matrix_product *product = j->product;
+  coder_patches patches;
+  uint32_t from = 0;
+  ELLM_TRY(decode_block(j->c, j->matrix, index, block, j->w, &patches, err));
   for (uint32_t p = 0; p < block->panels; p++) {
-    const uint8_t *codes = w->scratch.codes + (size_t)p * block->tiles * 4 * block->panel_rows;
-    const uint32_t first = p * block->panel_rows, rest = block->rows - first;
-    k->multiply_finish(codes, block, a, 0, j->product->n_tokens, &tensor->quant.scales, NULL,
-                       rest < block->panel_rows ? rest : block->panel_rows, j->y + block->first_row + first,
-                       j->product->y_stride);
+    const coder_patches of_panel = kernel_panel_patches(&patches, block, p, &from);
+    const uint8_t *codes = j->w->scratch.codes + panel_place(block, p);
+    const size_t n_rows = panel_rows_left(block, p);
+    float *y = j->y + block->first_row + p * block->panel_rows;
+    if (of_panel.n > 0)
+      integer_patched_panel(j, block, codes, &of_panel, n_rows, y);
+    else
+      j->c->kernels->multiply_finish(codes, block, j->activations, 0, product->n_tokens,
+                                     &j->matrix->coded->quant.scales, NULL, n_rows, y, product->y_stride);
   }
   return ELLM_OK;
 }
@@ -196,11 +253,11 @@ static ellm_status integer_block_one(const job *j, uint64_t index, const coder_b
   const weight_matrix *m = j->matrix;
   const kernel_activations *a = j->activations;
   const coder_codebook *book;
-  const uint8_t *data;
-  size_t bytes;
-  ELLM_TRY(block_bytes(m, index, &book, &data, &bytes, err));
-  if (!j->c->kernels->dot_block(book, block, data, bytes, &j->w->scratch, a, 0, j->w->integers))
+  container_block coded;
+  ELLM_TRY(take_block(m, index, &book, &coded, err));
+  if (!j->c->kernels->dot_block(book, block, coded.data, coded.bytes, &j->w->scratch, a, 0, j->w->integers))
     return container_undecodable(m->file, m->coded, index, err);
+  kernel_patch_sums(&coded.patches, block, a, 0, j->w->integers);
   j->c->kernels->dot_finish(j->w->integers, block, a, 0, &m->coded->quant.scales, block->rows,
                             j->y + block->first_row);
   return ELLM_OK;
@@ -371,6 +428,34 @@ ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_erro
 
 /* ------------------------------------------------------------------ one row */
 
+static ellm_status coded_row(compute *c, const weight_matrix *m, uint32_t row, float *out, ellm_error *err) {
+  worker *w = c->workers[0];
+  const quant_scales *scales = &m->coded->quant.scales;
+  const coder_geometry *geometry = &m->coded->geometry;
+  const uint64_t group_rows = (uint64_t)geometry->panels_per_block * geometry->panel_rows, group = row / group_rows;
+  const uint32_t in_group = (uint32_t)(row % group_rows), lane = in_group % geometry->panel_rows;
+  for (uint64_t range = 0; range < geometry->column_ranges; range++) {
+    const uint64_t index = group * geometry->column_ranges + range;
+    const coder_block block = coder_geometry_block_at(geometry, group, range);
+    coder_patches patches;
+    ELLM_TRY(decode_block(c, m, index, &block, w, &patches, err));
+    const uint8_t *tiles = w->scratch.codes + panel_place(&block, in_group / geometry->panel_rows);
+    int32_t codes[CODER_MAX_CODES];
+    for (uint32_t column = 0; column < block.columns; column++)
+      codes[column] = tiles[((size_t)(column / CODER_TILE_COLUMNS) * block.panel_rows + lane) * CODER_TILE_COLUMNS +
+                            column % CODER_TILE_COLUMNS];
+    for (uint32_t i = 0; i < patches.n; i++) {
+      const coder_patch patch = coder_patch_at(&patches, i);
+      uint32_t patch_row, column;
+      coder_patch_where(&block, patch.place, &patch_row, &column);
+      if (patch_row == in_group && column < block.columns) codes[column] += patch.difference;
+    }
+    for (uint32_t column = 0; column < block.columns; column++)
+      out[block.first_column + column] = quant_weight(scales, codes[column], row, block.first_column + column);
+  }
+  return ELLM_OK;
+}
+
 ellm_status matrix_row(compute *c, const weight_matrix *m, uint32_t row, float *out, ellm_error *err) {
   worker *w = c->workers[0];
   if (row >= m->rows)
@@ -378,27 +463,13 @@ ellm_status matrix_row(compute *c, const weight_matrix *m, uint32_t row, float *
   if (m->coded == NULL) {
     const size_t element = ellm_dtype_size(m->dtype);
     const uint8_t *rows[CODER_PANEL_ROWS] = {NULL};
-    for (size_t column = 0; column < m->columns; column += 4 * CHUNK_TILES) {
-      const size_t n = m->columns - column < 4 * CHUNK_TILES ? m->columns - column : 4 * CHUNK_TILES;
+    for (size_t column = 0; column < m->columns; column += CODER_TILE_COLUMNS * CHUNK_TILES) {
+      const size_t n = m->columns - column < CODER_TILE_COLUMNS * CHUNK_TILES ? m->columns - column : CODER_TILE_COLUMNS * CHUNK_TILES;
       rows[0] = m->data + ((uint64_t)row * m->columns + column) * element;
       c->kernels->tiles_from_rows(m->dtype, rows, 1, n, w->chunk);
       for (size_t i = 0; i < n; i++) out[column + i] = w->chunk[i * CODER_PANEL_ROWS];
     }
     return ELLM_OK;
   }
-  const coder_geometry *geometry = &m->coded->geometry;
-  const uint64_t group_rows = (uint64_t)geometry->panels_per_block * geometry->panel_rows, group = row / group_rows;
-  const uint32_t in_group = (uint32_t)(row % group_rows), panel = in_group / geometry->panel_rows,
-                 lane = in_group % geometry->panel_rows;
-  for (uint64_t range = 0; range < geometry->column_ranges; range++) {
-    const uint64_t index = group * geometry->column_ranges + range;
-    const coder_block block = coder_geometry_block_at(geometry, group, range);
-    ELLM_TRY(decode_block(c, m, index, &block, w, err));
-    const uint8_t *tile = w->scratch.codes + (size_t)panel * block.tiles * 4 * block.panel_rows + 4 * lane;
-    for (uint32_t column = 0; column < block.columns; column++)
-      out[block.first_column + column] =
-          quant_weight(&m->coded->quant.scales, tile[(size_t)(column / 4) * 4 * block.panel_rows + column % 4], row,
-                       block.first_column + column);
-  }
-  return ELLM_OK;
+  return coded_row(c, m, row, out, err);
 }

@@ -92,13 +92,13 @@ static void check_share(void *user, int thread, int n_threads) {
   for (size_t i = 0; i < ellm_file_tensor_count(file) && *status == ELLM_OK; i++) {
     const container_tensor *t = container_tensor_at(file, i);
     const uint8_t *data;
-    size_t bytes;
+    container_block block;
     if (t->storage == CONTAINER_KEPT) {
       if (thread == (int)(i % (size_t)n_threads)) *status = container_kept(file, t, &data, &run->error[thread]);
       continue;
     }
     for (uint64_t b = (uint64_t)thread; b < t->geometry.n_blocks && *status == ELLM_OK; b += (uint64_t)n_threads)
-      *status = container_checked_block(file, t, b, &data, &bytes, &run->error[thread]);
+      *status = container_checked_block(file, t, b, &block, &run->error[thread]);
   }
 }
 

@@ -35,46 +35,127 @@ static inline void sample_codes(uint8_t *codes, size_t n, int bits, uint64_t see
   }
 }
 
-/* A coded tensor from row-major codes, by the coder's own functions. */
-static inline ellm_status sample_write_coded(container_writer *writer, const char *name, uint64_t rows,
-                                             uint64_t columns, int bits, const uint8_t *codes, ellm_prefer prefer,
-                                             ellm_error *err) {
-  container_tensor tensor = {.name = name,
-                             .dtype = ELLM_F32,
-                             .n_dims = 2,
-                             .shape = {rows, columns},
-                             .n_elements = rows * columns,
-                             .storage = CONTAINER_CODED,
-                             .quant = {.bits = bits, .scheme = ELLM_SCHEME_ASYMMETRIC, .scales = {.step = 0.25f, .zero = 1}}};
-  if (!coder_geometry_init(&tensor.geometry, rows, columns)) return ELLM_ERR_INTERNAL;
+/* A coded tensor from row-major codes of any size, by the coder's own functions; the rest of its description is in
+ * `tensor`. Where codes are beyond its width every block gets patches. */
+static inline ellm_status sample_write_tensor(container_writer *writer, container_tensor *tensor, const int32_t *whole,
+                                              ellm_prefer prefer, ellm_error *err) {
+  const uint64_t rows = tensor->shape[0], columns = tensor->shape[1];
+  const int bits = tensor->quant.bits, top = (1 << bits) - 1;
+  if (!coder_geometry_init(&tensor->geometry, rows, columns)) return ELLM_ERR_INTERNAL;
   coder_statistics stats = {0};
   uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1),
-          *out = malloc(CODER_MAX_BLOCK_BYTES + CODER_SLACK);
+          *out = malloc(2 * CODER_MAX_BLOCK_BYTES), *codes = malloc(rows * columns);
+  coder_patch *patches = malloc(CODER_MAX_CODES * sizeof *patches);
+  for (uint64_t i = 0; i < rows * columns; i++) {
+    codes[i] = (uint8_t)(whole[i] < 0 ? 0 : whole[i] > top ? top : whole[i]);
+    tensor->quant.scales.outliers += codes[i] != whole[i];
+  }
   coder_count_codes(codes, (size_t)(rows * columns), stats.codes);
   const uint8_t pad = coder_pad(stats.codes);
-  for (uint64_t b = 0; b < tensor.geometry.n_blocks; b++) {
-    coder_block block = coder_geometry_block(&tensor.geometry, b);
+  for (uint64_t b = 0; b < tensor->geometry.n_blocks; b++) {
+    coder_block block = coder_geometry_block(&tensor->geometry, b);
     coder_tile_block(&block, codes + block.first_row * columns + block.first_column, columns, pad, tiles);
     coder_statistics_add_pairs(&stats, &block, bits, tiles);
   }
-  tensor.entropy_bits = quant_entropy_bits(stats.codes, 256);
-  tensor.huffman_bits = quant_huffman_bits(stats.codes, 256);
+  tensor->entropy_bits = quant_entropy_bits(stats.codes, 256);
+  tensor->huffman_bits = quant_huffman_bits(stats.codes, 256);
   double bytes;
   coder_encoder *encoder = NULL;
-  ellm_status status = coder_choose(&stats, &tensor.geometry, bits, pad, prefer, ELLM_CODE_HUFFMAN, &tensor.book,
+  ellm_status status = coder_choose(&stats, &tensor->geometry, bits, pad, prefer, ELLM_CODE_HUFFMAN, &tensor->book,
                                     &bytes, NULL, err);
   if (status == ELLM_OK) status = coder_encoder_create(&encoder, err);
-  if (status == ELLM_OK) status = container_writer_begin_coded(writer, &tensor, err);
-  for (uint64_t b = 0; status == ELLM_OK && b < tensor.geometry.n_blocks; b++) {
-    coder_block block = coder_geometry_block(&tensor.geometry, b);
+  if (status == ELLM_OK) status = container_writer_begin_coded(writer, tensor, err);
+  for (uint64_t b = 0; status == ELLM_OK && b < tensor->geometry.n_blocks; b++) {
+    coder_block block = coder_geometry_block(&tensor->geometry, b);
     coder_tile_block(&block, codes + block.first_row * columns + block.first_column, columns, pad, tiles);
-    size_t n = coder_encode_block(encoder, &tensor.book, &block, tiles, out);
+    size_t n = 0, n_patches = 0;
+    for (uint32_t place = 0; place < coder_block_codes(&block); place++) {
+      uint32_t r, c;
+      coder_patch_where(&block, place, &r, &c);
+      if (r >= block.rows || c >= block.columns) continue;
+      const uint64_t i = (block.first_row + r) * columns + block.first_column + c;
+      if (codes[i] != whole[i]) patches[n_patches++] = (coder_patch){place, whole[i] - codes[i]};
+    }
+    if (tensor->quant.scales.outliers != 0) {
+      n = coder_patches_bytes(patches, n_patches);
+      coder_patches_store(patches, n_patches, out);
+    }
+    n += coder_encode_block(encoder, &tensor->book, &block, tiles, out + n);
     status = container_writer_block(writer, out, n, container_block_checksum(out, n), err);
   }
   if (status == ELLM_OK) status = container_writer_end(writer, err);
   coder_encoder_free(encoder);
   ellm_aligned_free(tiles);
+  free(patches);
+  free(codes);
   free(out);
+  return status;
+}
+
+static inline ellm_status sample_write_coded(container_writer *writer, const char *name, uint64_t rows,
+                                             uint64_t columns, int bits, const uint8_t *codes, ellm_prefer prefer,
+                                             ellm_error *err) {
+  container_tensor tensor = {
+      .name = name,
+      .dtype = ELLM_F32,
+      .n_dims = 2,
+      .shape = {rows, columns},
+      .n_elements = rows * columns,
+      .storage = CONTAINER_CODED,
+      .quant = {.bits = bits, .scheme = ELLM_SCHEME_ASYMMETRIC, .scales = {.step = 0.25f, .zero = 1}}};
+  int32_t *whole = malloc(rows * columns * sizeof *whole);
+  for (uint64_t i = 0; i < rows * columns; i++) whole[i] = codes[i];
+  ellm_status status = sample_write_tensor(writer, &tensor, whole, prefer, err);
+  free(whole);
+  return status;
+}
+
+/* Whole codes around `zero`, most of them near it, some far beyond 8 bits. */
+static inline void sample_whole_codes(int32_t *codes, size_t n, int zero, uint64_t seed) {
+  for (size_t i = 0; i < n; i++) {
+    int32_t code = 0;
+    for (uint32_t r = sample_random(&seed); (r & 1) != 0; r >>= 1) code++;
+    if (sample_random(&seed) % 100 == 0) code = (int32_t)(sample_random(&seed) % 1500);
+    codes[i] = zero + (sample_random(&seed) % 2 != 0 ? code : -code);
+  }
+}
+
+/* Factors between 2^-4 and 2^4. */
+static inline void sample_factors(uint16_t *factors, size_t n, uint64_t seed) {
+  for (size_t i = 0; i < n; i++) factors[i] = (uint16_t)(0x3d80 + sample_random(&seed) % 0x400);
+}
+
+/* Three matrices: scales of columns that two of them share, of rows, and patches; one with patches alone. */
+enum { SCALED_COLUMNS = 300, SCALED_ROWS = 21 };
+static inline ellm_status sample_scaled_sections(container_writer *writer, ellm_error *err) {
+  static const struct { const char *name; uint64_t rows; int bits; bool has_rows, has_columns; } made[] = {
+      {"q.weight", SCALED_ROWS, 4, true, true}, {"k.weight", 5, 2, false, true}, {"o.weight", 3, 5, false, false}};
+  uint16_t rows[SCALED_ROWS], columns[SCALED_COLUMNS];
+  uint32_t record;
+  ellm_status status = ELLM_OK;
+  int32_t *whole = malloc(SCALED_ROWS * SCALED_COLUMNS * sizeof *whole);
+  sample_factors(rows, SCALED_ROWS, 5);
+  sample_factors(columns, SCALED_COLUMNS, 6);
+  status = container_writer_columns(writer, "q.weight", columns, SCALED_COLUMNS, &record, err);
+  for (size_t i = 0; status == ELLM_OK && i < 3; i++) {
+    const int zero = 1 << (made[i].bits - 1);
+    container_tensor tensor = {.name = made[i].name,
+                               .dtype = ELLM_BF16,
+                               .n_dims = 2,
+                               .shape = {made[i].rows, SCALED_COLUMNS},
+                               .n_elements = made[i].rows * SCALED_COLUMNS,
+                               .storage = CONTAINER_CODED,
+                               .columns_record = record,
+                               .quant = {.bits = made[i].bits,
+                                         .scheme = ELLM_SCHEME_SYMMETRIC,
+                                         .scales = {.step = 0.03f,
+                                                    .zero = zero,
+                                                    .rows = made[i].has_rows ? rows : NULL,
+                                                    .columns = made[i].has_columns ? columns : NULL}}};
+    sample_whole_codes(whole, tensor.n_elements, zero, 10 + i);
+    status = sample_write_tensor(writer, &tensor, whole, i == 0 ? ELLM_PREFER_SIZE : ELLM_PREFER_SPEED, err);
+  }
+  free(whole);
   return status;
 }
 
@@ -97,17 +178,24 @@ static inline ellm_status sample_sections(container_writer *writer, ellm_error *
   return sample_write_coded(writer, "small.weight", 3, 20, 8, codes, ELLM_PREFER_SPEED, err);
 }
 
-static inline ellm_status sample_write(const char *path, bool overwrite, ellm_error *err) {
+typedef ellm_status (*sample_sections_fn)(container_writer *writer, ellm_error *err);
+
+static inline ellm_status sample_write_sections(const char *path, bool overwrite, sample_sections_fn sections,
+                                                ellm_error *err) {
   static const uint8_t identity[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
   container_writer *writer;
   const file_writer_options options = {.overwrite = overwrite};
   ELLM_TRY(container_writer_open(path, &options, &writer, err));
-  ellm_status status = sample_sections(writer, err);
+  ellm_status status = sections(writer, err);
   if (status != ELLM_OK) {
     container_writer_abort(writer);
     return status;
   }
   return container_writer_commit(writer, identity, NULL, err);
+}
+
+static inline ellm_status sample_write(const char *path, bool overwrite, ellm_error *err) {
+  return sample_write_sections(path, overwrite, sample_sections, err);
 }
 
 /* Touch everything a file holds; the first failure. */
@@ -120,7 +208,7 @@ static inline ellm_status sample_read_all(const ellm_file *file, ellm_error *err
     const uint8_t *data;
     if (tensor->storage == CONTAINER_KEPT) status = container_kept(file, tensor, &data, err);
     for (uint64_t b = 0; status == ELLM_OK && tensor->storage == CONTAINER_CODED && b < tensor->geometry.n_blocks; b++)
-      status = container_decode_block(file, tensor, b, coder_decode_block_scalar, scratch, tiles, err);
+      status = container_decode_block(file, tensor, b, coder_decode_block_scalar, scratch, tiles, NULL, err);
   }
   ellm_aligned_free(scratch);
   ellm_aligned_free(tiles);

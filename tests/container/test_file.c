@@ -15,17 +15,27 @@ static char path[64];
 static uint8_t *sample;    /* the bytes of a good file */
 static size_t sample_size;
 
-static int setup(void **state) {
-  (void)state;
+static int setup_sections(sample_sections_fn sections) {
+  strcpy(folder + strlen(folder) - 6, "XXXXXX");
   if (mkdtemp(folder) == NULL) return -1;
   snprintf(path, sizeof path, "%s/sample.ellm", folder);
   ellm_error err = {0};
-  if (sample_write(path, false, &err) != ELLM_OK ||
+  if (sample_write_sections(path, false, sections, &err) != ELLM_OK ||
       file_read_all(path, 1 << 24, &sample, &sample_size, &err) != ELLM_OK) {
     fprintf(stderr, "%s\n", err.message);
     return -1;
   }
   return 0;
+}
+
+static int setup(void **state) {
+  (void)state;
+  return setup_sections(sample_sections);
+}
+
+static int setup_scaled(void **state) {
+  (void)state;
+  return setup_sections(sample_scaled_sections);
 }
 
 static int teardown(void **state) {
@@ -62,7 +72,7 @@ static void check_codes(const ellm_file *file, const char *name, uint64_t rows, 
   uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1);
   sample_codes(want, rows * columns, bits, seed);
   for (uint64_t b = 0; b < tensor->geometry.n_blocks; b++) {
-    assert_int_equal(container_decode_block(file, tensor, b, coder_decode_block_scalar, scratch, tiles, NULL), ELLM_OK);
+    assert_int_equal(container_decode_block(file, tensor, b, coder_decode_block_scalar, scratch, tiles, NULL, NULL), ELLM_OK);
     coder_block block = coder_geometry_block(&tensor->geometry, b);
     coder_untile_block(&block, tiles, have + block.first_row * columns + block.first_column, columns);
   }
@@ -114,6 +124,167 @@ static void test_round_trip(void **state) {
   assert_int_equal(totals.parameters, totals.weights + 5);
   assert_true(totals.coded_bits_per_weight > totals.huffman_bits_per_weight);
   ellm_file_close(file);
+}
+
+/* Scales and patches as they were written, and weights made of them. */
+static void test_scales(void **state) {
+  (void)state;
+  ellm_file *file;
+  ellm_error err = {0};
+  assert_int_equal(ellm_file_open(path, &file, &err), ELLM_OK);
+  assert_int_equal(load_u16(sample + 10), 1);
+  uint16_t rows[SCALED_ROWS], columns[SCALED_COLUMNS];
+  sample_factors(rows, SCALED_ROWS, 5);
+  sample_factors(columns, SCALED_COLUMNS, 6);
+  const quant_scales *q = &container_find(file, "q.weight")->quant.scales,
+                     *k = &container_find(file, "k.weight")->quant.scales,
+                     *o = &container_find(file, "o.weight")->quant.scales;
+  assert_memory_equal(q->rows, rows, sizeof rows);
+  assert_memory_equal(q->columns, columns, sizeof columns);
+  assert_ptr_equal(k->columns, q->columns); /* stored once */
+  assert_null(k->rows);
+  assert_null(o->rows);
+  assert_null(o->columns);
+  coder_scratch *scratch = ellm_aligned_calloc(1, sizeof *scratch);
+  uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1);
+  uint64_t stored = 0;
+  for (size_t i = 0; i < 3; i++) {
+    const container_tensor *tensor = container_tensor_at(file, i);
+    int32_t *want = malloc(tensor->n_elements * sizeof *want), *have = malloc(tensor->n_elements * sizeof *have);
+    uint64_t outliers = 0;
+    sample_whole_codes(want, tensor->n_elements, tensor->quant.scales.zero, 10 + i);
+    for (uint64_t b = 0; b < tensor->geometry.n_blocks; b++) {
+      coder_patches patches;
+      assert_int_equal(
+          container_decode_block(file, tensor, b, coder_decode_block_scalar, scratch, tiles, &patches, &err), ELLM_OK);
+      const coder_block block = coder_geometry_block(&tensor->geometry, b);
+      int32_t *first = have + block.first_row * SCALED_COLUMNS + block.first_column;
+      for (uint32_t r = 0; r < block.rows; r++)
+        for (uint32_t c = 0; c < block.columns; c++)
+          first[r * SCALED_COLUMNS + c] =
+              tiles[((r / block.panel_rows * block.tiles + c / 4) * block.panel_rows + r % block.panel_rows) * 4 + c % 4];
+      for (uint32_t n = 0; n < patches.n; n++) {
+        const coder_patch patch = coder_patch_at(&patches, n);
+        uint32_t r, c;
+        coder_patch_where(&block, patch.place, &r, &c);
+        first[r * SCALED_COLUMNS + c] += patch.difference;
+      }
+      outliers += coder_patches_places(&patches);
+    }
+    assert_memory_equal(have, want, tensor->n_elements * sizeof *want);
+    assert_int_equal(outliers, tensor->quant.scales.outliers);
+    assert_true(outliers > 0);
+    stored += tensor->stored_bytes;
+    free(want);
+    free(have);
+  }
+  ellm_totals totals;
+  ellm_file_totals(file, &totals);
+  assert_int_equal(totals.quantized_bytes, stored + 640 + 64); /* section and record of the scales of columns */
+  ellm_aligned_free(scratch);
+  ellm_aligned_free(tiles);
+  ellm_file_close(file);
+}
+
+/* What a tensor's scales may not be, though every checksum is right. */
+static void test_bad_scales(void **state) {
+  (void)state;
+  const uint64_t directory = load_u64(sample + 16), columns = directory + 8, q = columns + load_u32(sample + columns + 4);
+  const uint64_t factors = load_u64(sample + columns + 16), head = load_u64(sample + q + 16);
+  const uint64_t n_blocks = load_u32(sample + q + 68);
+  /* the scales stand before the block table */
+  const uint64_t scales = head + load_u64(sample + q + 32) - 8 * n_blocks - 16 - (2 * SCALED_ROWS + 3) / 4 * 4;
+  const struct { const char *what, *message; uint64_t at; int bytes; uint32_t value; } cases[] = {
+      {"a column of 0", "factor", factors + 6, 2, 0},
+      {"a negative column", "factor", factors, 2, 0xbf80},
+      {"an infinite column", "factor", factors + 2, 2, 0x7f80},
+      {"a column that is NaN", "factor", factors + 2, 2, 0x7fc0},
+      {"a subnormal column", "factor", factors + 2 * SCALED_COLUMNS - 2, 2, 0x007f},
+      {"another number of columns", "head bytes", columns + 48, 4, SCALED_COLUMNS - 1},
+      {"no columns", "columns", columns + 48, 4, 0},
+      {"more than 2^32 columns", "columns", columns + 52, 4, 1},
+      {"scales of columns that are a tensor's", "does not hold scales", scales, 4, 1},
+      {"scales of columns after the tensor", "does not hold scales", scales, 4, 3},
+      {"none where some are announced", "does not hold scales", scales, 4, UINT32_MAX},
+      {"reserved", "make no sense", scales + 4, 4, 1},
+      {"no outliers", "make no sense", scales + 8, 4, 0},
+      {"more outliers than weights", "make no sense", scales + 8, 4, SCALED_ROWS * SCALED_COLUMNS + 1},
+      {"a row of 0", "scale of a row", scales + 16 + 2 * 20, 2, 0},
+      {"padding of rows", "padding of the scales", scales + 16 + 2 * SCALED_ROWS, 2, 1},
+      {"scales that give infinite weights", "beyond float32", q + 56, 4, 0x7e000000},
+      {"an unknown granularity", "granularity 8", q + 53, 1, 8},
+  };
+  uint8_t *copy = copy_of_sample();
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    memcpy(copy, sample, sample_size);
+    for (int k = 0; k < cases[i].bytes; k++) copy[cases[i].at + (uint64_t)k] = (uint8_t)(cases[i].value >> 8 * k);
+    sample_reseal(copy, sample_size);
+    ellm_error err = {0};
+    if (read_bytes(copy, sample_size, &err) != ELLM_ERR_INPUT) fail_msg("accepted: %s", cases[i].what);
+    if (strstr(err.message, cases[i].message) == NULL) fail_msg("%s: %s", cases[i].what, err.message);
+  }
+  free(copy);
+}
+
+/* Patches of the first block, with its checksum made right. */
+static void test_bad_patches(void **state) {
+  (void)state;
+  const uint64_t directory = load_u64(sample + 16), columns = directory + 8, q = columns + load_u32(sample + columns + 4);
+  const uint64_t head = load_u64(sample + q + 16), head_bytes = load_u64(sample + q + 32), block = head + head_bytes;
+  const uint64_t n_blocks = load_u32(sample + q + 68), table = block - 8 * n_blocks;
+  const uint32_t bytes = n_blocks > 1 ? load_u32(sample + table + 8) : (uint32_t)load_u64(sample + q + 72);
+  assert_true(load_u16(sample + block) > 3);
+  const struct { const char *what; uint64_t at; int bytes; uint32_t value; } cases[] = {
+      {"cut short", 0, 2, 0xffff},
+      {"a difference of 0", 2, 3, 0},
+      {"a place beyond the matrix", 2, 3, 0x7fff},
+      {"out of order", 5, 3, 0x4000},
+      {"one fewer", 0, 2, load_u16(sample + block) - 1u},
+  };
+  uint8_t *copy = copy_of_sample();
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    memcpy(copy, sample, sample_size);
+    for (int k = 0; k < cases[i].bytes; k++)
+      copy[block + cases[i].at + (uint64_t)k] = (uint8_t)(cases[i].value >> 8 * k);
+    store_u32(copy + table + 4, container_block_checksum(copy + block, bytes));
+    sample_reseal(copy, sample_size);
+    ellm_error err = {0};
+    if (read_bytes(copy, sample_size, &err) != ELLM_ERR_INPUT) fail_msg("accepted: %s", cases[i].what);
+    assert_non_null(strstr(err.message, "block 0"));
+  }
+  free(copy);
+}
+
+/* Scales that a writer must not store. */
+static void test_refused_scales(void **state) {
+  (void)state;
+  char other[80];
+  snprintf(other, sizeof other, "%s/refused.ellm", folder);
+  container_writer *writer;
+  ellm_error err = {0};
+  const file_writer_options options = {0};
+  assert_int_equal(container_writer_open(other, &options, &writer, &err), ELLM_OK);
+  uint32_t record;
+  const uint16_t good[3] = {0x3f80, 0x4000, 0x3f00}, bad[3] = {0x3f80, 0, 0x3f00};
+  assert_int_equal(container_writer_columns(writer, "c", bad, 3, &record, &err), ELLM_ERR_INPUT);
+  assert_int_equal(container_writer_columns(writer, "c", good, 0, &record, &err), ELLM_ERR_INPUT);
+  assert_int_equal(container_writer_columns(writer, "c", good, 3, &record, &err), ELLM_OK);
+  assert_int_equal(record, 0);
+  container_tensor tensor = {.name = "w",
+                             .n_dims = 2,
+                             .shape = {3, 3},
+                             .n_elements = 9,
+                             .storage = CONTAINER_CODED,
+                             .columns_record = 1,
+                             .quant = {.bits = 4, .scheme = ELLM_SCHEME_SYMMETRIC, .scales = {.step = 1, .zero = 8, .columns = good}}};
+  const int32_t codes[9] = {8, 9, 8, 7, 8, 30, 8, 8, 8};
+  assert_int_equal(sample_write_tensor(writer, &tensor, codes, ELLM_PREFER_SIZE, &err), ELLM_ERR_INTERNAL);
+  container_writer_abort(writer);
+  assert_int_equal(container_writer_open(other, &options, &writer, &err), ELLM_OK);
+  tensor.quant.scales = (quant_scales){.step = 1, .zero = 8, .rows = bad};
+  assert_int_equal(sample_write_tensor(writer, &tensor, codes, ELLM_PREFER_SIZE, &err), ELLM_ERR_INPUT);
+  container_writer_abort(writer);
+  assert_false(file_exists(other));
 }
 
 /* Each byte in turn is wrong: something must say so. */
@@ -424,10 +595,48 @@ static void test_hash(void **state) {
   hash_stream_free(hash);
 }
 
-int main(void) {
+/* Files of both versions are, byte for byte, what they have always been. `container_test_file FOLDER` writes them
+ * anew, for a change of the format that is meant. */
+#define GOLDEN ENTROLLM_SOURCE_DIR "/tests/golden/container"
+static void check_golden(const char *name) {
+  char golden[512];
+  uint8_t *want;
+  size_t size;
+  ellm_error err = {0};
+  snprintf(golden, sizeof golden, GOLDEN "/%s", name);
+  if (file_read_all(golden, 1 << 24, &want, &size, &err) != ELLM_OK) fail_msg("%s", err.message);
+  assert_int_equal(size, sample_size);
+  assert_memory_equal(want, sample, size);
+  free(want);
+}
+
+static void test_golden(void **state) {
+  (void)state;
+  check_golden("plain.ellm");
+}
+
+static void test_golden_scaled(void **state) {
+  (void)state;
+  check_golden("scaled.ellm");
+}
+
+static int write_golden(const char *to) {
+  char plain[512], scaled[512];
+  ellm_error err = {0};
+  snprintf(plain, sizeof plain, "%s/plain.ellm", to);
+  snprintf(scaled, sizeof scaled, "%s/scaled.ellm", to);
+  const bool good = sample_write_sections(plain, true, sample_sections, &err) == ELLM_OK &&
+                    sample_write_sections(scaled, true, sample_scaled_sections, &err) == ELLM_OK;
+  if (!good) fprintf(stderr, "%s\n", err.message);
+  return good ? 0 : 1;
+}
+
+int main(int argc, char **argv) {
+  if (argc > 1) return write_golden(argv[1]);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_hash),
       cmocka_unit_test(test_round_trip),
+      cmocka_unit_test(test_golden),
       cmocka_unit_test(test_every_byte),
       cmocka_unit_test(test_every_length),
       cmocka_unit_test(test_hostile_fields),
@@ -440,5 +649,11 @@ int main(void) {
       cmocka_unit_test(test_bad_names),
       cmocka_unit_test(test_adopt),
   };
-  return cmocka_run_group_tests_name("container file", tests, setup, teardown);
+  const struct CMUnitTest scaled[] = {
+      cmocka_unit_test(test_golden_scaled), cmocka_unit_test(test_scales),        cmocka_unit_test(test_every_byte),     cmocka_unit_test(test_every_length),
+      cmocka_unit_test(test_hostile_fields), cmocka_unit_test(test_padding),        cmocka_unit_test(test_bad_scales),
+      cmocka_unit_test(test_bad_patches),   cmocka_unit_test(test_refused_scales),
+  };
+  const int failed = cmocka_run_group_tests_name("container file", tests, setup, teardown);
+  return failed + cmocka_run_group_tests_name("container file with scales", scaled, setup_scaled, teardown);
 }

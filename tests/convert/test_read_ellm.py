@@ -123,16 +123,36 @@ want = bytes([4, 3, 5, 4, 2, 7, 5, 4, 3, 4, 4, 0])
 equal((len(lines), read_ellm.tensor_codes(opened, opened.tensor("w")), read(tmp("library"))), (25, want, want),
       "the example of docs/FORMAT.md")
 
+# Scales of rows and columns, and codes beyond their width: a file that the tests of the container write, and the same
+# weights from this reader, from the library as a folder, and for some of them by the rule itself.
+scaled = os.path.join(ROOT, "tests", "golden", "container", "scaled.ellm")
+opened = read_ellm.File(scaled)
+run("decompress", scaled, "-o", tmp("weights"), "--dtype", "f32", "-q")
+tensors = read_safetensors(os.path.join(tmp("weights"), "model.safetensors"))
+for name in ("q.weight", "k.weight", "o.weight"):
+    weights = read_ellm.tensor_weights(opened, opened.tensor(name))
+    ok(weights == tensors[name][2], f"{name}: weights as decompress gives them")
+record = opened.tensor("q.weight")
+codes, patches, (rows, columns) = read_ellm.decode_tensor(opened, record)
+ok(record.granularity == 7 and len(patches) > 0, "q.weight has scales of rows and columns and outliers")
+largest = max(patches, key=lambda i: abs(patches[i]))
+whole = codes[largest] + patches[largest] - record.zero
+want = whole * record.step * rows[largest // 300] * columns[largest % 300]
+have = struct.unpack_from("<f", read_ellm.tensor_weights(opened, record), 4 * largest)[0]
+ok(abs(whole) > 511 and abs(have - want) <= 1e-6 * abs(want), "the farthest code is a weight", (whole, have, want))
+p = run("verify", scaled, "--json")
+equal((p.returncode, json.loads(p.stdout)["ok"]), (0, True), "verify takes it")
+
 # Damage: a byte here and there, and files cut short.
-data = read(file)
 missed = []
-for i in range(60):
+for i in range(120):
+    data = read(file if i < 60 else scaled)
     damaged = bytearray(data)
     ends = (random.randrange(64), len(data) - 1 - random.randrange(3000))
     at = random.randrange(len(data)) if i % 2 else random.choice(ends)
     damaged[at] ^= 1 << random.randrange(8)
     with open(tmp("damaged.ellm"), "wb") as f:
-        f.write(damaged if i < 50 else data[: random.randrange(len(data))])
+        f.write(damaged if i % 60 < 50 else data[: random.randrange(len(data))])
     try:
         opened = read_ellm.File(tmp("damaged.ellm"))
         for record in opened.records:

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Patches: codes of a block that do not fit the width of its codes. The coded
+ * block holds the nearest code that fits; a patch holds the place and what is
+ * to be added. Nothing is clipped, and no step need be coarser for a few codes
+ * far out. The patches of a block stand before it (docs/format/blocks.md,
+ * "Patches"), so that they are checked with it, lie in memory beside it, and are
+ * found without a search:
+ *
+ *   u16 n | n patches of 3 bytes | the coded block
+ *
+ * A patch is 24 bits: a place in tile order (14) and a signed difference (10).
+ * Places ascend. A difference beyond -512..511 takes several patches of one
+ * place, all but the last of them -512 or 511: one way to write each sum.
+ */
+#ifndef ELLM_CODER_PATCHES_H
+#define ELLM_CODER_PATCHES_H
+
+#include "base/bytes.h"
+#include "coder/coder.h"
+
+enum {
+  CODER_PATCHES_HEAD = 2,
+  CODER_PATCH_BYTES = 3,
+  CODER_PATCH_LEAST = -512,
+  CODER_PATCH_MOST = 511,
+  /*
+   * What keeps a sum of a product in int32 (kernels/kernels.h): in each row, for each 256 columns,
+   *   256 * largest |code - zero| + sum of |differences| <= 65,795 = floor((2^31 - 1) / 32,639),
+   * 32,639 being the largest activation.
+   */
+  CODER_PATCH_COLUMNS = 256,
+  CODER_PATCH_SUM = 65795
+};
+
+typedef struct coder_patches { const uint8_t *data; uint32_t n; } coder_patches;
+typedef struct coder_patch { uint32_t place; int32_t difference; } coder_patch;
+
+static inline coder_patch coder_patch_at(const coder_patches *patches, uint32_t i) {
+  const uint8_t *p = patches->data + (size_t)i * CODER_PATCH_BYTES;
+  const uint32_t word = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
+  const int32_t high = (int32_t)(word >> 14);
+  return (coder_patch){word & (CODER_MAX_CODES - 1), high > CODER_PATCH_MOST ? high - 1024 : high};
+}
+
+/* Row and column of a place, counted from the block's first. */
+static inline void coder_patch_where(const coder_block *block, uint32_t place, uint32_t *row, uint32_t *column) {
+  const uint32_t tile_codes = CODER_TILE_COLUMNS * block->panel_rows, tile = place / tile_codes;
+  const uint32_t in_tile = place % tile_codes;
+  *row = tile / block->tiles * block->panel_rows + in_tile / CODER_TILE_COLUMNS;
+  *column = tile % block->tiles * CODER_TILE_COLUMNS + in_tile % CODER_TILE_COLUMNS;
+}
+
+/* Bytes of n patches with the number before them. */
+static inline size_t coder_patches_size(uint32_t n) { return CODER_PATCHES_HEAD + (size_t)n * CODER_PATCH_BYTES; }
+
+/* Takes the patches off the front of *data; false if they are cut short. */
+bool coder_patches_take(const uint8_t **data, size_t *bytes, coder_patches *patches);
+/* Do they keep all rules for this block: order, places inside the matrix, the bound above? */
+bool coder_patches_valid(const coder_patches *patches, const coder_block *block, int bits, int zero);
+/* Places that are patched. */
+uint32_t coder_patches_places(const coder_patches *patches);
+
+/* Bytes of the patches of n places with whole differences, none 0, places ascending; SIZE_MAX where they are too many
+ * for a block. */
+size_t coder_patches_bytes(const coder_patch *whole, size_t n);
+/* Writes them; out has as many bytes. */
+void coder_patches_store(const coder_patch *whole, size_t n, uint8_t *out);
+
+#endif
