@@ -186,26 +186,25 @@ typedef struct ellm_asset_info {
   uint64_t bytes;
 } ellm_asset_info;
 
-/* What a compression did (or would do, dry_run). Free with ellm_report_free. */
+/* What a compression did (or would do, dry_run): allocated by the library, free with ellm_report_free. */
 typedef struct ellm_report {
   ellm_tensor_info *tensors;
   size_t n_tensors;
   ellm_totals totals;
   uint64_t source_bytes;  /* tensor bytes read from the checkpoint */
-  char (*warnings)[256];  /* things missing or ignored */
+  const char **warnings;  /* [n_warnings], a line each: things missing or ignored */
   size_t n_warnings;
   ellm_asset_info *assets; /* stored files, by name */
   size_t n_assets;
-  void *owner;            /* internal storage of names */
 } ellm_report;
 
 /* Compress a Hugging Face checkpoint folder into one .ellm file. Same input,
  * same bytes of output for every thread count and instruction set. The output
  * appears under its name only when it is whole. Until then room is needed in its
  * folder for the codes of the largest matrix as well, about a byte a weight.
- * `report` may be NULL. */
+ * `report` may be NULL; *report is NULL after an error. */
 ELLM_API ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path,
-                                   const ellm_compress_options *options, ellm_report *report, ellm_error *err);
+                                   const ellm_compress_options *options, ellm_report **report, ellm_error *err);
 ELLM_API void ellm_report_free(ellm_report *report);
 
 /* -------------------------------------------------------------- .ellm files */
@@ -232,25 +231,44 @@ ELLM_API bool ellm_file_asset_at(const ellm_file *file, size_t index, ellm_asset
  * codes[n_elements]. Checks block checksums. */
 ELLM_API ellm_status ellm_file_codes(const ellm_file *file, size_t index, int threads, uint8_t *codes, ellm_error *err);
 
-typedef struct ellm_problem { char text[400]; } ellm_problem;
+typedef struct ellm_verify_options {
+  size_t size;               /* set by ellm_verify_options_init */
+  const char *against;       /* a checkpoint folder; NULL: the file alone */
+  int threads;               /* 0 = all of the process's affinity */
+  ellm_progress_fn progress; /* bytes of the file; may be NULL */
+  void *progress_user;
+} ellm_verify_options;
+ELLM_API void ellm_verify_options_init(ellm_verify_options *options);
+
+/* What was found; allocated by the library, free with ellm_verify_free. */
 typedef struct ellm_verify_result {
   bool ok;
   uint64_t checked_bytes;
-  ellm_problem *problems; /* free with ellm_verify_free */
-  size_t n_problems;      /* at most 1000 are kept */
+  const char **problems; /* [n_problems], a line each: section, tensor and block; at most 1000 are kept */
+  size_t n_problems;
 } ellm_verify_result;
 
-/* Check every byte of a file; with `against` (may be NULL) also that it holds
- * what that checkpoint quantizes to. ELLM_ERR_DIFFERENCE when problems were
- * found; ELLM_ERR_INPUT when the file cannot be read as .ellm at all. */
-ELLM_API ellm_status ellm_verify(const char *path, const char *against, int threads, ellm_progress_fn progress,
-                                 void *user, ellm_verify_result *result, ellm_error *err);
+/* Check every byte of a file; with `against` also that it holds what that checkpoint quantizes to.
+ * ELLM_ERR_DIFFERENCE when problems were found; ELLM_ERR_INPUT when the file cannot be read as .ellm at all. `result`
+ * may be NULL; *result is NULL unless the status is ELLM_OK or ELLM_ERR_DIFFERENCE. */
+ELLM_API ellm_status ellm_verify(const char *path, const ellm_verify_options *options, ellm_verify_result **result,
+                                 ellm_error *err);
 ELLM_API void ellm_verify_free(ellm_verify_result *result);
 
-/* Write a dequantized Hugging Face folder. dtype: F32, F16, BF16, or -1 for the
- * source's. The folder must not exist or be empty unless `overwrite`. */
-ELLM_API ellm_status ellm_decompress(const char *path, const char *out_dir, int dtype, bool overwrite, int threads,
-                                     ellm_progress_fn progress, void *user, ellm_error *err);
+typedef struct ellm_decompress_options {
+  size_t size;               /* set by ellm_decompress_options_init */
+  int dtype;                 /* of the weights: ELLM_F32, ELLM_F16, ELLM_BF16, or -1 for the source's */
+  bool overwrite;            /* write into a folder that is not empty */
+  int threads;               /* 0 = all of the process's affinity */
+  ellm_progress_fn progress; /* bytes of tensors; may be NULL */
+  void *progress_user;
+} ellm_decompress_options;
+ELLM_API void ellm_decompress_options_init(ellm_decompress_options *options); /* the source's type, no overwriting */
+
+/* Write a dequantized Hugging Face folder, which appears under its name only when it is whole. It must not exist or be
+ * empty unless `overwrite`. */
+ELLM_API ellm_status ellm_decompress(const char *path, const char *out_dir, const ellm_decompress_options *options,
+                                     ellm_error *err);
 
 /* ----------------------------------------------------------------- sources */
 

@@ -104,7 +104,7 @@ ellm_status bench_compress(const bench_job *job, bench_result *result, ellm_erro
   double rates[REPEATS];
   for (int i = 0; i < REPEATS; i++) {
     ellm_compress_options options;
-    ellm_report report = {0};
+    ellm_report *report;
     ellm_compress_options_init(&options);
     options.bits = job->bits;
     options.overwrite = true;
@@ -112,9 +112,9 @@ ellm_status bench_compress(const bench_job *job, bench_result *result, ellm_erro
     options.progress = keep_going;
     double start = cli_seconds();
     CLI_TRY(ellm_compress(job->model, job->out, &options, &report, err));
-    rates[i] = (double)report.source_bytes / (cli_seconds() - start) / 1e6;
-    result->amount = report.source_bytes;
-    ellm_report_free(&report);
+    rates[i] = (double)report->source_bytes / (cli_seconds() - start) / 1e6;
+    result->amount = report->source_bytes;
+    ellm_report_free(report);
   }
   summarize(rates, REPEATS, result);
   return ELLM_OK;

@@ -67,7 +67,7 @@ static void print_report(const request *r, const ellm_report *report, double sec
 
 static int compress(const request *r) {
   ellm_compress_options options;
-  ellm_report report = {0};
+  ellm_report *report = NULL;
   ellm_error err;
   cli_progress progress;
   ellm_compress_options_init(&options);
@@ -94,11 +94,11 @@ static int compress(const request *r) {
   int result = (int)status;
   if (status != ELLM_OK) result = cli_fail(&err);
   else {
-    for (size_t i = 0; i < report.n_warnings; i++) cli_note("%s", report.warnings[i]);
-    if (r->common.json) result = cli_print_json(report_json(r, &report, seconds));
-    else if (!r->common.quiet) print_report(r, &report, seconds);
+    for (size_t i = 0; i < report->n_warnings; i++) cli_note("%s", report->warnings[i]);
+    if (r->common.json) result = cli_print_json(report_json(r, report, seconds));
+    else if (!r->common.quiet) print_report(r, report, seconds);
   }
-  ellm_report_free(&report);
+  ellm_report_free(report);
   return result;
 }
 

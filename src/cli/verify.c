@@ -8,11 +8,11 @@ static int print_verified(const char *path, const ellm_verify_result *result, bo
   if (json) {
     json_t *problems = json_array();
     for (size_t i = 0; i < result->n_problems; i++)
-      cli_json_append(&problems, cli_json_text(result->problems[i].text, strlen(result->problems[i].text)));
+      cli_json_append(&problems, cli_json_text(result->problems[i], strlen(result->problems[i])));
     return cli_print_json(json_pack("{s:b, s:I, s:o}", "ok", (int)result->ok, "checked_bytes",
                                     (json_int_t)result->checked_bytes, "problems", problems));
   }
-  for (size_t i = 0; i < result->n_problems; i++) printf("%s\n", result->problems[i].text);
+  for (size_t i = 0; i < result->n_problems; i++) printf("%s\n", result->problems[i]);
   if (result->ok) printf("%s: ok, %llu bytes checked\n", path, (unsigned long long)result->checked_bytes);
   return ELLM_OK;
 }
@@ -34,25 +34,31 @@ int cmd_verify(int argc, char **argv) {
   int parsed = cli_parse(&table, argc, argv, &common);
   if (parsed >= 0) return parsed;
 
-  ellm_verify_result result = {0};
-  ellm_error err = {0};
+  ellm_verify_options how;
+  ellm_verify_result *result;
+  ellm_error err;
   cli_progress progress;
   cli_progress_init(&progress, true);
-  ellm_status status = ellm_verify(path, against, common.threads, cli_progress_update, &progress, &result, &err);
+  ellm_verify_options_init(&how);
+  how.against = against;
+  how.threads = common.threads;
+  how.progress = cli_progress_update;
+  how.progress_user = &progress;
+  ellm_status status = ellm_verify(path, &how, &result, &err);
   cli_progress_end(&progress);
-  if (status == ELLM_OK || status == ELLM_ERR_DIFFERENCE) {
-    int printed = print_verified(path, &result, common.json);
+  if (result) {
+    int printed = print_verified(path, result, common.json);
     if (printed != ELLM_OK) status = (ellm_status)printed;
     else if (status == ELLM_ERR_DIFFERENCE)
-      cli_error(status, "%s: verification found %zu problem%s", path, result.n_problems,
-                result.n_problems == 1 ? "" : "s");
+      cli_error(status, "%s: verification found %zu problem%s", path, result->n_problems,
+                result->n_problems == 1 ? "" : "s");
   } else {
     cli_fail(&err);
     if (common.json && status == ELLM_ERR_INPUT)
       cli_print_json(json_pack("{s:b, s:i, s:[o]}", "ok", 0, "checked_bytes", 0, "problems",
                                cli_json_text(err.message, strlen(err.message))));
   }
-  ellm_verify_free(&result);
+  ellm_verify_free(result);
   return (int)status;
 }
 
@@ -84,9 +90,15 @@ int cmd_decompress(int argc, char **argv) {
   ellm_error err;
   cli_progress progress;
   cli_progress_init(&progress, true);
+  ellm_decompress_options how;
+  ellm_decompress_options_init(&how);
+  how.dtype = dtype;
+  how.overwrite = force;
+  how.threads = common.threads;
+  how.progress = cli_progress_update;
+  how.progress_user = &progress;
   double start = clock_seconds();
-  ellm_status status =
-      ellm_decompress(path, folder, dtype, force, common.threads, cli_progress_update, &progress, &err);
+  ellm_status status = ellm_decompress(path, folder, &how, &err);
   double seconds = clock_seconds() - start;
   cli_progress_end(&progress);
   if (status != ELLM_OK) return cli_fail(&err);

@@ -369,22 +369,25 @@ static void release(compress_job *job) {
 }
 
 ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path, const ellm_compress_options *options,
-                          ellm_report *report, ellm_error *err) {
-  ellm_report own_report = {0};
-  if (report != NULL) memset(report, 0, sizeof *report);
+                          ellm_report **report, ellm_error *err) {
+  if (report != NULL) *report = NULL;
   ELLM_SIZED(ellm_compress_options, own, options, err);
-  compress_job job = {.options = &own, .report = report != NULL ? report : &own_report};
+  compress_job job = {.options = &own};
   ELLM_TRY(check_options(job.options, err));
   const source_options from = {
       .assets = {.include = own.include, .n_include = own.n_include, .needed_only = own.no_assets}};
   ELLM_TRY(source_open(checkpoint_dir, &from, &job.input, err));
-  ellm_status status = source_count(job.input) == 0
+  job.report = report_create();
+  ellm_status status = job.report == NULL
+                           ? ellm_fail_memory(err, sizeof *job.report, "a report")
+                       : source_count(job.input) == 0
                            ? ellm_fail(err, ELLM_ERR_INPUT, "%s: no tensors to compress", checkpoint_dir)
                        : source_file(job.input) != NULL
                            ? ellm_fail(err, ELLM_ERR_INPUT, "%s: a .ellm file already: compress the folder that it was "
                                        "made from", checkpoint_dir)
                            : run(&job, out_path, err);
   release(&job);
-  if (status != ELLM_OK || report == NULL) ellm_report_free(job.report);
+  if (status == ELLM_OK && report != NULL) *report = job.report;
+  else ellm_report_free(job.report);
   return status;
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/sized.h"
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -593,16 +594,16 @@ static void release(decompress_job *job) {
   team_free(&job->team);
 }
 
-static ellm_status run(decompress_job *job, const char *out_dir, int threads, ellm_progress_fn progress, void *user,
+static ellm_status run(decompress_job *job, const char *out_dir, const ellm_decompress_options *options,
                        ellm_error *err) {
-  ELLM_TRY(team_create(threads, &job->team, err));
+  ELLM_TRY(team_create(options->threads, &job->team, err));
   job->n_outputs = (size_t)job->team.n_threads * STRIPS_PER_THREAD;
   job->outputs = calloc(job->n_outputs, sizeof *job->outputs);
   if (job->outputs == NULL) return ellm_fail_memory(err, job->n_outputs * sizeof *job->outputs, "buffers");
   ELLM_TRY(plan_shards(job, err));
   uint64_t total = 0;
   for (size_t k = 0; k < job->n_shards; k++) total += job->shards[k].data_bytes;
-  progress_start(&job->meter, progress, user, total);
+  progress_start(&job->meter, options->progress, options->progress_user, total);
   ELLM_TRY(open_folder(job, out_dir, err));
   ELLM_TRY(write_assets(job, err));
   for (size_t k = 0; k < job->n_shards; k++) ELLM_TRY(write_shard(job, &job->shards[k], err));
@@ -611,14 +612,19 @@ static ellm_status run(decompress_job *job, const char *out_dir, int threads, el
   return place_folder(job, out_dir, err);
 }
 
-ellm_status ellm_decompress(const char *path, const char *out_dir, int dtype, bool overwrite, int threads,
-                            ellm_progress_fn progress, void *user, ellm_error *err) {
-  if (dtype < -1 || dtype > ELLM_BF16)
-    return ellm_fail(err, ELLM_ERR_USAGE, "cannot write weights of type %d: F32, F16 or BF16", dtype);
+void ellm_decompress_options_init(ellm_decompress_options *options) {
+  *options = (ellm_decompress_options){.size = sizeof *options, .dtype = -1};
+}
+
+ellm_status ellm_decompress(const char *path, const char *out_dir, const ellm_decompress_options *options,
+                            ellm_error *err) {
+  ELLM_SIZED(ellm_decompress_options, own, options, err);
+  if (own.dtype < -1 || own.dtype > ELLM_BF16)
+    return ellm_fail(err, ELLM_ERR_USAGE, "cannot write weights of type %d: F32, F16 or BF16", own.dtype);
   ellm_file *file;
   ELLM_TRY(ellm_file_open(path, &file, err));
-  decompress_job job = {.file = file, .dtype = dtype, .overwrite = overwrite, .lock = -1};
-  ellm_status status = run(&job, out_dir, threads, progress, user, err);
+  decompress_job job = {.file = file, .dtype = own.dtype, .overwrite = own.overwrite, .lock = -1};
+  const ellm_status status = run(&job, out_dir, &own, err);
   release(&job);
   ellm_file_close(file);
   return status;

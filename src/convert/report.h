@@ -5,7 +5,9 @@
 
 #include "container/container.h"
 
-/* Zero *report and make room for the names of n tensors. */
+/* An empty report, for ellm_report_free; NULL: no memory. */
+ellm_report *report_create(void);
+/* Make room for n tensors, once. */
 ellm_status report_start(ellm_report *report, size_t n_tensors, ellm_error *err);
 ellm_status report_tensor(ellm_report *report, const container_tensor *tensor, ellm_error *err);
 ellm_status report_asset(ellm_report *report, const char *name, uint64_t bytes, ellm_error *err);

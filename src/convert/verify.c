@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sized.h"
 #include "container/container.h"
 #include "container/hash.h"
 #include "convert/passes.h"
@@ -39,28 +40,30 @@ static void add_problem(verify_job *job, const char *format, ...) {
   ellm_verify_result *result = job->result;
   result->ok = false;
   if (result->n_problems == MAX_PROBLEMS) return;
-  ellm_problem *grown = realloc(result->problems, (result->n_problems + 1) * sizeof *grown);
+  const char **grown = realloc(result->problems, (result->n_problems + 1) * sizeof *grown);
   if (grown == NULL) {
     job->out_of_memory = true;
     return;
   }
   result->problems = grown;
-  char text[sizeof(ellm_problem)];
+  char text[sizeof((ellm_error *)0)->message];
   va_list args;
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
   ellm_error clean; /* ellm_fail replaces what cannot be printed */
   ellm_fail(&clean, ELLM_ERR_INPUT, "%s", text);
-  snprintf(grown[result->n_problems++].text, sizeof grown->text, "%.399s", clean.message);
+  if ((grown[result->n_problems] = strdup(clean.message)) == NULL) job->out_of_memory = true;
+  else result->n_problems++;
 }
 
 static void section_problem(void *user, const char *text) { add_problem(user, "%s", text); }
 
 void ellm_verify_free(ellm_verify_result *result) {
   if (result == NULL) return;
+  for (size_t i = 0; i < result->n_problems; i++) free((char *)result->problems[i]);
   free(result->problems);
-  *result = (ellm_verify_result){0};
+  free(result);
 }
 
 /* -------------------------------------------------------------------- blocks */
@@ -386,35 +389,42 @@ static ellm_status open_checkpoint(verify_job *job, ellm_error *err) {
   return status;
 }
 
-static ellm_status run(verify_job *job, int threads, ellm_progress_fn progress, void *user, ellm_error *err) {
-  ELLM_TRY(team_create(threads, &job->team, err));
+static ellm_status run(verify_job *job, const ellm_verify_options *options, ellm_error *err) {
+  ELLM_TRY(team_create(options->threads, &job->team, err));
   ELLM_TRY(container_open_lenient(job->path, section_problem, job, &job->file, err));
   if (job->against != NULL) {
     ELLM_TRY(open_checkpoint(job, err));
     job->digests = calloc(source_count(job->input) + 1, sizeof *job->digests);
     if (job->digests == NULL) return ellm_fail_memory(err, source_count(job->input) * 16, "digests");
   }
-  progress_start(&job->meter, progress, user, container_file_bytes(job->file));
+  progress_start(&job->meter, options->progress, options->progress_user, container_file_bytes(job->file));
   ELLM_TRY(verify_all(job, err));
-  if (job->out_of_memory) return ellm_fail_memory(err, sizeof(ellm_problem), "a problem");
+  if (job->out_of_memory) return ellm_fail_memory(err, sizeof *err, "a problem");
   job->result->checked_bytes = container_file_bytes(job->file);
   if (job->result->ok) return ELLM_OK;
-  return ellm_fail(err, ELLM_ERR_DIFFERENCE, "%s", job->result->problems[0].text);
+  return ellm_fail(err, ELLM_ERR_DIFFERENCE, "%s", job->result->problems[0]);
 }
 
-ellm_status ellm_verify(const char *path, const char *against, int threads, ellm_progress_fn progress, void *user,
-                        ellm_verify_result *result, ellm_error *err) {
-  ellm_verify_result own = {0};
+void ellm_verify_options_init(ellm_verify_options *options) {
+  *options = (ellm_verify_options){.size = sizeof *options};
+}
+
+ellm_status ellm_verify(const char *path, const ellm_verify_options *options, ellm_verify_result **result,
+                        ellm_error *err) {
   ellm_error local;
   if (err == NULL) err = &local;
-  verify_job job = {.path = path, .against = against, .result = result != NULL ? result : &own};
-  *job.result = (ellm_verify_result){.ok = true};
-  ellm_status status = run(&job, threads, progress, user, err);
+  if (result != NULL) *result = NULL;
+  ELLM_SIZED(ellm_verify_options, own, options, err);
+  verify_job job = {.path = path, .against = own.against, .result = calloc(1, sizeof(ellm_verify_result))};
+  if (job.result == NULL) return ellm_fail_memory(err, sizeof *job.result, "a result");
+  job.result->ok = true;
+  const ellm_status status = run(&job, &own, err);
   if (status != ELLM_OK) job.result->ok = false;
+  if (result != NULL && (status == ELLM_OK || status == ELLM_ERR_DIFFERENCE)) *result = job.result;
+  else ellm_verify_free(job.result);
   ellm_file_close(job.file);
   source_close(job.input);
   free(job.digests);
   team_free(&job.team);
-  ellm_verify_free(&own);
   return status;
 }

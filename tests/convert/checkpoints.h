@@ -134,4 +134,26 @@ static inline bool same_files(const char *a, const char *b) {
   return same;
 }
 
+/* ellm_verify and ellm_decompress with options in a row. */
+static inline ellm_status verify_file(const char *path, const char *against, int threads, ellm_progress_fn progress,
+                                      ellm_verify_result **result, ellm_error *err) {
+  ellm_verify_options options;
+  ellm_verify_options_init(&options);
+  options.against = against;
+  options.threads = threads;
+  options.progress = progress;
+  return ellm_verify(path, &options, result, err);
+}
+
+static inline ellm_status decompress_file(const char *path, const char *folder, int dtype, bool overwrite, int threads,
+                                          ellm_progress_fn progress, ellm_error *err) {
+  ellm_decompress_options options;
+  ellm_decompress_options_init(&options);
+  options.dtype = dtype;
+  options.overwrite = overwrite;
+  options.threads = threads;
+  options.progress = progress;
+  return ellm_decompress(path, folder, &options, err);
+}
+
 #endif

@@ -131,28 +131,28 @@ static void test_round_trip(void **state) {
         options.bits = bits;
         options.prefer = (ellm_prefer)prefer;
         options.code = (ellm_code)code;
-        ellm_report report;
+        ellm_report *report;
         must(ellm_compress(source, out, &options, &report, &err));
-        assert_int_equal(report.n_tensors, ZOO);
+        assert_int_equal(report->n_tensors, ZOO);
         struct stat s;
         assert_int_equal(stat(out, &s), 0);
-        assert_int_equal(report.totals.file_bytes, s.st_size);
+        assert_int_equal(report->totals.file_bytes, s.st_size);
         ellm_file *file;
         must(ellm_file_open(out, &file, &err));
         ellm_totals totals;
         ellm_file_totals(file, &totals);
-        assert_int_equal(totals.quantized_bytes, report.totals.quantized_bytes);
-        assert_int_equal(totals.weights, report.totals.weights);
+        assert_int_equal(totals.quantized_bytes, report->totals.quantized_bytes);
+        assert_int_equal(totals.weights, report->totals.weights);
         ellm_file_close(file);
-        ellm_report_free(&report);
+        ellm_report_free(report);
         check_all_codes(out, source);
-        ellm_verify_result result;
-        ellm_status status = ellm_verify(out, source, 2, NULL, NULL, &result, &err);
+        ellm_verify_result *result;
+        ellm_status status = verify_file(out, source, 2, NULL, &result, &err);
         if (status != ELLM_OK)
-          fail_msg("%d bits: %s", bits, result.n_problems > 0 ? result.problems[0].text : err.message);
-        assert_true(result.ok);
-        assert_int_equal(result.checked_bytes, s.st_size);
-        ellm_verify_free(&result);
+          fail_msg("%d bits: %s", bits, result != NULL ? result->problems[0] : err.message);
+        assert_true(result->ok);
+        assert_int_equal(result->checked_bytes, s.st_size);
+        ellm_verify_free(result);
         unlink(out);
       }
     }
@@ -181,15 +181,15 @@ static void test_keep(void **state) {
   const char *keep[] = {"model.*", "nothing*"};
   options.keep = keep;
   options.n_keep = 2;
-  ellm_report report;
+  ellm_report *report;
   must(ellm_compress(source, out, &options, &report, &err));
-  assert_true(report.tensors[0].kept);
-  assert_false(report.tensors[ZOO - 1].kept);
+  assert_true(report->tensors[0].kept);
+  assert_false(report->tensors[ZOO - 1].kept);
   bool told = false;
-  for (size_t i = 0; i < report.n_warnings; i++) told |= strstr(report.warnings[i], "nothing*") != NULL;
+  for (size_t i = 0; i < report->n_warnings; i++) told |= strstr(report->warnings[i], "nothing*") != NULL;
   assert_true(told);
-  ellm_report_free(&report);
-  must(ellm_verify(out, source, 2, NULL, NULL, NULL, &err));
+  ellm_report_free(report);
+  must(verify_file(out, source, 2, NULL, NULL, &err));
   unlink(out);
 }
 
@@ -198,17 +198,17 @@ static void test_dry_run(void **state) {
   for (int bits = 4; bits <= 8; bits += 4) {
     ellm_compress_options options = defaults();
     options.bits = bits;
-    ellm_report dry, wet;
+    ellm_report *dry, *wet;
     options.dry_run = true;
     must(ellm_compress(source, out, &options, &dry, &err));
     assert_false(file_exists(out));
     options.dry_run = false;
     must(ellm_compress(source, out, &options, &wet, &err));
-    assert_int_equal(dry.totals.file_bytes, wet.totals.file_bytes);
-    assert_int_equal(dry.totals.quantized_bytes, wet.totals.quantized_bytes);
-    for (size_t i = 0; i < ZOO; i++) assert_int_equal(dry.tensors[i].stored_bytes, wet.tensors[i].stored_bytes);
-    ellm_report_free(&dry);
-    ellm_report_free(&wet);
+    assert_int_equal(dry->totals.file_bytes, wet->totals.file_bytes);
+    assert_int_equal(dry->totals.quantized_bytes, wet->totals.quantized_bytes);
+    for (size_t i = 0; i < ZOO; i++) assert_int_equal(dry->tensors[i].stored_bytes, wet->tensors[i].stored_bytes);
+    ellm_report_free(dry);
+    ellm_report_free(wet);
     unlink(out);
   }
 }
@@ -259,7 +259,7 @@ static void test_usage(void **state) {
   must(file_read_all(out, 100, &text, &bytes, &err));
   assert_string_equal((char *)text, "precious");
   free(text);
-  assert_int_equal(ellm_verify(out, NULL, 1, NULL, NULL, NULL, &err), ELLM_ERR_INPUT);
+  assert_int_equal(verify_file(out, NULL, 1, NULL, NULL, &err), ELLM_ERR_INPUT);
   unlink(out);
   static const char *const files[] = {"model.safetensors", "config.json"};
   for (int i = 0; i < 2; i++) { /* a file of the source is never replaced */
@@ -335,20 +335,20 @@ static void test_incomplete(void **state) {
   const made_tensor tensors[] = {{"layer", ELLM_F32, 2, {64, 64}, 1, 0}};
   const char *dir = in_folder("incomplete");
   write_safetensors(dir, tensors, 1, NULL);
-  ellm_report report;
+  ellm_report *report;
   ellm_compress_options options = defaults();
   must(ellm_compress(dir, out, NULL, &report, &err));
-  assert_int_equal(report.n_warnings, 3); /* config.json, tokenizer.json, embedding */
-  ellm_report_free(&report);
+  assert_int_equal(report->n_warnings, 3); /* config.json, tokenizer.json, embedding */
+  ellm_report_free(report);
   write_text(dir, "config.json", "{\"architectures\": [\"GPT2LMHeadModel\"]}");
   options.overwrite = true;
   must(ellm_compress(dir, out, &options, &report, &err));
-  assert_int_equal(report.n_warnings, 3); /* that it cannot be run, tokenizer.json, embedding */
+  assert_int_equal(report->n_warnings, 3); /* that it cannot be run, tokenizer.json, embedding */
   bool told = false;
-  for (size_t i = 0; i < report.n_warnings; i++) told |= strstr(report.warnings[i], "GPT2LMHeadModel") != NULL;
+  for (size_t i = 0; i < report->n_warnings; i++) told |= strstr(report->warnings[i], "GPT2LMHeadModel") != NULL;
   assert_true(told);
-  ellm_report_free(&report);
-  must(ellm_verify(out, dir, 1, NULL, NULL, NULL, &err));
+  ellm_report_free(report);
+  must(verify_file(out, dir, 1, NULL, NULL, &err));
   remove_folder(dir);
   unlink(out);
 }
@@ -376,26 +376,26 @@ static void test_every_byte(void **state) {
   uint8_t *data;
   size_t bytes;
   must(file_read_all(out, 1 << 20, &data, &bytes, &err));
-  must(ellm_verify(out, NULL, 1, NULL, NULL, NULL, &err));
+  must(verify_file(out, NULL, 1, NULL, NULL, &err));
   for (size_t i = 0; i < bytes; i++) {
     data[i] ^= (uint8_t)(1 << i % 8);
     write_bytes(damaged, data, bytes);
-    ellm_verify_result result;
-    ellm_status status = ellm_verify(damaged, i % 5 == 0 ? dir : NULL, 1, NULL, NULL, &result, &err);
+    ellm_verify_result *result;
+    ellm_status status = verify_file(damaged, i % 5 == 0 ? dir : NULL, 1, NULL, &result, &err);
     if (status != ELLM_ERR_DIFFERENCE && status != ELLM_ERR_INPUT) fail_msg("byte %zu may be changed unnoticed", i);
-    if (status == ELLM_ERR_DIFFERENCE) assert_true(result.n_problems > 0 && !result.ok);
-    ellm_verify_free(&result);
+    if (status == ELLM_ERR_DIFFERENCE) assert_true(result->n_problems > 0 && !result->ok);
+    ellm_verify_free(result);
     data[i] ^= (uint8_t)(1 << i % 8);
   }
   for (size_t n = 0; n < bytes; n++) { /* cut at every length */
     write_bytes(damaged, data, n);
-    assert_int_equal(ellm_verify(damaged, NULL, 1, NULL, NULL, NULL, &err), ELLM_ERR_INPUT);
+    assert_int_equal(verify_file(damaged, NULL, 1, NULL, NULL, &err), ELLM_ERR_INPUT);
   }
   uint8_t *longer = calloc(bytes + 64, 1);
   memcpy(longer, data, bytes);
   for (size_t n = bytes + 1; n <= bytes + 64; n++) { /* something after the end */
     write_bytes(damaged, longer, n);
-    assert_int_equal(ellm_verify(damaged, NULL, 1, NULL, NULL, NULL, &err), ELLM_ERR_INPUT);
+    assert_int_equal(verify_file(damaged, NULL, 1, NULL, NULL, &err), ELLM_ERR_INPUT);
   }
   free(longer);
   free(data);
@@ -419,14 +419,14 @@ static void test_against(void **state) {
     if (i == 2) other[2].scale = 2;
     if (i == 3) other[0].shape[0] = 30, other[0].shape[1] = 20;
     write_safetensors(changed, other, 3, NULL);
-    ellm_verify_result result;
-    assert_int_equal(ellm_verify(out, changed, 2, NULL, NULL, &result, &err), ELLM_ERR_DIFFERENCE);
-    assert_true(result.n_problems >= 1);
+    ellm_verify_result *result;
+    assert_int_equal(verify_file(out, changed, 2, NULL, &result, &err), ELLM_ERR_DIFFERENCE);
+    assert_true(result->n_problems >= 1);
     static const char *const named[] = {"tensor w", "tensor embed", "tensor n", "tensor w"};
     bool told = false;
-    for (size_t k = 0; k < result.n_problems; k++) told |= strstr(result.problems[k].text, named[i]) != NULL;
+    for (size_t k = 0; k < result->n_problems; k++) told |= strstr(result->problems[k], named[i]) != NULL;
     assert_true(told);
-    ellm_verify_free(&result);
+    ellm_verify_free(result);
     remove_folder(changed);
   }
   remove_folder(dir);
@@ -452,9 +452,9 @@ static void test_interrupted(void **state) {
   assert_int_equal(count_entries(folder), 1);
   must(ellm_compress(source, out, NULL, NULL, &err));
   calls_left = 0;
-  assert_int_equal(ellm_verify(out, NULL, 2, stop_later, NULL, NULL, &err), ELLM_INTERRUPTED);
+  assert_int_equal(verify_file(out, NULL, 2, stop_later, NULL, &err), ELLM_INTERRUPTED);
   calls_left = 0;
-  assert_int_equal(ellm_decompress(out, in_folder("back"), -1, false, 2, stop_later, NULL, &err), ELLM_INTERRUPTED);
+  assert_int_equal(decompress_file(out, in_folder("back"), -1, false, 2, stop_later, &err), ELLM_INTERRUPTED);
   assert_int_equal(count_entries(folder), 2);
   unlink(out);
 }
@@ -505,12 +505,12 @@ static void test_resume(void **state) {
       changed[0].scale = 2;
       write_safetensors(dir, changed, 3, NULL);
     }
-    ellm_report report;
+    ellm_report *report;
     must(ellm_compress(dir, out, &options, &report, &err));
-    assert_int_equal(report.n_tensors, 3);
-    ellm_report_free(&report);
+    assert_int_equal(report->n_tensors, 3);
+    ellm_report_free(report);
     assert_true(same_files(out, whole) == (damage < 2));
-    must(ellm_verify(out, dir, 2, NULL, NULL, NULL, &err));
+    must(verify_file(out, dir, 2, NULL, NULL, &err));
     assert_int_equal(count_entries(folder), 4); /* no partial file, no journal */
     unlink(out);
   }
@@ -543,7 +543,7 @@ static void test_decompress(void **state) {
   ellm_file *file;
   must(ellm_file_open(out, &file, &err));
   for (int dtype = -1; dtype <= ELLM_BF16; dtype++) {
-    must(ellm_decompress(out, back, dtype, dtype > 0, 2, NULL, NULL, &err));
+    must(decompress_file(out, back, dtype, dtype > 0, 2, NULL, &err));
     static const char *const assets[] = {"config.json", "tokenizer.json", "merges.txt", "LICENSE"};
     for (int i = 0; i < 4; i++) {
       char a[128], b[128];
@@ -589,12 +589,12 @@ static void test_decompress(void **state) {
       assert_memory_equal(x, y, norm->bytes);
       checkpoint_close(original);
       checkpoint_close(ckpt);
-      assert_int_equal(ellm_decompress(out, back, -1, false, 2, NULL, NULL, &err), ELLM_ERR_USAGE);
+      assert_int_equal(decompress_file(out, back, -1, false, 2, NULL, &err), ELLM_ERR_USAGE);
       remove_folder(back);
       mkdir(back, 0777); /* an empty folder is fine */
     }
   }
-  assert_int_equal(ellm_decompress(out, back, ELLM_I8, true, 2, NULL, NULL, &err), ELLM_ERR_USAGE);
+  assert_int_equal(decompress_file(out, back, ELLM_I8, true, 2, NULL, &err), ELLM_ERR_USAGE);
   ellm_file_close(file);
   remove_folder(back);
   unlink(out);
@@ -609,10 +609,10 @@ static void test_too_large(void **state) {
   for (int i = 0; i < 2; i++) {
     write_safetensors(dir, i == 0 ? coded : kept, 1, NULL);
     must(ellm_compress(dir, out, NULL, NULL, &err));
-    assert_int_equal(ellm_decompress(out, back, ELLM_F16, false, 1, NULL, NULL, &err), ELLM_ERR_INPUT);
+    assert_int_equal(decompress_file(out, back, ELLM_F16, false, 1, NULL, &err), ELLM_ERR_INPUT);
     assert_non_null(strstr(err.message, "too large for F16"));
     assert_false(file_exists(back));
-    must(ellm_decompress(out, back, ELLM_BF16, false, 1, NULL, NULL, &err));
+    must(decompress_file(out, back, ELLM_BF16, false, 1, NULL, &err));
     remove_folder(back);
     unlink(out);
   }
@@ -621,7 +621,7 @@ static void test_too_large(void **state) {
     options.bits = bits;
     write_safetensors(dir, most, 1, NULL);
     must(ellm_compress(dir, out, &options, NULL, &err));
-    must(ellm_decompress(out, back, -1, false, 1, NULL, NULL, &err));
+    must(decompress_file(out, back, -1, false, 1, NULL, &err));
     checkpoint *ckpt;
     const uint8_t *data;
     must(checkpoint_open(back, &ckpt, &err));
@@ -645,14 +645,14 @@ static void test_leftovers(void **state) {
   write_text(partial, "config.json.partial", "{");
   write_text(partial, "model.safetensors.partial", "half");
   write_text(partial, "tokenizer.json", "{");
-  must(ellm_decompress(out, back, -1, false, 2, NULL, NULL, &err));
+  must(decompress_file(out, back, -1, false, 2, NULL, &err));
   assert_false(file_exists(partial));
   assert_int_equal(count_entries(back), 5);
   remove_folder(back);
   mkdir(partial, 0777);
   write_text(partial, "diary.txt", "precious");
   snprintf(diary, sizeof diary, "%s/diary.txt", partial);
-  assert_int_equal(ellm_decompress(out, back, -1, false, 2, NULL, NULL, &err), ELLM_ERR_USAGE);
+  assert_int_equal(decompress_file(out, back, -1, false, 2, NULL, &err), ELLM_ERR_USAGE);
   assert_true(file_exists(diary));
   assert_false(file_exists(back));
   remove_folder(partial);
@@ -660,12 +660,12 @@ static void test_leftovers(void **state) {
   const made_tensor tensors[] = {{"w", ELLM_F32, 2, {10, 20}, 1, 0}};
   write_safetensors(partial, tensors, 1, NULL);
   write_text(partial, "config.json", "{}");
-  assert_int_equal(ellm_decompress(out, back, -1, false, 2, NULL, NULL, &err), ELLM_ERR_USAGE);
+  assert_int_equal(decompress_file(out, back, -1, false, 2, NULL, &err), ELLM_ERR_USAGE);
   assert_non_null(strstr(err.message, partial));
   assert_int_equal(count_entries(partial), 2);
-  assert_int_equal(ellm_decompress(out, partial, -1, true, 2, NULL, NULL, &err), ELLM_ERR_USAGE);
+  assert_int_equal(decompress_file(out, partial, -1, true, 2, NULL, &err), ELLM_ERR_USAGE);
   snprintf(diary, sizeof diary, "%s//", partial);
-  assert_int_equal(ellm_decompress(out, diary, -1, true, 2, NULL, NULL, &err), ELLM_ERR_USAGE);
+  assert_int_equal(decompress_file(out, diary, -1, true, 2, NULL, &err), ELLM_ERR_USAGE);
   assert_int_equal(count_entries(partial), 2);
   remove_folder(partial);
   unlink(out);
@@ -678,7 +678,7 @@ static void test_idempotent(void **state) {
   const char *dir = in_folder("first"), *back = in_folder("back"), *again = in_folder("again.ellm");
   write_safetensors(dir, tensors, 1, NULL);
   must(ellm_compress(dir, out, NULL, NULL, &err));
-  must(ellm_decompress(out, back, -1, false, 1, NULL, NULL, &err));
+  must(decompress_file(out, back, -1, false, 1, NULL, &err));
   must(ellm_compress(back, again, NULL, NULL, &err));
   ellm_file *a, *b;
   must(ellm_file_open(out, &a, &err));

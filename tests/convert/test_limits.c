@@ -167,7 +167,7 @@ static void write_large(ellm_dtype dtype, uint64_t rows) {
 static int decompress_large(void) {
   char back[96];
   snprintf(back, sizeof back, "%s/back", folder);
-  return (int)ellm_decompress(whole, back, -1, true, 2, NULL, NULL, NULL);
+  return (int)decompress_file(whole, back, -1, true, 2, NULL, NULL);
 }
 
 static void test_memory(void **state) {
@@ -244,7 +244,7 @@ static void test_passes(void **state) {
         assert_in_range(read, passes * bytes + scratch, passes * bytes + scratch + 65536);
         if (keep) { /* and verified by reading it once */
           const uint64_t verified = bytes_read();
-          must(ellm_verify(out, source, 2, NULL, NULL, NULL, &err));
+          must(verify_file(out, source, 2, NULL, NULL, &err));
           assert_in_range(bytes_read() - verified, bytes, bytes + 65536);
         }
       }

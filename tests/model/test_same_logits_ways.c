@@ -58,7 +58,10 @@ static void of_the_decompressed_folder(void **state) {
     char folder[128];
     size_t n, m;
     snprintf(folder, sizeof folder, "%s/folder%d", fix.folder, widths[i]);
-    ASSERT_OK(ellm_decompress(fix.file[i], folder, ELLM_F32, false, 2, NULL, NULL, ERR));
+    ellm_decompress_options how;
+    ellm_decompress_options_init(&how);
+    how.dtype = ELLM_F32;
+    ASSERT_OK(ellm_decompress(fix.file[i], folder, &how, ERR));
     float *expected = logits_of(folder, 2, ELLM_ACTIVATIONS_F32, N_IDS, &n);
     expect_equal(expected, logits_of(fix.file[i], 2, ELLM_ACTIVATIONS_F32, N_IDS, &m), n, folder);
     free(expected);
