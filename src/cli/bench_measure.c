@@ -140,11 +140,16 @@ ellm_status bench_decode(const bench_job *job, bench_result *result, ellm_error 
 /* A sequence of ids that exist in every model: the text does not matter for speed. */
 static uint32_t some_id(size_t i, uint32_t vocab_size) { return (uint32_t)((i * 2654435761u + 17) % vocab_size); }
 
-/* What is measured: a model, and a sequence of it. */
-typedef struct subject { ellm_model *model; ellm_sequence *sequence; } subject;
+/* What is measured: a model and sequences of it, each with ids of its own. */
+typedef struct subject {
+  ellm_model *model;
+  uint32_t n_sequences, depth, n;              /* tokens before, tokens measured: of each */
+  ellm_batch_item items[BENCH_MAX_SEQUENCES];  /* sequences, and the logits of the last token of each */
+  uint32_t *ids;                               /* [n_sequences][depth + n] */
+  float *logits;                               /* [n_sequences][vocab_size] */
+} subject;
 
-typedef ellm_status (*rates_fn)(const subject *s, const uint32_t *ids, const bench_job *job, uint32_t n, float *logits,
-                                bench_result *result, ellm_error *err);
+typedef ellm_status (*rates_fn)(subject *s, const bench_job *job, bench_result *result, ellm_error *err);
 
 /* Time, and what of it went into products of matrices. */
 typedef struct split_timer { double seconds, products; } split_timer;
@@ -161,56 +166,79 @@ static double split_stop(const split_timer *start, const subject *s, split_timer
   return seconds;
 }
 
-/* The logits of the last of n ids, or none. */
-static ellm_status append(const subject *s, const uint32_t *ids, uint32_t n, float *logits, ellm_error *err) {
-  return ellm_evaluate(s->model, &(ellm_batch_item){s->sequence, ids, n, logits, logits != NULL}, 1, err);
+/* To all sequences the n ids from number `first` of theirs on; logits of the last one, or none. */
+static ellm_status append(subject *s, uint32_t first, uint32_t n, bool logits, ellm_error *err) {
+  for (uint32_t i = 0; i < s->n_sequences; i++) {
+    s->items[i].ids = s->ids + (size_t)i * (s->depth + s->n) + first;
+    s->items[i].n_ids = n;
+    s->items[i].n_logits = logits;
+  }
+  return ellm_evaluate(s->model, s->items, s->n_sequences, err);
 }
 
-/* ids[0, depth) are in the sequence already, ids[depth, depth + n) are measured. */
-static ellm_status prompt_rates(const subject *s, const uint32_t *ids, const bench_job *job, uint32_t n, float *logits,
-                                bench_result *result, ellm_error *err) {
+static ellm_status go_back(const subject *s, ellm_error *err) {
+  for (uint32_t i = 0; i < s->n_sequences; i++)
+    CLI_TRY(ellm_sequence_truncate(s->items[i].sequence, s->depth, err));
+  return ELLM_OK;
+}
+
+static ellm_status prompt_rates(subject *s, const bench_job *job, bench_result *result, ellm_error *err) {
   double rates[BENCH_MAX_REPEATS];
-  const uint32_t depth = job->depth;
   const int repeats = repeats_of(job);
   split_timer all = {0};
   for (int i = -1; i < repeats; i++) { /* one to warm up */
     if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
-    CLI_TRY(ellm_sequence_truncate(s->sequence, depth, err));
+    CLI_TRY(go_back(s, err));
     split_timer timer = split_start(s);
-    CLI_TRY(append(s, ids + depth, n, logits, err));
-    if (i >= 0) rates[i] = (double)n / split_stop(&timer, s, &all);
+    CLI_TRY(append(s, s->depth, s->n, true, err));
+    if (i >= 0) rates[i] = (double)s->n / split_stop(&timer, s, &all);
   }
   summarize(rates, repeats, result);
-  result->amount = n;
+  result->amount = s->n;
   result->products = all.products / all.seconds;
   return ELLM_OK;
 }
 
-static ellm_status generate_rates(const subject *s, const uint32_t *ids, const bench_job *job, uint32_t n,
-                                  float *logits, bench_result *result, ellm_error *err) {
+static ellm_status generate_rates(subject *s, const bench_job *job, bench_result *result, ellm_error *err) {
   double rates[BENCH_MAX_REPEATS];
-  const uint32_t depth = job->depth;
+  const uint64_t tokens = (uint64_t)s->n * s->n_sequences;
   const int repeats = repeats_of(job);
   split_timer all = {0};
   for (int i = -1; i < repeats; i++) {
-    CLI_TRY(ellm_sequence_truncate(s->sequence, depth, err));
+    CLI_TRY(go_back(s, err));
     split_timer timer = split_start(s);
-    for (uint32_t k = 0; k < n; k++) {
+    for (uint32_t k = 0; k < s->n; k++) {
       if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
-      CLI_TRY(append(s, ids + depth + k, 1, logits, err));
+      CLI_TRY(append(s, s->depth + k, 1, true, err));
       if (i < 0 && k == 3) break; /* enough to warm up: every block was checked */
     }
-    if (i >= 0) rates[i] = (double)n / split_stop(&timer, s, &all);
+    if (i >= 0) rates[i] = (double)tokens / split_stop(&timer, s, &all);
   }
   summarize(rates, repeats, result);
-  result->amount = n;
+  result->amount = tokens;
   result->products = all.products / all.seconds;
   return ELLM_OK;
 }
 
-static ellm_status with_context(const bench_job *job, uint32_t usual, rates_fn fn, bench_result *result,
-                                ellm_error *err) {
-  subject s = {NULL, NULL};
+/* Ids, logits, and sequences that hold `depth` tokens. */
+static ellm_status subject_prepare(subject *s, const ellm_model_info *info, ellm_error *err) {
+  const size_t all = (size_t)s->depth + s->n, pages = (all + ELLM_PAGE_POSITIONS - 1) / ELLM_PAGE_POSITIONS;
+  s->ids = calloc(s->n_sequences, all * sizeof *s->ids);
+  s->logits = calloc(s->n_sequences, info->vocab_size * sizeof *s->logits);
+  if (!s->ids || !s->logits)
+    return cli_failure_memory(err, s->n_sequences * (all + info->vocab_size) * sizeof *s->ids, "ids and logits");
+  for (size_t i = 0; i < all * s->n_sequences; i++) s->ids[i] = some_id(i, info->vocab_size);
+  CLI_TRY(ellm_model_reserve(s->model, (uint32_t)(pages * ELLM_PAGE_POSITIONS * s->n_sequences), err));
+  for (uint32_t i = 0; i < s->n_sequences; i++) {
+    CLI_TRY(ellm_sequence_create(s->model, &s->items[i].sequence, err));
+    s->items[i].logits = s->logits + (size_t)i * info->vocab_size;
+  }
+  return append(s, 0, s->depth, false, err);
+}
+
+static ellm_status with_sequences(const bench_job *job, uint32_t n_sequences, uint32_t usual, rates_fn fn,
+                                  bench_result *result, ellm_error *err) {
+  subject s = {.n_sequences = n_sequences > 0 ? n_sequences : 1, .depth = job->depth};
   ellm_model_info info;
   ellm_model_options options;
   ellm_model_options_init(&options);
@@ -218,35 +246,30 @@ static ellm_status with_context(const bench_job *job, uint32_t usual, rates_fn f
   options.activations = (ellm_activations)job->activations;
   options.load = job->load;
   options.expand = job->expand;
+  options.cache_positions = 1; /* what is reserved decides */
   CLI_TRY(ellm_model_open(job->model, &options, &s.model, err));
   ellm_model_get_info(s.model, &info);
-  uint32_t n = job->tokens > 0 ? job->tokens : usual;
-  if (job->tokens == 0 && n > info.max_context) n = info.max_context;
-  const size_t all = (size_t)job->depth + n;
-  uint32_t *ids = calloc(all, sizeof *ids);
-  float *logits = calloc(info.vocab_size, sizeof *logits);
-  for (size_t i = 0; ids && i < all; i++) ids[i] = some_id(i, info.vocab_size);
-  ellm_status status = ids && logits ? ELLM_OK : cli_failure_memory(err, info.vocab_size * sizeof *logits, "logits");
-  if (status == ELLM_OK && all > info.max_context)
+  s.n = job->tokens > 0 ? job->tokens : usual < info.max_context ? usual : info.max_context;
+  const size_t all = (size_t)s.depth + s.n;
+  ellm_status status = ELLM_OK;
+  if (all > info.max_context)
     status = cli_failure(err, ELLM_ERR_USAGE, "%s: %zu tokens are more than the model's context of %u", job->model, all,
                          (unsigned)info.max_context);
-  if (status == ELLM_OK) status = ellm_model_reserve(s.model, (uint32_t)all, err);
-  if (status == ELLM_OK) status = ellm_sequence_create(s.model, &s.sequence, err);
-  if (status == ELLM_OK) status = append(&s, ids, job->depth, NULL, err);
-  if (status == ELLM_OK) status = fn(&s, ids, job, n, logits, result, err);
-  ellm_sequence_free(s.sequence);
-  free(logits);
-  free(ids);
+  if (status == ELLM_OK) status = subject_prepare(&s, &info, err);
+  if (status == ELLM_OK) status = fn(&s, job, result, err);
+  for (uint32_t i = 0; i < s.n_sequences; i++) ellm_sequence_free(s.items[i].sequence);
+  free(s.logits);
+  free(s.ids);
   ellm_model_close(s.model);
   return status;
 }
 
 ellm_status bench_prompt(const bench_job *job, bench_result *result, ellm_error *err) {
-  return with_context(job, BENCH_PROMPT, prompt_rates, result, err);
+  return with_sequences(job, 1, BENCH_PROMPT, prompt_rates, result, err);
 }
 
 ellm_status bench_generate(const bench_job *job, bench_result *result, ellm_error *err) {
-  return with_context(job, BENCH_GENERATED, generate_rates, result, err);
+  return with_sequences(job, job->sequences, BENCH_GENERATED, generate_rates, result, err);
 }
 
 /* -------------------------------------------------------------------- memory */

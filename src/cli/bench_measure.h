@@ -8,7 +8,7 @@
 
 #include "cli/failure.h"
 
-enum { BENCH_PROMPT = 128, BENCH_GENERATED = 128, BENCH_MAX_REPEATS = 31 };
+enum { BENCH_PROMPT = 128, BENCH_GENERATED = 128, BENCH_MAX_REPEATS = 31, BENCH_MAX_SEQUENCES = 256 };
 
 typedef struct bench_job {
   const char *model; /* what is opened: a .ellm file or a folder */
@@ -18,6 +18,7 @@ typedef struct bench_job {
   bool load, expand; /* ellm_model_options */
   uint32_t tokens;   /* of a prompt or generated; 0: BENCH_PROMPT or BENCH_GENERATED, or what the context allows */
   uint32_t depth;    /* tokens in the context before them */
+  uint32_t sequences; /* that bench_generate makes grow together, each of its own; 0: 1 */
   int repeats;       /* 1..BENCH_MAX_REPEATS; 0: 5 */
 } bench_job;
 
@@ -33,7 +34,7 @@ typedef ellm_status (*bench_fn)(const bench_job *job, bench_result *result, ellm
 ellm_status bench_compress(const bench_job *job, bench_result *result, ellm_error *err); /* MB/s of source */
 ellm_status bench_decode(const bench_job *job, bench_result *result, ellm_error *err);   /* G weights/s */
 ellm_status bench_prompt(const bench_job *job, bench_result *result, ellm_error *err);   /* tokens/s */
-ellm_status bench_generate(const bench_job *job, bench_result *result, ellm_error *err); /* tokens/s */
+ellm_status bench_generate(const bench_job *job, bench_result *result, ellm_error *err); /* tokens/s, of all sequences */
 
 ellm_status bench_read(const bench_job *job, bench_result *result, ellm_error *err); /* GB/s from memory */
 

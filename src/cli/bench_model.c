@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * entrollm bench model: reading a prompt and generating with one model, by number
- * of threads and of tokens that the context holds already. Every row is measured
+ * of threads, of tokens that the context holds already, and of sequences together. Every row is measured
  * in a process of its own (cli/bench_measure.h).
  */
 #include <stdlib.h>
@@ -12,11 +12,11 @@
 #include "cli/bench_model.h"
 #include "cli/cli.h"
 
-enum { MAX_LIST = 16, MAX_ROWS = 2 * MAX_LIST * MAX_LIST };
+enum { MAX_LIST = 16, MAX_ROWS = (MAX_LIST + 1) * MAX_LIST * MAX_LIST };
 
 typedef struct row {
   const char *test; /* "prompt", "generate" */
-  uint32_t tokens, depth;
+  uint32_t tokens, depth, sequences; /* tokens and depth: of each sequence */
   int threads;
   bench_result result;
   double read; /* GB/s that so many threads read from memory */
@@ -25,13 +25,13 @@ typedef struct row {
 typedef struct bench {
   cli_common common;
   int prompt, generated, repeats;
-  const char *depths, *threads_text;
+  const char *depths, *threads_text, *sequences_text;
   bool csv, markdown;
   char *model;
   uint64_t file_bytes, token_bytes;
-  uint32_t depth[MAX_LIST];
+  uint32_t depth[MAX_LIST], sequences[MAX_LIST];
   int threads[MAX_LIST];
-  size_t n_depths, n_threads, n_rows;
+  size_t n_depths, n_sequences, n_threads, n_rows;
   row *rows; /* [MAX_ROWS] */
 } bench;
 
@@ -70,9 +70,22 @@ static int parse_list(const char *text, const char *what, uint32_t low, uint32_t
   return status;
 }
 
-static void tell(const char *test, uint32_t depth, int threads) {
+static void tell(const row *r) {
   if (!cli_quiet() && isatty(STDERR_FILENO))
-    fprintf(stderr, "\r\033[K%s, depth %u, %d threads ...", test, (unsigned)depth, threads);
+    fprintf(stderr, "\r\033[K%s, depth %u, %u sequences, %d threads ...", r->test, (unsigned)r->depth,
+            (unsigned)r->sequences, r->threads);
+}
+
+/* One row, unless it has no tokens. */
+static ellm_status measure_row(bench *b, bench_job *job, row r, bench_fn fn, ellm_error *err) {
+  if (r.tokens == 0) return ELLM_OK;
+  job->tokens = r.tokens;
+  job->depth = r.depth;
+  job->sequences = r.sequences;
+  tell(&r);
+  CLI_TRY(bench_measure(fn, job, &r.result, err));
+  b->rows[b->n_rows++] = r;
+  return ELLM_OK;
 }
 
 static ellm_status measure(bench *b, ellm_error *err) {
@@ -82,31 +95,27 @@ static ellm_status measure(bench *b, ellm_error *err) {
                      .load = b->common.load,
                      .expand = b->common.expand};
     bench_result read;
-    tell("memory", 0, job.threads);
+    tell(&(row){.test = "memory", .threads = job.threads});
     CLI_TRY(bench_measure(bench_read, &job, &read, err));
-    for (size_t d = 0; d < b->n_depths; d++)
-      for (int test = 0; test < 2; test++) {
-        row *r = &b->rows[b->n_rows];
-        *r = (row){.test = test == 0 ? "prompt" : "generate",
-                   .tokens = (uint32_t)(test == 0 ? b->prompt : b->generated),
-                   .depth = b->depth[d],
-                   .threads = job.threads,
-                   .read = read.median};
-        if (r->tokens == 0) continue;
-        job.tokens = r->tokens;
-        job.depth = r->depth;
-        tell(r->test, r->depth, r->threads);
-        CLI_TRY(bench_measure(test == 0 ? bench_prompt : bench_generate, &job, &r->result, err));
-        b->n_rows++;
+    for (size_t d = 0; d < b->n_depths; d++) {
+      row r = {.test = "prompt", .tokens = (uint32_t)b->prompt, .depth = b->depth[d], .sequences = 1,
+               .threads = job.threads, .read = read.median};
+      CLI_TRY(measure_row(b, &job, r, bench_prompt, err));
+      r.test = "generate";
+      r.tokens = (uint32_t)b->generated;
+      for (size_t i = 0; i < b->n_sequences; i++) {
+        r.sequences = b->sequences[i];
+        CLI_TRY(measure_row(b, &job, r, bench_generate, err));
       }
+    }
   }
   return ELLM_OK;
 }
 
-/* Coded GB a second: of generation, where each token reads all matrices as they are in the file. */
+/* Coded GB a second: of generation, where a token of all sequences together reads all matrices as they are in the file. */
 static double coded_rate(const bench *b, const row *r) {
   if (b->common.expand) return 0;
-  return strcmp(r->test, "generate") == 0 ? r->result.median * (double)b->token_bytes / 1e9 : 0;
+  return strcmp(r->test, "generate") == 0 ? r->result.median / r->sequences * (double)b->token_bytes / 1e9 : 0;
 }
 
 static int print_json(const bench *b) {
@@ -115,8 +124,9 @@ static int print_json(const bench *b) {
     const row *r = &b->rows[i];
     const double rate = coded_rate(b, r);
     cli_json_append(
-        &rows, json_pack("{s:s, s:I, s:I, s:i, s:{s:f, s:f, s:f}, s:o, s:o, s:f, s:I, s:I}", "test", r->test, "tokens",
-                        (json_int_t)r->tokens, "depth", (json_int_t)r->depth, "threads", r->threads, "tokens_per_s",
+        &rows, json_pack("{s:s, s:I, s:I, s:I, s:i, s:{s:f, s:f, s:f}, s:o, s:o, s:f, s:I, s:I}", "test", r->test, "tokens",
+                        (json_int_t)r->tokens, "depth", (json_int_t)r->depth, "sequences", (json_int_t)r->sequences, "threads",
+                        r->threads, "tokens_per_s",
                         "median", r->result.median, "min", r->result.low, "max", r->result.high, "coded_gbytes_per_s",
                         rate > 0 ? json_real(rate) : json_null(), "share_of_read_bandwidth",
                         rate > 0 ? json_real(rate / r->read) : json_null(), "products_share",
@@ -128,13 +138,13 @@ static int print_json(const bench *b) {
 }
 
 static int print_csv(const bench *b) {
-  printf("test,tokens,depth,threads,tokens_per_s,min,max,coded_gbytes_per_s,share_of_read_bandwidth,"
+  printf("test,tokens,depth,sequences,threads,tokens_per_s,min,max,coded_gbytes_per_s,share_of_read_bandwidth,"
          "products_share,peak_rss_bytes,file_bytes\n");
   for (size_t i = 0; i < b->n_rows; i++) {
     const row *r = &b->rows[i];
     const double rate = coded_rate(b, r);
-    printf("%s,%u,%u,%d,%.5g,%.5g,%.5g,", r->test, (unsigned)r->tokens, (unsigned)r->depth, r->threads,
-           r->result.median, r->result.low, r->result.high);
+    printf("%s,%u,%u,%u,%d,%.5g,%.5g,%.5g,", r->test, (unsigned)r->tokens, (unsigned)r->depth,
+           (unsigned)r->sequences, r->threads, r->result.median, r->result.low, r->result.high);
     if (rate > 0) printf("%.5g,%.5g,", rate, rate / r->read);
     else printf(",,");
     printf("%.5g,%llu,%llu\n", r->result.products, (unsigned long long)r->result.peak_bytes,
@@ -147,10 +157,10 @@ static int print_table(const bench *b) {
   const char *bar = b->markdown ? "|" : "";
   if (!b->markdown)
     printf("%s, instruction set %s, %d usable cores\n\n", b->model, ellm_isa(), ellm_cpu_count());
-  printf("%s%-9s %s %6s %s %6s %s %7s %s %9s %s %-17s %s %10s %s %7s %s %8s %s %11s %s %9s %s\n", bar, "test", bar,
-         "tokens", bar, "depth", bar, "threads", bar, "tokens/s", bar, "least - most", bar, "coded GB/s", bar,
+  printf("%s%-9s %s %6s %s %6s %s %9s %s %7s %s %9s %s %-17s %s %10s %s %7s %s %8s %s %11s %s %9s %s\n", bar, "test", bar,
+         "tokens", bar, "depth", bar, "sequences", bar, "threads", bar, "tokens/s", bar, "least - most", bar, "coded GB/s", bar,
          "of read", bar, "products", bar, "peak memory", bar, "file", bar);
-  if (b->markdown) printf("|---|---|---|---|---|---|---|---|---|---|---|\n");
+  if (b->markdown) printf("|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   for (size_t i = 0; i < b->n_rows; i++) {
     const row *r = &b->rows[i];
     const double rate = coded_rate(b, r);
@@ -161,8 +171,8 @@ static int print_table(const bench *b) {
       snprintf(speed, sizeof speed, "%.3g", rate);
       snprintf(share, sizeof share, "%.0f %%", 100 * rate / r->read);
     }
-    printf("%s%-9s %s %6u %s %6u %s %7d %s %9.4g %s %-17s %s %10s %s %7s %s %8s %s %11s %s %9s %s\n", bar, r->test, bar,
-           (unsigned)r->tokens, bar, (unsigned)r->depth, bar, r->threads, bar, r->result.median, bar, range, bar,
+    printf("%s%-9s %s %6u %s %6u %s %9u %s %7d %s %9.4g %s %-17s %s %10s %s %7s %s %8s %s %11s %s %9s %s\n", bar, r->test, bar,
+           (unsigned)r->tokens, bar, (unsigned)r->depth, bar, (unsigned)r->sequences, bar, r->threads, bar, r->result.median, bar, range, bar,
            speed, bar, share, bar, products, bar, cli_size_text(r->result.peak_bytes, peak), bar,
            cli_size_text(b->file_bytes, size), bar);
   }
@@ -172,6 +182,8 @@ static int print_table(const bench *b) {
 static int parse_lists(bench *b) {
   uint32_t threads[MAX_LIST];
   int result = parse_list(b->depths, "-d", 0, 1 << 30, b->depth, &b->n_depths);
+  if (result == 0)
+    result = parse_list(b->sequences_text, "--sequences", 1, BENCH_MAX_SEQUENCES, b->sequences, &b->n_sequences);
   if (result != 0) return result;
   if (b->threads_text == NULL) {
     b->threads[0] = ellm_cpu_count();
@@ -184,12 +196,14 @@ static int parse_lists(bench *b) {
 }
 
 int cmd_bench_model(int argc, char **argv) {
-  bench b = {.prompt = 512, .generated = 64, .repeats = 5, .depths = "0"};
+  bench b = {.prompt = 512, .generated = 64, .repeats = 5, .depths = "0", .sequences_text = "1"};
   option options[] = {
       CLI_OPTION_MODEL(b.common),
       OPT_INT("prompt", 'p', &b.prompt, 0, 1 << 20, "N", "tokens of the prompt (default 512); 0: not measured"),
       OPT_INT("tokens", 'n', &b.generated, 0, 1 << 20, "N", "tokens to generate (default 64); 0: not measured"),
       OPT_TEXT("depth", 'd', &b.depths, "LIST", "tokens in the context before them, as 0,512 (default 0)"),
+      OPT_TEXT("sequences", 0, &b.sequences_text, "LIST",
+               "sequences that are generated together, as 1,8 (default 1); the\nrate is that of all of them"),
       OPT_TEXT("threads", 't', &b.threads_text, "LIST", "threads, as 1,2 (default: all usable cores)"),
       OPT_INT("repeats", 0, &b.repeats, 1, BENCH_MAX_REPEATS, "N", "of each measurement, after one more (default 5)"),
       CLI_OPTION_ACTIVATIONS(b.common),

@@ -4,7 +4,7 @@
 
 import os
 
-from cli_testing import MODEL, done, equal, ok, run, run_json, tmp
+from cli_testing import MODEL, USAGE, done, equal, ok, run, run_json, tmp
 
 F = tmp("4.ellm")
 run("compress", MODEL, "-o", F, "--bits", "4", "-q")
@@ -26,9 +26,16 @@ for r in rows:
     else:
         ok(r["coded_gbytes_per_s"] is None and r["share_of_read_bandwidth"] is None, "none for prompts", r)
 
+rows = run_json("bench", "model", "-m", F, "-p", "8", "-n", "4", "-d", "20", "--sequences", "1,3", "-t", "2")["rows"]
+equal(
+    [(r["test"], r["tokens"], r["depth"], r["sequences"]) for r in rows],
+    [("prompt", 8, 20, 1), ("generate", 4, 20, 1), ("generate", 4, 20, 3)],
+    "bench model --sequences: a row for each number of sequences generated together",
+)
+equal(run("bench", "model", "-m", F, "--sequences", "0").returncode, USAGE, "no sequence is none")
 p = run("bench", "model", "-m", F, "-p", "0", "-n", "4", "--csv", "-q")
 lines = p.stdout.decode().splitlines()
-ok(len(lines) == 2 and lines[0].count(",") == lines[1].count(",") == 11, "--csv", p.stdout)
+ok(len(lines) == 2 and lines[0].count(",") == lines[1].count(",") == 12, "--csv", p.stdout)
 p = run("bench", "model", "-m", F, "-p", "0", "-n", "4", "--md", "-q")
 lines = p.stdout.decode().splitlines()
 ok(len(lines) == 3 and len({line.count("|") for line in lines}) == 1, "--md", p.stdout)
