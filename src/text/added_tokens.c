@@ -52,7 +52,7 @@ static ellm_status normalize_pattern(const normalizer *n, const char *origin, ad
 }
 
 static ellm_status load_token(const json_t *object, size_t index, const char *origin, const normalizer *n,
-                              added_token *token, uint32_t *id, ellm_error *err) {
+                              added_token *token, ellm_error *err) {
   char part[40];
   component_place place = {origin, part};
   const char *content;
@@ -71,7 +71,7 @@ static ellm_status load_token(const json_t *object, size_t index, const char *or
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: added token %.100s... is longer than %d bytes", origin, content,
                      ADDED_TOKEN_MAX_BYTES);
   }
-  *id = (uint32_t)json_integer_value(given);
+  token->id = (uint32_t)json_integer_value(given);
   token->content = copy_bytes(content, bytes);
   if (!token->content) return ellm_fail_memory(err, bytes, "added token");
   token->content_bytes = token->pattern_bytes = bytes;
@@ -123,27 +123,67 @@ static ellm_status build_matcher(const added_tokens *added, bool normalized, con
   return status;
 }
 
+static void free_token(added_token *token) {
+  if (token->pattern != token->content) free(token->pattern);
+  free(token->content);
+  memset(token, 0, sizeof *token);
+}
+
+/* By content; equal ones in the order in which they are listed. */
 static int compare_contents(const void *a, const void *b) {
   const added_token *x = *(const added_token *const *)a, *y = *(const added_token *const *)b;
   if (x->content_bytes != y->content_bytes) return x->content_bytes < y->content_bytes ? -1 : 1;
-  return memcmp(x->content, y->content, x->content_bytes);
+  const int order = memcmp(x->content, y->content, x->content_bytes);
+  return order != 0 ? order : x < y ? -1 : x > y;
 }
 static int compare_ids(const void *a, const void *b) {
   const added_token *x = *(const added_token *const *)a, *y = *(const added_token *const *)b;
   return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static ellm_status refuse_duplicates(const added_tokens *added, const char *origin, ellm_error *err) {
+/* A token that is listed again keeps place and id of its first listing and has the properties of its last; it is
+ * special if any of them is. So does the library. */
+static void keep_last(added_token *first, added_token *again) {
+  const added_token last = *again;
+  const uint32_t id = first->id;
+  const bool special = first->special || last.special;
+  memset(again, 0, sizeof *again);
+  free_token(first);
+  *first = last;
+  first->id = id;
+  first->special = special;
+}
+
+/* Without empty tokens, which the library ignores, and with one of those with equal content. */
+static ellm_status merge_listings(added_tokens *added, ellm_error *err) {
+  added_token **sorted = malloc((added->count + 1) * sizeof *sorted);
+  if (!sorted) return ellm_fail_memory(err, added->count * sizeof *sorted, "added tokens");
+  for (size_t i = 0; i < added->count; ++i) sorted[i] = &added->items[i];
+  qsort(sorted, added->count, sizeof *sorted, compare_contents);
+  for (size_t i = 1; i < added->count; ++i) {
+    added_token *first = sorted[i - 1], *again = sorted[i];
+    if (first->content_bytes != again->content_bytes ||
+        memcmp(first->content, again->content, first->content_bytes) != 0) {
+      continue;
+    }
+    keep_last(first, again);
+    sorted[i] = first; /* and goes on with the next of them */
+  }
+  free(sorted);
+  size_t kept = 0;
+  for (size_t i = 0; i < added->count; ++i) {
+    if (added->items[i].content_bytes == 0) free_token(&added->items[i]);
+    else added->items[kept++] = added->items[i];
+  }
+  added->count = kept;
+  return ELLM_OK;
+}
+
+static ellm_status refuse_equal_ids(const added_tokens *added, const char *origin, ellm_error *err) {
   const added_token **sorted = malloc((added->count + 1) * sizeof *sorted);
   if (!sorted) return ellm_fail_memory(err, added->count * sizeof *sorted, "added tokens");
   ellm_status status = ELLM_OK;
   for (size_t i = 0; i < added->count; ++i) sorted[i] = &added->items[i];
-  qsort(sorted, added->count, sizeof *sorted, compare_contents);
-  for (size_t i = 1; i < added->count && status == ELLM_OK; ++i) {
-    if (compare_contents(&sorted[i - 1], &sorted[i]) == 0) {
-      status = ellm_fail(err, ELLM_ERR_INPUT, "%s: added token \"%s\" appears twice", origin, sorted[i]->content);
-    }
-  }
   qsort(sorted, added->count, sizeof *sorted, compare_ids);
   for (size_t i = 1; i < added->count && status == ELLM_OK; ++i) {
     if (sorted[i - 1]->id == sorted[i]->id) {
@@ -164,32 +204,25 @@ ellm_status added_tokens_load(const json_t *array, const char *origin, const bpe
   added->items = calloc(count + 1, sizeof *added->items);
   if (!added->items) return ellm_fail_memory(err, count * sizeof *added->items, "added tokens");
   for (size_t i = 0; i < count; ++i) {
-    added_token *token = &added->items[added->count++];
-    uint32_t given = 0;
-    ELLM_TRY(load_token(json_array_get(array, i), i, origin, n, token, &given, err));
-    if (token->content_bytes == 0) { /* ignored, as in the library */
-      free(token->content);
-      memset(token, 0, sizeof *token);
-      --added->count;
-      continue;
-    }
-    token->id = vocab_find(&bpe->pieces, token->content, token->content_bytes);
-    if (token->id == VOCAB_NONE) token->id = next++;
-    if (token->id != given) {
+    ELLM_TRY(load_token(json_array_get(array, i), i, origin, n, &added->items[added->count++], err));
+  }
+  ELLM_TRY(merge_listings(added, err));
+  for (size_t i = 0; i < added->count; ++i) {
+    const added_token *token = &added->items[i];
+    uint32_t id = vocab_find(&bpe->pieces, token->content, token->content_bytes);
+    if (id == VOCAB_NONE) id = next++;
+    if (token->id != id) {
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: added token \"%s\" has id %u, but by the vocabulary it would be %u",
-                       origin, token->content, given, token->id);
+                       origin, token->content, token->id, id);
     }
   }
-  ELLM_TRY(refuse_duplicates(added, origin, err));
+  ELLM_TRY(refuse_equal_ids(added, origin, err));
   ELLM_TRY(build_matcher(added, false, origin, &added->raw, err));
   return build_matcher(added, true, origin, &added->normalized, err);
 }
 
 void added_tokens_free(added_tokens *added) {
-  for (size_t i = 0; i < added->count; ++i) {
-    if (added->items[i].pattern != added->items[i].content) free(added->items[i].pattern);
-    free(added->items[i].content);
-  }
+  for (size_t i = 0; i < added->count; ++i) free_token(&added->items[i]);
   free(added->items);
   free(added->raw.order);
   free(added->normalized.order);

@@ -35,7 +35,8 @@ typedef struct added_tokens {
 } added_tokens;
 
 /* Ids must be those that the `tokenizers` library would give: the vocabulary's
- * where it has the string, else following on it. */
+ * where it has the string, else following on it. A token that is listed again keeps its first id and has the
+ * properties of its last listing. */
 ellm_status added_tokens_load(const json_t *array, const char *origin, const bpe_model *bpe, const normalizer *n,
                               added_tokens *added, ellm_error *err);
 void added_tokens_free(added_tokens *added);

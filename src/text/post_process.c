@@ -60,9 +60,35 @@ static ellm_status load_template(const json_t *object, const component_place *pl
   return has_text ? ELLM_OK : bad_template(place, "\"single\" does not hold sequence A", err);
 }
 
+/* ["</s>", 2]: only the id counts. */
+static ellm_status append_pair(const json_t *object, const char *field, const component_place *place, id_list *list,
+                               ellm_error *err) {
+  const json_t *pair = json_object_get(object, field), *value = json_array_get(pair, 1);
+  if (json_array_size(pair) != 2 || !json_is_string(json_array_get(pair, 0)) || !json_is_integer(value) ||
+      json_integer_value(value) < 0 || json_integer_value(value) >= (json_int_t)VOCAB_ID_LIMIT) {
+    return component_wrong(pair, field, place, "a pair of a token and its id", err);
+  }
+  const uint32_t id = (uint32_t)json_integer_value(value);
+  return id_list_append(list, &id, 1) ? ELLM_OK : ellm_fail_memory(err, sizeof id, "post_processor");
+}
+
+/* RobertaProcessing and BertProcessing: cls, the text, sep. (What they say of offsets and spaces changes no id.) */
+static ellm_status load_pair(const json_t *object, const char *type, const component_place *place,
+                             post_processor *post, ellm_error *err) {
+  if (post->has_template) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: %s beside another template", place->origin, place->part, type);
+  }
+  post->has_template = true;
+  ELLM_TRY(append_pair(object, "cls", place, &post->before, err));
+  return append_pair(object, "sep", place, &post->after, err);
+}
+
 static ellm_status load_step(void *user, const json_t *object, const char *type, const component_place *place,
                              ellm_error *err) {
   if (strcmp(type, "TemplateProcessing") == 0) return load_template(object, place, user, err);
+  if (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0) {
+    return load_pair(object, type, place, user, err);
+  }
   if (strcmp(type, "ByteLevel") == 0) return ELLM_OK; /* trims offsets, which we do not have */
   return component_unsupported(place, type, err);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The "post_processor" of tokenizer.json: TemplateProcessing, ByteLevel (which
- * changes no ids), Sequence. */
+/* The "post_processor" of tokenizer.json: TemplateProcessing, RobertaProcessing,
+ * BertProcessing, ByteLevel (which changes no ids), Sequence. */
 #ifndef ELLM_TEXT_POST_PROCESS_H
 #define ELLM_TEXT_POST_PROCESS_H
 

@@ -4,123 +4,96 @@
  *
  *   literals, . ^ $ \A \z \b \B, alternation, groups (..), (?:..), (?>..),
  *   look-around, (?i:..) around ASCII literals and classes, quantifiers greedy,
- *   lazy and possessive, classes [..] of characters, ranges, \s \S \d \w \p{X},
- *   escapes \r \n \t \f \v \a \e \xHH \x{H..} \uHHHH and escaped punctuation,
- *   \p{X} \P{X} \p{^X} with X a general category of one or two letters.
+ *   lazy and possessive, classes (regex_class.c), escapes \r \n \t \f \v \a
+ *   \e \xHH \x{H..} \uHHHH and escaped punctuation, \s \S \d \D \w \W \h \H
+ *   \R, \p{X} \P{X} \p{^X} with X a name that unicode_sets.h knows.
  *
- * Differences that the translation takes care of: \s and \w are spelled out
- * (PCRE2's differ in U+180E and in marks), {n,m}+ repeats the whole interval,
- * \v is one character, categories know what newer Unicode versions added.
- * Everything else is refused by name.
+ * Differences that the translation takes care of: \s, \w and \h are spelled out
+ * (PCRE2's differ in U+180E and in marks, its \h is a blank), {n,m}+ repeats the
+ * whole interval, \v is one character, categories know what newer Unicode
+ * versions added. Everything else is refused by name; so is \X, whose rules
+ * change with the version of PCRE2.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "text/regex.h"
-#include "text/unicode_tables.h"
+#include "text/regex_translator.h"
 #include "text/utf8.h"
 
-enum { MAX_DEPTH = 32 };
+/* -------------------------------------------------------------------- writing */
 
-typedef struct translator {
-  const char *pattern, *where;
-  size_t bytes, at;
-  ellm_buffer *out;
-  ellm_error *err;
-  bool memory_failed;
-  /* Where the last atom starts in `out`, and whether there is one to repeat. */
-  size_t atom;
-  bool has_atom;
-  bool caseless;         /* inside (?i:..) */
-  char previous;         /* literal before, inside (?i:..) */
-  size_t depth;
-  struct { size_t start; bool caseless, assertion; } groups[MAX_DEPTH];
-} translator;
-
-#define SPACE_ITEMS \
-  "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-/* Everything but white space, as ranges: \S inside a class. */
-#define NOT_SPACE_ITEMS "\\x00-\\x08\\x0e-\\x1f\\x21-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}" \
-  "\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{d7ff}\\x{e000}-\\x{10ffff}"
-/* Oniguruma's word characters beyond categories L, M, Nd, Nl and Pc; some
- * numbers of Latin-1 are word characters for \w, but not for [\w]. */
-#define WORD_LATIN_1 "\\xb2\\xb3\\xb9\\xbc-\\xbe"
-#define WORD_EXTRA "\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
-
-static void emit(translator *t, const char *text) {
-  if (!ellm_buffer_append(t->out, text, strlen(text))) t->memory_failed = true;
+void regex_emit(translator *t, ellm_buffer *out, const char *text) {
+  if (!ellm_buffer_append(out, text, strlen(text))) t->memory_failed = true;
 }
 
-static void emit_code_point(translator *t, uint32_t cp) {
-  char text[16];
-  snprintf(text, sizeof text, "\\x{%x}", (unsigned)cp);
-  emit(t, text);
+void regex_emit_range(translator *t, ellm_buffer *out, uint32_t first, uint32_t last) {
+  char text[32];
+  if (first == last) snprintf(text, sizeof text, "\\x{%x}", (unsigned)first);
+  else snprintf(text, sizeof text, "\\x{%x}-\\x{%x}", (unsigned)first, (unsigned)last);
+  regex_emit(t, out, text);
 }
 
-static ellm_status refuse(const translator *t, size_t at, size_t length, const char *why) {
+static void emit(translator *t, const char *text) { regex_emit(t, t->out, text); }
+
+/* PCRE2's category, and what newer Unicode versions added to it. */
+static void emit_category(translator *t, ellm_buffer *out, const char *category, size_t letters) {
+  char text[32];
+  snprintf(text, sizeof text, "\\p{%.*s}", (int)letters, category);
+  regex_emit(t, out, text);
+  for (size_t i = 0; i < unicode_additions_count; ++i) {
+    const unicode_addition *added = &unicode_additions[i];
+    if (strncmp(added->category, category, letters) == 0) regex_emit_range(t, out, added->first, added->last);
+  }
+}
+
+void regex_emit_set(translator *t, ellm_buffer *out, const unicode_set *set) {
+  for (const char *at = set->categories; *at;) {
+    const size_t letters = strcspn(at, " ");
+    emit_category(t, out, at, letters);
+    at += letters + (at[letters] == ' ');
+  }
+  for (size_t i = 0; i < set->n_ranges; ++i) regex_emit_range(t, out, set->ranges[i].first, set->ranges[i].last);
+}
+
+/* \w outside a class, which takes some numbers of Latin-1 that [\w] does not. */
+static void emit_word(translator *t) {
+  regex_emit_set(t, t->out, unicode_set_of_posix("word", 4));
+  emit(t, "\\xb2\\xb3\\xb9\\xbc-\\xbe");
+}
+
+/* -------------------------------------------------------------------- reading */
+
+ellm_status regex_refuse(const translator *t, size_t at, size_t length, const char *why) {
   if (length > t->bytes - at) length = t->bytes - at;
   while (at + length < t->bytes && ((uint8_t)t->pattern[at + length] & 0xC0) == 0x80) ++length;
   return ellm_fail(t->err, ELLM_ERR_INPUT, "%s: regular expression: \"%.*s\" at byte %zu: %s", t->where, (int)length,
                    t->pattern + at, at, why);
 }
 
-static bool starts(const translator *t, const char *text) {
+bool regex_starts(const translator *t, const char *text) {
   size_t length = strlen(text);
   return t->bytes - t->at >= length && memcmp(t->pattern + t->at, text, length) == 0;
 }
 
-static char peek(const translator *t, size_t ahead) {
+char regex_peek(const translator *t, size_t ahead) {
   return ahead < t->bytes - t->at ? t->pattern[t->at + ahead] : '\0';
 }
 
-/* ------------------------------------------------------------------- escapes */
-
-static void emit_category(translator *t, const char *category) {
-  char text[32];
-  snprintf(text, sizeof text, "\\p{%s}", category);
-  emit(t, text);
-  for (size_t i = 0; i < unicode_additions_count; ++i) {
-    const unicode_addition *added = &unicode_additions[i];
-    if (strncmp(added->category, category, strlen(category)) != 0) continue;
-    emit_code_point(t, added->first);
-    if (added->last > added->first) {
-      emit(t, "-");
-      emit_code_point(t, added->last);
-    }
-  }
-}
-
-static void emit_word(translator *t, bool in_class) {
-  static const char *const categories[] = {"L", "M", "Nd", "Nl", "Pc"};
-  for (size_t i = 0; i < sizeof categories / sizeof categories[0]; ++i) emit_category(t, categories[i]);
-  emit(t, WORD_EXTRA);
-  if (!in_class) emit(t, WORD_LATIN_1);
-}
-
-/* Parse {X} or {^X} after \p or \P; category gets one or two letters. */
-static ellm_status parse_category(translator *t, char category[3], bool *negated) {
-  static const char known[] =
-      " L Lu Ll Lt Lm Lo M Mn Mc Me N Nd Nl No P Pc Pd Ps Pe Pi Pf Po S Sm Sc Sk So Z Zs Zl Zp Cc Cf Co ";
-  size_t from = t->at, at = t->at + 2;
+/* One of \p{NAME}, \P{NAME}, \p{^NAME}. */
+ellm_status regex_property(translator *t, const unicode_set **set, bool *negated) {
+  size_t from = t->at, at = t->at + 2, end = at;
   *negated = t->pattern[t->at + 1] == 'P';
-  size_t end = at;
   while (end < t->bytes && t->pattern[end] != '}' && end - from < 40) ++end;
   if (at >= t->bytes || t->pattern[at] != '{' || end >= t->bytes || t->pattern[end] != '}') {
-    return refuse(t, from, 2, "needs {CATEGORY}");
+    return regex_refuse(t, from, 2, "needs {PROPERTY}");
   }
   if (t->pattern[++at] == '^') {
     *negated = !*negated;
     ++at;
   }
-  if (end - at < 1 || end - at > 2 || memchr(t->pattern + at, ' ', end - at)) {
-    return refuse(t, from, end + 1 - from, "only general categories are supported");
-  }
-  char wanted[5] = " ";
-  memcpy(wanted + 1, t->pattern + at, end - at);
-  wanted[1 + (end - at)] = ' ';
-  if (!strstr(known, wanted)) return refuse(t, from, end + 1 - from, "only general categories are supported");
-  memcpy(category, t->pattern + at, end - at);
-  category[end - at] = '\0';
+  *set = unicode_set_of_property(t->pattern + at, end - at);
+  if (!*set) return regex_refuse(t, from, end + 1 - from, "this property is not supported");
   t->at = end + 1;
   return ELLM_OK;
 }
@@ -133,12 +106,10 @@ static bool hex_value(char c, uint32_t *value) {
   return true;
 }
 
-/* An escape that stands for one character: t->at is at the backslash. *single
- * is false (and nothing consumed) if it is not of that kind. */
-static ellm_status parse_character_escape(translator *t, uint32_t *cp, bool *single) {
+ellm_status regex_character_escape(translator *t, uint32_t *cp, bool *single) {
   static const char names[] = "rntfvae";
   static const char values[] = "\r\n\t\f\v\a\x1b";
-  char c = peek(t, 1);
+  char c = regex_peek(t, 1);
   size_t from = t->at;
   *single = true;
   const char *named = c ? strchr(names, c) : NULL;
@@ -148,23 +119,23 @@ static ellm_status parse_character_escape(translator *t, uint32_t *cp, bool *sin
     return ELLM_OK;
   }
   if (c == 'x' || c == 'u') {
-    bool braces = c == 'x' && peek(t, 2) == '{';
+    bool braces = c == 'x' && regex_peek(t, 2) == '{';
     size_t wanted = c == 'u' ? 4 : braces ? 8 : 2, digits = 0;
     uint32_t value = 0, digit;
     t->at += braces ? 3 : 2;
-    while (digits < wanted && hex_value(peek(t, 0), &digit)) {
+    while (digits < wanted && hex_value(regex_peek(t, 0), &digit)) {
       if (value > 0x10FFFF) break;
       value = value << 4 | digit;
       ++t->at;
       ++digits;
     }
-    bool closed = !braces || peek(t, 0) == '}';
+    bool closed = !braces || regex_peek(t, 0) == '}';
     if (digits == 0 || !closed || (c == 'u' && digits != 4) || value > 0x10FFFF ||
         (value >= 0xD800 && value < 0xE000)) {
-      return refuse(t, from, t->at - from + 1, "no character");
+      return regex_refuse(t, from, t->at - from + 1, "no character");
     }
     if (braces) ++t->at;
-    else if (c == 'x' && value >= 0x80) return refuse(t, from, t->at - from, "a byte, not a character");
+    else if (c == 'x' && value >= 0x80) return regex_refuse(t, from, t->at - from, "a byte, not a character");
     *cp = value;
     return ELLM_OK;
   }
@@ -178,78 +149,6 @@ static ellm_status parse_character_escape(translator *t, uint32_t *cp, bool *sin
   return ELLM_OK;
 }
 
-/* ------------------------------------------------------------------- classes */
-
-/* \s \S \d \w \p{..} inside a class. */
-static ellm_status translate_class_escape(translator *t) {
-  char c = peek(t, 1);
-  size_t from = t->at;
-  if (t->caseless) return refuse(t, from, 2, "not supported inside (?i:..)");
-  if (c == 'p' || c == 'P') {
-    char category[3];
-    bool negated;
-    ELLM_TRY(parse_category(t, category, &negated));
-    if (negated) return refuse(t, from, t->at - from, "negation inside a class is not supported");
-    emit_category(t, category);
-    return ELLM_OK;
-  }
-  if (c == 's') emit(t, SPACE_ITEMS);
-  else if (c == 'S') emit(t, NOT_SPACE_ITEMS);
-  else if (c == 'd') emit_category(t, "Nd");
-  else if (c == 'w') emit_word(t, true);
-  else return refuse(t, from, 2, "not supported inside a class");
-  t->at += 2;
-  return ELLM_OK;
-}
-
-/* One character of a class, plain or escaped. */
-static ellm_status parse_class_character(translator *t, uint32_t *cp, bool *single) {
-  *single = true;
-  if (peek(t, 0) == '\\') return parse_character_escape(t, cp, single);
-  t->at += utf8_decode(t->pattern + t->at, cp);
-  return ELLM_OK;
-}
-
-static ellm_status translate_class(translator *t) {
-  size_t from = t->at++;
-  emit(t, "[");
-  if (peek(t, 0) == '^') {
-    emit(t, "^");
-    ++t->at;
-  }
-  if (peek(t, 0) == ']') return refuse(t, from, t->at - from + 1, "empty class");
-  while (t->at < t->bytes && peek(t, 0) != ']') {
-    if (peek(t, 0) == '[') return refuse(t, t->at, 2, "a class inside a class is not supported");
-    if (starts(t, "&&")) return refuse(t, t->at, 2, "intersection of classes is not supported");
-    uint32_t first, last;
-    bool single;
-    size_t item = t->at;
-    ELLM_TRY(parse_class_character(t, &first, &single));
-    if (!single) {
-      ELLM_TRY(translate_class_escape(t));
-      if (peek(t, 0) == '-' && peek(t, 1) != ']') return refuse(t, item, t->at - item + 1, "range from a class");
-      continue;
-    }
-    last = first;
-    if (peek(t, 0) == '-' && t->at + 1 < t->bytes && peek(t, 1) != ']') {
-      ++t->at;
-      if (peek(t, 0) == '[') return refuse(t, item, t->at - item + 1, "range to a class");
-      ELLM_TRY(parse_class_character(t, &last, &single));
-      if (!single || last < first) return refuse(t, item, t->at - item, "no range");
-    }
-    if (t->caseless && last >= 0x80) return refuse(t, item, t->at - item, "only ASCII is supported inside (?i:..)");
-    emit_code_point(t, first);
-    if (last > first) {
-      emit(t, "-");
-      emit_code_point(t, last);
-    }
-  }
-  if (t->at >= t->bytes) return refuse(t, from, 1, "class without end");
-  ++t->at;
-  emit(t, "]");
-  return ELLM_OK;
-}
-
 /* --------------------------------------------------------------------- atoms */
 
 static void begin_atom(translator *t) {
@@ -260,18 +159,18 @@ static void begin_atom(translator *t) {
 static ellm_status translate_literal(translator *t, uint32_t cp, size_t from) {
   begin_atom(t);
   if (t->caseless) {
-    if (cp >= 0x80) return refuse(t, from, t->at - from, "only ASCII is supported inside (?i:..)");
+    if (cp >= 0x80) return regex_refuse(t, from, t->at - from, "only ASCII is supported inside (?i:..)");
     /* Pairs that one character folds to (as in U+00DF or U+FB01) would match it in Oniguruma. */
     char lower = (char)(cp >= 'A' && cp <= 'Z' ? cp + 32 : cp), pair[3] = {t->previous, lower, '\0'};
     static const char *const folded[] = {"ss", "ff", "fi", "fl", "st"};
     for (size_t i = 0; i < sizeof folded / sizeof folded[0]; ++i) {
       if (strcmp(pair, folded[i]) == 0) {
-        return refuse(t, from, t->at - from, "a ligature would match inside (?i:..): not supported");
+        return regex_refuse(t, from, t->at - from, "a ligature would match inside (?i:..): not supported");
       }
     }
     t->previous = lower;
   }
-  emit_code_point(t, cp);
+  regex_emit_range(t, t->out, cp, cp);
   return ELLM_OK;
 }
 
@@ -279,8 +178,8 @@ static ellm_status translate_escape(translator *t) {
   size_t from = t->at;
   uint32_t cp;
   bool single;
-  char c = peek(t, 1);
-  ELLM_TRY(parse_character_escape(t, &cp, &single));
+  char c = regex_peek(t, 1);
+  ELLM_TRY(regex_character_escape(t, &cp, &single));
   if (single) return translate_literal(t, cp, from);
   t->previous = '\0';
   if (c == 'A' || c == 'z') {
@@ -289,31 +188,34 @@ static ellm_status translate_escape(translator *t) {
     t->at += 2;
     return ELLM_OK;
   }
-  if (t->caseless) return refuse(t, from, 2, "not supported inside (?i:..)");
+  if (t->caseless) return regex_refuse(t, from, 2, "not supported inside (?i:..)");
   begin_atom(t);
   if (c == 'p' || c == 'P') {
-    char category[3];
+    const unicode_set *set;
     bool negated;
-    ELLM_TRY(parse_category(t, category, &negated));
+    ELLM_TRY(regex_property(t, &set, &negated));
+    if (strcmp(set->name, "word") != 0) {
+      regex_translate_set(t, set, negated);
+      return ELLM_OK;
+    }
     emit(t, negated ? "[^" : "[");
-    emit_category(t, category);
+    emit_word(t);
     emit(t, "]");
     return ELLM_OK;
   }
   t->at += 2;
   switch (c) {
-    case 's': emit(t, "[" SPACE_ITEMS "]"); return ELLM_OK;
-    case 'S': emit(t, "[^" SPACE_ITEMS "]"); return ELLM_OK;
+    case 's': emit(t, "[" REGEX_SPACE_ITEMS "]"); return ELLM_OK;
+    case 'S': emit(t, "[^" REGEX_SPACE_ITEMS "]"); return ELLM_OK;
+    case 'h': emit(t, "[" REGEX_HEX_ITEMS "]"); return ELLM_OK;
+    case 'H': emit(t, "[^" REGEX_HEX_ITEMS "]"); return ELLM_OK;
+    case 'R': emit(t, "(?>\\r\\n|[\\x0a-\\x0d\\x85\\x{2028}\\x{2029}])"); return ELLM_OK;
     case 'd':
-    case 'D':
-      emit(t, c == 'd' ? "[" : "[^");
-      emit_category(t, "Nd");
-      emit(t, "]");
-      return ELLM_OK;
+    case 'D': regex_translate_set(t, unicode_set_of_posix("digit", 5), c == 'D'); return ELLM_OK;
     case 'w':
     case 'W':
       emit(t, c == 'w' ? "[" : "[^");
-      emit_word(t, false);
+      emit_word(t);
       emit(t, "]");
       return ELLM_OK;
     case 'b':
@@ -323,14 +225,14 @@ static ellm_status translate_escape(translator *t) {
       for (size_t i = 0; i < 4; ++i) {
         emit(t, parts[c == 'B'][i]);
         emit(t, "[");
-        emit_word(t, false);
+        emit_word(t);
         emit(t, "]");
       }
       emit(t, "))");
       t->has_atom = false;
       return ELLM_OK;
     }
-    default: return refuse(t, from, 2, "this escape is not supported");
+    default: return regex_refuse(t, from, 2, "this escape is not supported");
   }
 }
 
@@ -339,25 +241,25 @@ static ellm_status open_group(translator *t) {
     {"(?:", false}, {"(?>", false}, {"(?=", true}, {"(?!", true}, {"(?<=", true}, {"(?<!", true},
   };
   size_t from = t->at;
-  if (t->depth == MAX_DEPTH) return refuse(t, from, 1, "groups are nested too deep");
+  if (t->depth == REGEX_MAX_DEPTH) return regex_refuse(t, from, 1, "groups are nested too deep");
   t->groups[t->depth].start = t->out->size;
   t->groups[t->depth].caseless = t->caseless;
   t->groups[t->depth].assertion = false;
   bool known = false;
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && !known; ++i) {
-    if (!starts(t, kinds[i].text)) continue;
+    if (!regex_starts(t, kinds[i].text)) continue;
     known = true;
     emit(t, kinds[i].text);
     t->at += strlen(kinds[i].text);
     t->groups[t->depth].assertion = kinds[i].assertion;
   }
-  if (!known && starts(t, "(?i:")) {
+  if (!known && regex_starts(t, "(?i:")) {
     known = true;
     t->caseless = true;
     emit(t, "(?i:");
     t->at += 4;
   }
-  if (!known && starts(t, "(?")) return refuse(t, from, 4, "this group is not supported");
+  if (!known && regex_starts(t, "(?")) return regex_refuse(t, from, 4, "this group is not supported");
   if (!known) { /* captures are not asked for */
     emit(t, "(?:");
     ++t->at;
@@ -369,7 +271,7 @@ static ellm_status open_group(translator *t) {
 }
 
 static ellm_status close_group(translator *t) {
-  if (t->depth == 0) return refuse(t, t->at, 1, "no group to close");
+  if (t->depth == 0) return regex_refuse(t, t->at, 1, "no group to close");
   --t->depth;
   emit(t, ")");
   ++t->at;
@@ -418,27 +320,27 @@ static ellm_status wrap_atom(translator *t) {
 
 static ellm_status translate_quantifier(translator *t) {
   size_t from = t->at;
-  char c = peek(t, 0);
+  char c = regex_peek(t, 0);
   unsigned low = 0, high = 0;
   bool exact = false;
   if (c == '{' && !parse_interval(t, &low, &high, &exact)) {
     ++t->at;
     return translate_literal(t, '{', from);
   }
-  if (!t->has_atom) return refuse(t, from, 1, "nothing to repeat");
+  if (!t->has_atom) return regex_refuse(t, from, 1, "nothing to repeat");
   if (c == '{') {
     char text[40];
     if (low > 1000 || (high != UINT32_MAX && (high > 1000 || high < low))) {
-      return refuse(t, from, t->at - from, "interval out of range");
+      return regex_refuse(t, from, t->at - from, "interval out of range");
     }
     if (high == UINT32_MAX) snprintf(text, sizeof text, "{%u,}", low);
     else snprintf(text, sizeof text, "{%u,%u}", low, high);
     emit(t, text);
-    if (peek(t, 0) == '?') {
-      if (exact) return refuse(t, from, t->at - from + 1, "not supported");
+    if (regex_peek(t, 0) == '?') {
+      if (exact) return regex_refuse(t, from, t->at - from + 1, "not supported");
       emit(t, "?");
       ++t->at;
-    } else if (peek(t, 0) == '+') { /* Ruby: the interval, repeated */
+    } else if (regex_peek(t, 0) == '+') { /* Ruby: the interval, repeated */
       ELLM_TRY(wrap_atom(t));
       emit(t, "+");
       ++t->at;
@@ -447,21 +349,21 @@ static ellm_status translate_quantifier(translator *t) {
     char text[2] = {c, '\0'};
     emit(t, text);
     ++t->at;
-    c = peek(t, 0);
+    c = regex_peek(t, 0);
     if (c == '?' || c == '+') { /* lazy, possessive */
       text[0] = c;
       emit(t, text);
       ++t->at;
     }
   }
-  c = peek(t, 0);
+  c = regex_peek(t, 0);
   if (c == '*' || c == '+' || c == '?') {
-    return refuse(t, from, t->at - from + 1, "repetition of a repetition is not supported");
+    return regex_refuse(t, from, t->at - from + 1, "repetition of a repetition is not supported");
   }
   if (c == '{') {
     size_t at = t->at;
     if (parse_interval(t, &low, &high, &exact)) {
-      return refuse(t, from, t->at - from, "repetition of a repetition is not supported");
+      return regex_refuse(t, from, t->at - from, "repetition of a repetition is not supported");
     }
     t->at = at;
   }
@@ -473,14 +375,14 @@ static ellm_status translate_quantifier(translator *t) {
 /* -------------------------------------------------------------------- pattern */
 
 static ellm_status translate_one(translator *t) {
-  char c = peek(t, 0);
+  char c = regex_peek(t, 0);
   size_t from = t->at;
   switch (c) {
     case '\\': return translate_escape(t);
     case '[':
       begin_atom(t);
       t->previous = '\0';
-      return translate_class(t);
+      return regex_translate_class(t);
     case '(': return open_group(t);
     case ')': return close_group(t);
     case '*':

@@ -218,9 +218,6 @@ static void test_refused_added_tokens(void **state) {
       {TOKEN("8.0", "<s>", "false", "false", "false", "false", "true"), "id of added token \"<s>\""},
       {TOKEN("8", "<s>", "false", "1", "false", "false", "true"), "added_tokens[0]: \"lstrip\" is 1, true or false"},
       {"{'id':8,'content':7}", "\"content\" is 7, a string is wanted"},
-      {TOKEN("5", "abc", "false", "false", "false", "false", "true") "," TOKEN("5", "abc", "false", "false", "false",
-                                                                               "false", "true"),
-       "\"abc\" appears twice"},
       {TOKEN("8", "AC", "false", "false", "false", "true", "true") "," TOKEN("9", "ac", "false", "false", "false",
                                                                              "true", "true"),
        "two added tokens are looked for as \"ac\""},
@@ -244,6 +241,36 @@ static void test_refused_added_tokens(void **state) {
           "given to added token \"<s>\" and to piece \"a\"");
 }
 
+/* A token that is listed again has the properties of its last listing, and is special if any of them is; ids and
+ * texts are the `tokenizers` library's. */
+static void test_added_tokens_twice(void **state) {
+  (void)state;
+  static const struct { const char *tokens, *plain, *as_text; } cases[] = {
+#define X(left, normalized, special) TOKEN("8", "<x>", "false", left, "false", normalized, special)
+      {X("false", "false", "true") "," X("false", "false", "true"), "1 7 8 7 2 7 7 1", "1 7 7 2 7 7 1"},
+      {X("true", "false", "false") "," X("false", "false", "false"), "1 7 8 7 2 7 7 1", "1 7 8 7 2 7 7 1"},
+      {X("false", "false", "false") "," X("true", "false", "false"), "1 8 7 2 7 7 1", "1 8 7 2 7 7 1"},
+      {X("false", "false", "false") "," X("false", "false", "true"), "1 7 8 7 2 7 7 1", "1 7 7 2 7 7 1"},
+      {X("true", "false", "true") "," X("false", "false", "false"), "1 7 8 7 2 7 7 1", "1 7 7 2 7 7 1"},
+      {X("false", "false", "false") "," X("false", "true", "false"), "1 7 8 7 2 7 8 7 1", "1 7 8 7 2 7 8 7 1"},
+      {X("false", "true", "false") "," X("false", "false", "false"), "1 7 8 7 2 7 7 1", "1 7 8 7 2 7 7 1"},
+      /* another id the second time: the first counts, and the next token follows on it */
+      {X("false", "false", "false") "," TOKEN("20", "<x>", "false", "false", "false", "false", "false") ","
+       TOKEN("9", "<y>", "false", "false", "false", "false", "false"), "1 7 8 7 2 7 7 1", "1 7 8 7 2 7 7 1"},
+      {X("true", "false", "false") "," X("true", "false", "false") "," X("true", "false", "false"), "1 8 7 2 7 7 1",
+       "1 8 7 2 7 7 1"},
+#undef X
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+    char text[2048];
+    snprintf(text, sizeof text, "{" BPE("") ",'normalizer':{'type':'Lowercase'},'added_tokens':[%s]}", cases[i].tokens);
+    ellm_tokenizer *t = make(text);
+    encodes(t, "a <x> b <X> a", cases[i].plain);
+    check(t, ELLM_ENCODE_SPECIAL_AS_TEXT, "a <x> b <X> a", 13, cases[i].as_text);
+    ellm_tokenizer_free(t);
+  }
+}
+
 static void test_post_processor(void **state) {
   (void)state;
   ellm_tokenizer *t = make(
@@ -256,6 +283,27 @@ static void test_post_processor(void **state) {
   check(t, ELLM_ENCODE_NO_POST, "ab", 2, "4");
   check(t, ELLM_ENCODE_NO_POST | ELLM_ENCODE_SPECIAL_AS_TEXT, "", 0, "");
   ellm_tokenizer_free(t);
+}
+
+static void test_pair_processors(void **state) {
+  (void)state;
+#define PAIR(type, more) "{'type':'" type "','sep':['y',7],'cls':['x',3]" more "}"
+  static const char *const forms[] = {PAIR("BertProcessing", ""), PAIR("RobertaProcessing", ""),
+                                      PAIR("RobertaProcessing", ",'trim_offsets':true,'add_prefix_space':true")};
+  for (size_t i = 0; i < sizeof forms / sizeof *forms; ++i) {
+    char text[1024];
+    snprintf(text, sizeof text, "{" BPE("") ",'post_processor':%s}", forms[i]);
+    ellm_tokenizer *t = make(text);
+    encodes(t, "ab", "3 4 7");
+    encodes(t, "", "3 7");
+    check(t, ELLM_ENCODE_NO_POST, "ab", 2, "4");
+    ellm_tokenizer_free(t);
+  }
+  refused("{" BPE("") ",'post_processor':{'type':'BertProcessing','sep':['y',-7],'cls':['x',3]}}", "\"sep\" is");
+  refused("{" BPE("") ",'post_processor':{'type':'RobertaProcessing','sep':['y',7]}}", "\"cls\" is missing");
+  refused("{" BPE("") ",'post_processor':{'type':'Sequence','processors':[" PAIR("BertProcessing", "") ","
+          PAIR("BertProcessing", "") "]}}", "beside another template");
+#undef PAIR
 }
 
 /* -------------------------------------------------------------- odd arguments */
@@ -359,7 +407,8 @@ int main(void) {
       cmocka_unit_test(test_byte_fallback),
       cmocka_unit_test(test_added_tokens),
       cmocka_unit_test(test_refused_added_tokens),
-      cmocka_unit_test(test_post_processor),
+      cmocka_unit_test(test_added_tokens_twice), cmocka_unit_test(test_post_processor),
+    cmocka_unit_test(test_pair_processors),
       cmocka_unit_test(test_odd_input),
       cmocka_unit_test(test_refused_models),
       cmocka_unit_test(test_truncated),
