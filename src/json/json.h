@@ -13,8 +13,8 @@ enum { JSON_MAX_VALUES = 1 << 22 };
  * and number of values limited). `origin` names it in errors. Caller
  * json_decref's *root. */
 ellm_status json_parse(const void *text, size_t bytes, const char *origin, json_t **root, ellm_error *err);
-/* The same with jansson's flags; JSON_ALLOW_NUL and JSON_DECODE_ANY are always set. Files that Python reads are parsed by
- * json_parse_lenient (lenient.h). */
+/* The same with jansson's flags; JSON_ALLOW_NUL and JSON_DECODE_ANY are always set. Files that Python reads are parsed
+ * by json_parse_lenient (lenient.h). */
 ellm_status json_parse_with(size_t flags, const void *text, size_t bytes, const char *origin, json_t **root,
                             ellm_error *err);
 

@@ -55,9 +55,11 @@ static ellm_status check_item(const ellm_model *model, const ellm_batch_item *it
 static ellm_status check_length(ellm_model *model, const ellm_batch_item *item, ellm_error *err) {
   const uint32_t limit = sequence_limit(model), length = item->sequence->length;
   if (item->n_ids <= limit - length) return ELLM_OK;
+  const char *reason = model->config.max_context_reason;
   if (limit == model->config.max_context)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: the context is full: %zu positions after %u of %u", model->path,
-                     item->n_ids, (unsigned)length, (unsigned)limit);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: the context is full: %zu positions after %u of %u%s%s", model->path,
+                     item->n_ids, (unsigned)length, (unsigned)limit, reason != NULL ? ": " : "",
+                     reason != NULL ? reason : "");
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: the sequence outgrows the cache: %zu positions after %u, the pool has %u",
                    model->path, item->n_ids, (unsigned)length, (unsigned)limit);
 }

@@ -135,6 +135,22 @@ static void windows(const model_config *c, uint32_t w0, uint32_t w1, uint32_t w2
   assert_int_equal(c->layers[3].window, w3);
 }
 
+/* What tensors are called, and who is there to be called. */
+static void test_names(void **state) {
+  (void)state;
+  char name[ARCH_NAME_BYTES];
+  const arch_tensors *usual = good(MODEL("Llama", "")).tensors, *phi = good(MODEL("Phi3", "")).tensors;
+  assert_string_equal(usual->embedding, "model.embed_tokens.weight");
+  assert_string_equal(arch_tensor_name(usual, 17, usual->qkv[1], "bias", name),
+                      "model.layers.17.self_attn.k_proj.bias");
+  assert_string_equal(arch_tensor_name(phi, CONFIG_MAX_LAYERS, phi->qkv[0], "weight", name),
+                      "model.layers.65536.self_attn.qkv_proj.weight");
+  assert_null(phi->qkv[1]);
+  assert_null(usual->attention_post_norm);
+  refused("{\"architectures\":[\"GPT2LMHeadModel\"]}",
+          "GPT2LMHeadModel is not supported; these are: Llama, Mistral, Phi3, Qwen2, Qwen3 (ForCausalLM)");
+}
+
 static void test_windows(void **state) {
   (void)state;
 #define QWEN(more) MODEL("Qwen2", ",\"num_key_value_heads\":2,\"sliding_window\":32" more)
@@ -196,7 +212,8 @@ static void test_rope_styles(void **state) {
 
   c = good(MODEL("Llama", ",\"max_position_embeddings\":777,\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}"));
   assert_int_equal(c.ropes[0].type, ROPE_YARN);
-  assert_true(c.ropes[0].beta_fast == 32.0 && c.ropes[0].beta_slow == 1.0 && c.ropes[0].mscale == 0.0 && c.ropes[0].truncate);
+  assert_true(c.ropes[0].beta_fast == 32.0 && c.ropes[0].beta_slow == 1.0 && c.ropes[0].mscale == 0.0);
+  assert_true(c.ropes[0].truncate);
   assert_true(c.ropes[0].attention_factor < 0.0);
   assert_int_equal(c.ropes[0].original_max_position_embeddings, 777);
   c = good(MODEL("Llama",
@@ -237,11 +254,13 @@ static void test_longrope(void **state) {
     const model_config c = good(names[i]);
     assert_int_equal(c.ropes[0].type, ROPE_LONGROPE);
     assert_int_equal(c.ropes[0].n_factors, 4);
-    assert_true(c.ropes[0].short_factor[3] == 1.5f && c.ropes[0].long_factor[0] == 2.0f && c.ropes[0].long_factor[3] == 5.25f);
-    assert_true(c.ropes[0].factor == 4.0 && c.ropes[0].partial_rotary_factor == 0.5 && c.ropes[0].attention_factor < 0.0);
+    const rope_config *rope = &c.ropes[0];
+    assert_true(rope->short_factor[3] == 1.5f && rope->long_factor[0] == 2.0f && rope->long_factor[3] == 5.25f);
+    assert_true(rope->factor == 4.0 && rope->partial_rotary_factor == 0.5 && rope->attention_factor < 0.0);
     assert_int_equal(c.ropes[0].original_max_position_embeddings, 100);
   }
-  assert_true(good(PHI("longrope", FACTORS ",\"attention_factor\":1.25,\"factor\":8")).ropes[0].attention_factor == 1.25);
+  const model_config given = good(PHI("longrope", FACTORS ",\"attention_factor\":1.25,\"factor\":8"));
+  assert_true(given.ropes[0].attention_factor == 1.25);
   refused(PHI("longrope", "\"short_factor\":[1,1,1,1],\"long_factor\":[1,1,1]"), "long_factor has 3 numbers");
   refused(PHI("longrope", "\"short_factor\":[1,1,1,1,1],\"long_factor\":[1,1,1,1]"), "short_factor has 5 numbers");
   refused(PHI("longrope", "\"short_factor\":[1,1,1,1]"), "long_factor");
@@ -408,6 +427,7 @@ static void test_shared(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_llama_defaults), cmocka_unit_test(test_other_defaults),
+      cmocka_unit_test(test_names),
       cmocka_unit_test(test_fields),         cmocka_unit_test(test_windows),
       cmocka_unit_test(test_rope_styles),    cmocka_unit_test(test_longrope),
       cmocka_unit_test(test_dynamic),       

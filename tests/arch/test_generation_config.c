@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* generation_config.json and tokenizer_config.json: what ends a turn, defaults of sampling, notes instead of refusals. */
+/* generation_config.json and tokenizer_config.json: what ends a turn, defaults of sampling, notes, not refusals. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -78,7 +78,8 @@ static void test_eos(void **state) {
   refused("{\"eos_token_id\":NaN}", NULL, "eos_token_id is NaN");
   refused("{\"eos_token_id\":[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]}", NULL, "more than 16");
   /* ids that config.json gives are config.json's fault */
-  refused(NULL, "{\"eos_token_id\":\"x\"}", "config.json: eos_token_id is \"x\", a token id or a list of them is wanted");
+  refused(NULL, "{\"eos_token_id\":\"x\"}",
+          "config.json: eos_token_id is \"x\", a token id or a list of them is wanted");
 }
 
 static void test_add(void **state) {
@@ -161,12 +162,14 @@ static void test_tokenizer_config(void **state) {
   tokenizer(NULL, NULL, -1, NULL);
   tokenizer("{}", NULL, -1, NULL);
   tokenizer("{\"eos_token\":null}", NULL, -1, NULL);
-  tokenizer("{\"eos_token\":\"<|im_end|>\",\"model_max_length\":1000000000000000019884624838656}", "<|im_end|>", -1, NULL);
+  tokenizer("{\"eos_token\":\"<|im_end|>\",\"model_max_length\":1000000000000000019884624838656}", "<|im_end|>", -1,
+            NULL);
   tokenizer("{\"eos_token\":{\"__type\":\"AddedToken\",\"content\":\"</s>\",\"lstrip\":false}}", "</s>", -1, NULL);
-#define DECODER "\"added_tokens_decoder\":{\"257\":{\"content\":\"a\"},\"258\":{\"content\":\"<|im_end|>\",\"special\":true}"
+#define DECODER "\"added_tokens_decoder\":{\"257\":{\"content\":\"a\"},\"258\":{\"content\":\"<|im_end|>\"}"
   tokenizer("{" DECODER "},\"eos_token\":\"<|im_end|>\"}", "<|im_end|>", 258, NULL);
   tokenizer("{" DECODER "},\"eos_token\":\"b\"}", "b", -1, NULL);
-  tokenizer("{" DECODER ",\"259\":{\"content\":\"a\"}},\"eos_token\":\"a\"}", "a", -1, NULL); /* two: the tokenizer decides */
+  /* two ids: the tokenizer decides */
+  tokenizer("{" DECODER ",\"259\":{\"content\":\"a\"}},\"eos_token\":\"a\"}", "a", -1, NULL);
   tokenizer("{\"added_tokens_decoder\":{\"x\":{\"content\":\"a\"}},\"eos_token\":\"a\"}", "a", -1, NULL);
   tokenizer("{\"added_tokens_decoder\":{\"-1\":{\"content\":\"a\"}},\"eos_token\":\"a\"}", "a", -1, NULL);
   tokenizer("{\"added_tokens_decoder\":{\"99999999999\":{\"content\":\"a\"}},\"eos_token\":\"a\"}", "a", -1, NULL);

@@ -139,7 +139,8 @@ static void special_stops(void **state) {
   enum { LONG = 400, IM_END = 2 };
   char folder[64], command[700];
   snprintf(folder, sizeof folder, "/tmp/ellm_answers_%ld", (long)getpid());
-  snprintf(command, sizeof command, "cp -r %s %s && rm %s/tokenizer_config.json && echo '{\"eos_token_id\": 0}' > %s/generation_config.json",
+  snprintf(command, sizeof command,
+           "cp -r %s %s && rm %s/tokenizer_config.json && echo '{\"eos_token_id\": 0}' > %s/generation_config.json",
            STORIES_FOLDER, folder, folder, folder);
   assert_int_equal(system(command), 0);
   ellm_model *model = open_model(folder, 1, ELLM_ACTIVATIONS_F32);
