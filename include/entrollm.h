@@ -176,6 +176,7 @@ typedef struct ellm_compress_options {
   const char *const *include;
   size_t n_include;
   bool no_assets;
+  bool strict;              /* what could not be run is ELLM_ERR_INPUT before anything is written, not a warning */
 } ellm_compress_options;
 
 ELLM_API void ellm_compress_options_init(ellm_compress_options *options); /* the program's defaults */

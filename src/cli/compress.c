@@ -15,7 +15,7 @@ typedef struct request {
   cli_common common;
   const char *source, *output;
   int bits, scheme, prefer, code;
-  bool dry_run, force, resume, no_assets;
+  bool dry_run, force, resume, no_assets, strict;
   option_list keep, include;
 } request;
 
@@ -81,6 +81,7 @@ static int compress(const request *r) {
   options.include = r->include.items;
   options.n_include = r->include.count;
   options.no_assets = r->no_assets;
+  options.strict = r->strict;
   options.dry_run = r->dry_run;
   options.overwrite = r->force;
   options.resume = r->resume;
@@ -117,6 +118,7 @@ int cmd_compress(int argc, char **argv) {
                "store files of these names, too; may be given several times (known\nto be the model's: configuration, "
                "tokenizer, templates, licence, card)"),
       OPT_FLAG("no-assets", 0, &r.no_assets, "of the files, configuration, tokenizer and templates only"),
+      OPT_FLAG("strict", 0, &r.strict, "refuse what could not be run, which is otherwise only noted"),
       OPT_FLAG("dry-run", 0, &r.dry_run, "report what would be written, write nothing"),
       OPT_FLAG("force", 0, &r.force, "replace FILE if it exists"),
       OPT_FLAG("resume", 0, &r.resume, "keep FILE.partial when stopped, and go on from one"),

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arch/arch.h"
 #include "base/memory.h"
 #include "base/sized.h"
 #include "container/hash.h"
@@ -16,6 +15,8 @@
 #include "convert/compress.h"
 #include "convert/journal.h"
 #include "convert/report.h"
+#include "convert/runnable.h"
+#include "source/finite.h"
 #include "source/identity.h"
 
 typedef struct compress_job {
@@ -30,6 +31,7 @@ typedef struct compress_job {
   uint64_t done;               /* source bytes of finished tensors */
   uint8_t (*digests)[16];
   matrix_writer matrices;
+  runnable run;
 } compress_job;
 
 void ellm_compress_options_init(ellm_compress_options *options) {
@@ -42,23 +44,40 @@ void ellm_compress_options_init(ellm_compress_options *options) {
 
 /* ------------------------------------------------------------- other sections */
 
+/* A kept tensor on its way into the file. */
+typedef struct kept_stream {
+  compress_job *job;
+  const source_tensor *tensor;
+  bool finite;   /* the model uses it: its weights must be finite */
+  uint64_t done; /* elements */
+} kept_stream;
+
 static ellm_status keep_piece(void *user, const uint8_t *data, size_t bytes, ellm_error *err) {
-  return container_writer_kept_bytes(user, data, bytes, err);
+  kept_stream *kept = user;
+  const source_tensor *tensor = kept->tensor;
+  const size_t size = ellm_dtype_size(tensor->dtype), n = bytes / size;
+  const size_t end = kept->finite ? finite_end(tensor->dtype, data, n) : n;
+  if (end < n)
+    return finite_fail(source_origin(kept->job->input, tensor), tensor->name, tensor->dtype, kept->done + end,
+                       data + end * size, err);
+  kept->done += n;
+  return container_writer_kept_bytes(kept->job->writer, data, bytes, err);
 }
 
-static ellm_status keep_tensor(compress_job *job, const source_tensor *source, uint8_t digest[16],
+static ellm_status keep_tensor(compress_job *job, const source_tensor *from, bool finite, uint8_t digest[16],
                                container_tensor *tensor, ellm_error *err) {
-  compress_take_shape(tensor, source);
+  compress_take_shape(tensor, from);
   tensor->storage = CONTAINER_KEPT;
   const pass_progress progress = {.meter = &job->meter,
                                   .stage = "keep",
-                                  .tensor = source->name,
+                                  .tensor = from->name,
                                   .base = job->done,
                                   .from = 0,
                                   .to = 1,
-                                  .bytes = source->bytes};
+                                  .bytes = from->bytes};
+  kept_stream kept = {.job = job, .tensor = from, .finite = finite};
   ELLM_TRY(container_writer_begin_kept(job->writer, tensor, err));
-  ELLM_TRY(pass_read(job->input, source, &job->team, &progress, digest, keep_piece, job->writer, err));
+  ELLM_TRY(pass_read(job->input, from, &job->team, &progress, digest, keep_piece, &kept, err));
   return container_writer_end(job->writer, err);
 }
 
@@ -132,9 +151,11 @@ static ellm_status add_tensor(compress_job *job, size_t index, ellm_error *err) 
   bool adopted = false;
   ellm_status status = adopt(job, source->name, tensor, job->digests[index], &adopted, err);
   if (status == ELLM_OK && !adopted) {
-    bool matrix = pass_takes_matrix(source) && !kept_by_option(job->options, source->name);
+    /* what the model does not use is stored as it is, whatever it holds */
+    const bool used = !job->run.known || job->run.used[index];
+    const bool matrix = used && pass_takes_matrix(source) && !kept_by_option(job->options, source->name);
     status = matrix ? compress_matrix(&job->matrices, source, job->done, job->digests[index], tensor, err)
-                    : keep_tensor(job, source, job->digests[index], tensor, err);
+                    : keep_tensor(job, source, job->run.known && used, job->digests[index], tensor, err);
     if (status == ELLM_OK) status = remember(job, job->digests[index], err);
   }
   if (status == ELLM_OK) container_writer_last_sizes(job->writer, &tensor->payload_bytes, &tensor->stored_bytes);
@@ -171,19 +192,6 @@ static ellm_status check_names(const tensor_source *input, ellm_error *err) {
   return ELLM_OK;
 }
 
-/* What runs a model refuses such a configuration; better said before an hour of compressing than after. */
-static ellm_status warn_of_config(compress_job *job, ellm_error *err) {
-  size_t bytes = 0;
-  const void *json = source_asset(job->input, "config.json", &bytes);
-  model_config config;
-  ellm_error why;
-  if (json == NULL) return ELLM_OK;
-  const ellm_status status = model_config_parse(json, bytes, "config.json", NULL, &config, &why);
-  model_config_free(&config);
-  if (status == ELLM_OK) return ELLM_OK;
-  return report_warn(job->report, err, "this model cannot be run, only compressed and verified: %.180s", why.message);
-}
-
 /* What lies in the folder and is not stored, and what was asked for and is not there. */
 static ellm_status warn_of_files(compress_job *job, ellm_error *err) {
   const ellm_compress_options *options = job->options;
@@ -207,17 +215,10 @@ static ellm_status warn_of_files(compress_job *job, ellm_error *err) {
 static ellm_status warn(compress_job *job, ellm_error *err) {
   const tensor_source *input = job->input;
   ellm_report *report = job->report;
-  static const char *const wanted[] = {"config.json", "tokenizer.json"};
-  for (size_t i = 0; i < 2; i++)
-    if (source_asset(input, wanted[i], NULL) == NULL)
-      ELLM_TRY(
-          report_warn(report, err, "no %s in the checkpoint: what needs it will not work from the file", wanted[i]));
-  ELLM_TRY(warn_of_config(job, err));
+  ELLM_TRY(runnable_find(job->input, job->options->strict, report, &job->run, err));
   ELLM_TRY(warn_of_files(job, err));
-  bool embedding = false;
   for (size_t i = 0; i < source_count(input); i++) {
     const source_tensor *tensor = source_at(input, i);
-    if (strstr(tensor->name, "embed") != NULL || strstr(tensor->name, "wte") != NULL) embedding = true;
     if (tensor->n_dims == 2 && tensor->n_elements > 0 && !pass_takes_matrix(tensor))
       ELLM_TRY(report_warn(report, err, "matrix %.150s is %s: kept, only F32, F16 and BF16 are quantized", tensor->name,
                            ellm_dtype_name(tensor->dtype)));
@@ -226,7 +227,6 @@ static ellm_status warn(compress_job *job, ellm_error *err) {
   if (metadata > CONTAINER_METADATA_MAX)
     ELLM_TRY(report_warn(report, err, "__metadata__ of the checkpoint has %zu bytes: left out, at most %d are kept",
                          metadata, (int)CONTAINER_METADATA_MAX));
-  if (!embedding) ELLM_TRY(report_warn(report, err, "no embedding in the checkpoint: the file cannot generate text"));
   for (size_t k = 0; k < job->options->n_keep; k++) {
     bool used = false;
     for (size_t i = 0; i < source_count(input) && !used; i++)
@@ -363,6 +363,7 @@ static void release(compress_job *job) {
   container_writer_abort(job->writer);
   journal_close(job->journal);
   matrix_writer_close(&job->matrices);
+  runnable_free(&job->run);
   free(job->digests);
   team_free(&job->team);
   source_close(job->input);

@@ -78,6 +78,26 @@ static ellm_status read_configs(ellm_model *m, const ellm_notes *notes, ellm_err
   return status == ELLM_OK ? add_tokenizer_eos(m, notes, err) : status;
 }
 
+ellm_status model_check(tensor_source *from, const ellm_notes *notes, bool *used, ellm_error *err) {
+  ellm_model *m = calloc(1, sizeof *m);
+  char *path = strdup(source_path(from));
+  if (m == NULL || path == NULL || pthread_mutex_init(&m->lock, NULL) != 0) {
+    free(m);
+    free(path);
+    return ellm_fail_memory(err, sizeof *m, "a model");
+  }
+  m->path = path;
+  m->source = from;
+  ellm_status status = read_configs(m, notes, err);
+  if (status == ELLM_OK) status = model_weights_check(from, &m->config, notes, used, err);
+  ellm_tokenizer_free(m->tokenizer);
+  model_config_free(&m->config);
+  pthread_mutex_destroy(&m->lock);
+  free(path);
+  free(m);
+  return status;
+}
+
 /* Every block and kept tensor against its checksum, on all threads. */
 typedef struct check_run {
   const ellm_model *model;
@@ -135,7 +155,7 @@ static ellm_status open_into(ellm_model *m, const ellm_model_options *options, e
     return ellm_fail(err, ELLM_ERR_USAGE, "f32 activations go with an F32 KV cache only");
   if (options->lock_memory && file != NULL) ELLM_TRY(container_lock(file, err));
   ELLM_TRY(read_configs(m, &options->notes, err));
-  ELLM_TRY(model_weights_bind(m->source, &m->config, &m->weights, err));
+  ELLM_TRY(model_weights_bind(m->source, &m->config, &options->notes, &m->weights, err));
   rope_tables_init(&m->ropes, &m->config);
   const uint32_t most = m->config.max_context;
   m->cache_positions = options->cache_positions;

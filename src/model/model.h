@@ -39,6 +39,10 @@ ellm_status model_prepare(ellm_model *model, ellm_error *err);
 /* ELLM_ERR_USAGE: the model was closed. */
 ellm_status model_fail_closed(const ellm_model *model, ellm_error *err);
 
+/* What opening a model checks, of a source that stays the caller's: configurations and, by model_weights_check, tensors.
+ * used[source_count(from)] tells which of them the model takes. */
+ellm_status model_check(tensor_source *from, const ellm_notes *notes, bool *used, ellm_error *err);
+
 /* Is it one of the ids that end a sequence? */
 bool model_is_eos(const ellm_model_info *info, uint32_t id);
 

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "model/tensor_names.h"
+#include "source/finite.h"
 
 enum { TENSORS_A_LAYER = 24 };
 
@@ -13,7 +15,10 @@ enum { TENSORS_A_LAYER = 24 };
 typedef struct binder {
   tensor_source *from;
   const model_config *config;
+  const ellm_notes *notes;
+  tensor_names names;
   model_weights *weights;
+  bool check_only;    /* names, types and shapes; no element matters */
   size_t name_room, vector_room;
   bool *taken;        /* [source_count(from)] */
   size_t n_tensors;
@@ -28,23 +33,33 @@ static void shape_text(const source_tensor *t, char *text, size_t bytes) {
     used += (size_t)snprintf(text + used, bytes - used, "%s%llu", i > 0 ? " x " : "", (unsigned long long)t->shape[i]);
 }
 
+static ellm_status missing(const binder *b, const char *name, ellm_error *err) {
+  if (b->names.other != NULL)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s of %s is missing; %s and %s both end so", b->path, name,
+                     b->config->arch_name, b->names.first->name, b->names.other->name);
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s of %s is missing", b->path, name, b->config->arch_name);
+}
+
+static ellm_status wrong_type(const binder *b, const source_tensor *t, ellm_error *err) {
+  const bool fp8 = t->dtype == ELLM_F8_E4M3 || t->dtype == ELLM_F8_E5M2;
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is of type %s%s, F32, F16 or BF16 is wanted", b->path, t->name,
+                   ellm_dtype_name(t->dtype), fp8 ? " without a scale that fits it" : "");
+}
+
 /* The tensor `name`, rows x columns (columns 0: a vector), marked as used. */
 static ellm_status take(binder *b, const char *name, uint32_t rows, uint32_t columns,
                         const source_tensor **found, ellm_error *err) {
-  const source_tensor *t = *found = source_find(b->from, name);
-  if (t == NULL)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s of %s is missing", b->path, name, b->config->arch_name);
+  const source_tensor *t = *found = tensor_names_get(&b->names, name);
+  if (t == NULL) return missing(b, name, err);
   const int n_dims = columns > 0 ? 2 : 1;
   if (t->n_dims != n_dims || t->shape[0] != rows || (n_dims == 2 && t->shape[1] != columns)) {
     char got[200], wanted[64];
     shape_text(t, got, sizeof got);
     snprintf(wanted, sizeof wanted, n_dims == 2 ? "%u x %u" : "%u", (unsigned)rows, (unsigned)columns);
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is %s, config.json says %s", b->path, name,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is %s, config.json says %s", b->path, t->name,
                      t->n_dims > 0 ? got : "a single number", wanted);
   }
-  if (t->dtype != ELLM_F32 && t->dtype != ELLM_F16 && t->dtype != ELLM_BF16)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is of type %s, F32, F16 or BF16 is wanted", b->path, name,
-                     ellm_dtype_name(t->dtype));
+  if (t->dtype != ELLM_F32 && t->dtype != ELLM_F16 && t->dtype != ELLM_BF16) return wrong_type(b, t, err);
   b->taken[source_index(b->from, t)] = true;
   b->weights->parameters += (uint64_t)rows * (columns > 0 ? columns : 1);
   return ELLM_OK;
@@ -57,6 +72,9 @@ static ellm_status bind_vector(binder *b, const char *name, uint32_t n, float **
   if (t->coded != NULL)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is quantized, vectors are kept as they are", b->path, name);
   ELLM_TRY(source_map(b->from, t, &data, err));
+  const size_t size = ellm_dtype_size(t->dtype), end = finite_end(t->dtype, data, n);
+  if (end < n && !b->check_only)
+    return finite_fail(source_origin(b->from, t), t->name, t->dtype, end, data + end * size, err);
   if (b->weights->n_vectors == b->vector_room) return ellm_fail(err, ELLM_ERR_INTERNAL, "too many vectors");
   /* a column of one-element rows, expanded tile by tile */
   float *values = ellm_aligned_calloc(n, sizeof *values);
@@ -66,7 +84,7 @@ static ellm_status bind_vector(binder *b, const char *name, uint32_t n, float **
   const uint8_t *rows[CODER_PANEL_ROWS] = {NULL};
   float tile[CODER_TILE];
   for (uint32_t i = 0; i < n; i += 4) {
-    rows[0] = data + (size_t)i * ellm_dtype_size(t->dtype);
+    rows[0] = data + (size_t)i * size;
     k->tiles_from_rows(t->dtype, rows, 1, n - i < 4 ? n - i : 4, tile);
     for (uint32_t c = 0; c < 4 && i + c < n; c++) values[i + c] = tile[c * CODER_PANEL_ROWS];
   }
@@ -79,11 +97,11 @@ static ellm_status bind_matrix(binder *b, const char *name, uint32_t rows, uint3
   ELLM_TRY(take(b, name, rows, columns, &t, err));
   *m = (weight_matrix){.rows = rows, .columns = columns, .dtype = t->dtype, .coded = t->coded};
   if (t->coded != NULL) m->file = source_file(b->from);
-  else ELLM_TRY(source_map(b->from, t, &m->data, err));
+  else if (!b->check_only) ELLM_TRY(source_map(b->from, t, &m->data, err));
   if (b->weights->n_names == b->name_room) return ellm_fail(err, ELLM_ERR_INTERNAL, "too many matrices");
-  char *copy = malloc(strlen(name) + 1);
-  if (copy == NULL) return ellm_fail_memory(err, strlen(name) + 1, "names of tensors");
-  m->name = b->weights->names[b->weights->n_names++] = strcpy(copy, name);
+  char *copy = strdup(t->name);
+  if (copy == NULL) return ellm_fail_memory(err, strlen(t->name) + 1, "names of tensors");
+  m->name = b->weights->names[b->weights->n_names++] = copy;
   return ELLM_OK;
 }
 
@@ -143,14 +161,19 @@ static bool may_be_ignored(const char *name) {
   return length >= sizeof buffer && strcmp(name + length - (sizeof buffer - 1), buffer) == 0;
 }
 
-static ellm_status refuse_others(const binder *b, ellm_error *err) {
+/* Other tensors are left alone, as Transformers does. */
+static void note_others(const binder *b) {
+  enum { SHOWN = 3 };
+  char text[320] = "";
+  size_t n = 0, used = 0;
   for (size_t i = 0; i < b->n_tensors; i++) {
     const char *name = source_at(b->from, i)->name;
     if (b->taken[i] || may_be_ignored(name)) continue;
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is not part of %s as config.json describes it", b->path, name,
-                     b->config->arch_name);
+    if (n++ < SHOWN) used += (size_t)snprintf(text + used, sizeof text - used, "%s%.96s", n > 1 ? ", " : "", name);
   }
-  return ELLM_OK;
+  if (n > 0)
+    ellm_note(b->notes, "%s: %zu tensor%s not part of %s as config.json describes it, and not used: %s%s", b->path, n,
+              n == 1 ? " is" : "s are", b->config->arch_name, text, n > SHOWN ? ", ..." : "");
 }
 
 /* Facts that the forward pass does not compute. */
@@ -179,9 +202,9 @@ static ellm_status bind_all(binder *b, ellm_error *err) {
   /* of a matrix that has two names safetensors stores one, the first in alphabetical order */
   const char *embedding = c->tensors->embedding, *head = c->tensors->head;
   bool own_head = !c->tie_word_embeddings;
-  if (!own_head && source_find(b->from, head) != NULL) {
+  if (!own_head && tensor_names_get(&b->names, head) != NULL) {
     /* where both are there and differ, Transformers 5 does not tie them; where they are equal it makes no difference */
-    if (source_find(b->from, embedding) != NULL) own_head = true;
+    if (tensor_names_get(&b->names, embedding) != NULL) own_head = true;
     else embedding = head;
   }
   ELLM_TRY(bind_matrix(b, embedding, c->vocab_size, c->hidden_size, &w->embedding, err));
@@ -190,29 +213,51 @@ static ellm_status bind_all(binder *b, ellm_error *err) {
   w->head.n = 1;
   w->head.matrix[0] = w->embedding;
   if (own_head) ELLM_TRY(bind_matrix(b, head, c->vocab_size, c->hidden_size, &w->head.matrix[0], err));
-  return refuse_others(b, err);
+  note_others(b);
+  return ELLM_OK;
 }
 
-ellm_status model_weights_bind(tensor_source *from, const model_config *config, model_weights *weights, ellm_error *err) {
+static ellm_status bind(binder *b, ellm_error *err) {
+  const model_config *config = b->config;
+  model_weights *weights = b->weights;
   *weights = (model_weights){.n_layers = config->n_layers};
-  binder b = {.from = from, .config = config, .weights = weights};
-  b.n_tensors = source_count(from);
-  b.path = source_path(from);
+  b->n_tensors = source_count(b->from);
+  b->path = source_path(b->from);
   /* every matrix and vector is a tensor of its own, taken once */
-  if (config->n_layers > b.n_tensors)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %zu tensors are too few for the %u layers of config.json", b.path,
-                     b.n_tensors, (unsigned)config->n_layers);
-  b.name_room = b.vector_room = (size_t)config->n_layers * TENSORS_A_LAYER + 4;
-  b.taken = calloc(b.n_tensors + 1, sizeof *b.taken);
+  if (config->n_layers > b->n_tensors)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %zu tensors are too few for the %u layers of config.json", b->path,
+                     b->n_tensors, (unsigned)config->n_layers);
+  tensor_names_find(b->from, config, b->notes, &b->names);
+  b->name_room = b->vector_room = (size_t)config->n_layers * TENSORS_A_LAYER + 4;
   weights->layers = calloc(config->n_layers, sizeof *weights->layers);
-  weights->names = calloc(b.name_room, sizeof *weights->names);
-  weights->vectors = calloc(b.vector_room, sizeof *weights->vectors);
-  ellm_status status =
-      b.taken != NULL && weights->layers != NULL && weights->names != NULL && weights->vectors != NULL
-          ? bind_all(&b, err)
+  weights->names = calloc(b->name_room, sizeof *weights->names);
+  weights->vectors = calloc(b->vector_room, sizeof *weights->vectors);
+  const ellm_status status =
+      weights->layers != NULL && weights->names != NULL && weights->vectors != NULL
+          ? bind_all(b, err)
           : ellm_fail_memory(err, config->n_layers * sizeof *weights->layers, "descriptions of layers");
-  free(b.taken);
   if (status != ELLM_OK) model_weights_free(weights);
+  return status;
+}
+
+ellm_status model_weights_bind(tensor_source *from, const model_config *config, const ellm_notes *notes,
+                               model_weights *weights, ellm_error *err) {
+  binder b = {.from = from, .config = config, .notes = notes, .weights = weights};
+  b.taken = calloc(source_count(from) + 1, sizeof *b.taken);
+  if (b.taken == NULL) return ellm_fail_memory(err, source_count(from), "the tensors of a model");
+  const ellm_status status = bind(&b, err);
+  free(b.taken);
+  return status;
+}
+
+ellm_status model_weights_check(tensor_source *from, const model_config *config, const ellm_notes *notes, bool *used,
+                                ellm_error *err) {
+  model_weights weights;
+  binder b = {
+      .from = from, .config = config, .notes = notes, .weights = &weights, .check_only = true, .taken = used};
+  memset(used, 0, source_count(from) * sizeof *used);
+  const ellm_status status = bind(&b, err);
+  if (status == ELLM_OK) model_weights_free(&weights);
   return status;
 }
 

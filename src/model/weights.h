@@ -32,10 +32,18 @@ typedef struct model_weights {
   uint64_t parameters;
 } model_weights;
 
-/* The source outlives the weights. A tensor that is missing, of another shape
- * than the configuration says, of a type that is not a float, or not part of
- * the architecture is ELLM_ERR_INPUT. */
-ellm_status model_weights_bind(tensor_source *from, const model_config *config, model_weights *weights, ellm_error *err);
+/*
+ * The source outlives the weights. A tensor that is missing, of another shape than the configuration says, or of a type
+ * that is not a float is ELLM_ERR_INPUT, and so is a norm or a bias with a weight that is not finite. Matrices of a
+ * checkpoint are not read here; a weight of theirs that is no number shows in the logits. Tensors that are not part of
+ * the architecture are named in a note and left alone.
+ */
+ellm_status model_weights_bind(tensor_source *from, const model_config *config, const ellm_notes *notes,
+                               model_weights *weights, ellm_error *err);
+/* All that binding checks but what the elements are, without weights as the result: used[source_count(from)] tells which
+ * tensors it takes. No matrix is read. After an error `used` says nothing. */
+ellm_status model_weights_check(tensor_source *from, const model_config *config, const ellm_notes *notes, bool *used,
+                                ellm_error *err);
 /* Decode every coded matrix once, into plain codes in memory. */
 ellm_status model_weights_expand(model_weights *weights, compute *c, ellm_error *err);
 void model_weights_free(model_weights *weights);

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "source/fp8.h"
 
 static const checkpoint_tensor *stored(const tensor_source *s, const source_tensor *tensor) {
   return s->in_checkpoint[tensor - s->tensors];
@@ -76,18 +77,51 @@ static const source_kind checkpoint_kind = {.close = close_folder,
                                             .state = state,
                                             .unchanged = unchanged};
 
+static void describe(source_tensor *out, const checkpoint_tensor *t) {
+  *out = (source_tensor){
+      .name = t->name, .dtype = t->dtype, .n_dims = t->n_dims, .n_elements = t->n_elements, .bytes = t->bytes};
+  memcpy(out->shape, t->shape, sizeof t->shape);
+}
+
+static int by_address(const void *a, const void *b) {
+  const checkpoint_tensor *x = *(const checkpoint_tensor *const *)a, *y = *(const checkpoint_tensor *const *)b;
+  return x < y ? -1 : x > y;
+}
+
+/* Tensors that are made, as what they are made to, without the scales that went into them. */
 static ellm_status add_tensors(tensor_source *s, ellm_error *err) {
   const size_t n = checkpoint_tensor_count(s->ckpt);
   ELLM_TRY(source_make_tensors(s, n, err));
   s->in_checkpoint = calloc(n + 1, sizeof *s->in_checkpoint);
-  if (s->in_checkpoint == NULL) return ellm_fail_memory(err, n * sizeof *s->in_checkpoint, "tensors");
-  for (size_t i = 0; i < n; i++) {
-    const checkpoint_tensor *t = s->in_checkpoint[i] = checkpoint_tensor_at(s->ckpt, i);
-    s->tensors[i] = (source_tensor){
-        .name = t->name, .dtype = t->dtype, .n_dims = t->n_dims, .n_elements = t->n_elements, .bytes = t->bytes};
-    memcpy(s->tensors[i].shape, t->shape, sizeof t->shape);
+  const checkpoint_tensor **scales = calloc(n + 1, sizeof *scales);
+  size_t n_scales = 0, n_left = 0;
+  ellm_status status = s->in_checkpoint != NULL && scales != NULL
+                           ? ELLM_OK
+                           : ellm_fail_memory(err, n * sizeof *s->in_checkpoint, "tensors");
+  const fp8_blocks blocks = fp8_blocks_of(s->ckpt);
+  for (size_t i = 0; status == ELLM_OK && i < n; i++) {
+    const checkpoint_tensor *scale;
+    status = fp8_find(s->ckpt, checkpoint_tensor_at(s->ckpt, i), blocks, &s->made[i], &scale, err);
+    if (s->made[i] != NULL) scales[n_scales++] = scale;
   }
-  return ELLM_OK;
+  if (n_scales > 0) qsort(scales, n_scales, sizeof *scales, by_address);
+  for (size_t i = 0; status == ELLM_OK && i < n; i++) {
+    const checkpoint_tensor *t = checkpoint_tensor_at(s->ckpt, i);
+    if (n_scales > 0 && bsearch(&t, scales, n_scales, sizeof *scales, by_address) != NULL) continue;
+    source_tensor *out = &s->tensors[n_left];
+    describe(out, t);
+    if (s->made[i] != NULL) {
+      out->dtype = ELLM_F32;
+      out->bytes = out->n_elements * sizeof(float);
+    }
+    made_tensor *made = s->made[i];
+    s->made[i] = NULL;
+    s->made[n_left] = made;
+    s->in_checkpoint[n_left++] = t;
+  }
+  free(scales);
+  if (status == ELLM_OK) s->n_tensors = n_left;
+  return status;
 }
 
 ellm_status checkpoint_source_open(const char *path, const source_options *options, tensor_source *s, ellm_error *err) {

@@ -27,12 +27,23 @@ typedef struct source_kind {
   ellm_status (*unchanged)(const tensor_source *s, ellm_error *err);
 } source_kind;
 
+/* A tensor whose elements lie in no file as they are, but are computed when they are read: of types that only the source
+ * knows. A struct of its kind begins with this one. */
+typedef struct made_tensor made_tensor;
+struct made_tensor {
+  /* Elements [first, first + n) into out[n * element size]; safe from several threads. */
+  ellm_status (*read)(const made_tensor *made, uint64_t first, void *out, size_t n, ellm_error *err);
+  void (*free)(made_tensor *made);
+};
+
 struct tensor_source {
   const source_kind *kind;
   char *path;
   source_tensor *tensors;         /* [n_tensors], made by source_make_tensors */
   size_t n_tensors;
   const source_tensor **by_name;  /* the same, sorted */
+  made_tensor **made;             /* [n_tensors], owned; NULL: elements lie as they are */
+  uint8_t **made_data;            /* [n_tensors], owned: all elements of those, once somebody wants them mapped */
   /* of checkpoint folders: */
   checkpoint *ckpt;
   const checkpoint_tensor **in_checkpoint; /* [n_tensors] */
@@ -42,7 +53,7 @@ struct tensor_source {
   char identity[33];              /* "" until somebody asks */
 };
 
-/* Room for n tensors, all zero. */
+/* Room for n tensors, all zero; `n_tensors` may be made less afterwards. */
 ellm_status source_make_tensors(tensor_source *s, size_t n, ellm_error *err);
 
 #endif

@@ -17,7 +17,10 @@ static int name_order(const void *a, const void *b) {
 ellm_status source_make_tensors(tensor_source *s, size_t n, ellm_error *err) {
   s->tensors = calloc(n + 1, sizeof *s->tensors);
   s->by_name = calloc(n + 1, sizeof *s->by_name);
-  if (s->tensors == NULL || s->by_name == NULL) return ellm_fail_memory(err, n * sizeof *s->tensors, "tensors");
+  s->made = calloc(n + 1, sizeof *s->made);
+  s->made_data = calloc(n + 1, sizeof *s->made_data);
+  if (s->tensors == NULL || s->by_name == NULL || s->made == NULL || s->made_data == NULL)
+    return ellm_fail_memory(err, n * sizeof *s->tensors, "tensors");
   s->n_tensors = n;
   return ELLM_OK;
 }
@@ -49,7 +52,13 @@ ellm_status source_open(const char *path, const source_options *options, tensor_
 
 void source_close(tensor_source *s) {
   if (s == NULL) return;
+  for (size_t i = 0; s->made != NULL && s->made_data != NULL && i < s->n_tensors; i++) {
+    if (s->made[i] != NULL) s->made[i]->free(s->made[i]);
+    free(s->made_data[i]);
+  }
   if (s->kind != NULL) s->kind->close(s);
+  free(s->made);
+  free(s->made_data);
   free(s->tensors);
   free(s->by_name);
   free(s->path);
@@ -77,13 +86,31 @@ ellm_status source_read(const tensor_source *s, const source_tensor *tensor, uin
   if (tensor->coded != NULL || offset > tensor->bytes || bytes > tensor->bytes - offset)
     return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s: reading %zu bytes at %llu of %llu", s->path, tensor->name,
                      bytes, (unsigned long long)offset, (unsigned long long)tensor->bytes);
-  return s->kind->read(s, tensor, offset, out, bytes, err);
+  const made_tensor *made = s->made[source_index(s, tensor)];
+  if (made == NULL) return s->kind->read(s, tensor, offset, out, bytes, err);
+  const size_t size = ellm_dtype_size(tensor->dtype);
+  if (offset % size != 0 || bytes % size != 0)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s: reading parts of elements", s->path, tensor->name);
+  return made->read(made, offset / size, out, bytes / size, err);
 }
 
 ellm_status source_map(tensor_source *s, const source_tensor *tensor, const uint8_t **data, ellm_error *err) {
   if (tensor->coded != NULL)
     return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s has blocks, not elements", s->path, tensor->name);
-  return s->kind->map(s, tensor, data, err);
+  const size_t index = source_index(s, tensor);
+  if (s->made[index] == NULL) return s->kind->map(s, tensor, data, err);
+  if (s->made_data[index] == NULL) {
+    uint8_t *all = malloc((size_t)tensor->bytes + 1);
+    if (all == NULL) return ellm_fail_memory(err, (size_t)tensor->bytes, tensor->name);
+    const ellm_status status = source_read(s, tensor, 0, all, (size_t)tensor->bytes, err);
+    if (status != ELLM_OK) {
+      free(all);
+      return status;
+    }
+    s->made_data[index] = all;
+  }
+  *data = s->made_data[index];
+  return ELLM_OK;
 }
 
 size_t source_asset_count(const tensor_source *s) { return s->kind->asset_count(s); }

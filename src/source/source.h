@@ -54,7 +54,7 @@ const char *source_origin(const tensor_source *s, const source_tensor *tensor);
 ellm_status source_read(const tensor_source *s, const source_tensor *tensor, uint64_t offset, void *out, size_t bytes,
                         ellm_error *err);
 /* All of them, any alignment (load with base/bytes.h); they live as long as the source. Mapped where they lie in a file
- * as they are. One thread at a time. */
+ * as they are; else made once, in memory. One thread at a time. */
 ellm_status source_map(tensor_source *s, const source_tensor *tensor, const uint8_t **data, ellm_error *err);
 
 /* The small files: "config.json", "tokenizer.json", ... sorted by name. NULL if absent. */

@@ -55,11 +55,8 @@ CASES = [
     ("no-norm", drop(NORM), None, NORM),
     ("no-key", drop(K0), None, K0),
     ("no-embedding", drop("model.embed_tokens.weight"), None, "model.embed_tokens.weight"),
-    ("bias", put("model.layers.1.self_attn.q_proj.bias", [256]), None, "model.layers.1.self_attn.q_proj.bias"),
     ("no-bias", None, settings(attention_bias=True), "model.layers.0.self_attn.q_proj.bias"),
-    ("stranger", put("model.vision.weight", [4, 4]), None, "model.vision.weight"),
     ("more-layers", None, settings(num_hidden_layers=5), "model.layers.4."),
-    ("fewer-layers", None, settings(num_hidden_layers=3), "model.layers.3."),
     ("many-layers", None, settings(num_hidden_layers=60000), "60000"),
     ("transposed", transpose, None, "256 x 128"),
     ("one-dimension", put(K0, [128 * 256]), None, K0),
@@ -74,7 +71,20 @@ CASES = [
 for name, tensors, config, text in CASES:
     folder = changed(name, tensors, config)
     file = tmp(name + ".ellm")
-    made = run("compress", folder, "-o", file, "--bits", "4", "-q")
+    p = run("compress", folder, "-o", file, "--strict")
+    message = p.stderr.decode("utf-8", "replace")
+    ok(
+        p.returncode == INPUT and one_error_line(p) and text in message and not os.path.exists(file),
+        f"{name}, compress --strict",
+        message,
+    )
+    made = run("compress", folder, "-o", file, "--bits", "4", "--json")
+    notes = json.loads(made.stdout)["warnings"]
+    ok(
+        any(text in note and "cannot be run, only compressed and verified" in note for note in notes),
+        f"{name}, a note of compress",
+        notes,
+    )
     for model in [folder] + ([file] if made.returncode == 0 else []):
         p = run("logits", "-m", model, "--ids", "1 2", "-o", tmp("out"))
         message = p.stderr.decode("utf-8", "replace")
@@ -83,6 +93,26 @@ for name, tensors, config, text in CASES:
             f"{name}, {'folder' if model == folder else 'file'}",
             f"status {p.returncode}: {message}",
         )
+
+# Tensors that are not part of the model are left alone, as Transformers does, and named.
+OTHERS = [
+    ("bias", put("model.layers.1.self_attn.q_proj.bias", [256]), None, "model.layers.1.self_attn.q_proj.bias"),
+    ("stranger", put("model.vision.weight", [4, 4]), None, "model.vision.weight"),
+    ("fewer-layers", None, settings(num_hidden_layers=3), "9 tensors are not part of LlamaForCausalLM"),
+]
+for name, tensors, config, text in OTHERS:
+    folder = changed(name, tensors, config)
+    file = tmp(name + ".ellm")
+    made = run("compress", folder, "-o", file, "--strict")
+    ok(made.returncode == 0 and text in made.stderr.decode(), f"{name}, compress", made.stderr)
+    for model in (folder, file):
+        p = run("logits", "-m", model, "--ids", "1 2", "-o", tmp("out"))
+        ok(
+            p.returncode == 0 and text in p.stderr.decode(),
+            f"{name}, {'folder' if model == folder else 'file'}",
+            p.stderr,
+        )
+        os.remove(tmp("out"))
 
 # What Transformers leaves unread is left unread here.
 folder = changed("buffers", put("model.layers.0.self_attn.rotary_emb.inv_freq", [16], "F32", 4))
