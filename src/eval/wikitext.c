@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "template/value.h"
+#include "text/unicode.h"
 #include "text/utf8.h"
 
 /* The first place of `what` in text[at..bytes), or `bytes`. */
@@ -33,10 +33,10 @@ static uint32_t next_character(const char *text, size_t bytes, size_t *length) {
 
 void text_strip(const char *text, size_t *start, size_t *end) {
   size_t length, last = *start;
-  while (*start < *end && tpl_is_space(next_character(text + *start, *end - *start, &length))) *start += length;
+  while (*start < *end && unicode_is_python_space(next_character(text + *start, *end - *start, &length))) *start += length;
   last = *start; /* end of the last character that is no space */
   for (size_t at = *start; at < *end; at += length)
-    if (!tpl_is_space(next_character(text + at, *end - at, &length))) last = at + length;
+    if (!unicode_is_python_space(next_character(text + at, *end - at, &length))) last = at + length;
   *end = last;
 }
 
@@ -45,7 +45,7 @@ uint64_t wikitext_words(const char *page, size_t bytes) {
   bool in_space = false;
   size_t length;
   for (size_t at = 0; at < bytes; at += length) {
-    bool space = tpl_is_space(next_character(page + at, bytes - at, &length));
+    bool space = unicode_is_python_space(next_character(page + at, bytes - at, &length));
     if (space && !in_space) pieces++;
     in_space = space;
   }

@@ -8,11 +8,6 @@
 
 #include "template/iterate.h"
 
-bool tpl_fail_undefined(tpl_run *run, tpl_value value) {
-  if (!value.u.string) return tpl_fail(run, "a value is undefined");
-  return tpl_fail(run, "'%.*s' is undefined", TPL_CUT(value.u.string));
-}
-
 /* The attribute as Python's getattr finds it; *found false if there is none. */
 static bool own_attribute(tpl_run *run, tpl_value value, const tpl_string *name, tpl_value *out, bool *found) {
   const tpl_value *entry;

@@ -175,6 +175,10 @@ static bool eval_part(tpl_run *run, const tpl_node *node, tpl_value *out) {
   return !node || tpl_eval(run, node, out);
 }
 
+static bool fail_unknown(tpl_run *run, const tpl_node *step, const char *what) {
+  return tpl_fail(run, "the %s '%.*s' is not supported", what, TPL_CUT(step->name));
+}
+
 static bool eval_step(tpl_run *run, const tpl_node *step, tpl_value value, tpl_value *out) {
   tpl_arguments arguments;
   tpl_value a, b, c;
@@ -196,10 +200,12 @@ static bool eval_step(tpl_run *run, const tpl_node *step, tpl_value value, tpl_v
     case STEP_FILTER:
       if (!eval_arguments(run, step, &arguments)) return false;
       run->at = step;
+      if (step->builtin == TPL_UNKNOWN) return fail_unknown(run, step, "filter");
       return tpl_apply_filter(run, step->builtin, value, &arguments, out);
     default: /* STEP_TEST */
       if (!eval_arguments(run, step, &arguments)) return false;
       run->at = step;
+      if (step->builtin == TPL_UNKNOWN) return fail_unknown(run, step, "test");
       if (!tpl_apply_test(run, step->builtin, value, &arguments, &result)) return false;
       *out = tpl_bool(result != step->negated);
       return true;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "template/builtins.h"
+#include "text/unicode.h"
 #include "text/utf8.h"
 
 static const char *const no_names[] = {NULL};
@@ -42,11 +43,11 @@ static bool filter_title(tpl_run *run, tpl_value v, const tpl_arguments *argumen
   for (size_t i = 0; good && i < s->bytes;) {
     uint32_t cp;
     size_t n = utf8_decode(s->data + i, &cp);
-    const bool between = tpl_is_space(cp) || (cp < 0x80 && cp && strchr("-({[<", (int)cp));
+    const bool between = unicode_is_python_space(cp) || (cp < 0x80 && cp && strchr("-({[<", (int)cp));
     size_t end = i + n;
     while (!between && !first && end < s->bytes) { /* the rest of a word at once */
       n = utf8_decode(s->data + end, &cp);
-      if (tpl_is_space(cp) || (cp < 0x80 && cp && strchr("-({[<", (int)cp))) break;
+      if (unicode_is_python_space(cp) || (cp < 0x80 && cp && strchr("-({[<", (int)cp))) break;
       end += n;
     }
     const tpl_string piece = {.data = s->data + i, .bytes = end - i};

@@ -118,7 +118,7 @@ static bool filter_map(tpl_run *run, tpl_value v, const tpl_arguments *arguments
   if (!tpl_want_string(run, "the name of a filter", arguments->items[0], &name)) return false;
   it->which = tpl_find_filter(name->data, name->bytes);
   it->arguments = rest_of(arguments, 1);
-  if (it->which >= 0) return true;
+  if (it->which >= 0 || v.kind == TPL_UNDEFINED) return true; /* it is never reached where there is nothing */
   return tpl_fail(run, "the filter '%.*s' is not supported", TPL_CUT(name));
 }
 
@@ -138,7 +138,7 @@ static bool selection(tpl_run *run, tpl_value v, const tpl_arguments *arguments,
   if (!tpl_want_string(run, "the name of a test", arguments->items[used], &name)) return false;
   it->which = tpl_find_test(name->data, name->bytes);
   it->arguments = rest_of(arguments, used + 1);
-  if (it->which >= 0) return true;
+  if (it->which >= 0 || v.kind == TPL_UNDEFINED) return true; /* it is never reached where there is nothing */
   return tpl_fail(run, "the test '%.*s' is not supported", TPL_CUT(name));
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "template/lex.h"
+#include "text/unicode.h"
 #include "text/utf8.h"
 
 enum { MAX_BRACKETS = 2 * CHAT_TEMPLATE_MAX_NESTING };
@@ -74,7 +75,7 @@ static size_t skip_space(const tpl_lexer *lexer, size_t at) {
   while (at < lexer->bytes) {
     uint32_t cp;
     const size_t n = utf8_decode(lexer->source + at, &cp);
-    if (!tpl_is_space(cp)) break;
+    if (!unicode_is_python_space(cp)) break;
     at += n;
   }
   return at;
@@ -87,7 +88,7 @@ static size_t strip_end(const char *source, size_t from, size_t to) {
     while (last > from && ((unsigned char)source[last] & 0xC0) == 0x80) last--;
     uint32_t cp;
     utf8_decode(source + last, &cp);
-    if (!tpl_is_space(cp)) break;
+    if (!unicode_is_python_space(cp)) break;
     to = last;
   }
   return to;

@@ -85,7 +85,7 @@ static bool method_isnumeric(tpl_run *run, tpl_value self, const tpl_arguments *
 }
 
 static bool method_isspace(tpl_run *run, tpl_value self, const tpl_arguments *arguments, tpl_value *out) {
-  return all_characters(run, self, arguments, tpl_is_space, false, out);
+  return all_characters(run, self, arguments, unicode_is_python_space, false, out);
 }
 
 static bool method_isascii(tpl_run *run, tpl_value self, const tpl_arguments *arguments, tpl_value *out) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "template/builtins.h"
+#include "text/unicode.h"
 #include "text/utf8.h"
 
 /* The shortest digits that give the number back, as Python writes them. */
@@ -49,13 +50,13 @@ static bool bare(const tpl_string *text, char out[128], bool *negative) {
   uint32_t cp;
   for (; from < to; from += utf8_length(text->data[from])) {
     utf8_decode(text->data + from, &cp);
-    if (!tpl_is_space(cp)) break;
+    if (!unicode_is_python_space(cp)) break;
   }
   while (to > from) {
     size_t last = to - 1;
     while (last > from && ((unsigned char)text->data[last] & 0xC0) == 0x80) last--;
     utf8_decode(text->data + last, &cp);
-    if (!tpl_is_space(cp)) break;
+    if (!unicode_is_python_space(cp)) break;
     to = last;
   }
   *negative = from < to && text->data[from] == '-';

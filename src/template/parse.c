@@ -219,6 +219,20 @@ static tpl_node *postfix_step(tpl_parser *p) {
   return step && tpl_parse_arguments(p, &step->a) ? step : NULL;
 }
 
+/* Which filter or test; those of environments may have dots in their names. */
+static bool find_builtin(tpl_parser *p, tpl_node *step, const tpl_token *token, const char *what) {
+  int builtin = step->type == STEP_FILTER ? tpl_find_filter(token->text, token->bytes)
+                                          : tpl_find_test(token->text, token->bytes);
+  while (tpl_skip_operator(p, '.')) {
+    if (p->token->type != TOKEN_NAME) return tpl_parse_error(p, p->token, "a name is expected after '.'") != NULL;
+    p->token++;
+    builtin = -1;
+  }
+  step->builtin = builtin < 0 ? TPL_UNKNOWN : (uint16_t)builtin;
+  if (builtin < 0) tpl_note_unknown(p, token, what);
+  return true;
+}
+
 static tpl_node *filter_step(tpl_parser *p) {
   const tpl_token *token = p->token;
   char text[80];
@@ -227,10 +241,7 @@ static tpl_node *filter_step(tpl_parser *p) {
   p->token++;
   tpl_node *step = tpl_new_node(p, STEP_FILTER, token);
   if (!step || !tpl_node_name(p, step, token)) return NULL;
-  const int builtin = tpl_find_filter(token->text, token->bytes);
-  if (builtin < 0 || tpl_at_operator(p, '.'))
-    return tpl_parse_error(p, token, "the filter %s is not supported", tpl_describe(token, text));
-  step->builtin = (uint16_t)builtin;
+  if (!find_builtin(p, step, token, "filter")) return NULL;
   return !tpl_at_operator(p, '(') || tpl_parse_arguments(p, &step->a) ? step : NULL;
 }
 
@@ -247,10 +258,7 @@ static tpl_node *test_step(tpl_parser *p) {
   tpl_node *step = tpl_new_node(p, STEP_TEST, token);
   if (!step || !tpl_node_name(p, step, token)) return NULL;
   step->negated = negated;
-  const int builtin = tpl_find_test(token->text, token->bytes);
-  if (builtin < 0 || tpl_at_operator(p, '.'))
-    return tpl_parse_error(p, token, "the test %s is not supported", tpl_describe(token, text));
-  step->builtin = (uint16_t)builtin;
+  if (!find_builtin(p, step, token, "test")) return NULL;
   if (tpl_at_operator(p, '(')) return tpl_parse_arguments(p, &step->a) ? step : NULL;
   const bool literal = p->token->type == TOKEN_NAME || p->token->type == TOKEN_STRING || p->token->type == TOKEN_INT ||
                        p->token->type == TOKEN_FLOAT || tpl_at_operator(p, '[') || tpl_at_operator(p, '{');
@@ -290,7 +298,7 @@ tpl_node *tpl_parse_filters(tpl_parser *p, tpl_node *base, bool inline_start) {
     if (!step) return NULL;
     append(&steps, step);
   }
-  return with_steps(p, base, &steps);
+  return tpl_check_unknown(p) ? with_steps(p, base, &steps) : NULL;
 }
 
 /* ---------------------------------------------------------------- operators */
@@ -415,7 +423,7 @@ static tpl_node *parse_level(tpl_parser *p, int level) {
 }
 
 static tpl_node *expression_inside(tpl_parser *p, bool with_condition) {
-  const tpl_token *token = p->token;
+  const tpl_token *token = p->token, *unknown = p->unknown;
   tpl_node *node = parse_level(p, LEVEL_OR);
   unsigned deeper = 0; /* a if b if c: each is one level deeper */
   while (node && with_condition && tpl_skip_name(p, "if")) {
@@ -428,13 +436,16 @@ static tpl_node *expression_inside(tpl_parser *p, bool with_condition) {
     if (tpl_skip_name(p, "else") && !(condition->c = tpl_parse_expression(p, true))) return NULL;
     node = condition;
   }
+  if (deeper > 0) p->unknown = unknown;
   while (deeper-- > 0) tpl_leave(p);
   return node;
 }
 
 tpl_node *tpl_parse_expression(tpl_parser *p, bool with_condition) {
   if (!tpl_enter(p)) return NULL;
+  p->expressions++;
   tpl_node *node = expression_inside(p, with_condition);
+  p->expressions--;
   tpl_leave(p);
-  return node;
+  return node && tpl_check_unknown(p) ? node : NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chat templates: what the parser's files share (tokens, nodes, names, errors), and the entry. */
+/* Chat templates: what the parser's files share: tokens, nodes, names, errors. See syntax.h. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,9 +45,23 @@ bool tpl_enter(tpl_parser *parser) {
 
 void tpl_leave(tpl_parser *parser) { parser->nesting--; }
 
+void tpl_note_unknown(tpl_parser *parser, const tpl_token *name, const char *what) {
+  if (parser->branches > 0 || parser->unknown) return;
+  parser->unknown = name;
+  parser->unknown_what = what;
+}
+
+bool tpl_check_unknown(tpl_parser *parser) {
+  char text[80];
+  if (!parser->unknown || parser->expressions > 0) return true;
+  tpl_parse_error(parser, parser->unknown, "the %s %s is not supported", parser->unknown_what,
+                  tpl_describe(parser->unknown, text));
+  return false;
+}
+
 /* -------------------------------------------------------------------- names */
 
-static bool intern(tpl_parser *parser, const char *text, size_t bytes, uint32_t *id) {
+bool tpl_intern(tpl_parser *parser, const char *text, size_t bytes, uint32_t *id) {
   chat_template *t = parser->t;
   uint32_t hash = 2166136261u; /* FNV-1a */
   for (size_t i = 0; i < bytes; i++) hash = (hash ^ (unsigned char)text[i]) * 16777619u;
@@ -79,7 +93,7 @@ static bool intern(tpl_parser *parser, const char *text, size_t bytes, uint32_t 
 }
 
 bool tpl_node_name(tpl_parser *parser, tpl_node *node, const tpl_token *name) {
-  if (!intern(parser, name->text, name->bytes, &node->id)) return false;
+  if (!tpl_intern(parser, name->text, name->bytes, &node->id)) return false;
   node->name = parser->t->names[node->id];
   return true;
 }
@@ -132,57 +146,4 @@ const char *tpl_describe(const tpl_token *token, char text[80]) {
     default: snprintf(text, 80, "the end of the template"); break;
   }
   return text;
-}
-
-/* -------------------------------------------------------------------- entry */
-
-static ellm_status parse(tpl_parser *parser) {
-  static const char *const fixed[N_FIXED_NAMES] = {
-      [NAME_LOOP] = "loop", [NAME_CALLER] = "caller", [NAME_VARARGS] = "varargs", [NAME_KWARGS] = "kwargs"};
-  chat_template *t = parser->t;
-  t->names = tpl_arena_alloc(&t->arena, TPL_MAX_NAMES * sizeof *t->names);
-  if (!t->names) tpl_parse_no_memory(parser);
-  for (size_t i = 0; parser->status == ELLM_OK && i < N_FIXED_NAMES; i++) {
-    uint32_t id;
-    intern(parser, fixed[i], strlen(fixed[i]), &id);
-  }
-  if (parser->status == ELLM_OK) tpl_parse_statements(parser, NULL, &t->body);
-  if (parser->status == ELLM_OK) tpl_find_unset(parser);
-  return parser->status;
-}
-
-ellm_status chat_template_create(const char *source, size_t bytes, const char *origin, chat_template **out,
-                                 ellm_error *err) {
-  chat_template *t = calloc(1, sizeof *t);
-  tpl_parser *parser = calloc(1, sizeof *parser);
-  tpl_token *tokens = NULL;
-  size_t n_tokens;
-  *out = NULL;
-  if (t) t->origin = malloc(strlen(origin) + 1);
-  if (!t || !parser || !t->origin) {
-    free(parser);
-    chat_template_free(t);
-    return ellm_fail_memory(err, sizeof *parser, "a chat template");
-  }
-  strcpy(t->origin, origin);
-  t->arena.limit = CHAT_TEMPLATE_MAX_MEMORY;
-  ellm_status status = tpl_lex(source, bytes, origin, &t->arena, &tokens, &n_tokens, err);
-  if (status == ELLM_OK) {
-    parser->t = t;
-    parser->token = tokens;
-    parser->err = err;
-    status = parse(parser);
-  }
-  free(tokens);
-  free(parser);
-  if (status != ELLM_OK) chat_template_free(t);
-  else *out = t;
-  return status;
-}
-
-void chat_template_free(chat_template *t) {
-  if (!t) return;
-  tpl_arena_free(&t->arena);
-  free(t->origin);
-  free(t);
 }

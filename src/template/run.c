@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chat templates: limits and errors of a rendering, and the entry to it. */
+/* Chat templates: limits, errors and scopes of a rendering. */
 #include "template/run.h"
 
 #include <stdarg.h>
@@ -17,6 +17,11 @@ bool tpl_fail(tpl_run *run, const char *format, ...) {
   const uint32_t line = run->at ? run->at->line : 1, column = run->at ? run->at->column : 1;
   run->status = tpl_syntax_error(run->t->origin, line, column, run->err, "%s", text);
   return false;
+}
+
+bool tpl_fail_undefined(tpl_run *run, tpl_value value) {
+  if (!value.u.string) return tpl_fail(run, "a value is undefined");
+  return tpl_fail(run, "'%.*s' is undefined", TPL_CUT(value.u.string));
 }
 
 bool tpl_no_memory(tpl_run *run, size_t bytes) {
@@ -82,42 +87,4 @@ bool tpl_bind(tpl_run *run, uint32_t id, tpl_value value) {
     seen++;
   }
   return add_binding(run, run->scope, id, value) && tpl_charge(run, seen / 16);
-}
-
-/* Only what the template names is converted. */
-static bool bind_variables(tpl_run *run, const json_t *variables) {
-  run->scope = tpl_new_scope(run, NULL, NULL);
-  if (!run->scope) return false;
-  for (uint32_t id = 0; id < run->t->n_names; id++) {
-    const tpl_string *name = run->t->names[id];
-    const json_t *json = json_object_get(variables, name->data);
-    tpl_value value;
-    if (json && !(tpl_from_json(run, json, &value) && tpl_bind(run, id, value))) return false;
-  }
-  run->scope = tpl_new_scope(run, run->scope, run->t->unset); /* what the template sets hides them */
-  return run->scope != NULL;
-}
-
-ellm_status tpl_render(const chat_template *t, const json_t *variables, const struct tm *now, uint64_t max_steps,
-                       char **text, size_t *bytes, ellm_error *err) {
-  ellm_buffer out = {0};
-  tpl_run run = {.t = t, .now = now, .err = err, .out = &out, .steps_left = max_steps,
-                 .arena = {.limit = CHAT_TEMPLATE_MAX_MEMORY}};
-  *text = NULL;
-  *bytes = 0;
-  const bool done = bind_variables(&run, variables) && tpl_exec(&run, t->body) && (ellm_buffer_append(&out, "", 1) ||
-                                                                                  tpl_no_memory(&run, out.size + 1));
-  tpl_arena_free(&run.arena);
-  if (!done) {
-    ellm_buffer_free(&out);
-    return run.status;
-  }
-  *text = (char *)out.data;
-  *bytes = out.size - 1;
-  return ELLM_OK;
-}
-
-ellm_status chat_template_render(const chat_template *t, const json_t *variables, const struct tm *now, char **text,
-                                 size_t *bytes, ellm_error *err) {
-  return tpl_render(t, variables, now, CHAT_TEMPLATE_MAX_STEPS, text, bytes, err);
 }

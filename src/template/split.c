@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "template/builtins.h"
+#include "text/unicode.h"
 #include "text/utf8.h"
 
 /* ------------------------------------------------------- shared with filters */
@@ -11,7 +12,7 @@ static bool in_set(const tpl_string *set, const char *character, size_t bytes) {
   uint32_t cp;
   if (!set) {
     utf8_decode(character, &cp);
-    return tpl_is_space(cp);
+    return unicode_is_python_space(cp);
   }
   for (size_t i = 0; i < set->bytes; i += utf8_length(set->data[i]))
     if (utf8_length(set->data[i]) == bytes && memcmp(set->data + i, character, bytes) == 0) return true;
@@ -162,7 +163,7 @@ static size_t run_end(const tpl_string *text, size_t at, bool space) {
   while (at < text->bytes) {
     uint32_t cp;
     const size_t n = utf8_decode(text->data + at, &cp);
-    if (tpl_is_space(cp) != space) break;
+    if (unicode_is_python_space(cp) != space) break;
     at += n;
   }
   return at;
@@ -174,7 +175,7 @@ static size_t run_start(const tpl_string *text, size_t at, bool space) {
     uint32_t cp;
     const size_t last = character_before(text, at);
     utf8_decode(text->data + last, &cp);
-    if (tpl_is_space(cp) != space) break;
+    if (unicode_is_python_space(cp) != space) break;
     at = last;
   }
   return at;

@@ -84,7 +84,7 @@ static tpl_node *one_target(tpl_parser *p, bool attribute) {
 
 /* --------------------------------------------------------------------- tags */
 
-static tpl_node *parse_if(tpl_parser *p, const tpl_token *at) {
+static tpl_node *if_inside(tpl_parser *p, const tpl_token *at) {
   static const char *const ends[] = {"elif", "else", "endif", NULL};
   tpl_node *node = tpl_new_node(p, NODE_IF, at), **end;
   if (!node) return NULL;
@@ -103,6 +103,13 @@ static tpl_node *parse_if(tpl_parser *p, const tpl_token *at) {
     p->token++;
     return expect_tag_end(p) ? node : NULL;
   }
+}
+
+static tpl_node *parse_if(tpl_parser *p, const tpl_token *at) {
+  p->branches++;
+  tpl_node *node = if_inside(p, at);
+  p->branches--;
+  return node;
 }
 
 static tpl_node *parse_for(tpl_parser *p, const tpl_token *at) {
@@ -211,7 +218,11 @@ static tpl_node *parse_macro(tpl_parser *p, const tpl_token *at) {
   if (!name) return NULL;
   node->name = name->name;
   node->id = name->id;
-  return signature(p, node) && macro_body(p, node, "endmacro") ? node : NULL;
+  const unsigned branches = p->branches; /* a macro is compiled on its own */
+  p->branches = 0;
+  const bool parsed = signature(p, node) && macro_body(p, node, "endmacro");
+  p->branches = branches;
+  return parsed ? node : NULL;
 }
 
 static tpl_node *parse_call(tpl_parser *p, const tpl_token *at) {
@@ -226,7 +237,11 @@ static tpl_node *parse_call(tpl_parser *p, const tpl_token *at) {
   const tpl_node *last = node->a->type == NODE_POSTFIX ? node->a->b : NULL;
   while (last && last->next) last = last->next;
   if (!last || last->type != STEP_CALL) return tpl_parse_error(p, start, "a call is expected");
-  return macro_body(p, node->b, "endcall") ? node : NULL;
+  const unsigned branches = p->branches;
+  p->branches = 0;
+  const bool parsed = macro_body(p, node->b, "endcall");
+  p->branches = branches;
+  return parsed ? node : NULL;
 }
 
 static tpl_node *parse_with(tpl_parser *p, const tpl_token *at) {

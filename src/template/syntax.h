@@ -90,6 +90,8 @@ typedef enum tpl_node_type {
   NODE_CONTINUE
 } tpl_node_type;
 
+enum { TPL_UNKNOWN = UINT16_MAX };
+
 /* A name that is undefined when a scope begins; see symbols.c. */
 typedef struct tpl_unset { uint32_t id; struct tpl_unset *next; } tpl_unset;
 
@@ -103,7 +105,7 @@ struct tpl_node {
   const tpl_string *name;
   uint32_t id;     /* of the name among the template's names */
   int op;
-  uint16_t builtin; /* which filter or test */
+  uint16_t builtin; /* which filter or test; TPL_UNKNOWN: none */
   bool negated, uses_caller, uses_varargs, uses_kwargs;
   tpl_value value;
 };
@@ -141,6 +143,10 @@ typedef struct tpl_parser {
   unsigned nesting;
   unsigned loops;       /* loops around that break and continue may mean */
   unsigned all_loops;   /* all loops around, also those outside of a macro */
+  unsigned branches;    /* branches of if around, within the innermost macro */
+  unsigned expressions; /* expressions around the one being parsed */
+  const tpl_token *unknown; /* a filter or test that is not known and not in a branch, NULL: none so far */
+  const char *unknown_what; /* "filter" or "test" */
   tpl_node *macro;      /* innermost macro, to note caller, varargs, kwargs */
   uint16_t slots[TPL_NAME_SLOTS]; /* a hash table of names: id + 1, 0 if empty */
 } tpl_parser;
@@ -164,6 +170,11 @@ void *tpl_parse_error(tpl_parser *parser, const tpl_token *at, const char *forma
 void *tpl_parse_no_memory(tpl_parser *parser);
 tpl_node *tpl_new_node(tpl_parser *parser, tpl_node_type type, const tpl_token *at);
 bool tpl_node_name(tpl_parser *parser, tpl_node *node, const tpl_token *name); /* sets name and id */
+bool tpl_intern(tpl_parser *parser, const char *text, size_t bytes, uint32_t *id);
+/* As in Jinja, a filter or test that does not exist is an error at once, but within an if statement or a conditional
+ * expression only when it is reached. The second is known when the expression is over, so they are noted first. */
+void tpl_note_unknown(tpl_parser *parser, const tpl_token *name, const char *what);
+bool tpl_check_unknown(tpl_parser *parser); /* false, with the error, where an expression is over that has one */
 bool tpl_enter(tpl_parser *parser); /* one level deeper; an error when too deep */
 void tpl_leave(tpl_parser *parser);
 

@@ -30,8 +30,6 @@ const char *tpl_kind_name(tpl_value v) {
   return "?";
 }
 
-bool tpl_is_space(uint32_t cp) { return unicode_is_space(cp) || (cp >= 0x1C && cp <= 0x1F); }
-
 /* ------------------------------------------------------------------ strings */
 
 char *tpl_new_text(tpl_run *run, size_t bytes, tpl_value *out) {

@@ -105,8 +105,6 @@ static inline bool tpl_is_callable(tpl_value v) {
   return v.kind == TPL_MACRO || v.kind == TPL_FUNCTION || v.kind == TPL_METHOD || v.kind == TPL_LOOP;
 }
 
-/* White space as Python's str.isspace and regular expressions see it. */
-bool tpl_is_space(uint32_t cp);
 
 const char *tpl_kind_name(tpl_value v); /* as Python calls the type: "str", "dict" */
 

@@ -44,6 +44,8 @@ bool unicode_is_space(uint32_t cp) {
          cp == 0x202F || cp == 0x205F || cp == 0x3000;
 }
 
+bool unicode_is_python_space(uint32_t cp) { return unicode_is_space(cp) || (cp >= 0x1C && cp <= 0x1F); }
+
 bool unicode_is_numeric(uint32_t cp) {
   if (cp < 0x80) return cp >= '0' && cp <= '9';
   if (unicode_category(cp)[0] == 'N') return true;

@@ -16,6 +16,7 @@
 /* General category as two letters, "Cn" where unassigned (or too new). */
 const char *unicode_category(uint32_t cp);
 bool unicode_is_space(uint32_t cp);        /* White_Space */
+bool unicode_is_python_space(uint32_t cp); /* str.isspace and \s of Python: U+001C to U+001F, too */
 bool unicode_is_numeric(uint32_t cp);      /* categories Nd, Nl, No */
 bool unicode_is_punctuation(uint32_t cp);  /* ASCII punctuation and category P */
 bool unicode_is_word(uint32_t cp);         /* \w of Unicode regular expressions (UTS 18) */

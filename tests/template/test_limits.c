@@ -110,6 +110,34 @@ static void test_outside_of_the_subset(void **state) {
   CHECK(rows);
 }
 
+/* Where no branch is around, in macros, and where it is reached. */
+static void test_unknown_filters(void **state) {
+  static const refusal rows[] = {
+      {"{% if no %}{% macro m() %}{{y|zz}}{% endmacro %}{% endif %}ok",
+       "line 1 column 31: the filter 'zz' is not supported"},
+      {"{% if no %}{% macro m(a=b|zz) %}{% endmacro %}{% endif %}ok",
+       "line 1 column 27: the filter 'zz' is not supported"},
+      {"{% macro m() %}{{y|zz}}{% endmacro %}ok", "line 1 column 20: the filter 'zz' is not supported"},
+      {"{% macro c() %}{{caller()}}{% endmacro %}{% if no %}{% call c() %}{{ a|zz }}{% endcall %}{% endif %}ok",
+       "line 1 column 72: the filter 'zz' is not supported"},
+      {"{% if no|zz %}a{% endif %}ok", "line 1 column 10: the filter 'zz' is not supported"},
+      {"{% if no is zz %}a{% endif %}ok", "line 1 column 13: the test 'zz' is not supported"},
+      {"{% if no %}{% else %}{{ a|zz }}{% endif %}ok", "line 1 column 27: the filter 'zz' is not supported"},
+      {"{{ a|zz }}", "line 1 column 6: the filter 'zz' is not supported"},
+      {"{{ a is zz }}", "line 1 column 9: the test 'zz' is not supported"},
+      {"{{ 'ok' if a|zz else 1 }}", "line 1 column 14: the filter 'zz' is not supported"},
+      {"{{ 'ok' if no is zz else 1 }}", "line 1 column 18: the test 'zz' is not supported"},
+      {"{{ no and a|zz }}ok", "line 1 column 13: the filter 'zz' is not supported"},
+      {"{% for t in [] %}{{ t|zz }}{% endfor %}ok", "line 1 column 23: the filter 'zz' is not supported"},
+      {"{{ ['a']|map('zz')|list }}ok", "line 1 column 10: the filter 'zz' is not supported"},
+      {"{{ a | b.c }}", "line 1 column 8: the filter 'b' is not supported"},
+      {"{% if 0 %}{{ a | b. }}{% endif %}", "line 1 column 21: a name is expected after '.'"},
+      {"{{ a | zz if 1 }}{{ b | yy }}", "line 1 column 25: the filter 'yy' is not supported"},
+  };
+  (void)state;
+  CHECK(rows);
+}
+
 static void test_errors_of_values(void **state) {
   static const refusal rows[] = {
       {"{{ raise_exception('no ' ~ s) }}", "line 1 column 19: the template refuses this: no text"},
@@ -299,7 +327,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_syntax),
       cmocka_unit_test(test_outside_of_the_subset),
-      cmocka_unit_test(test_errors_of_values),
+      cmocka_unit_test(test_unknown_filters), cmocka_unit_test(test_errors_of_values),
       cmocka_unit_test(test_limits_of_rendering),
       cmocka_unit_test(test_memory),
       cmocka_unit_test(test_nesting_of_the_source),

@@ -333,9 +333,63 @@ static int teardown(void **state) {
   return 0;
 }
 
+/* A filter or test that does not exist is an error only when it is reached, if it stands in an if statement or a
+ * conditional expression. Texts by Jinja 3.1. */
+static void test_unknown_in_branches(void **state) {
+  static const expectation rows[] = {
+      {"{% if no %}{{ x|zz }}{% endif %}ok", "ok"},
+      {"{% if no %}{% for t in l|zz %}{{ t }}{% endfor %}{% endif %}ok", "ok"},
+      {"{% if no %}{% set x = l|zz %}{% endif %}ok", "ok"},
+      {"{% if no %}{% with y=a|zz %}{% endwith %}{% endif %}ok", "ok"},
+      {"{% macro m() %}{% if no %}{{y|zz}}{% endif %}{% endmacro %}ok{{m()}}", "ok"},
+      {"{% macro c(x) %}{% endmacro %}{% if no %}{% call c(a|zz) %}{% endcall %}{% endif %}ok", "ok"},
+      {"{% if no and no|zz %}a{% endif %}ok", "ok"},
+      {"{% if 1 %}ok{% elif no|zz %}a{% endif %}", "ok"},
+      {"{% if 1 %}ok{% else %}{{ a|zz }}{% endif %}", "ok"},
+      {"{{ (a|zz) if no else 'ok' }}", "ok"},
+      {"{{ 'ok' if 1 else a|zz }}", "ok"},
+      {"{% for t in [] %}{% if no %}{{ t|zz }}{% endif %}{% endfor %}ok", "ok"},
+      {"{% for t in [1] %}{% if no %}{{ t|zz }}{% endif %}{% endfor %}ok", "ok"},
+      {"{% for t in [1] %}{{ 'ok' if 1 else t|zz }}{% endfor %}", "ok"},
+      {"{% if no %}{{ l|map('zz')|list }}{% endif %}ok", "ok"},
+      {"{{ []|map('zz')|list }}ok", "[]ok"},
+      {"{{ []|select('zz')|list }}ok", "[]ok"},
+      {"{% if no %}{% if no %}{% else %}{{ x|zz }}{% endif %}{% endif %}ok", "ok"},
+      {"{% if no %}{% for t in l %}{% if t %}{{ t|zz }}{% endif %}{% endfor %}{% endif %}ok", "ok"},
+      {"{{ [a|zz] if no else 'ok' }}", "ok"},
+      {"{{ f(a|zz) if no else 'ok' }}", "ok"},
+      {"{% if no %}{{ a|zz|upper is yy }}{% endif %}ok", "ok"},
+      {"{% set x = (a|zz if no else 'ok') %}{{x}}", "ok"},
+      {"{% if no %}{{ 'a'|zz }}{% endif %}ok", "ok"},
+      {"{% if no %}{{ 'a'|zz(1, b=2) is yy(3) }}{% endif %}ok", "ok"},
+      {"{% if no %}{{ a|x.y.z is p.q }}{% endif %}ok", "ok"},
+      {"{% if no %}{{ a is not zz }}{% endif %}ok", "ok"},
+      {"{{ 'ok' if 1 else (x is zz) }}", "ok"},
+      {"{% if no %}{% set ns.x = a|zz %}{% endif %}ok", "ok"},
+      {"{% if 1 %}{% if yes %}a{% elif 1 %}ok{% else %}{{ q|zz }}{% endif %}{% endif %}", "ok"},
+      {"{% for t in (l|zz if no else [1]) %}ok{% endfor %}", "ok"},
+      {"{% with y=(l|zz if no else 'ok') %}{{ y }}{% endwith %}", "ok"},
+      {"{% macro m(a=(b|zz if no else 'ok')) %}{{ a }}{% endmacro %}{{ m() }}", "ok"},
+      {"{% for t in [1] if (1 if 1 else t|zz) %}ok{% endfor %}", "ok"},
+      {"{% if no %}{{ x.y(z|zz)[0] }}{% endif %}ok", "ok"},
+      /* Jinja refuses these; but templates in use have a loop in such a branch. */
+      {"{% if no %}{% for t in l %}{{ t|zz }}{% endfor %}{% endif %}ok", "ok"},
+      {"{% if no %}{% for t in l if t is zz %}{{ t }}{% endfor %}{% endif %}ok", "ok"},
+      {"{% if no %}{% for t in l if t|zz %}{{ t }}{% endfor %}{% endif %}ok", "ok"},
+      {"{% if no %}{% for t in l %}a{% else %}{{ t|zz }}{% endfor %}{% endif %}ok", "ok"},
+      {"{% if no %}{% set x %}{{l|zz}}{% endset %}{% endif %}ok", "ok"},
+      {"{% if no %}{% set x|zz %}{{l}}{% endset %}{% endif %}ok", "ok"},
+      {"{% if no %}{% filter zz %}a{% endfilter %}{% endif %}ok", "ok"},
+      {"{% if no %}{% filter upper %}{{a|zz}}{% endfilter %}{% endif %}ok", "ok"},
+      {"{% if no %}{% with y=a %}{{y|zz}}{% endwith %}{% endif %}ok", "ok"},
+  };
+  (void)state;
+  CHECK(rows);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_literals),   cmocka_unit_test(test_operators), cmocka_unit_test(test_access),
+      cmocka_unit_test(test_literals), cmocka_unit_test(test_unknown_in_branches),   cmocka_unit_test(test_operators), cmocka_unit_test(test_access),
       cmocka_unit_test(test_string_methods), cmocka_unit_test(test_filters), cmocka_unit_test(test_tojson),
       cmocka_unit_test(test_tests),      cmocka_unit_test(test_if_and_for), cmocka_unit_test(test_scopes),
       cmocka_unit_test(test_macros),     cmocka_unit_test(test_white_space)};
