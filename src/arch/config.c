@@ -61,7 +61,8 @@ ellm_status config_layer_types(const config_reader *in, uint32_t n_layers, bool 
                      json_brief(list, text), in->arch->fields->n_layers, (unsigned)n_layers);
   }
   for (uint32_t i = 0; i < n_layers; i++) {
-    const char *type = json_string_value(json_array_get(list, i));
+    const json_t *value = json_array_get(list, i);
+    const char *type = json_unreadable_number(value) == NULL ? json_string_value(value) : NULL;
     sliding[i] = type != NULL && strcmp(type, "sliding_attention") == 0;
     if (!sliding[i] && (type == NULL || strcmp(type, "full_attention") != 0))
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: layer_types[%u] %s is not supported", in->origin, (unsigned)i,

@@ -79,8 +79,10 @@ ellm_status arch_class_find(const json_t *root, const char *origin, const arch_c
   ELLM_TRY(json_get_string(root, "model_type", false, origin, &model_type, err));
   const json_t *list = json_object_get(root, "architectures");
   if (list != NULL && !json_is_null(list)) {
-    name = json_string_value(json_array_get(list, 0));
-    if (name == NULL) return json_wrong(list, "architectures", origin, "a list of names", err);
+    const json_t *first = json_array_get(list, 0);
+    name = json_string_value(first);
+    if (name == NULL || json_unreadable_number(first) != NULL)
+      return json_wrong(list, "architectures", origin, "a list of names", err);
   }
   if (name == NULL && model_type == NULL) return ellm_fail(err, ELLM_ERR_INPUT, "%s: architectures is missing", origin);
   for (size_t f = 0; f < N_FAMILIES; f++)

@@ -363,6 +363,8 @@ static void test_lenient(void **state) {
   assert_int_equal(c.max_position_embeddings, 77);
   refused(MODEL("Llama", ",\"rms_norm_eps\":NaN"), "rms_norm_eps is NaN, a number is wanted");
   refused(MODEL("Llama", ",\"rope_theta\":Infinity"), "rope_theta is Infinity");
+  refused("{\"architectures\":[NaN]}", "architectures is ");
+  refused(MODEL("Llama", ",\"layer_types\":[NaN,NaN,NaN,NaN]"), "layer_types[0] is not a name");
   refused(MODEL("Llama", ",\"hidden_act\":NaN"), "hidden_act is NaN, a string is wanted");
   refused(MODEL("Llama", ",\"max_position_embeddings\":123456789012345678901234567890"),
           "max_position_embeddings is 123456789012345678901234567890");
