@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "eval/pages.h"
 #include "eval/wikitext.h"
+#include "json/lenient.h"
 #include "model/score.h"
 
 enum { DEFAULT_CTX = 512, N_VALUES = 3 };
@@ -62,11 +63,8 @@ ellm_status perplexity_bos(ellm_model *model, const uint32_t *ids, size_t n_ids,
   bool adds = info.bos_id >= 0 && n_ids > 0 && ids[0] == (uint64_t)info.bos_id;
   const void *text = ellm_model_asset(model, "tokenizer_config.json", &bytes);
   if (text) {
-    json_error_t problem; /* integers as floats: model_max_length is often written as 10^30 */
-    json_t *root = json_loadb(text, bytes, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &problem);
-    if (!root)
-      return ellm_fail(err, ELLM_ERR_INPUT, "tokenizer_config.json: not valid JSON: %s (line %d, column %d)",
-                       problem.text, problem.line, problem.column);
+    json_t *root;
+    ELLM_TRY(json_parse_lenient(text, bytes, "tokenizer_config.json", &root, err));
     const json_t *value = json_object_get(root, "add_bos_token");
     if (json_is_boolean(value)) adds = json_is_true(value);
     json_decref(root);

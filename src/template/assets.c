@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json/lenient.h"
 #include "template/template.h"
 
 enum { MAX_NAME = 64 };
@@ -20,8 +21,7 @@ static char *join_origin(const char *origin, const char *name) {
   return text;
 }
 
-/* The JSON object of an asset; *root is NULL if there is no such asset. Integers are read as floats:
- * none is needed, and model_max_length is often written as 10^30. */
+/* The JSON object of an asset; *root is NULL if there is no such asset. */
 static ellm_status asset_json(chat_template_asset_fn asset, void *user, const char *origin, const char *name,
                               json_t **root, ellm_error *err) {
   size_t bytes;
@@ -30,13 +30,8 @@ static ellm_status asset_json(chat_template_asset_fn asset, void *user, const ch
   if (!text) return ELLM_OK;
   char *where = join_origin(origin, name);
   if (!where) return no_memory(err);
-  json_error_t problem;
-  ellm_status status = ELLM_OK;
-  *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &problem);
-  if (!*root) {
-    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: not valid JSON: %s (line %d, column %d)", where, problem.text,
-                       problem.line, problem.column);
-  } else if (!json_is_object(*root)) {
+  ellm_status status = json_parse_lenient(text, bytes, where, root, err);
+  if (status == ELLM_OK && !json_is_object(*root)) {
     json_decref(*root);
     *root = NULL;
     status = ellm_fail(err, ELLM_ERR_INPUT, "%s: not a JSON object", where);

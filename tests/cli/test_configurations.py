@@ -43,11 +43,9 @@ for name, fields in {
     "not-finite": '"a": NaN, "b": [Infinity, -Infinity], "c": 1e999',
 }.items():
     equal(words(edited("config-" + name, "config.json", with_fields(fields))), plain, f"config.json with {name}")
-    equal(
-        words(edited("tokenizer-config-" + name, "tokenizer_config.json", with_fields(fields))),
-        plain,
-        f"tokenizer_config.json with {name}",
-    )
+    folder = edited("tokenizer-config-" + name, "tokenizer_config.json", with_fields(fields))
+    equal(words(folder), plain, f"tokenizer_config.json with {name}")
+    equal(words(folder, "--chat"), words(MODEL, "--chat"), f"its template with {name}")
 p = run("run", "-m", edited("read-field", "config.json", settings(rms_norm_eps=float("nan"))), *SHORT)
 ok(p.returncode == 3 and b"config.json: rms_norm_eps is NaN" in p.stderr, "a field that is read is named", p.stderr)
 ok(one_error_line(p), "in one line", p.stderr)
