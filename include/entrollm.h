@@ -111,6 +111,7 @@ ELLM_API const char *ellm_dtype_name(ellm_dtype dtype);  /* "F32", "BF16", ...; 
 ELLM_API size_t ellm_dtype_size(ellm_dtype dtype);       /* bytes an element; 0 if unknown */
 
 typedef enum ellm_scheme { ELLM_SCHEME_MIXED = 0, ELLM_SCHEME_SYMMETRIC = 1, ELLM_SCHEME_ASYMMETRIC = 2 } ellm_scheme;
+ELLM_API const char *ellm_scheme_name(ellm_scheme scheme); /* "mixed", ...; "?" if unknown */
 typedef enum ellm_prefer { ELLM_PREFER_SPEED = 0, ELLM_PREFER_SIZE = 1 } ellm_prefer;
 typedef enum ellm_code { ELLM_CODE_HUFFMAN = 0, ELLM_CODE_NONE = 1 } ellm_code;
 /* How activations are represented where coded weights multiply them: F32 floats; I8 and I16 one and two

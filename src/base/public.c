@@ -9,6 +9,12 @@ const char *ellm_version(void) {
   return TEXT(ELLM_VERSION_MAJOR) "." TEXT(ELLM_VERSION_MINOR) "." TEXT(ELLM_VERSION_PATCH);
 }
 
+const char *ellm_scheme_name(ellm_scheme scheme) {
+  static const char *const names[] = {
+      [ELLM_SCHEME_MIXED] = "mixed", [ELLM_SCHEME_SYMMETRIC] = "symmetric", [ELLM_SCHEME_ASYMMETRIC] = "asymmetric"};
+  return (unsigned)scheme < sizeof names / sizeof *names ? names[scheme] : "?";
+}
+
 int ellm_cpu_count(void) { return cpu_affinity_count(); }
 
 static const struct {

@@ -136,7 +136,6 @@ json_t *cli_totals_json(const ellm_totals *totals);
 void cli_print_tensors(const ellm_tensor_info *tensors, size_t n_tensors);
 json_t *cli_assets_json(const ellm_asset_info *assets, size_t n_assets); /* [{"name", "bytes"}] */
 void cli_print_assets(const ellm_asset_info *assets, size_t n_assets);
-const char *cli_scheme_name(ellm_scheme scheme);
 
 void cli_write_ids(const uint32_t *ids, size_t n_ids); /* "1 2 3" */
 json_t *cli_ids_json(const uint32_t *ids, size_t n_ids);

@@ -88,9 +88,9 @@ static int compress(const request *r) {
   options.threads = r->common.threads;
   options.progress = cli_progress_update;
   options.progress_user = &progress;
-  double start = clock_seconds();
+  double start = cli_seconds();
   ellm_status status = ellm_compress(r->source, r->output, &options, &report, &err);
-  double seconds = clock_seconds() - start;
+  double seconds = cli_seconds() - start;
   cli_progress_end(&progress);
   int result = (int)status;
   if (status != ELLM_OK) result = cli_fail(&err);

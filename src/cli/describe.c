@@ -4,11 +4,6 @@
 
 #include "cli/cli.h"
 
-const char *cli_scheme_name(ellm_scheme scheme) {
-  static const char *const names[] = {"mixed", "symmetric", "asymmetric"};
-  return (unsigned)scheme < 3 ? names[scheme] : "?";
-}
-
 /* All in one call, so that one failed allocation makes the whole NULL. */
 json_t *cli_tensor_json(const ellm_tensor_info *tensor) {
   json_t *shape = json_array();
@@ -19,7 +14,7 @@ json_t *cli_tensor_json(const ellm_tensor_info *tensor) {
   if (!object || tensor->kept) return object;
   json_t *coded =
       json_pack("{s:i, s:s, s:o, s:i, s:o, s:o, s:o, s:s, s:i, s:i, s:i, s:I}", "bits", tensor->bits, "scheme",
-                cli_scheme_name(tensor->scheme), "step", cli_json_real(tensor->step), "zero", tensor->zero, "entropy",
+                ellm_scheme_name(tensor->scheme), "step", cli_json_real(tensor->step), "zero", tensor->zero, "entropy",
                 cli_json_real(tensor->entropy), "huffman_bits_per_weight",
                 cli_json_real(tensor->huffman_bits_per_weight), "coded_bits_per_weight",
                 cli_json_real(tensor->n_elements ? 8.0 * (double)tensor->stored_bytes / (double)tensor->n_elements : 0),
@@ -64,7 +59,7 @@ void cli_print_tensors(const ellm_tensor_info *tensors, size_t n_tensors) {
     printf("%-*s  %-15s %-5s ", width, t->name, shape, ellm_dtype_name(t->dtype));
     if (t->kept) printf("%-10s\n", "kept");
     else
-      printf("%-10s %-10s %4d %8.3f %8.3f\n", t->layout ? t->layout : "?", cli_scheme_name(t->scheme), t->bits,
+      printf("%-10s %-10s %4d %8.3f %8.3f\n", t->layout ? t->layout : "?", ellm_scheme_name(t->scheme), t->bits,
              t->entropy, t->n_elements ? 8.0 * (double)t->stored_bytes / (double)t->n_elements : 0);
   }
 }

@@ -11,14 +11,14 @@ static ellm_status find_tensor(const ellm_file *file, const char *path, const ch
                                ellm_tensor_info *info, ellm_error *err) {
   for (*index = 0; ellm_file_tensor(file, *index, info); ++*index)
     if (strcmp(info->name, name) == 0) return ELLM_OK;
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: there is no tensor '%s'", path, name);
+  return cli_failure(err, ELLM_ERR_INPUT, "%s: there is no tensor '%s'", path, name);
 }
 
 /* All codes of a quantized tensor, malloc'ed. */
 static ellm_status read_codes(const ellm_file *file, size_t index, const ellm_tensor_info *info, int threads,
                               uint8_t **codes, ellm_error *err) {
   *codes = malloc(info->n_elements ? (size_t)info->n_elements : 1);
-  if (!*codes) return ellm_fail_memory(err, (size_t)info->n_elements, "codes");
+  if (!*codes) return cli_failure_memory(err, (size_t)info->n_elements, "codes");
   ellm_status status = ellm_file_codes(file, index, threads, *codes, err);
   if (status != ELLM_OK) {
     free(*codes);
@@ -33,9 +33,10 @@ static ellm_status write_codes(const ellm_file *file, const char *path, const ch
   size_t index;
   uint8_t *codes;
   cli_output output;
-  ELLM_TRY(find_tensor(file, path, name, &index, &info, err));
-  if (info.kept) return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor '%s' is kept as it is and has no codes", path, name);
-  ELLM_TRY(read_codes(file, index, &info, threads, &codes, err));
+  CLI_TRY(find_tensor(file, path, name, &index, &info, err));
+  if (info.kept)
+    return cli_failure(err, ELLM_ERR_INPUT, "%s: tensor '%s' is kept as it is and has no codes", path, name);
+  CLI_TRY(read_codes(file, index, &info, threads, &codes, err));
   ellm_status status = cli_output_open(&output, out, path, err);
   if (status == ELLM_OK) {
     status = cli_output_write(&output, codes, (size_t)info.n_elements, err);
@@ -52,22 +53,22 @@ static ellm_status count_codes(const ellm_file *file, const char *path, const ch
   ellm_tensor_info info;
   size_t first = 0, last = ellm_file_tensor_count(file);
   if (name) {
-    ELLM_TRY(find_tensor(file, path, name, &first, &info, err));
+    CLI_TRY(find_tensor(file, path, name, &first, &info, err));
     last = first + 1;
     if (info.kept)
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor '%s' is kept as it is and has no codes", path, name);
+      return cli_failure(err, ELLM_ERR_INPUT, "%s: tensor '%s' is kept as it is and has no codes", path, name);
   }
   for (size_t i = first; i < last; i++) {
     uint8_t *codes;
-    if (cli_stopped()) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
+    if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
     if (!ellm_file_tensor(file, i, &info) || info.kept) continue;
-    ELLM_TRY(read_codes(file, i, &info, threads, &codes, err));
+    CLI_TRY(read_codes(file, i, &info, threads, &codes, err));
     for (uint64_t k = 0; k < info.n_elements; k++) h->counts[codes[k]]++;
     free(codes);
     h->total += info.n_elements;
     if (info.bits > h->bits) h->bits = info.bits;
   }
-  if (h->total == 0) return ellm_fail(err, ELLM_ERR_INPUT, "%s: there are no quantized weights", path);
+  if (h->total == 0) return cli_failure(err, ELLM_ERR_INPUT, "%s: there are no quantized weights", path);
   return ELLM_OK;
 }
 
@@ -75,16 +76,16 @@ static ellm_status write_histogram(const ellm_file *file, const char *path, cons
                                    int threads, ellm_error *err) {
   histogram h = {.title = name ? name : "all quantized tensors"};
   cli_output output;
-  ellm_buffer svg = {0};
-  ELLM_TRY(count_codes(file, path, name, threads, &h, err));
+  cli_buffer svg = {0};
+  CLI_TRY(count_codes(file, path, name, threads, &h, err));
   ellm_status status = histogram_svg(&h, &svg) ? cli_output_open(&output, out, path, err)
-                                               : ellm_fail_memory(err, svg.size, "the histogram");
+                                               : cli_failure_memory(err, svg.size, "the histogram");
   if (status == ELLM_OK) {
     status = cli_output_write(&output, svg.data, svg.size, err);
     if (status == ELLM_OK) status = cli_output_close(&output, err);
     else cli_output_abort(&output);
   }
-  ellm_buffer_free(&svg);
+  cli_buffer_free(&svg);
   return status;
 }
 
@@ -179,8 +180,8 @@ int cmd_inspect(int argc, char **argv) {
   option_table table = {
       .command = "inspect",
       .synopsis = "FILE [options]",
-      .about = "Describe a .ellm file as JSON: every tensor, the small files in it, and totals with everything counted. With --codes or\n"
-               "--histogram that file is written instead.",
+      .about = "Describe a .ellm file as JSON: every tensor, the small files in it, and totals with everything\n"
+               "counted. With --codes or --histogram that file is written instead.",
       .options = options,
       .n_options = sizeof options / sizeof *options,
       .operand = "FILE",

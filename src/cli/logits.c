@@ -3,26 +3,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "cli/cli.h"
 
 enum { BATCH = 32 }; /* positions computed and written at a time */
+
+static void store_little_endian(float *value) {
+  uint32_t bits;
+  memcpy(&bits, value, sizeof bits);
+  const uint8_t bytes[4] = {(uint8_t)bits, (uint8_t)(bits >> 8), (uint8_t)(bits >> 16), (uint8_t)(bits >> 24)};
+  memcpy(value, bytes, sizeof bytes);
+}
 
 static ellm_status write_logits(ellm_model *model, ellm_sequence *sequence, uint32_t vocab_size, const uint32_t *ids,
                                 size_t n_ids, cli_output *output, ellm_error *err) {
   size_t row = vocab_size;
   float *logits = calloc(row * BATCH, sizeof *logits);
-  if (!logits) return ellm_fail_memory(err, row * BATCH * sizeof *logits, "logits");
+  if (!logits) return cli_failure_memory(err, row * BATCH * sizeof *logits, "logits");
   ellm_status status = ellm_sequence_announce(sequence, (uint32_t)n_ids, err);
   for (size_t done = 0; done < n_ids && status == ELLM_OK;) {
     size_t n = n_ids - done < BATCH ? n_ids - done : BATCH;
-    if (cli_stopped()) status = ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
+    if (cli_stopped()) status = cli_failure(err, ELLM_INTERRUPTED, "interrupted");
     if (status == ELLM_OK)
       status = ellm_evaluate(model, &(ellm_batch_item){sequence, ids + done, n, logits, n}, 1, err);
     for (size_t i = 0; i < n && status == ELLM_OK; i++)
       status = ellm_logits_check(logits + i * row, row, (uint32_t)(done + i), err);
     if (status != ELLM_OK) break;
-    for (size_t i = 0; i < n * row; i++) store_u32(&logits[i], float_bits(logits[i]));
+    for (size_t i = 0; i < n * row; i++) store_little_endian(&logits[i]);
     status = cli_output_write(output, logits, n * row * sizeof *logits, err);
     done += n;
   }
@@ -37,14 +43,14 @@ static ellm_status logits_of(const cli_common *common, const uint32_t *ids, size
   ellm_model_info info;
   cli_output output = {0};
   char *model_path = NULL;
-  ELLM_TRY(cli_open_model(common, &model, &model_path, err));
+  CLI_TRY(cli_open_model(common, &model, &model_path, err));
   ellm_model_get_info(model, &info);
   *vocab_size = info.vocab_size;
   ellm_status status = ELLM_OK;
   const char *reason = info.max_context_reason;
   if (n_ids > info.max_context)
-    status = ellm_fail(err, ELLM_ERR_INPUT, "%zu ids are more than the model's context of %u positions%s%s", n_ids,
-                       (unsigned)info.max_context, reason ? ": " : "", reason ? reason : "");
+    status = cli_failure(err, ELLM_ERR_INPUT, "%zu ids are more than the model's context of %u positions%s%s", n_ids,
+                         (unsigned)info.max_context, reason ? ": " : "", reason ? reason : "");
   if (status == ELLM_OK) status = ellm_model_reserve(model, (uint32_t)n_ids, err);
   if (status == ELLM_OK) status = ellm_sequence_create(model, &sequence, err);
   if (status == ELLM_OK) status = cli_output_open(&output, path, model_path, err);

@@ -5,8 +5,6 @@
 
 #include "cli/report.h"
 
-static const char *const scheme_words[] = {"mixed", "symmetric", "asymmetric"};
-
 /* -------------------------------------------------------------------- CSV */
 
 /* A text in quotes, quotes doubled. */
@@ -35,7 +33,7 @@ bool report_csv(const report_data *data, cli_buffer *out) {
     const report_variant *v = &data->variants[i];
     if (v->original) good = cli_add(out, "original,,,,");
     else
-      good = cli_add(out, "%s,%d,%s,%s,", v->name, v->bits, scheme_words[v->scheme],
+      good = cli_add(out, "%s,%d,%s,%s,", v->name, v->bits, ellm_scheme_name(v->scheme),
                      v->code == ELLM_CODE_HUFFMAN ? "huffman" : "none");
     good = good && cli_add(out, "%llu,%.6f,%.6f,%.9g", (unsigned long long)v->file_bytes, v->coded_bits, v->entropy,
                            v->error) &&
@@ -53,7 +51,7 @@ bool report_tensors_csv(const report_data *data, cli_buffer *out) {
       const report_tensor *t = &v->tensors[k];
       good = cli_add(out, "%s,", v->name) && add_quoted(out, t->name) &&
              cli_add(out, ",%llu,%llu,%s,%.9g,%d,%.6f,%.6f,%.9g\n", (unsigned long long)t->rows,
-                     (unsigned long long)t->columns, scheme_words[t->scheme], t->step, t->zero, t->entropy,
+                     (unsigned long long)t->columns, ellm_scheme_name(t->scheme), t->step, t->zero, t->entropy,
                      t->coded_bits, t->error);
     }
   }

@@ -17,8 +17,6 @@
 
 enum { TEXT_LIMIT = 1 << 30, ERROR_PIECE = 1 << 18, PATH_BYTES = 4200, SPEED_REPEATS = 5 };
 
-static const char *const scheme_words[] = {"mixed", "symmetric", "asymmetric"};
-
 typedef struct measuring {
   const report_plan *plan;
   report_data *data;
@@ -35,7 +33,7 @@ static void file_name(const report_plan *plan, const char *name, const char *end
 
 const char *report_label(const report_variant *v, char text[48]) {
   if (v->original) return "original";
-  snprintf(text, 48, "%d bits, %s, %s", v->bits, scheme_words[v->scheme],
+  snprintf(text, 48, "%d bits, %s, %s", v->bits, ellm_scheme_name(v->scheme),
            v->code == ELLM_CODE_HUFFMAN ? "coded" : "uncoded");
   return text;
 }
@@ -68,8 +66,8 @@ typedef struct pair { ellm_source *checkpoint, *file; } pair;
 static ellm_status compare_weights(const pair *p, const ellm_tensor_info *info, error_sums *sums, ellm_error *err) {
   ellm_tensor_info source;
   size_t at, index;
-  if (!ellm_source_find(p->file, info->name, &index) || !ellm_source_find(p->checkpoint, info->name, &at) || !ellm_source_tensor(p->checkpoint, at, &source) ||
-      source.n_elements != info->n_elements)
+  if (!ellm_source_find(p->file, info->name, &index) || !ellm_source_find(p->checkpoint, info->name, &at) ||
+      !ellm_source_tensor(p->checkpoint, at, &source) || source.n_elements != info->n_elements)
     return cli_failure(err, ELLM_ERR_INTERNAL, "tensor %s is not that of the checkpoint", info->name);
   float *w = malloc(2 * ERROR_PIECE * sizeof *w), *quantized = w + ERROR_PIECE;
   if (!w) return cli_failure_memory(err, 2 * ERROR_PIECE * sizeof *w, "weights");
@@ -380,7 +378,7 @@ ellm_status report_measure(const report_plan *plan, report_data *data, ellm_erro
     *v = (report_variant){.bits = widths[i / 6],
                           .scheme = (ellm_scheme)(i / 2 % 3),
                           .code = i % 2 ? ELLM_CODE_NONE : ELLM_CODE_HUFFMAN};
-    snprintf(v->name, sizeof v->name, "%d-%s-%s", v->bits, scheme_words[v->scheme], i % 2 ? "none" : "huffman");
+    snprintf(v->name, sizeof v->name, "%d-%s-%s", v->bits, ellm_scheme_name(v->scheme), i % 2 ? "none" : "huffman");
     status = measure_variant(&m, v, err);
   }
   if (status == ELLM_OK) remove_states(&m);

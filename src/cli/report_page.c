@@ -8,8 +8,6 @@
 
 #include "cli/report.h"
 
-static const char *const scheme_words[] = {"mixed", "symmetric", "asymmetric"};
-
 static const char style[] =
     ":root{--page:#fff;--ink:#1b1f24;--soft:#57606a;--line:#d8dee4;--card:#f6f8fa;--c0:#1f6fb5;--c1:#c2550a;--c2:#"
     "4b7a2b}\n"
@@ -227,10 +225,10 @@ static bool add_tensor(const report_tensor *eight, const report_tensor *four, cl
   return cli_add(out, "<div class=\"tensor\"><h3>") && add_tensor_name(eight->name, out) &&
          cli_add(out,
                  "</h3><span class=\"soft\">%llu &#215; %llu</span><br>8 bits: %s, entropy %.2f, stored %.2f bits",
-                 (unsigned long long)eight->rows, (unsigned long long)eight->columns, scheme_words[eight->scheme],
+                 (unsigned long long)eight->rows, (unsigned long long)eight->columns, ellm_scheme_name(eight->scheme),
                  eight->entropy, eight->coded_bits) &&
          report_bars_svg(eight, 8, out) &&
-         cli_add(out, "4 bits: %s, entropy %.2f, stored %.2f bits, error %.1f %%", scheme_words[four->scheme],
+         cli_add(out, "4 bits: %s, entropy %.2f, stored %.2f bits, error %.1f %%", ellm_scheme_name(four->scheme),
                  four->entropy, four->coded_bits, 100 * four->error) &&
          report_bars_svg(four, 4, out) && cli_add(out, "</div>\n");
 }

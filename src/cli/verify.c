@@ -97,9 +97,9 @@ int cmd_decompress(int argc, char **argv) {
   how.threads = common.threads;
   how.progress = cli_progress_update;
   how.progress_user = &progress;
-  double start = clock_seconds();
+  double start = cli_seconds();
   ellm_status status = ellm_decompress(path, folder, &how, &err);
-  double seconds = clock_seconds() - start;
+  double seconds = cli_seconds() - start;
   cli_progress_end(&progress);
   if (status != ELLM_OK) return cli_fail(&err);
   uint64_t bytes = cli_model_bytes(folder);

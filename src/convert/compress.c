@@ -237,9 +237,8 @@ static ellm_status warn(compress_job *job, ellm_error *err) {
 }
 
 static void options_json(const ellm_compress_options *options, char *out, size_t bytes) {
-  static const char *const schemes[] = {"mixed", "symmetric", "asymmetric"};
   snprintf(out, bytes, "{\"bits\":%d,\"scheme\":\"%s\",\"prefer\":\"%s\",\"code\":\"%s\"}", options->bits,
-           schemes[options->scheme], options->prefer == ELLM_PREFER_SIZE ? "size" : "speed",
+           ellm_scheme_name(options->scheme), options->prefer == ELLM_PREFER_SIZE ? "size" : "speed",
            options->code == ELLM_CODE_NONE ? "none" : "huffman");
 }
 
