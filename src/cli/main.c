@@ -39,7 +39,7 @@ static void print_usage(FILE *out) {
   for (size_t i = 0; i < N_COMMANDS; i++) fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].about);
   fprintf(out, "\n'entrollm COMMAND --help' shows the options of a command; 'entrollm --version' the version.\n"
                "exit status: 0 done, 1 internal error, 2 usage, 3 bad input, 4 input/output failure,\n"
-               "5 verification found a difference, 130 interrupted\n");
+               "5 verification found a difference, 6 no room in the KV cache, 130 interrupted\n");
 }
 
 static int unknown_command(const char *word) {

@@ -3,7 +3,9 @@
  * cache across the boundary of longrope. */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
+#include "container/container.h"
 #include "model/model_testing.h"
 #include "model/sequence.h"
 
@@ -272,6 +274,106 @@ static void logits_that_are_none(void **state) {
   expect_error(ellm_logits_check(row, 5, 7, &err), ELLM_ERR_INPUT, &err, "position 7 hold infinity (token id 3)");
 }
 
+/* ------------------------------------------------------------------- failing */
+
+/* A .ellm file of a longrope model, at path[64], and one whose output matrix is damaged: at damaged[64]. */
+static void make_damaged(char *path, char *damaged) {
+  char folder[512];
+  ellm_compress_options options;
+  ellm_file *file;
+  container_block block;
+  uint8_t *data;
+  size_t all, at = 0;
+  snprintf(path, 64, "/tmp/ellm-sequence-%ld", (long)getpid());
+  snprintf(damaged, 64, "/tmp/ellm-sequence-%ld-damaged", (long)getpid());
+  assert_true(golden_model("phi3-longrope", folder, sizeof folder));
+  ellm_compress_options_init(&options);
+  ASSERT_OK(ellm_compress(folder, path, &options, NULL, ERR));
+  ASSERT_OK(file_read_all(path, 1 << 24, &data, &all, ERR));
+  ASSERT_OK(ellm_file_open(path, &file, ERR));
+  ASSERT_OK(container_checked_block(file, container_find(file, "lm_head.weight"), 0, &block, ERR));
+  while (memcmp(data + at, block.data, block.bytes) != 0) assert_true(++at + block.bytes <= all);
+  data[at + block.bytes / 2] ^= 1;
+  ellm_file_close(file);
+  FILE *f = fopen(damaged, "wb");
+  assert_non_null(f);
+  assert_int_equal(fwrite(data, 1, all, f), all);
+  assert_int_equal(fclose(f), 0);
+  free(data);
+}
+
+/* Ids, keys and values of a sequence, as a prompt cache has them behind its head, which names the model. */
+static uint8_t *held_by(const ellm_sequence *s, size_t *bytes) {
+  char path[64];
+  uint8_t *data;
+  snprintf(path, sizeof path, "/tmp/ellm-sequence-%ld-cache", (long)getpid());
+  ASSERT_OK(ellm_sequence_save(s, path, NULL, NULL, ERR));
+  ASSERT_OK(file_read_all(path, 1 << 24, &data, bytes, ERR));
+  unlink(path);
+  memset(data, 0, *bytes < 128 ? *bytes : 128);
+  return data;
+}
+
+static void expect_same(const ellm_sequence *a, const ellm_sequence *b) {
+  size_t n, m;
+  uint8_t *x = held_by(a, &n), *y = held_by(b, &m);
+  assert_int_equal(n, m);
+  assert_memory_equal(x, y, n);
+  free(x);
+  free(y);
+}
+
+/* An evaluation that fails when all layers are computed already, at the logits: every sequence is as before, also where
+ * one of them was to be computed anew with other factors. */
+static void a_failed_evaluation_changes_nothing(void **state) {
+  (void)state;
+  char path[64], damaged[64];
+  ellm_error err;
+  make_damaged(path, damaged);
+  ellm_model *good = open_model(path, 2, ELLM_ACTIVATIONS_I16), *bad = open_model(damaged, 2, ELLM_ACTIVATIONS_I16);
+  ellm_model_info info;
+  ellm_model_get_info(bad, &info);
+  const uint32_t boundary = bad->ropes.long_above, n = boundary + 4;
+  assert_true(boundary > 20 && n < info.max_context);
+  uint32_t *ids = calloc(n, sizeof *ids);
+  for (uint32_t i = 0; i < n; i++) ids[i] = (i * 37 + 5) % info.vocab_size;
+  float *row = calloc(2, info.vocab_size * sizeof *row);
+  ellm_sequence *s = sequence_of(bad, ids, boundary - 1), *fork, *expected = sequence_of(good, ids, boundary - 1);
+  ASSERT_OK(ellm_sequence_fork(s, &fork, ERR));
+  const uint32_t free_before = free_positions(bad);
+
+  ellm_batch_item items[] = {{s, ids + boundary - 1, 1, NULL, 0}, {fork, ids + 3, 1, row, 1}};
+  for (int crossing = 0; crossing < 2; crossing++) {
+    expect_error(ellm_evaluate(bad, items, 2, &err), ELLM_ERR_INPUT, &err, "checksum");
+    assert_int_equal(ellm_sequence_length(s), boundary - 1);
+    assert_int_equal(ellm_sequence_length(fork), boundary - 1);
+    assert_memory_equal(ellm_sequence_ids(s), ids, (boundary - 1) * sizeof *ids);
+    expect_same(fork, expected);
+    if (crossing == 0) {
+      expect_same(s, expected);
+      items[0].n_ids = 4; /* this time s crosses the boundary */
+    }
+  }
+  assert_true(free_positions(bad) <= free_before); /* s and its fork no longer share, at most */
+  /* what s held was to be computed anew, and is when it is evaluated next: with its old factors or with others */
+  expect_error(ellm_sequence_save(s, "/tmp/none", NULL, NULL, &err), ELLM_ERR_USAGE, &err, "not evaluated");
+  ASSERT_OK(append(bad, s, ids + boundary - 1, 1, NULL, 0, ERR));
+  ASSERT_OK(append(good, expected, ids + boundary - 1, 1, NULL, 0, ERR));
+  expect_same(s, expected);
+  ASSERT_OK(append(bad, s, ids + boundary, 3, NULL, 0, ERR));
+  ASSERT_OK(append(good, expected, ids + boundary, 3, NULL, 0, ERR));
+  expect_same(s, expected);
+  ellm_sequence_free(s);
+  ellm_sequence_free(fork);
+  ellm_sequence_free(expected);
+  ellm_model_close(good);
+  ellm_model_close(bad);
+  free(row);
+  free(ids);
+  unlink(path);
+  unlink(damaged);
+}
+
 /* ------------------------------------------------------------------- longrope */
 
 /* Generation one by one across original_max_position_embeddings gives what all ids at once give. */
@@ -337,6 +439,7 @@ int main(void) {
       cmocka_unit_test(sequences_of_several_threads),
       cmocka_unit_test(closing_with_live_sequences),
       cmocka_unit_test(logits_that_are_none),
+      cmocka_unit_test(a_failed_evaluation_changes_nothing),
       cmocka_unit_test(longrope_rebuilds_its_cache),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
