@@ -45,14 +45,14 @@ foreach(source ${tests})
 endforeach()
 
 # the tests that count calls of the allocator, and let them fail
-foreach(test model_test_allocations model_test_out_of_memory)
+foreach(test generate_test_allocations generate_test_out_of_memory model_test_out_of_memory)
   if(TARGET ${test})
     target_link_options(${test} PRIVATE
       LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup)
   endif()
 endforeach()
-if(TARGET model_test_allocations)
-  target_link_options(model_test_allocations PRIVATE LINKER:--wrap=aligned_alloc,--wrap=posix_memalign)
+if(TARGET generate_test_allocations)
+  target_link_options(generate_test_allocations PRIVATE LINKER:--wrap=aligned_alloc,--wrap=posix_memalign)
 endif()
 if(TARGET model_test_out_of_memory)
   target_link_options(model_test_out_of_memory PRIVATE LINKER:--wrap=free)

@@ -458,6 +458,7 @@ ELLM_API ellm_status ellm_sequence_restore(ellm_sequence *sequence, const char *
 /* ---------------------------------------------------------------- sampling */
 
 typedef struct ellm_sampling {
+  size_t size;
   float temperature;     /* 0 = greedy */
   int top_k;             /* 0 = off */
   float top_p;           /* 1 = off */
@@ -465,13 +466,131 @@ typedef struct ellm_sampling {
   float repeat_penalty;  /* 1 = off; over all ids of the sequence, as Transformers does */
   uint64_t seed;
 } ellm_sampling;
+ELLM_API void ellm_sampling_init(ellm_sampling *sampling); /* greedy, all filters off, seed 0 */
+/* What the model's generation_config asks for: greedy where it does not ask for sampling. top_k is 50 where it names
+ * none, as in Transformers. */
+ELLM_API void ellm_model_sampling(const ellm_model *model, ellm_sampling *sampling);
 
 typedef struct ellm_sampler ellm_sampler;
 ELLM_API ellm_status ellm_sampler_create(const ellm_sampling *sampling, uint32_t vocab_size, ellm_sampler **sampler,
                                          ellm_error *err);
 ELLM_API void ellm_sampler_free(ellm_sampler *sampler);
-ELLM_API void ellm_sampler_accept(ellm_sampler *sampler, uint32_t id);              /* id is now part of the sequence */
-ELLM_API uint32_t ellm_sampler_next(ellm_sampler *sampler, const float *logits);    /* no allocation */
+ELLM_API void ellm_sampler_accept(ellm_sampler *sampler, uint32_t id); /* id is now part of the sequence */
+/* The next id of logits[vocab_size], those of the last accepted one. NaN or +infinity among them is ELLM_ERR_INPUT, and
+ * *id is 0. Allocates nothing. */
+ELLM_API ellm_status ellm_sampler_next(ellm_sampler *sampler, const float *logits, uint32_t *id, ellm_error *err);
+
+/* -------------------------------------------------------------- generation */
+
+/*
+ * A generator computes answers to many requests together. Requests may come at any time; each step is one batch of the
+ * model: the next id of every answer that is being generated and a piece of the prompts that are being read, so that a
+ * long prompt does not keep the others waiting. What prompts have in common is computed once. An answer is that of its
+ * request alone, bit for bit, whatever else is computed with it.
+ *
+ * The keys and values of all of them come from the model's pool. Requests that it has no room for wait; if it is full
+ * in a step, the answer that was begun last gives its pages back and is computed anew later, with the same result.
+ *
+ * Threads: a generator, its answers and the sequences of its requests are used by one thread at a time, but for
+ * ellm_answer_cancel. The library prints nothing and looks at no signals: who runs it does.
+ */
+typedef struct ellm_generator ellm_generator;
+typedef struct ellm_answer ellm_answer;
+
+typedef struct ellm_generator_options {
+  size_t size;
+  size_t most;   /* answers that are computed together, up to 256; others wait. 0: 16 */
+  size_t piece;  /* ids of prompts a step, while answers are being generated. 0: 32; without any, a step takes 256 */
+  size_t keep;   /* sequences of ended answers that stay in the pool, for requests that begin alike. 0: none */
+} ellm_generator_options;
+ELLM_API void ellm_generator_options_init(ellm_generator_options *options); /* size; else 0 */
+
+/* The model must outlive the generator. `options` may be NULL. */
+ELLM_API ellm_status ellm_generator_create(ellm_model *model, const ellm_generator_options *options,
+                                           ellm_generator **generator, ellm_error *err);
+ELLM_API void ellm_generator_free(ellm_generator *generator); /* with all of its answers */
+
+/* Why an answer has ended. */
+typedef enum ellm_end {
+  ELLM_END_NOT = 0,       /* it has not */
+  ELLM_END_LIMIT = 1,     /* as many ids as were asked for */
+  ELLM_END_ID = 2,        /* an id that ends it; it is not among the answer's ids */
+  ELLM_END_STOP = 3,      /* a stop string; the text ends before it */
+  ELLM_END_CONTEXT = 4,   /* no position is left: of the request or of the model's context */
+  ELLM_END_FULL = 5,      /* no page is left in the model's pool, and no other answer could give way */
+  ELLM_END_CANCELLED = 6,
+  ELLM_END_FAILED = 7     /* ellm_answer_error says why */
+} ellm_end;
+ELLM_API const char *ellm_end_name(ellm_end end); /* "length", "eos", "stop", "context", ...; static */
+
+/* What an answer has become longer by. */
+typedef struct ellm_answer_part {
+  bool has_id;
+  uint32_t id;      /* the new id, if there is one */
+  const char *text; /* text[bytes], whole UTF-8 characters, often empty; valid during the call */
+  size_t bytes;
+} ellm_answer_part;
+
+typedef struct ellm_request {
+  size_t size;
+  const uint32_t *prompt;        /* [n_prompt], at least 1; copied, as everything here */
+  size_t n_prompt;
+  size_t limit;                  /* new ids at most; SIZE_MAX: any number. 0: the prompt is computed, no more */
+  uint32_t positions;            /* of prompt and answer at most; 0: the model's context */
+  const ellm_sampling *sampling; /* NULL: greedy */
+  const uint32_t *end_ids;       /* [n_end_ids] that end the answer; NULL: the model's (ellm_model_info.eos_ids) */
+  size_t n_end_ids;
+  bool ignore_end;               /* none ends it */
+  const char *const *stops;      /* [n_stops] texts that end the answer before them; not empty */
+  size_t n_stops;
+  bool no_text;                  /* ids only, without stop strings: the model needs no tokenizer */
+  ellm_sequence *sequence;       /* the caller's, for prompt and answer: positions that agree with the prompt are kept.
+                                    It must outlive the answer. NULL: one of the generator's */
+  /* Called in ellm_generator_step when the answer has grown, and once more at the end where text was held back. False:
+   * it is cancelled. Must not call the generator; the request's own sequence, which holds all ids but the newest, may
+   * be read and saved. NULL: none. */
+  bool (*take)(void *user, const ellm_answer *answer, const ellm_answer_part *part);
+  /* Called when no position is left. Sets *prompt[*n_prompt], malloc'ed, to take the place of the prompt before the
+   * ids of the answer, so that both with one more id fit; leaves NULL: it ends (ELLM_END_CONTEXT). An error ends the
+   * answer with it. NULL: none. */
+  ellm_status (*make_room)(void *user, const ellm_answer *answer, uint32_t **prompt, size_t *n_prompt,
+                           ellm_error *err);
+  void *user;
+} ellm_request;
+ELLM_API void ellm_request_init(ellm_request *request); /* size, no limit; else NULL, 0 and false */
+
+/* Queue a request. The answer belongs to the generator; free it with ellm_answer_free or leave that to
+ * ellm_generator_free. ELLM_ERR_INPUT: the prompt has no ids, more than there are positions, or one beyond the
+ * vocabulary; the model has no tokenizer. */
+ELLM_API ellm_status ellm_generator_add(ellm_generator *generator, const ellm_request *request, ellm_answer **answer,
+                                        ellm_error *err);
+/* One batch. *more (may be NULL): there are answers that have not ended. What goes wrong with one answer ends that
+ * one (ELLM_END_FAILED); an error of the evaluation itself is returned, all answers are as before, and another step
+ * may be tried. */
+ELLM_API ellm_status ellm_generator_step(ellm_generator *generator, bool *more, ellm_error *err);
+/* Steps until all answers have ended. go_on (may be NULL) is asked before each: false, ELLM_INTERRUPTED, and it can be
+ * run on. */
+ELLM_API ellm_status ellm_generator_run(ellm_generator *generator, bool (*go_on)(void *user), void *user,
+                                        ellm_error *err);
+
+/* From any thread, while the answer is there: it ends with the next step, which hands out the text held back. */
+ELLM_API void ellm_answer_cancel(ellm_answer *answer);
+ELLM_API void ellm_answer_free(ellm_answer *answer); /* also one that has not ended */
+
+typedef struct ellm_answer_info {
+  ellm_end end;
+  size_t n_prompt;        /* ids of the prompt that was asked with */
+  size_t n_kept;          /* of these, those that were there already: in the request's sequence or another answer's */
+  size_t n_ids;           /* of the answer */
+  double prompt_seconds;  /* from the first batch with this request to the first logits */
+  double seconds;         /* from there to the newest id */
+} ellm_answer_info;
+ELLM_API void ellm_answer_get_info(const ellm_answer *answer, ellm_answer_info *info);
+/* The ids, [n_ids], and the text, without special tokens and NUL-terminated; both valid until the next step. */
+ELLM_API const uint32_t *ellm_answer_ids(const ellm_answer *answer, size_t *n_ids);
+ELLM_API const char *ellm_answer_text(const ellm_answer *answer, size_t *bytes);
+/* Of an answer that has failed: its status, and *err (may be NULL); else ELLM_OK. */
+ELLM_API ellm_status ellm_answer_error(const ellm_answer *answer, ellm_error *err);
 
 /* -------------------------------------------------------------------- chat */
 

@@ -237,7 +237,7 @@ static int run(const request *r, const option_table *table) {
   if (result != ELLM_OK) return result;
   if (open_chat(&c, r, &err) != ELLM_OK) result = cli_fail(&err);
   if (result == ELLM_OK) {
-    const ellm_sampling s = cli_sampling_choose(&r->sampling, table, &c.info);
+    const ellm_sampling s = cli_sampling_choose(&r->sampling, table, c.model);
     c.settings = r->sampling; /* the stop strings stay the request's */
     c.settings.temperature = (double)s.temperature;
     c.settings.top_k = s.top_k;

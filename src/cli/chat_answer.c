@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "cli/chat.h"
-#include "model/sequence.h"
 
 /* Remove the oldest turn: from its first message to the next one of the user. False if there is only one. */
 static bool drop_turn(chat *c) {
@@ -76,35 +75,21 @@ static ellm_status fit(chat *c, size_t extra, size_t reserve, uint32_t **ids, si
 }
 
 /* generation.make_room: older turns go, the answer stays. */
-static ellm_status make_room(void *user, const generation *g, bool *made, ellm_error *err) {
+static ellm_status make_room(void *user, const ellm_answer *answer, uint32_t **prompt, size_t *n_prompt,
+                             ellm_error *err) {
   chat *c = user;
-  const size_t capacity = c->capacity, behind = g->n_ids - 1; /* the last is not evaluated yet */
-  uint32_t *ids = NULL;
-  size_t n = 0, dropped = 0;
-  ellm_status status = fit(c, behind, capacity / 4, &ids, &n, &dropped, err);
+  size_t n_ids, dropped = 0;
+  ellm_answer_ids(answer, &n_ids);
+  const ellm_status status = fit(c, n_ids - 1, c->capacity / 4, prompt, n_prompt, &dropped, err);
   tell_dropped(c, dropped, true);
-  *made = status == ELLM_OK && dropped > 0;
-  if (status == ELLM_ERR_INPUT) return ELLM_OK; /* what is left is too long: the end of this answer */
-  if (*made) {
-    uint32_t *grown = realloc(ids, (n + behind) * sizeof *ids);
-    if (grown) {
-      ids = grown;
-      memcpy(ids + n, g->ids, behind * sizeof *ids);
-      status = sequence_follow(c->sequence, ids, n + behind, NULL, cli_goes_on, NULL, NULL, err);
-    } else {
-      status = cli_failure_memory(err, (n + behind) * sizeof *ids, "a context");
-    }
-    if (status == ELLM_INTERRUPTED) {
-      *made = false; /* the loop ends as it does without room; chat_answer sees the signal */
-      status = ELLM_OK;
-    }
-  }
-  free(ids);
-  return status;
+  if (status == ELLM_OK && dropped > 0) return ELLM_OK;
+  free(*prompt);
+  *prompt = NULL;
+  return status == ELLM_ERR_INPUT ? ELLM_OK : status; /* what is left is too long: the end of this answer */
 }
 
 static void end_line(const generation *g) {
-  const bool ended = g->text.size > 0 && g->text.data[g->text.size - 1] == '\n';
+  const bool ended = g->text_bytes > 0 && g->new_text[g->text_bytes - 1] == '\n';
   if (!ended) cli_write("\n", 1);
   cli_flush();
 }
@@ -117,9 +102,9 @@ static void tell(chat *c, const generation *g) {
   c->read_seconds += g->prompt_seconds;
   c->written_tokens += g->n_ids;
   c->written_seconds += g->seconds;
-  if (g->end == END_CONTEXT)
+  if (g->end == ELLM_END_CONTEXT || g->end == ELLM_END_FULL)
     cli_error(ELLM_OK, "the context of %u tokens is full: the answer was cut", (unsigned)g->capacity);
-  else if (g->end == END_LENGTH)
+  else if (g->end == ELLM_END_LIMIT)
     chat_say(c, "[the answer was cut after %zu tokens: /set n allows more]", g->limit);
   chat_say(c, "[%zu tokens, %.1f tokens/s; prompt %zu tokens, %zu of them new, %.0f tokens/s; context %u of %u]",
            g->n_ids, cli_rate((double)g->n_ids, g->seconds), g->n_prompt, read,
@@ -142,11 +127,11 @@ bool chat_answer(chat *c) {
   const cli_sampling *s = &c->settings;
   const size_t capacity = c->capacity, limit = cli_sampling_limit(s);
   generation g = {.model = c->model,
-                  .tokenizer = c->tokenizer,
+                  .text = true,
                   .limit = limit,
-                  .sampling = {(float)s->temperature, s->top_k, (float)s->top_p, (float)s->min_p,
-                               (float)s->repeat_penalty, s->seed.value},
-                  .stops = {.stops = s->stops.items, .n_stops = s->stops.count},
+                  .most_positions = c->capacity,
+                  .stops = s->stops.items,
+                  .n_stops = s->stops.count,
                   .show = SHOW_TEXT,
                   .sequence = c->sequence,
                   .capacity = c->capacity,
@@ -155,6 +140,13 @@ bool chat_answer(chat *c) {
   ellm_error err;
   uint32_t *ids = NULL;
   size_t dropped = 0;
+  ellm_sampling_init(&g.sampling);
+  g.sampling.temperature = (float)s->temperature;
+  g.sampling.top_k = s->top_k;
+  g.sampling.top_p = (float)s->top_p;
+  g.sampling.min_p = (float)s->min_p;
+  g.sampling.repeat_penalty = (float)s->repeat_penalty;
+  g.sampling.seed = s->seed.value;
   g.n_end_ids = ellm_chat_end_ids(c->format, &g.end_ids);
   ellm_status status = fit(c, 0, limit < capacity / 4 ? limit : capacity / 4, &ids, &g.n_prompt, &dropped, &err);
   tell_dropped(c, dropped, false);
@@ -162,11 +154,10 @@ bool chat_answer(chat *c) {
   if (status == ELLM_OK) status = generate(&g, &err);
   const bool begun = status == ELLM_OK && !(cli_stopped() && g.n_ids == 0);
   bool answered = false;
-  if (g.text.size > 0 || begun) end_line(&g);
+  if (g.text_bytes > 0 || begun) end_line(&g);
   if (begun) {
-    if (cli_stopped() && g.end == END_CONTEXT) g.end = END_INTERRUPTED;
     tell(c, &g);
-    answered = chat_append(c, "assistant", g.text.size > 0 ? (const char *)g.text.data : "", g.text.size);
+    answered = chat_append(c, "assistant", g.new_text, g.text_bytes);
   } else if (status != ELLM_OK) {
     chat_fail(c, &err);
   }

@@ -1,52 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The token loop. Memory is taken before it; in it, only the text of the
- * result grows. An interruption is looked for at every token and between the
- * batches of a long prompt.
+ * An answer is computed by the library; this shows it and looks for signals,
+ * before each batch of it.
  */
 #include "cli/generate.h"
-
-#include <stdlib.h>
-
-#include "model/sequence.h"
-#include "text/stream.h"
-
-const char *const end_reason_names[] = {"length", "eos", "stop", "context", "interrupted", "output"};
-
-static bool show_text(generation *g, const char *text, size_t bytes) {
-  if (bytes == 0) return true;
-  if (g->show == SHOW_TEXT) {
-    cli_write(text, bytes);
-    cli_flush();
-  }
-  return ellm_buffer_append(&g->text, text, bytes);
-}
-
-static void show_id(generation *g, uint32_t id) {
-  char text[16];
-  if (g->show != SHOW_IDS) return;
-  int length = snprintf(text, sizeof text, "%s%u", g->n_ids > 1 ? " " : "", (unsigned)id);
-  cli_write(text, (size_t)length);
-  cli_flush();
-}
-
-static ellm_status pass_text(generation *g, const char *text, size_t bytes, ellm_error *err) {
-  const char *out;
-  size_t out_bytes;
-  if (!stop_filter_feed(&g->stops, text, bytes, &out, &out_bytes) || !show_text(g, out, out_bytes))
-    return ellm_fail_memory(err, g->text.size + bytes, "the text");
-  return ELLM_OK;
-}
-
-/* The prompt goes through the stream unseen: how a piece is written may depend
- * on what stands before it (a space at the very start is dropped). */
-static ellm_status open_stream(const generation *g, ellm_stream **stream, ellm_error *err) {
-  const char *text;
-  size_t bytes;
-  ELLM_TRY(ellm_stream_create(g->tokenizer, true, stream, err));
-  for (size_t i = 0; i < g->n_prompt; i++) ELLM_TRY(ellm_stream_next(*stream, g->prompt[i], &text, &bytes, err));
-  return ELLM_OK;
-}
 
 double cli_rate(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
 
@@ -68,127 +25,123 @@ ellm_status cli_sequence_save(const ellm_sequence *sequence, const char *path, e
   return status;
 }
 
-/* The prompt, and the logits of its last position. A prompt cache is written where it did not hold all of it. */
-static ellm_status read_prompt(generation *g, ellm_sequence *sequence, ellm_sampler *sampler, float *logits,
-                               ellm_error *err) {
-  size_t stored = 0;
-  if (g->prompt_cache && file_exists(g->prompt_cache)) {
-    ELLM_TRY(cli_sequence_restore(sequence, g->prompt_cache, g->prompt, g->n_prompt, err));
-    stored = ellm_sequence_length(sequence);
+/* --------------------------------------------------------------------- parts */
+
+/* Once the prompt is read and nothing else is in the sequence. */
+static bool save_prompt(generation *g) {
+  if (g->saved) return true;
+  g->saved = true;
+  return cli_sequence_save(g->sequence, g->prompt_cache, &g->save_error) == ELLM_OK;
+}
+
+static bool take(void *user, const ellm_answer *answer, const ellm_answer_part *part) {
+  generation *g = user;
+  size_t n_ids;
+  ellm_answer_ids(answer, &n_ids);
+  if (g->show == SHOW_IDS && part->has_id) {
+    char text[16];
+    const int length = snprintf(text, sizeof text, "%s%u", n_ids > 1 ? " " : "", (unsigned)part->id);
+    cli_write(text, (size_t)length);
+    cli_flush();
   }
-  double start = clock_seconds();
-  ellm_status status =
-      sequence_follow(sequence, g->prompt, g->n_prompt, logits, cli_goes_on, NULL, &g->kept, err);
-  if (status == ELLM_INTERRUPTED) {
-    g->end = END_INTERRUPTED;
-    return ELLM_OK;
+  if (g->show == SHOW_TEXT && part->bytes > 0) {
+    cli_write(part->text, part->bytes);
+    cli_flush();
   }
-  ELLM_TRY(status);
-  g->prompt_seconds = clock_seconds() - start;
-  for (size_t i = 0; i < g->n_prompt; i++) ellm_sampler_accept(sampler, g->prompt[i]);
-  return g->prompt_cache && stored < g->n_prompt ? cli_sequence_save(sequence, g->prompt_cache, err) : ELLM_OK;
+  return save_prompt(g) && cli_output_ok();
 }
 
-static bool is_end(const generation *g, const ellm_model_info *info, uint32_t id) {
-  if (!g->end_ids) return model_is_eos(info, id);
-  for (size_t i = 0; i < g->n_end_ids; i++)
-    if (g->end_ids[i] == id) return true;
-  return false;
+static ellm_status make_room(void *user, const ellm_answer *answer, uint32_t **prompt, size_t *n_prompt,
+                             ellm_error *err) {
+  generation *g = user;
+  return g->make_room(g->user, answer, prompt, n_prompt, err);
 }
 
-static ellm_status token_loop(generation *g, const ellm_model_info *info, ellm_sequence *sequence,
-                              ellm_sampler *sampler, ellm_stream *stream, float *logits, ellm_error *err) {
-  double start = clock_seconds();
-  g->end = END_LENGTH;
-  while (g->n_ids < g->limit) {
-    if (cli_stopped()) {
-      g->end = END_INTERRUPTED;
-      break;
-    }
-    ELLM_TRY(ellm_logits_check(logits, info->vocab_size, ellm_sequence_length(sequence) - 1, err));
-    uint32_t id = ellm_sampler_next(sampler, logits);
-    if (!g->ignore_eos && is_end(g, info, id)) {
-      g->end = END_EOS;
-      break;
-    }
-    ellm_sampler_accept(sampler, id);
-    g->ids[g->n_ids++] = id;
-    show_id(g, id);
-    if (stream) {
-      const char *text;
-      size_t bytes;
-      ELLM_TRY(ellm_stream_next(stream, id, &text, &bytes, err));
-      ELLM_TRY(pass_text(g, text, bytes, err));
-    }
-    g->seconds = clock_seconds() - start;
-    if (g->stops.matched) g->end = END_STOP;
-    else if (!cli_output_ok()) g->end = END_OUTPUT;
-    else if (g->n_ids == g->limit) break;
-    else if (ellm_sequence_length(sequence) == g->capacity) {
-      bool made = false;
-      if (g->make_room) ELLM_TRY(g->make_room(g->user, g, &made, err));
-      if (!made) g->end = END_CONTEXT;
-    }
-    if (g->end != END_LENGTH) break;
-    ELLM_TRY(ellm_evaluate(g->model, &(ellm_batch_item){sequence, &id, 1, logits, 1}, 1, err));
-  }
-  g->seconds = clock_seconds() - start;
-  return ELLM_OK;
+/* -------------------------------------------------------------------- answers */
+
+static ellm_status ask(generation *g, ellm_error *err) {
+  ellm_request r;
+  ellm_request_init(&r);
+  r.prompt = g->prompt;
+  r.n_prompt = g->n_prompt;
+  r.limit = g->limit;
+  r.positions = g->most_positions;
+  r.sampling = &g->sampling;
+  r.end_ids = g->end_ids;
+  r.n_end_ids = g->n_end_ids;
+  r.ignore_end = g->ignore_eos;
+  r.stops = g->stops;
+  r.n_stops = g->n_stops;
+  r.no_text = !g->text;
+  r.sequence = g->sequence;
+  r.take = take;
+  r.make_room = g->make_room ? make_room : NULL;
+  r.user = g;
+  return ellm_generator_add(g->generator, &r, &g->answer, err);
 }
 
-/* What the stream and the stop filter still hold. */
-static ellm_status finish_text(generation *g, ellm_stream *stream, ellm_error *err) {
-  const char *text;
-  size_t bytes;
-  ELLM_TRY(ellm_stream_flush(stream, &text, &bytes, err));
-  ELLM_TRY(pass_text(g, text, bytes, err));
-  stop_filter_rest(&g->stops, &text, &bytes);
-  if (!show_text(g, text, bytes)) return ellm_fail_memory(err, g->text.size + bytes, "the text");
-  if (g->stops.matched && g->end == END_LENGTH) g->end = END_STOP;
-  return ELLM_OK;
-}
-
-ellm_status generate(generation *g, ellm_error *err) {
+/* The pool must hold the whole answer: prompt and new tokens, but for the last, which is never fed back. */
+static ellm_status reserve(generation *g, ellm_error *err) {
   ellm_model_info info;
-  ellm_sequence *sequence = g->sequence;
-  ellm_sampler *sampler = NULL;
-  ellm_stream *stream = NULL;
   ellm_model_get_info(g->model, &info);
-  if (g->n_prompt == 0) return ellm_fail(err, ELLM_ERR_INPUT, "the prompt has no tokens");
-  const char *reason = info.max_context_reason;
-  if (g->most_positions > info.max_context)
-    return ellm_fail(err, ELLM_ERR_INPUT, "a context of %u tokens is more than the model's %u%s%s",
-                     (unsigned)g->most_positions, (unsigned)info.max_context, reason ? ": " : "", reason ? reason : "");
-  const uint32_t positions = g->most_positions > 0 ? g->most_positions : info.max_context;
-  if (g->n_prompt > positions)
-    return ellm_fail(err, ELLM_ERR_INPUT, "the prompt has %zu tokens, more than the %scontext of %u%s%s", g->n_prompt,
-                     g->most_positions > 0 ? "" : "model's ", (unsigned)positions, reason ? ": " : "",
-                     reason ? reason : "");
-  /* The last new token is never fed back. */
-  size_t room = positions - g->n_prompt, wanted = g->limit > 0 ? g->limit - 1 : 0;
-  if (!sequence) g->capacity = (uint32_t)(g->n_prompt + (wanted < room ? wanted : room));
-  size_t most = !g->make_room && room + 1 < g->limit ? room + 1 : g->limit;
-  g->ids = calloc(most + 1, sizeof *g->ids);
-  float *logits = calloc(info.vocab_size, sizeof *logits);
-  ellm_status status = g->ids && logits ? ELLM_OK : ellm_fail_memory(err, info.vocab_size * sizeof *logits, "logits");
-  if (status == ELLM_OK) status = ellm_model_reserve(g->model, g->capacity, err);
-  if (status == ELLM_OK && !sequence) status = ellm_sequence_create(g->model, &sequence, err);
-  if (status == ELLM_OK) status = ellm_sampler_create(&g->sampling, info.vocab_size, &sampler, err);
-  if (status == ELLM_OK && g->tokenizer) status = open_stream(g, &stream, err);
-  if (status == ELLM_OK) status = read_prompt(g, sequence, sampler, logits, err);
-  if (status == ELLM_OK && g->end != END_INTERRUPTED)
-    status = token_loop(g, &info, sequence, sampler, stream, logits, err);
-  if (status == ELLM_OK && stream) status = finish_text(g, stream, err);
-  ellm_stream_free(stream);
-  ellm_sampler_free(sampler);
-  if (!g->sequence) ellm_sequence_free(sequence);
-  free(logits);
+  g->capacity = g->most_positions > 0 ? g->most_positions : info.max_context;
+  const size_t room = g->capacity - g->n_prompt, wanted = g->limit > 0 ? g->limit - 1 : 0;
+  if (g->own && wanted < room) g->capacity = (uint32_t)(g->n_prompt + wanted);
+  return ellm_model_reserve(g->model, g->capacity, err);
+}
+
+static void take_results(generation *g) {
+  ellm_answer_info info;
+  ellm_answer_get_info(g->answer, &info);
+  g->ids = ellm_answer_ids(g->answer, &g->n_ids);
+  g->new_text = ellm_answer_text(g->answer, &g->text_bytes);
+  g->end = info.end;
+  g->kept = info.n_kept;
+  g->prompt_seconds = info.prompt_seconds;
+  g->seconds = info.seconds;
+  g->end_name = g->interrupted ? "interrupted" : !cli_output_ok() ? "output" : ellm_end_name(info.end);
+}
+
+/* What was read of the prompt stays for the next time. */
+static ellm_status run(generation *g, ellm_error *err) {
+  ellm_status status = ellm_generator_run(g->generator, cli_goes_on, NULL, err);
+  if (status == ELLM_INTERRUPTED) { /* one more step ends it, and hands out the text that was held back */
+    g->interrupted = true;
+    ellm_answer_cancel(g->answer);
+    status = ellm_generator_step(g->generator, NULL, err);
+  }
+  if (status == ELLM_OK) status = ellm_answer_error(g->answer, err);
+  take_results(g);
+  if (status == ELLM_OK && !g->interrupted) save_prompt(g); /* of an answer without tokens */
+  if (status == ELLM_OK && g->save_error.status != ELLM_OK) {
+    *err = g->save_error;
+    status = err->status;
+  }
   return status;
 }
 
+ellm_status generate(generation *g, ellm_error *err) {
+  ellm_generator_options options;
+  ellm_generator_options_init(&options);
+  options.most = 1;
+  g->saved = g->prompt_cache == NULL;
+  CLI_TRY(ellm_generator_create(g->model, &options, &g->generator, err));
+  if (!g->sequence) {
+    CLI_TRY(ellm_sequence_create(g->model, &g->own, err));
+    g->sequence = g->own;
+  }
+  CLI_TRY(ask(g, err));
+  CLI_TRY(reserve(g, err));
+  if (g->prompt_cache && cli_file_exists(g->prompt_cache)) {
+    CLI_TRY(cli_sequence_restore(g->sequence, g->prompt_cache, g->prompt, g->n_prompt, err));
+    g->saved = ellm_sequence_length(g->sequence) == g->n_prompt;
+  }
+  return run(g, err);
+}
+
 void generation_free(generation *g) {
-  free(g->ids);
-  ellm_buffer_free(&g->text);
-  stop_filter_free(&g->stops);
-  g->ids = NULL;
+  ellm_generator_free(g->generator);
+  ellm_sequence_free(g->own);
+  g->generator = NULL;
+  g->own = NULL;
 }

@@ -47,14 +47,15 @@ static ellm_status chat_ids(const request *r, const ellm_chat *chat, json_t *var
 }
 
 /* The prompt as ids, malloc'ed; of a conversation with the ids that end an answer, owned by *chat. */
-static int prompt_ids(const request *r, const char *path, generation *g, ellm_chat **chat, uint32_t **ids) {
+static int prompt_ids(const request *r, const char *path, const ellm_tokenizer *tokenizer, generation *g,
+                      ellm_chat **chat, uint32_t **ids) {
   ellm_error err;
   int result;
   if (r->prompt_ids)
     return options_parse_ids(r->prompt_ids, strlen(r->prompt_ids), "run: --prompt-ids", ELLM_ERR_USAGE, ids,
                              &g->n_prompt);
   if (!r->chat)
-    return ellm_tokenizer_encode(g->tokenizer, r->text.data, r->text.bytes, ELLM_ENCODE_DEFAULT, ids, &g->n_prompt,
+    return ellm_tokenizer_encode(tokenizer, r->text.data, r->text.bytes, ELLM_ENCODE_DEFAULT, ids, &g->n_prompt,
                                  &err) == ELLM_OK
                ? ELLM_OK
                : cli_fail(&err);
@@ -68,10 +69,10 @@ static int prompt_ids(const request *r, const char *path, generation *g, ellm_ch
 }
 
 static json_t *result_json(const generation *g, const char *path) {
-  json_t *text = g->tokenizer ? cli_json_text(g->text.size ? (const char *)g->text.data : "", g->text.size) : NULL;
-  if (g->tokenizer && !text) return NULL;
+  json_t *text = g->text ? cli_json_text(g->new_text, g->text_bytes) : NULL;
+  if (g->text && !text) return NULL;
   return json_pack("{s:o*, s:o, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I}", "text", text, "ids",
-                   cli_ids_json(g->ids, g->n_ids), "end", end_reason_names[g->end], "prompt_tokens",
+                   cli_ids_json(g->ids, g->n_ids), "end", g->end_name, "prompt_tokens",
                    (json_int_t)g->n_prompt, "cached_tokens", (json_int_t)g->kept, "tokens", (json_int_t)g->n_ids,
                    "prompt_tokens_per_s", cli_json_real(cli_rate((double)(g->n_prompt - g->kept), g->prompt_seconds)),
                    "tokens_per_s", cli_json_real(cli_rate((double)g->n_ids, g->seconds)), "temperature",
@@ -85,10 +86,10 @@ static int finish(const request *r, const generation *g, const char *path) {
   int result = ELLM_OK;
   if (g->kept > 0) snprintf(cached, sizeof cached, " (%zu from the cache)", g->kept);
   if (r->common.json) result = cli_print_json(result_json(g, path));
-  else if (g->show == SHOW_IDS || (isatty(STDOUT_FILENO) && g->text.size > 0)) cli_write("\n", 1);
+  else if (g->show == SHOW_IDS || (isatty(STDOUT_FILENO) && g->text_bytes > 0)) cli_write("\n", 1);
   cli_flush();
-  if (g->end == END_INTERRUPTED) return cli_error(ELLM_INTERRUPTED, "interrupted");
-  if (g->end == END_CONTEXT) /* said even when quiet: the text was cut */
+  if (g->interrupted) return cli_error(ELLM_INTERRUPTED, "interrupted");
+  if (g->end == ELLM_END_CONTEXT || g->end == ELLM_END_FULL) /* said even when quiet: the text was cut */
     cli_error(ELLM_OK, "the context of %u tokens is full: stopped after %zu new tokens", (unsigned)g->capacity,
               g->n_ids);
   if (!r->common.quiet && !r->common.json && cli_output_ok())
@@ -104,22 +105,21 @@ static int run(const request *r, const option_table *table) {
       .most_positions = (uint32_t)r->context,
       .ignore_eos = r->ignore_eos,
       .prompt_cache = r->prompt_cache};
-  ellm_model_info info;
   ellm_error err;
   char *path = NULL;
   uint32_t *ids = NULL;
   ellm_chat *chat = NULL;
+  const ellm_tokenizer *tokenizer = NULL;
   if (cli_open_model(&r->common, &g.model, &path, &err) != ELLM_OK) return cli_fail(&err);
-  ellm_model_get_info(g.model, &info);
-  bool needs_text = r->text.data || !r->print_ids || r->sampling.stops.count > 0;
+  g.text = r->text.data || !r->print_ids || r->sampling.stops.count > 0;
   int result = ELLM_OK;
-  if (needs_text && ellm_model_tokenizer(g.model, &g.tokenizer, &err) != ELLM_OK) result = cli_fail(&err);
-  if (result == ELLM_OK) result = prompt_ids(r, path, &g, &chat, &ids);
+  if (g.text && ellm_model_tokenizer(g.model, &tokenizer, &err) != ELLM_OK) result = cli_fail(&err);
+  if (result == ELLM_OK) result = prompt_ids(r, path, tokenizer, &g, &chat, &ids);
   if (result == ELLM_OK) {
     g.prompt = ids;
-    g.sampling = cli_sampling_choose(&r->sampling, table, &info);
-    g.stops.stops = r->sampling.stops.items;
-    g.stops.n_stops = r->sampling.stops.count;
+    g.sampling = cli_sampling_choose(&r->sampling, table, g.model);
+    g.stops = r->sampling.stops.items;
+    g.n_stops = r->sampling.stops.count;
     g.show = r->common.json ? SHOW_NOTHING : r->print_ids ? SHOW_IDS : SHOW_TEXT;
     result = generate(&g, &err) == ELLM_OK ? finish(r, &g, path) : cli_fail(&err);
   }

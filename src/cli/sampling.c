@@ -7,13 +7,10 @@
 
 #include "cli/input.h"
 
-ellm_sampling cli_sampling_choose(const cli_sampling *options, const option_table *table, const ellm_model_info *info) {
-  ellm_sampling s = {.top_p = 1, .repeat_penalty = 1, .seed = options->seed.value, .top_k = CLI_DEFAULT_TOP_K};
-  if (info->do_sample == 1) s.temperature = info->temperature >= 0 ? info->temperature : 1;
-  if (info->top_k >= 0) s.top_k = info->top_k;
-  if (info->top_p >= 0) s.top_p = info->top_p;
-  if (info->min_p >= 0) s.min_p = info->min_p;
-  if (info->repetition_penalty > 0) s.repeat_penalty = info->repetition_penalty;
+ellm_sampling cli_sampling_choose(const cli_sampling *options, const option_table *table, const ellm_model *model) {
+  ellm_sampling s;
+  ellm_model_sampling(model, &s);
+  s.seed = options->seed.value;
   if (option_given(table, "temp")) s.temperature = (float)options->temperature;
   if (option_given(table, "top-k")) s.top_k = options->top_k;
   if (option_given(table, "top-p")) s.top_p = (float)options->top_p;

@@ -24,11 +24,9 @@ typedef struct cli_sampling {
   OPT_LIST("stop", 0, &(s).stops, "STR", "end before this text; may be given several times"), \
   OPT_FLAG("escape", 'e', &(s).escape, "in texts of options \\n, \\t, \\\\, \\x41 and so on are what they stand for")
 
-enum { CLI_DEFAULT_TOP_K = 50 }; /* Transformers' where nothing names another one */
-
 /* generation_config's defaults, overridden by the options. As in Transformers,
  * a model that does not ask for sampling is decoded greedily; --temp asks. */
-ellm_sampling cli_sampling_choose(const cli_sampling *options, const option_table *table, const ellm_model_info *info);
+ellm_sampling cli_sampling_choose(const cli_sampling *options, const option_table *table, const ellm_model *model);
 /* Escapes, then usage errors that the parser does not see; an exit status. The stop strings are changed in place. */
 int cli_sampling_check(cli_sampling *options, const option_table *table);
 /* Of --tokens: SIZE_MAX where there is none. */

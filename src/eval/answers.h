@@ -9,10 +9,7 @@
 
 #include "base/status.h"
 
-enum {
-  ANSWERS_MOST = 16,   /* prompts at once */
-  ANSWERS_SLOTS = 4096 /* positions of the KV cache for what is the prompts' own; more where one prompt has more */
-};
+enum { ANSWERS_MOST = 16 }; /* prompts at once; where the model's pool has no room for all, some wait */
 
 /* A prompt and its answer. */
 typedef struct greedy_answer {
@@ -33,14 +30,10 @@ typedef struct answers_request {
   void *user;
 } answers_request;
 
-/* Contexts that are kept from call to call. */
+/* What is kept from call to call: the sequence of an answer, as prompts begin alike. */
 typedef struct answerer answerer;
 ellm_status answerer_create(ellm_model *model, answerer **out, ellm_error *err);
 void answerer_free(answerer *a);
-
-/* How many prompts, from the first on, are computed together: their own parts must not need more of the KV cache than
- * ANSWERS_SLOTS positions, or the longest prompt with its answer where it has more. 1 or more. */
-size_t answers_together(const greedy_answer *answers, size_t n, size_t max_new);
 
 /* n <= ANSWERS_MOST prompts, each of which fits the model's context together with max_new. */
 ellm_status answers_run(answerer *a, const answers_request *request, greedy_answer *answers, size_t n,

@@ -73,9 +73,14 @@ static ellm_status settle(const chat_files *files, ellm_status status, ellm_erro
   return files->status;
 }
 
-static void choose(chat_files *files, const char *origin, const char *name, chat_choice *choice) {
+/* A template that is not understood is an error when it is wanted; one that the system does not give is one now. */
+static ellm_status choose(chat_files *files, const char *origin, const char *name, chat_choice *choice,
+                          ellm_error *err) {
   choice->status = chat_template_find(asset, files, origin, name, &choice->template_, &choice->err);
   choice->status = settle(files, choice->status, &choice->err);
+  if (choice->status != ELLM_ERR_IO) return ELLM_OK;
+  if (err) *err = choice->err;
+  return choice->status;
 }
 
 /* The templates; an error only where none can be used at all. */
@@ -85,9 +90,9 @@ static ellm_status find_templates(ellm_chat *chat, chat_files *files, const char
     return chat_template_create(o->source, o->source_bytes, o->origin ? o->origin : "the template",
                                 &chat->plain.template_, err);
   }
-  choose(files, origin, o->name ? o->name : "default", &chat->plain);
-  if (!o->name) choose(files, origin, "tool_use", &chat->tools);
-  else if (chat->plain.status == ELLM_OK && !chat->plain.template_)
+  ELLM_TRY(choose(files, origin, o->name ? o->name : "default", &chat->plain, err));
+  if (!o->name) ELLM_TRY(choose(files, origin, "tool_use", &chat->tools, err));
+  if (o->name && chat->plain.status == ELLM_OK && !chat->plain.template_)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: the model has no chat template named '%s'", origin, o->name);
   if (chat->plain.status == ELLM_OK || chat->tools.template_) return ELLM_OK;
   if (err) *err = chat->plain.err;

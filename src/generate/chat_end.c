@@ -53,9 +53,9 @@ ellm_status chat_find_end(ellm_chat *chat, ellm_error *err) {
   struct tm then;
   chat_rendering r = {.chat = chat, .root = example(), .now = gmtime_r(&seconds, &then)};
   if (!r.root) return ellm_fail_memory(err, 64, "a conversation");
-  /* a template that refuses the example says nothing about ends */
-  ellm_status status = chat_render(&r, &text, &bytes, NULL) == ELLM_OK ? token_after(chat, text, &found, &id, err)
-                                                                       : ELLM_OK;
+  ellm_status status = chat_render(&r, &text, &bytes, err);
+  if (status == ELLM_OK) status = token_after(chat, text, &found, &id, err);
+  else if (status == ELLM_ERR_INPUT) status = ELLM_OK; /* a template that refuses the example says nothing about ends */
   if (status == ELLM_OK && found && !is_known(chat, id)) chat->end_ids[chat->n_end_ids++] = id;
   free(text);
   json_decref(r.root);

@@ -194,9 +194,11 @@ static ellm_status try_place(marking *m, const chat_rendering *r, const char *pl
   if (m->marked == 0) {
     *found = true;
     if (n > 0 && !ellm_buffer_append(out, plain, n)) status = ellm_fail_memory(m->err, n, "a conversation");
-  } else if (chat_render(&marked, &text, &bytes, NULL) == ELLM_OK) { /* one that fails has looked at the text */
-    *found = same_but_for_marks(m, text, bytes, plain, n);
-    if (*found && m->place != MARK_INSIDE) status = settle_marks(m, text, bytes, out);
+  } else {
+    status = chat_render(&marked, &text, &bytes, m->err);
+    *found = status == ELLM_OK && same_but_for_marks(m, text, bytes, plain, n);
+    if (status == ELLM_ERR_INPUT) status = ELLM_OK; /* it has looked at the text */
+    else if (*found && m->place != MARK_INSIDE) status = settle_marks(m, text, bytes, out);
     else if (*found && !ellm_buffer_append(out, text, bytes)) status = ellm_fail_memory(m->err, bytes, "a conversation");
   }
   free(text);

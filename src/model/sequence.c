@@ -164,15 +164,21 @@ static bool factors_change(const ellm_sequence *s, size_t n) {
   return change;
 }
 
-ellm_status sequence_follow(ellm_sequence *s, const uint32_t *ids, size_t n_ids, float *logits,
-                            bool (*go_on)(void *user), void *user, size_t *kept, ellm_error *err) {
-  size_t most = logits != NULL ? n_ids - 1 : n_ids;
+ellm_status sequence_begin(ellm_sequence *s, const uint32_t *ids, size_t n_ids, size_t most, size_t *kept,
+                           ellm_error *err) {
   if (most > s->cached) most = s->cached;
   size_t same = sequence_common_ids(s->ids, ids, most);
   if (same < n_ids && factors_change(s, n_ids)) same = 0;
-  if (kept != NULL) *kept = same;
+  *kept = same;
   ELLM_TRY(ellm_sequence_truncate(s, (uint32_t)same, err));
-  ELLM_TRY(ellm_sequence_announce(s, n_ids < UINT32_MAX ? (uint32_t)n_ids : UINT32_MAX, err));
+  return ellm_sequence_announce(s, n_ids < UINT32_MAX ? (uint32_t)n_ids : UINT32_MAX, err);
+}
+
+ellm_status sequence_follow(ellm_sequence *s, const uint32_t *ids, size_t n_ids, float *logits,
+                            bool (*go_on)(void *user), void *user, size_t *kept, ellm_error *err) {
+  size_t same;
+  ELLM_TRY(sequence_begin(s, ids, n_ids, logits != NULL ? n_ids - 1 : n_ids, &same, err));
+  if (kept != NULL) *kept = same;
   for (size_t at = same, n; at < n_ids; at += n) {
     n = n_ids - at < BACKEND_MAX_ROWS ? n_ids - at : BACKEND_MAX_ROWS;
     const bool last = logits != NULL && at + n == n_ids;

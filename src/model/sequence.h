@@ -51,6 +51,11 @@ uint32_t sequence_limit(ellm_model *model);
 /* How many ids a and b begin alike with, of the first `most`. */
 size_t sequence_common_ids(const uint32_t *a, const uint32_t *b, size_t most);
 
+/* Forget all but what agrees with the first `most` (<= n_ids) of ids[n_ids], whose number is announced. *kept: how many
+ * positions stay; 0 where longrope's factors change, as all is evaluated anew then. */
+ellm_status sequence_begin(ellm_sequence *s, const uint32_t *ids, size_t n_ids, size_t most, size_t *kept,
+                           ellm_error *err);
+
 /* Make the sequence hold ids[n_ids] and no more: positions that agree are kept, the rest is evaluated, in batches of
  * BACKEND_MAX_ROWS; n_ids is announced. *kept (may be NULL) is their number: 0 where longrope's factors change, as all
  * is evaluated anew then. logits (NULL: none): those of the last position, which is evaluated then; n_ids is 1 or

@@ -62,7 +62,7 @@ static ellm_status open_sequence(writing *w, size_t i, ellm_error *err) {
   const bool chat = r->n_chat > 0 && k % 2 == 1;
   const uint32_t *start = chat ? r->chat : r->start;
   const size_t n_start = chat ? r->n_chat : r->n_start;
-  const ellm_sampling sampling = {.temperature = 1, .top_p = 1, .repeat_penalty = 1, .seed = k};
+  const ellm_sampling sampling = {.size = sizeof sampling, .temperature = 1, .top_p = 1, .repeat_penalty = 1, .seed = k};
   uint32_t *ids = w->text->ids + k * w->text->length;
   ELLM_TRY(ellm_sequence_create(w->model, &w->sequences[i], err));
   ELLM_TRY(ellm_sequence_announce(w->sequences[i], (uint32_t)w->text->length, err));
@@ -88,7 +88,7 @@ static ellm_status step(writing *w, size_t *open, ellm_error *err) {
     if (item->n_ids == 0) continue;
     const size_t at = (size_t)(item->ids - ids) + item->n_ids;
     ELLM_TRY(ellm_logits_check(item->logits, w->vocab_size, (uint32_t)at - 1, err));
-    ids[at] = ellm_sampler_next(w->samplers[i], item->logits);
+    ELLM_TRY(ellm_sampler_next(w->samplers[i], item->logits, &ids[at], err));
     const bool more = at + 1 < length;
     *item = (ellm_batch_item){.sequence = item->sequence,
                               .ids = ids + at,

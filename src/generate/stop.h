@@ -3,8 +3,8 @@
  * Stop strings over a stream of text. What could still become the start of a
  * stop string is held back, so that no part of one is ever let through.
  */
-#ifndef ELLM_CLI_STOP_H
-#define ELLM_CLI_STOP_H
+#ifndef ELLM_GENERATE_STOP_H
+#define ELLM_GENERATE_STOP_H
 
 #include "base/memory.h"
 

@@ -44,8 +44,8 @@ static void generate(ellm_model *model, float temperature) {
   ellm_model_info info;
   ellm_sampler *sampler;
   const uint32_t prompt[] = {1, 50, 60, 70, 80, 90};
-  ellm_sampling sampling = {.temperature = temperature, .top_k = 40, .top_p = 0.9f, .min_p = 0.01f,
-                            .repeat_penalty = 1.1f, .seed = 1};
+  ellm_sampling sampling = {.size = sizeof sampling, .temperature = temperature, .top_k = 40, .top_p = 0.9f,
+                            .min_p = 0.01f, .repeat_penalty = 1.1f, .seed = 1};
   ellm_model_get_info(model, &info);
   float *logits = malloc(info.vocab_size * sizeof *logits);
   assert_non_null(logits);
@@ -55,9 +55,10 @@ static void generate(ellm_model *model, float temperature) {
   atomic_store(&counting, true);
   ellm_status status = ELLM_OK;
   for (int i = 0; i < 58 && status == ELLM_OK; i++) {
-    const uint32_t id = ellm_sampler_next(sampler, logits);
+    uint32_t id;
+    status = ellm_sampler_next(sampler, logits, &id, NULL);
     ellm_sampler_accept(sampler, id);
-    status = append(model, s, &id, 1, logits, 1, NULL);
+    if (status == ELLM_OK) status = append(model, s, &id, 1, logits, 1, NULL);
   }
   atomic_store(&counting, false);
   assert_int_equal(status, ELLM_OK);

@@ -8,7 +8,8 @@
  * only as many candidates as the filter keeps; otherwise they stay in the order
  * of ids. Probabilities are doubles, relative to the best candidate (weight 1),
  * by exact_exp: the same seed and logits give the same token everywhere.
- * NaN is never chosen. Nothing is allocated after creation.
+ * NaN and +infinity are no logits: they end sampling. Nothing is allocated
+ * after creation.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 
 #include "base/exact_math.h"
 #include "base/memory.h"
+#include "base/sized.h"
+#include "model/model.h"
 #include "model/random.h"
 
 typedef struct candidate {
@@ -26,6 +29,7 @@ typedef struct candidate {
 struct ellm_sampler {
   ellm_sampling sampling;
   uint32_t vocab_size;
+  uint32_t accepted;     /* how many, but for one that is far beyond any context */
   random_state random;
   candidate *candidates; /* [vocab_size] */
   double *weights;       /* [vocab_size], of the candidates */
@@ -44,18 +48,36 @@ static ellm_status check(const ellm_sampling *s, uint32_t vocab_size, ellm_error
   return ELLM_OK;
 }
 
-ellm_status ellm_sampler_create(const ellm_sampling *sampling, uint32_t vocab_size, ellm_sampler **sampler,
+enum { DEFAULT_TOP_K = 50 }; /* Transformers' */
+
+void ellm_sampling_init(ellm_sampling *sampling) {
+  *sampling = (ellm_sampling){.size = sizeof *sampling, .top_p = 1, .repeat_penalty = 1};
+}
+
+void ellm_model_sampling(const ellm_model *model, ellm_sampling *sampling) {
+  ellm_model_info info;
+  ellm_model_get_info(model, &info);
+  ellm_sampling_init(sampling);
+  if (info.do_sample == 1) sampling->temperature = info.temperature >= 0 ? info.temperature : 1;
+  sampling->top_k = info.top_k >= 0 ? info.top_k : DEFAULT_TOP_K;
+  if (info.top_p >= 0) sampling->top_p = info.top_p;
+  if (info.min_p >= 0) sampling->min_p = info.min_p;
+  if (info.repetition_penalty > 0) sampling->repeat_penalty = info.repetition_penalty;
+}
+
+ellm_status ellm_sampler_create(const ellm_sampling *given, uint32_t vocab_size, ellm_sampler **sampler,
                                 ellm_error *err) {
   *sampler = NULL;
-  ELLM_TRY(check(sampling, vocab_size, err));
+  ELLM_SIZED(ellm_sampling, sampling, given, err);
+  ELLM_TRY(check(&sampling, vocab_size, err));
   ellm_sampler *s = calloc(1, sizeof *s);
   if (!s) return ellm_fail_memory(err, sizeof *s, "the sampler");
-  s->sampling = *sampling;
+  s->sampling = sampling;
   s->vocab_size = vocab_size;
-  random_seed(&s->random, sampling->seed);
+  random_seed(&s->random, sampling.seed);
   s->candidates = calloc(vocab_size, sizeof *s->candidates);
   s->weights = calloc(vocab_size, sizeof *s->weights);
-  bool penalty = sampling->repeat_penalty != 1;
+  bool penalty = sampling.repeat_penalty != 1;
   if (penalty) s->seen = calloc((size_t)vocab_size / 64 + 1, sizeof *s->seen);
   if (!s->candidates || !s->weights || (penalty && !s->seen)) {
     ellm_sampler_free(s);
@@ -74,6 +96,7 @@ void ellm_sampler_free(ellm_sampler *sampler) {
 }
 
 void ellm_sampler_accept(ellm_sampler *sampler, uint32_t id) {
+  sampler->accepted++;
   if (sampler->seen && id < sampler->vocab_size) sampler->seen[id / 64] |= UINT64_C(1) << id % 64;
 }
 
@@ -83,13 +106,13 @@ static float penalized(const ellm_sampler *s, const float *logits, uint32_t id) 
   return logit > 0 ? logit / s->sampling.repeat_penalty : logit * s->sampling.repeat_penalty;
 }
 
-/* The lowest id of equal maxima; 0 if everything is NaN. */
+/* The lowest id of equal maxima. */
 static uint32_t greedy(const ellm_sampler *s, const float *logits) {
   uint32_t best = 0;
-  float most = NAN;
-  for (uint32_t id = 0; id < s->vocab_size; id++) {
+  float most = penalized(s, logits, 0);
+  for (uint32_t id = 1; id < s->vocab_size; id++) {
     float logit = penalized(s, logits, id);
-    if (logit > most || (isnan(most) && !isnan(logit))) {
+    if (logit > most) {
       most = logit;
       best = id;
     }
@@ -112,21 +135,19 @@ static void sink(candidate *heap, size_t n, size_t at) {
 
 /* Probability relative to the best candidate's. */
 static double weight_of(const ellm_sampler *s, float logit, float best) {
-  if (logit == best) return 1; /* also two infinities */
+  if (logit == best) return 1; /* also where all are -infinity */
   return exact_exp(((double)logit - (double)best) / (double)s->sampling.temperature);
 }
 
-/* Not NaN, in the order of ids; returns how many. */
-static size_t collect(ellm_sampler *s, const float *logits, float *best) {
-  size_t n = 0;
-  *best = -INFINITY;
+/* All of them, in the order of ids; returns the best. */
+static float collect(ellm_sampler *s, const float *logits) {
+  float best = -INFINITY;
   for (uint32_t id = 0; id < s->vocab_size; id++) {
-    float logit = penalized(s, logits, id);
-    if (isnan(logit)) continue;
-    s->candidates[n++] = (candidate){logit, id};
-    if (logit > *best) *best = logit;
+    const float logit = penalized(s, logits, id);
+    s->candidates[id] = (candidate){logit, id};
+    if (logit > best) best = logit;
   }
-  return n;
+  return best;
 }
 
 /*
@@ -170,11 +191,10 @@ static size_t keep_best(ellm_sampler *s, size_t n, float best) {
   return n - kept;
 }
 
-uint32_t ellm_sampler_next(ellm_sampler *s, const float *logits) {
-  if (s->sampling.temperature == 0) return greedy(s, logits);
-  float best;
-  size_t n = collect(s, logits, &best), first = 0;
-  if (n == 0) return 0;
+static uint32_t draw(ellm_sampler *s, const float *logits) {
+  const float best = collect(s, logits);
+  const size_t n = s->vocab_size;
+  size_t first = 0;
   if (s->sampling.top_p < 1 || (s->sampling.top_k > 0 && (size_t)s->sampling.top_k < n)) first = keep_best(s, n, best);
   else
     for (size_t i = 0; i < n; i++) s->weights[i] = weight_of(s, s->candidates[i].logit, best);
@@ -192,4 +212,11 @@ uint32_t ellm_sampler_next(ellm_sampler *s, const float *logits) {
     if (sum > target) break;
   }
   return s->candidates[chosen].id;
+}
+
+ellm_status ellm_sampler_next(ellm_sampler *s, const float *logits, uint32_t *id, ellm_error *err) {
+  *id = 0;
+  ELLM_TRY(ellm_logits_check(logits, s->vocab_size, s->accepted > 0 ? s->accepted - 1 : 0, err));
+  *id = s->sampling.temperature == 0 ? greedy(s, logits) : draw(s, logits);
+  return ELLM_OK;
 }

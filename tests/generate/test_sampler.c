@@ -19,7 +19,7 @@
 
 enum { MOST = 600 };
 
-static const ellm_sampling off = {.temperature = 1, .top_p = 1, .repeat_penalty = 1};
+static const ellm_sampling off = {.size = sizeof(ellm_sampling), .temperature = 1, .top_p = 1, .repeat_penalty = 1};
 
 static ellm_sampler *make(ellm_sampling sampling, uint32_t n) {
   ellm_sampler *sampler;
@@ -28,9 +28,16 @@ static ellm_sampler *make(ellm_sampling sampling, uint32_t n) {
   return sampler;
 }
 
+static uint32_t next(ellm_sampler *sampler, const float *logits) {
+  uint32_t id;
+  ellm_error err = {0};
+  if (ellm_sampler_next(sampler, logits, &id, &err) != ELLM_OK) fail_msg("%s", err.message);
+  return id;
+}
+
 static uint32_t once(ellm_sampling sampling, const float *logits, uint32_t n) {
   ellm_sampler *sampler = make(sampling, n);
-  uint32_t id = ellm_sampler_next(sampler, logits);
+  uint32_t id = next(sampler, logits);
   ellm_sampler_free(sampler);
   return id;
 }
@@ -57,13 +64,10 @@ static void greedy(void **state) {
   (void)state;
   ellm_sampling s = off;
   s.temperature = 0;
-  const float equal[] = {1, 3, 2, 3}, with_nan[] = {NAN, 1, NAN, 2}, all_nan[] = {NAN, NAN},
-              low[] = {-INFINITY, -INFINITY}, nan_low[] = {NAN, -INFINITY};
+  const float equal[] = {1, 3, 2, 3}, low[] = {-INFINITY, -INFINITY}, one[] = {-INFINITY, -3};
   assert_int_equal(once(s, equal, 4), 1);
-  assert_int_equal(once(s, with_nan, 4), 3);
-  assert_int_equal(once(s, all_nan, 2), 0);
   assert_int_equal(once(s, low, 2), 0);
-  assert_int_equal(once(s, nan_low, 2), 1);
+  assert_int_equal(once(s, one, 2), 1);
 }
 
 static void penalty(void **state) {
@@ -73,19 +77,19 @@ static void penalty(void **state) {
   s.repeat_penalty = 2;
   const float positive[] = {4, 3, 1}, negative[] = {-1, -1.5f, -9};
   ellm_sampler *sampler = make(s, 3);
-  assert_int_equal(ellm_sampler_next(sampler, positive), 0);
+  assert_int_equal(next(sampler, positive), 0);
   ellm_sampler_accept(sampler, 0);
   ellm_sampler_accept(sampler, 0);  /* counts once: 4 / 2, not 4 / 4 */
   ellm_sampler_accept(sampler, 99); /* not of the vocabulary */
-  assert_int_equal(ellm_sampler_next(sampler, positive), 1);
-  assert_int_equal(ellm_sampler_next(sampler, negative), 1); /* -1 * 2 < -1.5 */
+  assert_int_equal(next(sampler, positive), 1);
+  assert_int_equal(next(sampler, negative), 1); /* -1 * 2 < -1.5 */
   ellm_sampler_accept(sampler, 1);
-  assert_int_equal(ellm_sampler_next(sampler, positive), 0); /* 2, 1.5, 1 */
+  assert_int_equal(next(sampler, positive), 0); /* 2, 1.5, 1 */
   ellm_sampler_free(sampler);
   s.repeat_penalty = 0.5f; /* below 1: encouraged */
   sampler = make(s, 3);
   ellm_sampler_accept(sampler, 1);
-  assert_int_equal(ellm_sampler_next(sampler, positive), 1);
+  assert_int_equal(next(sampler, positive), 1);
   ellm_sampler_free(sampler);
 }
 
@@ -111,6 +115,9 @@ static void refused(void **state) {
   }
   ellm_sampler *sampler;
   assert_int_equal(ellm_sampler_create(&off, 0, &sampler, NULL), ELLM_ERR_USAGE);
+  ellm_sampling no_size = off;
+  no_size.size = 0;
+  assert_int_equal(ellm_sampler_create(&no_size, 10, &sampler, NULL), ELLM_ERR_USAGE);
 }
 
 static void odd_logits(void **state) {
@@ -120,19 +127,28 @@ static void odd_logits(void **state) {
   filters.top_p = 0.9f;
   filters.min_p = 0.01f;
   cold.temperature = 1e-44f;
-  const float with_nan[] = {NAN, 1, NAN, -INFINITY, NAN}, infinite[] = {3, INFINITY, NAN, -INFINITY, 2};
-  const float all_nan[] = {NAN, NAN, NAN, NAN, NAN}, two[] = {1, 1.0000001f, 1, 0, -3};
+  const float masked[] = {-INFINITY, 1, -INFINITY, -INFINITY, -INFINITY}, two[] = {1, 1.0000001f, 1, 0, -3};
+  const float none[][3] = {{1, NAN, 2}, {NAN, NAN, NAN}, {1, 2, INFINITY}, {-INFINITY, -NAN, 0}};
   for (uint64_t seed = 0; seed < 50; seed++) {
     const ellm_sampling *kinds[] = {&off, &filters, &cold};
     for (size_t k = 0; k < 3; k++) {
       ellm_sampling s = *kinds[k];
       s.seed = seed;
-      assert_int_equal(once(s, with_nan, 5), 1);
-      assert_int_equal(once(s, infinite, 5), 1);
-      assert_int_equal(once(s, all_nan, 5), 0);
+      assert_int_equal(once(s, masked, 5), 1);
     }
     cold.seed = seed;
     assert_int_equal(once(cold, two, 5), 1);
+  }
+  for (int k = 0; k < 8; k++) { /* what is no number ends sampling, and the place is told */
+    ellm_sampling s = k < 4 ? off : filters;
+    uint32_t id = 7;
+    ellm_error err = {0};
+    ellm_sampler *sampler = make(s, 3);
+    for (uint32_t i = 0; i < 5; i++) ellm_sampler_accept(sampler, i);
+    assert_int_equal(ellm_sampler_next(sampler, none[k % 4], &id, &err), ELLM_ERR_INPUT);
+    assert_int_equal(id, 0);
+    assert_non_null(strstr(err.message, "position 4"));
+    ellm_sampler_free(sampler);
   }
 }
 
@@ -181,7 +197,7 @@ static void filters_by_sort(void **state) {
     s.seed = random_next(&r);
     keep_by_sort(&s, logits, n, kept);
     ellm_sampler *sampler = make(s, n);
-    for (int draw = 0; draw < 2000; draw++) hits[ellm_sampler_next(sampler, logits)]++;
+    for (int draw = 0; draw < 2000; draw++) hits[next(sampler, logits)]++;
     ellm_sampler_free(sampler);
     double best = -INFINITY, total = 0;
     for (uint32_t i = 0; i < n; i++)
@@ -233,9 +249,9 @@ static void seeds(void **state) {
   ellm_sampler *c = make(s, 100);
   int same = 0;
   for (int i = 0; i < 200; i++) {
-    uint32_t x = ellm_sampler_next(a, logits);
-    assert_int_equal(x, ellm_sampler_next(b, logits));
-    same += x == ellm_sampler_next(c, logits);
+    uint32_t x = next(a, logits);
+    assert_int_equal(x, next(b, logits));
+    same += x == next(c, logits);
   }
   assert_true(same < 100);
   ellm_sampler_free(a);

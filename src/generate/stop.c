@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stop strings: see stop.h. */
-#include "cli/stop.h"
+#include "generate/stop.h"
 
 #include <string.h>
 

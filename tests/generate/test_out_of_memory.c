@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The n-th allocation fails, for every n: while a chat is opened and encoded,
+ * requests are made and computed together. Each time that is an error that says
+ * so, of a call or of an answer, and all is well when it is done again. The
+ * linker leads every call of the allocator here (cmake/tests.cmake, --wrap).
+ */
+#include <pthread.h>
+
+#include "model/model_testing.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static long fail_after = -1; /* allocations that succeed before one fails; -1: all */
+static bool failed;
+
+static bool refuse(void) {
+  pthread_mutex_lock(&lock);
+  const bool now = fail_after == 0;
+  if (fail_after >= 0) fail_after--;
+  failed = failed || now;
+  pthread_mutex_unlock(&lock);
+  return now;
+}
+
+#define WRAP(type, name, parameters) \
+  type __real_##name parameters;     \
+  type __wrap_##name parameters;     \
+  type __wrap_##name parameters
+WRAP(void *, malloc, (size_t bytes)) { return refuse() ? NULL : __real_malloc(bytes); }
+WRAP(void *, calloc, (size_t n, size_t bytes)) { return refuse() ? NULL : __real_calloc(n, bytes); }
+WRAP(void *, realloc, (void *old, size_t bytes)) { return refuse() ? NULL : __real_realloc(old, bytes); }
+WRAP(char *, strdup, (const char *text)) { return refuse() ? NULL : __real_strdup(text); }
+
+static ellm_model *model;
+
+/* A conversation to two answers; the ids of both are joined in ids[64], their number returned. */
+static ellm_status play(uint32_t *joined, size_t *n_joined, ellm_error *err) {
+  static const char json[] = "[{\"role\": \"user\", \"content\": \"a<|im_end|>b\"}]";
+  static const char *const stops[] = {"@@@"};
+  ellm_chat *chat = NULL;
+  ellm_generator *g = NULL;
+  ellm_answer *answers[2];
+  ellm_conversation c;
+  ellm_request r;
+  uint32_t *ids = NULL;
+  size_t n = 0;
+  *n_joined = 0;
+  ellm_conversation_init(&c);
+  c.json = json;
+  c.bytes = sizeof json - 1;
+  c.answer = true;
+  ellm_status status = ellm_chat_open(model, NULL, &chat, err);
+  if (status == ELLM_OK) status = ellm_chat_encode(chat, &c, &ids, &n, err);
+  if (status == ELLM_OK) status = ellm_generator_create(model, NULL, &g, err);
+  ellm_request_init(&r);
+  r.prompt = ids;
+  r.n_prompt = n;
+  r.limit = 9;
+  r.stops = stops;
+  r.n_stops = 1;
+  for (size_t k = 0; k < 2 && status == ELLM_OK; k++) status = ellm_generator_add(g, &r, &answers[k], err);
+  if (status == ELLM_OK) status = ellm_generator_run(g, NULL, NULL, err);
+  for (size_t k = 0; k < 2 && status == ELLM_OK; k++) {
+    status = ellm_answer_error(answers[k], err);
+    const uint32_t *own = ellm_answer_ids(answers[k], &n);
+    memcpy(joined + *n_joined, own, n * sizeof *own);
+    *n_joined += n;
+  }
+  free(ids);
+  ellm_generator_free(g);
+  ellm_chat_free(chat);
+  return status;
+}
+
+static void each_allocation_fails_once(void **state) {
+  (void)state;
+  uint32_t wanted[64], got[64];
+  size_t n_wanted, n;
+  long count = 0;
+  model = open_model(STORIES_FOLDER, 1, ELLM_ACTIVATIONS_F32);
+  ASSERT_OK(play(wanted, &n_wanted, ERR));
+  assert_true(n_wanted > 2);
+  for (failed = true; failed; count++) {
+    ellm_error err = {0};
+    failed = false;
+    fail_after = count;
+    const ellm_status status = play(got, &n, &err);
+    fail_after = -1;
+    if (status == ELLM_OK) { /* all that was asked for; it could do without */
+      assert_int_equal(n, n_wanted);
+      assert_memory_equal(got, wanted, n * sizeof *got);
+      continue;
+    }
+    if (failed && status != ELLM_ERR_IO) fail_msg("allocation %ld: status %d: %s", count, (int)status, err.message);
+    if (failed && !strstr(err.message, "memory")) fail_msg("allocation %ld: %s", count, err.message);
+  }
+  if (count < 60) fail_msg("%ld allocations only", count);
+  ASSERT_OK(play(got, &n, ERR));
+  assert_int_equal(n, n_wanted);
+  assert_memory_equal(got, wanted, n * sizeof *got);
+  ellm_model_close(model);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(each_allocation_fails_once)};
+  return cmocka_run_group_tests_name("out of memory", tests, NULL, NULL);
+}
