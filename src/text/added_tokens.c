@@ -2,15 +2,13 @@
 /* Added tokens; see added_tokens.h. */
 #include "text/added_tokens.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "json/json.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 
-/* ------------------------------------------------------------------- loading */
+/* ------------------------------------------------------------------ building */
 
 static char *copy_bytes(const char *text, size_t bytes) {
   char *copy = malloc(bytes + 1);
@@ -51,37 +49,25 @@ static ellm_status normalize_pattern(const normalizer *n, const char *origin, ad
   return status;
 }
 
-static ellm_status load_token(const json_t *object, size_t index, const char *origin, const normalizer *n,
-                              added_token *token, ellm_error *err) {
-  char part[40];
-  component_place place = {origin, part};
-  const char *content;
-  size_t bytes;
-  snprintf(part, sizeof part, "added_tokens[%zu]", index);
-  if (!json_is_object(object)) return json_wrong(object, part, origin, "an object", err);
-  ELLM_TRY(component_string(object, "content", &place, &content, &bytes, err));
-  const json_t *given = json_object_get(object, "id");
-  if (!json_is_integer(given) || json_integer_value(given) < 0 ||
-      json_integer_value(given) >= (json_int_t)VOCAB_ID_LIMIT) {
-    char text[80];
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: id of added token \"%s\" is %s, a number from 0 to %u is wanted", origin,
-                     content, json_brief(given, text), VOCAB_ID_LIMIT - 1);
-  }
-  if (bytes > ADDED_TOKEN_MAX_BYTES) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: added token %.100s... is longer than %d bytes", origin, content,
+ellm_status added_tokens_append(added_tokens *added, const added_token *token, const char *origin, ellm_error *err) {
+  if (token->content_bytes > ADDED_TOKEN_MAX_BYTES) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: added token %.100s... is longer than %d bytes", origin, token->content,
                      ADDED_TOKEN_MAX_BYTES);
   }
-  token->id = (uint32_t)json_integer_value(given);
-  token->content = copy_bytes(content, bytes);
-  if (!token->content) return ellm_fail_memory(err, bytes, "added token");
-  token->content_bytes = token->pattern_bytes = bytes;
-  token->pattern = token->content;
-  ELLM_TRY(component_bool(object, "single_word", true, &place, &token->single_word, err));
-  ELLM_TRY(component_bool(object, "lstrip", true, &place, &token->lstrip, err));
-  ELLM_TRY(component_bool(object, "rstrip", true, &place, &token->rstrip, err));
-  ELLM_TRY(component_bool(object, "normalized", true, &place, &token->normalized, err));
-  ELLM_TRY(component_bool(object, "special", true, &place, &token->special, err));
-  return token->normalized && bytes > 0 ? normalize_pattern(n, origin, token, err) : ELLM_OK;
+  if (added->count == added->capacity) {
+    const size_t capacity = added->capacity > 0 ? 2 * added->capacity : 16;
+    added_token *items = realloc(added->items, capacity * sizeof *items);
+    if (!items) return ellm_fail_memory(err, capacity * sizeof *items, "added tokens");
+    added->items = items;
+    added->capacity = capacity;
+  }
+  char *content = copy_bytes(token->content, token->content_bytes);
+  if (!content) return ellm_fail_memory(err, token->content_bytes, "added token");
+  added_token *copy = &added->items[added->count++];
+  *copy = *token;
+  copy->content = copy->pattern = content;
+  copy->pattern_bytes = copy->content_bytes;
+  return ELLM_OK;
 }
 
 typedef struct sort_entry { const char *pattern; size_t bytes; uint32_t index; } sort_entry;
@@ -194,27 +180,19 @@ static ellm_status refuse_equal_ids(const added_tokens *added, const char *origi
   return status;
 }
 
-ellm_status added_tokens_load(const json_t *array, const char *origin, const bpe_model *bpe, const normalizer *n,
-                              added_tokens *added, ellm_error *err) {
-  if (array && !json_is_null(array) && !json_is_array(array)) {
-    return json_wrong(array, "added_tokens", origin, "an array", err);
-  }
-  size_t count = json_array_size(array);
+ellm_status added_tokens_build(added_tokens *added, const bpe_model *bpe, const normalizer *n, const char *origin,
+                               ellm_error *err) {
   uint32_t next = (uint32_t)bpe->pieces.count; /* where the library goes on counting */
-  added->items = calloc(count + 1, sizeof *added->items);
-  if (!added->items) return ellm_fail_memory(err, count * sizeof *added->items, "added tokens");
-  for (size_t i = 0; i < count; ++i) {
-    ELLM_TRY(load_token(json_array_get(array, i), i, origin, n, &added->items[added->count++], err));
-  }
   ELLM_TRY(merge_listings(added, err));
   for (size_t i = 0; i < added->count; ++i) {
-    const added_token *token = &added->items[i];
+    added_token *token = &added->items[i];
     uint32_t id = vocab_find(&bpe->pieces, token->content, token->content_bytes);
     if (id == VOCAB_NONE) id = next++;
     if (token->id != id) {
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: added token \"%s\" has id %u, but by the vocabulary it would be %u",
                        origin, token->content, token->id, id);
     }
+    if (token->normalized) ELLM_TRY(normalize_pattern(n, origin, token, err));
   }
   ELLM_TRY(refuse_equal_ids(added, origin, err));
   ELLM_TRY(build_matcher(added, false, origin, &added->raw, err));

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * "added_tokens" of tokenizer.json: strings that are recognized in the text
+ * Added tokens: strings that are recognized in the text
  * before anything else. Those with normalized: false are looked for in the raw
  * text, the others in the normalized pieces between them, by their own
  * normalized form. Of several that start at a place the longest counts.
  */
 #ifndef ELLM_TEXT_ADDED_TOKENS_H
 #define ELLM_TEXT_ADDED_TOKENS_H
-
-#include <jansson.h>
 
 #include "text/bpe.h"
 #include "text/normalize.h"
@@ -30,15 +28,18 @@ typedef struct token_matcher { uint32_t *order; size_t count; uint32_t first[257
 
 typedef struct added_tokens {
   added_token *items;
-  size_t count;
+  size_t count, capacity;
   token_matcher raw, normalized;
 } added_tokens;
 
-/* Ids must be those that the `tokenizers` library would give: the vocabulary's
- * where it has the string, else following on it. A token that is listed again keeps its first id and has the
- * properties of its last listing. */
-ellm_status added_tokens_load(const json_t *array, const char *origin, const bpe_model *bpe, const normalizer *n,
-                              added_tokens *added, ellm_error *err);
+/* One more token, in the order in which they are listed; `token` gives id, content and properties, the content is
+ * copied. */
+ellm_status added_tokens_append(added_tokens *added, const added_token *token, const char *origin, ellm_error *err);
+/* All tokens are there. Ids must be those that the `tokenizers` library would give: the vocabulary's where it has the
+ * string, else following on it. A token that is listed again keeps its first id and has the properties of its last
+ * listing; empty ones are dropped. */
+ellm_status added_tokens_build(added_tokens *added, const bpe_model *bpe, const normalizer *n, const char *origin,
+                               ellm_error *err);
 void added_tokens_free(added_tokens *added);
 
 /* A stretch of text (token NULL) or an added token with what it strips. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Byte pair encoding of one word; see bpe.h. Loading is in bpe_load.c. */
+/* Byte pair encoding of one word; see bpe.h. bpe_build.c builds one. */
 #include "text/bpe.h"
 
 #include <stdlib.h>

@@ -11,9 +11,6 @@
 #ifndef ELLM_TEXT_BPE_H
 #define ELLM_TEXT_BPE_H
 
-#include <jansson.h>
-
-#include "text/json_cut.h"
 #include "text/vocab.h"
 
 typedef struct bpe_model {
@@ -41,9 +38,7 @@ typedef struct bpe_scratch {
 } bpe_scratch;
 void bpe_scratch_free(bpe_scratch *scratch);
 
-/* Read "model" of tokenizer.json; its "vocab" and "merges" are given as text. */
-ellm_status bpe_load(const json_t *model, const json_range *vocab_text, const json_range *merges_text,
-                     const char *origin, bpe_model *bpe, ellm_error *err);
+/* To build one: bpe_build.h. */
 void bpe_free(bpe_model *bpe);
 
 /* Append the ids of one word (valid UTF-8). */

@@ -27,7 +27,7 @@ bool text_marker_choose(const char *text, size_t bytes, text_marker *markers, si
 static size_t longest_special(const ellm_tokenizer *t, const token_matcher *matcher, const char *text, size_t bytes) {
   size_t longest = 0;
   for (size_t i = 0; i < matcher->count; ++i) {
-    const added_token *token = &t->added.items[matcher->order[i]];
+    const added_token *token = &t->parts.added.items[matcher->order[i]];
     if (token->special && token->content_bytes <= bytes && token->content_bytes > longest &&
         token->content[0] == text[0] && memcmp(token->content, text, token->content_bytes) == 0)
       longest = token->content_bytes;
@@ -36,15 +36,15 @@ static size_t longest_special(const ellm_tokenizer *t, const token_matcher *matc
 }
 
 size_t text_special_bytes(const ellm_tokenizer *tokenizer, const char *text, size_t bytes) {
-  const size_t raw = longest_special(tokenizer, &tokenizer->added.raw, text, bytes);
-  const size_t normalized = longest_special(tokenizer, &tokenizer->added.normalized, text, bytes);
+  const size_t raw = longest_special(tokenizer, &tokenizer->parts.added.raw, text, bytes);
+  const size_t normalized = longest_special(tokenizer, &tokenizer->parts.added.normalized, text, bytes);
   return raw > normalized ? raw : normalized;
 }
 
 /* Has a special token that is looked for in normalized text its normalized form in this one? */
 static bool special_within(const ellm_tokenizer *t, const char *text, size_t bytes) {
-  for (size_t i = 0; i < t->added.normalized.count; ++i) {
-    const added_token *token = &t->added.items[t->added.normalized.order[i]];
+  for (size_t i = 0; i < t->parts.added.normalized.count; ++i) {
+    const added_token *token = &t->parts.added.items[t->parts.added.normalized.order[i]];
     for (size_t at = 0; token->special && at + token->pattern_bytes <= bytes; ++at)
       if (memcmp(text + at, token->pattern, token->pattern_bytes) == 0) return true;
   }
@@ -58,9 +58,9 @@ static ellm_status special_by_normalization(const ellm_tokenizer *t, const char 
   regex_scratch scratch = {0};
   size_t origin = 0;
   *found = false;
-  if (t->normalizer.count == 0 || t->added.normalized.count == 0 || bytes == 0) return ELLM_OK;
+  if (t->parts.normalizer.count == 0 || t->parts.added.normalized.count == 0 || bytes == 0) return ELLM_OK;
   ellm_status status = ellm_buffer_append(&normalized, text, bytes) ? ELLM_OK : ellm_fail_memory(err, bytes, "a text");
-  if (status == ELLM_OK) status = normalize(&t->normalizer, &scratch, &normalized, &spare, &origin, err);
+  if (status == ELLM_OK) status = normalize(&t->parts.normalizer, &scratch, &normalized, &spare, &origin, err);
   if (status == ELLM_OK) *found = special_within(t, (const char *)normalized.data, normalized.size);
   ellm_buffer_free(&normalized);
   ellm_buffer_free(&spare);

@@ -40,9 +40,9 @@ typedef struct pretokenizer {
   size_t count;
 } pretokenizer;
 
-/* Also checks that the pair of normalizer and pre-tokenizer is supported. */
-ellm_status pretokenizer_load(const json_t *component, const char *origin, const normalizer *n, pretokenizer *p,
-                              ellm_error *err);
+ellm_status pretokenizer_load(const json_t *component, const char *origin, pretokenizer *p, ellm_error *err);
+/* Is the pair of normalizer and pre-tokenizer supported? Else ELLM_ERR_INPUT. */
+ellm_status pretokenizer_check(const pretokenizer *p, const normalizer *n, const char *origin, ellm_error *err);
 void pretokenizer_free(pretokenizer *p);
 
 /* The fields that Metaspace has as pre-tokenizer and as decoder. */

@@ -99,10 +99,12 @@ static ellm_status load_step(void *user, const json_t *object, const char *type,
   return ELLM_OK;
 }
 
-ellm_status pretokenizer_load(const json_t *component, const char *origin, const normalizer *n, pretokenizer *p,
-                              ellm_error *err) {
+ellm_status pretokenizer_load(const json_t *component, const char *origin, pretokenizer *p, ellm_error *err) {
   component_place place = {origin, "pre_tokenizer"};
-  ELLM_TRY(component_walk(component, "pretokenizers", &place, load_step, p, err));
+  return component_walk(component, "pretokenizers", &place, load_step, p, err);
+}
+
+ellm_status pretokenizer_check(const pretokenizer *p, const normalizer *n, const char *origin, ellm_error *err) {
   for (size_t i = 1; i < p->count && n->blurs_origin; ++i) {
     if (p->steps[i].kind == PRETOKENIZE_METASPACE && p->steps[i].scheme == PREPEND_FIRST) {
       return ellm_fail(err, ELLM_ERR_INPUT,

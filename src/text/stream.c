@@ -37,14 +37,14 @@ struct ellm_stream {
 };
 
 static void reset(ellm_stream *s) {
-  const decoder *d = &s->tokenizer->decoder;
+  const decoder *d = &s->tokenizer->parts.decoder;
   s->strings = s->pending.size = s->ids.count = 0;
   for (size_t i = s->tail; i < d->count; ++i) s->strips[i] = (strip_state){d->steps[i].start, 0};
 }
 
 /* Recognize the shape of the decoder. */
 static void analyse(ellm_stream *s) {
-  const decoder *d = &s->tokenizer->decoder;
+  const decoder *d = &s->tokenizer->parts.decoder;
   size_t at = 0;
   while (at < d->count && (d->steps[at].kind == DECODE_REPLACE || d->steps[at].kind == DECODE_STRIP ||
                            d->steps[at].kind == DECODE_METASPACE)) {
@@ -132,7 +132,7 @@ static bool strip_part(const decode_step *step, strip_state *state, const char *
 
 /* A part of the joined text goes through the strips to `out`. */
 static bool emit(ellm_stream *s, const char *text, size_t bytes) {
-  const decoder *d = &s->tokenizer->decoder;
+  const decoder *d = &s->tokenizer->parts.decoder;
   if (s->tail == d->count) return add(&s->out, text, bytes);
   ellm_buffer *from = &s->a, *to = &s->b;
   from->size = 0;
@@ -174,7 +174,7 @@ static bool drain_pending(ellm_stream *s, bool end) {
 
 /* One string through the steps on strings; *text then points into a or b. */
 static ellm_status run_head(ellm_stream *s, const char **text, size_t *bytes, ellm_error *err) {
-  const decoder *d = &s->tokenizer->decoder;
+  const decoder *d = &s->tokenizer->parts.decoder;
   ellm_buffer *to = &s->a;
   size_t given = *bytes, limit = text_growth_limit(given);
   for (size_t i = 0; i < s->head; ++i) {
@@ -194,7 +194,7 @@ static ellm_status run_head(ellm_stream *s, const char **text, size_t *bytes, el
 }
 
 static ellm_status next_string(ellm_stream *s, const char *text, size_t bytes, ellm_error *err) {
-  const decoder *d = &s->tokenizer->decoder;
+  const decoder *d = &s->tokenizer->parts.decoder;
   bool ok = true;
   if (!d->present && s->strings > 0) ok = emit(s, " ", 1);
   ELLM_TRY(run_head(s, &text, &bytes, err));

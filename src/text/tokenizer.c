@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The public tokenizer: loading tokenizer.json and the way of a text through
- * its parts, in the order of the `tokenizers` library:
+ * The public tokenizer: built from its parts (tokenizer_parts.h), and the way of
+ * a text through them, in the order of the `tokenizers` library:
  *
  *   raw text -> added tokens (not normalized) -> normalizer, for each stretch
  *   between them -> added tokens (normalized) -> pre-tokenizer, for each
@@ -14,42 +14,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json/json.h"
 #include "text/marked.h"
 #include "text/tokenizer_impl.h"
 #include "text/utf8.h"
 
-/* ------------------------------------------------------------------- loading */
-
-static ellm_status load_model(const json_t *root, const json_range large[2], const char *origin, ellm_tokenizer *t,
-                              ellm_error *err) {
-  const json_t *model = json_object_get(root, "model");
-  if (!json_is_object(model)) return json_wrong(model, "model", origin, "an object", err);
-  const json_t *type = json_object_get(model, "type");
-  if (type && (!json_is_string(type) || strcmp(json_string_value(type), "BPE") != 0)) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: model of type \"%s\" is not supported, only BPE", origin,
-                     json_is_string(type) ? json_string_value(type) : "?");
-  }
-  return bpe_load(model, &large[0], &large[1], origin, &t->model, err);
-}
+/* ------------------------------------------------------------------ building */
 
 /* Tables by id and by content over model and added tokens. */
 static ellm_status build_indices(ellm_tokenizer *t, const char *origin, ellm_error *err) {
-  const vocab *pieces = &t->model.pieces;
+  const vocab *pieces = &t->parts.model.pieces;
   uint32_t limit = 0;
   for (size_t i = 0; i < pieces->count; ++i) {
     if (pieces->pieces[i].id >= limit) limit = pieces->pieces[i].id + 1;
   }
-  for (size_t i = 0; i < t->added.count; ++i) {
-    if (t->added.items[i].id >= limit) limit = t->added.items[i].id + 1;
+  for (size_t i = 0; i < t->parts.added.count; ++i) {
+    if (t->parts.added.items[i].id >= limit) limit = t->parts.added.items[i].id + 1;
   }
   t->id_limit = limit;
   t->by_id = calloc((size_t)limit + 1, sizeof *t->by_id);
   if (!t->by_id) return ellm_fail_memory(err, limit * sizeof *t->by_id, "vocabulary");
   for (size_t i = 0; i < pieces->count; ++i) t->by_id[pieces->pieces[i].id] = (uint32_t)i + 1;
-  ELLM_TRY(vocab_init(&t->added_by_content, t->added.count, err));
-  for (size_t i = 0; i < t->added.count; ++i) {
-    const added_token *token = &t->added.items[i];
+  ELLM_TRY(vocab_init(&t->added_by_content, t->parts.added.count, err));
+  for (size_t i = 0; i < t->parts.added.count; ++i) {
+    const added_token *token = &t->parts.added.items[i];
     uint32_t there = t->by_id[token->id];
     if (there != 0 && vocab_find(pieces, token->content, token->content_bytes) != token->id) {
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: id %u is given to added token \"%s\" and to piece \"%s\"", origin,
@@ -61,38 +48,15 @@ static ellm_status build_indices(ellm_tokenizer *t, const char *origin, ellm_err
   return ELLM_OK;
 }
 
-static ellm_status load(const json_t *root, const json_range large[2], const char *origin, ellm_tokenizer *t,
-                        ellm_error *err) {
-  if (!json_is_object(root)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: not a JSON object", origin);
-  const char *version = NULL;
-  ELLM_TRY(json_get_string(root, "version", false, origin, &version, err));
-  if (version && strcmp(version, "1.0") != 0) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: version \"%s\" is not supported, only 1.0", origin, version);
-  }
-  ELLM_TRY(load_model(root, large, origin, t, err));
-  ELLM_TRY(normalizer_load(json_object_get(root, "normalizer"), origin, &t->normalizer, err));
-  ELLM_TRY(pretokenizer_load(json_object_get(root, "pre_tokenizer"), origin, &t->normalizer, &t->pretokenizer, err));
-  ELLM_TRY(post_processor_load(json_object_get(root, "post_processor"), origin, &t->post, err));
-  ELLM_TRY(decoder_load(json_object_get(root, "decoder"), origin, &t->decoder, err));
-  ELLM_TRY(added_tokens_load(json_object_get(root, "added_tokens"), origin, &t->model, &t->normalizer, &t->added, err));
-  return build_indices(t, origin, err);
-}
-
-ellm_status ellm_tokenizer_create(const void *json, size_t bytes, const char *origin, ellm_tokenizer **tokenizer,
-                                  ellm_error *err) {
-  json_range large[2]; /* vocab, merges */
-  ellm_buffer rest = {0};
-  json_t *root = NULL;
-  *tokenizer = NULL;
+ellm_status tokenizer_build(tokenizer_parts *parts, const char *origin, ellm_tokenizer **tokenizer, ellm_error *err) {
   ellm_tokenizer *t = calloc(1, sizeof *t);
-  ellm_status status = ELLM_OK;
-  if (!t || !json_cut(json, bytes, &large[0], &large[1], &rest)) status = ellm_fail_memory(err, bytes, "tokenizer");
-  if (status == ELLM_OK) {
-    status = json_parse(rest.size > 0 ? (const void *)rest.data : "", rest.size, origin, &root, err);
-  }
-  if (status == ELLM_OK) status = load(root, large, origin, t, err);
-  json_decref(root);
-  ellm_buffer_free(&rest);
+  *tokenizer = NULL;
+  if (!t) return ellm_fail_memory(err, sizeof *t, "tokenizer");
+  t->parts = *parts;
+  memset(parts, 0, sizeof *parts);
+  ellm_status status = pretokenizer_check(&t->parts.pretokenizer, &t->parts.normalizer, origin, err);
+  if (status == ELLM_OK) status = added_tokens_build(&t->parts.added, &t->parts.model, &t->parts.normalizer, origin, err);
+  if (status == ELLM_OK) status = build_indices(t, origin, err);
   if (status != ELLM_OK) {
     ellm_tokenizer_free(t);
     return status;
@@ -101,15 +65,19 @@ ellm_status ellm_tokenizer_create(const void *json, size_t bytes, const char *or
   return ELLM_OK;
 }
 
+void tokenizer_parts_free(tokenizer_parts *parts) {
+  normalizer_free(&parts->normalizer);
+  pretokenizer_free(&parts->pretokenizer);
+  bpe_free(&parts->model);
+  added_tokens_free(&parts->added);
+  post_processor_free(&parts->post);
+  decoder_free(&parts->decoder);
+}
+
 void ellm_tokenizer_free(ellm_tokenizer *t) {
   if (!t) return;
-  normalizer_free(&t->normalizer);
-  pretokenizer_free(&t->pretokenizer);
-  bpe_free(&t->model);
-  added_tokens_free(&t->added);
+  tokenizer_parts_free(&t->parts);
   vocab_free(&t->added_by_content);
-  post_processor_free(&t->post);
-  decoder_free(&t->decoder);
   free(t->by_id);
   free(t);
 }
@@ -168,11 +136,11 @@ static ellm_status encode_stretch(encoding *e, const char *text, size_t bytes, s
   bytes = e->split.text.size;
   if (bytes == 0) return ELLM_OK;
   if (!piece_list_append(&e->split.pieces, 0, bytes, origin)) return ellm_fail_memory(err, bytes, "encoding");
-  ELLM_TRY(pretokenize(&t->pretokenizer, &e->regex, &e->split, err));
+  ELLM_TRY(pretokenize(&t->parts.pretokenizer, &e->regex, &e->split, err));
   for (size_t i = 0; i < e->split.pieces.count; ++i) {
     const text_piece *p = &e->split.pieces.items[i];
     ELLM_TRY(
-        bpe_encode(&t->model, &e->bpe, (const char *)e->split.text.data + p->start, p->end - p->start, &e->ids, err));
+        bpe_encode(&t->parts.model, &e->bpe, (const char *)e->split.text.data + p->start, p->end - p->start, &e->ids, err));
   }
   return ELLM_OK;
 }
@@ -187,11 +155,11 @@ static ellm_status encode_raw(encoding *e, const char *text, size_t bytes, size_
   e->normalized.size = 0;
   if (!ellm_buffer_append(&e->normalized, text, bytes)) return ellm_fail_memory(err, bytes, "encoding");
   if (!e->late_markers) remove_markers(e, &e->normalized, &origin);
-  ELLM_TRY(normalize(&t->normalizer, &e->regex, &e->normalized, &e->spare, &origin, err));
+  ELLM_TRY(normalize(&t->parts.normalizer, &e->regex, &e->normalized, &e->spare, &origin, err));
   const char *normalized = (const char *)e->normalized.data;
   added_cursor cursor = {0};
   added_segment segment;
-  while (added_next(&t->added, &t->added.normalized, e->special_as_text, normalized, e->normalized.size, &cursor,
+  while (added_next(&t->parts.added, &t->parts.added.normalized, e->special_as_text, normalized, e->normalized.size, &cursor,
                     &segment)) {
     if (segment_is_token(e, &segment, normalized, e->normalized.size)) {
       ELLM_TRY(append_id(e, segment.token->id, err));
@@ -204,7 +172,7 @@ static ellm_status encode_raw(encoding *e, const char *text, size_t bytes, size_
 }
 
 static ellm_status encode_text(encoding *e, const char *text, size_t bytes, ellm_error *err) {
-  const added_tokens *added = &e->tokenizer->added;
+  const added_tokens *added = &e->tokenizer->parts.added;
   added_cursor cursor = {0};
   added_segment segment;
   while (added_next(added, &added->raw, e->special_as_text, text, bytes, &cursor, &segment)) {
@@ -219,7 +187,7 @@ static ellm_status encode_text(encoding *e, const char *text, size_t bytes, ellm
 }
 
 static ellm_status encode_with(encoding *e, const char *text, size_t bytes, bool post, ellm_error *err) {
-  const post_processor *added = &e->tokenizer->post;
+  const post_processor *added = &e->tokenizer->parts.post;
   if (post && !id_list_append(&e->ids, added->before.items, added->before.count)) {
     return ellm_fail_memory(err, 4, "ids");
   }
@@ -266,8 +234,8 @@ ellm_status ellm_tokenizer_encode(const ellm_tokenizer *tokenizer, const char *t
 
 ellm_status text_encode_marked(const ellm_tokenizer *tokenizer, const text_marker *marker, const char *text,
                                size_t bytes, uint32_t **ids, size_t *n_ids, ellm_error *err) {
-  const normalizer *n = &tokenizer->normalizer;
-  const added_tokens *added = &tokenizer->added;
+  const normalizer *n = &tokenizer->parts.normalizer;
+  const added_tokens *added = &tokenizer->parts.added;
   encoding e = {.tokenizer = tokenizer, .marker = marker};
   *ids = NULL;
   *n_ids = 0;
@@ -289,20 +257,20 @@ const char *tokenizer_decoded_piece(const ellm_tokenizer *t, uint32_t id, bool s
   uint32_t entry = id < t->id_limit ? t->by_id[id] : 0;
   if (entry == 0) return NULL;
   if (entry & ID_IS_ADDED) {
-    const added_token *token = &t->added.items[entry & ~ID_IS_ADDED];
+    const added_token *token = &t->parts.added.items[entry & ~ID_IS_ADDED];
     /* The library decodes a normalized token from its normalized form, and
      * whether it is special is asked of the string then: that of another token
      * or of none. */
     if (skip_special) {
       uint32_t index = vocab_find(&t->added_by_content, token->pattern, token->pattern_bytes);
-      if (index != VOCAB_NONE && t->added.items[index].special) return NULL;
+      if (index != VOCAB_NONE && t->parts.added.items[index].special) return NULL;
     }
     *bytes = token->pattern_bytes;
     return token->pattern;
   }
-  const vocab_piece *piece = &t->model.pieces.pieces[entry - 1];
+  const vocab_piece *piece = &t->parts.model.pieces.pieces[entry - 1];
   *bytes = piece->length;
-  return vocab_string(&t->model.pieces, piece);
+  return vocab_string(&t->parts.model.pieces, piece);
 }
 
 static ellm_status decode_ids(const ellm_tokenizer *t, const uint32_t *ids, size_t n_ids, bool skip_special,
@@ -311,11 +279,11 @@ static ellm_status decode_ids(const ellm_tokenizer *t, const uint32_t *ids, size
     size_t bytes;
     const char *piece = tokenizer_decoded_piece(t, ids[i], skip_special, &bytes);
     if (!piece) continue;
-    bool ok = t->decoder.present || list->count == 0 || ellm_buffer_append(&list->text, " ", 1);
+    bool ok = t->parts.decoder.present || list->count == 0 || ellm_buffer_append(&list->text, " ", 1);
     ok = ok && (bytes == 0 || ellm_buffer_append(&list->text, piece, bytes)) && string_list_end(list);
     if (!ok) return ellm_fail_memory(err, list->text.size, "decoding");
   }
-  ELLM_TRY(decode_strings(&t->decoder, scratch, list, err));
+  ELLM_TRY(decode_strings(&t->parts.decoder, scratch, list, err));
   return ellm_buffer_append(&list->text, "", 1) ? ELLM_OK : ellm_fail_memory(err, list->text.size, "decoding");
 }
 
@@ -343,15 +311,15 @@ size_t ellm_tokenizer_vocab_size(const ellm_tokenizer *tokenizer) { return token
 const char *ellm_tokenizer_piece(const ellm_tokenizer *tokenizer, uint32_t id) {
   uint32_t entry = id < tokenizer->id_limit ? tokenizer->by_id[id] : 0;
   if (entry == 0) return NULL;
-  if (entry & ID_IS_ADDED) return tokenizer->added.items[entry & ~ID_IS_ADDED].content;
-  return vocab_string(&tokenizer->model.pieces, &tokenizer->model.pieces.pieces[entry - 1]);
+  if (entry & ID_IS_ADDED) return tokenizer->parts.added.items[entry & ~ID_IS_ADDED].content;
+  return vocab_string(&tokenizer->parts.model.pieces, &tokenizer->parts.model.pieces.pieces[entry - 1]);
 }
 
 bool ellm_tokenizer_find(const ellm_tokenizer *tokenizer, const char *piece, uint32_t *id) {
   size_t bytes = strlen(piece);
   uint32_t index = vocab_find(&tokenizer->added_by_content, piece, bytes);
   uint32_t found =
-      index != VOCAB_NONE ? tokenizer->added.items[index].id : vocab_find(&tokenizer->model.pieces, piece, bytes);
+      index != VOCAB_NONE ? tokenizer->parts.added.items[index].id : vocab_find(&tokenizer->parts.model.pieces, piece, bytes);
   if (found == VOCAB_NONE) return false;
   *id = found;
   return true;
@@ -359,5 +327,5 @@ bool ellm_tokenizer_find(const ellm_tokenizer *tokenizer, const char *piece, uin
 
 bool ellm_tokenizer_is_special(const ellm_tokenizer *tokenizer, uint32_t id) {
   uint32_t entry = id < tokenizer->id_limit ? tokenizer->by_id[id] : 0;
-  return (entry & ID_IS_ADDED) && tokenizer->added.items[entry & ~ID_IS_ADDED].special;
+  return (entry & ID_IS_ADDED) && tokenizer->parts.added.items[entry & ~ID_IS_ADDED].special;
 }

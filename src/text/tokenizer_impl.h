@@ -3,24 +3,14 @@
 #ifndef ELLM_TEXT_TOKENIZER_IMPL_H
 #define ELLM_TEXT_TOKENIZER_IMPL_H
 
-#include "text/added_tokens.h"
-#include "text/bpe.h"
-#include "text/decode.h"
-#include "text/normalize.h"
-#include "text/post_process.h"
-#include "text/pretokenize.h"
+#include "text/tokenizer_parts.h"
 
 #define ID_IS_ADDED (UINT32_C(1) << 31)
 
 /* Immutable after creation. */
 struct ellm_tokenizer {
-  normalizer normalizer;
-  pretokenizer pretokenizer;
-  bpe_model model;
-  added_tokens added;
-  vocab added_by_content;   /* ids are indices into added.items */
-  post_processor post;
-  decoder decoder;
+  tokenizer_parts parts;
+  vocab added_by_content;   /* ids are indices into parts.added.items */
   uint32_t *by_id;          /* 0: none; index + 1 of a piece of the model; ID_IS_ADDED | index of an added token */
   size_t id_limit;          /* largest id + 1 */
 };

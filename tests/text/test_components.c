@@ -186,7 +186,6 @@ static void test_normalizers(void **state) {
 
 static void test_pretokenizers(void **state) {
   (void)state;
-  static const normalizer none;
   for (size_t i = 0; i < sizeof pretokenizers / sizeof pretokenizers[0]; ++i) {
     const component_case *c = &pretokenizers[i];
     json_t *json = parse(c->component);
@@ -195,7 +194,7 @@ static void test_pretokenizers(void **state) {
     split_state split = {0};
     ellm_buffer joined = {0};
     ellm_error err = {0};
-    if (pretokenizer_load(json, "t.json", &none, &p, &err) != ELLM_OK) fail_msg("%s: %s", c->component, err.message);
+    if (pretokenizer_load(json, "t.json", &p, &err) != ELLM_OK) fail_msg("%s: %s", c->component, err.message);
     add(&split.text, c->input, strlen(c->input));
     assert_true(piece_list_append(&split.pieces, 0, strlen(c->input), strlen(c->input) > 0));
     if (pretokenize(&p, &scratch, &split, &err) != ELLM_OK) fail_msg("%s: %s", c->component, err.message);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a tokenizer is made of, whatever file says it. An origin (tokenizer.json:
+ * tokenizer_json.c) fills the parts of a zeroed struct:
+ *
+ *   model          pieces with their ids and merges by rank, by way of bpe_build.h
+ *   normalizer,    steps in order; a step is plain data, see normalize.h,
+ *   pretokenizer,  pretokenize.h, decode.h
+ *   decoder
+ *   post           ids before and after a text
+ *   added          tokens looked for in the text, by added_tokens_append
+ *
+ * and tokenizer_build makes the tokenizer. What cannot be wrong in one part
+ * alone (ids of added tokens against the vocabulary, a pre-tokenizer against the
+ * normalizer) is checked there.
+ */
+#ifndef ELLM_TEXT_TOKENIZER_PARTS_H
+#define ELLM_TEXT_TOKENIZER_PARTS_H
+
+#include "entrollm.h"
+#include "text/added_tokens.h"
+#include "text/bpe.h"
+#include "text/decode.h"
+#include "text/normalize.h"
+#include "text/post_process.h"
+#include "text/pretokenize.h"
+
+typedef struct tokenizer_parts {
+  normalizer normalizer;
+  pretokenizer pretokenizer;
+  bpe_model model;
+  added_tokens added;
+  post_processor post;
+  decoder decoder;
+} tokenizer_parts;
+
+/* Takes the parts over and zeroes *parts, also when it fails. Errors (ELLM_ERR_INPUT) begin with `origin`. */
+ellm_status tokenizer_build(tokenizer_parts *parts, const char *origin, ellm_tokenizer **tokenizer, ellm_error *err);
+void tokenizer_parts_free(tokenizer_parts *parts);
+
+#endif
