@@ -134,8 +134,10 @@ typedef struct ellm_tensor_info {
   bool kept;            /* stored verbatim, not quantized; the rest is then 0 */
   int bits;             /* code width, 2..8 */
   ellm_scheme scheme;   /* the scheme used, never MIXED */
-  float step;           /* w' = (q - zero) * step; may be negative */
+  float step;           /* w' = (q - zero) * step * the scales of row and column; may be negative */
   int zero;
+  bool row_scales, column_scales; /* rows, columns have a scale each */
+  uint64_t outliers;    /* codes beyond the width, stored as exact patches */
   const char *layout;   /* "huffman", "tuples", "plain8", "plain4"; static */
   int raw_bits;         /* low bits of a code stored verbatim */
   int tuple;            /* codes coded together as one symbol: 1, 2 or 3 */
@@ -230,7 +232,7 @@ ELLM_API const void *ellm_file_asset(const ellm_file *file, const char *name, si
 ELLM_API size_t ellm_file_asset_count(const ellm_file *file);
 ELLM_API bool ellm_file_asset_at(const ellm_file *file, size_t index, ellm_asset_info *info);
 /* Decode all codes of a quantized tensor, one byte each, row-major, into
- * codes[n_elements]. Checks block checksums. */
+ * codes[n_elements]; outliers as the nearest code that fits. Checks block checksums. */
 ELLM_API ellm_status ellm_file_codes(const ellm_file *file, size_t index, int threads, uint8_t *codes, ellm_error *err);
 
 typedef struct ellm_verify_options {

@@ -13,8 +13,10 @@ json_t *cli_tensor_json(const ellm_tensor_info *tensor) {
                              "stored_bytes", (json_int_t)tensor->stored_bytes);
   if (!object || tensor->kept) return object;
   json_t *coded =
-      json_pack("{s:i, s:s, s:o, s:i, s:o, s:o, s:o, s:s, s:i, s:i, s:i, s:I}", "bits", tensor->bits, "scheme",
-                ellm_scheme_name(tensor->scheme), "step", cli_json_real(tensor->step), "zero", tensor->zero, "entropy",
+      json_pack("{s:i, s:s, s:o, s:i, s:b, s:b, s:I, s:o, s:o, s:o, s:s, s:i, s:i, s:i, s:I}", "bits", tensor->bits,
+                "scheme", ellm_scheme_name(tensor->scheme), "step", cli_json_real(tensor->step), "zero", tensor->zero,
+                "row_scales", (int)tensor->row_scales, "column_scales", (int)tensor->column_scales, "outliers",
+                (json_int_t)tensor->outliers, "entropy",
                 cli_json_real(tensor->entropy), "huffman_bits_per_weight",
                 cli_json_real(tensor->huffman_bits_per_weight), "coded_bits_per_weight",
                 cli_json_real(tensor->n_elements ? 8.0 * (double)tensor->stored_bytes / (double)tensor->n_elements : 0),

@@ -537,6 +537,9 @@ void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info 
   info->scheme = tensor->quant.scheme;
   info->step = tensor->quant.scales.step;
   info->zero = tensor->quant.scales.zero;
+  info->row_scales = tensor->quant.scales.rows != NULL;
+  info->column_scales = tensor->quant.scales.columns != NULL;
+  info->outliers = tensor->quant.scales.outliers;
   info->layout = book->kind == CODER_HUFFMAN  ? "huffman"
                  : book->kind == CODER_TUPLES ? "tuples"
                  : book->bits > 4             ? "plain8"
