@@ -79,7 +79,7 @@ int cmd_eval_hellaswag(int argc, char **argv) {
   option options[] = {
       CLI_OPTION_MODEL(r.eval.common),
       OPT_TEXT("file", 'f', &r.text, "FILE",
-               "HellaSwag: its JSON lines (activity_label, ctx_a, ctx_b, endings,\nlabel), or six lines an item"),
+               "HellaSwag: its JSON lines (activity_label, ctx_a, ctx_b, endings,\nlabel), or six lines an item (\"-\": standard input)"),
       OPT_CHOICE("protocol", 0, &r.protocol, protocols, "P", "lm-eval (default; 0-shot acc and acc_norm) or llama.cpp"),
       OPT_FLAG("items", 0, &r.items, "with --json: the scores of every item"),
       CLI_OPTIONS_EVAL(r.eval, "items")};
@@ -99,6 +99,7 @@ int cmd_eval_hellaswag(int argc, char **argv) {
 int cmd_eval_choice(int argc, char **argv) {
   request r = {.protocol = ELLM_CHOICE_LM_EVAL, .format = ELLM_CHOICE_LINES};
   option options[] = {CLI_OPTION_MODEL(r.eval.common),
+                      OPT_TEXT("file", 'f', &r.text, "FILE", "the same as FILE.jsonl; \"-\": standard input"),
                       OPT_FLAG("items", 0, &r.items, "with --json: the scores of every item"),
                       CLI_OPTIONS_EVAL(r.eval, "items")};
   option_table table = {
@@ -111,7 +112,10 @@ int cmd_eval_choice(int argc, char **argv) {
       .options = options,
       .n_options = sizeof options / sizeof *options,
       .operand = "FILE.jsonl",
-      .operand_target = &r.text};
+      .operand_target = &r.text,
+      .operand_optional = true};
   int parsed = cli_parse(&table, argc, argv, &r.eval.common);
-  return parsed >= 0 ? parsed : measure(&r);
+  if (parsed >= 0) return parsed;
+  if (!r.text) return cli_error(ELLM_ERR_USAGE, "eval choice: FILE.jsonl is missing (see 'entrollm eval choice --help')");
+  return measure(&r);
 }

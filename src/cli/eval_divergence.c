@@ -133,7 +133,7 @@ int cmd_eval_divergence(int argc, char **argv) {
   option options[] = {
       CLI_OPTION_MODEL(r.eval.common),
       OPT_TEXT("reference", 'r', &r.reference, "DIR|SAVED", "the reference: a model, or logits saved by --save"),
-      OPT_TEXT("file", 'f', &r.text, "TEXT", "the text file"),
+      OPT_TEXT("file", 'f', &r.text, "TEXT", "the text file (\"-\": standard input)"),
       OPT_INT("ctx", 'c', &r.ctx, 4, 1 << 24, "N",
               "tokens a chunk (default: that of SAVED, else 512 or the model's\ncontext, the smaller)"),
       OPT_TEXT("save", 0, &r.save, "FILE", "save the reference's logits in FILE, compare nothing"),

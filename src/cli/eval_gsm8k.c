@@ -67,7 +67,7 @@ static int measure(request *r) {
 int cmd_eval_gsm8k(int argc, char **argv) {
   request r = {.max_new = 256};
   option options[] = {CLI_OPTION_MODEL(r.eval.common),
-                      OPT_TEXT("file", 'f', &r.text, "FILE", "JSON lines {\"question\": TEXT, \"answer\": TEXT}"),
+                      OPT_TEXT("file", 'f', &r.text, "FILE", "JSON lines {\"question\": TEXT, \"answer\": TEXT}\n(\"-\": standard input)"),
                       OPT_TEXT("examples", 'x', &r.examples, "FILE",
                                "a text that stands before every question: the eight examples\n"
                                "\"Q: ...\\nA: ...\\n\\n\" of the protocol"),

@@ -83,7 +83,7 @@ int cmd_perplexity(int argc, char **argv) {
   request r = {.protocol = 'a'};
   option options[] = {
       CLI_OPTION_MODEL(r.eval.common),
-      OPT_TEXT("file", 'f', &r.text, "TEXT", "the text file; protocol d also takes JSON lines {\"page\": TEXT}"),
+      OPT_TEXT("file", 'f', &r.text, "TEXT", "the text file (\"-\": standard input); protocol d also takes JSON lines {\"page\": TEXT}"),
       OPT_CHOICE("protocol", 0, &r.protocol, protocols, "P",
                  "a: llama.cpp (default), b: GPTQ, c: Hugging Face strided,\nd: lm-evaluation-harness, per word"),
       OPT_INT("ctx", 'c', &r.ctx, 4, 1 << 24, "N",

@@ -141,9 +141,10 @@ int cmd_report(int argc, char **argv) {
   option options[] = {
       OPT_TEXT("output", 'o', &r.out, "FOLDER", "where index.html, report.csv and tensors.csv go"),
       OPT_TEXT("file", 'f', &r.text, "TEXT",
-               "the text to evaluate on (default: unseen.txt of DIR or of the\nembedded model)"),
+               "the text to evaluate on, \"-\": standard input (default:\nunseen.txt of DIR or of the embedded model)"),
       OPT_INT("ctx", 'c', &r.ctx, 4, 1 << 24, "N", "tokens a chunk (default: 512 or the model's context, the smaller)"),
       OPT_INT("chunks", 0, &r.chunks, 1, 1 << 30, "N", "the first N chunks of the text (default 40)"),
+      OPT_INT("limit", 0, &r.chunks, 1, 1 << 30, "N", "the same, as the evaluations call it"),
       OPT_FLAG("keep-files", 0, &r.keep_files, "leave the .ellm files and the reference's logits in FOLDER"),
       OPT_FLAG("force", 0, &r.force, "replace a report in FOLDER"),
       CLI_OPTION_THREADS(r.common),

@@ -365,7 +365,9 @@ ellm_status report_measure(const report_plan *plan, report_data *data, ellm_erro
                         .threads = plan->threads ? plan->threads : ellm_cpu_count()};
   file_name(plan, "reference", ".logits", m.logits);
   ellm_status status = start_timer(&m, err);
-  if (status == ELLM_OK) status = cli_read_file(plan->text, TEXT_LIMIT, &m.text, &m.text_bytes, err);
+  if (status == ELLM_OK) status = strcmp(plan->text, "-") == 0
+                 ? cli_read_stdin(&m.text, &m.text_bytes, err)
+                 : cli_read_file(plan->text, TEXT_LIMIT, &m.text, &m.text_bytes, err);
   if (status == ELLM_OK) cli_note("logits of the original");
   if (status == ELLM_OK) status = save_reference(&m, err);
   report_variant *v = data->variants;

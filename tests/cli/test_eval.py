@@ -138,6 +138,16 @@ ok(
 )
 r = run_json("eval", "choice", items, "-m", model, "--limit", "3")
 ok(r and r["items_scored"] == 3, "choice: --limit", r)
+for more in (["-f", items], ["-f", "-"], ["-"]):
+    again = run_json("eval", "choice", *more, "-m", model, "--limit", "3", stdin=read(items))
+    ok(again and again["acc"] == r["acc"], f"choice: {more[-1] == '-' and 'standard input' or '-f'}", again)
+p = run("eval", "choice", "-m", model)
+ok(p.returncode == USAGE and one_error_line(p) and b"FILE.jsonl" in p.stderr, "choice: no file", p.stderr)
+unseen = os.path.join(MODEL, "unseen.txt")
+short = ["--ctx", "64", "--limit", "2", "-m", model]
+r = run_json("perplexity", "-f", unseen, *short)
+again = run_json("perplexity", "-f", "-", *short, stdin=read(unseen))
+ok(r and again and r["perplexity"] == again["perplexity"], "perplexity: -f -", again)
 six = tmp("six.txt")
 with open(six, "w") as f:
     f.write("Once upon a time there was a girl. she\n1\nzq xx.\nwas happy and played.\nqq.\n)(.\n" * 2)
