@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * logits MODEL TEXT...: the likeliest next tokens after each of several texts. All texts are computed in one batch: each
- * weight is decoded once for all of them, and the result is that of each text alone.
+ * logits MODEL TEXT...: the likeliest next tokens after each of several texts. All texts are computed in one batch:
+ * each weight is decoded once for all of them, and the result is that of each text alone.
  */
 #include <entrollm.h>
 #include <math.h>
@@ -21,7 +21,8 @@ static void print_top(const ellm_tokenizer *tokenizer, float *logits, uint32_t v
     for (uint32_t i = 1; i < vocab_size; i++)
       if (logits[i] > logits[best]) best = i;
     const char *piece = ellm_tokenizer_piece(tokenizer, best);
-    printf("  %5.1f %%  %-6u %s\n", 100 * exp((double)(logits[best] - most)) / sum, (unsigned)best, piece ? piece : "?");
+    printf("  %5.1f %%  %-6u %s\n", 100 * exp((double)(logits[best] - most)) / sum, (unsigned)best,
+           piece ? piece : "?");
     logits[best] = -INFINITY;
   }
 }

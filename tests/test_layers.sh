@@ -23,7 +23,7 @@ declare -A allowed=(
   [convert]="base json coder quant kernels calib container checkpoint source arch text template model generate tune"
   [eval]="base json coder quant kernels calib container checkpoint source arch text template model generate tune convert"
   [bench]="base json coder quant kernels calib container checkpoint source arch text template model generate tune convert eval"
-  [cli]="base json coder quant kernels calib container checkpoint source arch text template model generate tune convert eval bench"
+  [cli]=""
 )
 n=0
 result() { # status, name; details on standard input

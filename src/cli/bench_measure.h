@@ -34,7 +34,7 @@ typedef ellm_status (*bench_fn)(const bench_job *job, bench_result *result, ellm
 ellm_status bench_compress(const bench_job *job, bench_result *result, ellm_error *err); /* MB/s of source */
 ellm_status bench_decode(const bench_job *job, bench_result *result, ellm_error *err);   /* G weights/s */
 ellm_status bench_prompt(const bench_job *job, bench_result *result, ellm_error *err);   /* tokens/s */
-ellm_status bench_generate(const bench_job *job, bench_result *result, ellm_error *err); /* tokens/s, of all sequences */
+ellm_status bench_generate(const bench_job *job, bench_result *result, ellm_error *err); /* tokens/s of all */
 
 ellm_status bench_read(const bench_job *job, bench_result *result, ellm_error *err); /* GB/s from memory */
 

@@ -112,7 +112,7 @@ static ellm_status measure(bench *b, ellm_error *err) {
   return ELLM_OK;
 }
 
-/* Coded GB a second: of generation, where a token of all sequences together reads all matrices as they are in the file. */
+/* Coded GB a second: of generation, where a token of all sequences together reads all matrices as the file has them. */
 static double coded_rate(const bench *b, const row *r) {
   if (b->common.expand) return 0;
   return strcmp(r->test, "generate") == 0 ? r->result.median / r->sequences * (double)b->token_bytes / 1e9 : 0;
@@ -124,9 +124,9 @@ static int print_json(const bench *b) {
     const row *r = &b->rows[i];
     const double rate = coded_rate(b, r);
     cli_json_append(
-        &rows, json_pack("{s:s, s:I, s:I, s:I, s:i, s:{s:f, s:f, s:f}, s:o, s:o, s:f, s:I, s:I}", "test", r->test, "tokens",
-                        (json_int_t)r->tokens, "depth", (json_int_t)r->depth, "sequences", (json_int_t)r->sequences, "threads",
-                        r->threads, "tokens_per_s",
+        &rows, json_pack("{s:s, s:I, s:I, s:I, s:i, s:{s:f, s:f, s:f}, s:o, s:o, s:f, s:I, s:I}", "test", r->test,
+                        "tokens", (json_int_t)r->tokens, "depth", (json_int_t)r->depth, "sequences",
+                        (json_int_t)r->sequences, "threads", r->threads, "tokens_per_s",
                         "median", r->result.median, "min", r->result.low, "max", r->result.high, "coded_gbytes_per_s",
                         rate > 0 ? json_real(rate) : json_null(), "share_of_read_bandwidth",
                         rate > 0 ? json_real(rate / r->read) : json_null(), "products_share",
@@ -157,9 +157,9 @@ static int print_table(const bench *b) {
   const char *bar = b->markdown ? "|" : "";
   if (!b->markdown)
     printf("%s, instruction set %s, %d usable cores\n\n", b->model, ellm_isa(), ellm_cpu_count());
-  printf("%s%-9s %s %6s %s %6s %s %9s %s %7s %s %9s %s %-17s %s %10s %s %7s %s %8s %s %11s %s %9s %s\n", bar, "test", bar,
-         "tokens", bar, "depth", bar, "sequences", bar, "threads", bar, "tokens/s", bar, "least - most", bar, "coded GB/s", bar,
-         "of read", bar, "products", bar, "peak memory", bar, "file", bar);
+  printf("%s%-9s %s %6s %s %6s %s %9s %s %7s %s %9s %s %-17s %s %10s %s %7s %s %8s %s %11s %s %9s %s\n", bar, "test",
+         bar, "tokens", bar, "depth", bar, "sequences", bar, "threads", bar, "tokens/s", bar, "least - most", bar,
+         "coded GB/s", bar, "of read", bar, "products", bar, "peak memory", bar, "file", bar);
   if (b->markdown) printf("|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   for (size_t i = 0; i < b->n_rows; i++) {
     const row *r = &b->rows[i];
@@ -171,9 +171,10 @@ static int print_table(const bench *b) {
       snprintf(speed, sizeof speed, "%.3g", rate);
       snprintf(share, sizeof share, "%.0f %%", 100 * rate / r->read);
     }
-    printf("%s%-9s %s %6u %s %6u %s %9u %s %7d %s %9.4g %s %-17s %s %10s %s %7s %s %8s %s %11s %s %9s %s\n", bar, r->test, bar,
-           (unsigned)r->tokens, bar, (unsigned)r->depth, bar, (unsigned)r->sequences, bar, r->threads, bar, r->result.median, bar, range, bar,
-           speed, bar, share, bar, products, bar, cli_size_text(r->result.peak_bytes, peak), bar,
+    printf("%s%-9s %s %6u %s %6u %s %9u %s %7d %s %9.4g %s %-17s %s %10s %s %7s %s %8s %s %11s %s %9s %s\n", bar,
+           r->test, bar, (unsigned)r->tokens, bar, (unsigned)r->depth, bar, (unsigned)r->sequences, bar, r->threads,
+           bar, r->result.median, bar, range, bar, speed, bar, share, bar, products, bar,
+           cli_size_text(r->result.peak_bytes, peak), bar,
            cli_size_text(b->file_bytes, size), bar);
   }
   return ELLM_OK;

@@ -3,11 +3,10 @@
 #ifndef ELLM_CLI_BUFFER_H
 #define ELLM_CLI_BUFFER_H
 
-#include "base/memory.h" /* until the last command has gone over to cli_buffer */
 #include "cli/failure.h"
 
 /* Zero-initialize, free with cli_buffer_free. */
-typedef ellm_buffer cli_buffer;
+typedef struct cli_buffer { uint8_t *data; size_t size, capacity; } cli_buffer;
 
 /* All but free: false when out of memory, and the buffer is as it was. */
 bool cli_buffer_reserve(cli_buffer *buffer, size_t extra); /* room for as many more bytes */

@@ -262,7 +262,8 @@ int cmd_chat(int argc, char **argv) {
   request r = {.sampling.tokens = DEFAULT_TOKENS};
   option options[] = {CLI_OPTION_MODEL(r.common),
                       OPT_TEXT("system", 0, &r.system, "TEXT", "the system prompt"),
-                      CLI_OPTIONS_SAMPLING(r.sampling, "tokens of an answer at most (default 512); -1: until its end\nor that of the context"),
+                      CLI_OPTIONS_SAMPLING(r.sampling, "tokens of an answer at most (default 512); -1: until\n"
+                                                       "its end or that of the context"),
                       OPT_INT("ctx", 'c', &r.context, 16, 1 << 30, "N",
                               "tokens of the context (default: the smaller of 4096 and the\nmodel's)"),
                       OPT_TEXT("prompt-cache", 0, &r.prompt_cache, "FILE",

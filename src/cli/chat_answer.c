@@ -135,7 +135,7 @@ bool chat_answer(chat *c) {
                   .show = SHOW_TEXT,
                   .sequence = c->sequence,
                   .capacity = c->capacity,
-                  .make_room = limit == SIZE_MAX ? NULL : make_room, /* with room made again and again it need not end */
+                  .make_room = limit == SIZE_MAX ? NULL : make_room, /* with room made anew it need not end */
                   .user = c};
   ellm_error err;
   uint32_t *ids = NULL;

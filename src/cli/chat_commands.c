@@ -121,14 +121,16 @@ static ellm_status join_parts(const char *path, size_t number, json_t *message, 
     const json_t *part = json_array_get(parts, i), *own = json_object_get(part, "text");
     const char *type = json_string_value(json_object_get(part, "type"));
     if (!json_is_string(own) || (type && strcmp(type, "text") != 0))
-      status = cli_failure(err, ELLM_ERR_INPUT, "%s: message %zu, part %zu: only parts of type \"text\" are taken, not %s",
-                         path, number, i + 1, type ? type : "one without a text");
+      status = cli_failure(err, ELLM_ERR_INPUT,
+                           "%s: message %zu, part %zu: only parts of type \"text\" are taken, not %s", path, number,
+                           i + 1, type ? type : "one without a text");
     else if ((i > 0 && !cli_buffer_append(&text, "\n", 1)) ||
              !cli_buffer_append(&text, json_string_value(own), json_string_length(own)))
       status = cli_failure_memory(err, text.size, "a message");
   }
-  if (status == ELLM_OK &&
-      json_object_set_new(message, "content", json_stringn(text.size > 0 ? (const char *)text.data : "", text.size)) != 0)
+  json_t *content = json_stringn(text.size > 0 ? (const char *)text.data : "", text.size);
+  if (status != ELLM_OK) json_decref(content);
+  else if (json_object_set_new(message, "content", content) != 0)
     status = cli_failure_memory(err, text.size, "a message");
   cli_buffer_free(&text);
   return status;

@@ -10,9 +10,6 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "base/clock.h" /* these three until the last command has gone over to files.h, buffer.h, failure.h */
-#include "base/file.h"
-#include "base/status.h"
 #include "cli/buffer.h"
 #include "cli/failure.h"
 #include "cli/files.h"

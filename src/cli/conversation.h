@@ -11,7 +11,8 @@ typedef struct cli_template {
 } cli_template;
 
 #define CLI_OPTIONS_TEMPLATE(t) \
-  OPT_TEXT("template", 0, &(t).choice, "NAME|FILE", "another chat template: one of the model's by its name, or a file"), \
+  OPT_TEXT("template", 0, &(t).choice, "NAME|FILE", \
+           "another chat template: one of the model's by its name, or a file"), \
   OPT_LIST("template-var", 0, &(t).variables, "NAME=VALUE", \
            "a variable of the chat template, such as enable_thinking=false;\n" \
            "VALUE is JSON, or else a text; may be given several times")

@@ -3,7 +3,7 @@
 #ifndef ELLM_CLI_FAILURE_H
 #define ELLM_CLI_FAILURE_H
 
-#include <entrollm.h>
+#include "entrollm.h"
 
 #if defined(__GNUC__)
 #define CLI_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))

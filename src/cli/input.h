@@ -15,7 +15,8 @@ ellm_status cli_text_copy(const char *given, cli_text *text, ellm_error *err);
 
 /* One newline at the end belongs to the file, not to the text: editors and echo add it. As llama.cpp's -f. */
 void cli_text_drop_newline(cli_text *text);
-/* In place, returns the new length: \n \r \t \' \" \\ and \x with two hexadecimal digits become what they stand for; any other backslash stays. */
+/* In place, returns the new length: \n \r \t \' \" \\ and \x with two hexadecimal digits become what they stand for;
+ * any other backslash stays. */
 size_t cli_unescape(char *text, size_t bytes);
 
 #endif

@@ -157,7 +157,8 @@ int cmd_run(int argc, char **argv) {
   request r = {.sampling.tokens = DEFAULT_TOKENS};
   option options[] = {
       CLI_OPTION_MODEL(r.common),
-      OPT_TEXT("prompt", 'p', &r.prompt, "TEXT", "the text to continue (\"-\": standard input); special tokens\nin it are recognized"),
+      OPT_TEXT("prompt", 'p', &r.prompt, "TEXT",
+               "the text to continue (\"-\": standard input);\nspecial tokens in it are recognized"),
       OPT_TEXT("file", 'f', &r.file, "FILE",
                "the text to continue is in this file (\"-\": standard input);\na newline at its end is not part of it"),
       CLI_OPTIONS_SAMPLING(r.sampling, "new tokens at most (default 256); -1: until the end of the text\nor of the "

@@ -16,7 +16,8 @@ typedef struct cli_sampling {
 #define CLI_OPTIONS_SAMPLING(s, tokens_help) \
   OPT_INT("tokens", 'n', &(s).tokens, -1, 1 << 24, "N", tokens_help), \
   OPT_REAL("temp", 0, &(s).temperature, 0, 100, "T", "temperature; 0: always the likeliest token"), \
-  OPT_INT("top-k", 0, &(s).top_k, 0, 1 << 24, "K", "sample from the K likeliest; 0: all (default 50, as Transformers)"), \
+  OPT_INT("top-k", 0, &(s).top_k, 0, 1 << 24, "K", \
+          "sample from the K likeliest; 0: all (default 50, as Transformers)"), \
   OPT_REAL("top-p", 0, &(s).top_p, 0, 1, "P", "sample from the likeliest that make up P; 1: all"), \
   OPT_REAL("min-p", 0, &(s).min_p, 0, 1, "P", "sample from those at least P times as likely as the likeliest"), \
   OPT_REAL("repeat-penalty", 0, &(s).repeat_penalty, 0.01, 100, "R", "make what has occurred less likely; 1: off"), \
