@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of element types; see types.h. */
+#include "gguf/types.h"
+
+/* What was removed from the format keeps its name, for messages. */
+static const gguf_type_facts facts[GGUF_TYPES] = {
+    [GGUF_F32] = {"F32", 1, 4},
+    [GGUF_F16] = {"F16", 1, 2},
+    [GGUF_Q4_0] = {"Q4_0", 32, 2 + 16},
+    [GGUF_Q4_1] = {"Q4_1", 32, 2 + 2 + 16},
+    [4] = {"Q4_2", 0, 0},
+    [5] = {"Q4_3", 0, 0},
+    [GGUF_Q5_0] = {"Q5_0", 32, 2 + 4 + 16},
+    [GGUF_Q5_1] = {"Q5_1", 32, 2 + 2 + 4 + 16},
+    [GGUF_Q8_0] = {"Q8_0", 32, 2 + 32},
+    [GGUF_Q8_1] = {"Q8_1", 32, 4 + 4 + 32},
+    [GGUF_Q2_K] = {"Q2_K", 256, 16 + 64 + 2 + 2},
+    [GGUF_Q3_K] = {"Q3_K", 256, 32 + 64 + 12 + 2},
+    [GGUF_Q4_K] = {"Q4_K", 256, 2 + 2 + 12 + 128},
+    [GGUF_Q5_K] = {"Q5_K", 256, 2 + 2 + 12 + 32 + 128},
+    [GGUF_Q6_K] = {"Q6_K", 256, 128 + 64 + 16 + 2},
+    [GGUF_Q8_K] = {"Q8_K", 256, 4 + 256 + 32},
+    [GGUF_IQ2_XXS] = {"IQ2_XXS", 256, 2 + 64},
+    [GGUF_IQ2_XS] = {"IQ2_XS", 256, 2 + 64 + 8},
+    [GGUF_IQ3_XXS] = {"IQ3_XXS", 256, 2 + 64 + 32},
+    [GGUF_IQ1_S] = {"IQ1_S", 256, 2 + 32 + 16},
+    [GGUF_IQ4_NL] = {"IQ4_NL", 32, 2 + 16},
+    [GGUF_IQ3_S] = {"IQ3_S", 256, 2 + 64 + 32 + 8 + 4},
+    [GGUF_IQ2_S] = {"IQ2_S", 256, 2 + 64 + 16},
+    [GGUF_IQ4_XS] = {"IQ4_XS", 256, 2 + 2 + 4 + 128},
+    [GGUF_I8] = {"I8", 1, 1},
+    [GGUF_I16] = {"I16", 1, 2},
+    [GGUF_I32] = {"I32", 1, 4},
+    [GGUF_I64] = {"I64", 1, 8},
+    [GGUF_F64] = {"F64", 1, 8},
+    [GGUF_IQ1_M] = {"IQ1_M", 256, 32 + 16 + 8},
+    [GGUF_BF16] = {"BF16", 1, 2},
+    [31] = {"Q4_0_4_4", 0, 0},
+    [32] = {"Q4_0_4_8", 0, 0},
+    [33] = {"Q4_0_8_8", 0, 0},
+    [GGUF_TQ1_0] = {"TQ1_0", 256, 48 + 4 + 2},
+    [GGUF_TQ2_0] = {"TQ2_0", 256, 64 + 2},
+    [36] = {"IQ4_NL_4_4", 0, 0},
+    [37] = {"IQ4_NL_4_8", 0, 0},
+    [38] = {"IQ4_NL_8_8", 0, 0},
+    [GGUF_MXFP4] = {"MXFP4", 32, 1 + 16},
+    [GGUF_NVFP4] = {"NVFP4", 64, 4 + 32},
+    [GGUF_Q1_0] = {"Q1_0", 128, 2 + 16},
+};
+
+const gguf_type_facts *gguf_type_find(uint32_t number) { return number < GGUF_TYPES ? &facts[number] : NULL; }
