@@ -11,8 +11,6 @@
 
 #include "cli/cli.h"
 
-enum { TOKENIZER_LIMIT = 256 << 20 };
-
 const option_choice cli_activations[] = {{"auto", ELLM_ACTIVATIONS_AUTO},
                                          {"f32", ELLM_ACTIVATIONS_F32},
                                          {"i8", ELLM_ACTIVATIONS_I8},
@@ -89,36 +87,11 @@ ellm_status cli_open_model(const cli_common *common, ellm_model **model, char **
   return status;
 }
 
-static ellm_status tokenizer_of_folder(const char *path, ellm_tokenizer **tokenizer, ellm_error *err) {
-  char *json = NULL;
-  size_t bytes = 0;
-  char *name = cli_path_join(path, "tokenizer.json");
-  if (!name) return cli_failure_memory(err, strlen(path), "a path");
-  ellm_status status = cli_file_exists(name) ? cli_read_file(name, TOKENIZER_LIMIT, &json, &bytes, err)
-                                         : cli_failure(err, ELLM_ERR_INPUT, "%s: there is no tokenizer.json", path);
-  if (status == ELLM_OK) status = ellm_tokenizer_create(json, bytes, name, tokenizer, err);
-  free(json);
-  free(name);
-  return status;
-}
-
-static ellm_status tokenizer_of_file(const char *path, ellm_tokenizer **tokenizer, ellm_error *err) {
-  ellm_file *file = NULL;
-  size_t bytes = 0;
-  CLI_TRY(ellm_file_open(path, &file, err));
-  const void *json = ellm_file_asset(file, "tokenizer.json", &bytes);
-  ellm_status status = json ? ellm_tokenizer_create(json, bytes, path, tokenizer, err)
-                            : cli_failure(err, ELLM_ERR_INPUT, "%s: there is no tokenizer.json in this file", path);
-  ellm_file_close(file);
-  return status;
-}
-
 ellm_status cli_open_tokenizer(const cli_common *common, ellm_tokenizer **tokenizer, ellm_error *err) {
   char *path;
   *tokenizer = NULL;
   CLI_TRY(cli_model_path(common, &path, err));
-  ellm_status status =
-      cli_is_directory(path) ? tokenizer_of_folder(path, tokenizer, err) : tokenizer_of_file(path, tokenizer, err);
+  const ellm_status status = ellm_tokenizer_open(path, tokenizer, err);
   free(path);
   return status;
 }

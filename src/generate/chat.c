@@ -5,12 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/memory.h"
 #include "base/sized.h"
 #include "model/model.h"
-
-static const size_t file_limit = (size_t)64 << 20;
 
 void ellm_chat_options_init(ellm_chat_options *options) { *options = (ellm_chat_options){.size = sizeof *options}; }
 
@@ -18,80 +15,31 @@ void ellm_conversation_init(ellm_conversation *conversation) {
   *conversation = (ellm_conversation){.size = sizeof *conversation};
 }
 
-/* ------------------------------------------------------------------- files */
-
-/* The files of a model that have been asked for, while a chat is opened: of a model, of a .ellm file, or of a folder,
- * whose files are read once. */
-enum { MAX_FILES = 8 };
-typedef struct chat_files {
-  ellm_model *model;
-  ellm_file *file;
-  const char *folder;
-  struct { char *name; uint8_t *data; size_t bytes; } read[MAX_FILES];
-  size_t n_read;
-  ellm_status status; /* a file that is there but cannot be read */
-  ellm_error err;
-} chat_files;
-
-static ellm_status read_file(chat_files *files, const char *name) {
-  char *path = path_join(files->folder, name), *copy = strdup(name);
-  ellm_status status = path && copy ? ELLM_OK : ellm_fail_memory(&files->err, strlen(name), "a path");
-  if (status == ELLM_OK && file_exists(path))
-    status = file_read_all(path, file_limit, &files->read[files->n_read].data, &files->read[files->n_read].bytes,
-                           &files->err);
-  free(path);
-  files->read[files->n_read++].name = copy;
-  return status;
-}
-
 static const void *asset(void *user, const char *name, size_t *bytes) {
-  chat_files *files = user;
-  if (files->model) return ellm_model_asset(files->model, name, bytes);
-  if (files->file) return ellm_file_asset(files->file, name, bytes);
-  size_t i = 0;
-  while (i < files->n_read && files->read[i].name && strcmp(files->read[i].name, name) != 0) i++;
-  if (i == MAX_FILES || files->status != ELLM_OK) return NULL;
-  if (i == files->n_read) files->status = read_file(files, name);
-  *bytes = files->read[i].bytes;
-  return files->read[i].data;
-}
-
-static void close_files(chat_files *files) {
-  if (files->file) ellm_file_close(files->file);
-  for (size_t i = 0; i < files->n_read; i++) {
-    free(files->read[i].name);
-    free(files->read[i].data);
-  }
+  const tensor_source *from = user;
+  return source_asset(from, name, bytes);
 }
 
 /* --------------------------------------------------------------- templates */
 
-/* Errors of files that are there but cannot be read are the true cause of others. */
-static ellm_status settle(const chat_files *files, ellm_status status, ellm_error *err) {
-  if (files->status == ELLM_OK) return status;
-  if (err) *err = files->err;
-  return files->status;
-}
-
 /* A template that is not understood is an error when it is wanted; one that the system does not give is one now. */
-static ellm_status choose(chat_files *files, const char *origin, const char *name, chat_choice *choice,
+static ellm_status choose(tensor_source *from, const char *origin, const char *name, chat_choice *choice,
                           ellm_error *err) {
-  choice->status = chat_template_find(asset, files, origin, name, &choice->template_, &choice->err);
-  choice->status = settle(files, choice->status, &choice->err);
+  choice->status = chat_template_find(asset, from, origin, name, &choice->template_, &choice->err);
   if (choice->status != ELLM_ERR_IO) return ELLM_OK;
   if (err) *err = choice->err;
   return choice->status;
 }
 
 /* The templates; an error only where none can be used at all. */
-static ellm_status find_templates(ellm_chat *chat, chat_files *files, const char *origin, const ellm_chat_options *o,
+static ellm_status find_templates(ellm_chat *chat, tensor_source *from, const char *origin, const ellm_chat_options *o,
                                   ellm_error *err) {
   if (o->source) {
     return chat_template_create(o->source, o->source_bytes, o->origin ? o->origin : "the template",
                                 &chat->plain.template_, err);
   }
-  ELLM_TRY(choose(files, origin, o->name ? o->name : "default", &chat->plain, err));
-  if (!o->name) ELLM_TRY(choose(files, origin, "tool_use", &chat->tools, err));
+  ELLM_TRY(choose(from, origin, o->name ? o->name : "default", &chat->plain, err));
+  if (!o->name) ELLM_TRY(choose(from, origin, "tool_use", &chat->tools, err));
   if (o->name && chat->plain.status == ELLM_OK && !chat->plain.template_)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: the model has no chat template named '%s'", origin, o->name);
   if (chat->plain.status == ELLM_OK || chat->tools.template_) return ELLM_OK;
@@ -99,15 +47,14 @@ static ellm_status find_templates(ellm_chat *chat, chat_files *files, const char
   return chat->plain.status;
 }
 
-static ellm_status open_chat(chat_files *files, const char *origin, const ellm_chat_options *given, ellm_chat **out,
+static ellm_status open_chat(tensor_source *from, const char *origin, const ellm_chat_options *given, ellm_chat **out,
                              ellm_error *err) {
   *out = NULL;
   ELLM_SIZED(ellm_chat_options, options, given, err);
   ellm_chat *chat = calloc(1, sizeof *chat);
   if (!chat) return ellm_fail_memory(err, sizeof *chat, "a chat template");
-  ellm_status status = find_templates(chat, files, origin, &options, err);
-  if (status == ELLM_OK)
-    status = settle(files, chat_template_tokens(asset, files, origin, &chat->tokens, err), err);
+  ellm_status status = find_templates(chat, from, origin, &options, err);
+  if (status == ELLM_OK) status = chat_template_tokens(asset, from, origin, &chat->tokens, err);
   if (status == ELLM_OK) *out = chat;
   else ellm_chat_free(chat);
   return status;
@@ -115,11 +62,12 @@ static ellm_status open_chat(chat_files *files, const char *origin, const ellm_c
 
 ellm_status ellm_chat_open_files(const char *path, const ellm_chat_options *options, ellm_chat **chat,
                                  ellm_error *err) {
-  chat_files files = {.folder = path};
+  const source_options small = {.small_files_only = true};
+  tensor_source *from;
   *chat = NULL;
-  if (!file_is_directory(path)) ELLM_TRY(ellm_file_open(path, &files.file, err));
-  const ellm_status status = open_chat(&files, path, options, chat, err);
-  close_files(&files);
+  ELLM_TRY(source_open(path, &small, &from, err));
+  const ellm_status status = open_chat(from, path, options, chat, err);
+  source_close(from);
   return status;
 }
 
@@ -130,10 +78,9 @@ static void take_end_ids(ellm_model *model, ellm_chat *chat) {
 }
 
 ellm_status ellm_chat_open(ellm_model *model, const ellm_chat_options *options, ellm_chat **out, ellm_error *err) {
-  chat_files files = {.model = model};
   ellm_chat *chat;
   *out = NULL;
-  ELLM_TRY(open_chat(&files, model->path, options, &chat, err));
+  ELLM_TRY(open_chat(model->source, model->path, options, &chat, err));
   ellm_status status = ellm_model_tokenizer(model, &chat->tokenizer, err);
   if (status == ELLM_OK) {
     take_end_ids(model, chat);

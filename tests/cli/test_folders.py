@@ -70,6 +70,11 @@ os.makedirs(os.path.join(cache, "snapshots"))
 os.rename(copy_model("snapshot"), os.path.join(cache, "snapshots", "0123abcd"))
 p = run("logits", "-m", cache, "--ids", "1 2", "-o", tmp("cache.f32"))
 ok(p.returncode == 0, "the only snapshot of a cache folder is used", p.stderr)
+equal(run("tokenize", "-m", cache, stdin=b"Once").stdout, run("tokenize", "-m", MODEL, stdin=b"Once").stdout,
+      "also for its tokenizer")
+messages = b'[{"role": "user", "content": "Hi"}]'
+equal(run("render", "-m", cache, "--messages", "-", stdin=messages).stdout,
+      run("render", "-m", MODEL, "--messages", "-", stdin=messages).stdout, "and for its chat template")
 p = run("compress", cache, "-o", tmp("cache.ellm"), "-q")
 ok(p.returncode == 0 and read(tmp("cache.ellm")), "and compressed", p.stderr)
 os.makedirs(os.path.join(cache, "snapshots", "4567cdef"))
