@@ -37,10 +37,9 @@ typedef struct coder_patches { const uint8_t *data; uint32_t n; } coder_patches;
 typedef struct coder_patch { uint32_t place; int32_t difference; } coder_patch;
 
 static inline coder_patch coder_patch_at(const coder_patches *patches, uint32_t i) {
-  const uint8_t *p = patches->data + (size_t)i * CODER_PATCH_BYTES;
-  const uint32_t word = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
-  const int32_t high = (int32_t)(word >> 14);
-  return (coder_patch){word & (CODER_MAX_CODES - 1), high > CODER_PATCH_MOST ? high - 1024 : high};
+  /* with the byte before it, of the patch before or of the number, in one load: nothing after the last is read */
+  const uint32_t word = load_u32(patches->data + (size_t)i * CODER_PATCH_BYTES - 1) >> 8;
+  return (coder_patch){word & (CODER_MAX_CODES - 1), (int32_t)(word >> 14 ^ 512) - 512};
 }
 
 /* Row and column of a place, counted from the block's first. */

@@ -42,17 +42,35 @@ coder_patches kernel_panel_patches(const coder_patches *patches, const coder_blo
   return (coder_patches){patches->data + (size_t)first * CODER_PATCH_BYTES, n - first};
 }
 
-void kernel_patch_sums(const coder_patches *patches, const coder_block *block, const kernel_activations *a,
-                       size_t token, int32_t *sums) {
-  const uint32_t size = panel_codes(block), n_codes = size * block->panels;
-  const size_t panel_sums = kernel_block_groups(block, a) * CODER_PANEL_ROWS;
-  const int16_t *q = a->wide + token * a->stride + block->first_column;
+/* For panels of 16 rows, where every divisor is a power of 2: some cycles a patch. */
+static void patch_full_panels(const coder_patches *patches, const coder_block *block, const int16_t *q, size_t group,
+                              size_t panel_sums, int32_t *sums) {
+  const uint32_t size = block->tiles * CODER_TILE, n_codes = size * block->panels;
+  const unsigned group_shift = group == KERNEL_GROUP_I16 ? 6 : 3; /* tiles of a group: 64, 8 */
   uint32_t start = 0;
   for (uint32_t i = 0; i < patches->n; i++) {
     const coder_patch patch = coder_patch_at(patches, i);
     if (patch.place < start || patch.place >= n_codes) continue;
     for (; patch.place - start >= size; start += size) sums += panel_sums;
-    const spot s = spot_of(block, patch.place - start, a->group);
+    const uint32_t place = patch.place - start, tile = place / CODER_TILE;
+    const uint32_t column = tile * CODER_TILE_COLUMNS + (place % 2 * 2 | place / 2 % 2); /* wide_place of it */
+    add(&sums[(tile >> group_shift) * CODER_PANEL_ROWS + place / CODER_TILE_COLUMNS % CODER_PANEL_ROWS],
+        patch.difference * q[column]);
+  }
+}
+
+void kernel_patch_sums(const coder_patches *patches, const coder_block *block, const kernel_activations *a,
+                       size_t token, int32_t *sums) {
+  const size_t panel_sums = kernel_block_groups(block, a) * CODER_PANEL_ROWS;
+  const int16_t *q = a->wide + token * a->stride + block->first_column;
+  if (block->panel_rows == CODER_PANEL_ROWS) {
+    patch_full_panels(patches, block, q, a->group, panel_sums, sums);
+    return;
+  }
+  for (uint32_t i = 0; i < patches->n; i++) { /* one panel */
+    const coder_patch patch = coder_patch_at(patches, i);
+    if (patch.place >= panel_codes(block)) continue;
+    const spot s = spot_of(block, patch.place, a->group);
     add(&sums[s.group * CODER_PANEL_ROWS + s.row], patch.difference * q[wide_place(s.column)]);
   }
 }

@@ -257,7 +257,7 @@ static ellm_status integer_block_one(const job *j, uint64_t index, const coder_b
   ELLM_TRY(take_block(m, index, &book, &coded, err));
   if (!j->c->kernels->dot_block(book, block, coded.data, coded.bytes, &j->w->scratch, a, 0, j->w->integers))
     return container_undecodable(m->file, m->coded, index, err);
-  kernel_patch_sums(&coded.patches, block, a, 0, j->w->integers);
+  if (coded.patches.n > 0) kernel_patch_sums(&coded.patches, block, a, 0, j->w->integers);
   j->c->kernels->dot_finish(j->w->integers, block, a, 0, &m->coded->quant.scales, block->rows,
                             j->y + block->first_row);
   return ELLM_OK;
