@@ -106,7 +106,9 @@ json_t *cli_json_u64(uint64_t value);                  /* a string of digits fro
  * *array is freed and NULL from then on, so that printing it fails. */
 void cli_json_append(json_t **array, json_t *value);
 
-/* All of standard input, malloc'ed, with a NUL after it. */
+/* All that comes from a descriptor, malloc'ed, with a NUL after it. `name` names it in errors. */
+ellm_status cli_read_stream(int fd, const char *name, char **data, size_t *bytes, ellm_error *err);
+/* The same of standard input. */
 ellm_status cli_read_stdin(char **data, size_t *bytes, ellm_error *err);
 
 /* "1.2 MB" and the like (decimal units) into text[24]; returns text. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_LIMIT = 1 << 30 };
+#include "cli/input.h"
 
 typedef struct evaluation {
   const char *name;
@@ -98,8 +98,10 @@ int cli_eval_end(cli_eval *e, size_t n_resumed, size_t n, void (*print)(const vo
 }
 
 ellm_status cli_eval_read(const char *path, char **text, size_t *bytes, ellm_error *err) {
-  CLI_TRY(strcmp(path, "-") == 0 ? cli_read_stdin(text, bytes, err)
-                                 : cli_read_file(path, TEXT_LIMIT, text, bytes, err));
+  cli_text read;
+  CLI_TRY(cli_text_read(path, &read, err));
+  *text = read.data;
+  *bytes = read.bytes;
   if (!cli_valid_utf8(*text, *bytes)) cli_note("%s is not valid UTF-8: what is not becomes U+FFFD", path);
   return ELLM_OK;
 }

@@ -2,8 +2,12 @@
 /* See input.h. */
 #include "cli/input.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const size_t text_limit = (size_t)1 << 30;
 
@@ -15,7 +19,15 @@ void cli_text_free(cli_text *text) {
 ellm_status cli_text_read(const char *path, cli_text *text, ellm_error *err) {
   *text = (cli_text){0};
   if (strcmp(path, "-") == 0) return cli_read_stdin(&text->data, &text->bytes, err);
-  return cli_read_file(path, text_limit, &text->data, &text->bytes, err);
+  struct stat facts;
+  if (stat(path, &facts) != 0 || !S_ISFIFO(facts.st_mode))
+    return cli_read_file(path, text_limit, &text->data, &text->bytes, err);
+  const int fd = open(path, O_RDONLY | O_CLOEXEC); /* waits for the other end, unless a signal comes */
+  if (fd < 0 && cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
+  if (fd < 0) return cli_failure_errno(err, errno, "open", path);
+  const ellm_status status = cli_read_stream(fd, path, &text->data, &text->bytes, err);
+  close(fd);
+  return status;
 }
 
 ellm_status cli_text_copy(const char *given, cli_text *text, ellm_error *err) {

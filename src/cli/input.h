@@ -9,7 +9,7 @@
 typedef struct cli_text { char *data; size_t bytes; } cli_text;
 void cli_text_free(cli_text *text);
 
-/* The bytes of a file; "-" is standard input. */
+/* The bytes of a file, or of a pipe such as the shell makes for <(command); "-" is standard input. */
 ellm_status cli_text_read(const char *path, cli_text *text, ellm_error *err);
 ellm_status cli_text_copy(const char *given, cli_text *text, ellm_error *err);
 

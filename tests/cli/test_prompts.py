@@ -5,6 +5,7 @@
 import json
 import os
 import re
+import subprocess
 
 from cli_testing import *
 
@@ -23,6 +24,11 @@ def written(name, data):
 file = written("prompt.txt", TEXT.encode() + b"\n")
 equal(run(*GREEDY, "-f", file).stdout, want, "-f FILE, its last newline is not of the text")
 equal(run(*GREEDY, f"--file={file}").stdout, want, "--file")
+reading, writing = os.pipe()
+os.write(writing, TEXT.encode() + b"\n")
+os.close(writing)
+p = subprocess.run([PROGRAM, *GREEDY, "-f", f"/dev/fd/{reading}"], pass_fds=[reading], stdout=subprocess.PIPE)
+equal(p.stdout, want, "-f of a pipe, as of <(command)")
 equal(run(*GREEDY, "-f", "-", stdin=TEXT.encode()).stdout, want, "-f -: standard input")
 equal(run(*GREEDY, "-p", "-", stdin=TEXT.encode() + b"\n").stdout, want, "-p -")
 equal(run(*GREEDY, stdin=TEXT.encode() + b"\n").stdout, want, "a pipe")

@@ -3,6 +3,8 @@
  * Answers computed together are those of each request alone, bit for bit, also
  * where the pool has no room for all of them; and how they end.
  */
+#include <unistd.h>
+
 #include "model/model_testing.h"
 #include "model/random.h"
 
@@ -30,13 +32,15 @@ static bool hear(void *user, const ellm_answer *answer, const ellm_answer_part *
   return h->stop_after == 0 || h->n_ids < h->stop_after;
 }
 
+static const char *model_path = STORIES_FOLDER;
+
 static ellm_model *open_pool(uint32_t positions) {
   ellm_model_options options;
   ellm_model *model;
   ellm_model_options_init(&options);
   options.threads = 2;
   options.cache_positions = positions;
-  ASSERT_OK(ellm_model_open(STORIES_FOLDER, &options, &model, ERR));
+  ASSERT_OK(ellm_model_open(model_path, &options, &model, ERR));
   return model;
 }
 
@@ -107,15 +111,16 @@ static void expect_equal(const ellm_answer *got, const ellm_answer *want) {
   assert_string_equal(text, other);
 }
 
-static void together_as_alone(void **state) {
-  (void)state;
-  static const struct { size_t common, most, piece, keep; uint32_t pool; } cases[] = {
-      {0, 8, 0, 0, 0},   {40, 8, 0, 0, 0},  {80, 3, 7, 2, 0},   {17, 1, 1, 1, 0},  {60, 5, 16, 8, 0},
-      {0, 8, 0, 0, 160}, {40, 8, 5, 4, 160}, {80, 4, 0, 8, 192}, {15, 8, 1, 3, 176}};
+static const struct { size_t common, most, piece, keep; uint32_t pool; } cases[] = {
+    {40, 8, 5, 4, 160}, {80, 3, 7, 2, 0},  {0, 8, 0, 0, 0},    {40, 8, 0, 0, 0},  {17, 1, 1, 1, 0},
+    {60, 5, 16, 8, 0},  {0, 8, 0, 0, 160}, {80, 4, 0, 8, 192}, {15, 8, 1, 3, 176}};
+enum { N_CASES = sizeof cases / sizeof *cases };
+
+static void together(size_t n_cases) {
   ellm_model *apart = open_pool(0);
   ellm_model_info info;
   ellm_model_get_info(apart, &info);
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+  for (size_t i = 0; i < n_cases; i++) {
     static asked all[REQUESTS];
     heard ears[REQUESTS] = {{{0}, 0, 0, ""}};
     ellm_answer *answers[REQUESTS];
@@ -149,6 +154,28 @@ static void together_as_alone(void **state) {
     ellm_model_close(model);
   }
   ellm_model_close(apart);
+}
+
+static void together_as_alone(void **state) {
+  (void)state;
+  together(N_CASES);
+}
+
+/* With coded weights and activations of 16 bits. */
+static void coded_together_as_alone(void **state) {
+  (void)state;
+  char path[] = "/tmp/ellm-generator-XXXXXX";
+  const int file = mkstemp(path);
+  assert_true(file >= 0);
+  close(file);
+  ellm_compress_options options;
+  ellm_compress_options_init(&options);
+  options.overwrite = true;
+  ASSERT_OK(ellm_compress(STORIES_FOLDER, path, &options, NULL, ERR));
+  model_path = path;
+  together(2);
+  model_path = STORIES_FOLDER;
+  unlink(path);
 }
 
 /* Answers that grow beyond what they were given room for: the pool becomes full, and the last one gives way. */
@@ -463,7 +490,7 @@ static void room_made(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(together_as_alone), cmocka_unit_test(giving_way), cmocka_unit_test(shared_beginnings), cmocka_unit_test(stop_strings),
+      cmocka_unit_test(together_as_alone), cmocka_unit_test(coded_together_as_alone), cmocka_unit_test(giving_way), cmocka_unit_test(shared_beginnings), cmocka_unit_test(stop_strings),
       cmocka_unit_test(cancelling),        cmocka_unit_test(no_room),           cmocka_unit_test(room_made)};
   return cmocka_run_group_tests_name("generator", tests, NULL, NULL);
 }
