@@ -2,20 +2,30 @@
 /*
  * EntroLLM: language models that stay entropy-coded in memory.
  *
- * The one public header of libentrollm. The library never prints, exits, or
- * reads the environment. Every call that can fail returns an ellm_status and,
- * where `err` is not NULL, writes one line that names file, tensor, field and
- * value. Handles are opaque; who frees what is said at each declaration.
+ * The one public header of libentrollm. The library never prints, exits, or reads the environment. Every call that can
+ * fail returns an ellm_status and, where `err` is not NULL, writes one line that names file, tensor, field and value.
+ * After success *err is left as it was. Handles are opaque. Texts and paths are NUL-terminated UTF-8 (paths: whatever
+ * the system takes) where no number of bytes is given with them.
  *
  * Binary compatibility, within one number ELLM_ABI: functions are only added; structs only grow, at their end. A struct
  * that callers fill begins with its size, which its _init function sets together with the defaults: always call that. A
  * program that was built before then passes a smaller struct, and what that lacks has its default; one that was built
  * with a newer header is refused (ELLM_ERR_USAGE). Where such a struct is passed, NULL stands for all defaults. Results
- * that may grow are allocated by the library, and callers do not copy or embed them. Structs without a size, such as
+ * that may grow are allocated by the library; structs that it fills in for the caller end with reserved room, which is
+ * zero. Callers embed neither in structs that cross a boundary of their own. Structs without either, such as
  * ellm_error, stay as they are. Enumerators keep their values; new ones may come: a switch has a default.
  *
- * Thread safety: functions on different handles may run at the same time. A
- * handle may be shared between threads only where its declaration says so.
+ * Ownership: what a function hands out through a pointer to a pointer belongs to the caller, who frees it with the
+ * function named beside it, or with free() where it is said to be malloc'ed; it is NULL after an error. What is
+ * returned as a const pointer belongs to the handle and lives as long, unless something else is said. Functions that
+ * free take NULL. What is passed in is copied or only read during the call, unless something else is said.
+ *
+ * Errors: ELLM_ERR_IO stands for memory that is not to be had and files that cannot be read or written, ELLM_ERR_INPUT
+ * for what is in them, ELLM_ERR_USAGE for arguments that make no sense; any function with a status may return these.
+ * Declarations say what is particular.
+ *
+ * Thread safety: functions on different handles may run at the same time. A handle may be shared between threads only
+ * where its declaration says so. `err` and results belong to the calling thread.
  */
 #ifndef ENTROLLM_H
 #define ENTROLLM_H
@@ -140,14 +150,16 @@ typedef struct ellm_tensor_info {
   uint64_t outliers;    /* codes beyond the width, stored as exact patches */
   const char *layout;   /* "huffman", "tuples", "plain8", "plain4"; static */
   int raw_bits;         /* low bits of a code stored verbatim */
-  int tuple;            /* codes coded together as one symbol: 1, 2 or 3 */
+  int tuple;            /* codes coded together as one symbol: 1 or 2 */
   int symbols;          /* leaves of the code book */
   double entropy;       /* of the codes, bits a weight */
   double huffman_bits_per_weight; /* unlimited single-symbol optimum */
   uint64_t payload_bytes; /* blocks only */
   uint64_t stored_bytes;  /* everything of this tensor: blocks, tables, padding, checksums, directory entry */
+  uint64_t reserved[8];
 } ellm_tensor_info;
 
+/* Sums over the tensors of a file. */
 typedef struct ellm_totals {
   uint64_t weights;        /* quantized weights */
   uint64_t parameters;     /* elements of all tensors */
@@ -156,6 +168,7 @@ typedef struct ellm_totals {
   double entropy;              /* weighted mean over quantized tensors, bits a weight */
   double huffman_bits_per_weight;
   double coded_bits_per_weight; /* 8 * quantized_bytes / weights: everything counted */
+  uint64_t reserved[4];
 } ellm_totals;
 
 /* ---------------------------------------------------------------- compress */
@@ -188,6 +201,7 @@ ELLM_API void ellm_compress_options_init(ellm_compress_options *options); /* the
 typedef struct ellm_asset_info {
   const char *name;
   uint64_t bytes;
+  uint64_t reserved[2];
 } ellm_asset_info;
 
 /* What a compression did (or would do, dry_run): allocated by the library, free with ellm_report_free. */
@@ -215,13 +229,13 @@ ELLM_API void ellm_report_free(ellm_report *report);
 
 typedef struct ellm_file ellm_file;
 
-/* Map a file and check header and directory. Reading functions may be called
- * from several threads at once. */
+/* Map a file and check header and directory; blocks are checked when they are first used. It must not be written to
+ * while it is open. Reading functions may be called from several threads at once. Free with ellm_file_close. */
 ELLM_API ellm_status ellm_file_open(const char *path, ellm_file **file, ellm_error *err);
 ELLM_API void ellm_file_close(ellm_file *file);
 
 ELLM_API size_t ellm_file_tensor_count(const ellm_file *file);
-/* index < count; false if out of range. */
+/* index < count, in the order of the source; false if out of range. */
 ELLM_API bool ellm_file_tensor(const ellm_file *file, size_t index, ellm_tensor_info *info);
 ELLM_API void ellm_file_totals(const ellm_file *file, ellm_totals *totals);
 /* Identities as 32 hex digits and NUL: of the source checkpoint, of this file. */
@@ -231,8 +245,9 @@ ELLM_API const void *ellm_file_asset(const ellm_file *file, const char *name, si
 /* All of them, by name; index < count, false if out of range. */
 ELLM_API size_t ellm_file_asset_count(const ellm_file *file);
 ELLM_API bool ellm_file_asset_at(const ellm_file *file, size_t index, ellm_asset_info *info);
-/* Decode all codes of a quantized tensor, one byte each, row-major, into
- * codes[n_elements]; outliers as the nearest code that fits. Checks block checksums. */
+/* Decode all codes of a quantized tensor, one byte each, row by row, into codes[n_elements]; outliers as the nearest
+ * code that fits. On `threads` threads, 0: all. ELLM_ERR_INPUT, naming the block, if one is damaged; ELLM_ERR_USAGE if
+ * the tensor is kept or there is none of this index. */
 ELLM_API ellm_status ellm_file_codes(const ellm_file *file, size_t index, int threads, uint8_t *codes, ellm_error *err);
 
 typedef struct ellm_verify_options {
@@ -279,12 +294,14 @@ ELLM_API ellm_status ellm_decompress(const char *path, const char *out_dir, cons
 /* Named tensors with a configuration and small files, wherever they lie: a checkpoint folder or a .ellm file, told
  * apart by content. All but opening and closing may be called by several threads at once. */
 typedef struct ellm_source ellm_source;
+/* Free with ellm_source_close. */
 ELLM_API ellm_status ellm_source_open(const char *path, ellm_source **source, ellm_error *err);
-ELLM_API void ellm_source_close(ellm_source *source); /* NULL is fine */
+ELLM_API void ellm_source_close(ellm_source *source);
 ELLM_API size_t ellm_source_tensor_count(const ellm_source *source);
 /* index < count; false if out of range. A tensor that is not quantized is `kept`, its stored_bytes those of its
  * elements. */
 ELLM_API bool ellm_source_tensor(const ellm_source *source, size_t index, ellm_tensor_info *info);
+/* The index of a tensor by its name; false if there is none. */
 ELLM_API bool ellm_source_find(const ellm_source *source, const char *name, size_t *index);
 /* Elements [first, first + n) of a tensor, row by row, as float32 into values[n]: of a quantized one the weights that
  * its codes stand for. Cheap for pieces of 64 rows or more. Floats of 16, 32 and 64 bits only (ELLM_ERR_INPUT);
@@ -298,8 +315,9 @@ ELLM_API const void *ellm_source_asset(const ellm_source *source, const char *na
 
 typedef struct ellm_tokenizer ellm_tokenizer;
 
-/* From the bytes of a tokenizer.json. `origin` names it in errors. After
- * creation a tokenizer may be used by several threads at once. */
+/* From the bytes of a tokenizer.json. `origin` names it in errors. After creation a tokenizer may be used by several
+ * threads at once. ELLM_ERR_INPUT, naming the part, where it is damaged or of a kind that is not supported. Free with
+ * ellm_tokenizer_free. */
 ELLM_API ellm_status ellm_tokenizer_create(const void *json, size_t bytes, const char *origin,
                                            ellm_tokenizer **tokenizer, ellm_error *err);
 /* That of a model, a .ellm file or any folder with a tokenizer.json, without opening the model. */
@@ -312,16 +330,17 @@ typedef enum ellm_encode_flags {
   ELLM_ENCODE_SPECIAL_AS_TEXT = 2  /* added tokens with special: true are not recognized */
 } ellm_encode_flags;
 
-/* Text (any bytes; invalid UTF-8 becomes U+FFFD as Python's errors="replace"
- * does) to ids. *ids is malloc'ed, the caller frees it. */
+/* Text (any bytes; invalid UTF-8 becomes U+FFFD as Python's errors="replace" does) to ids. *ids is malloc'ed. `flags`
+ * are ellm_encode_flags. */
 ELLM_API ellm_status ellm_tokenizer_encode(const ellm_tokenizer *tokenizer, const char *text, size_t bytes,
                                            unsigned flags, uint32_t **ids, size_t *n_ids, ellm_error *err);
-/* Ids to text as the `tokenizers` library decodes the whole sequence. *text is
- * malloc'ed and NUL-terminated; *bytes does not count the NUL. */
+/* Ids to text as the `tokenizers` library decodes the whole sequence. *text is malloc'ed and NUL-terminated; *bytes
+ * does not count the NUL. */
 ELLM_API ellm_status ellm_tokenizer_decode(const ellm_tokenizer *tokenizer, const uint32_t *ids, size_t n_ids,
                                            bool skip_special, char **text, size_t *bytes, ellm_error *err);
 ELLM_API size_t ellm_tokenizer_vocab_size(const ellm_tokenizer *tokenizer);             /* largest id + 1 */
 ELLM_API const char *ellm_tokenizer_piece(const ellm_tokenizer *tokenizer, uint32_t id); /* NULL if none */
+/* The id of a piece as it stands in the vocabulary, and whether an id is an added token with special: true. */
 ELLM_API bool ellm_tokenizer_find(const ellm_tokenizer *tokenizer, const char *piece, uint32_t *id);
 ELLM_API bool ellm_tokenizer_is_special(const ellm_tokenizer *tokenizer, uint32_t id);
 
@@ -352,7 +371,9 @@ typedef struct ellm_model_options {
 
 ELLM_API void ellm_model_options_init(ellm_model_options *options); /* all threads, AUTO, DEFAULT, no check */
 
-/* Open a .ellm file or a checkpoint folder, told apart by content. */
+/* Open a .ellm file or a checkpoint folder, told apart by content. Free with ellm_model_close. A model may be used by
+ * several threads at once: evaluations wait for each other, the rest does not. ELLM_ERR_INPUT, naming what is missing
+ * or not supported, where it cannot be run. */
 ELLM_API ellm_status ellm_model_open(const char *path, const ellm_model_options *options, ellm_model **model,
                                      ellm_error *err);
 /* Sequences may outlive their model: it goes when the last of them goes. They can be looked at and freed then, and
@@ -376,8 +397,10 @@ typedef struct ellm_model_info {
   int do_sample;
   float temperature, top_p, min_p, repetition_penalty;
   int top_k;                   /* 0: all tokens; 50 where nothing names it, as in Transformers */
+  uint64_t reserved[8];
 } ellm_model_info;
 
+/* From any thread; strings belong to the model. */
 ELLM_API void ellm_model_get_info(const ellm_model *model, ellm_model_info *info);
 /* The model's own tokenizer, owned by the model. ELLM_ERR_INPUT when it has none. */
 ELLM_API ellm_status ellm_model_tokenizer(ellm_model *model, const ellm_tokenizer **tokenizer, ellm_error *err);
@@ -461,8 +484,9 @@ ELLM_API ellm_status ellm_sequence_restore(ellm_sequence *sequence, const char *
 
 /* ---------------------------------------------------------------- sampling */
 
+/* How the next token is chosen. */
 typedef struct ellm_sampling {
-  size_t size;
+  size_t size;           /* set by ellm_sampling_init */
   float temperature;     /* 0 = greedy */
   int top_k;             /* 0 = off */
   float top_p;           /* 1 = off */
@@ -475,6 +499,7 @@ ELLM_API void ellm_sampling_init(ellm_sampling *sampling); /* greedy, all filter
  * none, as in Transformers. */
 ELLM_API void ellm_model_sampling(const ellm_model *model, ellm_sampling *sampling);
 
+/* Chooses the tokens of one sequence; one thread at a time. The same seed and logits give the same ids everywhere. */
 typedef struct ellm_sampler ellm_sampler;
 ELLM_API ellm_status ellm_sampler_create(const ellm_sampling *sampling, uint32_t vocab_size, ellm_sampler **sampler,
                                          ellm_error *err);
@@ -502,7 +527,7 @@ typedef struct ellm_generator ellm_generator;
 typedef struct ellm_answer ellm_answer;
 
 typedef struct ellm_generator_options {
-  size_t size;
+  size_t size;   /* set by ellm_generator_options_init */
   size_t most;   /* answers that are computed together, up to 256; others wait. 0: 16 */
   size_t piece;  /* ids of prompts a step, while answers are being generated. 0: 32; without any, a step takes 256 */
   size_t keep;   /* sequences of ended answers that stay in the pool, for requests that begin alike. 0: none */
@@ -536,7 +561,7 @@ typedef struct ellm_answer_part {
 } ellm_answer_part;
 
 typedef struct ellm_request {
-  size_t size;
+  size_t size;                   /* set by ellm_request_init */
   const uint32_t *prompt;        /* [n_prompt], at least 1; copied, as everything here */
   size_t n_prompt;
   size_t limit;                  /* new ids at most; SIZE_MAX: any number. 0: the prompt is computed, no more */
@@ -588,9 +613,11 @@ typedef struct ellm_answer_info {
   size_t n_ids;           /* of the answer */
   double prompt_seconds;  /* from the first batch with this request to the first logits */
   double seconds;         /* from there to the newest id */
+  uint64_t reserved[4];
 } ellm_answer_info;
 ELLM_API void ellm_answer_get_info(const ellm_answer *answer, ellm_answer_info *info);
-/* The ids, [n_ids], and the text, without special tokens and NUL-terminated; both valid until the next step. */
+/* The ids, [n_ids], and the text, without special tokens and NUL-terminated; both valid until the next step. The
+ * numbers may be NULL. */
 ELLM_API const uint32_t *ellm_answer_ids(const ellm_answer *answer, size_t *n_ids);
 ELLM_API const char *ellm_answer_text(const ellm_answer *answer, size_t *bytes);
 /* Of an answer that has failed: its status, and *err (may be NULL); else ELLM_OK. */
@@ -602,7 +629,7 @@ ELLM_API ellm_status ellm_answer_error(const ellm_answer *answer, ellm_error *er
 typedef struct ellm_chat ellm_chat;
 
 typedef struct ellm_chat_options {
-  size_t size;
+  size_t size;            /* set by ellm_chat_options_init */
   const char *name;       /* of one of the model's templates; NULL: "tool_use" for conversations with tools (an empty
                              list, too) where there is one, else "default" */
   const char *source;     /* a template (Jinja, UTF-8) to take instead of the model's; NULL: none */
@@ -613,7 +640,7 @@ ELLM_API void ellm_chat_options_init(ellm_chat_options *options); /* size; else 
 
 /* A conversation, to be rendered. */
 typedef struct ellm_conversation {
-  size_t size;
+  size_t size;            /* set by ellm_conversation_init */
   const char *json;       /* a list of messages, or an object: "messages", and where given "tools" and "documents"; its
                              other fields are variables of the template and go before the model's own (bos_token ...) */
   size_t bytes;

@@ -27,7 +27,7 @@ ellm_status text_chunks_create(ellm_model *model, const char *text, size_t bytes
   c->count = c->n_ids / c->n_ctx;
   if (status == ELLM_OK && c->count == 0)
     status =
-        ellm_fail(err, ELLM_ERR_INPUT, "%s: its %zu tokens are fewer than one chunk of %u (choose a smaller --ctx)",
+        ellm_fail(err, ELLM_ERR_INPUT, "%s: its %zu tokens are fewer than one chunk of %u (choose shorter chunks)",
                   origin, c->n_ids, (unsigned)c->n_ctx);
   if (status == ELLM_OK) status = identify(c, err);
   if (status == ELLM_OK && !(c->chunk = calloc(c->n_ctx, sizeof *c->chunk)))

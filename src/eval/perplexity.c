@@ -78,7 +78,7 @@ ellm_status perplexity_context(ellm_model *model, uint32_t n_ctx, uint32_t *out,
   ellm_model_get_info(model, &info);
   *out = n_ctx ? n_ctx : info.max_context < DEFAULT_CTX ? info.max_context : DEFAULT_CTX;
   if (*out > info.max_context)
-    return ellm_fail(err, ELLM_ERR_USAGE, "--ctx %u is more than the model's context of %u positions", (unsigned)*out,
+    return ellm_fail(err, ELLM_ERR_USAGE, "chunks of %u tokens are more than the model's context of %u positions", (unsigned)*out,
                      (unsigned)info.max_context);
   if (*out < 4) return ellm_fail(err, ELLM_ERR_USAGE, "chunks of %u tokens, need 4", (unsigned)*out);
   return ELLM_OK;
@@ -264,11 +264,11 @@ static ellm_status make_plan(plan *p, const ellm_perplexity_request *r, ellm_err
   if (r->protocol == ELLM_PERPLEXITY_STRIDED) {
     p->stride = r->stride ? r->stride : p->n_ctx / 2;
     if (p->stride > p->n_ctx)
-      return ellm_fail(err, ELLM_ERR_USAGE, "--stride %u is more than --ctx %u", (unsigned)p->stride,
+      return ellm_fail(err, ELLM_ERR_USAGE, "a stride of %u tokens is more than the window of %u", (unsigned)p->stride,
                        (unsigned)p->n_ctx);
   }
   if (count_items(p) == 0)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: its %zu tokens are fewer than one chunk of %u (choose a smaller --ctx)",
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: its %zu tokens are fewer than one chunk of %u (choose shorter chunks)",
                      r->origin, p->n_ids, (unsigned)p->n_ctx);
   p->chunk = calloc((size_t)p->n_ctx + 1, sizeof *p->chunk);
   p->log_probs = calloc(p->n_ctx, sizeof *p->log_probs);

@@ -143,7 +143,7 @@ static ellm_status tell(const eval_task *task, const ellm_eval_options *options,
   ellm_progress step = {task->stage, text, done, task->n_items};
   if (options->progress(options->progress_user, &step) || done == task->n_items) return ELLM_OK;
   return ellm_fail(err, ELLM_INTERRUPTED, "interrupted after %zu of %zu items%s%s", done, task->n_items,
-                   options->state ? "; go on with --state " : "", options->state ? options->state : "");
+                   options->state ? "; they are kept in " : "", options->state ? options->state : "");
 }
 
 static ellm_status run_items(const eval_task *task, const ellm_eval_options *options, state_file *state, double *values,

@@ -135,12 +135,12 @@ void ellm_answer_get_info(const ellm_answer *a, ellm_answer_info *info) {
 }
 
 const uint32_t *ellm_answer_ids(const ellm_answer *a, size_t *n_ids) {
-  *n_ids = a->n_ids;
+  if (n_ids != NULL) *n_ids = a->n_ids;
   return a->ids + a->n_prompt;
 }
 
 const char *ellm_answer_text(const ellm_answer *a, size_t *bytes) {
-  *bytes = a->text.size;
+  if (bytes != NULL) *bytes = a->text.size;
   return a->text.data ? (const char *)a->text.data : "";
 }
 

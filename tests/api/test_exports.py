@@ -4,6 +4,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -23,6 +24,19 @@ for statement in bodies.replace('extern "C" {', "").split(";"):
 ok(len(exported) > 30, "the header declares functions", exported)
 equal(sorted(declared - exported), [], "every function of the header is marked ELLM_API")
 equal([n for n in exported if not n.startswith("ellm_")], [], "all of them begin with ellm_")
+source = tmp("header.c")
+with open(source, "w") as f:
+    f.write('#include "entrollm.h"\nint main(void) { return ellm_version()[0] == 0; }\n')
+for language, compiler in (("c", ["cc", "-std=c11"]), ("c++", ["c++", "-std=c++11"])):
+    if compiler[0] == "cc" or shutil.which("c++"):
+        p = subprocess.run([*compiler, "-x", language, "-pedantic-errors", "-Wall", "-Wextra", "-Werror",
+                            "-fsyntax-only", "-I", os.path.join(ROOT, "include"), source], stderr=subprocess.PIPE)
+        ok(p.returncode == 0, f"the header alone is {language}", p.stderr.decode(errors="replace"))
+    else:
+        skip(f"the header alone is {language}", "no compiler")
+sized = re.findall(r"typedef struct (ellm_\w+) \{\s*size_t size;", code)
+equal([n for n in sized if n + "_init" not in exported], [], "every struct that begins with its size has an _init")
+equal([n for n in exported if n.endswith("_init") and n[:-5] not in sized], [], "and the other way round")
 
 
 def defined(*command):
