@@ -190,7 +190,7 @@ static void reduce_fork_row(void *user, size_t i, int thread) {
 
 /* Fork the sequence, which holds the first `common` ids, for each of sequences[n] and evaluate what follows. */
 static ellm_status run_forks(scorer *s, const scored_sequence *sequences, size_t n, size_t common, ellm_error *err) {
-  ellm_batch_item items[MOST_FORKS] = {{NULL}};
+  ellm_batch_item items[MOST_FORKS] = {{.sequence = NULL}};
   float *logits = s->logits;
   ellm_status status = ELLM_OK;
   for (size_t k = 0; k < n && status == ELLM_OK; k++) {

@@ -173,17 +173,3 @@ ellm_status sequence_begin(ellm_sequence *s, const uint32_t *ids, size_t n_ids, 
   ELLM_TRY(ellm_sequence_truncate(s, (uint32_t)same, err));
   return ellm_sequence_announce(s, n_ids < UINT32_MAX ? (uint32_t)n_ids : UINT32_MAX, err);
 }
-
-ellm_status sequence_follow(ellm_sequence *s, const uint32_t *ids, size_t n_ids, float *logits,
-                            bool (*go_on)(void *user), void *user, size_t *kept, ellm_error *err) {
-  size_t same;
-  ELLM_TRY(sequence_begin(s, ids, n_ids, logits != NULL ? n_ids - 1 : n_ids, &same, err));
-  if (kept != NULL) *kept = same;
-  for (size_t at = same, n; at < n_ids; at += n) {
-    n = n_ids - at < BACKEND_MAX_ROWS ? n_ids - at : BACKEND_MAX_ROWS;
-    const bool last = logits != NULL && at + n == n_ids;
-    if (go_on != NULL && !go_on(user)) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
-    ELLM_TRY(ellm_evaluate(s->model, &(ellm_batch_item){s, ids + at, n, last ? logits : NULL, last}, 1, err));
-  }
-  return ELLM_OK;
-}

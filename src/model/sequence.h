@@ -56,12 +56,4 @@ size_t sequence_common_ids(const uint32_t *a, const uint32_t *b, size_t most);
 ellm_status sequence_begin(ellm_sequence *s, const uint32_t *ids, size_t n_ids, size_t most, size_t *kept,
                            ellm_error *err);
 
-/* Make the sequence hold ids[n_ids] and no more: positions that agree are kept, the rest is evaluated, in batches of
- * BACKEND_MAX_ROWS; n_ids is announced. *kept (may be NULL) is their number: 0 where longrope's factors change, as all
- * is evaluated anew then. logits (NULL: none): those of the last position, which is evaluated then; n_ids is 1 or
- * more. go_on (NULL: none) is asked before every batch; false: ELLM_INTERRUPTED. After an error the sequence holds
- * what was evaluated so far. */
-ellm_status sequence_follow(ellm_sequence *s, const uint32_t *ids, size_t n_ids, float *logits,
-                            bool (*go_on)(void *user), void *user, size_t *kept, ellm_error *err);
-
 #endif

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""`entrollm logits` against golden logits of Transformers, and NaN or infinity among logits: an error everywhere."""
+"""`entrollm logits` and greedy `run` against golden ones of Transformers, and NaN or infinity among logits: an error everywhere."""
 
 import array
 import math
@@ -37,6 +37,13 @@ for name, folder in sorted(models.items()):
         got, want = floats(p.stdout), floats(read(os.path.join(folder, item["logits"])))
         worst = max(map(abs, (a - b for a, b in zip(got, want)))) if len(got) == len(want) else math.inf
         ok(worst <= 1e-4 * item["max_abs_logit"], what, f"{len(got)} and {len(want)} floats, difference {worst}")
+        sure = 0  # tokens before the first that won narrowly
+        while sure < len(item["greedy"]) and item["greedy_margins"][sure] >= 1e-3:
+            sure += 1
+        p = run("run", "-m", checkpoint, "--prompt-ids", " ".join(map(str, item["prompt"])), "-n", str(sure), "--temp",
+                "0", "--ignore-eos", "--print-ids", "-q")
+        equal(p.stdout.decode().split(), [str(n) for n in item["greedy"][:sure]],
+              f"{name}, run {i}: {sure} greedy tokens")
 
 # Weights that are finite and overflow: whoever looks at logits says so, with the position.
 broken = copy_model("overflow")
