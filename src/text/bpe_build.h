@@ -20,8 +20,8 @@ typedef struct bpe_builder {
 /* Both parts of a merge. */
 typedef struct merge_parts { const char *text[2]; size_t bytes[2]; } merge_parts;
 
-/* `bpe` holds nothing but options (fuse_unk, byte_fallback, ignore_merges). `expected` is how many pieces (merges) there
- * may be; more are fine. */
+/* `bpe` holds nothing but options (fuse_unk, byte_fallback, ignore_merges). `expected` is how many pieces (merges)
+ * there may be; more are fine. */
 ellm_status bpe_build_begin(bpe_builder *b, bpe_model *bpe, const char *origin, size_t expected, ellm_error *err);
 /* Valid UTF-8; an id below VOCAB_ID_LIMIT that no other piece has. */
 ellm_status bpe_build_piece(bpe_builder *b, const char *piece, size_t bytes, uint32_t id, ellm_error *err);

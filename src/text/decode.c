@@ -102,10 +102,6 @@ void string_list_free(string_list *list) {
   memset(list, 0, sizeof *list);
 }
 
-static bool add(ellm_buffer *out, const char *text, size_t bytes) {
-  return bytes == 0 || ellm_buffer_append(out, text, bytes);
-}
-
 /* ----------------------------------------------------------- one string a time */
 
 ellm_status decode_replace(const decode_step *step, regex_scratch *scratch, const char *text, size_t bytes,
@@ -118,10 +114,11 @@ ellm_status decode_replace(const decode_step *step, regex_scratch *scratch, cons
     size_t start, end;
     ELLM_TRY(regex_next(step->pattern, scratch, text, bytes, &position, &found, &start, &end, err));
     if (!found) break;
-    ok = add(out, text + done, start - done) && add(out, step->content, step->content_bytes);
+    ok = ellm_buffer_append(out, text + done, start - done) &&
+         ellm_buffer_append(out, step->content, step->content_bytes);
     done = end;
   }
-  return ok && add(out, text + done, bytes - done) ? ELLM_OK : ellm_fail_memory(err, bytes, "decoding");
+  return ok && ellm_buffer_append(out, text + done, bytes - done) ? ELLM_OK : ellm_fail_memory(err, bytes, "decoding");
 }
 
 bool decode_strip(const decode_step *step, const char *text, size_t bytes, ellm_buffer *out) {
@@ -134,7 +131,7 @@ bool decode_strip(const decode_step *step, const char *text, size_t bytes, ellm_
        ++i) {
     end -= length;
   }
-  return add(out, text + start, end - start);
+  return ellm_buffer_append(out, text + start, end - start);
 }
 
 bool decode_metaspace(const decode_step *step, bool first, const char *text, size_t bytes, ellm_buffer *out) {
@@ -142,8 +139,8 @@ bool decode_metaspace(const decode_step *step, bool first, const char *text, siz
     uint32_t cp;
     size_t length = utf8_decode(text + at, &cp);
     if (cp != step->character) {
-      if (!add(out, text + at, length)) return false;
-    } else if (!(first && step->drops_first) && !add(out, " ", 1)) {
+      if (!ellm_buffer_append(out, text + at, length)) return false;
+    } else if (!(first && step->drops_first) && !ellm_buffer_append(out, " ", 1)) {
       return false;
     }
     at += length;
@@ -171,7 +168,7 @@ static bool end_byte_run(ellm_buffer *run, string_list *out) {
   if (run->size == 0) return true;
   const char *text = (const char *)run->data;
   if (utf8_is_valid(text, run->size)) {
-    if (!add(&out->text, text, run->size) || !string_list_end(out)) return false;
+    if (!ellm_buffer_append(&out->text, text, run->size) || !string_list_end(out)) return false;
   } else {
     for (size_t i = 0; i < run->size; ++i) {
       if (!utf8_append(&out->text, 0xFFFD) || !string_list_end(out)) return false;
@@ -199,10 +196,10 @@ static ellm_status list_step(const decode_step *step, regex_scratch *scratch, co
         int value = decode_byte_piece(text, length);
         uint8_t byte = (uint8_t)value;
         if (value >= 0) ok = ellm_buffer_append(&bytes, &byte, 1);
-        else ok = end_byte_run(&bytes, out) && add(&out->text, text, length) && string_list_end(out);
+        else ok = end_byte_run(&bytes, out) && ellm_buffer_append(&out->text, text, length) && string_list_end(out);
         break;
       }
-      case DECODE_FUSE: ok = add(&out->text, text, length); break;
+      case DECODE_FUSE: ok = ellm_buffer_append(&out->text, text, length); break;
       case DECODE_STRIP: ok = decode_strip(step, text, length, &out->text) && string_list_end(out); break;
       case DECODE_METASPACE:
         ok = decode_metaspace(step, i == 0, text, length, &out->text) && string_list_end(out);

@@ -69,10 +69,6 @@ void normalizer_free(normalizer *n) {
 
 /* --------------------------------------------------------------------- steps */
 
-static bool add(ellm_buffer *out, const char *text, size_t bytes) {
-  return bytes == 0 || ellm_buffer_append(out, text, bytes);
-}
-
 /* Each step appends its result to `out` (empty at first) and returns false when
  * out of memory. `origin` counts leading bytes, see pieces.h. Results are as
  * long as some small multiple of the text, but for Replace, which stops itself
@@ -81,7 +77,7 @@ static bool add(ellm_buffer *out, const char *text, size_t bytes) {
 static bool step_prepend(const normalize_step *step, const char *text, size_t bytes, ellm_buffer *out, size_t *origin) {
   if (bytes == 0) return true;
   if (*origin > 0) *origin += step->content_bytes;
-  return add(out, step->content, step->content_bytes) && add(out, text, bytes);
+  return ellm_buffer_append(out, step->content, step->content_bytes) && ellm_buffer_append(out, text, bytes);
 }
 
 static ellm_status step_replace(const normalize_step *step, regex_scratch *scratch, const char *text, size_t bytes,
@@ -93,7 +89,8 @@ static ellm_status step_replace(const normalize_step *step, regex_scratch *scrat
     size_t start, end;
     ELLM_TRY(regex_next(step->pattern, scratch, text, bytes, &position, &found, &start, &end, err));
     if (!found) break;
-    if (!add(out, text + done, start - done) || !add(out, step->content, step->content_bytes)) {
+    if (!ellm_buffer_append(out, text + done, start - done) ||
+        !ellm_buffer_append(out, step->content, step->content_bytes)) {
       return ellm_fail_memory(err, bytes, "normalizing");
     }
     /* What replaces a match lies where the match ended. */
@@ -101,7 +98,7 @@ static ellm_status step_replace(const normalize_step *step, regex_scratch *scrat
     else if (start < from_origin) new_origin = out->size - step->content_bytes;
     done = end;
   }
-  if (!add(out, text + done, bytes - done)) return ellm_fail_memory(err, bytes, "normalizing");
+  if (!ellm_buffer_append(out, text + done, bytes - done)) return ellm_fail_memory(err, bytes, "normalizing");
   *origin = new_origin;
   return ELLM_OK;
 }
@@ -129,7 +126,7 @@ static bool step_strip(const normalize_step *step, const char *text, size_t byte
   }
   *origin = *origin > start ? *origin - start : 0;
   if (*origin > end - start) *origin = end - start;
-  return add(out, text + start, end - start);
+  return ellm_buffer_append(out, text + start, end - start);
 }
 
 static bool step_characters(const normalize_step *step, const char *text, size_t bytes, ellm_buffer *out,
@@ -143,7 +140,7 @@ static bool step_characters(const normalize_step *step, const char *text, size_t
       for (size_t i = 0; i < count; ++i) {
         if (!utf8_append(out, lower[i])) return false;
       }
-    } else if (!unicode_is_accent(cp) && !add(out, text + at, length)) {
+    } else if (!unicode_is_accent(cp) && !ellm_buffer_append(out, text + at, length)) {
       return false;
     }
     at += length;

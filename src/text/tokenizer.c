@@ -54,8 +54,9 @@ ellm_status tokenizer_build(tokenizer_parts *parts, const char *origin, ellm_tok
   if (!t) return ellm_fail_memory(err, sizeof *t, "tokenizer");
   t->parts = *parts;
   memset(parts, 0, sizeof *parts);
-  ellm_status status = pretokenizer_check(&t->parts.pretokenizer, &t->parts.normalizer, origin, err);
-  if (status == ELLM_OK) status = added_tokens_build(&t->parts.added, &t->parts.model, &t->parts.normalizer, origin, err);
+  const normalizer *n = &t->parts.normalizer;
+  ellm_status status = pretokenizer_check(&t->parts.pretokenizer, n, origin, err);
+  if (status == ELLM_OK) status = added_tokens_build(&t->parts.added, &t->parts.model, n, origin, err);
   if (status == ELLM_OK) status = build_indices(t, origin, err);
   if (status != ELLM_OK) {
     ellm_tokenizer_free(t);
@@ -139,8 +140,8 @@ static ellm_status encode_stretch(encoding *e, const char *text, size_t bytes, s
   ELLM_TRY(pretokenize(&t->parts.pretokenizer, &e->regex, &e->split, err));
   for (size_t i = 0; i < e->split.pieces.count; ++i) {
     const text_piece *p = &e->split.pieces.items[i];
-    ELLM_TRY(
-        bpe_encode(&t->parts.model, &e->bpe, (const char *)e->split.text.data + p->start, p->end - p->start, &e->ids, err));
+    const char *word = (const char *)e->split.text.data + p->start;
+    ELLM_TRY(bpe_encode(&t->parts.model, &e->bpe, word, p->end - p->start, &e->ids, err));
   }
   return ELLM_OK;
 }
@@ -159,8 +160,8 @@ static ellm_status encode_raw(encoding *e, const char *text, size_t bytes, size_
   const char *normalized = (const char *)e->normalized.data;
   added_cursor cursor = {0};
   added_segment segment;
-  while (added_next(&t->parts.added, &t->parts.added.normalized, e->special_as_text, normalized, e->normalized.size, &cursor,
-                    &segment)) {
+  const added_tokens *added = &t->parts.added;
+  while (added_next(added, &added->normalized, e->special_as_text, normalized, e->normalized.size, &cursor, &segment)) {
     if (segment_is_token(e, &segment, normalized, e->normalized.size)) {
       ELLM_TRY(append_id(e, segment.token->id, err));
       continue;
@@ -318,8 +319,8 @@ const char *ellm_tokenizer_piece(const ellm_tokenizer *tokenizer, uint32_t id) {
 bool ellm_tokenizer_find(const ellm_tokenizer *tokenizer, const char *piece, uint32_t *id) {
   size_t bytes = strlen(piece);
   uint32_t index = vocab_find(&tokenizer->added_by_content, piece, bytes);
-  uint32_t found =
-      index != VOCAB_NONE ? tokenizer->parts.added.items[index].id : vocab_find(&tokenizer->parts.model.pieces, piece, bytes);
+  const tokenizer_parts *parts = &tokenizer->parts;
+  uint32_t found = index != VOCAB_NONE ? parts->added.items[index].id : vocab_find(&parts->model.pieces, piece, bytes);
   if (found == VOCAB_NONE) return false;
   *id = found;
   return true;

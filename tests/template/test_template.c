@@ -389,7 +389,8 @@ static void test_unknown_in_branches(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_literals), cmocka_unit_test(test_unknown_in_branches),   cmocka_unit_test(test_operators), cmocka_unit_test(test_access),
+      cmocka_unit_test(test_unknown_in_branches),
+      cmocka_unit_test(test_literals),    cmocka_unit_test(test_operators), cmocka_unit_test(test_access),
       cmocka_unit_test(test_string_methods), cmocka_unit_test(test_filters), cmocka_unit_test(test_tojson),
       cmocka_unit_test(test_tests),      cmocka_unit_test(test_if_and_for), cmocka_unit_test(test_scopes),
       cmocka_unit_test(test_macros),     cmocka_unit_test(test_white_space)};
