@@ -216,7 +216,7 @@ typedef struct ellm_report {
   size_t n_assets;
 } ellm_report;
 
-/* Compress a Hugging Face checkpoint folder into one .ellm file. Same input,
+/* Compress a Hugging Face checkpoint folder, or a GGUF file, into one .ellm file. Same input,
  * same bytes of output for every thread count and instruction set. The output
  * appears under its name only when it is whole. Until then room is needed in its
  * folder for the codes of the largest matrix as well, about a byte a weight.
@@ -252,7 +252,7 @@ ELLM_API ellm_status ellm_file_codes(const ellm_file *file, size_t index, int th
 
 typedef struct ellm_verify_options {
   size_t size;               /* set by ellm_verify_options_init */
-  const char *against;       /* a checkpoint folder; NULL: the file alone */
+  const char *against;       /* a checkpoint folder or a GGUF file; NULL: the file alone */
   int threads;               /* 0 = all of the process's affinity */
   ellm_progress_fn progress; /* bytes of the file; may be NULL */
   void *progress_user;
@@ -291,8 +291,8 @@ ELLM_API ellm_status ellm_decompress(const char *path, const char *out_dir, cons
 
 /* ----------------------------------------------------------------- sources */
 
-/* Named tensors with a configuration and small files, wherever they lie: a checkpoint folder or a .ellm file, told
- * apart by content. All but opening and closing may be called by several threads at once. */
+/* Named tensors with a configuration and small files, wherever they lie: a checkpoint folder, a .ellm file or a GGUF
+ * file, told apart by content. All but opening and closing may be called by several threads at once. */
 typedef struct ellm_source ellm_source;
 /* Free with ellm_source_close. */
 ELLM_API ellm_status ellm_source_open(const char *path, ellm_source **source, ellm_error *err);
@@ -371,9 +371,9 @@ typedef struct ellm_model_options {
 
 ELLM_API void ellm_model_options_init(ellm_model_options *options); /* all threads, AUTO, DEFAULT, no check */
 
-/* Open a .ellm file or a checkpoint folder, told apart by content. Free with ellm_model_close. A model may be used by
- * several threads at once: evaluations wait for each other, the rest does not. ELLM_ERR_INPUT, naming what is missing
- * or not supported, where it cannot be run. */
+/* Open a .ellm file, a checkpoint folder or a GGUF file, told apart by content. Free with ellm_model_close. A model may
+ * be used by several threads at once: evaluations wait for each other, the rest does not. ELLM_ERR_INPUT, naming what
+ * is missing or not supported, where it cannot be run. */
 ELLM_API ellm_status ellm_model_open(const char *path, const ellm_model_options *options, ellm_model **model,
                                      ellm_error *err);
 /* Sequences may outlive their model: it goes when the last of them goes. They can be looked at and freed then, and

@@ -6,8 +6,8 @@
     /tmp/gguf/bin/python tools/make_gguf_golden.py tests/golden/gguf
 
 types.gguf has a tensor of random blocks for each element type, and metadata of each value type. types.f32 is what the
-package makes of the tensors, in their order: little-endian float32. The first blocks of each tensor have extreme scales:
-the largest F16, the smallest one, zeros of both signs. No scale is NaN or infinite: what NaN times something is differs
+package makes of the tensors, in their order: little-endian float32. The first blocks of each tensor have extreme
+scales: the largest F16, the smallest one, zeros of both signs. No scale is NaN or infinite: what NaN times something is differs
 between processors. set-0000N-of-00003.gguf is a set of files.
 
 The same arguments give the same bytes.
@@ -38,7 +38,8 @@ def finite_f16(random, n):
 def plain(random, kind, n):
     """Elements of a type without blocks, as bytes; every pattern but NaN may occur."""
     if kind == T.F16:
-        return np.concatenate([np.array(EXTREME + [0x7C00, 0xFC00], np.uint16), finite_f16(random, n - 10)]).view(np.uint8)
+        extreme = np.array(EXTREME + [0x7C00, 0xFC00], np.uint16)
+        return np.concatenate([extreme, finite_f16(random, n - 10)]).view(np.uint8)
     width = {T.F32: np.uint32, T.BF16: np.uint16}[kind]
     exponent = {T.F32: 0x7F800000, T.BF16: 0x7F80}[kind]
     bits = random.integers(0, np.iinfo(width).max, n, dtype=width, endpoint=True)
@@ -70,7 +71,8 @@ def write_types(folder):
     w.add_uint8("u8", 200), w.add_int8("i8", -100), w.add_uint16("u16", 60000), w.add_int16("i16", -30000)
     w.add_uint32("u32", 4000000000), w.add_int32("i32", -2000000000), w.add_uint64("u64", 2**64 - 1)
     w.add_int64("i64", -2**63), w.add_float32("f32", 0.1), w.add_float64("f64", 0.1), w.add_bool("yes", True)
-    w.add_bool("no", False), w.add_string("string", "Zürich"), w.add_array("strings", ["one", "", "dreißig", "x" * 300])
+    w.add_bool("no", False), w.add_string("string", "Zürich")
+    w.add_array("strings", ["one", "", "dreißig", "x" * 300])
     w.add_array("integers", [1, -2, 3]), w.add_array("floats", [0.5, -1.5]), w.add_array("bools", [True, False, True])
     w.add_custom_alignment(64)
     floats = []

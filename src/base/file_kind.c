@@ -20,7 +20,7 @@ static const known_kind kinds[] = {
     {"<!doctype html", 14, HTML},
     {"<html", 5, HTML},
     {"GGUF", 4,
-     "a GGUF file: EntroLLM reads .ellm files and Hugging Face folders; compress the folder that it was made from"},
+     "a GGUF file: name the file itself as the model, or compress it; here a .ellm file or a Hugging Face folder is wanted"},
     {"PK\003\004", 4, PYTORCH},
     {"\200\002", 2, PYTORCH},
 };

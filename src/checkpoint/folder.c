@@ -210,8 +210,7 @@ static ellm_status explain_contents(const char *folder, const folder_contents *c
                      "is the model, rename it to " CHECKPOINT_SINGLE_NAME, folder, name_list_text(&c->others, text));
   if (c->gguf.n > 0)
     return ellm_fail(err, ELLM_ERR_INPUT,
-                     "%s: there are no safetensors, and %s is a GGUF file: EntroLLM reads .ellm files and Hugging Face "
-                     "folders; take the folder that it was made from", folder, name_list_text(&c->gguf, text));
+                     "%s: there are no safetensors, and %s is a GGUF file: name the file itself as the model", folder, name_list_text(&c->gguf, text));
   if (c->foreign.n > 0)
     return ellm_fail(err, ELLM_ERR_INPUT,
                      "%s: there are no safetensors; %s is not read: load the model with Transformers and save it with "

@@ -129,7 +129,8 @@ int cmd_compress(int argc, char **argv) {
       .command = "compress",
       .synopsis = "DIR -o FILE [options]",
       .about = "Compress a Hugging Face checkpoint folder (config.json, tokenizer.json, model.safetensors or its\n"
-               "shards) into one .ellm file. Matrices are quantized and Huffman-coded, the rest is kept as it is.\n"
+               "shards) or a GGUF file into one .ellm file. Matrices are quantized and Huffman-coded, the rest is\n"
+               "kept as it is.\n"
                "The file appears under its name only when it is whole; until then its folder must have room for\n"
                "the codes of the largest matrix too, a byte a weight. Same input, same bytes of output.",
       .notes = "examples:\n  entrollm compress models/stories-4m -o stories-8.ellm\n"

@@ -7,8 +7,8 @@
 
 enum { GGUF_MAX_BLOCK = 256 }; /* elements of a block at most */
 
-/* Are elements of this type turned into floats? F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL, IQ4_XS,
- * MXFP4, TQ1_0, TQ2_0. */
+/* Are elements of this type turned into floats? F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL,
+ * IQ4_XS, MXFP4, TQ1_0, TQ2_0. */
 bool gguf_can_dequantize(gguf_type type);
 
 /* n_blocks blocks, at any alignment, into out[n_blocks * elements of a block]. The bits are those of the `gguf` Python

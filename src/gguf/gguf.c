@@ -64,7 +64,8 @@ static ellm_status read_alignment(const gguf_metadata *m, uint32_t *alignment, e
 /* Appends to file->tensors. */
 static ellm_status read_tensors(gguf_file *file, gguf_cursor *c, uint32_t alignment, size_t n, ellm_error *err) {
   if (n > GGUF_MAX_TENSORS - file->n_tensors) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: the set has more than the limit of %d tensors", c->path, GGUF_MAX_TENSORS);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: the set has more than the limit of %d tensors", c->path,
+                     GGUF_MAX_TENSORS);
   }
   const size_t bytes = (file->n_tensors + n + 1) * sizeof *file->tensors;
   gguf_tensor *grown = realloc(file->tensors, bytes);
@@ -195,7 +196,8 @@ static ellm_status sort_names(gguf_file *file, ellm_error *err) {
   qsort(file->by_name, file->n_tensors, sizeof *file->by_name, by_name);
   for (size_t i = 1; i < file->n_tensors; i++) {
     if (by_name(&file->by_name[i - 1], &file->by_name[i]) != 0) continue;
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is there twice", file->by_name[i]->path, file->by_name[i]->name);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is there twice", file->by_name[i]->path,
+                     file->by_name[i]->name);
   }
   return ELLM_OK;
 }

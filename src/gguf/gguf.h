@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * GGUF files, versions 2 and 3, little-endian: metadata and tensors of one file, or of a set whose files are called
- * NAME-00001-of-0000N.gguf and so on. Files are mapped, never read whole. Opening checks all that the header says before
- * anything is allocated for it: counts, lengths, types, nesting, offsets, and that no tensor lies outside its file or on
- * another; its time grows with the header, not with the weights.
+ * NAME-00001-of-0000N.gguf and so on. Files are mapped, never read whole. Opening checks all that the header says
+ * before anything is allocated for it: counts, lengths, types, nesting, offsets, and that no tensor lies outside its
+ * file or on another; its time grows with the header, not with the weights.
  *
  *   header: "GGUF", version (U32), number of tensors, number of keys (U64); keys and values; descriptions of tensors;
  *   data, from the next multiple of the alignment on (general.alignment, else 32)
@@ -39,9 +39,9 @@ size_t gguf_tensor_count(const gguf_file *file);
 const gguf_tensor *gguf_tensor_at(const gguf_file *file, size_t index);
 const gguf_tensor *gguf_tensor_find(const gguf_file *file, const char *name); /* NULL if absent */
 
-/* Elements [first, first + n) as float32 into out[n], row after row; rows are best, as whole blocks are computed at once.
- * ELLM_ERR_INPUT where the tensor does not have them, or its type is not dequantized (gguf_can_dequantize). NaN and
- * infinities are handed on. */
+/* Elements [first, first + n) as float32 into out[n], row after row; rows are best, as whole blocks are computed at
+ * once. ELLM_ERR_INPUT where the tensor does not have them, or its type is not dequantized (gguf_can_dequantize). NaN
+ * and infinities are handed on. */
 ellm_status gguf_tensor_floats(const gguf_tensor *tensor, uint64_t first, size_t n, float *out, ellm_error *err);
 
 #endif

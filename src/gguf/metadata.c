@@ -185,7 +185,8 @@ ellm_status gguf_metadata_read(gguf_cursor *c, uint64_t n_keys, gguf_metadata *o
   *out = (gguf_metadata){.path = c->path};
   if (n_keys > GGUF_MAX_KEYS || n_keys > gguf_left(c) / LEAST) {
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: the number of keys, %llu, is beyond %s", c->path,
-                     (unsigned long long)n_keys, n_keys > GGUF_MAX_KEYS ? "the limit of 65536" : "what the file can hold");
+                     (unsigned long long)n_keys,
+                     n_keys > GGUF_MAX_KEYS ? "the limit of 65536" : "what the file can hold");
   }
   out->n = (size_t)n_keys;
   const ellm_status status = read_all(c, out, err);
@@ -221,7 +222,8 @@ static ellm_status find_value(const gguf_metadata *m, const char *key, const ggu
 
 static ellm_status wrong_type(const gguf_metadata *m, const char *key, const gguf_value *value, const char *wanted,
                               ellm_error *err) {
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s is %s, %s is wanted", m->path, key, types[value->type].name, wanted);
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s is %s, %s is wanted", m->path, key, types[value->type].name,
+                   wanted);
 }
 
 static bool is_integer(gguf_value_type type) {
@@ -311,7 +313,8 @@ ellm_status gguf_get_array(const gguf_metadata *metadata, const char *key, gguf_
   ELLM_TRY(find_value(metadata, key, &value, err));
   if (value->type != GGUF_VALUE_ARRAY) return wrong_type(metadata, key, value, "an array", err);
   if (value->element != element) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s: an element of the array is %s, %s is wanted", metadata->path, key,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s: an element of the array is %s, %s is wanted", metadata->path,
+                     key,
                      types[value->element].name, types[element].name);
   }
   *out = value;

@@ -74,7 +74,8 @@ ellm_status gguf_get_array(const gguf_metadata *metadata, const char *key, gguf_
                            const gguf_value **out, ellm_error *err);
 
 /* Elements of an array, index < array->n. */
-int64_t gguf_array_integer(const gguf_value *array, uint64_t index);  /* of integers; those of U64 beyond 2^63 - 1: that */
+/* of integers; those of U64 beyond 2^63 - 1: that */
+int64_t gguf_array_integer(const gguf_value *array, uint64_t index);
 double gguf_array_number(const gguf_value *array, uint64_t index);    /* of integers, F32 or F64; may not be finite */
 /* All elements of an array of strings into out[array->n]. */
 void gguf_array_strings(const gguf_value *array, gguf_string *out);

@@ -24,9 +24,9 @@ typedef struct gguf_tensor {
 } gguf_tensor;
 
 /*
- * Read n_tensors descriptions from the cursor on into out[n_tensors], find the data behind them, at the next multiple of
- * `alignment` (a power of two), and check that every tensor lies in it, begins at a multiple of the alignment, and shares
- * no byte with another. ELLM_ERR_INPUT names file, tensor and value.
+ * Read n_tensors descriptions from the cursor on into out[n_tensors], find the data behind them, at the next multiple
+ * of `alignment` (a power of two), and check that every tensor lies in it, begins at a multiple of the alignment, and
+ * shares no byte with another. ELLM_ERR_INPUT names file, tensor and value.
  */
 ellm_status gguf_tensors_read(gguf_cursor *c, uint32_t alignment, size_t n_tensors, gguf_tensor *out, ellm_error *err);
 

@@ -36,6 +36,8 @@ struct made_tensor {
   void (*free)(made_tensor *made);
 };
 
+typedef struct gguf_source gguf_source; /* gguf_source.c */
+
 struct tensor_source {
   const source_kind *kind;
   char *path;
@@ -49,6 +51,8 @@ struct tensor_source {
   const checkpoint_tensor **in_checkpoint; /* [n_tensors] */
   /* of .ellm files: */
   ellm_file *file;
+  /* of GGUF files: */
+  gguf_source *gguf;
   pthread_mutex_t lock;           /* of what is found out late: */
   char identity[33];              /* "" until somebody asks */
 };

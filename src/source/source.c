@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "source/checkpoint_source.h"
 #include "source/file_source.h"
+#include "source/gguf_source.h"
 
 static int name_order(const void *a, const void *b) {
   return strcmp((*(const source_tensor *const *)a)->name, (*(const source_tensor *const *)b)->name);
@@ -40,6 +41,7 @@ ellm_status source_open(const char *path, const source_options *options, tensor_
     return ellm_fail_memory(err, sizeof *s, "a model's tensors");
   }
   const ellm_status status = file_is_directory(path) ? checkpoint_source_open(path, options, s, err)
+                             : gguf_source_is(path)  ? gguf_source_open(path, s, err)
                                                      : file_source_open(path, options, s, err);
   if (status != ELLM_OK) {
     source_close(s);

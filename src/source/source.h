@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A source: named tensors with a configuration and the small files beside them, wherever they lie. Behind it stand
- * checkpoint folders and .ellm files; what asks for tensors does not know which. A new format is one more kind
+ * checkpoint folders, .ellm files and GGUF files; what asks for tensors does not know which. A new format is one more kind
  * (source/kind.h).
  *
  * A tensor is either a run of elements, row after row, little-endian, or quantized and coded in blocks, which only a
@@ -33,7 +33,7 @@ typedef struct source_options {
   asset_selection assets; /* of a folder */
 } source_options;
 
-/* Open a .ellm file or a checkpoint folder, told apart by content. `options` NULL: none. ELLM_ERR_INPUT names the cause
+/* Open a .ellm file, a checkpoint folder or a GGUF file, told apart by content. `options` NULL: none. ELLM_ERR_INPUT names the cause
  * where it is neither. */
 ellm_status source_open(const char *path, const source_options *options, tensor_source **out, ellm_error *err);
 void source_close(tensor_source *s); /* NULL is fine */

@@ -155,7 +155,7 @@ static void test_files(void **state) {
   put("m.gguf", "GGUF");
   char path[512];
   snprintf(path, sizeof path, "%s", in_folder("m.gguf"));
-  refused(path, "m.gguf: a GGUF file: EntroLLM reads .ellm files and Hugging Face folders");
+  refused(path, "m.gguf: a GGUF file: name the file itself as the model");
   put_shard("model.safetensors", "a");
   snprintf(path, sizeof path, "%s", in_folder("model.safetensors"));
   refused(path, "name the folder that it lies in");

@@ -56,8 +56,8 @@ refused(
 refused(folder("mistral", "consolidated.safetensors"), "consolidated.safetensors is Mistral's own format")
 refused(folder("renamed", "model-bf16.safetensors"), "but model-bf16.safetensors", "rename it to model.safetensors")
 refused(folder("half", "model-00001-of-00002.safetensors"), "no model.safetensors.index.json, and not all shards")
-refused(folder("gguf-folder", "m.gguf"), "m.gguf is a GGUF file", "EntroLLM reads .ellm files and Hugging Face folders")
-refused(write("m.gguf", b"GGUF" + bytes(80)), "m.gguf: a GGUF file", "compress the folder that it was made from")
+refused(folder("gguf-folder", "m.gguf"), "m.gguf is a GGUF file", "name the file itself as the model")
+refused(write("m.gguf", b"GGUF" + bytes(80)), "m.gguf: GGUF version 0 is not read")
 refused(write("page.ellm", HTML), "page.ellm: an HTML page")
 refused(os.path.join(MODEL, "model.safetensors"), "a safetensors file: name the folder that it lies in")
 

@@ -15,7 +15,8 @@
 #include "base/memory.h"
 #include "gguf/gguf.h"
 
-static inline void put(ellm_buffer *b, const void *data, size_t bytes) { assert_true(ellm_buffer_append(b, data, bytes)); }
+static inline void put(ellm_buffer *b, const void *data, size_t bytes) { assert_true(ellm_buffer_append(b, data,
+                                                                                                        bytes)); }
 
 static inline void put_u8(ellm_buffer *b, uint8_t value) { put(b, &value, 1); }
 

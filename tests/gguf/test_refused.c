@@ -318,15 +318,18 @@ static void test_asking(void **state) {
   wanted_message(gguf_get_integer(m, "none", 0, 9, &integer, &err), &err, "f.gguf: key none is missing");
   wanted_message(gguf_get_integer(m, "text", 0, 9, &integer, &err), &err,
                  "f.gguf: key text is a string, an integer is wanted");
-  wanted_message(gguf_get_integer(m, "integer", 8, 9, &integer, &err), &err, "f.gguf: key integer is 7, 8 to 9 is wanted");
+  wanted_message(gguf_get_integer(m, "integer", 8, 9, &integer, &err), &err,
+                 "f.gguf: key integer is 7, 8 to 9 is wanted");
   wanted_message(gguf_get_integer(m, "large", 0, INT64_MAX, &integer, &err), &err,
                  "f.gguf: key large is 18446744073709551615, 0 to 9223372036854775807 is wanted");
   wanted_message(gguf_get_integer(m, "least", 0, 9, &integer, &err), &err,
                  "f.gguf: key least is -9223372036854775808, 0 to 9 is wanted");
   wanted_message(gguf_get_number(m, "nan", &number, &err), &err, "f.gguf: key nan is nan, a finite number is wanted");
   wanted_message(gguf_get_number(m, "list", &number, &err), &err, "f.gguf: key list is an array, a number is wanted");
-  wanted_message(gguf_get_bool(m, "integer", &boolean, &err), &err, "f.gguf: key integer is a U32, a boolean is wanted");
-  wanted_message(gguf_get_string(m, "integer", &string, &err), &err, "f.gguf: key integer is a U32, a string is wanted");
+  wanted_message(gguf_get_bool(m, "integer", &boolean, &err), &err,
+                 "f.gguf: key integer is a U32, a boolean is wanted");
+  wanted_message(gguf_get_string(m, "integer", &string, &err), &err,
+                 "f.gguf: key integer is a U32, a string is wanted");
   wanted_message(gguf_get_array(m, "integer", GGUF_VALUE_U8, &array, &err), &err,
                  "f.gguf: key integer is a U32, an array is wanted");
   wanted_message(gguf_get_array(m, "list", GGUF_VALUE_STRING, &array, &err), &err,
