@@ -28,6 +28,7 @@ target_link_libraries(entrollm_static INTERFACE ${library_needs})
 add_library(entrollm_shared SHARED ${objects})
 set_target_properties(entrollm_shared PROPERTIES OUTPUT_NAME entrollm LINKER_LANGUAGE C SOVERSION ${ENTROLLM_ABI})
 target_link_libraries(entrollm_shared PRIVATE ${library_needs})
+add_dependencies(entrollm_shared ${layer_targets}) # CMake adds none for the objects of a static library
 # A symbol that is nowhere is an error here and not where somebody uses the library. (The run-time library of a
 # sanitizer is in the program only.)
 if(NOT ENTROLLM_SANITIZE)

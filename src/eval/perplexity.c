@@ -78,8 +78,8 @@ ellm_status perplexity_context(ellm_model *model, uint32_t n_ctx, uint32_t *out,
   ellm_model_get_info(model, &info);
   *out = n_ctx ? n_ctx : info.max_context < DEFAULT_CTX ? info.max_context : DEFAULT_CTX;
   if (*out > info.max_context)
-    return ellm_fail(err, ELLM_ERR_USAGE, "chunks of %u tokens are more than the model's context of %u positions", (unsigned)*out,
-                     (unsigned)info.max_context);
+    return ellm_fail(err, ELLM_ERR_USAGE, "chunks of %u tokens are more than the model's context of %u positions",
+                     (unsigned)*out, (unsigned)info.max_context);
   if (*out < 4) return ellm_fail(err, ELLM_ERR_USAGE, "chunks of %u tokens, need 4", (unsigned)*out);
   return ELLM_OK;
 }

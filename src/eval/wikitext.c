@@ -33,7 +33,8 @@ static uint32_t next_character(const char *text, size_t bytes, size_t *length) {
 
 void text_strip(const char *text, size_t *start, size_t *end) {
   size_t length, last = *start;
-  while (*start < *end && unicode_is_python_space(next_character(text + *start, *end - *start, &length))) *start += length;
+  while (*start < *end && unicode_is_python_space(next_character(text + *start, *end - *start, &length)))
+    *start += length;
   last = *start; /* end of the last character that is no space */
   for (size_t at = *start; at < *end; at += length)
     if (!unicode_is_python_space(next_character(text + at, *end - at, &length))) last = at + length;

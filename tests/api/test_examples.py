@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The programs of examples/: built on the build folder's library and on an installed one, shared and static, and run."""
+"""The programs of examples/, run: built on the build folder's library and on an installed one, shared and static."""
 
 import glob
 import os

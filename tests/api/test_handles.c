@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Handles through entrollm.h alone: freeing nothing is fine, a failed call hands out nothing, all lives end together. */
+/* Handles through entrollm.h alone: nothing may be freed, a failed call hands out nothing, all lives end together. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sources, instruction sets and measurements through entrollm.h alone: the weights that a quantized tensor's codes stand
- * for are read as floats, in any piece; a folder's are its own.
+ * Sources, instruction sets and measurements through entrollm.h alone: the weights that a quantized tensor's codes
+ * stand for are read as floats, in any piece; a folder's are its own.
  */
 #include <math.h>
 #include <setjmp.h>
