@@ -51,7 +51,11 @@ static ellm_status build_indices(ellm_tokenizer *t, const char *origin, ellm_err
 ellm_status tokenizer_build(tokenizer_parts *parts, const char *origin, ellm_tokenizer **tokenizer, ellm_error *err) {
   ellm_tokenizer *t = calloc(1, sizeof *t);
   *tokenizer = NULL;
-  if (!t) return ellm_fail_memory(err, sizeof *t, "tokenizer");
+  if (!t) {
+    tokenizer_parts_free(parts);
+    memset(parts, 0, sizeof *parts);
+    return ellm_fail_memory(err, sizeof *t, "tokenizer");
+  }
   t->parts = *parts;
   memset(parts, 0, sizeof *parts);
   const normalizer *n = &t->parts.normalizer;
