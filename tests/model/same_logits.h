@@ -51,7 +51,8 @@ static inline void make_ids(uint32_t *ids, uint32_t vocab_size) {
   }
 }
 
-static inline float *logits_of(const char *path, int threads, ellm_activations activations, size_t piece, size_t *count) {
+static inline float *logits_of(const char *path, int threads, ellm_activations activations, size_t piece,
+                               size_t *count) {
   ellm_model *model = open_model(path, threads, activations);
   ellm_model_info info;
   uint32_t ids[N_IDS];

@@ -15,13 +15,14 @@ static size_t score_stride(const cpu_backend *c, uint32_t n_pages) {
   return ((size_t)(n_pages < most ? n_pages : most) + 1) * PAGE_POSITIONS;
 }
 
-/* Each head's pages to where they lie among n_pages. Pages that no one holds are copied, too, where they are among
- * the others; memory behind the last one that was ever written stays untouched. */
-static void move_pages(const cpu_backend *c, const void *from, void *to, uint32_t n_pages) {
+static bool is_zero(const uint8_t *bytes, size_t n) { return bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0; }
+
+/* Each head's pages to where they lie among n_pages, which are zero: pages that hold nothing stay untouched. */
+static void move_pages(const cpu_backend *c, const uint8_t *from, uint8_t *to, uint32_t n_pages) {
   const size_t page = cpu_page_elements(c) * cpu_element_bytes(c);
-  for (size_t head = 0; head < heads_of(c); head++)
-    memcpy((uint8_t *)to + head * n_pages * page, (const uint8_t *)from + head * c->n_pages * page,
-           c->n_pages * page);
+  for (size_t head = 0; head < heads_of(c); head++, to += (size_t)(n_pages - c->n_pages) * page)
+    for (uint32_t i = 0; i < c->n_pages; i++, from += page, to += page)
+      if (!is_zero(from, page)) memcpy(to, from, page);
 }
 
 ellm_status cpu_grow(backend *b, uint32_t n_pages, ellm_error *err) {
