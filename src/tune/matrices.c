@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tune/matrices.h"
+
+#include <stdlib.h>
+
+#include "base/bytes.h"
+
+static void add(tune_matrices *all, weight_matrix *matrix, uint32_t layer, forward_input input) {
+  all->at[all->n++] = (tune_matrix){.matrix = matrix, .layer = layer, .input = input};
+  all->weights += (uint64_t)matrix->rows * matrix->columns;
+}
+
+ellm_status tune_matrices_of(ellm_model *model, tune_matrices *out, ellm_error *err) {
+  model_weights *w = &model->weights;
+  *out = (tune_matrices){0};
+  const size_t most = (size_t)w->n_layers * LAYER_INPUTS * 3 + 2;
+  out->at = calloc(most, sizeof *out->at);
+  if (out->at == NULL) return ellm_fail_memory(err, most * sizeof *out->at, "the list of matrices");
+  for (uint32_t layer = 0; layer < w->n_layers; layer++)
+    for (int input = 0; input < LAYER_INPUTS; input++) {
+      matrix_group *group = layer_group(&w->layers[layer], (forward_input)input);
+      for (size_t i = 0; i < group->n; i++) add(out, &group->matrix[i], layer, (forward_input)input);
+    }
+  add(out, &w->head.matrix[0], w->n_layers, INPUT_HEAD);
+  if (w->head.matrix[0].data == w->embedding.data) {
+    out->at[out->n - 1].twin = &w->embedding;
+  } else {
+    add(out, &w->embedding, w->n_layers, INPUT_HEAD);
+    out->at[out->n - 1].looked_up = true;
+  }
+  for (size_t i = 0; i < out->n; i++)
+    if (out->at[i].matrix->data == NULL) {
+      tune_matrices_free(out);
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is quantized already", model->path,
+                       out->at[i].matrix->name);
+    }
+  return ELLM_OK;
+}
+
+void tune_matrices_free(tune_matrices *m) {
+  free(m->at);
+  *m = (tune_matrices){0};
+}
+
+void tune_matrix_floats(const weight_matrix *m, uint64_t row, size_t n, float *out) {
+  const size_t count = n * m->columns, element = ellm_dtype_size(m->dtype);
+  const uint8_t *from = m->data + row * m->columns * element;
+  switch (m->dtype) {
+    case ELLM_BF16:
+      for (size_t i = 0; i < count; i++) out[i] = float_from_bf16(load_u16(from + 2 * i));
+      break;
+    case ELLM_F16:
+      for (size_t i = 0; i < count; i++) out[i] = float_from_f16(load_u16(from + 2 * i));
+      break;
+    default:
+      for (size_t i = 0; i < count; i++) out[i] = float_from_bits(load_u32(from + 4 * i));
+  }
+}
+
+tune_elements tune_matrix_replace(tune_matrix *m, tune_elements elements) {
+  const tune_elements before = {m->matrix->data, m->matrix->dtype};
+  weight_matrix *const places[] = {m->matrix, m->twin};
+  for (size_t i = 0; i < 2; i++) {
+    if (places[i] == NULL) continue;
+    places[i]->data = elements.data;
+    places[i]->dtype = elements.dtype;
+  }
+  return before;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The matrices of a model that are quantized, each with the input that it multiplies. */
+#ifndef ELLM_TUNE_MATRICES_H
+#define ELLM_TUNE_MATRICES_H
+
+#include "model/forward.h"
+
+typedef struct tune_matrix {
+  weight_matrix *matrix;  /* in the model's weights; raw, of a float type */
+  weight_matrix *twin;    /* where the same tensor stands a second time: a tied embedding is the output matrix, too */
+  uint32_t layer;         /* n_layers for what belongs to no layer */
+  forward_input input;
+  bool looked_up;         /* an embedding that is not the output matrix: its rows are looked up, it multiplies nothing */
+} tune_matrix;
+
+typedef struct tune_matrices {
+  tune_matrix *at;        /* layer by layer, in the order of inputs; output matrix and embedding last */
+  size_t n;
+  uint64_t weights;       /* of all of them */
+} tune_matrices;
+
+/* Of a model opened from a folder. ELLM_ERR_INPUT, naming it, for a matrix that is quantized already. Points into the
+ * model's weights; free with tune_matrices_free. */
+ellm_status tune_matrices_of(ellm_model *model, tune_matrices *out, ellm_error *err);
+void tune_matrices_free(tune_matrices *m);
+
+/* Rows [row, row + n) as floats to out[n][columns]. */
+void tune_matrix_floats(const weight_matrix *m, uint64_t row, size_t n, float *out);
+
+/* Where a matrix has its elements, so that they can be put back. */
+typedef struct tune_elements { const uint8_t *data; ellm_dtype dtype; } tune_elements;
+/* The model multiplies with these elements from now on, row after row; gives those from before. */
+tune_elements tune_matrix_replace(tune_matrix *m, tune_elements elements);
+
+#endif
