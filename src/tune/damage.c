@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tune/damage.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "model/score.h"
+
+static size_t stream_bytes(const damage_meter *d) {
+  return d->length * d->model->config.hidden_size * sizeof *d->stream;
+}
+
+static uint64_t stream_at(const damage_meter *d, size_t sequence, uint32_t layer) {
+  return (uint64_t)(sequence * d->model->config.n_layers + layer) * stream_bytes(d);
+}
+
+static ellm_status allocate(damage_meter *d, ellm_error *err) {
+  const size_t vocab = d->model->config.vocab_size;
+  size_t bytes = SIZE_MAX;
+  if (ellm_mul_size(d->n * d->length, vocab, &bytes) && ellm_mul_size(bytes, sizeof *d->reference, &bytes)) {
+    d->reference = malloc(bytes);
+    d->logits = malloc(d->length * vocab * sizeof *d->logits);
+  }
+  d->stream = malloc(stream_bytes(d));
+  d->log_sum = malloc(d->n * d->length * sizeof *d->log_sum);
+  d->divergence = malloc(d->length * sizeof *d->divergence);
+  return d->reference != NULL && d->logits != NULL && d->stream != NULL && d->log_sum != NULL && d->divergence != NULL
+             ? ELLM_OK
+             : ellm_fail_memory(err, bytes, "measuring damage");
+}
+
+/* Once through the model as it is: streams before all layers, and the logits that others are compared with. */
+static ellm_status run_reference(damage_meter *d, size_t sequence, ellm_error *err) {
+  const size_t vocab = d->model->config.vocab_size;
+  float *logits = d->reference + sequence * d->length * vocab;
+  ELLM_TRY(layerwise_begin(d->layers, d->ids[sequence], d->length, d->stream, err));
+  for (uint32_t layer = 0; layer < d->model->config.n_layers; layer++) {
+    ELLM_TRY(scratch_file_write(&d->streams, stream_at(d, sequence, layer), d->stream, stream_bytes(d), err));
+    ELLM_TRY(layerwise_layer(d->layers, layer, d->length, d->stream, NULL, err));
+  }
+  ELLM_TRY(layerwise_head(d->layers, 0, d->length, d->stream, logits, NULL, err));
+  for (size_t i = 0; i < d->length; i++) {
+    ELLM_TRY(ellm_logits_check(logits + i * vocab, vocab, (uint32_t)i, err));
+    d->log_sum[sequence * d->length + i] = score_log_sum_exp(logits + i * vocab, vocab);
+  }
+  return ELLM_OK;
+}
+
+ellm_status damage_open(ellm_model *model, const corpus *text, size_t first, size_t n, size_t length, const char *path,
+                        damage_meter *out, ellm_error *err) {
+  *out = (damage_meter){.model = model, .n = n, .length = length, .streams = {.fd = -1}};
+  if (n > DAMAGE_MOST_SEQUENCES || length > text->length || first + n > text->n)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "damage: %zu sequences of %zu tokens", n, length);
+  for (size_t k = 0; k < n; k++) out->ids[k] = text->ids + (first + k) * text->length;
+  ELLM_TRY(allocate(out, err));
+  ELLM_TRY(layerwise_create(model, (uint32_t)length, &out->layers, err));
+  ELLM_TRY(scratch_file_open(path, &out->streams, err));
+  for (size_t k = 0; k < n; k++) ELLM_TRY(run_reference(out, k, err));
+  return ELLM_OK;
+}
+
+void damage_close(damage_meter *d) {
+  layerwise_free(d->layers);
+  scratch_file_close(&d->streams);
+  free(d->stream);
+  free(d->reference);
+  free(d->logits);
+  free(d->log_sum);
+  free(d->divergence);
+  *d = (damage_meter){.streams = {.fd = -1}};
+}
+
+typedef struct compare_job { const damage_meter *d; const float *reference; const double *log_sum; } compare_job;
+
+static void compare_row(void *user, size_t i, int thread) {
+  const compare_job *job = user;
+  const size_t vocab = job->d->model->config.vocab_size;
+  const float *row = job->d->logits + i * vocab;
+  (void)thread;
+  job->d->divergence[i] = score_divergence(job->reference + i * vocab, job->log_sum[i], row,
+                                           score_log_sum_exp(row, vocab), vocab);
+}
+
+/* From the first layer that the matrix changes on. */
+static ellm_status run_changed(damage_meter *d, const tune_matrix *m, size_t sequence, ellm_error *err) {
+  const uint32_t n_layers = d->model->config.n_layers;
+  const bool embedding = m->twin != NULL || m->looked_up;
+  const uint32_t first = embedding ? 0 : m->layer < n_layers ? m->layer : n_layers - 1;
+  if (embedding) ELLM_TRY(layerwise_begin(d->layers, d->ids[sequence], d->length, d->stream, err));
+  else ELLM_TRY(scratch_file_read(&d->streams, stream_at(d, sequence, first), d->stream, stream_bytes(d), err));
+  for (uint32_t layer = first; layer < n_layers; layer++)
+    ELLM_TRY(layerwise_layer(d->layers, layer, d->length, d->stream, NULL, err));
+  return layerwise_head(d->layers, 0, d->length, d->stream, d->logits, NULL, err);
+}
+
+ellm_status damage_of(damage_meter *d, tune_matrix *m, const uint16_t *weights, double *divergence, ellm_error *err) {
+  const size_t vocab = d->model->config.vocab_size;
+  const tune_elements before = tune_matrix_replace(m, (tune_elements){(const uint8_t *)weights, ELLM_BF16});
+  ellm_status status = ELLM_OK;
+  double sum = 0;
+  for (size_t k = 0; k < d->n && status == ELLM_OK; k++) {
+    compare_job job = {d, d->reference + k * d->length * vocab, d->log_sum + k * d->length};
+    status = run_changed(d, m, k, err);
+    if (status != ELLM_OK) break;
+    pool_for(compute_pool(d->model->compute), d->length, compare_row, &job);
+    for (size_t i = 0; i < d->length; i++) sum += d->divergence[i];
+  }
+  tune_matrix_replace(m, before);
+  *divergence = sum / (double)(d->n * d->length);
+  if (status == ELLM_OK && !isfinite(*divergence))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: its damage is not a number", d->model->path,
+                     m->matrix->name);
+  return status;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How much a matrix matters: the divergence KL(model || model with this matrix quantized) in nats a token, on a few
+ * tokens of the model's own text. It varies by more than a hundred times between the matrices of a model, and adds up:
+ * all of them quantized do about the damage of the sum.
+ *
+ * The text is run once layer by layer and kept between layers. A matrix that is changed costs a run of its own layer
+ * and those behind it.
+ */
+#ifndef ELLM_TUNE_DAMAGE_H
+#define ELLM_TUNE_DAMAGE_H
+
+#include "base/file.h"
+#include "model/layerwise.h"
+#include "tune/corpus.h"
+#include "tune/matrices.h"
+
+typedef struct damage_meter {
+  ellm_model *model;
+  layerwise *layers;
+  const uint32_t *ids[8];   /* sequences, each of `length` ids */
+  size_t n, length;
+  scratch_file streams;     /* [sequence][layer][length][hidden_size], before each layer */
+  float *stream;            /* of a sequence */
+  float *reference, *logits; /* [n * length][vocab_size]; [length][vocab_size] */
+  double *log_sum, *divergence; /* [n * length]; [length] */
+} damage_meter;
+enum { DAMAGE_MOST_SEQUENCES = sizeof((damage_meter *)0)->ids / sizeof(uint32_t *) };
+
+/* On the first `length` ids of sequences first .. first + n - 1 of the text, n <= DAMAGE_MOST_SEQUENCES, which outlives
+ * it. The scratch file lies in the folder of `path`. Free with damage_close, also after a failure. */
+ellm_status damage_open(ellm_model *model, const corpus *text, size_t first, size_t n, size_t length, const char *path,
+                        damage_meter *out, ellm_error *err);
+void damage_close(damage_meter *d);
+
+/* The divergence with weights[rows][columns] (BF16) in place of the matrix's. ELLM_ERR_INPUT: no number. */
+ellm_status damage_of(damage_meter *d, tune_matrix *m, const uint16_t *weights, double *divergence, ellm_error *err);
+
+#endif

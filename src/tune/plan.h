@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which step each matrix of a model gets. For every matrix a curve is measured: what it costs at some steps, from a
+ * sample of its rows, and what it damages, from the divergence at one step (tune/damage.h) and the squared errors at
+ * the others. Then one lambda for the whole model (calib/allocate.h) gives the steps for a size, or for a divergence.
+ */
+#ifndef ELLM_TUNE_PLAN_H
+#define ELLM_TUNE_PLAN_H
+
+#include "base/progress.h"
+#include "calib/allocate.h"
+#include "tune/damage.h"
+#include "tune/rounder.h"
+
+enum { PLAN_POINTS = 9 };
+
+typedef struct plan {
+  const tune_matrices *matrices;
+  allocation_curve *curves;                    /* [matrices->n] */
+  allocation_point (*points)[PLAN_POINTS];
+} plan;
+
+typedef struct plan_request {
+  ellm_model *model;
+  const tune_matrices *matrices;
+  const squares *squares;    /* NULL: nothing is known of inputs; then all weights count by their own error */
+  damage_meter *meter;       /* NULL as well */
+  double overhead;           /* bits that are stored for a bit of entropy, 1.02 or so */
+} plan_request;
+
+/* Stage "measure" of the progress, weights of matrices that are done. Free with plan_free, also after a failure. */
+ellm_status plan_measure(const plan_request *request, progress_meter *progress, plan *out, ellm_error *err);
+void plan_free(plan *p);
+
+/* What is known of an input of the model for rounding without feedback: its columns. */
+ellm_status plan_columns(const plan_request *request, const tune_matrix *m, input_columns *out, ellm_error *err);
+
+/* The chosen step of a matrix, relative to its rows. */
+double plan_step(const plan *p, size_t matrix);
+
+#endif
