@@ -51,8 +51,8 @@ ellm_status columns_unknown(size_t n, input_columns *out, ellm_error *err);
 void columns_free(input_columns *c); /* fine for one that is all zero */
 
 /* The factors of one strip of 12 places. */
-static inline const float *columns_strip(const input_columns *c, size_t strip) {
-  return c->strips + strip * (strip + 1) / 2 * KERNEL_PANEL_ROWS * KERNEL_PANEL_ROWS;
+static inline const float *columns_strip(const input_columns *c, size_t number) {
+  return c->strips + number * (number + 1) / 2 * KERNEL_PANEL_ROWS * KERNEL_PANEL_ROWS;
 }
 
 #endif

@@ -50,11 +50,11 @@ typedef struct panels {
 
 ellm_status panels_create(size_t columns, size_t depth, panels *out, ellm_error *err);
 void panels_free(panels *panel);
-static inline float *panels_left(const panels *panel, size_t group, size_t strip) {
-  return panel->left + (group * PANEL_LEFT + strip) * panel->depth * KERNEL_PANEL_ROWS;
+static inline float *panels_left(const panels *panel, size_t group, size_t number) {
+  return panel->left + (group * PANEL_LEFT + number) * panel->depth * KERNEL_PANEL_ROWS;
 }
-static inline float *panels_right(const panels *panel, size_t group, size_t strip) {
-  return panel->right + (group * PANEL_RIGHT + strip) * panel->depth * KERNEL_PANEL_COLUMNS;
+static inline float *panels_right(const panels *panel, size_t group, size_t number) {
+  return panel->right + (group * PANEL_RIGHT + number) * panel->depth * KERNEL_PANEL_COLUMNS;
 }
 
 /* Packs columns of one group from n_rows <= depth rows, `stride` floats apart; `rows` points at the group's first

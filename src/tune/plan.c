@@ -81,12 +81,12 @@ ellm_status plan_measure(const plan_request *request, progress_meter *progress, 
   *out = (plan){.matrices = request->matrices};
   out->curves = calloc(n, sizeof *out->curves);
   out->points = calloc(n, sizeof *out->points);
-  if (out->curves == NULL || out->points == NULL) return ellm_fail_memory(err, n * sizeof *out->points, "a plan");
+  out->measured = calloc(n, sizeof *out->measured);
+  if (out->curves == NULL || out->points == NULL || out->measured == NULL) return ellm_fail_memory(err, n * sizeof *out->points, "a plan");
   for (size_t i = 0; i < n; i++) {
     tune_matrix *m = &request->matrices->at[i];
     ELLM_TRY(progress_report(progress, "measure", m->matrix->name, before + done, err));
-    ELLM_TRY(measure_curve(request, m, out->points[i], err));
-    out->curves[i] = (allocation_curve){.points = out->points[i], .n_points = PLAN_POINTS};
+    ELLM_TRY(measure_curve(request, m, out->measured[i], err));
     done += (uint64_t)m->matrix->rows * m->matrix->columns;
   }
   return progress_report(progress, "measure", "", before + done, err);
@@ -95,7 +95,73 @@ ellm_status plan_measure(const plan_request *request, progress_meter *progress, 
 void plan_free(plan *p) {
   free(p->curves);
   free(p->points);
+  free(p->measured);
   *p = (plan){0};
+}
+
+/* ---------------------------------------------------------------------- steps */
+
+static const double octaves = 1; /* that steps may lie from the center */
+
+/* A curve at a step within its range: bits linear, damage a power of the step. */
+static allocation_point at_step(const allocation_point *points, double log2_step) {
+  const double place = (log2_step - points[0].log2_step) / log2_spacing;
+  size_t i = place > 0 ? (size_t)place : 0;
+  if (i > PLAN_POINTS - 2) i = PLAN_POINTS - 2;
+  const allocation_point *a = &points[i], *b = a + 1;
+  double share = (log2_step - a->log2_step) / (b->log2_step - a->log2_step);
+  share = share < 0 ? 0 : share > 1 ? 1 : share;
+  return (allocation_point){.log2_step = a->log2_step + share * (b->log2_step - a->log2_step),
+                            .bits = a->bits + share * (b->bits - a->bits),
+                            .damage = a->damage * exact_exp(share * exact_log(b->damage / a->damage))};
+}
+
+static double bits_at(const plan *p, size_t first, double log2_step) {
+  double sum = 0;
+  for (size_t i = first; i < p->matrices->n; i++) sum += at_step(p->measured[i], log2_step).bits;
+  return sum;
+}
+
+/* The center for these bits, and the parts of all curves about it. */
+static void find_center(plan *p, double bits) {
+  double low = first_log2_step, high = first_log2_step + (PLAN_POINTS - 1) * log2_spacing;
+  for (int i = 0; i < 60; i++) {
+    p->center = (low + high) / 2;
+    if (bits_at(p, 0, p->center) > bits) low = p->center;
+    else high = p->center;
+  }
+  for (size_t i = 0; i < p->matrices->n; i++) {
+    allocation_point *points = p->points[i];
+    size_t n = 0;
+    for (size_t k = 0; k < PLAN_POINTS; k++) {
+      const double offset = octaves * (2 * (double)k / (PLAN_POINTS - 1) - 1);
+      const allocation_point next = at_step(p->measured[i], p->center + offset);
+      if (n == 0 || next.log2_step > points[n - 1].log2_step) points[n++] = next; /* else beyond the range */
+    }
+    p->curves[i] = (allocation_curve){.points = points, .n_points = n};
+  }
+  p->centered = true;
+}
+
+ellm_status plan_steps(plan *p, size_t first, double bits, ellm_error *err) {
+  const size_t n = p->matrices->n;
+  if (!p->centered) {
+    const double least = bits_at(p, 0, first_log2_step + (PLAN_POINTS - 1) * log2_spacing);
+    if (bits < least)
+      return ellm_fail(err, ELLM_ERR_INPUT, "%.3f bits a weight are less than is possible: %.3f at the least",
+                       bits / (double)p->matrices->weights, least / (double)p->matrices->weights);
+    find_center(p, bits);
+  }
+  ellm_error ignored;
+  if (allocate_for_bits(p->curves + first, n - first, bits, &ignored) == ELLM_OK) return ELLM_OK;
+  for (size_t i = first; i < n; i++) { /* too few are left: the coarsest that the center allows */
+    const allocation_curve *c = &p->curves[i];
+    const allocation_point *last = &c->points[c->n_points - 1];
+    p->curves[i].log2_step = last->log2_step;
+    p->curves[i].bits = last->bits;
+    p->curves[i].damage = last->damage;
+  }
+  return ELLM_OK;
 }
 
 double plan_step(const plan *p, size_t matrix) { return exp2_of(p->curves[matrix].log2_step); }

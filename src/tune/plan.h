@@ -16,8 +16,11 @@ enum { PLAN_POINTS = 9 };
 
 typedef struct plan {
   const tune_matrices *matrices;
+  allocation_point (*measured)[PLAN_POINTS];   /* [matrices->n], the whole range of steps */
+  allocation_point (*points)[PLAN_POINTS];     /* the same curves about the center, which steps are chosen from */
   allocation_curve *curves;                    /* [matrices->n] */
-  allocation_point (*points)[PLAN_POINTS];
+  double center;                               /* log2 of the one step for all matrices that meets the size */
+  bool centered;
 } plan;
 
 typedef struct plan_request {
@@ -35,6 +38,13 @@ void plan_free(plan *p);
 /* What is known of an input of the model for rounding without feedback: its columns. */
 ellm_status plan_columns(const plan_request *request, const tune_matrix *m, input_columns *out, ellm_error *err);
 
+/*
+ * Steps of the matrices from number `first` on, which are to take `bits` together. The first call finds the center:
+ * the one step for all that meets the size. Steps are chosen within an octave of it, as a divergence that was measured
+ * with one matrix at a time and few tokens is not to be trusted farther. ELLM_ERR_INPUT, naming the least possible
+ * number, where bits are too few for any steps.
+ */
+ellm_status plan_steps(plan *p, size_t first, double bits, ellm_error *err);
 /* The chosen step of a matrix, relative to its rows. */
 double plan_step(const plan *p, size_t matrix);
 
