@@ -124,6 +124,17 @@ typedef enum ellm_scheme { ELLM_SCHEME_MIXED = 0, ELLM_SCHEME_SYMMETRIC = 1, ELL
 ELLM_API const char *ellm_scheme_name(ellm_scheme scheme); /* "mixed", ...; "?" if unknown */
 typedef enum ellm_prefer { ELLM_PREFER_SPEED = 0, ELLM_PREFER_SIZE = 1 } ellm_prefer;
 typedef enum ellm_code { ELLM_CODE_HUFFMAN = 0, ELLM_CODE_NONE = 1 } ellm_code;
+/* How a model is quantized: by the paper's method (bits, scheme), or to a size: target_value bytes of the whole file, or
+ * bits a weight, of everything that belongs to quantized matrices. */
+typedef enum ellm_target { ELLM_TARGET_NONE = 0, ELLM_TARGET_BYTES = 1, ELLM_TARGET_BITS = 2 } ellm_target;
+/* What is known of the inputs of matrices: their mean squares (QUICK), or second moments, which allow errors to be made
+ * good by later columns (FULL). AUTO: full below a billion weights. */
+typedef enum ellm_effort { ELLM_EFFORT_AUTO = 0, ELLM_EFFORT_QUICK = 1, ELLM_EFFORT_FULL = 2 } ellm_effort;
+/* The text that tells: the model's own (SELF), a given one (FILE), or none: then rows alone have scales. AUTO: SELF where
+ * that is possible, else NONE with a note. */
+typedef enum ellm_calibrate {
+  ELLM_CALIBRATE_AUTO = 0, ELLM_CALIBRATE_SELF = 1, ELLM_CALIBRATE_FILE = 2, ELLM_CALIBRATE_NONE = 3
+} ellm_calibrate;
 /* How activations are represented where coded weights multiply them: F32 floats; I8 and I16 one and two
  * digits of 8 bits with a scale a group (I16 loses next to nothing, both are faster). Folders run with F32 only.
  * AUTO: I16 for .ellm files, F32 for folders. */
@@ -193,6 +204,14 @@ typedef struct ellm_compress_options {
   size_t n_include;
   bool no_assets;
   bool strict;              /* what could not be run is ELLM_ERR_INPUT before anything is written, not a warning */
+  /* To a size; with ELLM_TARGET_NONE none of this is looked at, else bits, scheme and code are not. */
+  ellm_target target;
+  double target_value;
+  ellm_effort effort;
+  ellm_calibrate calibrate;
+  const char *calibrate_file;    /* UTF-8 text, for ELLM_CALIBRATE_FILE */
+  size_t calibration_sequences, calibration_length; /* of the text, in tokens; 0: 32 of 512 */
+  uint64_t memory;               /* bytes that may be used, mapped files not counted; 0: 2.5 GB */
 } ellm_compress_options;
 
 ELLM_API void ellm_compress_options_init(ellm_compress_options *options); /* the program's defaults */

@@ -65,6 +65,8 @@ ellm_status container_writer_begin_coded(container_writer *writer, const contain
 ellm_status container_writer_block(container_writer *writer, const void *data, size_t bytes, uint32_t checksum,
                                    ellm_error *err);
 ellm_status container_writer_end(container_writer *writer, ellm_error *err);
+/* Bytes that the file would have if it were committed now. */
+uint64_t container_writer_bytes(const container_writer *writer);
 uint32_t container_block_checksum(const void *data, size_t bytes);
 /* Directory, header, fsync, rename. Frees the writer, also on error. `totals` may be NULL. */
 ellm_status container_writer_commit(container_writer *writer, const uint8_t source_identity[16], ellm_totals *totals,

@@ -428,6 +428,10 @@ ellm_status container_writer_adopt(container_writer *writer, const uint8_t *data
 
 /* ------------------------------------------------------------------- commit */
 
+uint64_t container_writer_bytes(const container_writer *writer) {
+  return writer->end + FORMAT_DIRECTORY_HEADER + writer->directory.size;
+}
+
 static ellm_status write_directory(container_writer *writer, const uint8_t source[16], ellm_error *err) {
   if (writer->open)
     return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: section \"%s\" was not ended", writer->path, writer->name);

@@ -12,6 +12,7 @@
 #include "base/sized.h"
 #include "container/hash.h"
 #include "container/record.h"
+#include "convert/any_size.h"
 #include "convert/compress.h"
 #include "convert/journal.h"
 #include "convert/report.h"
@@ -30,7 +31,8 @@ typedef struct compress_job {
   progress_meter meter;
   uint64_t done;               /* source bytes of finished tensors */
   uint8_t (*digests)[16];
-  matrix_writer matrices;
+  matrix_writer matrices;      /* by the paper's method ... */
+  any_size *sized;             /* ... or to a size; NULL: not */
   runnable run;
 } compress_job;
 
@@ -153,7 +155,8 @@ static ellm_status add_tensor(compress_job *job, size_t index, ellm_error *err) 
   if (status == ELLM_OK && !adopted) {
     /* what the model does not use is stored as it is, whatever it holds */
     const bool used = !job->run.known || job->run.used[index];
-    const bool matrix = used && pass_takes_matrix(source) && !kept_by_option(job->options, source->name);
+    const bool matrix =
+        job->sized == NULL && used && pass_takes_matrix(source) && !kept_by_option(job->options, source->name);
     status = matrix ? compress_matrix(&job->matrices, source, job->done, job->digests[index], tensor, err)
                     : keep_tensor(job, source, job->run.known && used, job->digests[index], tensor, err);
     if (status == ELLM_OK) status = remember(job, job->digests[index], err);
@@ -165,7 +168,37 @@ static ellm_status add_tensor(compress_job *job, size_t index, ellm_error *err) 
   return status;
 }
 
+/* A matrix was stored. */
+static ellm_status take_matrix(void *user, const source_tensor *source, const uint8_t digest[16],
+                               container_tensor *tensor, ellm_error *err) {
+  compress_job *job = user;
+  memcpy(job->digests[source_index(job->input, source)], digest, 16);
+  container_writer_last_sizes(job->writer, &tensor->payload_bytes, &tensor->stored_bytes);
+  return report_tensor(job->report, tensor, err);
+}
+
 /* ---------------------------------------------------------------- the whole */
+
+static ellm_status check_target(const ellm_compress_options *options, ellm_error *err) {
+  if (options->target > ELLM_TARGET_BITS || options->effort > ELLM_EFFORT_FULL ||
+      options->calibrate > ELLM_CALIBRATE_NONE)
+    return ellm_fail(err, ELLM_ERR_USAGE, "unknown target %d, effort %d or calibration %d", (int)options->target,
+                     (int)options->effort, (int)options->calibrate);
+  if (options->target == ELLM_TARGET_NONE) return ELLM_OK;
+  if (!(options->target_value > 0 && options->target_value < 1e18))
+    return ellm_fail(err, ELLM_ERR_USAGE, "a size of %g makes no sense", options->target_value);
+  if (options->resume)
+    return ellm_fail(err, ELLM_ERR_USAGE, "compressing to a size cannot be resumed yet");
+  if ((options->calibrate == ELLM_CALIBRATE_FILE) != (options->calibrate_file != NULL))
+    return ellm_fail(err, ELLM_ERR_USAGE, "a calibration text and its file belong together");
+  if (options->calibrate == ELLM_CALIBRATE_NONE && options->effort != ELLM_EFFORT_AUTO)
+    return ellm_fail(err, ELLM_ERR_USAGE, "an effort is of no use without calibration");
+  if (options->calibration_length == 1 || options->calibration_length > 1 << 20 ||
+      options->calibration_sequences > 1 << 20)
+    return ellm_fail(err, ELLM_ERR_USAGE, "a calibration text of %zu sequences of %zu tokens makes no sense",
+                     options->calibration_sequences, options->calibration_length);
+  return ELLM_OK;
+}
 
 static ellm_status check_options(const ellm_compress_options *options, ellm_error *err) {
   if (options->bits < 2 || options->bits > 8)
@@ -176,7 +209,7 @@ static ellm_status check_options(const ellm_compress_options *options, ellm_erro
     return ellm_fail(err, ELLM_ERR_USAGE, "unknown preference %d", (int)options->prefer);
   if (options->code > ELLM_CODE_NONE) return ellm_fail(err, ELLM_ERR_USAGE, "unknown code %d", (int)options->code);
   if (options->threads < 0) return ellm_fail(err, ELLM_ERR_USAGE, "%d threads make no sense", options->threads);
-  return ELLM_OK;
+  return check_target(options, err);
 }
 
 /* Before anything is written: names that safetensors allows and .ellm files do not. */
@@ -240,6 +273,12 @@ static void options_json(const ellm_compress_options *options, char *out, size_t
   snprintf(out, bytes, "{\"bits\":%d,\"scheme\":\"%s\",\"prefer\":\"%s\",\"code\":\"%s\"}", options->bits,
            ellm_scheme_name(options->scheme), options->prefer == ELLM_PREFER_SIZE ? "size" : "speed",
            options->code == ELLM_CODE_NONE ? "none" : "huffman");
+  if (options->target == ELLM_TARGET_NONE) return;
+  static const char *const targets[] = {"none", "bytes", "bits"}, *const efforts[] = {"auto", "quick", "full"},
+                    *const calibrations[] = {"auto", "self", "file", "none"};
+  snprintf(out, bytes, "{\"target\":\"%s\",\"value\":%.9g,\"effort\":\"%s\",\"calibrate\":\"%s\",\"prefer\":\"%s\"}",
+           targets[options->target], options->target_value, efforts[options->effort],
+           calibrations[options->calibrate], options->prefer == ELLM_PREFER_SIZE ? "size" : "speed");
 }
 
 static ellm_status write_all(compress_job *job, ellm_error *err) {
@@ -250,7 +289,10 @@ static ellm_status write_all(compress_job *job, ellm_error *err) {
   const char *metadata = source_metadata(job->input);
   if (strcmp(metadata, "{}") != 0 && strlen(metadata) <= CONTAINER_METADATA_MAX)
     ELLM_TRY(add_metadata(job, "safetensors.metadata", metadata, err));
-  for (size_t i = 0; i < source_count(job->input); i++) ELLM_TRY(add_tensor(job, i, err));
+  for (size_t i = 0; i < source_count(job->input); i++)
+    if (job->sized == NULL || !any_size_takes(job->sized, source_at(job->input, i)->name))
+      ELLM_TRY(add_tensor(job, i, err));
+  if (job->sized != NULL) ELLM_TRY(any_size_write(job->sized, take_matrix, job, err));
   return progress_finish(&job->meter, "finish", err);
 }
 
@@ -330,6 +372,17 @@ static ellm_status open_matrices(compress_job *job, const char *out_path, ellm_e
   return matrix_writer_open(&job->matrices, out_path, err);
 }
 
+static ellm_status open_sized(compress_job *job, const char *out_path, ellm_error *err) {
+  const any_size_setup setup = {.options = job->options,
+                                .input = job->input,
+                                .out_path = out_path,
+                                .team = &job->team,
+                                .writer = job->writer,
+                                .meter = &job->meter,
+                                .report = job->report};
+  return job->options->target != ELLM_TARGET_NONE ? any_size_open(&setup, &job->sized, err) : ELLM_OK;
+}
+
 static ellm_status run(compress_job *job, const char *out_path, ellm_error *err) {
   const ellm_compress_options *options = job->options;
   uint64_t total = 0;
@@ -345,6 +398,7 @@ static ellm_status run(compress_job *job, const char *out_path, ellm_error *err)
   if (job->digests == NULL) return ellm_fail_memory(err, n * 16, "digests");
   ELLM_TRY(open_output(job, out_path, err));
   ELLM_TRY(open_matrices(job, out_path, err));
+  ELLM_TRY(open_sized(job, out_path, err));
   ELLM_TRY(write_all(job, err));
   uint8_t identity[16];
   ellm_totals totals;
@@ -363,6 +417,7 @@ static void release(compress_job *job) {
   journal_close(job->journal);
   matrix_writer_close(&job->matrices);
   runnable_free(&job->run);
+  any_size_close(job->sized);
   free(job->digests);
   team_free(&job->team);
   source_close(job->input);

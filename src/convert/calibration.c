@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "convert/calibration.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/notes.h"
+#include "text/utf8.h"
+
+enum {
+  SEQUENCES = 32, LENGTH = 512, /* of a calibration text */
+  MOST_TOGETHER = 32,
+  HELD = 2,                     /* sequences that measure damage, one of a conversation where there is a template */
+  HELD_QUICK = 128, HELD_FULL = 256, /* ids of each that are looked at */
+  LEAST_SEQUENCES = 4,          /* of a text that is given */
+  MOST_TEXT = 1 << 28,
+  MOST_START = 256
+};
+static const uint64_t full_below = 1000000000, default_memory = 2500000000;
+/* A code may go a step towards zero where that saves 0.1 of (error / step)^2 a bit; finer steps gain nothing by it. */
+static const double rate_lambda = 0.1;
+
+bool calibration_is_full(const ellm_compress_options *options, uint64_t weights) {
+  return options->effort == ELLM_EFFORT_FULL || (options->effort == ELLM_EFFORT_AUTO && weights < full_below);
+}
+
+/* ------------------------------------------------------------------------ start */
+
+/* What sequences begin with. */
+typedef struct beginnings {
+  uint32_t start[1], *chat;
+  size_t n_chat;
+} beginnings;
+
+/* The token between two documents, where the vocabulary has one by that name, else the beginning of a text. */
+static ellm_status find_start(ellm_model *model, uint32_t *start, ellm_error *err) {
+  ellm_model_info info;
+  const ellm_tokenizer *tokenizer;
+  ellm_error ignored;
+  ellm_model_get_info(model, &info);
+  if (ellm_model_tokenizer(model, &tokenizer, &ignored) == ELLM_OK &&
+      ellm_tokenizer_find(tokenizer, "<|endoftext|>", start) && *start < info.vocab_size)
+    return ELLM_OK;
+  if (info.bos_id < 0 || info.bos_id >= info.vocab_size)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: the model has no token that a text begins with; give it a text with "
+                     "--calibrate FILE", model->path);
+  *start = (uint32_t)info.bos_id;
+  return ELLM_OK;
+}
+
+/* What the chat template writes before a user's message; nothing where there is no template, or one that is not
+ * understood. */
+static void find_chat(ellm_model *model, beginnings *b) {
+  static const char message[] = "[{\"role\":\"user\",\"content\":\"ENTROLLM\"}]";
+  const ellm_tokenizer *tokenizer;
+  ellm_error ignored;
+  ellm_chat *chat = NULL;
+  ellm_conversation conversation;
+  char *text = NULL;
+  size_t bytes;
+  ellm_conversation_init(&conversation);
+  conversation.json = message;
+  conversation.bytes = sizeof message - 1;
+  if (ellm_model_tokenizer(model, &tokenizer, &ignored) == ELLM_OK &&
+      ellm_chat_open(model, NULL, &chat, &ignored) == ELLM_OK &&
+      ellm_chat_render(chat, &conversation, &text, &bytes, &ignored) == ELLM_OK) {
+    const char *content = strstr(text, "ENTROLLM");
+    if (content != NULL && content > text &&
+        ellm_tokenizer_encode(tokenizer, text, (size_t)(content - text), ELLM_ENCODE_NO_POST, &b->chat, &b->n_chat,
+                              &ignored) == ELLM_OK &&
+        b->n_chat > MOST_START)
+      b->n_chat = 0;
+  }
+  free(text);
+  ellm_chat_free(chat);
+}
+
+/* ------------------------------------------------------------------------- text */
+
+/* Sequences of `length` that may be written at a time in half of the memory. */
+static size_t how_many_together(const ellm_model *model, const ellm_compress_options *options, size_t length) {
+  const model_config *c = &model->config;
+  const uint64_t memory = options->memory > 0 ? options->memory : default_memory;
+  const uint64_t position = (uint64_t)c->n_layers * c->n_kv_heads * c->head_dim * 2 * sizeof(float);
+  const uint64_t sequence = position * length + (uint64_t)c->vocab_size * sizeof(float);
+  const uint64_t n = memory / 2 / sequence;
+  return n < 1 ? 1 : n > MOST_TOGETHER ? MOST_TOGETHER : (size_t)n;
+}
+
+static ellm_status write_text(calibration *c, const ellm_compress_options *options, size_t n, size_t length,
+                              progress_meter *meter, ellm_error *err) {
+  beginnings b = {.chat = NULL};
+  corpus_request request = {.n = n + HELD, .length = length, .n_start = 1, .watched = n};
+  ELLM_TRY(find_start(c->model, b.start, err));
+  find_chat(c->model, &b);
+  request.start = b.start;
+  request.chat = b.chat;
+  request.n_chat = b.n_chat < length / 2 ? b.n_chat : 0;
+  request.together = how_many_together(c->model, options, length);
+  ellm_status status = squares_create(c->model, request.together, &c->squares, err);
+  request.squares = &c->squares;
+  progress_start(meter, meter->fn, meter->user, request.n * length);
+  if (status == ELLM_OK) status = corpus_write(c->model, &request, meter, &c->text, err);
+  free(b.chat);
+  c->watched = n;
+  return status;
+}
+
+/* Mean squares of a text that was not written here. */
+static ellm_status watch_text(calibration *c, progress_meter *meter, ellm_error *err) {
+  layerwise *layers = NULL;
+  const size_t length = c->text.length;
+  float *stream = malloc(length * c->model->config.hidden_size * sizeof *stream);
+  ellm_status status = stream != NULL ? layerwise_create(c->model, (uint32_t)length, &layers, err)
+                                      : ellm_fail_memory(err, length * sizeof *stream, "a calibration text");
+  if (status == ELLM_OK) status = squares_create(c->model, 1, &c->squares, err);
+  const forward_watch watch = squares_watch(&c->squares);
+  const uint64_t done = 0;
+  progress_start(meter, meter->fn, meter->user, c->watched * length);
+  for (size_t k = 0; k < c->watched && status == ELLM_OK; k++) {
+    status = layerwise_begin(layers, c->text.ids + k * length, length, stream, err);
+    for (uint32_t layer = 0; layer < c->model->config.n_layers && status == ELLM_OK; layer++)
+      status = layerwise_layer(layers, layer, length, stream, &watch, err);
+    if (status == ELLM_OK) status = layerwise_head(layers, 0, length, stream, NULL, &watch, err);
+    squares_close(&c->squares, 1);
+    if (status == ELLM_OK) status = progress_report(meter, "calibrate", "", done + (k + 1) * length, err);
+  }
+  layerwise_free(layers);
+  free(stream);
+  return status;
+}
+
+static ellm_status read_text(calibration *c, const ellm_compress_options *options, size_t n, size_t length,
+                             progress_meter *meter, ellm_error *err) {
+  const char *path = options->calibrate_file;
+  const ellm_tokenizer *tokenizer;
+  uint8_t *text = NULL;
+  uint32_t *ids = NULL;
+  size_t bytes = 0, n_ids = 0;
+  ELLM_TRY(ellm_model_tokenizer(c->model, &tokenizer, err));
+  ELLM_TRY(file_read_all(path, MOST_TEXT, &text, &bytes, err));
+  ellm_status status = utf8_valid_prefix((const char *)text, bytes) == bytes
+                           ? ELLM_OK
+                           : ellm_fail(err, ELLM_ERR_INPUT, "%s: the calibration text is not valid UTF-8", path);
+  if (status == ELLM_OK)
+    status = ellm_tokenizer_encode(tokenizer, (const char *)text, bytes, ELLM_ENCODE_DEFAULT, &ids, &n_ids, err);
+  if (status == ELLM_OK)
+    status = corpus_cut(ids, n_ids, n + HELD, length, LEAST_SEQUENCES + HELD, path, &c->text, err);
+  free(ids);
+  free(text);
+  ELLM_TRY(status);
+  c->watched = c->text.n - HELD;
+  return watch_text(c, meter, err);
+}
+
+/* ------------------------------------------------------------------------ the whole */
+
+static ellm_status gather(calibration *c, const ellm_compress_options *options, const char *path,
+                          progress_meter *meter, ellm_error *err) {
+  ellm_model_info info;
+  ellm_model_get_info(c->model, &info);
+  const size_t n = options->calibration_sequences > 0 ? options->calibration_sequences : SEQUENCES;
+  size_t length = options->calibration_length > 0 ? options->calibration_length : LENGTH;
+  if (length > info.max_context) length = info.max_context;
+  ELLM_TRY(ellm_model_reserve(c->model, (uint32_t)(2 * length + 64), err)); /* layer_text and meter */
+  ELLM_TRY(options->calibrate == ELLM_CALIBRATE_FILE ? read_text(c, options, n, length, meter, err)
+                                                     : write_text(c, options, n, length, meter, err));
+  c->held_length = c->full ? HELD_FULL : HELD_QUICK;
+  if (c->held_length > length) c->held_length = length;
+  ELLM_TRY(damage_open(c->model, &c->text, c->watched, HELD, c->held_length, path, &c->meter, err));
+  return c->full ? layer_text_open(c->model, &c->text, c->watched, path, &c->layers, err) : ELLM_OK;
+}
+
+ellm_status calibrate(ellm_model *model, const ellm_compress_options *options, uint64_t weights, const char *path,
+                      progress_meter *meter, const ellm_notes *notes, calibration *out, ellm_error *err) {
+  *out = (calibration){.model = model,
+                       .lambda = rate_lambda,
+                       .full = calibration_is_full(options, weights),
+                       .meter = {.streams = {.fd = -1}},
+                       .layers = {.streams = {.fd = -1}}};
+  if (options->calibrate == ELLM_CALIBRATE_NONE) {
+    out->full = false;
+    return ELLM_OK;
+  }
+  ellm_error why;
+  const ellm_status status = gather(out, options, path, meter, &why);
+  const bool asked = options->calibrate != ELLM_CALIBRATE_AUTO || options->effort != ELLM_EFFORT_AUTO;
+  if (status == ELLM_OK) return ELLM_OK;
+  if (asked || status != ELLM_ERR_INPUT) {
+    if (err != NULL) *err = why;
+    return status;
+  }
+  ellm_note(notes, "%s; so the model is compressed without calibration", why.message);
+  calibration_free(out);
+  out->model = model;
+  out->lambda = rate_lambda;
+  return ELLM_OK;
+}
+
+static void drop_moments(calibration *c) {
+  for (int i = 0; i < LAYER_INPUTS; i++) moments_free(&c->inputs[i]);
+  c->gathered = false;
+}
+
+static void put_back(calibration *c) {
+  while (c->n_replaced > 0) {
+    c->n_replaced--;
+    tune_matrix_replace(c->replaced[c->n_replaced], c->before[c->n_replaced]);
+    free(c->weights[c->n_replaced]);
+  }
+}
+
+void calibration_free(calibration *c) {
+  put_back(c);
+  drop_moments(c);
+  layer_text_close(&c->layers);
+  damage_close(&c->meter);
+  squares_free(&c->squares);
+  corpus_free(&c->text);
+  *c = (calibration){.meter = {.streams = {.fd = -1}}, .layers = {.streams = {.fd = -1}}};
+}
+
+static plan_request request_of(calibration *c, const tune_matrices *matrices) {
+  const bool known = c->squares.sum != NULL;
+  return (plan_request){.model = c->model,
+                        .matrices = matrices,
+                        .squares = known ? &c->squares : NULL,
+                        .meter = known ? &c->meter : NULL,
+                        .overhead = 1.03};
+}
+
+ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, progress_meter *meter, plan *out,
+                             ellm_error *err) {
+  const plan_request request = request_of(c, matrices);
+  return plan_measure(&request, meter, out, err);
+}
+
+/* ------------------------------------------------------------------- layer by layer */
+
+/* The text goes on until it stands before this layer. */
+static ellm_status go_to(calibration *c, uint32_t layer, ellm_error *err) {
+  while (c->layer < layer) {
+    ELLM_TRY(layer_text_advance(&c->layers, c->layer, err));
+    put_back(c);
+    drop_moments(c);
+    c->layer++;
+  }
+  return ELLM_OK;
+}
+
+static ellm_status gather_moments(calibration *c, ellm_error *err) {
+  const uint32_t n_layers = c->model->config.n_layers;
+  const bool head = c->layer == n_layers;
+  moments *wanted[LAYER_INPUTS];
+  if (c->gathered) return ELLM_OK;
+  for (int i = 0; i < (head ? 1 : LAYER_INPUTS); i++) {
+    ELLM_TRY(moments_create(c->squares.columns[head ? INPUT_HEAD : i], &c->inputs[i], err));
+    wanted[i] = &c->inputs[i];
+  }
+  c->gathered = true;
+  return head ? layer_text_head(&c->layers, &c->inputs[0], err)
+              : layer_text_moments(&c->layers, c->layer, wanted, err);
+}
+
+ellm_status calibration_columns(calibration *c, const tune_matrices *matrices, size_t i, input_columns *out,
+                                ellm_error *err) {
+  const tune_matrix *m = &matrices->at[i];
+  const plan_request request = request_of(c, matrices);
+  if (!c->full || m->looked_up) return plan_columns(&request, m, out, err);
+  ELLM_TRY(go_to(c, m->layer, err));
+  ELLM_TRY(gather_moments(c, err));
+  const moments *input = &c->inputs[m->input == INPUT_HEAD ? 0 : m->input];
+  const columns_options options = COLUMNS_DEFAULTS;
+  return columns_from_moments(compute_pool(c->model->compute), input, &options, m->matrix->name, out, err);
+}
+
+ellm_status calibration_rounded(calibration *c, const tune_matrices *matrices, size_t i, rounder *r, ellm_error *err) {
+  tune_matrix *m = &matrices->at[i];
+  if (!c->full || m->layer == c->model->config.n_layers) return ELLM_OK;
+  const size_t bytes = (size_t)m->matrix->rows * m->matrix->columns * sizeof(uint16_t);
+  uint16_t *weights = malloc(bytes);
+  if (weights == NULL) return ellm_fail_memory(err, bytes, "a rounded matrix");
+  const ellm_status status = rounder_weights(r, weights, err);
+  if (status != ELLM_OK) {
+    free(weights);
+    return status;
+  }
+  const size_t n = c->n_replaced++;
+  c->weights[n] = weights;
+  c->replaced[n] = m;
+  c->before[n] = tune_matrix_replace(m, (tune_elements){(const uint8_t *)weights, ELLM_BF16});
+  return ELLM_OK;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is known of a model before it is quantized, as far as options ask for it: a calibration text, mean squares of
+ * all inputs (quick) or, layer by layer, their second moments (full), and what each matrix matters.
+ *
+ * With full effort a layer is quantized for what the quantized layers before it make of the text: matrices come in the
+ * order of tune_matrices, each is handed back when it is rounded, and the model multiplies with its new weights until
+ * the text has gone through the layer.
+ */
+#ifndef ELLM_CONVERT_CALIBRATION_H
+#define ELLM_CONVERT_CALIBRATION_H
+
+#include "tune/layer_text.h"
+#include "tune/plan.h"
+
+typedef struct calibration {
+  ellm_model *model;
+  bool full;                 /* second moments and error feedback */
+  double lambda;             /* of rate-aware rounding */
+  corpus text;               /* its first `watched` sequences; the others measure */
+  size_t watched, held_length; /* ids of those that measure, each */
+  squares squares;           /* all zero: no text */
+  damage_meter meter;
+  layer_text layers;         /* full */
+  uint32_t layer;            /* that the text stands before; its moments: */
+  bool gathered;
+  moments inputs[LAYER_INPUTS];
+  uint16_t *weights[LAYER_INPUTS * 3]; /* of matrices of this layer that are rounded */
+  tune_matrix *replaced[LAYER_INPUTS * 3];
+  tune_elements before[LAYER_INPUTS * 3];
+  size_t n_replaced;
+} calibration;
+
+/* Does a model of so many weights get full effort by default? Below a billion it takes minutes. */
+bool calibration_is_full(const ellm_compress_options *options, uint64_t weights);
+
+/* Writes or reads the text and gathers what is needed; scratch files lie in the folder of `path`. `notes`: what could
+ * not be done and was not asked for by name. Free with calibration_free, also after a failure. */
+ellm_status calibrate(ellm_model *model, const ellm_compress_options *options, uint64_t weights, const char *path,
+                      progress_meter *meter, const ellm_notes *notes, calibration *out, ellm_error *err);
+void calibration_free(calibration *c);
+
+/* Curves of all matrices. */
+ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, progress_meter *meter, plan *out,
+                             ellm_error *err);
+/* What is known of the input of matrix i. Matrices that read the same input ask once. */
+ellm_status calibration_columns(calibration *c, const tune_matrices *matrices, size_t i, input_columns *out,
+                                ellm_error *err);
+/* Matrix i is rounded, as `r` is set. */
+ellm_status calibration_rounded(calibration *c, const tune_matrices *matrices, size_t i, rounder *r, ellm_error *err);
+
+#endif
