@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/target.h"
 
 static const option_choice schemes[] = {{"mixed", ELLM_SCHEME_MIXED},
                                         {"symmetric", ELLM_SCHEME_SYMMETRIC},
@@ -17,6 +18,7 @@ typedef struct request {
   int bits, scheme, prefer, code;
   bool dry_run, force, resume, no_assets, strict;
   option_list keep, include;
+  cli_target target;
 } request;
 
 static json_t *report_json(const request *r, const ellm_report *report, double seconds) {
@@ -65,7 +67,7 @@ static void print_report(const request *r, const ellm_report *report, double sec
          seconds > 0 ? (double)report->source_bytes / seconds / 1e6 : 0);
 }
 
-static int compress(const request *r) {
+static int compress(const request *r, const option_table *table) {
   ellm_compress_options options;
   ellm_report *report = NULL;
   ellm_error err;
@@ -88,6 +90,8 @@ static int compress(const request *r) {
   options.threads = r->common.threads;
   options.progress = cli_progress_update;
   options.progress_user = &progress;
+  const int wrong = cli_target_apply(&r->target, table, &options);
+  if (wrong != ELLM_OK) return wrong;
   double start = cli_seconds();
   ellm_status status = ellm_compress(r->source, r->output, &options, &report, &err);
   double seconds = cli_seconds() - start;
@@ -107,6 +111,7 @@ int cmd_compress(int argc, char **argv) {
   request r = {.bits = 8, .scheme = ELLM_SCHEME_MIXED, .prefer = ELLM_PREFER_SPEED, .code = ELLM_CODE_HUFFMAN};
   option options[] = {
       OPT_TEXT("output", 'o', &r.output, "FILE", "the .ellm file to write"),
+      CLI_OPTIONS_TARGET(r.target),
       OPT_INT("bits", 'b', &r.bits, 2, 8, "N", "bits of a code, 2 to 8 (default 8)"),
       OPT_CHOICE("scheme", 0, &r.scheme, schemes, "KIND",
                  "mixed (default: symmetric where all weights of a tensor have one\nsign, else asymmetric), "
@@ -143,7 +148,7 @@ int cmd_compress(int argc, char **argv) {
   if (status < 0) {
     if (!r.output && !r.dry_run)
       status = cli_error(ELLM_ERR_USAGE, "compress: -o FILE is missing (see 'entrollm compress --help')");
-    else status = compress(&r);
+    else status = compress(&r, &table);
   }
   option_list_free(&r.keep);
   option_list_free(&r.include);

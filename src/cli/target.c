@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/target.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const option_choice cli_qualities[] = {{"tiny", 1}, {"small", 2}, {"standard", 3}, {"fine", 4}, {NULL, 0}};
+const option_choice cli_efforts[] = {{"quick", ELLM_EFFORT_QUICK}, {"full", ELLM_EFFORT_FULL}, {NULL, 0}};
+static const double quality_bits[] = {0, 2.75, 3.25, 4.25, 5.5};
+
+/* "1.9GiB", "750 MB", "123456": bytes; 0: no size. */
+static double parse_size(const char *text) {
+  static const struct { const char *name; double bytes; } units[] = {
+      {"", 1},      {"B", 1},         {"kB", 1e3},        {"KB", 1e3},           {"MB", 1e6},    {"GB", 1e9},
+      {"TB", 1e12}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30},      {"K", 1 << 10}, {"M", 1 << 20},
+      {"G", 1 << 30}};
+  char *end;
+  const double number = strtod(text, &end);
+  if (end == text || !(number > 0 && number < 1e15)) return 0;
+  while (*end == ' ') end++;
+  for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+    if (strcmp(end, units[i].name) == 0) return number * units[i].bytes;
+  return 0;
+}
+
+bool cli_target_given(const cli_target *t) { return t->size != NULL || t->bits > 0 || t->quality > 0; }
+
+static int apply_calibration(const cli_target *t, ellm_compress_options *options) {
+  options->effort = (ellm_effort)t->effort;
+  if (t->memory != NULL) {
+    const double memory = parse_size(t->memory);
+    if (memory < 1e6)
+      return cli_error(ELLM_ERR_USAGE, "compress: --memory '%s' is no size of at least 1MB", t->memory);
+    options->memory = (uint64_t)memory;
+  }
+  if (t->calibrate == NULL) return ELLM_OK;
+  if (strcmp(t->calibrate, "self") == 0) {
+    options->calibrate = ELLM_CALIBRATE_SELF;
+  } else if (strcmp(t->calibrate, "none") == 0) {
+    options->calibrate = ELLM_CALIBRATE_NONE;
+  } else {
+    options->calibrate = ELLM_CALIBRATE_FILE;
+    options->calibrate_file = t->calibrate;
+  }
+  return ELLM_OK;
+}
+
+int cli_target_apply(const cli_target *t, const option_table *table, ellm_compress_options *options) {
+  if ((t->size != NULL) + (t->bits > 0) + (t->quality > 0) > 1)
+    return cli_error(ELLM_ERR_USAGE, "compress: --target-size, --target-bpw and --quality exclude each other");
+  if (!cli_target_given(t)) {
+    if (t->calibrate == NULL && t->memory == NULL && t->effort == 0) return ELLM_OK;
+    return cli_error(ELLM_ERR_USAGE, "compress: --effort, --calibrate and --memory go with --target-size, --target-bpw "
+                                     "or --quality");
+  }
+  static const char *const others[] = {"bits", "scheme", "code", "resume"};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    if (option_given(table, others[i]))
+      return cli_error(ELLM_ERR_USAGE, "compress: --%s is of the paper's method and excludes a size", others[i]);
+  if (t->size != NULL) {
+    options->target = ELLM_TARGET_BYTES;
+    options->target_value = parse_size(t->size);
+    if (!(options->target_value > 0))
+      return cli_error(ELLM_ERR_USAGE, "compress: --target-size '%s' is no size (1.9GiB, 750MB, ...)", t->size);
+  } else {
+    options->target = ELLM_TARGET_BITS;
+    options->target_value = t->quality > 0 ? quality_bits[t->quality] : t->bits;
+  }
+  return apply_calibration(t, options);
+}

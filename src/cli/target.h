@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options of compress that ask for a size, and how a model is calibrated for it. */
+#ifndef ELLM_CLI_TARGET_H
+#define ELLM_CLI_TARGET_H
+
+#include "cli/cli.h"
+
+typedef struct cli_target {
+  const char *size, *memory, *calibrate;
+  double bits;         /* 0: not given */
+  int quality, effort; /* quality: index of a name, 0: not given */
+} cli_target;
+
+extern const option_choice cli_qualities[], cli_efforts[];
+
+#define CLI_OPTIONS_TARGET(t) \
+  OPT_TEXT("target-size", 0, &(t).size, "SIZE", \
+           "quantize to a file of this size or a little less: 1.9GiB, 750MB, ..."), \
+  OPT_REAL("target-bpw", 0, &(t).bits, 0.5, 16, "BITS", \
+           "the same by bits a weight, of all that belongs to quantized matrices"), \
+  OPT_CHOICE("quality", 0, &(t).quality, cli_qualities, "NAME", \
+             "the same by name: tiny 2.75, small 3.25, standard 4.25, fine 5.5"), \
+  OPT_CHOICE("effort", 0, &(t).effort, cli_efforts, "KIND", \
+             "with these: quick (mean squares of activations) or full (second\n" \
+             "moments, errors made good by later columns); default: full below\n" \
+             "a billion weights"), \
+  OPT_TEXT("calibrate", 0, &(t).calibrate, "TEXT", \
+           "with these: self (default: the model writes the text), none, or a\nfile of UTF-8 text"), \
+  OPT_TEXT("memory", 0, &(t).memory, "SIZE", "with these: memory to use, mapped files not counted (default 2.5GB)")
+
+/* Was any of them given? */
+bool cli_target_given(const cli_target *t);
+/* Into the options of compressing. Returns the exit status. */
+int cli_target_apply(const cli_target *t, const option_table *table, ellm_compress_options *options);
+
+#endif
