@@ -233,6 +233,7 @@ typedef struct ellm_report {
   size_t n_warnings;
   ellm_asset_info *assets; /* stored files, by name */
   size_t n_assets;
+  const char *quality;    /* of a model compressed to a size: ellm_file_metadata "entrollm.quality"; else NULL */
 } ellm_report;
 
 /* Compress a Hugging Face checkpoint folder, or a GGUF file, into one .ellm file. Same input,
@@ -264,6 +265,9 @@ ELLM_API const void *ellm_file_asset(const ellm_file *file, const char *name, si
 /* All of them, by name; index < count, false if out of range. */
 ELLM_API size_t ellm_file_asset_count(const ellm_file *file);
 ELLM_API bool ellm_file_asset_at(const ellm_file *file, size_t index, ellm_asset_info *info);
+/* A text for people and tools by its name, a JSON object mostly (docs/FORMAT.md lists them), or NULL; lives as long as
+ * the file. */
+ELLM_API const char *ellm_file_metadata(const ellm_file *file, const char *name);
 /* Decode all codes of a quantized tensor, one byte each, row by row, into codes[n_elements]; outliers as the nearest
  * code that fits. On `threads` threads, 0: all. ELLM_ERR_INPUT, naming the block, if one is damaged; ELLM_ERR_USAGE if
  * the tensor is kept or there is none of this index. */

@@ -76,6 +76,7 @@ ellm_status file_writer_read_at(file_writer *writer, uint64_t offset, void *data
 ellm_status file_writer_truncate(file_writer *writer, uint64_t size, ellm_error *err); /* append continues at size */
 ellm_status file_writer_sync(file_writer *writer, ellm_error *err);
 uint64_t file_writer_size(const file_writer *writer);
+const char *file_writer_partial(const file_writer *writer); /* PATH.partial; valid while the writer is open */
 ellm_status file_writer_commit(file_writer *writer, ellm_error *err); /* frees the writer, also on error */
 void file_writer_abort(file_writer *writer);                          /* frees it; NULL is fine */
 

@@ -134,6 +134,8 @@ ellm_status file_writer_sync(file_writer *writer, ellm_error *err) {
   return ELLM_OK;
 }
 
+const char *file_writer_partial(const file_writer *writer) { return writer->partial; }
+
 uint64_t file_writer_size(const file_writer *writer) { return writer->size; }
 
 /* The folder that `path` lies in, for fsync: the rename must survive a crash. -1 where it may not be read. */

@@ -65,6 +65,12 @@ ellm_status container_writer_begin_coded(container_writer *writer, const contain
 ellm_status container_writer_block(container_writer *writer, const void *data, size_t bytes, uint32_t checksum,
                                    ellm_error *err);
 ellm_status container_writer_end(container_writer *writer, ellm_error *err);
+/* Make what is written so far a whole file, under the name of the partial one, that can be opened: *path, valid until
+ * the writer is closed. container_writer_retract takes directory and header away again, and writing goes on; whoever
+ * has opened the file has closed it by then. A dry writer has no file: *path is NULL. */
+ellm_status container_writer_publish(container_writer *writer, const uint8_t source_identity[16], const char **path,
+                                     ellm_error *err);
+ellm_status container_writer_retract(container_writer *writer, ellm_error *err);
 /* Bytes that the file would have if it were committed now. */
 uint64_t container_writer_bytes(const container_writer *writer);
 uint32_t container_block_checksum(const void *data, size_t bytes);

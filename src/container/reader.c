@@ -522,6 +522,8 @@ const char *container_metadata(const ellm_file *file, const char *name) {
   return NULL;
 }
 
+const char *ellm_file_metadata(const ellm_file *file, const char *name) { return container_metadata(file, name); }
+
 void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info *info) {
   *info = (ellm_tensor_info){.name = tensor->name,
                              .n_dims = tensor->n_dims,

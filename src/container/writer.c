@@ -456,6 +456,24 @@ static ellm_status write_directory(container_writer *writer, const uint8_t sourc
   return file_writer_write_at(writer->file, 0, bytes, sizeof bytes, err);
 }
 
+ellm_status container_writer_publish(container_writer *writer, const uint8_t source_identity[16], const char **path,
+                                     ellm_error *err) {
+  *path = NULL;
+  if (writer->file == NULL) return ELLM_OK;
+  const uint64_t end = writer->end;
+  const ellm_status status = write_directory(writer, source_identity, err);
+  writer->end = end;
+  if (status == ELLM_OK) *path = file_writer_partial(writer->file);
+  return status;
+}
+
+ellm_status container_writer_retract(container_writer *writer, ellm_error *err) {
+  static const uint8_t zeros[FORMAT_HEADER_BYTES];
+  if (writer->file == NULL) return ELLM_OK;
+  ELLM_TRY(file_writer_write_at(writer->file, 0, zeros, sizeof zeros, err));
+  return file_writer_truncate(writer->file, writer->end, err);
+}
+
 ellm_status container_writer_commit(container_writer *writer, const uint8_t source_identity[16], ellm_totals *totals,
                                     ellm_error *err) {
   ellm_status status = write_directory(writer, source_identity, err);

@@ -3,6 +3,7 @@
 
 #include <fnmatch.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -279,5 +280,41 @@ ellm_status any_size_write(any_size *a, any_size_stored_fn stored, void *user, e
     ELLM_TRY(write_matrix(a, i, done, stored, user, err));
     done += source_find(setup->input, a->matrices.at[i].matrix->name)->bytes;
   }
+  return ELLM_OK;
+}
+
+/* ---------------------------------------------------------------------- quality */
+
+static ellm_status measure(any_size *a, const char *path, ellm_activations activations, damage_comparison *out,
+                           ellm_error *err) {
+  ellm_model_options options;
+  ellm_model *model = NULL;
+  ellm_model_options_init(&options);
+  options.threads = a->setup.team->n_threads;
+  options.activations = activations;
+  ELLM_TRY(ellm_model_open(path, &options, &model, err));
+  const ellm_status status = damage_compare(&a->calibration.meter, model, out, err);
+  ellm_model_close(model);
+  return status;
+}
+
+ellm_status any_size_quality(any_size *a, const char *path, char *text, size_t bytes, ellm_error *err) {
+  static const char *const names[] = {"self", "self", "text", "none"};
+  const calibration *c = &a->calibration;
+  const bool calibrated = c->squares.sum != NULL;
+  size_t used = (size_t)snprintf(text, bytes, "{\"calibration\":\"%s\",\"effort\":\"%s\"",
+                                 calibrated ? names[a->setup.options->calibrate] : "none",
+                                 !calibrated ? "none" : c->full ? "full" : "quick");
+  if (calibrated && path != NULL) {
+    damage_comparison i16, i8;
+    ELLM_TRY(measure(a, path, ELLM_ACTIVATIONS_I16, &i16, err));
+    ELLM_TRY(measure(a, path, ELLM_ACTIVATIONS_I8, &i8, err));
+    used += (size_t)snprintf(text + used, bytes - used,
+                             ",\"calibration_tokens\":%zu,\"tokens\":%llu,\"divergence_i16\":%.6g,\"equal_top_i16\":"
+                             "%.6g,\"divergence_i8\":%.6g,\"equal_top_i8\":%.6g",
+                             c->watched * c->text.length, (unsigned long long)i16.tokens, i16.divergence,
+                             i16.equal_top, i8.divergence, i8.equal_top);
+  }
+  snprintf(text + used, bytes - used, "}");
   return ELLM_OK;
 }

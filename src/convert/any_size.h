@@ -39,4 +39,8 @@ typedef ellm_status (*any_size_stored_fn)(void *user, const source_tensor *sourc
 /* Calibrates, plans and stores all matrices, after everything else that the file is to hold. */
 ellm_status any_size_write(any_size *a, any_size_stored_fn stored, void *user, ellm_error *err);
 
+/* What the file is like, for metadata "entrollm.quality": a JSON object (docs/FORMAT.md), to `text`. `path`: the file as
+ * it is so far; NULL in a dry run: nothing is measured then. */
+ellm_status any_size_quality(any_size *a, const char *path, char *text, size_t bytes, ellm_error *err);
+
 #endif

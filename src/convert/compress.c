@@ -383,6 +383,20 @@ static ellm_status open_sized(compress_job *job, const char *out_path, ellm_erro
   return job->options->target != ELLM_TARGET_NONE ? any_size_open(&setup, &job->sized, err) : ELLM_OK;
 }
 
+/* The file is measured as it will be, and the figures are its last section. */
+static ellm_status add_quality(compress_job *job, const uint8_t identity[16], ellm_error *err) {
+  char text[512];
+  const char *path;
+  ELLM_TRY(container_writer_publish(job->writer, identity, &path, err));
+  const ellm_status measured = any_size_quality(job->sized, path, text, sizeof text, err);
+  ellm_error second;
+  const ellm_status retracted = container_writer_retract(job->writer, measured == ELLM_OK ? err : &second);
+  ELLM_TRY(measured);
+  ELLM_TRY(retracted);
+  ELLM_TRY(report_quality(job->report, text, err));
+  return container_writer_metadata(job->writer, "entrollm.quality", text, err);
+}
+
 static ellm_status run(compress_job *job, const char *out_path, ellm_error *err) {
   const ellm_compress_options *options = job->options;
   uint64_t total = 0;
@@ -403,6 +417,7 @@ static ellm_status run(compress_job *job, const char *out_path, ellm_error *err)
   uint8_t identity[16];
   ellm_totals totals;
   ELLM_TRY(source_identity_of(job->input, job->digests, identity, err));
+  if (job->sized != NULL) ELLM_TRY(add_quality(job, identity, err));
   ELLM_TRY(source_unchanged(job->input, err)); /* else its passes may not agree */
   container_writer *writer = job->writer;
   job->writer = NULL; /* commit frees it in any case */

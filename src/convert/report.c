@@ -34,6 +34,7 @@ void ellm_report_free(ellm_report *report) {
   for (size_t i = 0; i < report->n_assets; i++) free((char *)report->assets[i].name);
   for (size_t i = 0; i < report->n_warnings; i++) free((char *)report->warnings[i]);
   free(owned->names);
+  free((char *)report->quality);
   free(report->assets);
   free(report->tensors);
   free(report->warnings);
@@ -60,6 +61,11 @@ ellm_status report_asset(ellm_report *report, const char *name, uint64_t bytes, 
   if (copy == NULL) return ellm_fail_memory(err, strlen(name) + 1, "a report");
   grown[report->n_assets++] = (ellm_asset_info){.name = copy, .bytes = bytes};
   return ELLM_OK;
+}
+
+ellm_status report_quality(ellm_report *report, const char *json, ellm_error *err) {
+  report->quality = strdup(json);
+  return report->quality != NULL ? ELLM_OK : ellm_fail_memory(err, strlen(json) + 1, "a report");
 }
 
 ellm_status report_warn(ellm_report *report, ellm_error *err, const char *format, ...) {

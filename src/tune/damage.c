@@ -113,3 +113,30 @@ ellm_status damage_of(damage_meter *d, tune_matrix *m, const uint16_t *weights, 
                      m->matrix->name);
   return status;
 }
+
+ellm_status damage_compare(damage_meter *d, ellm_model *other, damage_comparison *out, ellm_error *err) {
+  const size_t vocab = d->model->config.vocab_size;
+  double sum = 0;
+  uint64_t equal = 0;
+  *out = (damage_comparison){.tokens = d->n * d->length};
+  ELLM_TRY(ellm_model_reserve(other, (uint32_t)d->length, err));
+  for (size_t k = 0; k < d->n; k++) {
+    compare_job job = {d, d->reference + k * d->length * vocab, d->log_sum + k * d->length};
+    ellm_sequence *s = NULL;
+    ELLM_TRY(ellm_sequence_create(other, &s, err));
+    const ellm_batch_item item = {
+        .sequence = s, .ids = d->ids[k], .n_ids = d->length, .logits = d->logits, .n_logits = d->length};
+    const ellm_status status = ellm_evaluate(other, &item, 1, err);
+    ellm_sequence_free(s);
+    ELLM_TRY(status);
+    pool_for(compute_pool(d->model->compute), d->length, compare_row, &job);
+    for (size_t i = 0; i < d->length; i++) {
+      sum += d->divergence[i];
+      equal += score_top(job.reference + i * vocab, vocab) == score_top(d->logits + i * vocab, vocab);
+    }
+  }
+  out->divergence = sum / (double)out->tokens;
+  out->equal_top = (double)equal / (double)out->tokens;
+  return isfinite(out->divergence) ? ELLM_OK
+                                   : ellm_fail(err, ELLM_ERR_INPUT, "%s: its logits are no numbers", other->path);
+}
