@@ -30,13 +30,15 @@ static json_t *report_json(const request *r, const ellm_report *report, double s
   for (size_t i = 0; i < report->n_tensors; i++) cli_json_append(&tensors, cli_tensor_json(&report->tensors[i]));
   for (size_t i = 0; i < report->n_warnings; i++)
     cli_json_append(&warnings, cli_json_text(report->warnings[i], strlen(report->warnings[i])));
-  return json_pack("{s:o*, s:b, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "file", file,
-                   "dry_run", (int)r->dry_run, "bits", r->bits, "scheme", option_choice_name(schemes, r->scheme),
+  const bool sized = report->quality != NULL;
+  json_t *quality = sized ? json_loads(report->quality, 0, NULL) : NULL;
+  return json_pack("{s:o*, s:o*, s:b, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "file", file,
+                   "quality", quality, "dry_run", (int)r->dry_run, "bits", sized ? json_null() : json_integer(r->bits), "scheme", option_choice_name(schemes, r->scheme),
                    "prefer", option_choice_name(prefers, r->prefer), "code", option_choice_name(codes, r->code),
                    "tensors", tensors, "assets", cli_assets_json(report->assets, report->n_assets),
                    "totals", cli_totals_json(totals), "source_bytes",
                    (json_int_t)report->source_bytes,
-                   "ratio_to_plain", cli_json_real(coded > 0 ? r->bits / coded : 0), "ratio_to_16_bits",
+                   "ratio_to_plain", sized ? json_null() : cli_json_real(coded > 0 ? r->bits / coded : 0), "ratio_to_16_bits",
                    cli_json_real(coded > 0 ? 16 / coded : 0), "seconds", cli_json_real(seconds), "mb_per_s",
                    cli_json_real(seconds > 0 ? (double)report->source_bytes / seconds / 1e6 : 0), "warnings", warnings);
 }
@@ -48,7 +50,8 @@ static void print_report(const request *r, const ellm_report *report, double sec
   for (size_t i = 0; i < report->n_tensors; i++) kept += report->tensors[i].kept;
   cli_print_tensors(report->tensors, report->n_tensors);
   cli_print_assets(report->assets, report->n_assets);
-  printf("\n%zu tensors quantized to %d bits, %zu kept as they are\n", report->n_tensors - kept, r->bits, kept);
+  if (report->quality != NULL) printf("\n%zu tensors quantized, %zu kept as they are\n", report->n_tensors - kept, kept);
+  else printf("\n%zu tensors quantized to %d bits, %zu kept as they are\n", report->n_tensors - kept, r->bits, kept);
   printf("weights quantized        %llu of %llu parameters\n", (unsigned long long)t->weights,
          (unsigned long long)t->parameters);
   printf("size                     %s -> %s%s\n", cli_size_text(report->source_bytes, source),
@@ -58,9 +61,11 @@ static void print_report(const request *r, const ellm_report *report, double sec
     printf("Huffman optimum          %.3f bits a weight\n", t->huffman_bits_per_weight);
     printf("effective bits           %.3f bits a weight (tables, padding, checksums, directory included)\n",
            t->coded_bits_per_weight);
-    printf("smaller than             plain %d-bit codes %.2f times, 16-bit weights %.2f times\n", r->bits,
-           r->bits / t->coded_bits_per_weight, 16 / t->coded_bits_per_weight);
+    if (report->quality == NULL)
+      printf("smaller than             plain %d-bit codes %.2f times, 16-bit weights %.2f times\n", r->bits,
+             r->bits / t->coded_bits_per_weight, 16 / t->coded_bits_per_weight);
   }
+  if (report->quality != NULL) cli_print_quality(report->quality);
   printf("preferred                %s%s\n", option_choice_name(prefers, r->prefer),
          r->code == ELLM_CODE_NONE ? " (not coded)" : "");
   printf("speed                    %.2f s, %.0f MB/s of source\n", seconds,

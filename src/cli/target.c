@@ -68,3 +68,31 @@ int cli_target_apply(const cli_target *t, const option_table *table, ellm_compre
   }
   return apply_calibration(t, options);
 }
+
+/* Divergence in words: what people who compare quantizations of one model call it. */
+static const char *in_words(double divergence) {
+  if (divergence < 0.005) return "hardly to be told from the original";
+  if (divergence < 0.05) return "very near to the original";
+  if (divergence < 0.15) return "near to the original, other words here and there";
+  return divergence < 0.5 ? "clearly different from the original" : "far from the original";
+}
+
+void cli_print_quality(const char *json) {
+  json_t *quality = json_loads(json, 0, NULL);
+  const json_t *divergence = json_object_get(quality, "divergence_i16");
+  const char *effort = json_string_value(json_object_get(quality, "effort"));
+  const char *calibration = json_string_value(json_object_get(quality, "calibration"));
+  const bool self = calibration != NULL && strcmp(calibration, "self") == 0;
+  const bool none = calibration == NULL || strcmp(calibration, "none") == 0;
+  printf("calibration              %s", none ? "none\n" : self ? "text that the model wrote" : "a given text");
+  if (!none) printf(", effort %s\n", effort != NULL ? effort : "?");
+  if (divergence != NULL) {
+    const double i16 = json_number_value(divergence);
+    printf("divergence from source   %.4f nats a token (i8 activations: %.4f): %s\n", i16,
+           json_number_value(json_object_get(quality, "divergence_i8")), in_words(i16));
+    printf("equal likeliest token    %.1f %% of %lld tokens that were not used to make the file\n",
+           100 * json_number_value(json_object_get(quality, "equal_top_i16")),
+           (long long)json_integer_value(json_object_get(quality, "tokens")));
+  }
+  json_decref(quality);
+}

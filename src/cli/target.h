@@ -33,4 +33,7 @@ bool cli_target_given(const cli_target *t);
 /* Into the options of compressing. Returns the exit status. */
 int cli_target_apply(const cli_target *t, const option_table *table, ellm_compress_options *options);
 
+/* What a file that was made to a size says of its quality ("entrollm.quality"), in words. */
+void cli_print_quality(const char *json);
+
 #endif
