@@ -40,7 +40,7 @@ typedef struct input_columns {
 } input_columns;
 
 /* From second moments; `what` names the matrix in messages. ELLM_ERR_INPUT: moments that are not finite or, with the
- * damping, not positive definite. Needs two more matrices of the moments' size for a while. */
+ * damping, not positive definite. Needs one more matrix of the moments' size for a while; what it leaves takes half of one. */
 ellm_status columns_from_moments(thread_pool *pool, const moments *m, const columns_options *options, const char *what,
                                  input_columns *out, ellm_error *err);
 /* From squares alone, summed over `tokens` inputs: no feedback, places are columns. ELLM_ERR_INPUT: not finite. */

@@ -27,8 +27,9 @@ void rates_count(rates_histogram *histogram, const int32_t *codes, size_t n);
 /* Entropy of the codes, in bits in all. */
 double rates_entropy_bits(const rates_histogram *histogram);
 
-/* cost[RATES_MOST + c]: half of lambda times the bits by which the next code away from zero is longer than c, not
- * below 0; of 0 for either side. Read-only once made. */
+/* up[c], down[c]: half of lambda times the bits by which c + 1 is longer than c, -c - 1 longer than -c; not below 0. A
+ * value between the two is rounded away from zero if it lies farther than 0.5 + this from the nearer to zero, in steps.
+ * Read-only once made. */
 typedef struct rates { float up[RATES_MOST + 1], down[RATES_MOST + 1]; } rates;
 void rates_from_histogram(const rates_histogram *histogram, double lambda, rates *out);
 
