@@ -7,8 +7,8 @@
 
 types.gguf has a tensor of random blocks for each element type, and metadata of each value type. types.f32 is what the
 package makes of the tensors, in their order: little-endian float32. The first blocks of each tensor have extreme
-scales: the largest F16, the smallest one, zeros of both signs. No scale is NaN or infinite: what NaN times something is differs
-between processors. set-0000N-of-00003.gguf is a set of files.
+scales: the largest F16, the smallest one, zeros of both signs. No scale is NaN or infinite: what NaN times something
+is differs between processors. set-0000N-of-00003.gguf is a set of files.
 
 The same arguments give the same bytes.
 """

@@ -250,6 +250,11 @@ static ellm_status warn(compress_job *job, ellm_error *err) {
   ellm_report *report = job->report;
   ELLM_TRY(runnable_find(job->input, job->options->strict, report, &job->run, err));
   ELLM_TRY(warn_of_files(job, err));
+  const char *quantized = source_quantized(input);
+  if (quantized != NULL)
+    ELLM_TRY(report_warn(report, err,
+                         "the weights were quantized before (%s): a full-precision source gives a better file",
+                         quantized));
   for (size_t i = 0; i < source_count(input); i++) {
     const source_tensor *tensor = source_at(input, i);
     if (tensor->n_dims == 2 && tensor->n_elements > 0 && !pass_takes_matrix(tensor))

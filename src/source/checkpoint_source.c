@@ -39,6 +39,13 @@ static const void *asset(const tensor_source *s, const char *name, size_t *bytes
 }
 static const char *metadata(const tensor_source *s) { return checkpoint_metadata(s->ckpt); }
 
+/* FP8 is the one such type that is made floats. */
+static const char *quantized(const tensor_source *s) {
+  for (size_t i = 0; i < s->n_tensors; i++)
+    if (s->made[i] != NULL) return "FP8";
+  return NULL;
+}
+
 static bool reads_file(const tensor_source *s, const char *path) {
   for (uint32_t i = 0; i < checkpoint_shard_count(s->ckpt); i++)
     if (file_same(path, checkpoint_shard_path(s->ckpt, i))) return true;
@@ -73,6 +80,7 @@ static const source_kind checkpoint_kind = {.close = close_folder,
                                             .asset_name = asset_name,
                                             .asset = asset,
                                             .metadata = metadata,
+                                            .quantized = quantized,
                                             .reads_file = reads_file,
                                             .state = state,
                                             .unchanged = unchanged};

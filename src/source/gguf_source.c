@@ -139,6 +139,18 @@ static const char *metadata(const tensor_source *s) {
   return "{}";
 }
 
+static const char *quantized(const tensor_source *s) {
+  uint64_t elements[GGUF_TYPES] = {0};
+  size_t most = GGUF_F32;
+  for (size_t i = 0; i < s->n_tensors; i++) {
+    const gguf_tensor *t = stored(s, &s->tensors[i]);
+    if (!is_plain(t->type)) elements[t->type] += t->n_elements;
+  }
+  for (size_t type = 0; type < GGUF_TYPES; type++)
+    if (elements[type] > elements[most]) most = type;
+  return elements[most] > 0 ? gguf_type_find((uint32_t)most)->name : NULL;
+}
+
 static bool reads_file(const tensor_source *s, const char *path) {
   for (size_t i = 0; i < s->gguf->n_readers; i++)
     if (file_same(path, s->gguf->readers[i].path)) return true;
@@ -170,6 +182,7 @@ static const source_kind gguf_kind = {.close = close_gguf,
                                       .asset_name = asset_name,
                                       .asset = asset,
                                       .metadata = metadata,
+                                      .quantized = quantized,
                                       .reads_file = reads_file,
                                       .state = state,
                                       .unchanged = unchanged};

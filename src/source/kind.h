@@ -22,6 +22,7 @@ typedef struct source_kind {
   const char *(*asset_name)(const tensor_source *s, size_t index);
   const void *(*asset)(const tensor_source *s, const char *name, size_t *bytes);
   const char *(*metadata)(const tensor_source *s);
+  const char *(*quantized)(const tensor_source *s); /* may be NULL: not */
   bool (*reads_file)(const tensor_source *s, const char *path);
   bool (*state)(const tensor_source *s, ellm_buffer *out);
   ellm_status (*unchanged)(const tensor_source *s, ellm_error *err);

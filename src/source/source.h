@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A source: named tensors with a configuration and the small files beside them, wherever they lie. Behind it stand
- * checkpoint folders, .ellm files and GGUF files; what asks for tensors does not know which. A new format is one more kind
- * (source/kind.h).
+ * checkpoint folders, .ellm files and GGUF files; what asks for tensors does not know which. A new format is one more
+ * kind (source/kind.h).
  *
  * A tensor is either a run of elements, row after row, little-endian, or quantized and coded in blocks, which only a
  * .ellm file has: then source_file() and `coded` lead to them. Elements are what source_read gives, of the type that
@@ -29,12 +29,13 @@ typedef struct source_tensor {
 
 typedef struct source_options {
   bool load;              /* a .ellm file is copied into memory, not mapped */
-  bool small_files_only;  /* of a folder, which then need not have weights; tensors of a .ellm file are there all the same */
+/* of a folder, which then need not have weights; tensors of a .ellm file are there all the same */
+  bool small_files_only;
   asset_selection assets; /* of a folder */
 } source_options;
 
-/* Open a .ellm file, a checkpoint folder or a GGUF file, told apart by content. `options` NULL: none. ELLM_ERR_INPUT names the cause
- * where it is neither. */
+/* Open a .ellm file, a checkpoint folder or a GGUF file, told apart by content. `options` NULL: none. ELLM_ERR_INPUT
+ * names the cause where it is neither. */
 ellm_status source_open(const char *path, const source_options *options, tensor_source **out, ellm_error *err);
 void source_close(tensor_source *s); /* NULL is fine */
 
@@ -66,6 +67,10 @@ const void *source_asset(const tensor_source *s, const char *name, size_t *bytes
 const char *source_metadata(const tensor_source *s);
 /* Files beside them that are no assets: how many, their bytes together, and the first of their names into `text`. */
 size_t source_left_out(const tensor_source *s, uint64_t *bytes, char text[280]);
+
+/* What its weights were quantized to before they came here, "Q4_1" or "FP8": the type with the most elements. NULL:
+ * none were, or it is a .ellm file. Static. */
+const char *source_quantized(const tensor_source *s);
 
 /* Is `path` one of the files that tensors are read from? */
 bool source_reads_file(const tensor_source *s, const char *path);

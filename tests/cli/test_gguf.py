@@ -222,6 +222,10 @@ def test_quantized(config, keys, tensors):
     blocks, floats = quantized(tensors, config)
     file = write_gguf("q8.gguf", keys, blocks)
     ok(logits(file) == logits(write_gguf("q8-floats.gguf", keys, floats)), "Q8_0 is what its floats are")
+    for path, wanted in ((file, 1), (write_gguf("plain.gguf", keys, tensors), 0)):
+        report = run_json("compress", path, "--dry-run")
+        said = [w for w in report["warnings"] if "were quantized before (Q8_0)" in w] if report else None
+        equal(said and len(said) or 0, wanted, f"compress {os.path.basename(path)} says whether it was quantized")
     kind, shape, data = blocks["blk.1.attn_q.weight"]
     blocks["blk.1.attn_q.weight"] = (kind, shape, data[:340] + b"\0\x7e" + data[342:])
     p = run("compress", write_gguf("nan.gguf", keys, blocks), "-o", tmp("nan.ellm"), "-q")
