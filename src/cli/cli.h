@@ -136,7 +136,6 @@ void cli_print_tensors(const ellm_tensor_info *tensors, size_t n_tensors);
 json_t *cli_assets_json(const ellm_asset_info *assets, size_t n_assets); /* [{"name", "bytes"}] */
 void cli_print_assets(const ellm_asset_info *assets, size_t n_assets);
 
-void cli_write_ids(const uint32_t *ids, size_t n_ids); /* "1 2 3" */
 json_t *cli_ids_json(const uint32_t *ids, size_t n_ids);
 
 /* ---------------------------------------------------------------- commands */

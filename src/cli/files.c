@@ -24,7 +24,8 @@ bool cli_is_directory(const char *path) {
   return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-bool cli_same_file(const char *a, const char *b) {
+/* Both there, and one file under two names. */
+static bool same_file(const char *a, const char *b) {
   struct stat x, y;
   return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
@@ -101,13 +102,13 @@ ellm_status cli_read_file(const char *path, size_t limit, char **data, size_t *b
 
 /* Whether path is the model, or a file that is in its folder already. */
 static bool belongs_to(const char *path, const char *model) {
-  if (!cli_is_directory(model)) return cli_same_file(path, model);
+  if (!cli_is_directory(model)) return same_file(path, model);
   const char *slash = strrchr(path, '/');
   size_t bytes = slash ? (size_t)(slash - path) + 1 : 0; /* with the slash: "/" stays "/" */
   char folder[4096];
   if (bytes >= sizeof folder) return false;
   snprintf(folder, sizeof folder, "%.*s", (int)bytes, path);
-  return cli_file_exists(path) && cli_same_file(bytes ? folder : ".", model);
+  return cli_file_exists(path) && same_file(bytes ? folder : ".", model);
 }
 
 /* PATH.partial, locked against other runs before its content changes. */

@@ -9,7 +9,6 @@
 
 bool cli_file_exists(const char *path); /* a link that leads nowhere does, too */
 bool cli_is_directory(const char *path);
-bool cli_same_file(const char *a, const char *b); /* both there, and one file under two names */
 /* malloc'ed "dir/name"; NULL: no memory. */
 char *cli_path_join(const char *dir, const char *name);
 /* Create a directory (parents must exist); an existing one is fine. */

@@ -20,7 +20,7 @@ static bool add_quality(cli_buffer *out, const report_quality *q) {
                  q->kl.value, q->kl.error, q->same_top.value, q->same_top.error, q->ratio.value, q->ratio.error);
 }
 
-bool report_csv(const report_data *data, cli_buffer *out) {
+static bool report_csv(const report_data *data, cli_buffer *out) {
   bool good = cli_add(out, "variant,bits,scheme,code,file_bytes,coded_bits,entropy_bits,weight_error");
   for (int kind = 0; good && kind < REPORT_KINDS; kind++) {
     static const char *const figures[] = {"perplexity", "kl", "same_top", "perplexity_ratio"};
@@ -43,7 +43,7 @@ bool report_csv(const report_data *data, cli_buffer *out) {
   return good;
 }
 
-bool report_tensors_csv(const report_data *data, cli_buffer *out) {
+static bool report_tensors_csv(const report_data *data, cli_buffer *out) {
   bool good = cli_add(out, "variant,tensor,rows,columns,scheme,step,zero,entropy_bits,coded_bits,weight_error\n");
   for (size_t i = 0; good && i < data->n_variants; i++) {
     const report_variant *v = &data->variants[i];

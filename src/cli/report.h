@@ -68,8 +68,6 @@ const char *report_label(const report_variant *v, char text[48]);
 
 /* Append to a buffer; false: no memory. */
 bool report_page(const report_data *data, cli_buffer *out);
-bool report_csv(const report_data *data, cli_buffer *out);
-bool report_tensors_csv(const report_data *data, cli_buffer *out);
 
 /* A plot of points (x, y), y on a logarithmic axis. */
 typedef struct report_point {

@@ -5,7 +5,8 @@
 
 #include "cli/cli.h"
 
-void cli_write_ids(const uint32_t *ids, size_t n_ids) {
+/* "1 2 3" */
+static void write_ids(const uint32_t *ids, size_t n_ids) {
   char text[16];
   for (size_t i = 0; i < n_ids && cli_output_ok(); i++) {
     int length = snprintf(text, sizeof text, "%s%u", i ? " " : "", (unsigned)ids[i]);
@@ -52,7 +53,7 @@ int cmd_tokenize(int argc, char **argv) {
     cli_note("standard input is not valid UTF-8: what is not became U+FFFD");
   if (result == ELLM_OK && common.json) result = cli_print_json(json_pack("{s:o}", "ids", cli_ids_json(ids, n_ids)));
   else if (result == ELLM_OK) {
-    cli_write_ids(ids, n_ids);
+    write_ids(ids, n_ids);
     cli_write("\n", 1);
   }
   free(ids);

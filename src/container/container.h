@@ -124,8 +124,6 @@ ellm_status container_undecodable(const ellm_file *file, const container_tensor 
                                   ellm_error *err);
 /* The blocks of a coded tensor are not wanted for now: file_map_drop. */
 void container_drop_blocks(const ellm_file *file, const container_tensor *tensor);
-/* Coded bytes of blocks [first, last): for balancing work. */
-uint64_t container_blocks_bytes(const container_tensor *tensor, uint64_t first, uint64_t last);
 /* Raw access for verify: block bytes, patches included, and stored checksum. */
 ellm_status container_block_at(const ellm_file *file, const container_tensor *tensor, uint64_t block,
                                const uint8_t **data, size_t *bytes, uint32_t *checksum, ellm_error *err);

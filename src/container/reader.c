@@ -662,13 +662,3 @@ ellm_status container_decode_block(const ellm_file *file, const container_tensor
   if (patches != NULL) *patches = block.patches;
   return ELLM_OK;
 }
-
-uint64_t container_blocks_bytes(const container_tensor *tensor, uint64_t first, uint64_t last) {
-  const tensor_entry *entry = entry_of(tensor);
-  uint64_t n_blocks = tensor->geometry.n_blocks;
-  if (last > n_blocks) last = n_blocks;
-  if (!entry->usable || tensor->storage != CONTAINER_CODED || first >= last) return 0;
-  uint64_t begin = load_u32(entry->table + FORMAT_TABLE_ENTRY * first);
-  uint64_t end = last < n_blocks ? load_u32(entry->table + FORMAT_TABLE_ENTRY * last) : tensor->payload_bytes;
-  return end - begin;
-}
