@@ -61,14 +61,14 @@ bool coder_codebook_finish(coder_codebook *book, uint32_t panel_rows) {
   book->n_nodes = 0;
   book->depth = 0;
   if (book->kind == CODER_PLAIN) return book->raw_bits == 0 && book->tuple == 1 && book->n_leaves == 0;
-  if (book->kind != CODER_HUFFMAN && book->kind != CODER_TUPLES) return false;
+  if (book->kind != CODER_HUFFMAN && book->kind != CODER_LEVELS) return false;
   if (book->n_leaves < 1 || book->n_leaves > CODER_MAX_LEAVES) return false;
   if (book->raw_bits == book->bits && book->n_leaves != 1) return false;
   bool escape = false;
   for (unsigned i = 0; i < book->n_leaves; i++) {
     const unsigned symbol = book->symbol[i];
     if (symbol == CODER_ESCAPE) {
-      if (escape || book->kind == CODER_TUPLES) return false;
+      if (escape || book->kind == CODER_LEVELS) return false;
       escape = true;
     } else {
       if (symbol > 255 || !in_alphabet(book, symbol) || book->leaf_of[symbol] >= 0) return false;
@@ -99,12 +99,12 @@ bool coder_codebook_plain(int bits, uint8_t pad, uint32_t panel_rows, coder_code
 
 /* Stored form: kind, bits | raw_bits << 4, tuple | n_levels << 4, pad, u16 n_leaves; kind by kind:
  * Huffman: index of the escape among the leaves (u16, 0xffff: none), symbols (the escape's as 0), lengths as nibbles,
- * low first; tuples: widths as nibbles, low first, symbols. */
+ * low first; levels: widths as nibbles, low first, symbols. */
 size_t coder_codebook_store(const coder_codebook *book, uint8_t out[CODER_BOOK_MAX_BYTES]) {
   uint8_t *p = out;
   *p++ = book->kind;
   *p++ = (uint8_t)(book->bits | book->raw_bits << 4);
-  *p++ = (uint8_t)(book->tuple | (book->kind == CODER_TUPLES ? book->n_levels << 4 : 0));
+  *p++ = (uint8_t)(book->tuple | (book->kind == CODER_LEVELS ? book->n_levels << 4 : 0));
   *p++ = book->pad;
   *p++ = (uint8_t)book->n_leaves;
   *p++ = (uint8_t)(book->n_leaves >> 8);
@@ -119,7 +119,7 @@ size_t coder_codebook_store(const coder_codebook *book, uint8_t out[CODER_BOOK_M
     for (unsigned i = 0; i < book->n_leaves; i += 2) {
       *p++ = (uint8_t)(book->length[i] | (i + 1 < book->n_leaves ? book->length[i + 1] << 4 : 0));
     }
-  } else if (book->kind == CODER_TUPLES) {
+  } else if (book->kind == CODER_LEVELS) {
     for (unsigned j = 0; j < book->n_levels; j += 2) {
       *p++ = (uint8_t)(book->width[j] | (j + 1 < book->n_levels ? book->width[j + 1] << 4 : 0));
     }
@@ -155,7 +155,7 @@ bool coder_codebook_load(const uint8_t *data, size_t bytes, uint32_t panel_rows,
     for (size_t i = 0; i < n; i++) book->length[i] = data[at + i / 2] >> (4 * (i % 2)) & 15;
     if (n % 2 != 0 && data[at + n / 2] >> 4 != 0) return false;
     at += (n + 1) / 2;
-  } else if (book->kind == CODER_TUPLES) {
+  } else if (book->kind == CODER_LEVELS) {
     const size_t levels = book->n_levels, width_bytes = (levels + 1) / 2;
     if (levels > CODER_MAX_LEVELS || bytes - at < width_bytes + n) return false;
     for (size_t j = 0; j < levels; j++) book->width[j] = data[at + j / 2] >> (4 * (j % 2)) & 15;

@@ -21,8 +21,8 @@
  *   symbol that passes through it, nodes in breadth-first order, each node's
  *   bits padded to a byte. One leaf may be the escape: its symbols follow the
  *   bitmaps as raw bytes.
- * CODER_TUPLES: levels of fixed-width fields; the highest value of a field sends
- *   its symbol to the next level (coder/tuples.h). Faster than Huffman, larger.
+ * CODER_LEVELS: levels of fixed-width fields; the highest value of a field sends
+ *   its symbol to the next level (coder/levels.h). Faster than Huffman, larger.
  * CODER_PLAIN: no entropy code: bytes (bits > 4) or nibbles (bits <= 4).
  *
  * This folder depends on base only; nothing here allocates while coding.
@@ -41,12 +41,12 @@ enum {
   CODER_MAX_LENGTH = 15,      /* of a code word */
   CODER_MAX_LEAVES = 257,     /* 256 symbols and the escape */
   CODER_ESCAPE = 256,
-  CODER_MAX_LEVELS = 8,       /* of a tuple book */
+  CODER_MAX_LEVELS = 8,       /* of a book of levels */
   CODER_SLACK = 64,           /* readable and writable bytes wanted after every buffer */
   CODER_MAX_BLOCK_BYTES = 65536 /* no valid block is larger */
 };
 
-typedef enum coder_kind { CODER_PLAIN = 0, CODER_HUFFMAN = 1, CODER_TUPLES = 2 } coder_kind;
+typedef enum coder_kind { CODER_PLAIN = 0, CODER_HUFFMAN = 1, CODER_LEVELS = 2 } coder_kind;
 
 /* How a rows x columns matrix is cut into blocks. A block index counts row
  * groups first to last, inside one the column ranges first to last. Either
@@ -55,8 +55,7 @@ typedef struct coder_geometry {
   uint64_t rows, columns;
   uint32_t panel_rows;         /* 16, or rows when rows < 16 */
   uint32_t panels_per_block;
-  uint32_t
-      block_columns; /* >= columns, or a multiple of 256 (activation groups never straddle blocks): 512, 768 or 1024 */
+  uint32_t block_columns;      /* >= columns, or a multiple of 256 (groups of activations never straddle blocks) */
   uint64_t row_groups, column_ranges, n_blocks;
 } coder_geometry;
 
@@ -96,17 +95,17 @@ typedef struct coder_codebook {
   uint8_t tuple;       /* 1 or 2; 2 only where bits - raw_bits <= 4 and panel_rows == 16 */
   uint8_t pad;         /* code that pads rows and columns */
   uint16_t n_leaves;   /* CODER_HUFFMAN: 1..257, sorted canonically (length, symbol; the escape last of its length);
-                        * CODER_TUPLES: 1..256, the symbols of the levels' tables, level 0 first */
+                        * CODER_LEVELS: 1..120, the symbols of the levels' tables, level 0 first */
   uint16_t symbol[CODER_MAX_LEAVES];
   uint8_t length[CODER_MAX_LEAVES];
-  uint8_t n_levels, width[CODER_MAX_LEVELS]; /* CODER_TUPLES: field widths, 1..4 bits */
+  uint8_t n_levels, width[CODER_MAX_LEVELS]; /* CODER_LEVELS: field widths, 1..4 bits */
   /* derived by coder_codebook_finish */
   uint16_t n_nodes;                         /* n_leaves - 1 */
   uint8_t depth;                            /* longest code word */
   uint16_t depth_first[CODER_MAX_LENGTH + 2]; /* first node of each depth; [depth] = n_nodes */
   coder_node node[CODER_MAX_LEAVES - 1];
   int16_t leaf_of[256];                     /* symbol -> index in symbol[], -1: by the escape */
-  uint8_t table[256];                       /* CODER_TUPLES: symbol[] as bytes, unused places 0 */
+  uint8_t table[256];                       /* CODER_LEVELS: symbol[] as bytes, unused places 0 */
 } coder_codebook;
 
 /* Check and derive. False if the book breaks a rule (Kraft sum not exactly 1
@@ -117,7 +116,7 @@ bool coder_codebook_finish(coder_codebook *book, uint32_t panel_rows);
 /* The book of CODER_PLAIN. */
 bool coder_codebook_plain(int bits, uint8_t pad, uint32_t panel_rows, coder_codebook *book);
 
-/* Serialized form, docs/FORMAT.md "Code book". At most CODER_BOOK_MAX_BYTES. */
+/* Serialized form, docs/format/blocks.md, "Code book". At most CODER_BOOK_MAX_BYTES. */
 enum { CODER_BOOK_MAX_BYTES = 8 + 257 + 129 };
 size_t coder_codebook_store(const coder_codebook *book, uint8_t out[CODER_BOOK_MAX_BYTES]);
 /* Parses and finishes; *used = bytes taken. False if malformed. */
@@ -185,13 +184,6 @@ typedef struct coder_scratch {
   uint16_t node_count[CODER_MAX_LEAVES];  /* symbols that pass through each node */
 } coder_scratch;
 
-/* Bytes of a list of raw bits, and of all lists of a block; where the 4-, 2- and
- * 1-bit lists begin when the first begins at `first`. */
-size_t coder_raw_list_bytes(unsigned width, size_t n_codes);
-size_t coder_raw_bytes(unsigned raw_bits, size_t n_codes);
-size_t coder_plain_bytes(unsigned bits, size_t n_codes); /* of a CODER_PLAIN block */
-void coder_raw_offsets(unsigned raw_bits, size_t n_codes, uint32_t first, uint32_t offsets[3]);
-
 /* Where the parts of a CODER_HUFFMAN block lie; shared by all kernels. Checks that counts and
  * lengths fit `bytes` exactly; false if the block is damaged. Fills
  * scratch->node_offset and node_count by popcounts of the bitmaps. */
@@ -214,5 +206,7 @@ typedef bool (*coder_decode_fn)(const coder_codebook *book, const coder_block *b
                                 coder_scratch *scratch, uint8_t *codes);
 bool coder_decode_block_scalar(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
                                coder_scratch *scratch, uint8_t *codes);
+
+#include "coder/raw_bits.h"
 
 #endif

@@ -21,11 +21,14 @@
 
 #include "base/exact_math.h"
 #include "coder/coder.h"
-#include "coder/tuples.h"
+#include "coder/levels.h"
 
 static const double SPEED_LOSS = 1.06, SPEED_LOSS_LOW = 1.10, LOW_ENTROPY = 2.2;
 
-/* Cycles for 64 symbols or codes. */
+/* Cycles for 64 symbols or codes with AVX-512 and VBMI2: a node of two leaves is a masked blend, one of a leaf and a list
+ * one expansion, one of two lists two (vpexpandb takes two uops of port 5, moving a mask to its register one more).
+ * `entrollm bench kernels --op decode` and `--op dot` show by layout how a machine compares. Only ratios matter, which
+ * of two books is faster; and as a file's bytes follow from them, another machine is no reason to change them. */
 static const double CYCLES_LEAVES = 1.5, CYCLES_EXPAND = 3, CYCLES_MERGE = 5, CYCLES_DOT = 2, CYCLES_UNPACK = 0.75,
                     CYCLES_RAW_LIST = 1.25;
 enum { CYCLES_NODE_START = 12 }; /* a node and block */
@@ -220,16 +223,16 @@ static void offer_huffman(chooser *c, unsigned raw, unsigned tuple, const ranked
   offer(c, &made);
 }
 
-static void offer_tuples(chooser *c, unsigned raw, unsigned tuple, const ranked *symbols, size_t n, double fixed_bytes,
+static void offer_levels(chooser *c, unsigned raw, unsigned tuple, const ranked *symbols, size_t n, double fixed_bytes,
                          double codes) {
   uint64_t counts[256];
   for (size_t i = 0; i < n; i++) counts[i] = symbols[i].count;
-  tuples_plan plan;
+  levels_plan plan;
   const double limit = c->prefer == ELLM_PREFER_SPEED ? 8 * (c->limit_bytes - fixed_bytes - 8.0 - (double)n) : 1e300;
   if (c->prefer == ELLM_PREFER_SIZE ||
-      !tuples_choose(counts, n, c->geometry->n_blocks, tuples_most_bits(raw), limit, &plan))
+      !levels_choose(counts, n, c->geometry->n_blocks, levels_most_bits(raw), limit, &plan))
     return;
-  candidate made = {.book = {.kind = CODER_TUPLES,
+  candidate made = {.book = {.kind = CODER_LEVELS,
                              .bits = (uint8_t)c->bits,
                              .raw_bits = (uint8_t)raw,
                              .tuple = (uint8_t)tuple,
@@ -261,7 +264,7 @@ static void offer_split(chooser *c, unsigned raw, unsigned tuple, double codes) 
   offer_huffman(c, raw, tuple, symbols, n, n, fixed, codes);
   for (size_t kept = 3; kept <= 127 && kept < n; kept = 2 * kept + 1)
     offer_huffman(c, raw, tuple, symbols, n, kept, fixed, codes);
-  if (n > 1) offer_tuples(c, raw, tuple, symbols, n, fixed, codes);
+  if (n > 1) offer_levels(c, raw, tuple, symbols, n, fixed, codes);
 }
 
 static double entropy_bytes(const uint64_t counts[256], double *total) {

@@ -9,31 +9,7 @@
 
 #include "coder/coder.h"
 #include "coder/fields.h"
-#include "coder/tuples.h"
-
-size_t coder_raw_list_bytes(unsigned width, size_t n_codes) {
-  const size_t per_group = 512 / width;
-  return (n_codes + per_group - 1) / per_group * 64;
-}
-
-size_t coder_raw_bytes(unsigned raw_bits, size_t n_codes) {
-  size_t bytes = 0;
-  for (unsigned width = 4; width > 0; width /= 2) {
-    if ((raw_bits & width) != 0) bytes += coder_raw_list_bytes(width, n_codes);
-  }
-  return bytes;
-}
-
-void coder_raw_offsets(unsigned raw_bits, size_t n_codes, uint32_t first, uint32_t offsets[3]) {
-  for (unsigned i = 0; i < 3; i++) {
-    offsets[i] = first;
-    if ((raw_bits & (4u >> i)) != 0) first += (uint32_t)coder_raw_list_bytes(4u >> i, n_codes);
-  }
-}
-
-size_t coder_plain_bytes(unsigned bits, size_t n_codes) {
-  return bits <= 4 ? coder_raw_list_bytes(4, n_codes) : n_codes;
-}
+#include "coder/levels.h"
 
 static uint32_t block_symbols(const coder_codebook *book, const coder_block *block) {
   return book->tuple == 2 ? block->panels * ((block->tiles + 1) / 2) * CODER_TILE : (uint32_t)coder_block_codes(block);
@@ -157,10 +133,10 @@ bool coder_decode_block_scalar(const coder_codebook *book, const coder_block *bl
   const size_t n_codes = coder_block_codes(block);
   if (book->kind == CODER_PLAIN) return decode_plain(book, data, bytes, n_codes, codes);
   uint32_t n_symbols, raw_offset[3];
-  if (book->kind == CODER_TUPLES) {
-    tuples_parts parts;
-    if (!tuples_locate(book, block, data, bytes, &parts)) return false;
-    if (!tuples_decode_symbols_scalar(book, &parts, data, scratch)) return false;
+  if (book->kind == CODER_LEVELS) {
+    levels_parts parts;
+    if (!levels_locate(book, block, data, bytes, &parts)) return false;
+    if (!levels_decode_symbols_scalar(book, &parts, data, scratch)) return false;
     n_symbols = parts.n_symbols;
     coder_raw_offsets(book->raw_bits, n_codes, parts.raw_offset, raw_offset);
   } else if (book->kind == CODER_HUFFMAN) {

@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "coder/coder.h"
 #include "coder/fields.h"
-#include "coder/tuples.h"
+#include "coder/levels.h"
 
 struct coder_encoder {
   uint8_t symbols[CODER_MAX_CODES + CODER_SLACK];
@@ -156,7 +156,7 @@ static uint8_t *put_huffman(coder_encoder *e, const coder_codebook *book, size_t
 }
 
 static bool codable(const coder_codebook *book, const uint8_t *symbols, size_t n) {
-  if (book->kind == CODER_TUPLES) return true;
+  if (book->kind == CODER_LEVELS) return true;
   for (unsigned i = 0; i < book->n_leaves; i++) {
     if (book->symbol[i] == CODER_ESCAPE) return true;
   }
@@ -176,9 +176,9 @@ size_t coder_encode_block(coder_encoder *e, const coder_codebook *book, const co
   const size_t n = make_symbols(book, block, codes, e->symbols);
   if (!codable(book, e->symbols, n)) return CODER_NOT_CODABLE;
   uint8_t *p = out;
-  if (book->kind == CODER_TUPLES) {
+  if (book->kind == CODER_LEVELS) {
     p = put_raw(out + 2u * book->n_levels, codes, n_codes, book->raw_bits);
-    const size_t bytes = tuples_encode_symbols(book, e->symbols, n, out, p, CODER_MAX_BLOCK_BYTES - (size_t)(p - out),
+    const size_t bytes = levels_encode_symbols(book, e->symbols, n, out, p, CODER_MAX_BLOCK_BYTES - (size_t)(p - out),
                                                (uint8_t *)e->list);
     if (bytes == SIZE_MAX) return CODER_NOT_CODABLE;
     p += bytes;

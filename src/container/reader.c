@@ -543,7 +543,7 @@ void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info 
   info->column_scales = tensor->quant.scales.columns != NULL;
   info->outliers = tensor->quant.scales.outliers;
   info->layout = book->kind == CODER_HUFFMAN  ? "huffman"
-                 : book->kind == CODER_TUPLES ? "tuples"
+                 : book->kind == CODER_LEVELS ? "tuples"
                  : book->bits > 4             ? "plain8"
                                               : "plain4";
   info->raw_bits = book->raw_bits;

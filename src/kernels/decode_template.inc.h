@@ -25,7 +25,7 @@
  * leaf of its depth. So a node merges two constants, a constant and a list, or
  * two lists.
  *
- * Levels of fixed-width fields (coder/tuples.h) are decoded last to first, the
+ * Levels of fixed-width fields (coder/levels.h) are decoded last to first, the
  * escapes of a vector of fields filled from the list of the next level. A damaged
  * block may have more escapes than that list has symbols: still no more than
  * CODER_MAX_CODES, which its buffer holds, and counted at the end of the level.
@@ -54,7 +54,7 @@
 #include <string.h>
 
 #include "coder/fields.h"
-#include "coder/tuples.h"
+#include "coder/levels.h"
 
 /* Whether any of n bytes has a bit of `mask`. */
 static bool any_bit(const uint8_t *bytes, size_t n, uint8_t mask) {
@@ -225,7 +225,7 @@ static uint32_t count_ones(const uint8_t *bitmap, uint32_t n) {
 
 /* Levels from the last to `first`; the symbols of that one to `out` (all n_levels of them passed over: the escaped
  * bytes themselves). False if a level's escapes are not as many as the next one's fields, or one is no symbol. */
-bool KERNEL_LEVELS(const coder_codebook *book, const uint8_t *data, const tuples_parts *parts, coder_scratch *scratch,
+bool KERNEL_LEVELS(const coder_codebook *book, const uint8_t *data, const levels_parts *parts, coder_scratch *scratch,
                    size_t ahead, unsigned first, uint8_t *out) {
   unsigned level = book->n_levels, base = 0;
   const uint8_t *escapes_from = data + parts->escape_offset;
@@ -350,10 +350,10 @@ bool KERNEL_SYMBOLS(const coder_codebook *book, const coder_block *block, const 
     if (any_bit(data + parts.escape_offset, parts.n_escapes, no_symbol(book))) return false;
     memcpy(raw_offset, parts.raw_offset, sizeof parts.raw_offset);
     decode_tree(book, data, &parts, scratch, bytes, out);
-  } else if (book->kind == CODER_TUPLES) {
+  } else if (book->kind == CODER_LEVELS) {
     const size_t n_codes = coder_block_codes(block);
-    tuples_parts parts;
-    if (!tuples_locate(book, block, data, bytes, &parts)) return false;
+    levels_parts parts;
+    if (!levels_locate(book, block, data, bytes, &parts)) return false;
     if (!KERNEL_LEVELS(book, data, &parts, scratch, bytes, 0, out)) return false;
     coder_raw_offsets(book->raw_bits, n_codes, parts.raw_offset, raw_offset);
   } else {

@@ -125,7 +125,7 @@ void kernel_coded_free(kernel_coded *coded) {
 const char *kernel_coded_layout(const kernel_coded *coded) {
   switch (coded->book.kind) {
     case CODER_HUFFMAN: return "huffman";
-    case CODER_TUPLES: return "tuples";
+    case CODER_LEVELS: return "tuples";
     default: return coded->book.bits > 4 ? "plain8" : "plain4";
   }
 }

@@ -3,7 +3,7 @@
 #ifndef ELLM_KERNELS_TABLES_H
 #define ELLM_KERNELS_TABLES_H
 
-#include "coder/tuples.h"
+#include "coder/levels.h"
 #include "kernels/kernels.h"
 
 /* Kernels are templates: one source, specialised by inlining constants. */
@@ -31,7 +31,7 @@
                            coder_scratch *scratch, uint8_t *codes);                                                  \
   bool decode_symbols_##name(const coder_codebook *book, const coder_block *block, const uint8_t *data,             \
                              size_t bytes, coder_scratch *scratch, uint8_t *out, uint32_t raw_offset[3]);           \
-  bool decode_levels_##name(const coder_codebook *book, const uint8_t *data, const tuples_parts *parts,             \
+  bool decode_levels_##name(const coder_codebook *book, const uint8_t *data, const levels_parts *parts,             \
                             coder_scratch *scratch, size_t ahead, unsigned first, uint8_t *out);
 /* dot_block without a pass that makes codes, for the blocks that a set has such a kernel for. */
 typedef enum kernel_fused_result { KERNEL_NOT_FUSED, KERNEL_FUSED_GOOD, KERNEL_FUSED_DAMAGED } kernel_fused_result;

@@ -16,7 +16,7 @@
 
 #include "coder/coder.h"
 #include "coder/gaussian.h"
-#include "coder/tuples.h"
+#include "coder/levels.h"
 
 typedef struct fixture {
   coder_encoder *encoder;
@@ -174,7 +174,7 @@ static void all_books(void **state) {
           assert_true(coder_codebook_finish(&book, g.panel_rows));
           round_trip(f, &g, &book);
           coder_codebook fields = {
-              .kind = CODER_TUPLES, .bits = (uint8_t)bits, .raw_bits = (uint8_t)raw, .tuple = (uint8_t)tuple, .pad = 1};
+              .kind = CODER_LEVELS, .bits = (uint8_t)bits, .raw_bits = (uint8_t)raw, .tuple = (uint8_t)tuple, .pad = 1};
           unsigned places = 0;
           fields.n_levels = (uint8_t)(1 + random_u64() % CODER_MAX_LEVELS);
           for (unsigned j = 0; j < fields.n_levels; j++) {
@@ -441,7 +441,7 @@ static void largest_blocks(void **state) {
     for (unsigned tuple = 1; tuple <= (raw >= 4 ? 2u : 1u); tuple++) {
       for (unsigned levels = 1; levels <= CODER_MAX_LEVELS; levels++) {
         for (unsigned width = 1; width <= 4; width++) {
-          coder_codebook book = {.kind = CODER_TUPLES,
+          coder_codebook book = {.kind = CODER_LEVELS,
                                  .bits = 8,
                                  .raw_bits = (uint8_t)raw,
                                  .tuple = (uint8_t)tuple,
@@ -451,7 +451,7 @@ static void largest_blocks(void **state) {
           assert_true(coder_codebook_finish(&book, g.panel_rows));
           const size_t bytes = coder_encode_block(f->encoder, &book, &block, f->tiled, exact);
           if (bytes == CODER_NOT_CODABLE) {
-            assert_true(tuple == 1 && levels * width > tuples_most_bits(raw));
+            assert_true(tuple == 1 && levels * width > levels_most_bits(raw));
             refused++;
             continue;
           }
@@ -482,13 +482,13 @@ static void documented_example(void **state) {
   static const uint8_t tiled[16] = {4, 3, 5, 4, 5, 4, 3, 4, 2, 7, 4, 4, 4, 0, 4, 4};
   static const uint8_t huffman_book[] = {1, 0x13, 1, 4, 3, 0, 2, 0, 2, 1, 0, 0x21, 2};
   static const uint8_t huffman_block[69] = {0, 1, 1, 0, 1, 0, 1, 0, 0, 1, [64] = 0x42, 0x23, 0x18, 3, 0};
-  static const uint8_t tuples_book[] = {2, 3, 0x21, 4, 4, 0, 0x12, 4, 3, 5, 2};
-  static const uint8_t tuples_block[] = {3, 0, 2, 0, 0x38, 0xf1, 6, 0, 6, 7, 0};
+  static const uint8_t levels_book[] = {2, 3, 0x21, 4, 4, 0, 0x12, 4, 3, 5, 2};
+  static const uint8_t levels_block[] = {3, 0, 2, 0, 0x38, 0xf1, 6, 0, 6, 7, 0};
   static const uint8_t plain_book[] = {0, 3, 1, 4, 0, 0};
   static const uint8_t plain_block[64] = {4, 3, 5, 4, 5, 4, 3, 4, 2, 7, 4, 4, 4, 0, 4, 4};
   static const struct { const uint8_t *book; size_t book_bytes; const uint8_t *block; size_t bytes; } rows[] = {
       {huffman_book, sizeof huffman_book, huffman_block, sizeof huffman_block},
-      {tuples_book, sizeof tuples_book, tuples_block, sizeof tuples_block},
+      {levels_book, sizeof levels_book, levels_block, sizeof levels_block},
       {plain_book, sizeof plain_book, plain_block, sizeof plain_block}};
   coder_geometry g;
   assert_true(coder_geometry_from(&g, 2, 6, 1, 6));

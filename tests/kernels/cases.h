@@ -96,7 +96,7 @@ static inline bool make_book(const book_recipe *recipe, const coder_block *block
   book->pad = case_source[0];
   if (recipe->n_levels > 0) {
     size_t places = 0;
-    book->kind = CODER_TUPLES;
+    book->kind = CODER_LEVELS;
     book->n_levels = (uint8_t)recipe->n_levels;
     for (int j = 0; j < recipe->n_levels; j++) {
       book->width[j] = recipe->width[j];

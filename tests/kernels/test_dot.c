@@ -327,7 +327,7 @@ static void test_damaged(void **state) {
     coder_block block;
     size_t bytes = random_case(&book, &block);
     uint8_t *data = case_encoded;
-    if (book.kind == CODER_TUPLES && bytes > 0 && round % 2 == 0) { /* past the counts, so that lengths agree */
+    if (book.kind == CODER_LEVELS && bytes > 0 && round % 2 == 0) { /* past the counts, so that lengths agree */
       const uint32_t counts = 2u * book.n_levels;
       for (uint32_t flips = 1 + random_below(3); flips > 0 && bytes > counts; flips--)
         data[counts + random_below((uint32_t)bytes - counts)] ^= (uint8_t)(1u << random_below(8));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Levels of fields (coder/tuples.h) decoded and multiplied in one pass: the deeper
+ * Levels of fields (coder/levels.h) decoded and multiplied in one pass: the deeper
  * levels, few symbols, go to a list in the first-level cache; those of level 0 are
  * looked up, filled from that list and multiplied without leaving registers. One
  * function for each tuple, width of level 0, number of raw bits and digits. The
@@ -73,7 +73,15 @@ KERNEL_INLINE __m512i step_symbols(fused *f, int i, unsigned width) {
   return symbols;
 }
 
-/* How far the codes of a pair's second tile stand above their place: its uppers stay where they are in the symbol. */
+/*
+ * How far the codes of a pair's second tile stand above their place. A symbol of a pair is a byte: the first tile's
+ * upper in bits 0 to 3, the second's in bits 4 to 7. A code is upper * 2^raw + raw bits. For the first tile the upper is
+ * shifted up by `raw`, which must be done for all 64 lanes, masked and joined with the raw bits. The second tile's upper
+ * already stands 4 bits up: shifting it down by 4 - raw would cost a shift more, so it stays, the code comes out times
+ * 2^(4 - raw), the raw bits are put that much higher, and the sums of second tiles are shifted down once, after all
+ * tiles: exactly, as every term is a multiple of 2^(4 - raw). With raw = 4 nothing is left to shift. The code times
+ * 2^(4 - raw) is below 2^8, as upper * 2^raw is below 2^(4 + raw).
+ */
 KERNEL_INLINE int second_scale(unsigned raw_bits) { return 4 - (int)raw_bits; }
 
 /* Codes of tile i of a step: the bits of `symbols` from `from` on as uppers, raw bits below; of the second tile of a
@@ -261,9 +269,9 @@ kernel_fused_result dot_fused_avx512(const coder_codebook *book, const coder_blo
     fused_functions[book->tuple - 1][LISTED][book->raw_bits][a->digits - 1](&f, sums);
     return KERNEL_FUSED_GOOD;
   }
-  tuples_parts parts;
+  levels_parts parts;
   uint8_t *next = scratch->coder.list[1];
-  if (!tuples_locate(book, block, data, bytes, &parts)) return KERNEL_FUSED_DAMAGED;
+  if (!levels_locate(book, block, data, bytes, &parts)) return KERNEL_FUSED_DAMAGED;
   if (!decode_levels_avx512(book, data, &parts, &scratch->coder, 0, 1, next)) return KERNEL_FUSED_DAMAGED;
 
   const unsigned width = book->width[0];

@@ -4,15 +4,15 @@
  * Invariants: a level's fields are the escapes of the level before it; the
  * counts stored in the block are checked against the fields while decoding.
  */
-#include "coder/tuples.h"
+#include "coder/levels.h"
 
 #include <string.h>
 
 #include "base/bytes.h"
 #include "coder/fields.h"
 
-bool tuples_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
-                   tuples_parts *parts) {
+bool levels_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
+                   levels_parts *parts) {
   const uint32_t codes = (uint32_t)coder_block_codes(block);
   const uint32_t vectors = book->tuple == 2 ? block->panels * ((block->tiles + 1) / 2) : 0;
   parts->n_symbols = book->tuple == 2 ? vectors * CODER_TILE : codes;
@@ -34,7 +34,7 @@ bool tuples_locate(const coder_codebook *book, const coder_block *block, const u
   return at + count == bytes;
 }
 
-size_t tuples_encode_symbols(const coder_codebook *book, const uint8_t *symbols, size_t n, uint8_t *counts,
+size_t levels_encode_symbols(const coder_codebook *book, const uint8_t *symbols, size_t n, uint8_t *counts,
                              uint8_t *out, size_t room, uint8_t *work) {
   uint8_t *fields = work, *rest = work + n;
   const uint8_t *from = symbols;
@@ -65,7 +65,7 @@ size_t tuples_encode_symbols(const coder_codebook *book, const uint8_t *symbols,
   return at + n;
 }
 
-bool tuples_decode_symbols_scalar(const coder_codebook *book, const tuples_parts *parts, const uint8_t *data,
+bool levels_decode_symbols_scalar(const coder_codebook *book, const levels_parts *parts, const uint8_t *data,
                                   coder_scratch *scratch) {
   unsigned base = 0;
   for (unsigned j = 0; j < book->n_levels; j++) base += (1u << book->width[j]) - 1;
@@ -105,13 +105,13 @@ typedef struct search {
   unsigned bits_left; /* of the widths */
   double n_blocks, limit;
   double after[257]; /* symbols from this rank on */
-  tuples_plan now, best;
+  levels_plan now, best;
   bool found;
 } search;
 
 static void search_level(search *s, size_t rank, double bits, double cycles) {
   const double left = s->after[rank];
-  tuples_plan *now = &s->now;
+  levels_plan *now = &s->now;
   if (now->n_levels > 0) {
     const double total = bits + 8 * left;
     const double cost = cycles + left; /* a byte each */
@@ -137,8 +137,8 @@ static void search_level(search *s, size_t rank, double bits, double cycles) {
   }
 }
 
-bool tuples_choose(const uint64_t *counts, size_t n, uint64_t n_blocks, unsigned most_bits, double limit_bits,
-                   tuples_plan *plan) {
+bool levels_choose(const uint64_t *counts, size_t n, uint64_t n_blocks, unsigned most_bits, double limit_bits,
+                   levels_plan *plan) {
   search s = {.counts = counts, .n = n, .bits_left = most_bits, .n_blocks = (double)n_blocks, .limit = limit_bits};
   if (n == 0 || n > 256) return false;
   for (size_t i = n; i-- > 0;) s.after[i] = s.after[i + 1] + (double)counts[i];

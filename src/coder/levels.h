@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CODER_TUPLES: symbols in fixed-width fields with escapes. Level j has a table
+ * CODER_LEVELS: symbols in fixed-width fields with escapes. Level j has a table
  * of the next 2^width[j] - 1 symbols in order of falling count; a field holds a
  * place in the table, or all ones: the symbol is found at the next level, after
  * the last one as a byte. Decoding goes from the last level to the first: look
@@ -9,46 +9,46 @@
  * A block: [counts: one u16 a level, the symbols that escape it] [raw bit lists]
  * [field list of level 0] ... [field list of the last level] [escaped symbols].
  */
-#ifndef ELLM_CODER_TUPLES_H
-#define ELLM_CODER_TUPLES_H
+#ifndef ELLM_CODER_LEVELS_H
+#define ELLM_CODER_LEVELS_H
 
 #include "coder/coder.h"
 
 /* Where the parts lie; false if counts and lengths do not fit `bytes` exactly. */
-typedef struct tuples_parts {
+typedef struct levels_parts {
   uint32_t n_symbols;
   uint32_t raw_offset;                             /* of the first raw list */
   uint32_t level_offset[CODER_MAX_LEVELS];
   uint32_t level_count[CODER_MAX_LEVELS + 1];      /* fields of each level; [n_levels]: escaped bytes */
   uint32_t escape_offset;
-} tuples_parts;
-bool tuples_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
-                   tuples_parts *parts);
+} levels_parts;
+bool levels_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
+                   levels_parts *parts);
 
 /* Fields of all levels and the escaped symbols; returns bytes written behind
  * `out`, which is zeroed as needed, SIZE_MAX where they would be more than
  * `room`. counts: one u16 a level. `work` holds 2 * n bytes. */
-size_t tuples_encode_symbols(const coder_codebook *book, const uint8_t *symbols, size_t n, uint8_t *counts,
+size_t levels_encode_symbols(const coder_codebook *book, const uint8_t *symbols, size_t n, uint8_t *counts,
                              uint8_t *out, size_t room, uint8_t *work);
 
 /* Symbols of a located block into list[0]; false if the escapes do not add up. */
-bool tuples_decode_symbols_scalar(const coder_codebook *book, const tuples_parts *parts, const uint8_t *data,
+bool levels_decode_symbols_scalar(const coder_codebook *book, const levels_parts *parts, const uint8_t *data,
                                   coder_scratch *scratch);
 
 /* Bits of all levels for symbol counts sorted in falling order, per-block waste
  * included: expected rounding of each list. */
-typedef struct tuples_plan {
+typedef struct levels_plan {
   uint8_t n_levels, width[CODER_MAX_LEVELS];
   double bits;      /* in total */
   double cycles;    /* modelled, in total */
-} tuples_plan;
+} levels_plan;
 /* The most bits that all widths together may have beside raw_bits, so that no block, whatever its symbols, is larger
  * than CODER_MAX_BLOCK_BYTES: each of CODER_MAX_CODES symbols takes at most them and the 8 of the escape, 31 in all;
  * the 32nd is for counts and rounding. */
-static inline unsigned tuples_most_bits(unsigned raw_bits) { return 23 - raw_bits; }
+static inline unsigned levels_most_bits(unsigned raw_bits) { return 23 - raw_bits; }
 /* The best widths for counts[n] (falling, none 0), most_bits in all: fewest cycles among the plans of at most
  * `limit_bits`; false if there is none. */
-bool tuples_choose(const uint64_t *counts, size_t n, uint64_t n_blocks, unsigned most_bits, double limit_bits,
-                   tuples_plan *plan);
+bool levels_choose(const uint64_t *counts, size_t n, uint64_t n_blocks, unsigned most_bits, double limit_bits,
+                   levels_plan *plan);
 
 #endif
