@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/target.h"
 #include "cli/histogram.h"
 
 /* The index of a tensor by name. */
@@ -139,9 +140,11 @@ static int print_description(const ellm_file *file, const char *path, const char
   ellm_asset_info *assets = list_assets(file, &n_assets);
   json_t *files = assets ? cli_assets_json(assets, n_assets) : NULL;
   free(assets);
-  return cli_print_json(json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "file", cli_json_text(path, strlen(path)),
+  const char *quality = ellm_file_metadata(file, "entrollm.quality");
+  return cli_print_json(json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o*}", "file", cli_json_text(path, strlen(path)),
                                   "identity", self, "source_identity", source, "tensors", tensors, "assets", files,
-                                  "totals", cli_totals_json(&totals), "eos_ids", end_ids_json(path)));
+                                  "totals", cli_totals_json(&totals), "eos_ids", end_ids_json(path),
+                                  "quality", quality ? json_loads(quality, 0, NULL) : NULL));
 }
 
 static void print_table(const ellm_file *file, const char *path, const char *name) {
@@ -158,6 +161,11 @@ static void print_table(const ellm_file *file, const char *path, const char *nam
   ellm_asset_info *assets = list_assets(file, &n_assets);
   if (assets && !name) cli_print_assets(assets, n_assets);
   free(assets);
+  const char *quality = ellm_file_metadata(file, "entrollm.quality");
+  if (quality && !name) {
+    printf("\n");
+    cli_print_quality(quality);
+  }
   ellm_file_totals(file, &t);
   printf("\n%s; %llu weights quantized, entropy %.3f, Huffman optimum %.3f, effective %.3f bits a weight\n",
          cli_size_text(t.file_bytes, size), (unsigned long long)t.weights, t.entropy, t.huffman_bits_per_weight,
