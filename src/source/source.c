@@ -117,10 +117,13 @@ ellm_status source_map(tensor_source *s, const source_tensor *tensor, const uint
 
 size_t source_asset_count(const tensor_source *s) { return s->kind->asset_count(s); }
 const char *source_asset_name(const tensor_source *s, size_t index) { return s->kind->asset_name(s, index); }
-const void *source_asset(const tensor_source *s, const char *name, size_t *bytes) { return s->kind->asset(s, name,
-                                                                                                          bytes); }
+const void *source_asset(const tensor_source *s, const char *name, size_t *bytes) {
+  return s->kind->asset(s, name, bytes);
+}
 const char *source_metadata(const tensor_source *s) { return s->kind->metadata(s); }
-const char *source_quantized(const tensor_source *s) { return s->kind->quantized != NULL ? s->kind->quantized(s) : NULL; }
+const char *source_quantized(const tensor_source *s) {
+  return s->kind->quantized != NULL ? s->kind->quantized(s) : NULL;
+}
 bool source_reads_file(const tensor_source *s, const char *path) { return s->kind->reads_file(s, path); }
 bool source_state(const tensor_source *s, ellm_buffer *out) { return s->kind->state(s, out); }
 ellm_status source_unchanged(const tensor_source *s, ellm_error *err) { return s->kind->unchanged(s, err); }
