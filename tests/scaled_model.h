@@ -67,7 +67,8 @@ static inline ellm_status scaled_matrix(scaled_writer *w, const ellm_tensor_info
     for (uint64_t c = 0; c < columns; c++) {
       const double scale = w->step * float_from_bf16(row_scales[r]) * float_from_bf16(w->columns[c]);
       codes[r * columns + c] = (int32_t)nearbyint(values[r * columns + c] / scale);
-      if (scaled_hash(info->name, (size_t)(r * columns + c)) % 5000 == 0) codes[r * columns + c] += 150; /* at any width */
+      if (scaled_hash(info->name, (size_t)(r * columns + c)) % 5000 == 0)
+        codes[r * columns + c] += 150; /* beyond any width */
     }
   }
   quantized_memory memory = {codes, columns};
@@ -94,7 +95,8 @@ static inline ellm_status scaled_tensor(scaled_writer *w, size_t index, ellm_err
   if (status == ELLM_OK && info.n_dims == 2) {
     status = scaled_matrix(w, &info, values, err);
   } else if (status == ELLM_OK) {
-    container_tensor kept = {.name = info.name, .dtype = ELLM_F32, .n_dims = info.n_dims, .n_elements = info.n_elements};
+    container_tensor kept = {
+        .name = info.name, .dtype = ELLM_F32, .n_dims = info.n_dims, .n_elements = info.n_elements};
     memcpy(kept.shape, info.shape, sizeof kept.shape);
     status = container_writer_begin_kept(w->writer, &kept, err);
     if (status == ELLM_OK) status = container_writer_kept_bytes(w->writer, values, info.n_elements * 4, err);

@@ -25,8 +25,8 @@
 
 static const double SPEED_LOSS = 1.06, SPEED_LOSS_LOW = 1.10, LOW_ENTROPY = 2.2;
 
-/* Cycles for 64 symbols or codes with AVX-512 and VBMI2: a node of two leaves is a masked blend, one of a leaf and a list
- * one expansion, one of two lists two (vpexpandb takes two uops of port 5, moving a mask to its register one more).
+/* Cycles for 64 symbols or codes with AVX-512 and VBMI2: a node of two leaves is a masked blend, one of a leaf and a
+ * list one expansion, one of two lists two (vpexpandb takes two uops of port 5, moving a mask to its register one more).
  * `entrollm bench kernels --op decode` and `--op dot` show by layout how a machine compares. Only ratios matter, which
  * of two books is faster; and as a file's bytes follow from them, another machine is no reason to change them. */
 static const double CYCLES_LEAVES = 1.5, CYCLES_EXPAND = 3, CYCLES_MERGE = 5, CYCLES_DOT = 2, CYCLES_UNPACK = 0.75,

@@ -170,7 +170,8 @@ static ellm_status load_coded(const ellm_file *file, const format_record *record
   const uint8_t *head = file->data + entry->where.offset;
   uint64_t n_blocks = tensor->geometry.n_blocks;
   const uint64_t scales_bytes = format_scales_bytes(record);
-  uint64_t room = entry->where.head_bytes - FORMAT_TABLE_ENTRY * n_blocks - scales_bytes; /* format_record_parse: >= 0 */
+  /* not negative: format_record_parse */
+  uint64_t room = entry->where.head_bytes - FORMAT_TABLE_ENTRY * n_blocks - scales_bytes;
   size_t used = 0;
   if (!coder_codebook_load(head, (size_t)room, tensor->geometry.panel_rows, &tensor->book, &used))
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: malformed code book", file->path, tensor->name);

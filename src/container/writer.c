@@ -240,7 +240,7 @@ ellm_status container_writer_columns(container_writer *writer, const char *name,
                                      uint64_t n_columns, uint32_t *number, ellm_error *err) {
   uint16_t largest;
   if (n_columns == 0 || n_columns > UINT32_MAX || !format_factors_check(factors, n_columns, &largest))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: scales of columns %s: %llu factors, each positive and finite, are wanted",
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: scales of columns %s: %llu factors, each to be positive and finite",
                      writer->path, name, (unsigned long long)n_columns);
   ELLM_TRY(begin(writer, RECORD_COLUMNS, name, err));
   writer->record.n_columns = n_columns;

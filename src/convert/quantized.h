@@ -31,8 +31,8 @@ typedef struct quantized_matrix {
 typedef struct quantized_memory { const int32_t *codes; uint64_t columns; } quantized_memory;
 ellm_status quantized_from_memory(void *user, uint64_t first_row, size_t n_rows, int32_t *codes, ellm_error *err);
 
-/* How a matrix would be stored, in `tensor`: width, zero, book, entropy. *bytes (may be NULL): about what blocks, tables
- * and scales of rows take together. */
+/* How a matrix would be stored, in `tensor`: width, zero, book, entropy. *bytes (may be NULL): about what blocks,
+ * tables and scales of rows take together. */
 ellm_status quantized_plan(team *t, const quantized_matrix *matrix, ellm_prefer prefer, container_tensor *tensor,
                            double *bytes, ellm_error *err);
 /* Stores it. `tensor` (may be NULL) gets its description. ELLM_ERR_INPUT where codes are so far out that the bound of

@@ -11,6 +11,7 @@
 
 enum {
   CHUNK_TILES = CODER_MAX_CODES / CODER_TILE, /* tiles expanded to floats at a time: 64 KiB */
+  CHUNK_COLUMNS = CHUNK_TILES * CODER_TILE_COLUMNS,
   TILE_SUMS = CODER_TILE_COLUMNS * CODER_PANEL_ROWS,
   ITEM_WEIGHTS = 65536                        /* weights that a thread takes at a time, at least */
 };
@@ -206,8 +207,8 @@ static void raw_group(const job *j, uint64_t group) {
   const size_t n_rows = m->rows - first < CODER_PANEL_ROWS ? m->rows - first : CODER_PANEL_ROWS;
   const uint8_t *rows[CODER_PANEL_ROWS] = {NULL};
   zero_sums(j);
-  for (size_t column = 0; column < m->columns; column += CODER_TILE_COLUMNS * CHUNK_TILES) {
-    const size_t n = m->columns - column < CODER_TILE_COLUMNS * CHUNK_TILES ? m->columns - column : CODER_TILE_COLUMNS * CHUNK_TILES;
+  for (size_t column = 0; column < m->columns; column += CHUNK_COLUMNS) {
+    const size_t n = m->columns - column < CHUNK_COLUMNS ? m->columns - column : CHUNK_COLUMNS;
     for (size_t r = 0; r < n_rows; r++) rows[r] = m->data + ((first + r) * m->columns + column) * element;
     j->c->kernels->tiles_from_rows(m->dtype, rows, n_rows, n, j->w->chunk);
     multiply_chunk(j, (n + CODER_TILE_COLUMNS - 1) / CODER_TILE_COLUMNS, column);
@@ -386,8 +387,8 @@ typedef struct digits_job {
 static void digits_of_token(void *user, size_t token, int thread) {
   (void)thread;
   const digits_job *work = user;
-  work->c->kernels->quantize_activations(work->product->x + token * work->product->x_stride, work->column_scales, work->a,
-                                        token);
+  const float *x = work->product->x + token * work->product->x_stride;
+  work->c->kernels->quantize_activations(x, work->column_scales, work->a, token);
 }
 
 /* The factors of the columns that activations are multiplied with; of a raw matrix none. */
@@ -463,8 +464,8 @@ ellm_status matrix_row(compute *c, const weight_matrix *m, uint32_t row, float *
   if (m->coded == NULL) {
     const size_t element = ellm_dtype_size(m->dtype);
     const uint8_t *rows[CODER_PANEL_ROWS] = {NULL};
-    for (size_t column = 0; column < m->columns; column += CODER_TILE_COLUMNS * CHUNK_TILES) {
-      const size_t n = m->columns - column < CODER_TILE_COLUMNS * CHUNK_TILES ? m->columns - column : CODER_TILE_COLUMNS * CHUNK_TILES;
+    for (size_t column = 0; column < m->columns; column += CHUNK_COLUMNS) {
+      const size_t n = m->columns - column < CHUNK_COLUMNS ? m->columns - column : CHUNK_COLUMNS;
       rows[0] = m->data + ((uint64_t)row * m->columns + column) * element;
       c->kernels->tiles_from_rows(m->dtype, rows, 1, n, w->chunk);
       for (size_t i = 0; i < n; i++) out[column + i] = w->chunk[i * CODER_PANEL_ROWS];

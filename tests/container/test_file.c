@@ -72,7 +72,8 @@ static void check_codes(const ellm_file *file, const char *name, uint64_t rows, 
   uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1);
   sample_codes(want, rows * columns, bits, seed);
   for (uint64_t b = 0; b < tensor->geometry.n_blocks; b++) {
-    assert_int_equal(container_decode_block(file, tensor, b, coder_decode_block_scalar, scratch, tiles, NULL, NULL), ELLM_OK);
+    assert_int_equal(container_decode_block(file, tensor, b, coder_decode_block_scalar, scratch, tiles, NULL, NULL),
+                     ELLM_OK);
     coder_block block = coder_geometry_block(&tensor->geometry, b);
     coder_untile_block(&block, tiles, have + block.first_row * columns + block.first_column, columns);
   }
@@ -160,9 +161,10 @@ static void test_scales(void **state) {
       const coder_block block = coder_geometry_block(&tensor->geometry, b);
       int32_t *first = have + block.first_row * SCALED_COLUMNS + block.first_column;
       for (uint32_t r = 0; r < block.rows; r++)
-        for (uint32_t c = 0; c < block.columns; c++)
-          first[r * SCALED_COLUMNS + c] =
-              tiles[((r / block.panel_rows * block.tiles + c / 4) * block.panel_rows + r % block.panel_rows) * 4 + c % 4];
+        for (uint32_t c = 0; c < block.columns; c++) {
+          const uint32_t tile = r / block.panel_rows * block.tiles + c / 4;
+          first[r * SCALED_COLUMNS + c] = tiles[(tile * block.panel_rows + r % block.panel_rows) * 4 + c % 4];
+        }
       for (uint32_t n = 0; n < patches.n; n++) {
         const coder_patch patch = coder_patch_at(&patches, n);
         uint32_t r, c;
@@ -189,7 +191,8 @@ static void test_scales(void **state) {
 /* What a tensor's scales may not be, though every checksum is right. */
 static void test_bad_scales(void **state) {
   (void)state;
-  const uint64_t directory = load_u64(sample + 16), columns = directory + 8, q = columns + load_u32(sample + columns + 4);
+  const uint64_t directory = load_u64(sample + 16), columns = directory + 8;
+  const uint64_t q = columns + load_u32(sample + columns + 4);
   const uint64_t factors = load_u64(sample + columns + 16), head = load_u64(sample + q + 16);
   const uint64_t n_blocks = load_u32(sample + q + 68);
   /* the scales stand before the block table */
@@ -229,7 +232,8 @@ static void test_bad_scales(void **state) {
 /* Patches of the first block, with its checksum made right. */
 static void test_bad_patches(void **state) {
   (void)state;
-  const uint64_t directory = load_u64(sample + 16), columns = directory + 8, q = columns + load_u32(sample + columns + 4);
+  const uint64_t directory = load_u64(sample + 16), columns = directory + 8;
+  const uint64_t q = columns + load_u32(sample + columns + 4);
   const uint64_t head = load_u64(sample + q + 16), head_bytes = load_u64(sample + q + 32), block = head + head_bytes;
   const uint64_t n_blocks = load_u32(sample + q + 68), table = block - 8 * n_blocks;
   const uint32_t bytes = n_blocks > 1 ? load_u32(sample + table + 8) : (uint32_t)load_u64(sample + q + 72);
@@ -276,7 +280,9 @@ static void test_refused_scales(void **state) {
                              .n_elements = 9,
                              .storage = CONTAINER_CODED,
                              .columns_record = 1,
-                             .quant = {.bits = 4, .scheme = ELLM_SCHEME_SYMMETRIC, .scales = {.step = 1, .zero = 8, .columns = good}}};
+                             .quant = {.bits = 4,
+                                       .scheme = ELLM_SCHEME_SYMMETRIC,
+                                       .scales = {.step = 1, .zero = 8, .columns = good}}};
   const int32_t codes[9] = {8, 9, 8, 7, 8, 30, 8, 8, 8};
   assert_int_equal(sample_write_tensor(writer, &tensor, codes, ELLM_PREFER_SIZE, &err), ELLM_ERR_INTERNAL);
   container_writer_abort(writer);
@@ -650,9 +656,11 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_adopt),
   };
   const struct CMUnitTest scaled[] = {
-      cmocka_unit_test(test_golden_scaled), cmocka_unit_test(test_scales),        cmocka_unit_test(test_every_byte),     cmocka_unit_test(test_every_length),
-      cmocka_unit_test(test_hostile_fields), cmocka_unit_test(test_padding),        cmocka_unit_test(test_bad_scales),
-      cmocka_unit_test(test_bad_patches),   cmocka_unit_test(test_refused_scales),
+      cmocka_unit_test(test_golden_scaled), cmocka_unit_test(test_scales),
+      cmocka_unit_test(test_every_byte),    cmocka_unit_test(test_every_length),
+      cmocka_unit_test(test_hostile_fields), cmocka_unit_test(test_padding),
+      cmocka_unit_test(test_bad_scales),    cmocka_unit_test(test_bad_patches),
+      cmocka_unit_test(test_refused_scales),
   };
   const int failed = cmocka_run_group_tests_name("container file", tests, setup, teardown);
   return failed + cmocka_run_group_tests_name("container file with scales", scaled, setup_scaled, teardown);

@@ -13,7 +13,8 @@
 
 static char folder[] = "/tmp/ellm-scales-XXXXXX";
 static char file[64], weights[64];
-static const uint32_t ids[] = {1, 40, 300, 25, 77, 1024, 8, 9, 512, 33, 2, 700, 61, 5, 90, 1000, 12, 11, 10, 64, 3, 128};
+static const uint32_t ids[] = {1, 40, 300, 25, 77,   1024, 8,  9,  512, 33, 2,
+                               700, 61, 5, 90, 1000, 12, 11, 10, 64, 3, 128};
 enum { N_IDS = sizeof ids / sizeof *ids };
 
 static int setup(void **state) {
