@@ -19,7 +19,7 @@ enum {
   WIDTHS = 3,               /* that are weighed */
   /* Codes that may be patched, one in so many: a patch takes 24 bits, so that this many take 1/40 bit a code. */
   CODES_A_PATCH = 1024,
-  /* Bytes that are read and decoded in the time of a patch: generation on one thread of a Zen 5 takes 0.12 ns a byte
+  /* Bytes that are read and decoded in the time of a patch: generation on one thread of a Zen 4 takes 0.12 ns a byte
    * (levels, 4.1 bits a weight, AVX-512) and 4 ns more a patch. Time of `run -t 1 -n 100` less that of `-n 4`, of files
    * with and without patches in one code of 2,000. */
   PATCH_BYTES_OF_TIME = 35
