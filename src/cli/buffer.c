@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/utf8.h"
 
 bool cli_buffer_reserve(cli_buffer *buffer, size_t extra) {
   if (extra > SIZE_MAX - buffer->size) return false;
@@ -41,22 +40,6 @@ bool cli_add(cli_buffer *buffer, const char *format, ...) {
     buffer->size += (size_t)length;
   }
   va_end(again);
-  return good;
-}
-
-bool cli_add_escaped(cli_buffer *buffer, const char *text) {
-  bool good = true;
-  if (!cli_valid_utf8(text, strlen(text))) text = "?";
-  for (; good && *text; text++) {
-    switch (*text) {
-      case '<': good = cli_add(buffer, "&lt;"); break;
-      case '>': good = cli_add(buffer, "&gt;"); break;
-      case '&': good = cli_add(buffer, "&amp;"); break;
-      case '"': good = cli_add(buffer, "&quot;"); break;
-      case '\'': good = cli_add(buffer, "&#39;"); break;
-      default: good = cli_buffer_append(buffer, (unsigned char)*text < 32 ? "?" : text, 1);
-    }
-  }
   return good;
 }
 

@@ -12,9 +12,6 @@ typedef struct cli_buffer { uint8_t *data; size_t size, capacity; } cli_buffer;
 bool cli_buffer_reserve(cli_buffer *buffer, size_t extra); /* room for as many more bytes */
 bool cli_buffer_append(cli_buffer *buffer, const void *data, size_t bytes);
 bool cli_add(cli_buffer *buffer, const char *format, ...) CLI_PRINTF(2, 3); /* any length */
-/* The text with the characters escaped that mean something in HTML and XML; control characters and what is not UTF-8
- * become '?'. */
-bool cli_add_escaped(cli_buffer *buffer, const char *text);
 void cli_buffer_free(cli_buffer *buffer);
 
 #endif

@@ -5,6 +5,7 @@
  * no links: the file stands alone; colours follow a dark page.
  */
 #include "cli/histogram.h"
+#include "cli/markup.h"
 
 #include <math.h>
 

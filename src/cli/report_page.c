@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/report.h"
+#include "cli/markup.h"
 
 static const char style[] =
     ":root{--page:#fff;--ink:#1b1f24;--soft:#57606a;--line:#d8dee4;--card:#f6f8fa;--c0:#1f6fb5;--c1:#c2550a;--c2:#"

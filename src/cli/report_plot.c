@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "cli/report.h"
+#include "cli/markup.h"
 
 enum { WIDTH = 480, HEIGHT = 330, LEFT = 66, RIGHT = 18, TOP = 12, BOTTOM = 48 };
 

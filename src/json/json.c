@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "json/lenient.h"
+#include "json/mark.h"
 
 /* jansson needs up to 40 times the bytes of a text made of tiny values: their
  * number is bounded (commas in strings count too) before any is allocated. */

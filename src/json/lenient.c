@@ -7,11 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Behind the quotation mark. No other string of a lenient file begins with U+0000 and this: a text that does is merely
- * shown like a number in messages. */
+/* Between the quotation marks, as JSON writes JSON_MARK (json/mark.h). */
 #define MARK "\\u0000number "
-static const char mark[] = "\0number ";
-enum { MARK_BYTES = sizeof mark - 1, MORE_BYTES = sizeof MARK - 1 + 2 };
+enum { MORE_BYTES = sizeof MARK - 1 + 2 };
 
 static bool is_number_part(char c) {
   return (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.' || c == 'e' || c == 'E';
@@ -119,10 +117,4 @@ ellm_status json_parse_lenient(const void *text, size_t bytes, const char *origi
   if (status == ELLM_OK) status = json_parse_with(0, copy, bytes, origin, root, err);
   free(copy);
   return status;
-}
-
-const char *json_unreadable_number(const json_t *value) {
-  if (!json_is_string(value) || json_string_length(value) <= MARK_BYTES) return NULL;
-  const char *text = json_string_value(value);
-  return memcmp(text, mark, MARK_BYTES) == 0 ? text + MARK_BYTES : NULL;
 }

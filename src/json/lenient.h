@@ -11,11 +11,9 @@
 #define ELLM_JSON_LENIENT_H
 
 #include "json/json.h"
+#include "json/mark.h"
 
 /* json_parse for such files. Everything else is as strict, and as limited, as there. */
 ellm_status json_parse_lenient(const void *text, size_t bytes, const char *origin, json_t **root, ellm_error *err);
-
-/* The text of a number that has no value, as it stands in the file; NULL for every other value. */
-const char *json_unreadable_number(const json_t *value);
 
 #endif
