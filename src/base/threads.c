@@ -111,10 +111,13 @@ static void *worker_main(void *argument) {
   }
 }
 
-/* A new section, open. The one before is closed and empty. */
+/* A new section, open. The one before is closed and empty. Who goes to sleep counts itself first and looks at the gate
+ * then; here the gate comes first and the count then, so that one of both sees the other. That needs a store which no
+ * later load overtakes: an exchange. (A plain sequentially consistent store says so, too, but an emulator of Arm on
+ * x86 was seen to hang with it.) */
 static void announce(thread_pool *pool) {
   const uint64_t number = (uint64_t)(section_of(atomic_load(&pool->gate)) + 1u);
-  atomic_store(&pool->gate, number * GATE_SECTION | GATE_OPEN);
+  (void)atomic_exchange(&pool->gate, number * GATE_SECTION | GATE_OPEN);
   if (atomic_load(&pool->sleepers) > 0) {
     pthread_mutex_lock(&pool->mutex);
     pthread_cond_broadcast(&pool->wake);
@@ -133,7 +136,7 @@ static void wait_until_finished(thread_pool *pool) {
     cpu_pause();
   }
   pthread_mutex_lock(&pool->mutex);
-  atomic_store(&pool->caller_sleeps, true);
+  (void)atomic_exchange(&pool->caller_sleeps, true); /* before the look at the gate: see announce */
   while (!finished(pool)) pthread_cond_wait(&pool->done, &pool->mutex);
   atomic_store(&pool->caller_sleeps, false);
   pthread_mutex_unlock(&pool->mutex);

@@ -54,7 +54,7 @@ run_linked() {
           continue
         fi
       fi
-      "$@" "$program" >"$program.log" 2>&1
+      timeout 600 "$@" "$program" >"$program.log" 2>&1
       status=$? # now: the substitution below sets its own
       report "$name: $(basename "$program")" "$program.log" $status
     done
