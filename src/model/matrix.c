@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "source/finite.h"
 #include "kernels/patches.h"
 
 enum {
@@ -200,12 +201,25 @@ static ellm_status float_coded_group(const job *j, uint64_t group, ellm_error *e
   return ELLM_OK;
 }
 
-static void raw_group(const job *j, uint64_t group) {
+/* NaN and infinity are an error when they are first used: nobody has read a folder's elements before. */
+static ellm_status check_rows(const weight_matrix *m, uint64_t first, size_t n_rows, ellm_error *err) {
+  const size_t element = ellm_dtype_size(m->dtype), n = n_rows * m->columns;
+  const uint8_t *data = m->data + first * m->columns * element;
+  const size_t end = finite_end(m->dtype, data, n);
+  return end == n ? ELLM_OK
+                  : finite_fail(m->origin, m->name, m->dtype, first * m->columns + end, data + end * element, err);
+}
+
+static ellm_status raw_group(const job *j, uint64_t group, ellm_error *err) {
   const weight_matrix *m = j->matrix;
   const size_t element = ellm_dtype_size(m->dtype);
   const uint64_t first = group * CODER_PANEL_ROWS;
   const size_t n_rows = m->rows - first < CODER_PANEL_ROWS ? m->rows - first : CODER_PANEL_ROWS;
   const uint8_t *rows[CODER_PANEL_ROWS] = {NULL};
+  if (m->seen != NULL && !m->seen[group]) {
+    ELLM_TRY(check_rows(m, first, n_rows, err));
+    m->seen[group] = true;
+  }
   zero_sums(j);
   for (size_t column = 0; column < m->columns; column += CHUNK_COLUMNS) {
     const size_t n = m->columns - column < CHUNK_COLUMNS ? m->columns - column : CHUNK_COLUMNS;
@@ -214,6 +228,7 @@ static void raw_group(const job *j, uint64_t group) {
     multiply_chunk(j, (n + CODER_TILE_COLUMNS - 1) / CODER_TILE_COLUMNS, column);
   }
   finish_sums(j, j->w->sums, first, n_rows);
+  return ELLM_OK;
 }
 
 /* A panel with patches: as many tokens at a time as there is room for what patches add. */
@@ -319,10 +334,7 @@ static bool take_run(product_run *run, uint64_t *first, uint64_t *end) {
 }
 
 static ellm_status one_group(const job *j, uint64_t group, ellm_error *err) {
-  if (j->matrix->coded == NULL) {
-    raw_group(j, group);
-    return ELLM_OK;
-  }
+  if (j->matrix->coded == NULL) return raw_group(j, group, err);
   return j->activations == NULL ? float_coded_group(j, group, err) : integer_group(j, group, err);
 }
 
@@ -464,6 +476,7 @@ ellm_status matrix_row(compute *c, const weight_matrix *m, uint32_t row, float *
   if (m->coded == NULL) {
     const size_t element = ellm_dtype_size(m->dtype);
     const uint8_t *rows[CODER_PANEL_ROWS] = {NULL};
+    if (m->seen != NULL) ELLM_TRY(check_rows(m, row, 1, err));
     for (size_t column = 0; column < m->columns; column += CHUNK_COLUMNS) {
       const size_t n = m->columns - column < CHUNK_COLUMNS ? m->columns - column : CHUNK_COLUMNS;
       rows[0] = m->data + ((uint64_t)row * m->columns + column) * element;

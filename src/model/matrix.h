@@ -27,6 +27,9 @@ typedef struct weight_matrix {
   const expanded_matrix *expanded; /* its codes in memory, or NULL */
   const uint8_t *data;           /* raw: row-major, little-endian, any alignment */
   ellm_dtype dtype;
+  uint8_t *seen;                 /* raw: for each 16 rows, whether all of their elements were found to be finite; NULL:
+                                  * they are not looked at. Written by the product that multiplies with them first */
+  const char *origin;            /* raw: the file that it lies in, for errors */
   const float *bias;             /* [rows], or NULL */
 } weight_matrix;
 

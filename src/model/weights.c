@@ -99,9 +99,14 @@ static ellm_status bind_matrix(binder *b, const char *name, uint32_t rows, uint3
   if (t->coded != NULL) m->file = source_file(b->from);
   else if (!b->check_only) ELLM_TRY(source_map(b->from, t, &m->data, err));
   if (b->weights->n_names == b->name_room) return ellm_fail(err, ELLM_ERR_INTERNAL, "too many matrices");
-  char *copy = strdup(t->name);
-  if (copy == NULL) return ellm_fail_memory(err, strlen(t->name) + 1, "names of tensors");
-  m->name = b->weights->names[b->weights->n_names++] = copy;
+  /* the name and, behind it, what is remembered of groups of rows: one owner for both */
+  const size_t name_bytes = strlen(t->name) + 1;
+  const size_t groups = ((size_t)rows + CODER_PANEL_ROWS - 1) / CODER_PANEL_ROWS;
+  char *copy = calloc(name_bytes + groups, 1);
+  if (copy == NULL) return ellm_fail_memory(err, name_bytes + groups, "names of tensors");
+  m->name = b->weights->names[b->weights->n_names++] = memcpy(copy, t->name, name_bytes);
+  if (t->coded == NULL) m->seen = (uint8_t *)copy + name_bytes;
+  m->origin = source_origin(b->from, t);
   return ELLM_OK;
 }
 

@@ -4,6 +4,7 @@
 
 import json
 import os
+import struct
 
 from cli_testing import *
 
@@ -113,6 +114,31 @@ for name, tensors, config, text in OTHERS:
             p.stderr,
         )
         os.remove(tmp("out"))
+
+# A weight that is no number is named when it is first used.
+GATE, EMBEDDING = "model.layers.1.mlp.gate_proj.weight", "model.embed_tokens.weight"
+
+
+def spoil(tensor, element, value):
+    def change(held):
+        dtype, shape, data = held[tensor]
+        data = bytearray(data)
+        bits = struct.pack("<f", value)
+        size = len(bits) if dtype == "F32" else 2
+        data[element * size : (element + 1) * size] = bits[4 - size :]
+        held[tensor] = (dtype, shape, bytes(data))
+
+    return change
+
+
+for tensor, element, value in ((GATE, 70001, float("nan")), (K0, 5, float("-inf")), (EMBEDDING, 2 * 256, float("inf"))):
+    p = run("logits", "-m", changed(f"spoilt-{element}", spoil(tensor, element, value)), "--ids", "1 2", "-o", tmp("out"))
+    message = p.stderr.decode("utf-8", "replace")
+    ok(
+        p.returncode == INPUT and one_error_line(p) and f"tensor {tensor}: element {element} is" in message,
+        f"{value} in {tensor} of a folder",
+        f"status {p.returncode}: {message}",
+    )
 
 # What Transformers leaves unread is left unread here.
 folder = changed("buffers", put("model.layers.0.self_attn.rotary_emb.inv_freq", [16], "F32", 4))
