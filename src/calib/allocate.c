@@ -89,22 +89,25 @@ static ellm_status check(const allocation_curve *curves, size_t n_curves, ellm_e
 
 enum { COARSEST = 650, FINEST = -650 }; /* logarithms of lambda, beyond any */
 
+/* Steps for the lambda nearest to `beyond` whose sum still is within `limit`; that of `within` is. */
+static void bisect(allocation_curve *curves, size_t n_curves, double (*sum)(const allocation_curve *, size_t),
+                   double limit, double within, double beyond) {
+  for (int i = 0; i < HALVINGS; i++) {
+    const double middle = 0.5 * (within + beyond);
+    choose_all(curves, n_curves, middle);
+    if (sum(curves, n_curves) <= limit) within = middle;
+    else beyond = middle;
+  }
+  choose_all(curves, n_curves, within);
+}
+
 ellm_status allocate_for_bits(allocation_curve *curves, size_t n_curves, double bits, ellm_error *err) {
   ELLM_TRY(check(curves, n_curves, err));
   choose_all(curves, n_curves, COARSEST);
   const double least = allocation_bits(curves, n_curves);
   if (least > bits)
     return ellm_fail(err, ELLM_ERR_INPUT, "allocation: %.0f bits are asked for, the least possible are %.0f", bits, least);
-  double fits = COARSEST, too_many = FINEST;
-  for (int i = 0; i < HALVINGS; i++) {
-    const double middle = 0.5 * (fits + too_many);
-    choose_all(curves, n_curves, middle);
-    if (allocation_bits(curves, n_curves) <= bits)
-      fits = middle;
-    else
-      too_many = middle;
-  }
-  choose_all(curves, n_curves, fits);
+  bisect(curves, n_curves, allocation_bits, bits, COARSEST, FINEST);
   return ELLM_OK;
 }
 
@@ -114,16 +117,7 @@ ellm_status allocate_for_damage(allocation_curve *curves, size_t n_curves, doubl
   const double least = allocation_damage(curves, n_curves);
   if (least > damage)
     return ellm_fail(err, ELLM_ERR_INPUT, "allocation: damage %g is asked for, the least possible is %g", damage, least);
-  double fits = FINEST, too_much = COARSEST;
-  for (int i = 0; i < HALVINGS; i++) {
-    const double middle = 0.5 * (fits + too_much);
-    choose_all(curves, n_curves, middle);
-    if (allocation_damage(curves, n_curves) <= damage)
-      fits = middle;
-    else
-      too_much = middle;
-  }
-  choose_all(curves, n_curves, fits);
+  bisect(curves, n_curves, allocation_damage, damage, FINEST, COARSEST);
   return ELLM_OK;
 }
 

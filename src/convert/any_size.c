@@ -216,6 +216,23 @@ static ellm_status next_columns(any_size *a, size_t i, ellm_error *err) {
                                   &a->columns_record, err);
 }
 
+/* The weights that the codes in the scratch file stand for go back to the calibration. */
+static ellm_status hand_back(any_size *a, tune_matrix *m, rounder *r, ellm_error *err) {
+  codes_reader reader = {&a->codes, m->matrix->columns};
+  const size_t bytes = (size_t)m->matrix->rows * m->matrix->columns * sizeof(uint16_t);
+  uint16_t *weights = malloc(bytes);
+  ellm_status status = weights != NULL ? ELLM_OK : ellm_fail_memory(err, bytes, "a rounded matrix");
+  for (uint64_t row = 0; row < m->matrix->rows && status == ELLM_OK; row += r->strip_rows) {
+    const uint64_t left = m->matrix->rows - row;
+    const size_t n = left < r->strip_rows ? (size_t)left : r->strip_rows;
+    status = read_codes(&reader, row, n, r->codes, err);
+    if (status == ELLM_OK) rounder_strip_weights(r, row, n, weights + row * m->matrix->columns);
+  }
+  if (status == ELLM_OK) calibration_rounded(&a->calibration, m, weights);
+  else free(weights);
+  return status;
+}
+
 static ellm_status store_matrix(any_size *a, size_t i, container_tensor *tensor, ellm_error *err) {
   tune_matrix *m = &a->matrices.at[i];
   codes_reader reader;
@@ -235,7 +252,7 @@ static ellm_status store_matrix(any_size *a, size_t i, container_tensor *tensor,
     if (!a->has_columns) matrix.scales.columns = NULL;
     status = quantized_write(a->setup.writer, a->setup.team, &matrix, a->setup.options->prefer, tensor, err);
   }
-  if (status == ELLM_OK) status = calibration_rounded(&a->calibration, &a->matrices, i, &r, err);
+  if (status == ELLM_OK && calibration_wants(&a->calibration, m)) status = hand_back(a, m, &r, err);
   if (status == ELLM_OK) a->planned_bits += a->plan.curves[i].bits;
   rounder_close(&r);
   return status;

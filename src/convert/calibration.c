@@ -276,20 +276,13 @@ ellm_status calibration_columns(calibration *c, const tune_matrices *matrices, s
   return columns_from_moments(compute_pool(c->model->compute), input, &options, m->matrix->name, out, err);
 }
 
-ellm_status calibration_rounded(calibration *c, const tune_matrices *matrices, size_t i, rounder *r, ellm_error *err) {
-  tune_matrix *m = &matrices->at[i];
-  if (!c->full || m->layer == c->model->config.n_layers) return ELLM_OK;
-  const size_t bytes = (size_t)m->matrix->rows * m->matrix->columns * sizeof(uint16_t);
-  uint16_t *weights = malloc(bytes);
-  if (weights == NULL) return ellm_fail_memory(err, bytes, "a rounded matrix");
-  const ellm_status status = rounder_weights(r, weights, err);
-  if (status != ELLM_OK) {
-    free(weights);
-    return status;
-  }
+bool calibration_wants(const calibration *c, const tune_matrix *m) {
+  return c->full && m->layer < c->model->config.n_layers;
+}
+
+void calibration_rounded(calibration *c, tune_matrix *m, uint16_t *weights) {
   const size_t n = c->n_replaced++;
   c->weights[n] = weights;
   c->replaced[n] = m;
   c->before[n] = tune_matrix_replace(m, (tune_elements){(const uint8_t *)weights, ELLM_BF16});
-  return ELLM_OK;
 }

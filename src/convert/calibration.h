@@ -46,7 +46,9 @@ ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, prog
 /* What is known of the input of matrix i. Matrices that read the same input ask once. */
 ellm_status calibration_columns(calibration *c, const tune_matrices *matrices, size_t i, input_columns *out,
                                 ellm_error *err);
-/* Matrix i is rounded, as `r` is set. */
-ellm_status calibration_rounded(calibration *c, const tune_matrices *matrices, size_t i, rounder *r, ellm_error *err);
+/* Does calibration go on with the rounded weights of this matrix? */
+bool calibration_wants(const calibration *c, const tune_matrix *m);
+/* It does, with these: BF16 [rows][columns], malloc'ed, the calibration's from here on. */
+void calibration_rounded(calibration *c, tune_matrix *m, uint16_t *weights);
 
 #endif

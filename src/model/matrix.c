@@ -476,7 +476,7 @@ ellm_status matrix_row(compute *c, const weight_matrix *m, uint32_t row, float *
   if (m->coded == NULL) {
     const size_t element = ellm_dtype_size(m->dtype);
     const uint8_t *rows[CODER_PANEL_ROWS] = {NULL};
-    if (m->seen != NULL) ELLM_TRY(check_rows(m, row, 1, err));
+    if (m->seen != NULL && !m->seen[row / CODER_PANEL_ROWS]) ELLM_TRY(check_rows(m, row, 1, err));
     for (size_t column = 0; column < m->columns; column += CHUNK_COLUMNS) {
       const size_t n = m->columns - column < CHUNK_COLUMNS ? m->columns - column : CHUNK_COLUMNS;
       rows[0] = m->data + ((uint64_t)row * m->columns + column) * element;

@@ -118,15 +118,19 @@ ellm_status rounder_strip(rounder *r, uint64_t first, size_t n, double *damage, 
   return ELLM_OK;
 }
 
-ellm_status rounder_weights(rounder *r, uint16_t *out, ellm_error *err) {
+void rounder_strip_weights(const rounder *r, uint64_t first, size_t n, uint16_t *out) {
   const size_t columns = r->matrix->columns;
+  for (size_t i = 0; i < n; i++)
+    for (size_t c = 0; c < columns; c++)
+      out[i * columns + c] = bf16_from_float(quant_weight(&r->scales, r->codes[i * columns + c], first + i, c));
+}
+
+ellm_status rounder_weights(rounder *r, uint16_t *out, ellm_error *err) {
   for (uint64_t row = 0; row < r->matrix->rows; row += r->strip_rows) {
     const uint64_t left = r->matrix->rows - row;
     const size_t n = left < r->strip_rows ? (size_t)left : r->strip_rows;
     ELLM_TRY(rounder_strip(r, row, n, NULL, err));
-    for (size_t i = 0; i < n; i++)
-      for (size_t c = 0; c < columns; c++)
-        out[(row + i) * columns + c] = bf16_from_float(quant_weight(&r->scales, r->codes[i * columns + c], row + i, c));
+    rounder_strip_weights(r, row, n, out + row * r->matrix->columns);
   }
   return ELLM_OK;
 }

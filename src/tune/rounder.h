@@ -42,6 +42,8 @@ ellm_status rounder_set(rounder *r, double step, double lambda, ellm_error *err)
 ellm_status rounder_sample(rounder *r, size_t rows, rounder_estimate *out, ellm_error *err);
 /* Rows [first, first + n), n <= strip_rows, to r->codes; *damage (may be NULL) is increased. */
 ellm_status rounder_strip(rounder *r, uint64_t first, size_t n, double *damage, ellm_error *err);
+/* The weights of r->codes, n rows from `first` on, as BF16 to out[n][columns]. */
+void rounder_strip_weights(const rounder *r, uint64_t first, size_t n, uint16_t *out);
 /* The weights of all codes as BF16, row after row, to out: close enough to measure with, half the memory. */
 ellm_status rounder_weights(rounder *r, uint16_t *out, ellm_error *err);
 
