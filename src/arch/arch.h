@@ -3,7 +3,7 @@
  * What a model is: its sizes, what its tensors are called, and the facts of
  * each layer, read from config.json. Those who compute read this and nothing
  * else; none of them asks which architecture it is. Families stand in files of
- * their own (llama.c, mistral.c, phi3.c, qwen.c) and in the list of families.c.
+ * their own (llama.c, gemma.c, qwen.c, ...) and in the list of families.c.
  */
 #ifndef ELLM_ARCH_ARCH_H
 #define ELLM_ARCH_ARCH_H
@@ -11,7 +11,7 @@
 #include "arch/rope_config.h"
 #include "base/notes.h"
 
-enum { CONFIG_MAX_SIZE = 1 << 24, CONFIG_MAX_LAYERS = 1 << 16, ARCH_MAX_ROPES = 2, ARCH_NAME_BYTES = 128 };
+enum { CONFIG_MAX_SIZE = 1 << 24, CONFIG_MAX_LAYERS = 1 << 16, CONFIG_MAX_EXPERTS = 1 << 12, ARCH_MAX_ROPES = 2, ARCH_NAME_BYTES = 128 };
 
 typedef enum arch_activation {
   ARCH_SILU,      /* x / (1 + exp(-x)) */
@@ -20,6 +20,8 @@ typedef enum arch_activation {
 
 /* `layer_facts.rope` of a layer whose queries and keys are not rotated. */
 #define ARCH_NO_ROPE UINT32_MAX
+/* Of the layers with a window, where these rotate with a base of their own. */
+#define ROPE_OF_WINDOWS 1
 
 /*
  * One layer of the transformer. With n(x) an RMS norm and optional parts in brackets it computes
@@ -58,6 +60,8 @@ typedef struct arch_tensors {
   const char *output;
   const char *gate_up[2]; /* likewise */
   const char *down;
+  /* of layers with experts: the matrix that chooses, the part before ".NUMBER.", and what follows it */
+  const char *router, *experts, *expert_gate_up[2], *expert_down;
 } arch_tensors;
 
 typedef struct model_config {
@@ -92,6 +96,9 @@ void model_config_free(model_config *config);
 
 /* "model.layers.N.PART.WHAT" */
 const char *arch_tensor_name(const arch_tensors *tensors, uint32_t layer, const char *part, const char *what,
+                             char text[ARCH_NAME_BYTES]);
+/* "EXPERTS.N.PART", a part of a layer for arch_tensor_name */
+const char *arch_expert_part(const arch_tensors *tensors, uint32_t expert, const char *part,
                              char text[ARCH_NAME_BYTES]);
 
 #endif

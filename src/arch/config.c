@@ -41,6 +41,18 @@ ellm_status config_no_attention_bias(const config_reader *in, ellm_error *err) {
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: attention_bias true is not supported for %s", in->origin, in->arch->name);
 }
 
+ellm_status config_experts(const config_reader *in, const char *const fields[2], uint32_t missing,
+                           uint32_t missing_used, uint32_t *n, uint32_t *used, ellm_error *err) {
+  const char *field = config_is_missing(in, fields[0]) && !config_is_missing(in, fields[1]) ? fields[1] : fields[0];
+  *n = missing;
+  *used = missing_used;
+  ELLM_TRY(config_size(in, field, false, CONFIG_MAX_EXPERTS, n, err));
+  ELLM_TRY(config_size(in, "num_experts_per_tok", false, CONFIG_MAX_EXPERTS, used, err));
+  if (*used <= *n) return ELLM_OK;
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: num_experts_per_tok %u is more than the %u of %s", in->origin,
+                   (unsigned)*used, (unsigned)*n, field);
+}
+
 /* -------------------------------------------------------------------- windows */
 
 ellm_status config_window(const config_reader *in, uint32_t missing, uint32_t *window, ellm_error *err) {
@@ -100,7 +112,8 @@ ellm_status config_same_window(const config_reader *in, uint32_t window, model_c
 static ellm_status parse_heads(const config_reader *in, model_config *config, ellm_error *err) {
   const arch_fields *f = in->arch->fields;
   const arch_defaults *defaults = &in->arch->defaults;
-  ELLM_TRY(config_size(in, f->n_heads, true, CONFIG_MAX_SIZE, &config->n_heads, err));
+  config->n_heads = defaults->n_heads;
+  ELLM_TRY(config_size(in, f->n_heads, defaults->n_heads == 0, CONFIG_MAX_SIZE, &config->n_heads, err));
   config->n_kv_heads =
       defaults->n_kv_heads == 0 || config_is_null(in, f->n_kv_heads) ? config->n_heads : defaults->n_kv_heads;
   ELLM_TRY(config_size(in, f->n_kv_heads, false, CONFIG_MAX_SIZE, &config->n_kv_heads, err));
@@ -128,10 +141,19 @@ static ellm_status parse_heads(const config_reader *in, model_config *config, el
 static ellm_status parse_sizes(const config_reader *in, model_config *config, ellm_error *err) {
   const arch_fields *f = in->arch->fields;
   const arch_defaults *defaults = &in->arch->defaults;
-  ELLM_TRY(config_size(in, f->vocab_size, true, CONFIG_MAX_SIZE, &config->vocab_size, err));
-  ELLM_TRY(config_size(in, f->hidden_size, true, CONFIG_MAX_SIZE, &config->hidden_size, err));
-  ELLM_TRY(config_size(in, f->intermediate_size, true, CONFIG_MAX_SIZE / 2, &config->intermediate_size, err));
-  ELLM_TRY(config_size(in, f->n_layers, true, CONFIG_MAX_LAYERS, &config->n_layers, err));
+  const struct {
+    const char *field;
+    uint32_t missing, limit, *out;
+  } sizes[] = {
+      {f->vocab_size, defaults->vocab_size, CONFIG_MAX_SIZE, &config->vocab_size},
+      {f->hidden_size, defaults->hidden_size, CONFIG_MAX_SIZE, &config->hidden_size},
+      {f->intermediate_size, defaults->intermediate_size, CONFIG_MAX_SIZE / 2, &config->intermediate_size},
+      {f->n_layers, defaults->n_layers, CONFIG_MAX_LAYERS, &config->n_layers},
+  };
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    *sizes[i].out = sizes[i].missing;
+    ELLM_TRY(config_size(in, sizes[i].field, sizes[i].missing == 0, sizes[i].limit, sizes[i].out, err));
+  }
   config->max_position_embeddings = defaults->max_position_embeddings;
   ELLM_TRY(config_size(in, f->max_position_embeddings, false, CONFIG_MAX_POSITIONS, &config->max_position_embeddings,
                        err));
@@ -168,11 +190,22 @@ static ellm_status refuse_quantized(const config_reader *in, ellm_error *err) {
   return ELLM_OK;
 }
 
-static ellm_status check_activation(const config_reader *in, ellm_error *err) {
-  const char *field = in->arch->fields->activation, *name = "silu";
+static ellm_status parse_activation(const config_reader *in, arch_activation *out, ellm_error *err) {
+  static const struct {
+    const char *name;
+    arch_activation activation;
+  } known[] = {{"silu", ARCH_SILU}, {"swish", ARCH_SILU}, {"gelu_pytorch_tanh", ARCH_GELU_TANH}};
+  const char *field = in->arch->fields->activation, *name = NULL;
   ELLM_TRY(json_get_string(in->root, field, false, in->origin, &name, err));
-  if (strcmp(name, "silu") == 0 || strcmp(name, "swish") == 0) return ELLM_OK;
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %s is not supported, silu is", in->origin, field, name);
+  *out = in->arch->defaults.activation;
+  if (name == NULL) return ELLM_OK;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    if (strcmp(name, known[i].name) != 0) continue;
+    *out = known[i].activation;
+    return ELLM_OK;
+  }
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s %s is not supported, silu and gelu_pytorch_tanh are", in->origin, field,
+                   name);
 }
 
 /* Some checkpoints write -1 for none. */
@@ -189,20 +222,38 @@ static ellm_status parse_bos(const config_reader *in, model_config *config, ellm
 }
 
 /* The plainest transformer; the family says what is different. */
-static ellm_status make_layers(model_config *config, const char *origin, ellm_error *err) {
+static ellm_status make_layers(model_config *config, arch_activation activation, const char *origin,
+                               ellm_error *err) {
   config->layers = calloc(config->n_layers, sizeof *config->layers);
   if (config->layers == NULL) return ellm_fail_memory(err, config->n_layers * sizeof *config->layers, origin);
   const float score_scale = (float)(1 / sqrt((double)config->head_dim));
   for (uint32_t i = 0; i < config->n_layers; i++)
     config->layers[i] = (layer_facts){.rope = 0,
                                       .score_scale = score_scale,
-                                      .activation = ARCH_SILU,
+                                      .activation = activation,
                                       .intermediate_size = config->intermediate_size,
                                       .residual_scale = 1};
   return ELLM_OK;
 }
 
+/* From here on fields are those of the object that the class has them in. */
+static ellm_status enter_nested(config_reader *in, model_config *config, ellm_error *err) {
+  const char *field = in->arch->nested, *model_type = NULL;
+  if (field == NULL) return ELLM_OK;
+  const json_t *nested = json_object_get(in->root, field);
+  if (nested == NULL) return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is missing", in->origin, field);
+  if (!json_is_object(nested)) return json_wrong(nested, field, in->origin, "an object", err);
+  ELLM_TRY(config_bool(in, "tie_word_embeddings", &config->tie_word_embeddings, err));
+  in->root = nested;
+  ELLM_TRY(refuse_quantized(in, err));
+  ELLM_TRY(json_get_string(nested, "model_type", false, in->origin, &model_type, err));
+  if (model_type == NULL || strcmp(model_type, in->arch->nested_model_type) == 0) return ELLM_OK;
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: model_type %s in %s is not supported, %s is", in->origin, model_type,
+                   field, in->arch->nested_model_type);
+}
+
 static ellm_status parse_model(config_reader *in, model_config *config, ellm_error *err) {
+  arch_activation activation;
   if (!json_is_object(in->root)) return ellm_fail(err, ELLM_ERR_INPUT, "%s: not a JSON object", in->origin);
   ELLM_TRY(arch_class_find(in->root, in->origin, &in->arch, err));
   config->arch_name = in->arch->name;
@@ -211,13 +262,13 @@ static ellm_status parse_model(config_reader *in, model_config *config, ellm_err
   config->class_eos_id = in->arch->defaults.eos_token_id;
   config->tie_word_embeddings = in->arch->defaults.tie_word_embeddings;
   ELLM_TRY(refuse_quantized(in, err));
-  ELLM_TRY(check_activation(in, err));
+  ELLM_TRY(enter_nested(in, config, err));
+  ELLM_TRY(parse_activation(in, &activation, err));
   ELLM_TRY(parse_sizes(in, config, err));
   ELLM_TRY(config_bool(in, "tie_word_embeddings", &config->tie_word_embeddings, err));
   ELLM_TRY(parse_bos(in, config, err));
-  config->n_ropes = 1;
   ELLM_TRY(rope_config_parse(in, config, err));
-  ELLM_TRY(make_layers(config, in->origin, err));
+  ELLM_TRY(make_layers(config, activation, in->origin, err));
   return in->arch->facts(in, config, err);
 }
 

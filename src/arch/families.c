@@ -7,10 +7,12 @@
 
 /* One line a family: arch_family_NAME, defined in NAME.c, is the list of its classes. */
 #define FAMILIES(FAMILY) \
+  FAMILY(gemma)          \
   FAMILY(llama)          \
   FAMILY(mistral)        \
   FAMILY(phi3)           \
-  FAMILY(qwen)
+  FAMILY(qwen)           \
+  FAMILY(smollm3)
 
 #define DECLARE(name) extern const arch_class *const arch_family_##name[];
 FAMILIES(DECLARE)
@@ -44,11 +46,21 @@ const arch_tensors arch_usual_tensors = {
     .output = "self_attn.o_proj",
     .gate_up = {"mlp.gate_proj", "mlp.up_proj"},
     .down = "mlp.down_proj",
+    .router = "mlp.gate",
+    .experts = "mlp.experts",
+    .expert_gate_up = {"gate_proj", "up_proj"},
+    .expert_down = "down_proj",
 };
 
 const char *arch_tensor_name(const arch_tensors *tensors, uint32_t layer, const char *part, const char *what,
                              char text[ARCH_NAME_BYTES]) {
   snprintf(text, ARCH_NAME_BYTES, "%s.%u.%s.%s", tensors->layer, (unsigned)layer, part, what);
+  return text;
+}
+
+const char *arch_expert_part(const arch_tensors *tensors, uint32_t expert, const char *part,
+                             char text[ARCH_NAME_BYTES]) {
+  snprintf(text, ARCH_NAME_BYTES, "%s.%u.%s", tensors->experts, (unsigned)expert, part);
   return text;
 }
 

@@ -25,6 +25,9 @@ typedef struct arch_defaults {
   double rms_norm_eps;
   int64_t eos_token_id;        /* -1: none */
   bool tie_word_embeddings;
+  arch_activation activation;
+  /* mostly 0: the field must be there */
+  uint32_t vocab_size, hidden_size, intermediate_size, n_layers, n_heads;
 } arch_defaults;
 
 /* What the architecture's rotary embedding may be. */
@@ -33,6 +36,9 @@ typedef struct arch_rope_rules {
   bool partial;                /* partial_rotary_factor is read; else it must be 1 */
   bool only_longrope;          /* besides default; "yarn" is its old name there */
   uint32_t original_positions; /* original_max_position_embeddings where it is missing; 0: max_position_embeddings */
+  double window_theta;         /* 0: all layers rotate alike. Else those with a window have a rotation of their own: its
+                                * rope_theta where it is missing, */
+  const char *window_theta_field; /* and the field that has it in configurations of the older style */
 } arch_rope_rules;
 
 typedef struct config_reader {
@@ -45,6 +51,8 @@ typedef struct config_reader {
 /* One class of Transformers. */
 typedef struct arch_class {
   const char *name, *model_type; /* "LlamaForCausalLM", "llama" */
+  const char *nested;            /* the object that has all other fields; NULL: they stand at the top */
+  const char *nested_model_type; /* its model_type */
   const arch_fields *fields;
   const arch_tensors *tensors;
   arch_defaults defaults;
@@ -71,6 +79,11 @@ bool config_is_missing(const config_reader *in, const char *field);
 bool config_is_null(const config_reader *in, const char *field);
 /* attention_bias must not be true. */
 ellm_status config_no_attention_bias(const config_reader *in, ellm_error *err);
+
+/* Experts of layers: the number of them by the first of these fields that is there, else `missing`; *used by
+ * num_experts_per_tok, else `missing_used`; each from 1 on, no more used than there are. */
+ellm_status config_experts(const config_reader *in, const char *const fields[2], uint32_t missing,
+                           uint32_t missing_used, uint32_t *n, uint32_t *used, ellm_error *err);
 
 /* `layer_types`, where it is given: sliding[n_layers] says which layers are "sliding_attention", the others are
  * "full_attention". *given: is it there? */

@@ -21,20 +21,23 @@ typedef struct rope_source {
   char origin[256];      /* "FILE: rope_scaling", for errors */
 } rope_source;
 
-static ellm_status find_options(const config_reader *in, rope_source *source, ellm_error *err) {
-  static const char *const fields[] = {"rope_scaling", "rope_parameters"};
-  source->options = NULL;
-  snprintf(source->origin, sizeof source->origin, "%s", in->origin);
-  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-    const json_t *value = json_object_get(in->root, fields[i]);
-    if (value == NULL || json_is_null(value)) continue;
-    if (!json_is_object(value)) return json_wrong(value, fields[i], in->origin, "an object", err);
-    if (json_object_size(value) == 0) continue;
-    source->options = value;
-    snprintf(source->origin, sizeof source->origin, "%s: %s", in->origin, fields[i]);
-    break;
-  }
+/* The object `field` of `object`, whose name in errors is `origin`; no options where it is missing, null or empty. */
+static ellm_status find_object(const json_t *object, const char *origin, const char *field, rope_source *source,
+                               ellm_error *err) {
+  const json_t *value = json_object_get(object, field);
+  *source = (rope_source){0};
+  snprintf(source->origin, sizeof source->origin, "%s", origin);
+  if (value == NULL || json_is_null(value)) return ELLM_OK;
+  if (!json_is_object(value)) return json_wrong(value, field, origin, "an object", err);
+  if (json_object_size(value) == 0) return ELLM_OK;
+  source->options = value;
+  snprintf(source->origin, sizeof source->origin, "%s: %s", origin, field);
   return ELLM_OK;
+}
+
+static ellm_status find_options(const config_reader *in, rope_source *source, ellm_error *err) {
+  ELLM_TRY(find_object(in->root, in->origin, "rope_scaling", source, err));
+  return source->options != NULL ? ELLM_OK : find_object(in->root, in->origin, "rope_parameters", source, err);
 }
 
 /* A number of (low, high]; `required` means that it must be there. */
@@ -178,41 +181,69 @@ static ellm_status parse_partial(const config_reader *in, const rope_source *sou
   return ELLM_OK;
 }
 
-ellm_status rope_config_parse(const config_reader *in, model_config *config, ellm_error *err) {
-  rope_config *rope = &config->ropes[0];
-  const double theta = in->arch->rope.theta;
-  *rope = (rope_config){.theta = theta > 0 ? theta : 10000.0,
+static ellm_status refuse_types_of_layers(const rope_source *source, ellm_error *err) {
+  const json_t *nested = json_object_get(source->options, "full_attention");
+  if (nested == NULL) nested = json_object_get(source->options, "sliding_attention");
+  if (nested == NULL) return ELLM_OK;
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: options by type of layer are not supported", source->origin);
+}
+
+/* One way of rotating: what `source` says; rope_theta is looked for there, then in the field theta_field, else it is
+ * missing_theta. */
+static ellm_status parse_rope(const config_reader *in, const rope_source *source, const char *theta_field,
+                              double missing_theta, model_config *config, rope_config *rope, ellm_error *err) {
+  *rope = (rope_config){.theta = missing_theta,
                         .factor = 1.0,
                         .beta_fast = 32.0,
                         .beta_slow = 1.0,
                         .attention_factor = -1.0,
                         .truncate = true};
-  rope_source source;
-  ELLM_TRY(find_options(in, &source, err));
-  ELLM_TRY(get_number(in->root, "rope_theta", false, in->origin, 0.0, max_theta, &rope->theta, err));
-  if (source.options != NULL)
-    ELLM_TRY(get_number(source.options, "rope_theta", false, source.origin, 0.0, max_theta, &rope->theta, err));
+  ELLM_TRY(get_number(in->root, theta_field, false, in->origin, 0.0, max_theta, &rope->theta, err));
+  if (source->options != NULL)
+    ELLM_TRY(get_number(source->options, "rope_theta", false, source->origin, 0.0, max_theta, &rope->theta, err));
   if (rope->theta <= 1.0)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: rope_theta is %g, a number above 1 is wanted", source.origin,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: rope_theta is %g, a number above 1 is wanted", source->origin,
                      rope->theta);
-  ELLM_TRY(parse_partial(in, &source, config, rope, err));
-  if (source.options == NULL) return ELLM_OK;
-
-  const json_t *nested = json_object_get(source.options, "full_attention");
-  if (nested == NULL) nested = json_object_get(source.options, "sliding_attention");
-  if (nested != NULL)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: options by type of layer are not supported", source.origin);
+  ELLM_TRY(parse_partial(in, source, config, rope, err));
+  if (source->options == NULL) return ELLM_OK;
+  ELLM_TRY(refuse_types_of_layers(source, err));
   bool dynamic = false;
-  ELLM_TRY(parse_type(&source, &in->arch->rope, &rope->type, &dynamic, err));
+  ELLM_TRY(parse_type(source, &in->arch->rope, &rope->type, &dynamic, err));
   if (dynamic) config->max_context_reason = "rope_type dynamic is not supported beyond that";
   if (rope->type == ROPE_DEFAULT) return ELLM_OK;
   if (rope->type != ROPE_LONGROPE)
-    ELLM_TRY(get_number(source.options, "factor", true, source.origin, 0.0, max_factor, &rope->factor, err));
+    ELLM_TRY(get_number(source->options, "factor", true, source->origin, 0.0, max_factor, &rope->factor, err));
   if (rope->type == ROPE_LINEAR) return ELLM_OK;
-  ELLM_TRY(parse_original(in, &source, config, &rope->original_max_position_embeddings, err));
-  if (rope->type == ROPE_LLAMA3) return parse_llama3(&source, rope, err);
-  ELLM_TRY(get_number(source.options, "attention_factor", false, source.origin, 0.0, max_factor,
+  ELLM_TRY(parse_original(in, source, config, &rope->original_max_position_embeddings, err));
+  if (rope->type == ROPE_LLAMA3) return parse_llama3(source, rope, err);
+  ELLM_TRY(get_number(source->options, "attention_factor", false, source->origin, 0.0, max_factor,
                       &rope->attention_factor, err));
-  if (rope->type == ROPE_YARN) return parse_yarn(&source, rope, err);
-  return parse_longrope(&source, (uint32_t)(config->head_dim * rope->partial_rotary_factor) / 2, config, rope, err);
+  if (rope->type == ROPE_YARN) return parse_yarn(source, rope, err);
+  return parse_longrope(source, (uint32_t)(config->head_dim * rope->partial_rotary_factor) / 2, config, rope, err);
+}
+
+/* Layers with a window rotate otherwise. The older style has rope_scaling for the others alone, and a field for the base
+ * of these; the newer one has rope_parameters by type of layer. */
+static ellm_status parse_two_ropes(const config_reader *in, double theta, model_config *config, ellm_error *err) {
+  const arch_rope_rules *rules = &in->arch->rope;
+  rope_source parameters, all, windows;
+  ELLM_TRY(find_object(in->root, in->origin, "rope_parameters", &parameters, err));
+  ELLM_TRY(find_object(parameters.options, parameters.origin, "full_attention", &all, err));
+  ELLM_TRY(find_object(parameters.options, parameters.origin, "sliding_attention", &windows, err));
+  if (parameters.options != NULL && all.options == NULL && windows.options == NULL)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: options by type of layer are wanted", parameters.origin);
+  if (all.options == NULL) ELLM_TRY(find_object(in->root, in->origin, "rope_scaling", &all, err));
+  config->n_ropes = 2;
+  ELLM_TRY(parse_rope(in, &all, "rope_theta", theta, config, &config->ropes[0], err));
+  return parse_rope(in, &windows, rules->window_theta_field, rules->window_theta, config,
+                    &config->ropes[ROPE_OF_WINDOWS], err);
+}
+
+ellm_status rope_config_parse(const config_reader *in, model_config *config, ellm_error *err) {
+  const double theta = in->arch->rope.theta > 0 ? in->arch->rope.theta : 10000.0;
+  rope_source source;
+  if (in->arch->rope.window_theta > 0) return parse_two_ropes(in, theta, config, err);
+  ELLM_TRY(find_options(in, &source, err));
+  config->n_ropes = 1;
+  return parse_rope(in, &source, "rope_theta", theta, config, &config->ropes[0], err);
 }

@@ -26,7 +26,7 @@ typedef struct rope_config {
 
 struct config_reader;
 struct model_config;
-/* Fill config->ropes[0] from the fields rope_parameters, rope_scaling, rope_theta, partial_rotary_factor and
+/* Fill config->ropes and n_ropes from the fields rope_parameters, rope_scaling, rope_theta, partial_rotary_factor and
  * original_max_position_embeddings; needs head_dim and max_position_embeddings of *config. */
 ellm_status rope_config_parse(const struct config_reader *in, struct model_config *config, ellm_error *err);
 

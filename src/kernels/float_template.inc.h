@@ -160,6 +160,49 @@ static void kernel_silu_mul(const float *gate, const float *up, float *out, size
     store_part(out + i, n - i, lanes_silu_mul(load_part(gate + i, n - i, 0.0f), load_part(up + i, n - i, 0.0f)));
 }
 
+/* 0.5 (1 + tanh(u)) = 1 / (1 + exp(-2 u)). */
+#define GELU_LINEAR 0x1.988454p+0f  /* 2 sqrt(2 / pi) */
+#define GELU_CUBIC 0x1.2444f2p-4f   /* times 0.044715 */
+KERNEL_INLINE lanes lanes_gelu_tanh_mul(lanes gate, lanes up) {
+  const lanes slope = lanes_fma(lanes_mul(gate, gate), lanes_set(GELU_CUBIC), lanes_set(GELU_LINEAR));
+  const lanes e = lanes_exp(lanes_sub(lanes_set(0.0f), lanes_mul(gate, slope)));
+  return lanes_mul(lanes_div(gate, lanes_add(lanes_set(1.0f), e)), up);
+}
+
+static void kernel_gelu_tanh_mul(const float *gate, const float *up, float *out, size_t n) {
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    lanes_store(out + i, lanes_gelu_tanh_mul(lanes_load(gate + i), lanes_load(up + i)));
+  if (i < n)
+    store_part(out + i, n - i, lanes_gelu_tanh_mul(load_part(gate + i, n - i, 0.0f), load_part(up + i, n - i, 0.0f)));
+}
+
+/* Up to TANH_SERIES an odd polynomial, x + x z p(z) with z = x^2, fitted for relative error; beyond it
+ * (1 - e) / (1 + e), e = exp(-2 |x|), which loses nothing there. */
+#define TANH_SERIES 0.625f
+KERNEL_INLINE lanes lanes_tanh(lanes x) {
+  const lanes zero = lanes_set(0.0f), one = lanes_set(1.0f);
+  const lanes size = lanes_below(x, zero, lanes_sub(zero, x), x);
+  const lanes z = lanes_mul(x, x);
+  lanes p = lanes_set(-5.70498872745e-3f);
+  p = lanes_fma(p, z, lanes_set(2.06390887954e-2f));
+  p = lanes_fma(p, z, lanes_set(-5.37397155531e-2f));
+  p = lanes_fma(p, z, lanes_set(1.33314422036e-1f));
+  p = lanes_fma(p, z, lanes_set(-3.33332819422e-1f));
+  const lanes near = lanes_fma(lanes_mul(p, z), x, x);
+  const lanes e = lanes_exp(lanes_mul(size, lanes_set(-2.0f)));
+  const lanes far = lanes_div(lanes_sub(one, e), lanes_add(one, e));
+  return lanes_below(size, lanes_set(TANH_SERIES), near, lanes_below(x, zero, lanes_sub(zero, far), far));
+}
+
+static void kernel_soft_cap(float *x, float cap, size_t n) {
+  const lanes caps = lanes_set(cap);
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    lanes_store(x + i, lanes_mul(lanes_tanh(lanes_div(lanes_load(x + i), caps)), caps));
+  if (i < n) store_part(x + i, n - i, lanes_mul(lanes_tanh(lanes_div(load_part(x + i, n - i, 0.0f), caps)), caps));
+}
+
 static void kernel_rope(float *head, const float *cos_sin, size_t half) {
   const float *cosines = cos_sin, *sines = cos_sin + half;
   float *low = head, *high = head + half;
@@ -346,6 +389,8 @@ const kernel_table KERNEL_PASTE(kernel_table_, KERNEL_NAME) = {
   .add = kernel_add,
   .rms_norm = kernel_rms_norm,
   .silu_mul = kernel_silu_mul,
+  .gelu_tanh_mul = kernel_gelu_tanh_mul,
+  .soft_cap = kernel_soft_cap,
   .rope = kernel_rope,
   .f16_from_f32 = kernel_f16_from_f32,
   .f32_from_f16 = kernel_f32_from_f16,

@@ -147,6 +147,11 @@ typedef struct kernel_table {
   void (*rms_norm)(const float *x, const float *weight, float eps, float *out, size_t n);
   /* out = (gate / (1 + exp(-gate))) * up, exp as in exp_sum; out may be gate or up. */
   void (*silu_mul)(const float *gate, const float *up, float *out, size_t n);
+  /* out = gelu(gate) * up with the tanh form of GELU, 0.5 g (1 + tanh(sqrt(2 / pi) (g + 0.044715 g^3))), written as
+   * g / (1 + exp(-g (a + b g^2))); exp as in exp_sum; out may be gate or up. */
+  void (*gelu_tanh_mul)(const float *gate, const float *up, float *out, size_t n);
+  /* x = cap * tanh(x / cap) in place; tanh: at most 4 ulp off. */
+  void (*soft_cap)(float *x, float cap, size_t n);
   /* Hugging Face order, in place on head[2 * half], i < half:
    *   head[i]        = head[i] * cos[i] - head[i + half] * sin[i]
    *   head[i + half] = head[i + half] * cos[i] + head[i] * sin[i]   (old values, each operation rounded)

@@ -43,8 +43,8 @@ typedef enum backend_buffer {
   BUFFER_PROJECTED,  /* hidden_size: what a block adds to the stream */
   BUFFER_QKV,        /* queries, keys and values: (n_heads + 2 n_kv_heads) * head_dim */
   BUFFER_MIXED,      /* what attention mixes from values: n_heads * head_dim */
-  BUFFER_GATE_UP,    /* 2 * intermediate_size */
-  BUFFER_INNER,      /* intermediate_size */
+  BUFFER_GATE_UP,    /* 2 * intermediate_size of the widest layer */
+  BUFFER_INNER,      /* intermediate_size of the widest layer */
   BACKEND_BUFFERS
 } backend_buffer;
 
@@ -69,7 +69,7 @@ typedef struct backend_ops {
 
   /* --- a pass over a batch */
 
-  /* rows[n] are at work, and stay the caller's; STREAM = their rows of the embedding. */
+  /* rows[n] are at work, and stay the caller's; STREAM = their rows of the embedding, scaled. */
   ellm_status (*begin)(backend *b, const batch_row *rows, size_t n, ellm_error *err);
   /* A buffer of the rows at work as floats of the host, [row][*stride], zero from its columns to the next multiple of
    * 16; valid until the next operation. What is written there is the buffer's. */
@@ -81,16 +81,19 @@ typedef struct backend_ops {
   /* QKV: each head of queries and keys is normed where weights are given ([head_dim], or NULL), then rotated to the
    * row's position by rotary table number `rope`, or not at all: ARCH_NO_ROPE. */
   void (*rotate)(backend *b, uint32_t rope, const float *q_norm, const float *k_norm);
-  /* Keys and values of QKV go to the rows' pages; then MIXED = softmax(scale * q k) v over the positions up to the
-   * row's, the last `window` of them (0: all). */
-  void (*attention)(backend *b, uint32_t layer, uint32_t window, float scale);
-  /* INNER = silu(gate) * up of GATE_UP. */
-  void (*activate)(backend *b);
+  /* Keys and values of QKV go to the rows' pages; then MIXED = softmax(scores) v over the positions up to the row's, the
+   * last `window` of them (0: all); scores are score_scale * q k, soft-capped. All three are facts of the layer. */
+  void (*attention)(backend *b, uint32_t layer, const layer_facts *facts);
+  /* INNER = activation(gate) * up of GATE_UP: intermediate_size columns each. */
+  void (*activate)(backend *b, arch_activation activation, uint32_t intermediate_size);
+  /* PROJECTED = the weighted sum of the networks of the experts that the router of a layer chooses for a row, by facts of
+   * the layer; NORMED is what router and networks read. Only matrices of experts that a row needs are read. */
+  ellm_status (*experts)(backend *b, const layer_weights *w, const layer_facts *facts, ellm_error *err);
   /* STREAM += PROJECTED. */
   void (*add)(backend *b);
   /* Only rows whose logits are wanted are at work from here on, in their order; their number. STREAM is theirs. */
   size_t (*select)(backend *b);
-  /* The product of `head` with x, to the rows' logits. */
+  /* The product of `head` with x, soft-capped, to the rows' logits. */
   ellm_status (*logits)(backend *b, const matrix_group *head, backend_buffer x, ellm_error *err);
 } backend_ops;
 

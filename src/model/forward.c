@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The forward pass of a decoder-only transformer: pre-norm blocks of grouped-query
- * attention with rotary positions and a SwiGLU network. One pass for all
+ * The forward pass of a decoder-only transformer: blocks of grouped-query
+ * attention with rotary positions and a gated network, normed before and maybe behind. One pass for all
  * architectures; what they differ in lies in weights and in the facts of layers.
  * Here is only the wiring: the operations are those of a backend.
  */
@@ -20,6 +20,19 @@ matrix_group *layer_group(layer_weights *layer, forward_input input) {
   return input < LAYER_INPUTS ? groups[input] : NULL;
 }
 
+/* The network of a layer: PROJECTED from NORMED. */
+static ellm_status network(ellm_model *model, uint32_t index, const batch_row *rows, size_t n, ellm_error *err) {
+  backend *b = model->backend;
+  const layer_weights *w = &model->weights.layers[index];
+  const layer_facts *facts = &model->config.layers[index];
+  watch(model, index, INPUT_GATE_UP, rows, n, BUFFER_NORMED);
+  if (facts->n_experts > 0) return b->ops->experts(b, w, facts, err);
+  ELLM_TRY(b->ops->product(b, &w->gate_up, BUFFER_NORMED, BUFFER_GATE_UP, err));
+  b->ops->activate(b, facts->activation, facts->intermediate_size);
+  watch(model, index, INPUT_DOWN, rows, n, BUFFER_INNER);
+  return b->ops->product(b, &w->down, BUFFER_INNER, BUFFER_PROJECTED, err);
+}
+
 ellm_status forward_layer(ellm_model *model, uint32_t index, const batch_row *rows, size_t n, ellm_error *err) {
   backend *b = model->backend;
   const backend_ops *ops = b->ops;
@@ -30,17 +43,15 @@ ellm_status forward_layer(ellm_model *model, uint32_t index, const batch_row *ro
   watch(model, index, INPUT_QKV, rows, n, BUFFER_NORMED);
   ELLM_TRY(ops->product(b, &w->qkv, BUFFER_NORMED, BUFFER_QKV, err));
   ops->rotate(b, facts->rope, w->q_norm, w->k_norm);
-  ops->attention(b, index, facts->window, facts->score_scale);
+  ops->attention(b, index, facts);
   watch(model, index, INPUT_OUTPUT, rows, n, BUFFER_MIXED);
   ELLM_TRY(ops->product(b, &w->output, BUFFER_MIXED, BUFFER_PROJECTED, err));
+  if (w->attention_post_norm != NULL) ops->norm(b, w->attention_post_norm, BUFFER_PROJECTED, BUFFER_PROJECTED);
   ops->add(b);
 
   ops->norm(b, w->mlp_norm, BUFFER_STREAM, BUFFER_NORMED);
-  watch(model, index, INPUT_GATE_UP, rows, n, BUFFER_NORMED);
-  ELLM_TRY(ops->product(b, &w->gate_up, BUFFER_NORMED, BUFFER_GATE_UP, err));
-  ops->activate(b);
-  watch(model, index, INPUT_DOWN, rows, n, BUFFER_INNER);
-  ELLM_TRY(ops->product(b, &w->down, BUFFER_INNER, BUFFER_PROJECTED, err));
+  ELLM_TRY(network(model, index, rows, n, err));
+  if (w->mlp_post_norm != NULL) ops->norm(b, w->mlp_post_norm, BUFFER_PROJECTED, BUFFER_PROJECTED);
   ops->add(b);
   return ELLM_OK;
 }

@@ -9,7 +9,7 @@
 #include "model/tensor_names.h"
 #include "source/finite.h"
 
-enum { TENSORS_A_LAYER = 24 };
+enum { TENSORS_A_LAYER = 24, TENSORS_AN_EXPERT = 3 };
 
 /* What binding needs: where tensors are, which have been taken, where what is made goes. */
 typedef struct binder {
@@ -140,21 +140,51 @@ static ellm_status bind_group(binder *b, uint32_t layer, const char *const *name
   return ELLM_OK;
 }
 
+/* A norm of the layer, where the architecture has one of that name. */
+static ellm_status bind_layer_norm(binder *b, uint32_t layer, const char *part, uint32_t n, float **out,
+                                   ellm_error *err) {
+  return part == NULL ? ELLM_OK : bind_norm(b, tensor_name(b, layer, part, "weight"), n, out, err);
+}
+
+/* An expert of a layer: its names are parts, made in texts of their own. */
+static ellm_status bind_expert(binder *b, uint32_t layer, uint32_t expert, expert_weights *w, ellm_error *err) {
+  const model_config *c = b->config;
+  const arch_tensors *names = c->tensors;
+  const uint32_t inner = c->layers[layer].intermediate_size, rows[2] = {inner, inner};
+  char text[3][ARCH_NAME_BYTES];
+  const char *gate_up[2], *down = arch_expert_part(names, expert, names->expert_down, text[2]);
+  for (int i = 0; i < 2; i++) gate_up[i] = arch_expert_part(names, expert, names->expert_gate_up[i], text[i]);
+  ELLM_TRY(bind_group(b, layer, gate_up, rows, 2, c->hidden_size, false, &w->gate_up, err));
+  return bind_group(b, layer, &down, &c->hidden_size, 1, inner, false, &w->down, err);
+}
+
+static ellm_status bind_experts(binder *b, uint32_t layer, layer_weights *w, ellm_error *err) {
+  const uint32_t n = b->config->layers[layer].n_experts;
+  ELLM_TRY(bind_group(b, layer, &b->config->tensors->router, &n, 1, b->config->hidden_size, false, &w->router, err));
+  w->experts = calloc(n, sizeof *w->experts);
+  if (w->experts == NULL) return ellm_fail_memory(err, n * sizeof *w->experts, "descriptions of experts");
+  w->n_experts = n;
+  for (uint32_t i = 0; i < n; i++) ELLM_TRY(bind_expert(b, layer, i, &w->experts[i], err));
+  return ELLM_OK;
+}
+
 static ellm_status bind_layer(binder *b, uint32_t layer, layer_weights *w, ellm_error *err) {
   const model_config *c = b->config;
   const layer_facts *facts = &c->layers[layer];
   const arch_tensors *names = c->tensors;
   const uint32_t q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim, inner = facts->intermediate_size;
   const uint32_t qkv_rows[3] = {q, kv, kv}, gate_up_rows[2] = {inner, inner};
-  ELLM_TRY(bind_norm(b, tensor_name(b, layer, names->attention_norm, "weight"), c->hidden_size, &w->attention_norm,
-                     err));
+  ELLM_TRY(bind_layer_norm(b, layer, names->attention_norm, c->hidden_size, &w->attention_norm, err));
   ELLM_TRY(bind_group(b, layer, names->qkv, qkv_rows, 3, c->hidden_size, facts->qkv_bias, &w->qkv, err));
   if (facts->qk_norm) {
-    ELLM_TRY(bind_norm(b, tensor_name(b, layer, names->q_norm, "weight"), c->head_dim, &w->q_norm, err));
-    ELLM_TRY(bind_norm(b, tensor_name(b, layer, names->k_norm, "weight"), c->head_dim, &w->k_norm, err));
+    ELLM_TRY(bind_layer_norm(b, layer, names->q_norm, c->head_dim, &w->q_norm, err));
+    ELLM_TRY(bind_layer_norm(b, layer, names->k_norm, c->head_dim, &w->k_norm, err));
   }
   ELLM_TRY(bind_group(b, layer, &names->output, &c->hidden_size, 1, q, facts->output_bias, &w->output, err));
-  ELLM_TRY(bind_norm(b, tensor_name(b, layer, names->mlp_norm, "weight"), c->hidden_size, &w->mlp_norm, err));
+  ELLM_TRY(bind_layer_norm(b, layer, names->attention_post_norm, c->hidden_size, &w->attention_post_norm, err));
+  ELLM_TRY(bind_layer_norm(b, layer, names->mlp_norm, c->hidden_size, &w->mlp_norm, err));
+  ELLM_TRY(bind_layer_norm(b, layer, names->mlp_post_norm, c->hidden_size, &w->mlp_post_norm, err));
+  if (facts->n_experts > 0) return bind_experts(b, layer, w, err);
   ELLM_TRY(bind_group(b, layer, names->gate_up, gate_up_rows, 2, c->hidden_size, facts->mlp_bias, &w->gate_up, err));
   return bind_group(b, layer, &names->down, &c->hidden_size, 1, inner, facts->mlp_bias, &w->down, err);
 }
@@ -185,16 +215,10 @@ static void note_others(const binder *b) {
 static ellm_status refuse_uncomputed(const binder *b, ellm_error *err) {
   const model_config *c = b->config;
   const char *what = NULL;
-  if (c->tensors->attention_post_norm != NULL || c->tensors->mlp_post_norm != NULL) what = "norms behind its parts";
-  if (c->embedding_scale != 1) what = "a scaled embedding";
-  if (c->logits_scale != 1 || c->logits_soft_cap != 0) what = "scaled or capped logits";
+  if (c->logits_scale != 1) what = "scaled logits";
   for (uint32_t i = 0; i < c->n_layers; i++) {
     const layer_facts *facts = &c->layers[i];
-    if (facts->score_soft_cap != 0) what = "capped scores";
-    if (facts->activation != ARCH_SILU) what = "another activation than silu";
-    if (facts->n_experts != 0) what = "experts";
     if (facts->residual_scale != 1) what = "scaled residuals";
-    if (facts->intermediate_size != c->intermediate_size) what = "layers of different sizes";
   }
   if (what == NULL) return ELLM_OK;
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s has %s, which is not supported", b->path, c->arch_name, what);
@@ -232,8 +256,13 @@ static ellm_status bind(binder *b, ellm_error *err) {
   if (config->n_layers > b->n_tensors)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: %zu tensors are too few for the %u layers of config.json", b->path,
                      b->n_tensors, (unsigned)config->n_layers);
+  size_t experts = 0;
+  for (uint32_t i = 0; i < config->n_layers; i++) experts += config->layers[i].n_experts;
+  if (experts > b->n_tensors)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %zu tensors are too few for the %zu experts of config.json", b->path,
+                     b->n_tensors, experts);
   tensor_names_find(b->from, config, b->notes, &b->names);
-  b->name_room = b->vector_room = (size_t)config->n_layers * TENSORS_A_LAYER + 4;
+  b->name_room = b->vector_room = (size_t)config->n_layers * TENSORS_A_LAYER + experts * TENSORS_AN_EXPERT + 4;
   weights->layers = calloc(config->n_layers, sizeof *weights->layers);
   weights->names = calloc(b->name_room, sizeof *weights->names);
   weights->vectors = calloc(b->vector_room, sizeof *weights->vectors);
@@ -285,15 +314,20 @@ static ellm_status expand_group(model_weights *w, matrix_group *group, compute *
 }
 
 ellm_status model_weights_expand(model_weights *w, compute *c, ellm_error *err) {
-  const size_t most = 4 + 12 * (size_t)w->n_layers; /* matrices: three a group at most */
+  size_t most = 4 + 13 * (size_t)w->n_layers; /* matrices: three a group at most */
+  for (uint32_t i = 0; i < w->n_layers; i++) most += TENSORS_AN_EXPERT * (size_t)w->layers[i].n_experts;
   w->expanded = calloc(most, sizeof *w->expanded);
   if (w->expanded == NULL) return ellm_fail_memory(err, most * sizeof *w->expanded, "the matrices of a model");
   ELLM_TRY(expand_one(w, &w->embedding, c, err));
   ELLM_TRY(expand_group(w, &w->head, c, err));
   for (uint32_t i = 0; i < w->n_layers; i++) {
     layer_weights *layer = &w->layers[i];
-    matrix_group *groups[] = {&layer->qkv, &layer->output, &layer->gate_up, &layer->down};
+    matrix_group *groups[] = {&layer->qkv, &layer->output, &layer->gate_up, &layer->down, &layer->router};
     for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) ELLM_TRY(expand_group(w, groups[g], c, err));
+    for (uint32_t e = 0; e < layer->n_experts; e++) {
+      ELLM_TRY(expand_group(w, &layer->experts[e].gate_up, c, err));
+      ELLM_TRY(expand_group(w, &layer->experts[e].down, c, err));
+    }
   }
   return ELLM_OK;
 }
@@ -305,6 +339,7 @@ void model_weights_free(model_weights *weights) {
   free(weights->names);
   free(weights->vectors);
   free(weights->expanded);
+  for (uint32_t i = 0; i < weights->n_layers && weights->layers != NULL; i++) free(weights->layers[i].experts);
   free(weights->layers);
   *weights = (model_weights){0};
 }

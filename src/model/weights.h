@@ -13,10 +13,17 @@
 /* Matrices whose outputs lie one behind the other. */
 typedef struct matrix_group { weight_matrix matrix[3]; size_t n; } matrix_group;
 
+typedef struct expert_weights { matrix_group gate_up, down; } expert_weights;
+
 typedef struct layer_weights {
   float *attention_norm, *mlp_norm;  /* [hidden_size] */
+  float *attention_post_norm, *mlp_post_norm; /* [hidden_size], or NULL */
   float *q_norm, *k_norm;            /* [head_dim], or NULL */
-  matrix_group qkv, output, gate_up, down;
+  matrix_group qkv, output;
+  matrix_group gate_up, down;        /* empty where there are experts */
+  matrix_group router;               /* n_experts x hidden_size; empty where there are none */
+  expert_weights *experts;           /* [n_experts], owned; NULL */
+  uint32_t n_experts;
 } layer_weights;
 
 typedef struct model_weights {

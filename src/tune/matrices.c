@@ -13,6 +13,11 @@ static void add(tune_matrices *all, weight_matrix *matrix, uint32_t layer, forwa
 ellm_status tune_matrices_of(ellm_model *model, tune_matrices *out, ellm_error *err) {
   model_weights *w = &model->weights;
   *out = (tune_matrices){0};
+  for (uint32_t layer = 0; layer < w->n_layers; layer++)
+    if (w->layers[layer].n_experts > 0)
+      return ellm_fail(err, ELLM_ERR_INPUT,
+                       "%s: %s has experts, which are quantized by --bits only, not to a size or a quality yet",
+                       model->path, model->config.arch_name);
   const size_t most = (size_t)w->n_layers * LAYER_INPUTS * 3 + 2;
   out->at = calloc(most, sizeof *out->at);
   if (out->at == NULL) return ellm_fail_memory(err, most * sizeof *out->at, "the list of matrices");

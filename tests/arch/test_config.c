@@ -148,7 +148,8 @@ static void test_names(void **state) {
   assert_null(phi->qkv[1]);
   assert_null(usual->attention_post_norm);
   refused("{\"architectures\":[\"GPT2LMHeadModel\"]}",
-          "GPT2LMHeadModel is not supported; these are: Llama, Mistral, Phi3, Qwen2, Qwen3 (ForCausalLM)");
+          "GPT2LMHeadModel is not supported; these are: Gemma2, Gemma3, Gemma3ForConditionalGeneration, Llama, Mistral, "
+          "Mixtral, Phi3, Qwen2, Qwen3, Qwen3Moe, SmolLM3 (ForCausalLM)");
 }
 
 static void test_windows(void **state) {

@@ -115,6 +115,18 @@ static void test_definitions(void **state) {
       assert_true(fabs((double)got[i] - silu) <= 3e-7 * fabs(silu) + 1e-37);
     }
 
+    scalar->gelu_tanh_mul(a, b, got, n);
+    for (size_t i = 0; i < n; i++) {
+      const double g = a[i], gelu = 0.5 * g * (1 + tanh(0.7978845608028654 * (g + 0.044715 * g * g * g))) * (double)b[i];
+      assert_true(fabs((double)got[i] - gelu) <= 4e-7 * fabs((double)a[i] * (double)b[i]) + 1e-37);
+    }
+    memcpy(got, a, sizeof got);
+    scalar->soft_cap(got, 1.5f, n);
+    for (size_t i = 0; i < n; i++) {
+      const double capped = 1.5 * tanh((double)a[i] / 1.5);
+      assert_true(fabs((double)got[i] - capped) <= 4e-7 * fabs(capped) + 1e-37);
+    }
+
     const size_t half = n / 2;
     memcpy(got, a, sizeof got);
     for (size_t i = 0; i < half; i++) {
@@ -289,6 +301,16 @@ static void compare_vectors(const kernel_table *scalar, const kernel_table *tabl
   expect_same(table->isa, "silu_mul", got.c, want.c, n);
   table->silu_mul(got.a, got.b, got.a, n);
   expect_same(table->isa, "silu_mul in place", got.a, want.c, n);
+  RESTORE();
+  scalar->gelu_tanh_mul(want.a, want.b, want.c, n);
+  table->gelu_tanh_mul(got.a, got.b, got.c, n);
+  expect_same(table->isa, "gelu_tanh_mul", got.c, want.c, n);
+  table->gelu_tanh_mul(got.a, got.b, got.a, n);
+  expect_same(table->isa, "gelu_tanh_mul in place", got.a, want.c, n);
+  RESTORE();
+  scalar->soft_cap(want.a, shift, n);
+  table->soft_cap(got.a, shift, n);
+  expect_same(table->isa, "soft_cap", got.a, want.a, n);
   RESTORE();
   scalar->rope(want.a, want.b, n / 2);
   table->rope(got.a, got.b, n / 2);

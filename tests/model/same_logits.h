@@ -83,7 +83,7 @@ static inline void check_path(const char *path, ellm_activations activations) {
     assert_true(kernels_force(kernels_at(isa)->isa));
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
       if (isa == 0 && ways[i].piece != 7) continue; /* slow, and the reference itself: one way of cutting is enough */
-      char what[192];
+      char what[700];
       snprintf(what, sizeof what, "%s, activations %d, %s, %d threads, %zu at a time", path, activations,
                kernels_at(isa)->isa, ways[i].threads, ways[i].piece);
       expect_equal(expected, logits_of(path, ways[i].threads, activations, ways[i].piece, &m), n, what);

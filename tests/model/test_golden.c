@@ -7,7 +7,9 @@ static const char *const names[] = {
     "llama-bias-headdim", "llama-odd-shapes",  "llama-rope-linear",  "llama-rope-llama3",   "llama-rope-theta",
     "llama-rope-yarn",    "llama-sharded-f32", "llama-tied-gqa",     "llama-untied-mha-f16", "mistral-nowindow",
     "mistral-window",     "phi3-longrope",     "phi3-partial-rotary", "phi3-window",        "qwen2-bias",
-    "qwen3-qknorm",       "tiny1m",            "tinystories-656k",   "embedded"};
+    "qwen3-qknorm",       "tiny1m",            "tinystories-656k",   "embedded",           "gemma2-caps",
+    "gemma3-by-type",     "gemma3-windows",    "llama32",            "mixtral-window",     "phi4-mini",
+    "qwen3moe-mixed",     "qwen3moe-plain",    "smollm3-no-rope",    "smollm3-windows"};
 
 static void compare_logits(const char *folder, const json_t *run, ellm_model *model, const uint32_t *ids, size_t n) {
   ellm_model_info info;

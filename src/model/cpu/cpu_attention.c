@@ -51,8 +51,8 @@ static void store(const cpu_backend *c, uint32_t layer) {
 
 typedef struct attention_job {
   const cpu_backend *c;
-  uint32_t layer, window; /* window 0: everything before is seen */
-  float scale;
+  uint32_t layer;
+  const layer_facts *facts;
   size_t n_chunks;
 } attention_job;
 
@@ -63,7 +63,7 @@ static const void *cache_at(const cpu_backend *c, const void *cache, size_t at) 
 
 /* One query over positions begin .. end - 1 of the KV head whose pages begin at element `head`. */
 static void attend_query(const cpu_backend *c, const page_run *runs, const float *query, size_t head, uint32_t begin,
-                         uint32_t end, float scale, float *scores, float *out) {
+                         uint32_t end, const layer_facts *facts, float *scores, float *out) {
   const bool half = c->shape.half_precision;
   const size_t dim = c->shape.config->head_dim, page = cpu_page_elements(c);
   const uint32_t first = begin / PAGE_POSITIONS, last = pages_of(end);
@@ -73,10 +73,11 @@ static void attend_query(const cpu_backend *c, const page_run *runs, const float
     const uint32_t from = at > first ? at : first, to = at + runs[r].n < last ? at + runs[r].n : last;
     if (from >= to) continue;
     c->k->attention_scores(query, cache_at(c, c->keys, head + (runs[r].first + from - at) * page), half, to - from, dim,
-                           scale, at_scores);
+                           facts->score_scale, at_scores);
     at_scores += (size_t)(to - from) * PAGE_POSITIONS;
   }
   scores += begin % PAGE_POSITIONS;
+  if (facts->score_soft_cap != 0) c->k->soft_cap(scores, facts->score_soft_cap, end - begin);
   const float sum = c->k->exp_sum(scores, c->k->max(scores, end - begin), end - begin);
   memset(out, 0, dim * sizeof *out);
   for (uint32_t at = 0, r = 0; at < end; at += runs[r++].n * PAGE_POSITIONS) {
@@ -100,18 +101,19 @@ static void attend(void *user, size_t item, int thread) {
   const size_t past = c->n - first < ROWS ? c->n : first + ROWS;
   const size_t head = cpu_page_offset(c, (size_t)job->layer * config->n_kv_heads + kv_head, 0);
   float *scores = c->scores + (size_t)thread * c->score_stride;
+  const uint32_t window = job->facts->window;
   for (size_t row = first; row < past; row++) {
     const uint32_t end = c->rows[row].position + 1;
-    const uint32_t begin = job->window > 0 && end > job->window ? end - job->window : 0;
+    const uint32_t begin = window > 0 && end > window ? end - window : 0;
     for (size_t h = kv_head * group; h < (kv_head + 1) * group; h++)
       attend_query(c, c->rows[row].runs, c->buffer[BUFFER_QKV] + row * c->stride[BUFFER_QKV] + h * dim, head, begin,
-                   end, job->scale, scores, c->buffer[BUFFER_MIXED] + row * c->stride[BUFFER_MIXED] + h * dim);
+                   end, job->facts, scores, c->buffer[BUFFER_MIXED] + row * c->stride[BUFFER_MIXED] + h * dim);
   }
 }
 
-void cpu_attention(backend *b, uint32_t layer, uint32_t window, float scale) {
+void cpu_attention(backend *b, uint32_t layer, const layer_facts *facts) {
   const cpu_backend *c = cpu_of(b);
-  attention_job job = {.c = c, .layer = layer, .window = window, .scale = scale};
+  attention_job job = {.c = c, .layer = layer, .facts = facts};
   store(c, layer);
   job.n_chunks = (c->n + ROWS - 1) / ROWS;
   pool_for(compute_pool(c->compute), c->shape.config->n_kv_heads * job.n_chunks, attend, &job);

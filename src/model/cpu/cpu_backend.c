@@ -31,8 +31,12 @@ static ellm_status begin(backend *b, const batch_row *rows, size_t n, ellm_error
   cpu_backend *c = cpu_of(b);
   c->rows = rows;
   c->n = n;
-  for (size_t row = 0; row < n; row++)
-    ELLM_TRY(matrix_row(c->compute, c->shape.embedding, rows[row].id, row_of(c, BUFFER_STREAM, row), err));
+  const float scale = c->shape.config->embedding_scale;
+  for (size_t row = 0; row < n; row++) {
+    float *stream = row_of(c, BUFFER_STREAM, row);
+    ELLM_TRY(matrix_row(c->compute, c->shape.embedding, rows[row].id, stream, err));
+    if (scale != 1) c->k->scale(stream, scale, c->columns[BUFFER_STREAM]);
+  }
   cpu_for_rows(c, n, angles_of_row, c);
   return ELLM_OK;
 }
@@ -47,6 +51,8 @@ typedef struct row_job {
   backend_buffer x, out;
   const float *weight, *k_weight;
   const rope_frequencies *rope; /* NULL: none */
+  arch_activation activation;
+  uint32_t inner;
 } row_job;
 
 static void norm_of_row(void *user, size_t row, int thread) {
@@ -82,15 +88,23 @@ static void rotate(backend *b, uint32_t rope, const float *q_norm, const float *
   cpu_for_rows(job.c, job.c->n, rotate_row, &job);
 }
 
-static void activate_row(void *user, size_t row, int thread) {
-  (void)thread;
-  const cpu_backend *c = user;
-  const uint32_t n = c->columns[BUFFER_INNER];
-  const float *gate = row_of(c, BUFFER_GATE_UP, row);
-  c->k->silu_mul(gate, gate + n, row_of(c, BUFFER_INNER, row), n);
+void cpu_activate(const cpu_backend *c, arch_activation activation, const float *gate_up, size_t n, float *inner) {
+  if (activation == ARCH_GELU_TANH) c->k->gelu_tanh_mul(gate_up, gate_up + n, inner, n);
+  else c->k->silu_mul(gate_up, gate_up + n, inner, n);
+  memset(inner + n, 0, (cpu_round_up(n) - n) * sizeof *inner); /* a wider layer may have been here */
 }
 
-static void activate(backend *b) { cpu_for_rows(cpu_of(b), cpu_of(b)->n, activate_row, b); }
+static void activate_row(void *user, size_t row, int thread) {
+  (void)thread;
+  const row_job *job = user;
+  const cpu_backend *c = job->c;
+  cpu_activate(c, job->activation, row_of(c, BUFFER_GATE_UP, row), job->inner, row_of(c, BUFFER_INNER, row));
+}
+
+static void activate(backend *b, arch_activation activation, uint32_t intermediate_size) {
+  row_job job = {.c = cpu_of(b), .activation = activation, .inner = intermediate_size};
+  cpu_for_rows(job.c, job.c->n, activate_row, &job);
+}
 
 static void add_row(void *user, size_t row, int thread) {
   (void)thread;
@@ -114,11 +128,6 @@ static size_t select_rows(backend *b) {
 
 /* ------------------------------------------------------------------ products */
 
-/* Digits of activations; 0: they are floats. */
-static unsigned digits_of(const cpu_backend *c) {
-  return c->shape.activations == ELLM_ACTIVATIONS_F32 ? 0 : c->shape.activations == ELLM_ACTIVATIONS_I8 ? 1 : 2;
-}
-
 /* y[n][y_stride] = W x + bias for rows first .. first + n - 1 of x. */
 static ellm_status multiply(cpu_backend *c, const matrix_group *group, backend_buffer x, size_t first, size_t n,
                             float *y, size_t y_stride, ellm_error *err) {
@@ -128,7 +137,7 @@ static ellm_status multiply(cpu_backend *c, const matrix_group *group, backend_b
                                   .n_matrices = group->n,
                                   .x = row_of(c, x, first),
                                   .x_stride = c->stride[x],
-                                  .digits = digits_of(c),
+                                  .digits = cpu_digits(c),
                                   .scratch = c->scratch,
                                   .n_tokens = n,
                                   .y = y,
@@ -144,23 +153,31 @@ static ellm_status product(backend *b, const matrix_group *group, backend_buffer
 
 static float *logits_at(const cpu_backend *c, size_t i) { return c->rows[c->wanted[i]].logits; }
 
+static void cap_row(void *user, size_t row, int thread) {
+  (void)thread;
+  const cpu_backend *c = user;
+  c->k->soft_cap(logits_at(c, row), c->shape.config->logits_soft_cap, c->shape.config->vocab_size);
+}
+
 /* Rows of logits that lie one behind the other are written in place, others through `staged`. */
 static ellm_status logits(backend *b, const matrix_group *head, backend_buffer x, ellm_error *err) {
   cpu_backend *c = cpu_of(b);
   const size_t vocab = c->shape.config->vocab_size;
   for (size_t first = 0, n; first < c->n; first += n) {
     for (n = 1; first + n < c->n && logits_at(c, first + n) == logits_at(c, first) + n * vocab;) n++;
-    if (n == c->n) return multiply(c, head, x, 0, n, logits_at(c, 0), vocab, err);
+    if (n == c->n) {
+      ELLM_TRY(multiply(c, head, x, 0, n, logits_at(c, 0), vocab, err));
+      break;
+    }
     n = c->n - first < CPU_STAGED_ROWS ? c->n - first : CPU_STAGED_ROWS;
     ELLM_TRY(multiply(c, head, x, first, n, c->staged, vocab, err));
     for (size_t i = 0; i < n; i++) memcpy(logits_at(c, first + i), c->staged + i * vocab, vocab * sizeof(float));
   }
+  if (c->shape.config->logits_soft_cap != 0) cpu_for_rows(c, c->n, cap_row, c);
   return ELLM_OK;
 }
 
 /* -------------------------------------------------------------------- memory */
-
-static size_t round_up(size_t n) { return (n + 15) / 16 * 16; }
 
 /* Zeroed floats [count][size]; remembers in *status that there was no memory. */
 static float *floats(size_t count, size_t size, ellm_status *status, ellm_error *err) {
@@ -175,22 +192,26 @@ static float *floats(size_t count, size_t size, ellm_status *status, ellm_error 
 static ellm_status allocate(cpu_backend *c, ellm_error *err) {
   const model_config *config = c->shape.config;
   const uint32_t q = config->n_heads * config->head_dim, kv = config->n_kv_heads * config->head_dim;
-  const uint32_t hidden = config->hidden_size, inner = config->intermediate_size;
+  const uint32_t hidden = config->hidden_size;
+  uint32_t inner = 0;
+  for (uint32_t i = 0; i < config->n_layers; i++)
+    if (config->layers[i].intermediate_size > inner) inner = config->layers[i].intermediate_size;
   const uint32_t columns[BACKEND_BUFFERS] = {
       [BUFFER_STREAM] = hidden,   [BUFFER_NORMED] = hidden,     [BUFFER_PROJECTED] = hidden, [BUFFER_QKV] = q + 2 * kv,
       [BUFFER_MIXED] = q,         [BUFFER_GATE_UP] = 2 * inner, [BUFFER_INNER] = inner};
   ellm_status status = ELLM_OK;
   for (int i = 0; i < BACKEND_BUFFERS; i++) {
     c->columns[i] = columns[i];
-    c->stride[i] = round_up(columns[i]);
+    c->stride[i] = cpu_round_up(columns[i]);
     c->buffer[i] = floats(BACKEND_MAX_ROWS, c->stride[i], &status, err);
   }
   c->cos_sin = floats(BACKEND_MAX_ROWS, c->shape.ropes->stride, &status, err);
+  if (status == ELLM_OK) status = cpu_experts_create(c, err);
   c->staged = floats(CPU_STAGED_ROWS, config->vocab_size, &status, err);
-  if (digits_of(c) == 0 || status != ELLM_OK) return status;
+  if (cpu_digits(c) == 0 || status != ELLM_OK) return status;
   uint32_t widest = hidden > q ? hidden : q;
   if (inner > widest) widest = inner;
-  const size_t bytes = kernel_activations_bytes(widest, BACKEND_MAX_ROWS, digits_of(c));
+  const size_t bytes = kernel_activations_bytes(widest, BACKEND_MAX_ROWS, cpu_digits(c));
   c->scratch = bytes > 0 ? ellm_aligned_calloc(1, bytes) : NULL;
   return c->scratch != NULL ? ELLM_OK : ellm_fail_memory(err, bytes, "a batch of tokens");
 }
@@ -200,6 +221,7 @@ static void cpu_backend_free(backend *b) {
   for (int i = 0; i < BACKEND_BUFFERS; i++) ellm_aligned_free(c->buffer[i]);
   void *const memory[] = {c->keys, c->values, c->cos_sin, c->scratch, c->staged, c->scores};
   for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) ellm_aligned_free(memory[i]);
+  cpu_experts_free(c->experts);
   free(c);
 }
 
@@ -216,6 +238,7 @@ static const backend_ops operations = {
     .rotate = rotate,
     .attention = cpu_attention,
     .activate = activate,
+    .experts = cpu_experts_compute,
     .add = add,
     .select = select_rows,
     .logits = logits,

@@ -24,6 +24,8 @@ ellm_status cpu_backend_create(const cpu_backend_shape *shape, compute *threads,
 
 /* ------------------------------------------------------- within this folder */
 
+typedef struct cpu_experts cpu_experts;
+
 typedef struct cpu_backend {
   backend base;                   /* first: a backend * is one of these */
   cpu_backend_shape shape;
@@ -44,6 +46,7 @@ typedef struct cpu_backend {
   uint32_t columns[BACKEND_BUFFERS];
   float *cos_sin;                 /* [row][ropes->stride] */
   void *scratch;                  /* kernel_activations of any product; NULL with f32 activations */
+  cpu_experts *experts;           /* what layers with experts need; NULL: there are none */
   float *staged;                  /* [CPU_STAGED_ROWS][vocab_size]: logits whose places are apart */
   size_t score_stride;            /* by thread: scores of one query */
   float *scores;                  /* [thread][score_stride] */
@@ -69,12 +72,26 @@ static inline size_t cpu_page_offset(const cpu_backend *c, size_t head, uint32_t
   return (head * c->n_pages + page) * cpu_page_elements(c);
 }
 
+static inline size_t cpu_round_up(size_t n) { return (n + 15) / 16 * 16; }
+
+/* Digits of activations; 0: they are floats. */
+static inline unsigned cpu_digits(const cpu_backend *c) {
+  return c->shape.activations == ELLM_ACTIVATIONS_F32 ? 0 : c->shape.activations == ELLM_ACTIVATIONS_I8 ? 1 : 2;
+}
+
+/* inner[n] = activation(gate_up[i]) * gate_up[n + i], zero from there to the next multiple of 16. */
+void cpu_activate(const cpu_backend *c, arch_activation activation, const float *gate_up, size_t n, float *inner);
+
 /* pages.c */
 ellm_status cpu_grow(backend *b, uint32_t n_pages, ellm_error *err);
 void cpu_page_copy(backend *b, uint32_t from, uint32_t to, uint32_t n);
 void cpu_page_read(backend *b, page_part part, size_t head, uint32_t page, void *out);
 void cpu_page_write(backend *b, page_part part, size_t head, uint32_t page, const void *data);
 /* attention.c */
-void cpu_attention(backend *b, uint32_t layer, uint32_t window, float scale);
+void cpu_attention(backend *b, uint32_t layer, const layer_facts *facts);
+/* experts.c: after the buffers are made */
+ellm_status cpu_experts_create(cpu_backend *c, ellm_error *err);
+void cpu_experts_free(cpu_experts *e);
+ellm_status cpu_experts_compute(backend *b, const layer_weights *w, const layer_facts *facts, ellm_error *err);
 
 #endif

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Families of models from outside: the text of a checkpoint that sees as well, compressed models with experts, tensors
+that are missing, a target size that experts cannot have yet. (test_logits.py compares logits with Transformers.)"""
+
+from cli_testing import *
+
+GOLDEN = os.path.join(GOLDEN_SETS[0][0], "models")
+IDS = " ".join(str(i * 7 % 90 + 2) for i in range(40))
+
+
+def config_of(folder):
+    return json.loads(read(os.path.join(folder, "config.json")))
+
+
+def write_folder(name, config, tensors):
+    folder = tmp(name)
+    os.makedirs(folder)
+    with open(os.path.join(folder, "config.json"), "w") as f:
+        json.dump(config, f)
+    write_safetensors(os.path.join(folder, "model.safetensors"), tensors)
+    return folder
+
+
+def logits(model, *more):
+    p = run("logits", "-m", model, "--ids", IDS, "-o", "-", "-q", *more)
+    ok(p.returncode == 0 and len(p.stdout) > 0, f"logits of {os.path.basename(model)}", p.stderr.decode())
+    return p.stdout
+
+
+def seeing():
+    """Gemma 3 with pictures: fields in text_config, tensors of the text with a beginning of their own, others beside."""
+    folder = os.path.join(GOLDEN, "gemma3-windows")
+    config, tensors = config_of(folder), read_safetensors(os.path.join(folder, "model.safetensors"))
+    text = {k: v for k, v in config.items() if k not in ("architectures", "tie_word_embeddings", "torch_dtype")}
+    whole = {"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3", "text_config": text,
+             "vision_config": {"hidden_size": 9}, "eos_token_id": [1, 5]}
+    want = logits(folder)
+    for beginning in ("language_model.model.", "model.language_model."):
+        named = {beginning + n[len("model."):]: t for n, t in tensors.items()}
+        named["vision_tower.patch.weight"] = "F32", [1, 2], bytes(8)
+        other = write_folder("seeing-" + beginning.replace(".", "-"), whole, named)
+        ok(logits(other) == want, f"tensors of the text begin with {beginning}")
+
+
+def experts(name):
+    """A .ellm file has each matrix of each expert; with float activations it gives what its decompressed folder gives."""
+    folder = os.path.join(GOLDEN, name)
+    file, back = tmp(name + ".ellm"), tmp(name + "-back")
+    p = run("compress", folder, "-o", file, "--bits", "8", "-q")
+    ok(p.returncode == 0, f"compress {name}", p.stderr.decode())
+    facts = run_json("inspect", file)
+    quantized = sum(".experts." in t["name"] and not t["kept"] for t in facts["tensors"])
+    wanted = sum(".experts." in t for t in read_safetensors(os.path.join(folder, "model.safetensors")))
+    equal(quantized, wanted, f"{name}: matrices of experts that are quantized")
+    p = run("decompress", file, "-o", back, "--dtype", "f32", "-q")
+    ok(p.returncode == 0, f"decompress {name}", p.stderr.decode())
+    want = logits(back)
+    ok(logits(file, "--activations", "f32") == want, f"{name}: float activations give the folder's logits")
+    ok(logits(file, "-t", "1") == logits(file, "-t", "2"), f"{name}: threads")
+    p = run("compress", folder, "-o", tmp("target.ellm"), "--target-bpw", "4", "-q")
+    ok(p.returncode == INPUT and one_error_line(p) and b"has experts" in p.stderr, f"{name}: no target size",
+       p.stderr.decode())
+
+
+def incomplete():
+    folder = os.path.join(GOLDEN, "qwen3moe-mixed")
+    config, tensors = config_of(folder), read_safetensors(os.path.join(folder, "model.safetensors"))
+    name = "model.layers.1.mlp.experts.6.down_proj.weight"
+
+    def refused(what, config, tensors, part):
+        p = run("logits", "-m", write_folder(what, config, tensors), "--ids", "1", "-o", "-", "-q")
+        ok(p.returncode == INPUT and one_error_line(p) and part in p.stderr.decode(), what, p.stderr.decode())
+
+    refused("an expert that is missing", config, {n: t for n, t in tensors.items() if n != name}, name)
+    dtype, shape, data = tensors[name]
+    refused("an expert of another shape", config, {**tensors, name: (dtype, shape[::-1], data)}, name)
+    field = "num_experts" if "num_experts" in config else "num_local_experts"
+    refused("more experts than tensors", {**config, field: 4096}, tensors, "too few for the 4096 experts")
+
+
+seeing()
+experts("qwen3moe-mixed")
+experts("mixtral-window")
+incomplete()
+done()
