@@ -27,6 +27,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "kernels/patches.h"
 
 #define KERNEL_PASTE_(a, b) a##b
 #define KERNEL_PASTE(a, b) KERNEL_PASTE_(a, b)
@@ -377,6 +378,7 @@ const kernel_table KERNEL_PASTE(kernel_table_, KERNEL_NAME) = {
   .multiply_codes = KERNEL_PASTE(multiply_codes_, KERNEL_NAME),
   .dot_finish = kernel_dot_finish,
   .multiply_finish = kernel_multiply_finish,
+  .multiply_block = kernel_multiply_block,
   .scale_rows = kernel_scale_rows,
   .tiles_from_codes = kernel_tiles_from_codes,
   .tiles_from_rows = kernel_tiles_from_rows,

@@ -16,6 +16,7 @@
 #define ELLM_KERNELS_KERNELS_H
 
 #include "coder/coder.h"
+#include "coder/patches.h"
 #include "quant/scales.h"
 
 /* Activations as integers: x[i] is about q[i] * scale[group of i].
@@ -31,9 +32,8 @@
  *   y = 0; for each block, column ranges ascending (the order of the sum of a row):
  *     one token:  dot_block(book, block, data, bytes, scratch, &a, token, sums)
  *                 dot_finish(sums, block, &a, token, scales, block->rows, y + block->first_row)
- *     or many:    decode_block(..., scratch->codes), then for each panel p
- *                 multiply_finish(codes of p, block, &a, first token, n tokens, scales, NULL, rows of the panel,
- *                                 y + its first row, floats from token to token)
+ *     or many:    multiply_block(book, block, data, bytes, patches, scratch, &a, first token, n tokens, scales,
+ *                                y + block->first_row, floats from token to token)
  *   scale_rows(y, scales, rows)
  * So the factors of columns go into the activations before these are rounded, and y = (sum * step) * row comes last.
  * Both ways give the same bits: the integers are exact, and dot_finish fixes the floats. */
@@ -63,10 +63,11 @@ static inline size_t kernel_block_groups(const coder_block *block, const kernel_
 /* The tile of panel_product. */
 enum { KERNEL_PANEL_ROWS = 12, KERNEL_PANEL_COLUMNS = 32 };
 
-/* Scratch memory of one thread for dot_block, aligned to 64. */
+/* Scratch memory of one thread for dot_block and multiply_block, aligned to 64. */
 typedef struct kernel_scratch {
   coder_scratch coder;
   uint8_t codes[CODER_MAX_CODES + CODER_SLACK];
+  int32_t sums[KERNEL_MAX_SUMS]; /* for those of dot_block; multiply_block's own */
 } kernel_scratch;
 
 typedef struct kernel_table {
@@ -109,6 +110,12 @@ typedef struct kernel_table {
   void (*multiply_finish)(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
                           size_t token, size_t n_tokens, const quant_scales *scales, const int32_t *added,
                           size_t n_rows, float *y, size_t y_stride);
+  /* decode_block and multiply_finish of all panels in one, patches (none: n = 0) included: the same bits in
+   * y[t * y_stride + row], row < block->rows. False, with y unchanged, for the very blocks that decode_block refuses.
+   * May read CODER_SLACK bytes past `data`. */
+  bool (*multiply_block)(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
+                         const coder_patches *patches, kernel_scratch *scratch, const kernel_activations *a,
+                         size_t token, size_t n_tokens, const quant_scales *scales, float *y, size_t y_stride);
   /* y = (y * step) * row factor, in place; scales begin at y's first row. */
   void (*scale_rows)(float *y, const quant_scales *scales, size_t n);
 

@@ -178,14 +178,8 @@ static bool multiply_block(const speed_run *run, worker *w, const coder_block *b
   const coder_codebook *book = &job->coded->book;
   const quant_scales scales = {.step = 1, .zero = book->pad};
   if (block->first_column == 0) memset(w->y, 0, job->tokens * w->y_stride * sizeof(float));
-  if (!job->table->decode_block(book, block, data, bytes, &w->scratch->coder, w->scratch->codes)) return false;
-  for (uint32_t panel = 0; panel < block->panels; panel++) {
-    const uint8_t *codes = w->scratch->codes + (size_t)panel * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
-    const uint32_t row = panel * block->panel_rows, left_rows = block->rows - row;
-    job->table->multiply_finish(codes, block, &run->x, 0, job->tokens, &scales, NULL,
-                                left_rows < block->panel_rows ? left_rows : block->panel_rows, w->y + row, w->y_stride);
-  }
-  return true;
+  return job->table->multiply_block(book, block, data, bytes, &(coder_patches){.n = 0}, w->scratch, &run->x, 0,
+                                    job->tokens, &scales, w->y, w->y_stride);
 }
 
 static bool work_block(speed_run *run, worker *w, uint64_t index, uint64_t *check) {

@@ -35,7 +35,7 @@ typedef enum kernel_op {
   KERNEL_READ,    /* the bytes, summed: what memory allows */
   KERNEL_DECODE,  /* decode_block */
   KERNEL_DOT,     /* dot_block and dot_finish */
-  KERNEL_MULTIPLY /* decode_block, then multiply_codes and dot_finish for all tokens */
+  KERNEL_MULTIPLY /* multiply_block with all tokens */
 } kernel_op;
 
 typedef struct kernel_speed_job {

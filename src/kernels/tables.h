@@ -55,6 +55,11 @@ KERNEL_DOT(neon_dotprod)
 bool multiply_finish_avx512(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
                             size_t token, size_t n_tokens, const quant_scales *scales, const int32_t *added,
                             size_t n_rows, float *y, size_t y_stride);
+/* multiply_block without a pass that makes codes, for the blocks that the set has such a kernel for. */
+kernel_fused_result multiply_fused_avx512(const coder_codebook *book, const coder_block *block, const uint8_t *data,
+                                          size_t bytes, const coder_patches *patches, kernel_scratch *scratch,
+                                          const kernel_activations *a, size_t token, size_t n_tokens,
+                                          const quant_scales *scales, float *y, size_t y_stride);
 /* Attention with halves, for a set that has no faster way of its own. */
 void attention_scores_half_avx2(const float *query, const void *keys, size_t n_tiles, size_t dim, float scale,
                                 float *scores);

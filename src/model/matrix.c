@@ -22,7 +22,6 @@ typedef struct worker {
   float chunk[CHUNK_TILES * CODER_TILE];
   uint8_t expanded[CHUNK_TILES * CODER_TILE];
   float sums[MATRIX_MAX_TOKENS * TILE_SUMS];
-  int32_t integers[KERNEL_MAX_SUMS]; /* sums of a product, or what patches add to them */
   const float *x[MATRIX_MAX_TOKENS];
   uint64_t failed_group; /* UINT64_MAX: none */
   ellm_error error;
@@ -231,37 +230,16 @@ static ellm_status raw_group(const job *j, uint64_t group, ellm_error *err) {
   return ELLM_OK;
 }
 
-/* A panel with patches: as many tokens at a time as there is room for what patches add. */
-static void integer_patched_panel(const job *j, const coder_block *block, const uint8_t *codes,
-                                  const coder_patches *patches, size_t n_rows, float *y) {
-  const kernel_activations *a = j->activations;
-  const size_t at_once = KERNEL_MAX_SUMS / (kernel_block_groups(block, a) * CODER_PANEL_ROWS);
-  for (size_t first = 0, left; first < j->product->n_tokens; first += at_once) {
-    left = j->product->n_tokens - first;
-    const size_t n = left < at_once ? left : at_once;
-    kernel_patch_added(patches, block, a, first, n, j->w->integers);
-    j->c->kernels->multiply_finish(codes, block, a, first, n, &j->matrix->coded->quant.scales, j->w->integers, n_rows,
-                                   y + first * j->product->y_stride, j->product->y_stride);
-  }
-}
-
 /* One block, decoded once, with all tokens. */
 static ellm_status integer_block_many(const job *j, uint64_t index, const coder_block *block, ellm_error *err) {
-  const matrix_product *product = j->product;
-  coder_patches patches;
-  uint32_t from = 0;
-  ELLM_TRY(decode_block(j->c, j->matrix, index, block, j->w, &patches, err));
-  for (uint32_t p = 0; p < block->panels; p++) {
-    const coder_patches of_panel = kernel_panel_patches(&patches, block, p, &from);
-    const uint8_t *codes = j->w->scratch.codes + panel_place(block, p);
-    const size_t n_rows = panel_rows_left(block, p);
-    float *y = j->y + block->first_row + p * block->panel_rows;
-    if (of_panel.n > 0)
-      integer_patched_panel(j, block, codes, &of_panel, n_rows, y);
-    else
-      j->c->kernels->multiply_finish(codes, block, j->activations, 0, product->n_tokens,
-                                     &j->matrix->coded->quant.scales, NULL, n_rows, y, product->y_stride);
-  }
+  const weight_matrix *m = j->matrix;
+  const coder_codebook *book;
+  container_block coded;
+  ELLM_TRY(take_block(m, index, &book, &coded, err));
+  if (!j->c->kernels->multiply_block(book, block, coded.data, coded.bytes, &coded.patches, &j->w->scratch,
+                                     j->activations, 0, j->product->n_tokens, &m->coded->quant.scales,
+                                     j->y + block->first_row, j->product->y_stride))
+    return container_undecodable(m->file, m->coded, index, err);
   return ELLM_OK;
 }
 
@@ -271,10 +249,10 @@ static ellm_status integer_block_one(const job *j, uint64_t index, const coder_b
   const coder_codebook *book;
   container_block coded;
   ELLM_TRY(take_block(m, index, &book, &coded, err));
-  if (!j->c->kernels->dot_block(book, block, coded.data, coded.bytes, &j->w->scratch, a, 0, j->w->integers))
+  if (!j->c->kernels->dot_block(book, block, coded.data, coded.bytes, &j->w->scratch, a, 0, j->w->scratch.sums))
     return container_undecodable(m->file, m->coded, index, err);
-  if (coded.patches.n > 0) kernel_patch_sums(&coded.patches, block, a, 0, j->w->integers);
-  j->c->kernels->dot_finish(j->w->integers, block, a, 0, &m->coded->quant.scales, block->rows,
+  if (coded.patches.n > 0) kernel_patch_sums(&coded.patches, block, a, 0, j->w->scratch.sums);
+  j->c->kernels->dot_finish(j->w->scratch.sums, block, a, 0, &m->coded->quant.scales, block->rows,
                             j->y + block->first_row);
   return ELLM_OK;
 }

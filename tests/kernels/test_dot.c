@@ -78,6 +78,16 @@ static int get_q(const kernel_activations *a, size_t token, size_t i) {
   return a->low[at] + (a->digits == 2 ? 256 * a->high[at] : 0);
 }
 
+/* Sums of the activations as they are, any scales. */
+static void fill_groups(kernel_activations *a, size_t token) {
+  for (size_t g = 0; g < a->n_groups; g++) {
+    int32_t sum = 0;
+    for (size_t i = g * a->group; i < (g + 1) * a->group; i++) sum += get_q(a, token, i);
+    a->sum[token * a->n_groups + g] = sum;
+    a->scale[token * a->n_groups + g] = (float)(1 + random_below(1000)) * 0x1p-20f;
+  }
+}
+
 /* kind 0: any value; 1: extremes; 2: all the largest; 3: all the smallest; 4: lowest low digits. */
 static void fill_q(kernel_activations *a, size_t token, int kind) {
   const int limit = digit_limit(a->digits);
@@ -89,6 +99,7 @@ static void fill_q(kernel_activations *a, size_t token, int kind) {
     if (kind == 4) q = a->digits == 2 ? (random_below(2) ? 126 * 256 + 128 : -128) : -limit;
     put_q(a, token, i, i < a->columns ? q : 0);
   }
+  fill_groups(a, token);
 }
 
 /* What kernels.h says, in plain C; x as it is after the factors of columns. */
@@ -209,15 +220,48 @@ static bool dot_everywhere(const coder_codebook *book, const coder_block *block,
   return good;
 }
 
-/* Activations for a block, which is put somewhere in the columns. */
+/* multiply_block with all tables for all tokens from `first` on, against the scalar sums and dot_finish. The bytes are
+ * where dot_everywhere put them, `good` is its verdict. */
+static void multiply_everywhere(const coder_codebook *book, const coder_block *block, size_t bytes,
+                                const kernel_activations *a, size_t first, bool good) {
+  enum { GAP = 3 };
+  static float start[MAX_TOKENS * (4096 + GAP)], expected[MAX_TOKENS * (4096 + GAP)], y[MAX_TOKENS * (4096 + GAP)];
+  const uint8_t *data = fix.data.end - bytes - CODER_SLACK;
+  const size_t n_tokens = a->n_tokens - first, stride = block->rows + GAP, n = n_tokens * stride;
+  const quant_scales scales = {.step = 1, .zero = (int)random_below(256)};
+  const coder_patches none = {.n = 0};
+  for (size_t i = 0; i < n; i++) start[i] = (float)random_below(1000);
+  memcpy(expected, start, n * sizeof *start);
+  for (size_t t = 0; good && t < n_tokens; t++) {
+    expect_sums(block, a, first + t);
+    kernels_at(0)->dot_finish(fix.expected, block, a, first + t, &scales, block->rows, expected + t * stride);
+  }
+  kernel_scratch *scratch = (kernel_scratch *)(void *)(fix.scratch.end - (sizeof(kernel_scratch) + 63) / 64 * 64);
+  for (size_t i = 0; kernels_at(i); i++) {
+    const kernel_table *table = kernels_at(i);
+    memcpy(y, start, n * sizeof *start);
+    memset(scratch, (int)(i + 1) * 73, sizeof *scratch);
+    const bool result =
+        table->multiply_block(book, block, data, bytes, &none, scratch, a, first, n_tokens, &scales, y, stride);
+    if (result != good) fail_msg("%s: verdict %d, scalar %d", table->isa, result, good);
+    for (size_t j = 0; j < n; j++)
+      if (memcmp(&y[j], &expected[j], sizeof *y) != 0)
+        fail_msg("%s: token %zu of %zu, row %zu of %u is %a, not %a (kind %d bits %d raw %d tuple %d tiles %u "
+                 "digits %u)",
+                 table->isa, j / stride, n_tokens, j % stride, block->rows, (double)y[j], (double)expected[j],
+                 book->kind, book->bits, book->raw_bits, book->tuple, block->tiles, a->digits);
+  }
+}
+
+/* Activations of some tokens for a block, which is put somewhere in the columns. */
 static kernel_activations activations_for(coder_block *block, unsigned digits, int kind) {
   const uint32_t short_by = random_below(4);
   block->columns = CODER_TILE_COLUMNS * block->tiles - short_by;
   block->first_column = 256 * random_below(4);
   const size_t after = block->columns % 256 == 0 ? random_below(300) : 0;
-  kernel_activations a = activations(block->first_column + block->columns + after, 2, digits);
-  fill_q(&a, 0, 0);
-  fill_q(&a, 1, kind);
+  const size_t n_tokens = 2 + random_below(random_below(4) ? 8 : MAX_TOKENS - 1);
+  kernel_activations a = activations(block->first_column + block->columns + after, n_tokens, digits);
+  for (size_t t = 0; t < n_tokens; t++) fill_q(&a, t, t % 2 ? kind : 0);
   return a;
 }
 
@@ -225,6 +269,7 @@ static void check_case(const coder_codebook *book, coder_block *block, size_t by
   for (unsigned digits = 1; digits <= 2; digits++) {
     const kernel_activations a = activations_for(block, digits, kind);
     assert_true(dot_everywhere(book, block, case_encoded, bytes, &a, 1));
+    multiply_everywhere(book, block, bytes, &a, random_below(2), true);
   }
 }
 
@@ -343,10 +388,9 @@ static void test_damaged(void **state) {
         data[random_below((uint32_t)bytes + 1)] ^= (uint8_t)(1u << random_below(8));
     }
     const kernel_activations a = activations_for(&block, 1 + random_below(2), 1);
-    if (dot_everywhere(&book, &block, data, bytes, &a, 1))
-      accepted++;
-    else
-      refused++;
+    const bool good = dot_everywhere(&book, &block, data, bytes, &a, 1);
+    multiply_everywhere(&book, &block, bytes, &a, 0, good);
+    *(good ? &accepted : &refused) += 1;
   }
   printf("# damaged blocks: %d accepted alike, %d refused alike\n", accepted, refused);
   assert_true(accepted > 20 && refused > 20);

@@ -60,7 +60,7 @@ static int get_q(const kernel_activations *a, size_t token, size_t i) {
 static void test_products(void **state) {
   (void)state;
   random_state = 51;
-  static float x[TOKENS][20000], y[TOKENS * 4096], y_one[4096];
+  static float x[TOKENS][20000], y[TOKENS * 4096], y_block[TOKENS * 4096], y_one[4096];
   static int32_t sums[KERNEL_MAX_SUMS], added[TOKENS * KERNEL_MAX_SUMS];
   for (int round = 0; round < 120; round++) {
     const int bits = 2 + round % 7, zero = 1 << (bits - 1);
@@ -96,6 +96,10 @@ static void test_products(void **state) {
                                left < block.panel_rows ? left : block.panel_rows, y + first, 4096);
       }
       assert_int_equal(n_patches, patches.n);
+      memset(y_block, 0, sizeof y_block);
+      assert_true(table->multiply_block(&plain, &block, case_encoded, bytes, &patches, scratch, &a, 0, TOKENS, &scales,
+                                        y_block, 4096));
+      assert_memory_equal(y, y_block, sizeof y);
       for (size_t t = 0; t < TOKENS; t++) {
         assert_true(table->dot_block(&plain, &block, case_encoded, bytes, scratch, &a, t, sums));
         kernel_patch_sums(&patches, &block, &a, t, sums);

@@ -10,43 +10,20 @@
  * width. So a panel must have a multiple of 8 tiles; other blocks are not fused.
  */
 #include "coder/fields.h"
-#include "kernels/x86/vnni.h"
+#include "kernels/x86/fused_avx512.h"
 
-enum { STEP_TILES = 8, MAX_FUSED_RAW = 4 };
 enum { LISTED = 0 }; /* in place of the width of fields: symbols lie in memory as they are */
 
 typedef struct fused {
   const uint8_t *fields, *high;          /* level 0; high: third bits of 3-bit fields */
   const uint8_t *next;                   /* symbols of level 1 */
-  const uint8_t *four, *two, *one;       /* raw bits */
+  raw_groups raw;
   const uint8_t *ahead;                  /* the bytes to fetch while this block is worked on */
   size_t ahead_step;                     /* of them, a step */
   __m512i table;                         /* symbols of level 0 */
   size_t n_panels, tiles;
   columns x;
 } fused;
-
-KERNEL_INLINE __m512i group_load(const uint8_t *p) { return vector_keep(_mm512_loadu_si512(p)); }
-
-KERNEL_INLINE uint64_t mask_load(const uint8_t *bitmap) {
-  uint64_t mask;
-  memcpy(&mask, bitmap, sizeof mask);
-  return mask;
-}
-
-/* Shift of bytes by k in -7..7, left positive; bits cross between bytes. */
-KERNEL_INLINE __m512i shifted(__m512i v, int k) {
-  if (k > 0) return _mm512_slli_epi16(v, (unsigned)k);
-  if (k < 0) return _mm512_srli_epi16(v, (unsigned)-k);
-  return v;
-}
-
-/* mask ? a : b, bit by bit. */
-KERNEL_INLINE __m512i choose_bits(__m512i mask, __m512i a, __m512i b) {
-  return _mm512_ternarylogic_epi64(mask, a, b, 0xca);
-}
-
-KERNEL_INLINE __m512i byte_set(int value) { return _mm512_set1_epi8((char)value); }
 
 /* The i-th 64 symbols of a step. */
 KERNEL_INLINE __m512i step_symbols(fused *f, int i, unsigned width) {
@@ -73,40 +50,6 @@ KERNEL_INLINE __m512i step_symbols(fused *f, int i, unsigned width) {
   return symbols;
 }
 
-/*
- * How far the codes of a pair's second tile stand above their place. A symbol of a pair is a byte: the first tile's
- * upper in bits 0 to 3, the second's in bits 4 to 7. A code is upper * 2^raw + raw bits. For the first tile the upper is
- * shifted up by `raw`, which must be done for all 64 lanes, masked and joined with the raw bits. The second tile's upper
- * already stands 4 bits up: shifting it down by 4 - raw would cost a shift more, so it stays, the code comes out times
- * 2^(4 - raw), the raw bits are put that much higher, and the sums of second tiles are shifted down once, after all
- * tiles: exactly, as every term is a multiple of 2^(4 - raw). With raw = 4 nothing is left to shift. The code times
- * 2^(4 - raw) is below 2^8, as upper * 2^raw is below 2^(4 + raw).
- */
-KERNEL_INLINE int second_scale(unsigned raw_bits) { return 4 - (int)raw_bits; }
-
-/* Codes of tile i of a step: the bits of `symbols` from `from` on as uppers, raw bits below; of the second tile of a
- * pair times 2^second_scale. */
-KERNEL_INLINE __m512i step_codes(const fused *f, __m512i symbols, int from, int i, unsigned tuple, unsigned raw_bits) {
-  const int scale = from == 0 ? 0 : second_scale(raw_bits);
-  const int up = (int)raw_bits + scale - from;
-  __m512i codes = shifted(symbols, up);
-  if (tuple == 2 && raw_bits < 4) codes = _mm512_and_si512(codes, byte_set(15 << (raw_bits + (unsigned)scale)));
-  int place = scale;
-  if (raw_bits & 4) { /* all other bits are uppers */
-    const __m512i four = shifted(group_load(f->four + 64 * (i / 2)), -4 * (i % 2));
-    codes = choose_bits(byte_set(15), four, codes);
-    place = 4;
-  }
-  if (raw_bits & 2) {
-    const __m512i two = shifted(group_load(f->two + 64 * (i / 4)), place - 2 * (i % 4));
-    codes = choose_bits(byte_set(3 << place), two, codes);
-    place += 2;
-  }
-  if (raw_bits & 1)
-    codes = choose_bits(byte_set(1 << place), shifted(group_load(f->one), place - i % 8), codes);
-  return codes;
-}
-
 typedef struct fused_sums { __m512i low[2], high[2]; } fused_sums;
 
 KERNEL_INLINE void add_tile(fused_sums *s, __m512i codes, columns x, int i, unsigned digits) {
@@ -122,17 +65,16 @@ KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, unsigned tuple, unsi
   for (int i = 0; i < vectors; i++) {
     const __m512i symbols = step_symbols(f, i, width);
     if (tuple == 1) {
-      add_tile(s, step_codes(f, symbols, 0, i, 1, raw_bits), x, i, digits);
+      add_tile(s, step_codes(&f->raw, symbols, 0, i, 1, raw_bits, 0), x, i, digits);
     } else {
-      add_tile(s, step_codes(f, symbols, 0, 2 * i, 2, raw_bits), x, 2 * i, digits);
-      add_tile(s, step_codes(f, symbols, 4, 2 * i + 1, 2, raw_bits), x, 2 * i + 1, digits);
+      add_tile(s, step_codes(&f->raw, symbols, 0, 2 * i, 2, raw_bits, 0), x, 2 * i, digits);
+      add_tile(s, step_codes(&f->raw, symbols, 4, 2 * i + 1, 2, raw_bits, second_scale(raw_bits)), x, 2 * i + 1,
+               digits);
     }
   }
   f->fields += 64 * packed / tuple;
   if (width == 3) f->high += 64 / tuple;
-  if (raw_bits & 4) f->four += 256;
-  if (raw_bits & 2) f->two += 128;
-  if (raw_bits & 1) f->one += 64;
+  raw_step(&f->raw, raw_bits);
   for (size_t line = 0; line < f->ahead_step; line += 64) __builtin_prefetch(f->ahead + line, 0, 2);
   f->ahead += f->ahead_step;
 }
@@ -245,12 +187,6 @@ static kernel_fused_result dot_plain(const coder_codebook *book, const coder_blo
 
 /* ------------------------------------------------------------------ dispatch */
 
-static void set_raw(fused *f, const uint8_t *data, const uint32_t raw_offset[3]) {
-  f->four = data + raw_offset[0];
-  f->two = data + raw_offset[1];
-  f->one = data + raw_offset[2];
-}
-
 kernel_fused_result dot_fused_avx512(const coder_codebook *book, const coder_block *block, const uint8_t *data,
                                      size_t bytes, kernel_scratch *scratch, const kernel_activations *a, size_t token,
                                      int32_t *sums) {
@@ -265,7 +201,7 @@ kernel_fused_result dot_fused_avx512(const coder_codebook *book, const coder_blo
     if (!decode_symbols_avx512(book, block, data, bytes, &scratch->coder, scratch->codes, raw_offset))
       return KERNEL_FUSED_DAMAGED;
     f.fields = scratch->codes;
-    set_raw(&f, data, raw_offset);
+    f.raw = raw_groups_at(data, raw_offset);
     fused_functions[book->tuple - 1][LISTED][book->raw_bits][a->digits - 1](&f, sums);
     return KERNEL_FUSED_GOOD;
   }
@@ -281,7 +217,7 @@ kernel_fused_result dot_fused_avx512(const coder_codebook *book, const coder_blo
   f.fields = data + parts.level_offset[0];
   f.high = f.fields + field_list_bytes(parts.n_symbols, 2);
   f.next = next;
-  set_raw(&f, data, raw_offset);
+  f.raw = raw_groups_at(data, raw_offset);
   f.ahead = data + 2 * bytes;
   f.ahead_step = bytes / (n_codes / (STEP_TILES * CODER_TILE)) + 1;
   f.table = width == 1 ? byte_set(symbols[0])
