@@ -137,7 +137,7 @@ typedef enum ellm_calibrate {
 } ellm_calibrate;
 /* How activations are represented where coded weights multiply them: F32 floats; I8 and I16 one and two
  * digits of 8 bits with a scale a group (I16 loses next to nothing, both are faster). Folders run with F32 only.
- * AUTO: I16 for .ellm files, F32 for folders. */
+ * AUTO: I16 for .ellm files, F32 for folders and for files that were compressed without loss, which run with F32 only. */
 typedef enum ellm_activations {
   ELLM_ACTIVATIONS_AUTO = 0, ELLM_ACTIVATIONS_F32 = 1, ELLM_ACTIVATIONS_I8 = 2, ELLM_ACTIVATIONS_I16 = 3
 } ellm_activations;
@@ -167,12 +167,15 @@ typedef struct ellm_tensor_info {
   double huffman_bits_per_weight; /* unlimited single-symbol optimum */
   uint64_t payload_bytes; /* blocks only */
   uint64_t stored_bytes;  /* everything of this tensor: blocks, tables, padding, checksums, directory entry */
-  uint64_t reserved[8];
+  /* Coded without loss: codes are exponents (of F16 with the highest bits of the fraction), what is left of the elements
+   * is stored as it is and counted in entropy and huffman_bits_per_weight; scheme, step and zero are 0. */
+  bool exact;
+  uint64_t reserved[7];
 } ellm_tensor_info;
 
 /* Sums over the tensors of a file. */
 typedef struct ellm_totals {
-  uint64_t weights;        /* quantized weights */
+  uint64_t weights;        /* quantized weights, and those coded without loss */
   uint64_t parameters;     /* elements of all tensors */
   uint64_t file_bytes;
   uint64_t quantized_bytes;    /* stored_bytes over quantized tensors */
@@ -212,6 +215,9 @@ typedef struct ellm_compress_options {
   const char *calibrate_file;    /* UTF-8 text, for ELLM_CALIBRATE_FILE */
   size_t calibration_sequences, calibration_length; /* of the text, in tokens; 0: 32 of 512 */
   uint64_t memory;               /* bytes that may be used, mapped files not counted; 0: 2.5 GB */
+  /* Nothing is quantized: matrices are coded so that their elements come back bit for bit, NaN and -0 included, those
+   * that would not become smaller are kept. Excludes a target; bits, scheme, prefer and code are not looked at. */
+  bool lossless;
 } ellm_compress_options;
 
 ELLM_API void ellm_compress_options_init(ellm_compress_options *options); /* the program's defaults */

@@ -7,7 +7,7 @@ documents and as an example; it is slow. Checksums are verified.
 
   read_ellm.py FILE --list
   read_ellm.py FILE --tensor NAME --codes OUT    one byte a code, row-major, without patches
-  read_ellm.py FILE --tensor NAME --weights OUT  the weights, float32, row-major
+  read_ellm.py FILE --tensor NAME --weights OUT  the weights, float32, row-major; of an exact tensor its elements
 """
 import argparse
 import json
@@ -19,6 +19,7 @@ DTYPES = "F32 F16 BF16 F64 I8 U8 I16 U16 I32 U32 I64 U64 BOOL F8_E4M3 F8_E5M2".s
 SIZES = [4, 2, 2, 8, 1, 1, 2, 2, 4, 4, 8, 8, 1, 1, 1]
 ASSET, KEPT, CODED, METADATA, COLUMNS = 1, 2, 3, 4, 5
 BY_ROW, BY_COLUMN, PATCHED = 1, 2, 4  # bits of the granularity
+UNIFORM, EXACT = 0, 255  # quantizers
 PANEL_ROWS, TILE_COLUMNS, TILE, MAX_CODES = 16, 4, 64, 16384
 PLAIN, HUFFMAN, TUPLES = 0, 1, 2
 ESCAPE = 256
@@ -166,11 +167,15 @@ class Record:
             self.shape = struct.unpack_from(f"<{n}Q", data, p + 8)
             p += 8 + 8 * n
         elif self.type == CODED:
-            (self.dtype, n, self.bits, self.scheme, quantizer, self.granularity, layout, self.zero, self.step,
+            (self.dtype, n, self.bits, self.scheme, self.quantizer, self.granularity, layout, self.zero, self.step,
              self.panels_per_block, self.block_columns, self.n_blocks, self.payload_bytes, self.entropy_bits,
              self.huffman_bits, rows, columns) = struct.unpack_from("<8Bf3IQdQ2Q", data, p)
-            known = (quantizer, layout) == (0, 0) and self.granularity < 8
-            need(n == 2 and 2 <= self.bits <= 8 and known, "coded tensor's fields")
+            need(self.quantizer in (UNIFORM, EXACT) and layout == 0 and self.granularity < 8, "coded tensor's fields")
+            need(n == 2 and self.dtype < 3 and 2 <= self.bits <= 8, "coded tensor's fields")
+            if self.quantizer == EXACT:
+                self.planes = SIZES[self.dtype] - 1 - self.zero  # `zero` is the bytes left out
+                fixed = (self.bits, self.scheme, self.granularity, u32(data, p + 8)) == (8, 0, 0, 0)
+                need(fixed and self.planes >= 0, "exact tensor's fields")
             self.shape = (rows, columns)
             p += 64
         elif self.type == METADATA:
@@ -457,8 +462,21 @@ def tensor_codes(file, record):
     return decode_tensor(file, record)[0]
 
 
+def exact_elements(file, record):
+    """All elements of an exact tensor, as safetensors stores them."""
+    codes, rests, _ = decode_tensor(file, record)
+    size = SIZES[record.dtype]
+    low = 8 * size - 9
+    out = bytearray()
+    for code, rest in zip(codes, rests):
+        out += ((rest >> low) << (8 * size - 1) | code << low | rest & (1 << low) - 1).to_bytes(size, "little")
+    return bytes(out)
+
+
 def tensor_weights(file, record):
-    """All weights of a coded tensor, float32, row-major."""
+    """All weights of a coded tensor, float32, row-major; the elements of one that is exact."""
+    if record.quantizer == EXACT:
+        return exact_elements(file, record)
     codes, patches, (rows, columns) = decode_tensor(file, record)
     out, width, one = bytearray(), record.shape[1], struct.Struct("<f")
 
@@ -476,7 +494,7 @@ def tensor_weights(file, record):
 
 
 def decode_tensor(file, record):
-    """Codes; {index: difference} of the patched ones; scales of rows and columns."""
+    """Codes; {index: difference} of the patched ones, of an exact tensor the rests; scales of rows and columns."""
     need(record.type == CODED, record.name, "is kept, it has no codes")
     rows, columns = record.shape
     head = file.head(record)
@@ -491,6 +509,8 @@ def decode_tensor(file, record):
     ranges = -(-columns // record.block_columns)
     need(-(-rows // group_rows) * ranges == record.n_blocks, record.name, "number of blocks")
     out, patched = bytearray(rows * columns), {}
+    exact = record.quantizer == EXACT
+    rests = [0] * (rows * columns) if exact else None
     for block in range(record.n_blocks):
         first, checksum = struct.unpack_from("<2I", table, 8 * block)
         last = u32(table, 8 * block + 8) if block + 1 < record.n_blocks else record.payload_bytes
@@ -508,6 +528,11 @@ def decode_tensor(file, record):
                 row = row0 + tile // tiles * panel_rows + lane // TILE_COLUMNS
                 column = column0 + tile % tiles * TILE_COLUMNS + lane % TILE_COLUMNS
                 patched[row * columns + column] = difference
+        n_codes = panels * tiles * TILE_COLUMNS * panel_rows
+        if exact:
+            need(record.planes * n_codes <= len(data), record.name, "rests")
+            planes = [data[p * n_codes:(p + 1) * n_codes] for p in range(record.planes)]
+            data = data[record.planes * n_codes:]
         codes = bytes(decode_block(book, data, panels, tiles, panel_rows))
         for row in range(height):
             at = row // panel_rows * tiles * TILE_COLUMNS * panel_rows + row % panel_rows * TILE_COLUMNS
@@ -515,8 +540,12 @@ def decode_tensor(file, record):
             line = b"".join(codes[at + t * step:at + t * step + TILE_COLUMNS] for t in range(tiles))
             start = (row0 + row) * columns + column0
             out[start:start + width] = line[:width]
+            for column in range(width if exact else 0):
+                place = at + column // TILE_COLUMNS * step + column % TILE_COLUMNS
+                rest = int.from_bytes(bytes(plane[place] for plane in planes), "little")
+                rests[start + column] = rest << 8 * record.zero
     need(len(patched) == outliers, record.name, "number of outliers")
-    return bytes(out), patched, (row_scales, column_scales)
+    return bytes(out), rests if exact else patched, (row_scales, column_scales)
 
 
 def describe(record):
@@ -529,6 +558,8 @@ def describe(record):
         entry.update(bits=record.bits, step=record.step, zero=record.zero, blocks=record.n_blocks)
         if record.granularity:
             entry.update(granularity=record.granularity)
+        if record.quantizer == EXACT:
+            entry.update(exact=True)
     if record.type == COLUMNS:
         entry.update(columns=record.columns)
     if record.type == METADATA:

@@ -47,7 +47,7 @@ ellm_status ellm_bench_matrix_create(const ellm_bench_matrix_options *options, e
   return ELLM_OK;
 }
 
-/* Blocks stand one after the other in a file, or are copied so, without the patches between them; each is checked here,
+/* Blocks stand one after the other in a file, or are copied so, without the patches or rests between them; each is checked here,
  * once. */
 static ellm_status find_blocks(ellm_bench_matrix *m, const ellm_file *file, const container_tensor *tensor,
                                ellm_error *err) {
@@ -56,7 +56,7 @@ static ellm_status find_blocks(ellm_bench_matrix *m, const ellm_file *file, cons
   if (offset == NULL) return ellm_fail_memory(err, (size_t)(n + 1) * sizeof *offset, "offsets of blocks");
   m->coded.offset = m->coded.owned[0] = offset;
   uint8_t *copy = NULL;
-  if (tensor->quant.scales.outliers != 0) {
+  if (tensor->quant.scales.outliers != 0 || tensor->exact.used) {
     m->coded.owned[1] = copy = ellm_aligned_calloc((size_t)tensor->payload_bytes + CODER_SLACK, 1);
     if (copy == NULL) return ellm_fail_memory(err, (size_t)tensor->payload_bytes, "blocks of a matrix");
   }

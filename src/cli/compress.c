@@ -16,10 +16,17 @@ typedef struct request {
   cli_common common;
   const char *source, *output;
   int bits, scheme, prefer, code;
-  bool dry_run, force, resume, no_assets, strict;
+  bool dry_run, force, resume, no_assets, strict, lossless;
   option_list keep, include;
   cli_target target;
 } request;
+
+/* What the tensors take in the file, all told. */
+static uint64_t stored_bytes(const ellm_report *report) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < report->n_tensors; i++) bytes += report->tensors[i].stored_bytes;
+  return bytes;
+}
 
 static json_t *report_json(const request *r, const ellm_report *report, double seconds) {
   const ellm_totals *totals = &report->totals;
@@ -30,17 +37,29 @@ static json_t *report_json(const request *r, const ellm_report *report, double s
   for (size_t i = 0; i < report->n_tensors; i++) cli_json_append(&tensors, cli_tensor_json(&report->tensors[i]));
   for (size_t i = 0; i < report->n_warnings; i++)
     cli_json_append(&warnings, cli_json_text(report->warnings[i], strlen(report->warnings[i])));
-  const bool sized = report->quality != NULL;
+  const bool sized = report->quality != NULL, uniform = !sized && !r->lossless;
+  const double source = (double)report->source_bytes;
   json_t *quality = sized ? json_loads(report->quality, 0, NULL) : NULL;
-  return json_pack("{s:o*, s:o*, s:b, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "file", file,
-                   "quality", quality, "dry_run", (int)r->dry_run, "bits", sized ? json_null() : json_integer(r->bits), "scheme", option_choice_name(schemes, r->scheme),
+  return json_pack("{s:o*, s:o*, s:b, s:b, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "file", file,
+                   "quality", quality, "dry_run", (int)r->dry_run, "lossless", (int)r->lossless,
+                   "bits", uniform ? json_integer(r->bits) : json_null(), "scheme", option_choice_name(schemes, r->scheme),
                    "prefer", option_choice_name(prefers, r->prefer), "code", option_choice_name(codes, r->code),
                    "tensors", tensors, "assets", cli_assets_json(report->assets, report->n_assets),
                    "totals", cli_totals_json(totals), "source_bytes",
-                   (json_int_t)report->source_bytes,
-                   "ratio_to_plain", sized ? json_null() : cli_json_real(coded > 0 ? r->bits / coded : 0), "ratio_to_16_bits",
+                   (json_int_t)report->source_bytes, "ratio_to_source",
+                   cli_json_real(source > 0 ? (double)stored_bytes(report) / source : 0), "ratio_to_plain",
+                   uniform ? cli_json_real(coded > 0 ? r->bits / coded : 0) : json_null(), "ratio_to_16_bits",
                    cli_json_real(coded > 0 ? 16 / coded : 0), "seconds", cli_json_real(seconds), "mb_per_s",
                    cli_json_real(seconds > 0 ? (double)report->source_bytes / seconds / 1e6 : 0), "warnings", warnings);
+}
+
+static void print_lossless(const ellm_report *report, size_t kept) {
+  const uint64_t stored = stored_bytes(report);
+  char source[24], size[24];
+  printf("\n%zu tensors coded without loss, %zu kept as they are\n", report->n_tensors - kept, kept);
+  printf("tensors                  %s -> %s: %.2f %% saved, everything counted but the small files\n",
+         cli_size_text(report->source_bytes, source), cli_size_text(stored, size),
+         report->source_bytes > 0 ? 100 - 100.0 * (double)stored / (double)report->source_bytes : 0);
 }
 
 static void print_report(const request *r, const ellm_report *report, double seconds) {
@@ -50,26 +69,37 @@ static void print_report(const request *r, const ellm_report *report, double sec
   for (size_t i = 0; i < report->n_tensors; i++) kept += report->tensors[i].kept;
   cli_print_tensors(report->tensors, report->n_tensors);
   cli_print_assets(report->assets, report->n_assets);
-  if (report->quality != NULL) printf("\n%zu tensors quantized, %zu kept as they are\n", report->n_tensors - kept, kept);
+  if (r->lossless) print_lossless(report, kept);
+  else if (report->quality != NULL) printf("\n%zu tensors quantized, %zu kept as they are\n", report->n_tensors - kept, kept);
   else printf("\n%zu tensors quantized to %d bits, %zu kept as they are\n", report->n_tensors - kept, r->bits, kept);
-  printf("weights quantized        %llu of %llu parameters\n", (unsigned long long)t->weights,
+  printf("weights %-16s %llu of %llu parameters\n", r->lossless ? "coded" : "quantized", (unsigned long long)t->weights,
          (unsigned long long)t->parameters);
   printf("size                     %s -> %s%s\n", cli_size_text(report->source_bytes, source),
          cli_size_text(t->file_bytes, file), r->dry_run ? " (estimated; nothing was written)" : "");
   if (t->weights > 0) {
-    printf("entropy of the codes     %.3f bits a weight\n", t->entropy);
+    printf("%-24s %.3f bits a weight\n", r->lossless ? "entropy, raw bits counted" : "entropy of the codes", t->entropy);
     printf("Huffman optimum          %.3f bits a weight\n", t->huffman_bits_per_weight);
     printf("effective bits           %.3f bits a weight (tables, padding, checksums, directory included)\n",
            t->coded_bits_per_weight);
-    if (report->quality == NULL)
+    if (report->quality == NULL && !r->lossless)
       printf("smaller than             plain %d-bit codes %.2f times, 16-bit weights %.2f times\n", r->bits,
              r->bits / t->coded_bits_per_weight, 16 / t->coded_bits_per_weight);
   }
   if (report->quality != NULL) cli_print_quality(report->quality);
-  printf("preferred                %s%s\n", option_choice_name(prefers, r->prefer),
-         r->code == ELLM_CODE_NONE ? " (not coded)" : "");
+  if (!r->lossless)
+    printf("preferred                %s%s\n", option_choice_name(prefers, r->prefer),
+           r->code == ELLM_CODE_NONE ? " (not coded)" : "");
   printf("speed                    %.2f s, %.0f MB/s of source\n", seconds,
          seconds > 0 ? (double)report->source_bytes / seconds / 1e6 : 0);
+}
+
+static int check_lossless(const option_table *table) {
+  static const char *const others[] = {"bits",    "scheme",    "prefer", "code",  "target-size", "target-bpw",
+                                       "quality", "calibrate", "effort", "memory"};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    if (option_given(table, others[i]))
+      return cli_error(ELLM_ERR_USAGE, "compress: --lossless quantizes nothing and excludes --%s", others[i]);
+  return ELLM_OK;
 }
 
 static int compress(const request *r, const option_table *table) {
@@ -95,7 +125,9 @@ static int compress(const request *r, const option_table *table) {
   options.threads = r->common.threads;
   options.progress = cli_progress_update;
   options.progress_user = &progress;
-  const int wrong = cli_target_apply(&r->target, table, &options);
+  options.lossless = r->lossless;
+  int wrong = r->lossless ? check_lossless(table) : ELLM_OK;
+  if (wrong == ELLM_OK) wrong = cli_target_apply(&r->target, table, &options);
   if (wrong != ELLM_OK) return wrong;
   double start = cli_seconds();
   ellm_status status = ellm_compress(r->source, r->output, &options, &report, &err);
@@ -117,6 +149,9 @@ int cmd_compress(int argc, char **argv) {
   option options[] = {
       OPT_TEXT("output", 'o', &r.output, "FILE", "the .ellm file to write"),
       CLI_OPTIONS_TARGET(r.target),
+      OPT_FLAG("lossless", 0, &r.lossless,
+               "quantize nothing: code F32, F16 and BF16 so that every bit comes back\n(about a third smaller); such a "
+               "file runs as the folder does"),
       OPT_INT("bits", 'b', &r.bits, 2, 8, "N", "bits of a code, 2 to 8 (default 8)"),
       OPT_CHOICE("scheme", 0, &r.scheme, schemes, "KIND",
                  "mixed (default: symmetric where all weights of a tensor have one\nsign, else asymmetric), "

@@ -12,9 +12,13 @@ json_t *cli_tensor_json(const ellm_tensor_info *tensor) {
                              "shape", shape, "kept", (int)tensor->kept, "dtype", ellm_dtype_name(tensor->dtype),
                              "stored_bytes", (json_int_t)tensor->stored_bytes);
   if (!object || tensor->kept) return object;
+  const bool exact = tensor->exact;
   json_t *coded =
-      json_pack("{s:i, s:s, s:o, s:i, s:b, s:b, s:I, s:o, s:o, s:o, s:s, s:i, s:i, s:i, s:I}", "bits", tensor->bits,
-                "scheme", ellm_scheme_name(tensor->scheme), "step", cli_json_real(tensor->step), "zero", tensor->zero,
+      json_pack("{s:b, s:i, s:o, s:o, s:o, s:b, s:b, s:I, s:o, s:o, s:o, s:s, s:i, s:i, s:i, s:I}", "exact", (int)exact,
+                "bits", tensor->bits,
+                "scheme", exact ? json_null() : json_string(ellm_scheme_name(tensor->scheme)),
+                "step", exact ? json_null() : cli_json_real(tensor->step),
+                "zero", exact ? json_null() : json_integer(tensor->zero),
                 "row_scales", (int)tensor->row_scales, "column_scales", (int)tensor->column_scales, "outliers",
                 (json_int_t)tensor->outliers, "entropy",
                 cli_json_real(tensor->entropy), "huffman_bits_per_weight",
@@ -61,7 +65,8 @@ void cli_print_tensors(const ellm_tensor_info *tensors, size_t n_tensors) {
     printf("%-*s  %-15s %-5s ", width, t->name, shape, ellm_dtype_name(t->dtype));
     if (t->kept) printf("%-10s\n", "kept");
     else
-      printf("%-10s %-10s %4d %8.3f %8.3f\n", t->layout ? t->layout : "?", ellm_scheme_name(t->scheme), t->bits,
+      printf("%-10s %-10s %4d %8.3f %8.3f\n", t->layout ? t->layout : "?",
+             t->exact ? "exact" : ellm_scheme_name(t->scheme), t->exact ? 8 * (int)ellm_dtype_size(t->dtype) : t->bits,
              t->entropy, t->n_elements ? 8.0 * (double)t->stored_bytes / (double)t->n_elements : 0);
   }
 }

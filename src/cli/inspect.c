@@ -167,9 +167,11 @@ static void print_table(const ellm_file *file, const char *path, const char *nam
     cli_print_quality(quality);
   }
   ellm_file_totals(file, &t);
-  printf("\n%s; %llu weights quantized, entropy %.3f, Huffman optimum %.3f, effective %.3f bits a weight\n",
-         cli_size_text(t.file_bytes, size), (unsigned long long)t.weights, t.entropy, t.huffman_bits_per_weight,
-         t.coded_bits_per_weight);
+  bool exact = false;
+  for (size_t i = 0; ellm_file_tensor(file, i, &info); i++) exact = exact || info.exact;
+  printf("\n%s; %llu weights %s, entropy %.3f, Huffman optimum %.3f, effective %.3f bits a weight\n",
+         cli_size_text(t.file_bytes, size), (unsigned long long)t.weights, exact ? "coded without loss" : "quantized",
+         t.entropy, t.huffman_bits_per_weight, t.coded_bits_per_weight);
   print_end_ids(path);
 }
 

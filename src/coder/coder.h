@@ -144,8 +144,8 @@ void coder_statistics_merge(coder_statistics *into, const coder_statistics *from
 enum { CODER_RIVALS = 3 };
 typedef struct coder_rivals { unsigned n; coder_codebook book[CODER_RIVALS]; } coder_rivals;
 
-/* The book for a tensor under `prefer`; the rule is stated in coder/cost.c. With
- * code NONE, or where nothing is gained, CODER_PLAIN. `estimated_bytes`: blocks,
+/* The book for a tensor under `prefer`; the rule is stated in coder/cost.c. Where
+ * no pairs were counted, none of pairs. With code NONE, or where nothing is gained, CODER_PLAIN. `estimated_bytes`: blocks,
  * block table and book together; `rivals`: none for speed. Both may be NULL. */
 ellm_status coder_choose(const coder_statistics *stats, const coder_geometry *geometry, int bits, uint8_t pad,
                          ellm_prefer prefer, ellm_code code, coder_codebook *book, double *estimated_bytes,

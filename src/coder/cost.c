@@ -126,7 +126,9 @@ static bool symbol_counts(const chooser *c, unsigned raw, unsigned tuple, uint64
   const unsigned more = raw - counted_raw;
   for (unsigned s = 0; s < 256; s++) counts[(s & 15) >> more | s >> 4 >> more << 4] += c->stats->pairs[s];
   for (unsigned u = 0; u < 256; u++) counts[(u >> more) | (unsigned)(c->pad >> raw) << 4] += c->stats->singles[u];
-  return true;
+  for (unsigned s = 0; s < 256; s++)
+    if (counts[s] != 0) return true;
+  return false; /* nobody has counted pairs */
 }
 
 typedef struct ranked { uint64_t count; uint16_t symbol; } ranked;

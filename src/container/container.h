@@ -12,11 +12,12 @@
 #include "base/file.h"
 #include "coder/coder.h"
 #include "coder/patches.h"
+#include "quant/exact.h"
 #include "quant/quantize.h"
 
 typedef enum container_storage {
   CONTAINER_KEPT = 0,   /* the source's bytes, verbatim */
-  CONTAINER_CODED = 1   /* quantized; blocks of a coder_codebook (CODER_PLAIN included) */
+  CONTAINER_CODED = 1   /* quantized, or exact; blocks of a coder_codebook (CODER_PLAIN included) */
 } container_storage;
 
 enum { CONTAINER_NO_COLUMNS = UINT32_MAX };
@@ -30,7 +31,8 @@ typedef struct container_tensor {
   uint64_t n_elements;
   container_storage storage;
   /* CODED: */
-  quant_params quant;
+  quant_params quant;          /* exact: bits is 8, all else 0 */
+  exact_form exact;            /* its elements are stored exactly: codes and rests (quant/exact.h) */
   uint32_t columns_record;     /* of scales.columns, where these are not NULL */
   coder_codebook book;
   coder_geometry geometry;
@@ -59,7 +61,8 @@ ellm_status container_writer_kept_bytes(container_writer *writer, const void *da
 ellm_status container_writer_columns(container_writer *writer, const char *name, const uint16_t *factors,
                                      uint64_t n_columns, uint32_t *record, ellm_error *err);
 /* A coded tensor: begin, blocks in order, end. Of its scales, rows are stored with it where they are not NULL, columns
- * by the number of their record; where outliers is not 0 every block begins with its patches (coder/patches.h). */
+ * by the number of their record; where outliers is not 0 every block begins with its patches (coder/patches.h). Where the
+ * tensor is exact every block begins with its rests (kernels/exact.h). */
 ellm_status container_writer_begin_coded(container_writer *writer, const container_tensor *tensor, ellm_error *err);
 /* checksum: container_block_checksum of the bytes, so that threads can compute it. */
 ellm_status container_writer_block(container_writer *writer, const void *data, size_t bytes, uint32_t checksum,
@@ -108,8 +111,14 @@ const char *container_asset_name(const ellm_file *file, size_t index);
 ellm_status container_kept(const ellm_file *file, const container_tensor *tensor, const uint8_t **data,
                            ellm_error *err);
 
-/* A block: its coded bytes, CODER_SLACK readable ones after them, and its patches (n is 0 where there are none). */
-typedef struct container_block { const uint8_t *data; size_t bytes; coder_patches patches; } container_block;
+/* A block: its coded bytes, CODER_SLACK readable ones after them, its patches (n is 0 where there are none), and, of an
+ * exact tensor, its rests. */
+typedef struct container_block {
+  const uint8_t *data;
+  size_t bytes;
+  coder_patches patches;
+  const uint8_t *rests;
+} container_block;
 /* One block: checksum and patches are verified on first use (thread-safe), then it
  * is decoded by `decode` to tile-ordered codes, patches not yet added. ELLM_ERR_INPUT
  * names file, tensor and block when it is damaged. `patches` may be NULL. */
@@ -124,10 +133,10 @@ ellm_status container_undecodable(const ellm_file *file, const container_tensor 
                                   ellm_error *err);
 /* The blocks of a coded tensor are not wanted for now: file_map_drop. */
 void container_drop_blocks(const ellm_file *file, const container_tensor *tensor);
-/* Raw access for verify: block bytes, patches included, and stored checksum. */
+/* Raw access for verify: block bytes, patches and rests included, and stored checksum. */
 ellm_status container_block_at(const ellm_file *file, const container_tensor *tensor, uint64_t block,
                                const uint8_t **data, size_t *bytes, uint32_t *checksum, ellm_error *err);
-/* Those bytes as a block; false if the patches break a rule. */
+/* Those bytes as a block; false if the patches break a rule or the rests are not there. */
 bool container_block_from(const container_tensor *tensor, uint64_t index, const uint8_t *data, size_t bytes,
                           container_block *block);
 

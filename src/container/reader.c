@@ -526,6 +526,7 @@ const char *container_metadata(const ellm_file *file, const char *name) {
 const char *ellm_file_metadata(const ellm_file *file, const char *name) { return container_metadata(file, name); }
 
 void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info *info) {
+  const double rests = 8.0 * tensor->exact.planes;
   *info = (ellm_tensor_info){.name = tensor->name,
                              .n_dims = tensor->n_dims,
                              .n_elements = tensor->n_elements,
@@ -536,6 +537,7 @@ void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info 
   memcpy(info->shape, tensor->shape, sizeof info->shape);
   if (info->kept) return;
   const coder_codebook *book = &tensor->book;
+  info->exact = tensor->exact.used;
   info->bits = tensor->quant.bits;
   info->scheme = tensor->quant.scheme;
   info->step = tensor->quant.scales.step;
@@ -550,8 +552,8 @@ void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info 
   info->raw_bits = book->raw_bits;
   info->tuple = book->tuple;
   info->symbols = book->n_leaves;
-  info->entropy = tensor->entropy_bits / (double)tensor->n_elements;
-  info->huffman_bits_per_weight = (double)tensor->huffman_bits / (double)tensor->n_elements;
+  info->entropy = tensor->entropy_bits / (double)tensor->n_elements + rests;
+  info->huffman_bits_per_weight = (double)tensor->huffman_bits / (double)tensor->n_elements + rests;
   info->payload_bytes = tensor->payload_bytes;
 }
 
@@ -609,13 +611,27 @@ ellm_status container_block_at(const ellm_file *file, const container_tensor *te
   return ELLM_OK;
 }
 
+/* What stands before the code of a block: its patches, or its rests; false if it is not there. */
+static bool take_parts(const container_tensor *tensor, uint64_t index, const uint8_t *data, size_t bytes,
+                       container_block *block) {
+  *block = (container_block){.data = data, .bytes = bytes};
+  if (tensor->quant.scales.outliers != 0) return coder_patches_take(&block->data, &block->bytes, &block->patches);
+  if (!tensor->exact.used) return true;
+  const coder_block where = coder_geometry_block(&tensor->geometry, index);
+  const size_t rests = tensor->exact.planes * coder_block_codes(&where);
+  if (rests > bytes) return false;
+  block->rests = data;
+  block->data += rests;
+  block->bytes -= rests;
+  return true;
+}
+
 bool container_block_from(const container_tensor *tensor, uint64_t index, const uint8_t *data, size_t bytes,
                           container_block *block) {
-  *block = (container_block){.data = data, .bytes = bytes};
+  if (!take_parts(tensor, index, data, bytes, block)) return false;
   if (tensor->quant.scales.outliers == 0) return true;
   const coder_block where = coder_geometry_block(&tensor->geometry, index);
-  return coder_patches_take(&block->data, &block->bytes, &block->patches) &&
-         coder_patches_valid(&block->patches, &where, tensor->quant.bits, tensor->quant.scales.zero);
+  return coder_patches_valid(&block->patches, &where, tensor->quant.bits, tensor->quant.scales.zero);
 }
 
 ellm_status container_checked_block(const ellm_file *file, const container_tensor *tensor, uint64_t index,
@@ -626,17 +642,15 @@ ellm_status container_checked_block(const ellm_file *file, const container_tenso
   ELLM_TRY(container_block_at(file, tensor, index, &data, &bytes, &checksum, err));
   atomic_uchar *checked = entry_of(tensor)->checked + index;
   if (atomic_load_explicit(checked, memory_order_relaxed)) {
-    *block = (container_block){.data = data, .bytes = bytes};
-    if (tensor->quant.scales.outliers == 0 || coder_patches_take(&block->data, &block->bytes, &block->patches))
-      return ELLM_OK;
+    if (take_parts(tensor, index, data, bytes, block)) return ELLM_OK;
     return container_undecodable(file, tensor, index, err);
   }
   if (container_block_checksum(data, bytes) != checksum)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu: wrong checksum, the file is damaged", file->path,
                      tensor->name, (unsigned long long)index);
   if (!container_block_from(tensor, index, data, bytes, block))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu: its patches are malformed", file->path,
-                     tensor->name, (unsigned long long)index);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu: its %s are malformed", file->path,
+                     tensor->name, (unsigned long long)index, tensor->exact.used ? "rests" : "patches");
   atomic_store_explicit(checked, 1, memory_order_relaxed);
   return ELLM_OK;
 }

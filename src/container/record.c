@@ -141,9 +141,10 @@ void format_record_store(const format_record *record, uint8_t *out) {
     memcpy(&entropy, &record->entropy_bits, 8);
     p[2] = (uint8_t)record->quant.bits;
     p[3] = (uint8_t)record->quant.scheme;
-    /* p[4] quantizer, p[6] layout: 0 */
+    p[4] = record->exact.used ? QUANTIZER_EXACT : QUANTIZER_UNIFORM;
     p[5] = (uint8_t)record->granularity;
-    p[7] = (uint8_t)record->quant.scales.zero;
+    /* p[6] layout: 0 */
+    p[7] = (uint8_t)(record->exact.used ? record->exact.omitted : (unsigned)record->quant.scales.zero);
     store_u32(p + 8, float_bits(record->quant.scales.step));
     store_u32(p + 12, record->geometry.panels_per_block);
     store_u32(p + 16, record->geometry.block_columns);
@@ -197,24 +198,44 @@ static ellm_status parse_kept(const uint8_t *p, format_record *record, const par
   return ELLM_OK;
 }
 
-static ellm_status parse_coded(const uint8_t *p, format_record *record, const parse_context *at) {
-  if (p[0] > ELLM_BF16) return bad(at, "element type", p[0]);
-  if (p[1] != 2) return bad(at, "number of dimensions", p[1]);
-  if (p[2] < 2 || p[2] > 8) return bad(at, "bits", p[2]);
+/* Fields of a tensor whose elements are stored exactly. */
+static ellm_status parse_exact(const uint8_t *p, format_record *record, const parse_context *at) {
+  const unsigned rest_bytes = (unsigned)ellm_dtype_size((ellm_dtype)p[0]) - 1;
+  if (p[2] != 8) return bad(at, "bits", p[2]);
+  if (p[3] != 0) return bad(at, "scheme", p[3]);
+  if (p[5] != 0) return bad(at, "granularity", p[5]);
+  if (p[7] > rest_bytes) return bad(at, "bytes left out", p[7]);
+  if (load_u32(p + 8) != 0) return bad(at, "step, as bits,", load_u32(p + 8));
+  record->quant = (quant_params){.bits = 8};
+  record->exact = (exact_form){.used = true, .omitted = p[7], .planes = rest_bytes - p[7]};
+  return ELLM_OK;
+}
+
+/* Fields of a quantized one. */
+static ellm_status parse_uniform(const uint8_t *p, format_record *record, const parse_context *at) {
   if (p[3] != ELLM_SCHEME_SYMMETRIC && p[3] != ELLM_SCHEME_ASYMMETRIC) return bad(at, "scheme", p[3]);
-  static const char *const room[] = {"quantizer", "granularity", "layout of blocks"};
-  static const uint8_t known[] = {0, GRANULARITY_ALL, 0};
-  for (int i = 0; i < 3; i++)
-    if (p[4 + i] > known[i])
-      return ellm_fail(at->err, ELLM_ERR_INPUT,
-                       "%s: directory record %llu: %s %u is not known to this program (a newer version may read it)",
-                       at->path, (unsigned long long)at->index, room[i], p[4 + i]);
   if (p[7] >> p[2] != 0) return bad(at, "zero", p[7]);
   record->quant = (quant_params){
       .bits = p[2],
       .scheme = (ellm_scheme)p[3],
       .scales = {.step = float_from_bits(load_u32(p + 8)), .zero = p[7]}};
   if (!isfinite(record->quant.scales.step)) return bad(at, "step, as bits,", load_u32(p + 8));
+  return ELLM_OK;
+}
+
+static ellm_status parse_coded(const uint8_t *p, format_record *record, const parse_context *at) {
+  if (p[0] > ELLM_BF16) return bad(at, "element type", p[0]);
+  if (p[1] != 2) return bad(at, "number of dimensions", p[1]);
+  if (p[2] < 2 || p[2] > 8) return bad(at, "bits", p[2]);
+  static const char *const room[] = {"quantizer", "granularity", "layout of blocks"};
+  static const uint8_t known[] = {QUANTIZER_UNIFORM, GRANULARITY_ALL, 0};
+  const bool exact = p[4] == QUANTIZER_EXACT;
+  for (int i = exact ? 1 : 0; i < 3; i++)
+    if (p[4 + i] > known[i])
+      return ellm_fail(at->err, ELLM_ERR_INPUT,
+                       "%s: directory record %llu: %s %u is not known to this program (a newer version may read it)",
+                       at->path, (unsigned long long)at->index, room[i], p[4 + i]);
+  ELLM_TRY(exact ? parse_exact(p, record, at) : parse_uniform(p, record, at));
   ELLM_TRY(parse_shape(p, p + FIELDS_CODED, record, at));
   if (!coder_geometry_from(&record->geometry, record->shape[0], record->shape[1], load_u32(p + 12), load_u32(p + 16)))
     return ellm_fail(at->err, ELLM_ERR_INPUT,
@@ -338,6 +359,7 @@ void container_tensor_from_record(const format_record *record, const char *name,
   }
   tensor->storage = CONTAINER_CODED;
   tensor->quant = record->quant;
+  tensor->exact = record->exact;
   tensor->geometry = record->geometry;
   tensor->entropy_bits = record->entropy_bits;
   tensor->huffman_bits = record->huffman_bits;
@@ -354,8 +376,9 @@ void container_totals_add(ellm_totals *totals, const format_record *record) {
   if (record->type == RECORD_CODED) {
     totals->weights += record->n_elements;
     totals->quantized_bytes += stored_bytes;
-    totals->entropy += record->entropy_bits;
-    totals->huffman_bits_per_weight += (double)record->huffman_bits;
+    const double rests = 8.0 * record->exact.planes * (double)record->n_elements;
+    totals->entropy += record->entropy_bits + rests;
+    totals->huffman_bits_per_weight += (double)record->huffman_bits + rests;
   }
 }
 

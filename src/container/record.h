@@ -12,7 +12,7 @@
 enum {
   FORMAT_MAJOR = 1,
   FORMAT_MINOR = 1,         /* what this program knows */
-  FORMAT_MINOR_SCALES = 1,  /* written to files that use scales of rows or columns, or patches; else 0 */
+  FORMAT_MINOR_SCALES = 1,  /* written to files that use scales of rows or columns, patches, or exact tensors; else 0 */
   FORMAT_HEADER_BYTES = 64,
   FORMAT_DIRECTORY_HEADER = 8,
   FORMAT_ALIGN = 64,
@@ -27,6 +27,8 @@ enum {
 enum { RECORD_ASSET = 1, RECORD_KEPT = 2, RECORD_CODED = 3, RECORD_METADATA = 4, RECORD_COLUMNS = 5 };
 static inline bool format_type_known(uint32_t type) { return type >= RECORD_ASSET && type <= RECORD_COLUMNS; }
 enum { RECORD_REQUIRED = 1 };
+/* Quantizer of a coded tensor: uniform, or none at all: its elements are stored exactly. */
+enum { QUANTIZER_UNIFORM = 0, QUANTIZER_EXACT = 255 };
 /* Granularity of a coded tensor: which scales it has beside step and zero, and whether its blocks have patches. */
 enum { GRANULARITY_ROWS = 1, GRANULARITY_COLUMNS = 2, GRANULARITY_PATCHES = 4, GRANULARITY_ALL = 7 };
 
@@ -58,6 +60,7 @@ typedef struct format_record {
   /* CODED */
   unsigned granularity;
   quant_params quant;        /* scales.rows and .columns NULL: they lie in sections */
+  exact_form exact;
   coder_geometry geometry;
   uint64_t payload_bytes;
   double entropy_bits;

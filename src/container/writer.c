@@ -31,7 +31,7 @@ struct container_writer {
   format_record record;
   char *name;
   hash_stream *hash;
-  bool scales;            /* something needs minor version 1 */
+  bool scales;            /* something needs minor version 1 (FORMAT_MINOR_SCALES) */
   ellm_buffer fixed;      /* what stands before the block table: code book, padding, scales */
   ellm_buffer table;      /* block table so far */
   uint64_t payload;
@@ -189,7 +189,8 @@ static ellm_status add_record(container_writer *writer, ellm_error *err) {
                      writer->path, writer->name, bytes, writer->n_records);
   if (!ellm_buffer_reserve(&writer->directory, bytes)) return ellm_fail_memory(err, bytes, "the directory");
   writer->last_record = writer->directory.size;
-  writer->scales = writer->scales || writer->record.granularity != 0 || writer->record.type == RECORD_COLUMNS;
+  writer->scales = writer->scales || writer->record.granularity != 0 || writer->record.exact.used ||
+                   writer->record.type == RECORD_COLUMNS;
   format_record_store(&writer->record, writer->directory.data + writer->directory.size);
   writer->directory.size += bytes;
   writer->n_records++;
@@ -276,6 +277,7 @@ ellm_status container_writer_begin_coded(container_writer *writer, const contain
   ELLM_TRY(begin(writer, RECORD_CODED, tensor->name, err));
   take_shape(&writer->record, tensor);
   writer->record.quant = tensor->quant;
+  writer->record.exact = tensor->exact;
   writer->record.geometry = tensor->geometry;
   writer->record.entropy_bits = tensor->entropy_bits;
   writer->record.huffman_bits = tensor->huffman_bits;

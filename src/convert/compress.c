@@ -15,6 +15,7 @@
 #include "convert/any_size.h"
 #include "convert/compress.h"
 #include "convert/journal.h"
+#include "convert/lossless.h"
 #include "convert/report.h"
 #include "convert/runnable.h"
 #include "source/finite.h"
@@ -155,10 +156,14 @@ static ellm_status add_tensor(compress_job *job, size_t index, ellm_error *err) 
   if (status == ELLM_OK && !adopted) {
     /* what the model does not use is stored as it is, whatever it holds */
     const bool used = !job->run.known || job->run.used[index];
-    const bool matrix =
-        job->sized == NULL && used && pass_takes_matrix(source) && !kept_by_option(job->options, source->name);
-    status = matrix ? compress_matrix(&job->matrices, source, job->done, job->digests[index], tensor, err)
-                    : keep_tensor(job, source, job->run.known && used, job->digests[index], tensor, err);
+    const bool lossless = job->options->lossless;
+    const bool matrix = job->sized == NULL && (used || lossless) && pass_takes_matrix(source) &&
+                        !kept_by_option(job->options, source->name);
+    status = matrix ? (lossless ? lossless_matrix : compress_matrix)(&job->matrices, source, job->done,
+                                                                     job->digests[index], tensor, err)
+                    : ELLM_OK;
+    if (status == ELLM_OK && tensor->storage != CONTAINER_CODED)
+      status = keep_tensor(job, source, job->run.known && used && !lossless, job->digests[index], tensor, err);
     if (status == ELLM_OK) status = remember(job, job->digests[index], err);
   }
   if (status == ELLM_OK) container_writer_last_sizes(job->writer, &tensor->payload_bytes, &tensor->stored_bytes);
@@ -185,6 +190,7 @@ static ellm_status check_target(const ellm_compress_options *options, ellm_error
     return ellm_fail(err, ELLM_ERR_USAGE, "unknown target %d, effort %d or calibration %d", (int)options->target,
                      (int)options->effort, (int)options->calibrate);
   if (options->target == ELLM_TARGET_NONE) return ELLM_OK;
+  if (options->lossless) return ellm_fail(err, ELLM_ERR_USAGE, "a lossless file has the size that it has: no target");
   if (!(options->target_value > 0 && options->target_value < 1e18))
     return ellm_fail(err, ELLM_ERR_USAGE, "a size of %g makes no sense", options->target_value);
   if (options->resume)
@@ -253,11 +259,13 @@ static ellm_status warn(compress_job *job, ellm_error *err) {
   const char *quantized = source_quantized(input);
   if (quantized != NULL)
     ELLM_TRY(report_warn(report, err,
-                         "the weights were quantized before (%s): a full-precision source gives a better file",
+                         job->options->lossless
+                             ? "the weights were quantized before (%s): the floats that they stand for are stored"
+                             : "the weights were quantized before (%s): a full-precision source gives a better file",
                          quantized));
   for (size_t i = 0; i < source_count(input); i++) {
     const source_tensor *tensor = source_at(input, i);
-    if (tensor->n_dims == 2 && tensor->n_elements > 0 && !pass_takes_matrix(tensor))
+    if (tensor->n_dims == 2 && tensor->n_elements > 0 && !pass_takes_matrix(tensor) && !job->options->lossless)
       ELLM_TRY(report_warn(report, err, "matrix %.150s is %s: kept, only F32, F16 and BF16 are quantized", tensor->name,
                            ellm_dtype_name(tensor->dtype)));
   }
@@ -278,6 +286,7 @@ static void options_json(const ellm_compress_options *options, char *out, size_t
   snprintf(out, bytes, "{\"bits\":%d,\"scheme\":\"%s\",\"prefer\":\"%s\",\"code\":\"%s\"}", options->bits,
            ellm_scheme_name(options->scheme), options->prefer == ELLM_PREFER_SIZE ? "size" : "speed",
            options->code == ELLM_CODE_NONE ? "none" : "huffman");
+  if (options->lossless) snprintf(out, bytes, "{\"lossless\":true}");
   if (options->target == ELLM_TARGET_NONE) return;
   static const char *const targets[] = {"none", "bytes", "bits"}, *const efforts[] = {"auto", "quick", "full"},
                     *const calibrations[] = {"auto", "self", "file", "none"};

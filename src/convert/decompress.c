@@ -24,6 +24,7 @@
 #include "base/progress.h"
 #include "convert/strips.h"
 #include "convert/team.h"
+#include "kernels/exact.h"
 #include "kernels/kernels.h"
 
 enum { STRIPS_PER_THREAD = 4 };
@@ -94,6 +95,19 @@ static float load_element(ellm_dtype dtype, const uint8_t *p) {
   return dtype == ELLM_F16 ? float_from_f16(load_u16(p)) : float_from_bf16(load_u16(p));
 }
 
+/* n elements of the tensor's type as those of the output's. */
+static ellm_status convert(const decompress_job *job, const container_tensor *tensor, const uint8_t *from, size_t n,
+                           uint8_t *to, ellm_error *err) {
+  const ellm_dtype dtype = output_dtype(job, tensor);
+  const size_t from_size = ellm_dtype_size(tensor->dtype), to_size = ellm_dtype_size(dtype);
+  if (dtype == tensor->dtype) memcpy(to, from, n * to_size);
+  for (size_t i = 0; dtype != tensor->dtype && i < n; i++) {
+    const float value = load_element(tensor->dtype, from + i * from_size);
+    if (!store_element(dtype, value, 0, to + i * to_size)) return too_large(job, tensor, value, err);
+  }
+  return ELLM_OK;
+}
+
 /* ------------------------------------------------------------------ tensors */
 
 typedef struct matrix_job {
@@ -160,11 +174,59 @@ static ellm_status expand_by_place(const matrix_job *m, const strip *s, const ui
   return ELLM_OK;
 }
 
+/* The elements of a block that is stored exactly, among those of its strip. The source's type; another one follows. */
+static ellm_status join_block(const matrix_job *m, team_worker *worker, const strip *s, uint64_t index,
+                              const coder_block *block, uint8_t *out) {
+  const container_tensor *t = m->tensor;
+  const size_t size = ellm_dtype_size(t->dtype);
+  const size_t at = (size_t)((block->first_row - s->first_row) * s->columns + (block->first_column - s->first_column));
+  container_block coded;
+  ELLM_TRY(container_checked_block(m->job->file, t, index, &coded, &worker->error));
+  exact_join_block(block, t->dtype, &t->exact, worker->tiles, coded.rests, out + at * size,
+                   (size_t)s->columns * size);
+  return ELLM_OK;
+}
+
+/* A strip of such a matrix: elements as they were into worker->raw, as they are wanted into out. */
+static ellm_status join_strip(const matrix_job *m, team_worker *worker, const strip *s, uint8_t *out) {
+  for (uint64_t b = 0; b < s->n_blocks; b++) {
+    const uint64_t index = s->first_block + b;
+    const coder_block block = coder_geometry_block(&m->tensor->geometry, index);
+    ELLM_TRY(container_decode_block(m->job->file, m->tensor, index, kernels_best()->decode_block, worker->scratch,
+                                    worker->tiles, NULL, &worker->error));
+    ELLM_TRY(join_block(m, worker, s, index, &block, worker->raw));
+  }
+  return convert(m->job, m->tensor, worker->raw, (size_t)(s->rows * s->columns), out, &worker->error);
+}
+
+/* The output of a strip of n weights; NULL: no memory, told. */
+static ellm_buffer *make_room(const matrix_job *m, team_worker *worker, size_t n, size_t item) {
+  ellm_buffer *out = &m->job->outputs[item];
+  out->size = 0;
+  if (!ellm_buffer_reserve(out, n * m->size)) {
+    team_fail(worker, m->first_strip + item, ellm_fail_memory(&worker->error, n * m->size, "weights"));
+    return NULL;
+  }
+  out->size = n * m->size;
+  return out;
+}
+
+static void decode_exact(const matrix_job *m, team_worker *worker, const strip *s, size_t item) {
+  const ellm_buffer *out = make_room(m, worker, (size_t)(s->rows * s->columns), item);
+  if (out == NULL) return;
+  const ellm_status status = join_strip(m, worker, s, out->data);
+  if (status != ELLM_OK) team_fail(worker, m->first_strip + item, status);
+}
+
 static void decode_strip(void *user, size_t item, int thread) {
   const matrix_job *m = user;
   team_worker *worker = &m->job->team.workers[thread];
   if (worker->status != ELLM_OK) return;
   strip s = strip_plan_at(&m->plan, m->first_strip + item);
+  if (m->tensor->exact.used) {
+    decode_exact(m, worker, &s, item);
+    return;
+  }
   for (uint64_t b = 0; b < s.n_blocks; b++) {
     ellm_status status = container_decode_block(m->job->file, m->tensor, s.first_block + b,
                                                 kernels_best()->decode_block, worker->scratch, worker->tiles,
@@ -178,13 +240,8 @@ static void decode_strip(void *user, size_t item, int thread) {
     coder_untile_block(&block, worker->tiles, worker->codes + at, (size_t)s.columns);
   }
   size_t n = (size_t)(s.rows * s.columns);
-  ellm_buffer *out = &m->job->outputs[item];
-  out->size = 0;
-  if (!ellm_buffer_reserve(out, n * m->size)) {
-    team_fail(worker, m->first_strip + item, ellm_fail_memory(&worker->error, n * m->size, "weights"));
-    return;
-  }
-  out->size = n * m->size;
+  ellm_buffer *out = make_room(m, worker, n, item);
+  if (out == NULL) return;
   if (m->by_place) {
     const ellm_status status = expand_by_place(m, &s, worker->codes, out->data, &worker->error);
     if (status != ELLM_OK) team_fail(worker, m->first_strip + item, status);
@@ -217,7 +274,7 @@ static ellm_status write_coded(decompress_job *job, const container_tensor *tens
   ellm_status status = ELLM_OK;
   const quant_scales *scales = &tensor->quant.scales;
   m->by_place = scales->rows != NULL || scales->columns != NULL || scales->outliers != 0;
-  for (int q = 0; !m->by_place && q < 1 << tensor->quant.bits && status == ELLM_OK; q++) {
+  for (int q = 0; !m->by_place && !tensor->exact.used && q < 1 << tensor->quant.bits && status == ELLM_OK; q++) {
     float value = quant_weight(scales, q, 0, 0);
     if (!store_element(dtype, value, fabsf(scales->step), m->elements[q]))
       status = too_large(job, tensor, value, err);
@@ -252,10 +309,7 @@ static ellm_status write_kept(decompress_job *job, const container_tensor *tenso
     size_t n = tensor->n_elements - i < step ? (size_t)(tensor->n_elements - i) : (size_t)step;
     const uint8_t *source = data + i * from;
     if (dtype != tensor->dtype) {
-      for (size_t k = 0; k < n; k++) {
-        float value = load_element(tensor->dtype, source + k * from);
-        if (!store_element(dtype, value, 0, piece + k * to)) return too_large(job, tensor, value, err);
-      }
+      ELLM_TRY(convert(job, tensor, source, n, piece, err));
       source = piece;
     }
     ELLM_TRY(file_writer_write_at(writer, offset + i * to, source, n * to, err));

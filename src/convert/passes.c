@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "container/hash.h"
+#include "quant/exact.h"
 
 enum { CHUNKS_PER_THREAD = 8 }; /* of a batch between two looks at the progress callback */
 
@@ -29,7 +30,7 @@ typedef struct scan_job {
   team *t;
   uint64_t first_chunk;
   uint8_t *sums;            /* 8 bytes a chunk */
-  bool range, patterns;     /* what to look for */
+  bool range, patterns, exact; /* what to look for */
 } scan_job;
 
 static uint64_t chunk_count(const source_tensor *tensor) {
@@ -77,6 +78,17 @@ static ellm_status count_patterns(team_worker *worker, size_t n) {
   return ELLM_OK;
 }
 
+static void count_exact(team_worker *worker, size_t size, size_t n) {
+  uint32_t rests = worker->rests;
+  uint64_t *counts = worker->statistics.codes;
+  for (size_t i = 0; i < n; i++) {
+    const uint32_t bits = exact_load(size, worker->raw + i * size);
+    counts[exact_code(size, bits)]++;
+    rests |= exact_rest(size, bits);
+  }
+  worker->rests = rests;
+}
+
 static void scan_chunk(void *user, size_t item, int thread) {
   const scan_job *job = user;
   team_worker *worker = &job->t->workers[thread];
@@ -90,6 +102,7 @@ static void scan_chunk(void *user, size_t item, int thread) {
     team_fail(worker, chunk, status);
     return;
   }
+  if (job->exact) count_exact(worker, size, bytes / size);
   if (job->range) {
     quant_range range = QUANT_RANGE_EMPTY;
     quant_range_add(&range, job->tensor->dtype, worker->raw, bytes / size, chunk * HASH_CHUNK / size);
@@ -160,6 +173,24 @@ ellm_status pass_scan(const tensor_source *input, const source_tensor *tensor, t
   return scan_range(&job, progress, digest, range, err);
 }
 
+ellm_status pass_scan_exact(const tensor_source *input, const source_tensor *tensor, team *t,
+                            const pass_progress *progress, uint8_t digest[16], uint64_t counts[256], uint32_t *rests,
+                            ellm_error *err) {
+  scan_job job = {.input = input, .tensor = tensor, .t = t, .exact = true};
+  for (int i = 0; i < t->n_threads; i++) {
+    memset(t->workers[i].statistics.codes, 0, sizeof t->workers[i].statistics.codes);
+    t->workers[i].rests = 0;
+  }
+  ELLM_TRY(scan(&job, progress, digest, err));
+  memset(counts, 0, 256 * sizeof *counts);
+  *rests = 0;
+  for (int i = 0; i < t->n_threads; i++) {
+    for (int q = 0; q < 256; q++) counts[q] += t->workers[i].statistics.codes[q];
+    *rests |= t->workers[i].rests;
+  }
+  return ELLM_OK;
+}
+
 ellm_status pass_read(const tensor_source *input, const source_tensor *tensor, team *t, const pass_progress *progress,
                       uint8_t digest[16], pass_piece_fn take, void *user, ellm_error *err) {
   uint64_t n_chunks = chunk_count(tensor);
@@ -192,6 +223,16 @@ ellm_status strip_quantizer_init(strip_quantizer *q, const tensor_source *input,
 void strip_quantizer_free(strip_quantizer *q) {
   free(q->table);
   q->table = NULL;
+}
+
+ellm_status strip_read(const tensor_source *input, const source_tensor *tensor, const strip *s, uint8_t *raw,
+                       ellm_error *err) {
+  const uint64_t columns = tensor->shape[1], size = ellm_dtype_size(tensor->dtype);
+  const bool whole = s->columns == columns; /* rows are one run of bytes */
+  const size_t run = (size_t)((whole ? s->rows * s->columns : s->columns) * size);
+  for (uint64_t r = 0; r < (whole ? 1 : s->rows); r++, raw += run)
+    ELLM_TRY(source_read(input, tensor, ((s->first_row + r) * columns + s->first_column) * size, raw, run, err));
+  return ELLM_OK;
 }
 
 ellm_status strip_quantize(const strip_quantizer *q, const strip *s, uint8_t *raw, uint8_t *codes, ellm_error *err) {

@@ -31,10 +31,20 @@ bool pass_takes_matrix(const source_tensor *tensor);
 ellm_status pass_scan(const tensor_source *input, const source_tensor *tensor, team *t, const pass_progress *progress,
                       uint8_t digest[16], quant_range *range, uint64_t *patterns, ellm_error *err);
 
+/* D(data), counts of the codes of an F32, F16 or BF16 tensor whose elements are to be stored exactly (quant/exact.h), and
+ * all their rests, one or the other bit by bit: what is 0 there is 0 in each. */
+ellm_status pass_scan_exact(const tensor_source *input, const source_tensor *tensor, team *t,
+                            const pass_progress *progress, uint8_t digest[16], uint64_t counts[256], uint32_t *rests,
+                            ellm_error *err);
+
 /* All of a tensor's bytes, piece by piece in order, and D(data). */
 typedef ellm_status (*pass_piece_fn)(void *user, const uint8_t *data, size_t bytes, ellm_error *err);
 ellm_status pass_read(const tensor_source *input, const source_tensor *tensor, team *t, const pass_progress *progress,
                       uint8_t digest[16], pass_piece_fn take, void *user, ellm_error *err);
+
+/* The elements of a strip, row-major: raw[rows * columns * element size]. */
+ellm_status strip_read(const tensor_source *input, const source_tensor *tensor, const strip *s, uint8_t *raw,
+                       ellm_error *err);
 
 /* The codes of a strip. */
 typedef struct strip_quantizer {

@@ -27,6 +27,7 @@ typedef struct team_worker {
   bool has_patterns;           /* some of this scan */
   uint64_t differences, first_difference;
   uint64_t outliers;           /* codes with patches */
+  uint32_t rests;              /* bits that are set in some rest (quant/exact.h) */
   uint64_t bytes[1 + CODER_RIVALS];  /* of a matrix with each of several books */
   ellm_status status;          /* first failure since team_collect */
   uint64_t failed_item;

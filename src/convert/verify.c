@@ -3,7 +3,8 @@
  * ellm_verify. Opening checks header, directory, heads, tails, assets and kept
  * tensors; here every block is checked and decoded and the figures of the
  * directory are computed again. With a checkpoint, that is quantized again and
- * compared code by code. Findings are collected, not returned at the first.
+ * compared code by code, or, where the file is lossless, compared bit by bit.
+ * Findings are collected, not returned at the first.
  */
 #include <math.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 #include "container/hash.h"
 #include "convert/passes.h"
 #include "source/identity.h"
+#include "kernels/exact.h"
 #include "kernels/kernels.h"
 
 enum { MAX_PROBLEMS = 1000, BATCH_PER_THREAD = 8 };
@@ -69,14 +71,15 @@ void ellm_verify_free(ellm_verify_result *result) {
 /* -------------------------------------------------------------------- blocks */
 
 typedef enum finding_kind {
-  FINDING_CHECKSUM, FINDING_DECODE, FINDING_PATCHES, FINDING_DIFFERENT
+  FINDING_CHECKSUM, FINDING_DECODE, FINDING_PATCHES, FINDING_DIFFERENT, FINDING_ELEMENT
 } finding_kind;
-typedef struct finding { uint64_t block; finding_kind kind; uint64_t row, column; uint8_t have, want; } finding;
+typedef struct finding { uint64_t block; finding_kind kind; uint64_t row, column; uint32_t have, want; } finding;
 
 typedef struct tensor_job {
   verify_job *job;
   const container_tensor *tensor;
-  const strip_quantizer *source;   /* NULL: nothing to compare with */
+  const strip_quantizer *source;   /* NULL: nothing to compare codes with */
+  const source_tensor *exact;      /* NULL: nothing to compare elements with */
   strip_plan plan;
   uint64_t first_strip;
   struct { finding *items; size_t n; } *found; /* a list for each strip of the batch */
@@ -108,6 +111,27 @@ static void compare_block(tensor_job *t, team_worker *worker, size_t item, const
   }
 }
 
+/* Compare the elements of a block that is stored exactly with the source's, in worker->raw; notes the first that
+ * differs. */
+static void compare_elements(tensor_job *t, team_worker *worker, size_t item, const strip *s, const coder_block *block,
+                             uint64_t index, const uint8_t *rests) {
+  const container_tensor *tensor = t->tensor;
+  const size_t size = ellm_dtype_size(tensor->dtype), row = block->columns * size;
+  uint8_t *elements = worker->block;
+  exact_join_block(block, tensor->dtype, &tensor->exact, worker->tiles, rests, elements, row);
+  for (uint32_t r = 0; r < block->rows; r++) {
+    const uint8_t *have = elements + r * row;
+    const uint8_t *want = worker->raw + ((block->first_row - s->first_row + r) * s->columns +
+                                         (block->first_column - s->first_column)) * size;
+    if (memcmp(have, want, row) == 0) continue;
+    size_t c = 0;
+    while (memcmp(have + c * size, want + c * size, size) == 0) c++;
+    note(t, worker, item, (finding){index, FINDING_ELEMENT, block->first_row + r, block->first_column + c,
+                                    exact_load(size, have + c * size), exact_load(size, want + c * size)});
+    return;
+  }
+}
+
 /* Only codes at the end of their range are patched, and beyond it. */
 static bool patches_needed(const coder_patches *patches, const uint8_t *tiles, int bits) {
   for (uint32_t i = 0; i < patches->n; i++) {
@@ -125,6 +149,7 @@ static void verify_strip(void *user, size_t item, int thread) {
   strip s = strip_plan_at(&t->plan, t->first_strip + item);
   ellm_status status = t->source != NULL ? strip_quantize(t->source, &s, worker->raw, worker->codes, &worker->error)
                                          : ELLM_OK;
+  if (t->exact != NULL) status = strip_read(job->input, t->exact, &s, worker->raw, &worker->error);
   for (uint64_t b = 0; status == ELLM_OK && b < s.n_blocks; b++) {
     uint64_t index = s.first_block + b;
     const uint8_t *data;
@@ -154,6 +179,7 @@ static void verify_strip(void *user, size_t item, int thread) {
     coder_untile_block(&block, worker->tiles, codes, block.columns);
     for (size_t i = 0, n = (size_t)block.rows * block.columns; i < n; i++) worker->statistics.codes[codes[i]]++;
     if (t->source != NULL) compare_block(t, worker, item, &s, &block, index, codes);
+    if (t->exact != NULL) compare_elements(t, worker, item, &s, &block, index, coded.rests);
   }
   if (status != ELLM_OK) team_fail(worker, t->first_strip + item, status);
 }
@@ -169,10 +195,14 @@ static void tell_findings(tensor_job *t, size_t n) {
       if (f->kind == FINDING_DECODE)
         add_problem(t->job, "%s: tensor %s: block %llu: cannot be decoded", path, name, block);
       if (f->kind == FINDING_PATCHES)
-        add_problem(t->job, "%s: tensor %s: block %llu: its patches are malformed", path, name, block);
+        add_problem(t->job, "%s: tensor %s: block %llu: its %s are malformed", path, name, block,
+                    t->tensor->exact.used ? "rests" : "patches");
       if (f->kind == FINDING_DIFFERENT)
         add_problem(t->job, "%s: tensor %s: block %llu: code %u at row %llu, column %llu, the checkpoint gives %u",
                     path, name, block, f->have, (unsigned long long)f->row, (unsigned long long)f->column, f->want);
+      if (f->kind == FINDING_ELEMENT)
+        add_problem(t->job, "%s: tensor %s: block %llu: bits %x at row %llu, column %llu, the checkpoint has %x", path,
+                    name, block, f->have, (unsigned long long)f->row, (unsigned long long)f->column, f->want);
     }
     free(t->found[i].items);
     t->found[i].items = NULL;
@@ -205,8 +235,8 @@ static void check_figures(verify_job *job, const container_tensor *tensor) {
 }
 
 static ellm_status verify_coded(verify_job *job, const container_tensor *tensor, const strip_quantizer *source,
-                                double from, ellm_error *err) {
-  tensor_job t = {.job = job, .tensor = tensor, .source = source};
+                                const source_tensor *exact, double from, ellm_error *err) {
+  tensor_job t = {.job = job, .tensor = tensor, .source = source, .exact = exact};
   size_t batch = (size_t)job->team.n_threads * BATCH_PER_THREAD;
   strip_plan_init(&t.plan, &tensor->geometry, job->team.strip_codes, batch);
   t.found = calloc(batch, sizeof *t.found);
@@ -279,10 +309,10 @@ static bool same_shape(const container_tensor *tensor, const source_tensor *sour
 static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor, const source_tensor *source,
                                  uint8_t *digest, ellm_error *err) {
   bool coded = tensor->storage == CONTAINER_CODED, usable = container_tensor_usable(tensor);
-  if (source == NULL) return coded && usable ? verify_coded(job, tensor, NULL, 0, err) : ELLM_OK;
+  if (source == NULL) return coded && usable ? verify_coded(job, tensor, NULL, NULL, 0, err) : ELLM_OK;
   if (!same_shape(tensor, source)) {
     add_problem(job, "%s: tensor %s: type or shape differs from the checkpoint's", job->path, tensor->name);
-    return coded && usable ? verify_coded(job, tensor, NULL, 0, err) : ELLM_OK;
+    return coded && usable ? verify_coded(job, tensor, NULL, NULL, 0, err) : ELLM_OK;
   }
   const pass_progress scan = {.meter = &job->meter,
                               .stage = "verify",
@@ -293,26 +323,26 @@ static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor
                               .bytes = tensor->stored_bytes};
   if (!coded && usable) return verify_kept(job, tensor, source, &scan, digest, err);
   /* only codes of the paper's method follow from the weights alone */
-  const bool repeatable = coded && tensor->quant.scales.rows == NULL && tensor->quant.scales.columns == NULL &&
+  const bool repeatable = coded && !tensor->exact.used && tensor->quant.scales.rows == NULL && tensor->quant.scales.columns == NULL &&
                           tensor->quant.scales.outliers == 0;
   quant_range range = QUANT_RANGE_EMPTY;
   ellm_status status = pass_scan(job->input, source, &job->team, &scan, digest, repeatable ? &range : NULL, NULL, err);
   if (status == ELLM_ERR_INPUT && coded && range.bad) {
     add_problem(job, "%s", err->message);
-    return usable ? verify_coded(job, tensor, NULL, 0.3, err) : ELLM_OK;
+    return usable ? verify_coded(job, tensor, NULL, NULL, 0.3, err) : ELLM_OK;
   }
   if (status != ELLM_OK || !usable) return status;
-  if (!repeatable) return verify_coded(job, tensor, NULL, 0.3, err);
+  if (!repeatable) return verify_coded(job, tensor, NULL, tensor->exact.used ? source : NULL, 0.3, err);
   quant_params params = quant_choose(range.lo, range.hi, tensor->quant.bits, tensor->quant.scheme);
   const quant_scales *have = &tensor->quant.scales, *want = &params.scales;
   if (want->step != have->step || want->zero != have->zero || params.scheme != tensor->quant.scheme) {
     add_problem(job, "%s: tensor %s: step %.9g and zero %d, the checkpoint gives %.9g and %d", job->path, tensor->name,
                 (double)have->step, have->zero, (double)want->step, want->zero);
-    return verify_coded(job, tensor, NULL, 0.3, err);
+    return verify_coded(job, tensor, NULL, NULL, 0.3, err);
   }
   strip_quantizer coder;
   ELLM_TRY(strip_quantizer_init(&coder, job->input, source, &params, err));
-  status = verify_coded(job, tensor, &coder, 0.3, err);
+  status = verify_coded(job, tensor, &coder, NULL, 0.3, err);
   strip_quantizer_free(&coder);
   return status;
 }

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/memory.h"
+#include "kernels/exact.h"
 #include "kernels/kernels.h"
 #include "source/source.h"
 
@@ -96,6 +97,7 @@ typedef struct decoder {
   coder_scratch scratch;
   uint8_t tiles[CODER_MAX_CODES + CODER_SLACK];
   int32_t whole[CODER_MAX_CODES]; /* codes with their patches, in tile order */
+  float row[CODER_MAX_CODES];     /* of a block that is stored exactly */
 } decoder;
 
 /* Place of a row and column of a block in tile order. */
@@ -104,7 +106,24 @@ static size_t place_of(const coder_block *block, uint32_t row, uint32_t column) 
   return (tile * block->panel_rows + row % block->panel_rows) * CODER_TILE_COLUMNS + column % CODER_TILE_COLUMNS;
 }
 
-/* The weights of one block that lie in [first, first + n). */
+/* The weights of one block that lie in [first, first + n), of a matrix that is stored exactly. */
+static ellm_status read_exact(const ellm_file *file, const container_tensor *t, uint64_t index, decoder *d,
+                              uint64_t first, size_t n, float *values, ellm_error *err) {
+  const coder_block block = coder_geometry_block(&t->geometry, index);
+  container_block coded;
+  ELLM_TRY(container_decode_block(file, t, index, kernels_best()->decode_block, &d->scratch, d->tiles, NULL, err));
+  ELLM_TRY(container_checked_block(file, t, index, &coded, err));
+  for (uint32_t r = 0; r < block.rows; r++) {
+    const uint64_t at = (block.first_row + r) * t->geometry.columns + block.first_column;
+    if (at >= first + n || at + block.columns <= first) continue;
+    exact_row(&block, t->dtype, &t->exact, d->tiles, coded.rests, r, d->row);
+    for (uint32_t c = 0; c < block.columns; c++)
+      if (at + c >= first && at + c - first < n) values[at + c - first] = d->row[c];
+  }
+  return ELLM_OK;
+}
+
+/* The same of a quantized one. */
 static ellm_status read_block(const ellm_file *file, const container_tensor *t, uint64_t index, decoder *d,
                               uint64_t first, size_t n, float *values, ellm_error *err) {
   const coder_block block = coder_geometry_block(&t->geometry, index);
@@ -135,7 +154,7 @@ static ellm_status read_coded(const tensor_source *s, const source_tensor *t, ui
   const uint64_t from = first / group_weights * g->column_ranges;
   const uint64_t to = ((first + n - 1) / group_weights + 1) * g->column_ranges;
   for (uint64_t i = from; status == ELLM_OK && i < to; i++)
-    status = read_block(source_file(s), t->coded, i, d, first, n, values, err);
+    status = (t->coded->exact.used ? read_exact : read_block)(source_file(s), t->coded, i, d, first, n, values, err);
   ellm_aligned_free(d);
   return status;
 }

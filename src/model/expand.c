@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "kernels/exact.h"
 
 typedef struct share { /* of one thread */
   coder_scratch scratch;
@@ -23,6 +24,17 @@ typedef struct expansion {
   share **shares;
 } expansion;
 
+/* The elements of a block whose codes are there. */
+static ellm_status join_block(const expansion *e, uint64_t index, const coder_block *block, share *s) {
+  const container_tensor *t = e->tensor;
+  const size_t size = ellm_dtype_size(t->dtype), stride = (size_t)t->geometry.columns * size;
+  container_block coded;
+  ELLM_TRY(container_checked_block(e->file, t, index, &coded, &s->error));
+  exact_join_block(block, t->dtype, &t->exact, s->codes, coded.rests,
+                   e->out->data + block->first_row * stride + block->first_column * size, stride);
+  return ELLM_OK;
+}
+
 static void expand_block(void *user, size_t index, int thread) {
   const expansion *e = user;
   share *s = e->shares[thread];
@@ -31,6 +43,10 @@ static void expand_block(void *user, size_t index, int thread) {
   coder_patches patches;
   s->status = container_decode_block(e->file, e->tensor, index, e->decode, &s->scratch, s->codes, &patches, &s->error);
   if (s->status != ELLM_OK) return;
+  if (e->tensor->exact.used) {
+    s->status = join_block(e, index, &block, s);
+    return;
+  }
   coder_encode_block(s->encoder, &e->out->book, &block, s->codes, e->out->data + e->out->offset[index]);
   if (e->out->patches == NULL) return;
   const uint64_t at = e->out->patches_offset[index], bytes = e->out->patches_offset[index + 1] - at;
@@ -60,6 +76,11 @@ static ellm_status allocate_patches(expanded_matrix *m, const ellm_file *file, c
 
 static ellm_status allocate(expanded_matrix *m, const container_tensor *tensor, ellm_error *err) {
   const coder_geometry *geometry = &tensor->geometry;
+  if (tensor->exact.used) {
+    const uint64_t bytes = tensor->n_elements * ellm_dtype_size(tensor->dtype);
+    m->data = ellm_aligned_calloc((size_t)bytes, 1);
+    return m->data != NULL ? ELLM_OK : ellm_fail_memory(err, (size_t)bytes, "decoded weights");
+  }
   /* of nibbles or bytes, whatever the width: kernels then need not look for codes beyond it */
   const int bits = tensor->book.bits <= 4 ? 4 : 8;
   if (!coder_codebook_plain(bits, tensor->book.pad, geometry->panel_rows, &m->book))

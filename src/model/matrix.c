@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "source/finite.h"
+#include "kernels/exact.h"
 #include "kernels/patches.h"
 
 enum {
@@ -102,14 +103,20 @@ static ellm_status take_block(const weight_matrix *m, uint64_t index, const code
 }
 
 /* Its codes to w->scratch.codes. */
+static ellm_status decode_parts(const compute *c, const weight_matrix *m, uint64_t index, const coder_block *block,
+                                worker *w, container_block *coded, ellm_error *err) {
+  const coder_codebook *book;
+  ELLM_TRY(take_block(m, index, &book, coded, err));
+  if (!c->kernels->decode_block(book, block, coded->data, coded->bytes, &w->scratch.coder, w->scratch.codes))
+    return container_undecodable(m->file, m->coded, index, err);
+  return ELLM_OK;
+}
+
 static ellm_status decode_block(const compute *c, const weight_matrix *m, uint64_t index, const coder_block *block,
                                 worker *w, coder_patches *patches, ellm_error *err) {
-  const coder_codebook *book;
   container_block coded;
-  ELLM_TRY(take_block(m, index, &book, &coded, err));
+  ELLM_TRY(decode_parts(c, m, index, block, w, &coded, err));
   *patches = coded.patches;
-  if (!c->kernels->decode_block(book, block, coded.data, coded.bytes, &w->scratch.coder, w->scratch.codes))
-    return container_undecodable(m->file, m->coded, index, err);
   return ELLM_OK;
 }
 
@@ -200,13 +207,51 @@ static ellm_status float_coded_group(const job *j, uint64_t group, ellm_error *e
   return ELLM_OK;
 }
 
-/* NaN and infinity are an error when they are first used: nobody has read a folder's elements before. */
+/* NaN and infinity are an error when they are first used: nobody has looked at the elements of a folder, or of a matrix
+ * that is stored exactly, before. */
 static ellm_status check_rows(const weight_matrix *m, uint64_t first, size_t n_rows, ellm_error *err) {
   const size_t element = ellm_dtype_size(m->dtype), n = n_rows * m->columns;
   const uint8_t *data = m->data + first * m->columns * element;
   const size_t end = finite_end(m->dtype, data, n);
   return end == n ? ELLM_OK
                   : finite_fail(m->origin, m->name, m->dtype, first * m->columns + end, data + end * element, err);
+}
+
+static ellm_status check_block(const weight_matrix *m, const coder_block *block, const container_block *coded,
+                               const uint8_t *codes, ellm_error *err) {
+  uint32_t row, column;
+  float values[CODER_MAX_CODES];
+  if (!exact_find_not_finite(block, m->dtype, codes, &row, &column)) return ELLM_OK;
+  exact_row(block, m->dtype, &m->coded->exact, codes, coded->rests, row, values);
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: element %llu is %g: weights must be finite", m->origin, m->name,
+                   (unsigned long long)((block->first_row + row) * m->columns + block->first_column + column),
+                   (double)values[column]);
+}
+
+/* Row groups of a matrix that is stored exactly: the products of its elements, in the order of a raw matrix. */
+static ellm_status exact_group(const job *j, uint64_t group, ellm_error *err) {
+  const weight_matrix *m = j->matrix;
+  const coder_geometry *geometry = &m->coded->geometry;
+  worker *w = j->w;
+  for (uint64_t range = 0; range < geometry->column_ranges; range++) {
+    const coder_block block = coder_geometry_block_at(geometry, group, range);
+    container_block coded;
+    ELLM_TRY(decode_parts(j->c, m, group * geometry->column_ranges + range, &block, w, &coded, err));
+    if (!m->seen[group]) ELLM_TRY(check_block(m, &block, &coded, w->scratch.codes, err));
+    for (uint32_t p = 0; p < block.panels; p++) {
+      if (range == 0) zero_sums(j);
+      for (size_t tile = 0; tile < block.tiles; tile += CHUNK_TILES) {
+        const size_t n = block.tiles - tile < CHUNK_TILES ? block.tiles - tile : CHUNK_TILES;
+        const size_t first = panel_place(&block, p) + tile * CODER_TILE_COLUMNS * block.panel_rows;
+        exact_tiles(&block, m->dtype, &m->coded->exact, w->scratch.codes, coded.rests, first, n, w->chunk);
+        multiply_chunk(j, n, block.first_column + CODER_TILE_COLUMNS * tile);
+      }
+      if (range + 1 == geometry->column_ranges)
+        finish_sums(j, w->sums, block.first_row + p * block.panel_rows, panel_rows_left(&block, p));
+    }
+  }
+  m->seen[group] = true;
+  return ELLM_OK;
 }
 
 static ellm_status raw_group(const job *j, uint64_t group, ellm_error *err) {
@@ -295,7 +340,7 @@ typedef struct product_run {
 } product_run;
 
 static uint64_t groups_of(const weight_matrix *m) {
-  return m->coded != NULL ? m->coded->geometry.row_groups
+  return m->data == NULL ? m->coded->geometry.row_groups
                           : ((uint64_t)m->rows + CODER_PANEL_ROWS - 1) / CODER_PANEL_ROWS;
 }
 
@@ -312,7 +357,8 @@ static bool take_run(product_run *run, uint64_t *first, uint64_t *end) {
 }
 
 static ellm_status one_group(const job *j, uint64_t group, ellm_error *err) {
-  if (j->matrix->coded == NULL) return raw_group(j, group, err);
+  if (j->matrix->data != NULL) return raw_group(j, group, err);
+  if (j->matrix->coded->exact.used) return exact_group(j, group, err);
   return j->activations == NULL ? float_coded_group(j, group, err) : integer_group(j, group, err);
 }
 
@@ -386,6 +432,8 @@ static const uint16_t *column_scales(const weight_matrix *m) {
   return m->coded != NULL ? m->coded->quant.scales.columns : NULL;
 }
 
+static bool is_quantized(const weight_matrix *m) { return m->coded != NULL && !m->coded->exact.used; }
+
 /* The product of matrices that share the factors of their columns, with rounded activations. */
 static ellm_status run_integer(compute *c, const matrix_product *product, ellm_error *err) {
   kernel_activations a;
@@ -408,7 +456,7 @@ ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_erro
     size_t n = 0;
     part.matrices = product->matrices + first;
     while (first + n < product->n_matrices && column_scales(part.matrices[n]) == column_scales(part.matrices[0]))
-      coded = part.matrices[n++]->coded != NULL || coded;
+      coded = is_quantized(part.matrices[n++]) || coded;
     part.n_matrices = n;
     status = coded && product->digits > 0 ? run_integer(c, &part, err) : run_product(c, &part, NULL, err);
     for (size_t i = 0; i < n; i++) part.y += part.matrices[i]->rows;
@@ -418,6 +466,21 @@ ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_erro
 }
 
 /* ------------------------------------------------------------------ one row */
+
+static ellm_status exact_matrix_row(compute *c, const weight_matrix *m, uint32_t row, float *out, ellm_error *err) {
+  worker *w = c->workers[0];
+  const coder_geometry *geometry = &m->coded->geometry;
+  const uint64_t group_rows = (uint64_t)geometry->panels_per_block * geometry->panel_rows, group = row / group_rows;
+  for (uint64_t range = 0; range < geometry->column_ranges; range++) {
+    const coder_block block = coder_geometry_block_at(geometry, group, range);
+    container_block coded;
+    ELLM_TRY(decode_parts(c, m, group * geometry->column_ranges + range, &block, w, &coded, err));
+    if (!m->seen[group]) ELLM_TRY(check_block(m, &block, &coded, w->scratch.codes, err));
+    exact_row(&block, m->dtype, &m->coded->exact, w->scratch.codes, coded.rests, (uint32_t)(row % group_rows),
+              out + block.first_column);
+  }
+  return ELLM_OK;
+}
 
 static ellm_status coded_row(compute *c, const weight_matrix *m, uint32_t row, float *out, ellm_error *err) {
   worker *w = c->workers[0];
@@ -451,7 +514,7 @@ ellm_status matrix_row(compute *c, const weight_matrix *m, uint32_t row, float *
   worker *w = c->workers[0];
   if (row >= m->rows)
     return ellm_fail(err, ELLM_ERR_INTERNAL, "tensor %s has %u rows, row %u was asked for", m->name, m->rows, row);
-  if (m->coded == NULL) {
+  if (m->data != NULL) {
     const size_t element = ellm_dtype_size(m->dtype);
     const uint8_t *rows[CODER_PANEL_ROWS] = {NULL};
     if (m->seen != NULL && !m->seen[row / CODER_PANEL_ROWS]) ELLM_TRY(check_rows(m, row, 1, err));
@@ -463,5 +526,5 @@ ellm_status matrix_row(compute *c, const weight_matrix *m, uint32_t row, float *
     }
     return ELLM_OK;
   }
-  return coded_row(c, m, row, out, err);
+  return m->coded->exact.used ? exact_matrix_row(c, m, row, out, err) : coded_row(c, m, row, out, err);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Weight matrices and the one place where they are multiplied. A matrix is
- * either coded (blocks of a .ellm file, decoded while it is multiplied) or raw
+ * coded (blocks of a .ellm file, decoded while it is multiplied) or raw
  * (F32, F16 or BF16 bytes of a checkpoint, or of a kept tensor). Nothing of it
  * is expanded beyond one panel a thread, unless that was asked for (expand.h).
+ * A coded matrix is quantized, or its elements are stored exactly: then it is
+ * multiplied as a raw one with the same elements, and gives the same bits.
  *
  * Outputs are computed panel by panel of 16 rows and never depend on how panels
  * are dealt to threads or tokens to batches (kernels/kernels.h, the order of sums).
@@ -25,11 +27,12 @@ typedef struct weight_matrix {
   const ellm_file *file;         /* coded: both set */
   const container_tensor *coded;
   const expanded_matrix *expanded; /* its codes in memory, or NULL */
-  const uint8_t *data;           /* raw: row-major, little-endian, any alignment */
+  const uint8_t *data;           /* raw, or exact and expanded: row-major, little-endian, any alignment; else NULL */
   ellm_dtype dtype;
-  uint8_t *seen;                 /* raw: for each 16 rows, whether all of their elements were found to be finite; NULL:
-                                  * they are not looked at. Written by the product that multiplies with them first */
-  const char *origin;            /* raw: the file that it lies in, for errors */
+  uint8_t *seen;                 /* raw: for each 16 rows, exact: for each row group, whether all of their elements were
+                                  * found to be finite; NULL, raw only: they are not looked at. Written by the product
+                                  * that multiplies with them first */
+  const char *origin;            /* the file that it lies in, for errors */
   const float *bias;             /* [rows], or NULL */
 } weight_matrix;
 

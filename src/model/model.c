@@ -138,16 +138,29 @@ static ellm_status check_all(const ellm_model *m, ellm_error *err) {
   return status;
 }
 
+/* Were its matrices coded without loss? */
+static bool has_exact(const ellm_file *file) {
+  for (size_t i = 0; i < ellm_file_tensor_count(file); i++)
+    if (container_tensor_at(file, i)->exact.used) return true;
+  return false;
+}
+
 static ellm_status open_into(ellm_model *m, const ellm_model_options *options, ellm_error *err) {
   const source_options from = {.load = options->load};
   ELLM_TRY(source_open(m->path, &from, &m->source, err));
   ellm_file *file = source_file(m->source);
   const bool folder = file == NULL;
   m->activations = options->activations;
-  if (m->activations == ELLM_ACTIVATIONS_AUTO) m->activations = folder ? ELLM_ACTIVATIONS_F32 : ELLM_ACTIVATIONS_I16;
+  const bool exact = !folder && has_exact(file);
+  if (m->activations == ELLM_ACTIVATIONS_AUTO)
+    m->activations = folder || exact ? ELLM_ACTIVATIONS_F32 : ELLM_ACTIVATIONS_I16;
   if (folder && m->activations != ELLM_ACTIVATIONS_F32)
     return ellm_fail(err, ELLM_ERR_USAGE,
                      "%s: a checkpoint folder runs with f32 activations only: integer ones multiply with coded weights",
+                     m->path);
+  if (exact && m->activations != ELLM_ACTIVATIONS_F32)
+    return ellm_fail(err, ELLM_ERR_USAGE,
+                     "%s: a lossless file runs with f32 activations only: integer ones multiply with quantized weights",
                      m->path);
   m->half_precision = options->cache_type == ELLM_CACHE_F16 ||
                       (options->cache_type == ELLM_CACHE_DEFAULT && m->activations != ELLM_ACTIVATIONS_F32);

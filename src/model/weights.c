@@ -105,7 +105,7 @@ static ellm_status bind_matrix(binder *b, const char *name, uint32_t rows, uint3
   char *copy = calloc(name_bytes + groups, 1);
   if (copy == NULL) return ellm_fail_memory(err, name_bytes + groups, "names of tensors");
   m->name = b->weights->names[b->weights->n_names++] = memcpy(copy, t->name, name_bytes);
-  if (t->coded == NULL) m->seen = (uint8_t *)copy + name_bytes;
+  if (t->coded == NULL || t->coded->exact.used) m->seen = (uint8_t *)copy + name_bytes;
   m->origin = source_origin(b->from, t);
   return ELLM_OK;
 }
@@ -296,14 +296,19 @@ ellm_status model_weights_check(tensor_source *from, const model_config *config,
 }
 
 static ellm_status expand_one(model_weights *w, weight_matrix *m, compute *c, ellm_error *err) {
-  if (m->coded == NULL || m->coded->book.kind == CODER_PLAIN) return ELLM_OK;
+  if (m->coded == NULL || (m->coded->book.kind == CODER_PLAIN && !m->coded->exact.used)) return ELLM_OK;
   if (m != &w->embedding && m->coded == w->embedding.coded) { /* tied */
     m->expanded = w->embedding.expanded;
+    m->data = w->embedding.data;
     return ELLM_OK;
   }
   expanded_matrix **slot = &w->expanded[w->n_expanded];
   ELLM_TRY(expand_matrix(compute_pool(c), compute_kernels(c)->decode_block, m->file, m->coded, slot, err));
   m->expanded = *slot;
+  if (m->coded->exact.used) {
+    m->data = (*slot)->data;
+    memset(m->seen, 0, ((size_t)m->rows + CODER_PANEL_ROWS - 1) / CODER_PANEL_ROWS); /* other groups of rows now */
+  }
   w->n_expanded++;
   return ELLM_OK;
 }

@@ -159,6 +159,81 @@ static inline ellm_status sample_scaled_sections(container_writer *writer, ellm_
   return status;
 }
 
+/* A matrix that is stored exactly, of elements of `dtype` as bits. */
+static inline ellm_status sample_write_exact(container_writer *writer, const char *name, ellm_dtype dtype,
+                                             uint64_t rows, uint64_t columns, unsigned omitted, const uint32_t *bits,
+                                             ellm_error *err) {
+  const size_t size = ellm_dtype_size(dtype);
+  container_tensor tensor = {.name = name,
+                             .dtype = dtype,
+                             .n_dims = 2,
+                             .shape = {rows, columns},
+                             .n_elements = rows * columns,
+                             .storage = CONTAINER_CODED,
+                             .quant = {.bits = 8},
+                             .exact = {.used = true, .omitted = omitted, .planes = (unsigned)size - 1 - omitted}};
+  if (!coder_geometry_init(&tensor.geometry, rows, columns)) return ELLM_ERR_INTERNAL;
+  coder_statistics stats = {0};
+  for (uint64_t i = 0; i < rows * columns; i++) stats.codes[exact_code(size, bits[i])]++;
+  tensor.entropy_bits = quant_entropy_bits(stats.codes, 256);
+  tensor.huffman_bits = quant_huffman_bits(stats.codes, 256);
+  double bytes;
+  coder_encoder *encoder = NULL;
+  uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1), *out = calloc(2, CODER_MAX_BLOCK_BYTES);
+  ellm_status status = coder_choose(&stats, &tensor.geometry, 8, coder_pad(stats.codes), ELLM_PREFER_SIZE,
+                                    ELLM_CODE_HUFFMAN, &tensor.book, &bytes, NULL, err);
+  if (status == ELLM_OK) status = coder_encoder_create(&encoder, err);
+  if (status == ELLM_OK) status = container_writer_begin_coded(writer, &tensor, err);
+  for (uint64_t b = 0; status == ELLM_OK && b < tensor.geometry.n_blocks; b++) {
+    const coder_block block = coder_geometry_block(&tensor.geometry, b);
+    const size_t n_codes = coder_block_codes(&block), rests = tensor.exact.planes * n_codes;
+    memset(out, 0, rests);
+    for (uint32_t place = 0; place < n_codes; place++) {
+      uint32_t r, c;
+      coder_patch_where(&block, place, &r, &c);
+      tiles[place] = tensor.book.pad;
+      if (r >= block.rows || c >= block.columns) continue;
+      const uint32_t element = bits[(block.first_row + r) * columns + block.first_column + c];
+      tiles[place] = exact_code(size, element);
+      for (unsigned p = 0; p < tensor.exact.planes; p++)
+        out[p * n_codes + place] = (uint8_t)(exact_rest(size, element) >> 8 * (p + omitted));
+    }
+    const size_t n = rests + coder_encode_block(encoder, &tensor.book, &block, tiles, out + rests);
+    status = container_writer_block(writer, out, n, container_block_checksum(out, n), err);
+  }
+  if (status == ELLM_OK) status = container_writer_end(writer, err);
+  coder_encoder_free(encoder);
+  ellm_aligned_free(tiles);
+  free(out);
+  return status;
+}
+
+/* Three matrices of 16 bits, of 32, and of 32 whose low bytes are 0; NaN, infinity, -0, a subnormal in each. */
+enum { EXACT_ROWS = 19, EXACT_COLUMNS = 23 };
+static inline void sample_exact_bits(ellm_dtype dtype, unsigned omitted, uint32_t bits[EXACT_ROWS * EXACT_COLUMNS]) {
+  static const uint32_t special[] = {0x7fc12345, 0x7f800000, 0xff800000, 0x80000000, 0x00012345, 0xffffffff};
+  uint64_t state = 77 + (uint64_t)dtype;
+  for (size_t i = 0; i < EXACT_ROWS * EXACT_COLUMNS; i++) {
+    uint32_t exponent = 120, r = sample_random(&state);
+    for (; (r & 1) != 0; r >>= 1) exponent--;
+    bits[i] = (sample_random(&state) << 31) | exponent << 23 | (sample_random(&state) & 0x7fffff);
+    if (i < 6) bits[i] = special[i];
+    bits[i] &= UINT32_MAX << 8 * omitted;
+    if (dtype != ELLM_F32) bits[i] >>= 16;
+  }
+}
+static inline ellm_status sample_exact_sections(container_writer *writer, ellm_error *err) {
+  uint32_t bits[EXACT_ROWS * EXACT_COLUMNS];
+  sample_exact_bits(ELLM_BF16, 0, bits);
+  ELLM_TRY(sample_write_exact(writer, "b.weight", ELLM_BF16, EXACT_ROWS, EXACT_COLUMNS, 0, bits, err));
+  sample_exact_bits(ELLM_F16, 0, bits);
+  ELLM_TRY(sample_write_exact(writer, "h.weight", ELLM_F16, 3, EXACT_COLUMNS, 0, bits, err));
+  sample_exact_bits(ELLM_F32, 0, bits);
+  ELLM_TRY(sample_write_exact(writer, "f.weight", ELLM_F32, EXACT_ROWS, EXACT_COLUMNS, 0, bits, err));
+  sample_exact_bits(ELLM_F32, 2, bits);
+  return sample_write_exact(writer, "w.weight", ELLM_F32, EXACT_ROWS, EXACT_COLUMNS, 2, bits, err);
+}
+
 static const char sample_config[] = "{\"model_type\": \"sample\"}\n";
 static const float sample_norm[5] = {1.0f, -2.0f, 0.5f, 3.25f, 0.0f};
 
@@ -209,6 +284,12 @@ static inline ellm_status sample_read_all(const ellm_file *file, ellm_error *err
     if (tensor->storage == CONTAINER_KEPT) status = container_kept(file, tensor, &data, err);
     for (uint64_t b = 0; status == ELLM_OK && tensor->storage == CONTAINER_CODED && b < tensor->geometry.n_blocks; b++)
       status = container_decode_block(file, tensor, b, coder_decode_block_scalar, scratch, tiles, NULL, err);
+    for (uint64_t b = 0; status == ELLM_OK && tensor->exact.used && b < tensor->geometry.n_blocks; b++) {
+      const coder_block where = coder_geometry_block(&tensor->geometry, b);
+      container_block block;
+      status = container_checked_block(file, tensor, b, &block, err);
+      if (status == ELLM_OK) memcpy(tiles, block.rests, tensor->exact.planes > 0 ? coder_block_codes(&where) : 0);
+    }
   }
   ellm_aligned_free(scratch);
   ellm_aligned_free(tiles);

@@ -33,6 +33,11 @@ static int setup(void **state) {
   return setup_sections(sample_sections);
 }
 
+static int setup_exact(void **state) {
+  (void)state;
+  return setup_sections(sample_exact_sections);
+}
+
 static int setup_scaled(void **state) {
   (void)state;
   return setup_sections(sample_scaled_sections);
@@ -626,13 +631,86 @@ static void test_golden_scaled(void **state) {
   check_golden("scaled.ellm");
 }
 
+static void test_golden_exact(void **state) {
+  (void)state;
+  check_golden("exact.ellm");
+}
+
+/* The elements come back, put together from codes and rests. */
+static void test_exact(void **state) {
+  (void)state;
+  static const char *const names[] = {"b.weight", "h.weight", "f.weight", "w.weight"};
+  ellm_file *file;
+  ellm_error err = {0};
+  ellm_tensor_info info;
+  uint8_t tiles[CODER_MAX_CODES + CODER_SLACK];
+  coder_scratch *scratch = ellm_aligned_calloc(1, sizeof *scratch);
+  assert_int_equal(container_open_memory(sample, sample_size, "exact", &file, &err), ELLM_OK);
+  assert_int_equal(load_u16(sample + 10), 1); /* minor version */
+  for (size_t i = 0; i < 4; i++) {
+    const container_tensor *t = container_find(file, names[i]);
+    uint32_t bits[EXACT_ROWS * EXACT_COLUMNS];
+    const size_t size = ellm_dtype_size(t->dtype);
+    container_block coded;
+    sample_exact_bits(t->dtype, t->exact.omitted, bits);
+    assert_true(t->exact.used && t->exact.omitted == (i == 3 ? 2u : 0u) && t->geometry.n_blocks == 1);
+    assert_int_equal(container_decode_block(file, t, 0, coder_decode_block_scalar, scratch, tiles, NULL, &err), ELLM_OK);
+    assert_int_equal(container_checked_block(file, t, 0, &coded, &err), ELLM_OK);
+    const coder_block block = coder_geometry_block(&t->geometry, 0);
+    for (uint32_t place = 0; place < coder_block_codes(&block); place++) {
+      uint32_t r, c, rest = 0;
+      coder_patch_where(&block, place, &r, &c);
+      for (unsigned p = 0; p < t->exact.planes; p++)
+        rest |= (uint32_t)coded.rests[p * coder_block_codes(&block) + place] << 8 * (p + t->exact.omitted);
+      if (r >= block.rows || c >= block.columns) assert_int_equal(rest, 0);
+      else assert_int_equal(exact_bits(size, tiles[place], rest), bits[r * EXACT_COLUMNS + c]);
+    }
+    assert_true(ellm_file_tensor(file, i, &info) && info.exact && !info.kept && info.step == 0);
+    assert_true(info.entropy > 8.0 * t->exact.planes && info.entropy < 8.0 * t->exact.planes + 4);
+  }
+  ellm_file_close(file);
+  ellm_aligned_free(scratch);
+}
+
+/* A field of the first record set to what it must not be, checksums made right. */
+static void test_bad_exact(void **state) {
+  (void)state;
+  static const struct { size_t at; uint8_t value; } wrong[] = {
+      {48, 3}, {50, 7}, {51, 1}, {52, 254}, {52, 0}, {53, 1}, {53, 4}, {54, 1}, {55, 2}, {56, 1}, {59, 0x80}};
+  uint8_t *data = malloc(sample_size);
+  const size_t record = (size_t)load_u64(sample + 16) + 8;
+  for (size_t i = 0; i <= sizeof wrong / sizeof *wrong; i++) {
+    ellm_file *file = NULL;
+    ellm_error err = {0};
+    memcpy(data, sample, sample_size);
+    if (i > 0) data[record + wrong[i - 1].at] = wrong[i - 1].value;
+    sample_reseal(data, sample_size);
+    const ellm_status status = container_open_memory(data, sample_size, "wrong", &file, &err);
+    if (status != (i == 0 ? ELLM_OK : ELLM_ERR_INPUT)) fail_msg("field %zu: %s", i, err.message);
+    ellm_file_close(file);
+  }
+  /* rests that the block has no room for: the type says 32 bits; then the block ends before them */
+  ellm_file *file = NULL;
+  ellm_error err = {0};
+  memcpy(data, sample, sample_size);
+  data[record + 48] = ELLM_F32;
+  sample_reseal(data, sample_size);
+  assert_int_equal(container_open_memory(data, sample_size, "wrong", &file, &err), ELLM_OK);
+  assert_int_equal(sample_read_all(file, &err), ELLM_ERR_INPUT);
+  assert_non_null(strstr(err.message, "rests"));
+  ellm_file_close(file);
+  free(data);
+}
+
 static int write_golden(const char *to) {
-  char plain[512], scaled[512];
+  char plain[512], scaled[512], exact[512];
   ellm_error err = {0};
   snprintf(plain, sizeof plain, "%s/plain.ellm", to);
   snprintf(scaled, sizeof scaled, "%s/scaled.ellm", to);
+  snprintf(exact, sizeof exact, "%s/exact.ellm", to);
   const bool good = sample_write_sections(plain, true, sample_sections, &err) == ELLM_OK &&
-                    sample_write_sections(scaled, true, sample_scaled_sections, &err) == ELLM_OK;
+                    sample_write_sections(scaled, true, sample_scaled_sections, &err) == ELLM_OK &&
+                    sample_write_sections(exact, true, sample_exact_sections, &err) == ELLM_OK;
   if (!good) fprintf(stderr, "%s\n", err.message);
   return good ? 0 : 1;
 }
@@ -663,5 +741,12 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_refused_scales),
   };
   const int failed = cmocka_run_group_tests_name("container file", tests, setup, teardown);
-  return failed + cmocka_run_group_tests_name("container file with scales", scaled, setup_scaled, teardown);
+  const struct CMUnitTest exact[] = {
+      cmocka_unit_test(test_golden_exact), cmocka_unit_test(test_exact),
+      cmocka_unit_test(test_every_byte),   cmocka_unit_test(test_every_length),
+      cmocka_unit_test(test_hostile_fields), cmocka_unit_test(test_padding),
+      cmocka_unit_test(test_bad_exact),
+  };
+  return failed + cmocka_run_group_tests_name("container file with scales", scaled, setup_scaled, teardown) +
+         cmocka_run_group_tests_name("container file without loss", exact, setup_exact, teardown);
 }
