@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See gguf_source.h. Files of architecture llama hold the rows of the query and key matrices in another order than
+ * See gguf_source.h. Files of some architectures hold the rows of the query and key matrices in another order than
  * checkpoints: those of a head are (pair, half) where checkpoints have (half, pair), for a rotation that turns
- * neighbours instead of halves. They are put back when they are read.
+ * neighbours instead of halves. They are put back when they are read. Norms of some are 1 + weight; the matrices of
+ * experts lie in one tensor, one behind the other.
  */
 #include "source/gguf_source.h"
 
@@ -17,7 +18,13 @@
 #include "source/gguf_config.h"
 #include "source/gguf_tokenizer.h"
 
-enum { ASSETS = 3, MAX_NAME = 128 };
+enum { ASSETS = 3, MAX_NAME = 128, MAX_TENSORS = 1 << 18 };
+
+/* Where a tensor of the source lies: from element `first` on of one of the file. */
+typedef struct gguf_place {
+  const gguf_tensor *tensor;
+  uint64_t first;
+} gguf_place;
 
 typedef struct gguf_asset {
   const char *name;
@@ -32,6 +39,7 @@ struct gguf_source {
   gguf_asset assets[ASSETS]; /* by name */
   size_t n_assets;
   char (*names)[MAX_NAME]; /* of tensors */
+  gguf_place *places;      /* the same */
 };
 
 /* ---- elements ---- */
@@ -40,6 +48,8 @@ struct gguf_source {
 typedef struct gguf_made {
   made_tensor made;
   const gguf_tensor *tensor;
+  uint64_t start;    /* its first element */
+  float added;       /* to each element, of F32 then */
   uint64_t columns;  /* 1 of a bias whose elements are moved */
   uint32_t head_dim; /* of rows that are moved; 0: they are not */
 } gguf_made;
@@ -57,15 +67,16 @@ static uint64_t file_row(const gguf_made *m, uint64_t row) {
   return head * m->head_dim + in_head % pairs * 2 + in_head / pairs;
 }
 
-/* n elements, that lie beside each other in the file, as little-endian F32 at any alignment. */
-static ellm_status read_floats(const gguf_tensor *t, uint64_t first, size_t n, uint8_t *out, ellm_error *err) {
+/* n elements, that lie beside each other in the file, plus `added`, as little-endian F32 at any alignment. */
+static ellm_status read_floats(const gguf_tensor *t, uint64_t first, size_t n, float added, uint8_t *out,
+                               ellm_error *err) {
   enum { PIECE = 1024 };
   float piece[PIECE];
   for (size_t i = 0; i < n;) {
     const uint64_t to_block = PIECE - (first + i) % GGUF_MAX_BLOCK; /* pieces end where blocks do */
     const size_t some = n - i < to_block ? n - i : (size_t)to_block;
     ELLM_TRY(gguf_tensor_floats(t, first + i, some, piece, err));
-    for (size_t k = 0; k < some; k++) store_u32(out + 4 * (i + k), float_bits(piece[k]));
+    for (size_t k = 0; k < some; k++) store_u32(out + 4 * (i + k), float_bits(piece[k] + added));
     i += some;
   }
   return ELLM_OK;
@@ -74,14 +85,14 @@ static ellm_status read_floats(const gguf_tensor *t, uint64_t first, size_t n, u
 static ellm_status read_made(const made_tensor *made, uint64_t first, void *out, size_t n, ellm_error *err) {
   const gguf_made *m = (const gguf_made *)made;
   const gguf_tensor *t = m->tensor;
-  const size_t size = ellm_dtype_size(dtype_of(t->type));
+  const size_t size = m->added != 0 ? sizeof(float) : ellm_dtype_size(dtype_of(t->type));
   uint8_t *to = out;
   for (size_t i = 0; i < n;) {
     const uint64_t column = (first + i) % m->columns, left = m->columns - column;
     const size_t some = n - i < left ? n - i : (size_t)left;
-    const uint64_t at = file_row(m, (first + i) / m->columns) * m->columns + column;
-    if (is_plain(t->type)) memcpy(to + i * size, t->data + at * size, some * size);
-    else ELLM_TRY(read_floats(t, at, some, to + i * size, err));
+    const uint64_t at = m->start + file_row(m, (first + i) / m->columns) * m->columns + column;
+    if (is_plain(t->type) && m->added == 0) memcpy(to + i * size, t->data + at * size, some * size);
+    else ELLM_TRY(read_floats(t, at, some, m->added, to + i * size, err));
     i += some;
   }
   return ELLM_OK;
@@ -92,7 +103,13 @@ static void free_made(made_tensor *made) { free(made); }
 /* ---- the kind ---- */
 
 static const gguf_tensor *stored(const tensor_source *s, const source_tensor *tensor) {
-  return gguf_tensor_at(s->gguf->file, source_index(s, tensor));
+  return s->gguf->places[source_index(s, tensor)].tensor;
+}
+
+/* The bytes of one that is not made. */
+static const uint8_t *bytes_of(const tensor_source *s, const source_tensor *tensor) {
+  const gguf_place *place = &s->gguf->places[source_index(s, tensor)];
+  return place->tensor->data + place->first * ellm_dtype_size(tensor->dtype);
 }
 
 static void close_gguf(tensor_source *s) {
@@ -102,6 +119,7 @@ static void close_gguf(tensor_source *s) {
   for (size_t i = 0; i < g->n_readers; i++) file_reader_close(&g->readers[i]);
   free(g->readers);
   free(g->names);
+  free(g->places);
   gguf_close(g->file);
   free(g);
 }
@@ -111,13 +129,13 @@ static const char *origin(const tensor_source *s, const source_tensor *tensor) {
 static ellm_status read_elements(const tensor_source *s, const source_tensor *tensor, uint64_t offset, void *out,
                                  size_t bytes, ellm_error *err) {
   (void)err;
-  memcpy(out, stored(s, tensor)->data + offset, bytes);
+  memcpy(out, bytes_of(s, tensor) + offset, bytes);
   return ELLM_OK;
 }
 
 static ellm_status map_elements(tensor_source *s, const source_tensor *tensor, const uint8_t **data, ellm_error *err) {
   (void)err;
-  *data = stored(s, tensor)->data;
+  *data = bytes_of(s, tensor);
   return ELLM_OK;
 }
 
@@ -144,7 +162,7 @@ static const char *quantized(const tensor_source *s) {
   size_t most = GGUF_F32;
   for (size_t i = 0; i < s->n_tensors; i++) {
     const gguf_tensor *t = stored(s, &s->tensors[i]);
-    if (!is_plain(t->type)) elements[t->type] += t->n_elements;
+    if (!is_plain(t->type)) elements[t->type] += s->tensors[i].n_elements;
   }
   for (size_t type = 0; type < GGUF_TYPES; type++)
     if (elements[type] > elements[most]) most = type;
@@ -189,67 +207,83 @@ static const source_kind gguf_kind = {.close = close_gguf,
 
 /* ---- names ---- */
 
-typedef struct name_pair {
-  const char *gguf, *checkpoint;
-} name_pair;
-
-static const name_pair whole_names[] = {
+static const gguf_part whole_names[] = {
     {"token_embd.weight", "model.embed_tokens.weight"},
     {"output_norm.weight", "model.norm.weight"},
     {"output.weight", "lm_head.weight"},
 };
 
-static const name_pair layer_names[] = {
-    {"attn_norm", "input_layernorm"},       {"ffn_norm", "post_attention_layernorm"},
-    {"attn_q", "self_attn.q_proj"},         {"attn_k", "self_attn.k_proj"},
-    {"attn_v", "self_attn.v_proj"},         {"attn_output", "self_attn.o_proj"},
-    {"ffn_gate", "mlp.gate_proj"},          {"ffn_up", "mlp.up_proj"},
-    {"ffn_down", "mlp.down_proj"},
-};
-
-/* "blk.N.PART.weight" and ".bias"; false: it is none of a layer. */
-static bool layer_name(const char *name, uint32_t n_layers, char out[MAX_NAME]) {
-  unsigned layer;
+/* Is `name` "blk.N.PART.weight" or ".bias" of a layer that there is? Then they are set; `part` has part_bytes. */
+static bool split_name(const char *name, uint32_t n_layers, unsigned *layer, const char **part, size_t *part_bytes,
+                       const char **ending) {
   int at = 0;
-  if (sscanf(name, "blk.%6u.%n", &layer, &at) != 1 || at == 0 || layer >= n_layers) return false;
+  if (sscanf(name, "blk.%6u.%n", layer, &at) != 1 || at == 0 || *layer >= n_layers) return false;
   char canonical[32]; /* no signs, no leading zeros: a layer has one name */
-  snprintf(canonical, sizeof canonical, "blk.%u.", layer);
+  snprintf(canonical, sizeof canonical, "blk.%u.", *layer);
   if (strncmp(name, canonical, (size_t)at) != 0 || strlen(canonical) != (size_t)at) return false;
-  const char *part = name + at, *ending = strchr(part, '.');
-  if (ending == NULL || (strcmp(ending, ".weight") != 0 && strcmp(ending, ".bias") != 0)) return false;
-  for (size_t i = 0; i < sizeof layer_names / sizeof *layer_names; i++) {
-    const size_t length = strlen(layer_names[i].gguf);
-    if ((size_t)(ending - part) != length || memcmp(part, layer_names[i].gguf, length) != 0) continue;
-    snprintf(out, MAX_NAME, "model.layers.%u.%s%s", layer, layer_names[i].checkpoint, ending);
-    return true;
-  }
-  return false;
+  *part = name + at;
+  *ending = strchr(*part, '.');
+  if (*ending == NULL || (strcmp(*ending, ".weight") != 0 && strcmp(*ending, ".bias") != 0)) return false;
+  *part_bytes = (size_t)(*ending - *part);
+  return true;
 }
 
-static ellm_status checkpoint_name(const gguf_tensor *t, uint32_t n_layers, char out[MAX_NAME], ellm_error *err) {
+/* What the part is called in checkpoints; NULL: it is not in the list, or there is none. */
+static const char *find_part(const gguf_part *parts, const char *part, size_t bytes) {
+  for (; parts != NULL && parts->gguf != NULL; parts++)
+    if (strlen(parts->gguf) == bytes && memcmp(part, parts->gguf, bytes) == 0) return parts->checkpoint;
+  return NULL;
+}
+
+/* A checkpoint's name of the tensor, or of its matrix of one expert. `merged`: is it one of those? */
+static ellm_status checkpoint_name(const gguf_tensor *t, const gguf_shape *shape, uint32_t expert, bool *merged,
+                                   char out[MAX_NAME], ellm_error *err) {
+  const gguf_arch *arch = shape->arch;
+  unsigned layer;
+  const char *part, *ending, *found;
+  size_t bytes;
+  *merged = false;
   for (size_t i = 0; i < sizeof whole_names / sizeof *whole_names; i++) {
     if (strcmp(t->name, whole_names[i].gguf) != 0) continue;
     snprintf(out, MAX_NAME, "%s", whole_names[i].checkpoint);
     return ELLM_OK;
   }
-  if (layer_name(t->name, n_layers, out)) return ELLM_OK;
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s has no place in a model of architecture llama with %u layers",
-                   t->path, t->name, (unsigned)n_layers);
+  if (split_name(t->name, shape->n_layers, &layer, &part, &bytes, &ending)) {
+    if ((found = find_part(arch->parts, part, bytes)) != NULL) {
+      snprintf(out, MAX_NAME, "model.layers.%u.%s%s", layer, found, ending);
+      return ELLM_OK;
+    }
+    if ((found = find_part(arch->merged, part, bytes)) != NULL && strcmp(ending, ".weight") == 0) {
+      *merged = true;
+      snprintf(out, MAX_NAME, "model.layers.%u.%s.%u.%s%s", layer, arch->experts_part, (unsigned)expert, found, ending);
+      return ELLM_OK;
+    }
+  }
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s has no place in a model of architecture %s with %u layers",
+                   t->path, t->name, arch->name, (unsigned)shape->n_layers);
 }
 
 /* ---- opening ---- */
 
 /* Heads whose rows are moved; 0: none are. */
 static uint32_t moved_heads(const gguf_tensor *t, const gguf_shape *shape) {
-  if (strncmp(t->name, "blk.", 4) != 0) return 0;
+  if (!shape->arch->pairs || strncmp(t->name, "blk.", 4) != 0) return 0;
   return strstr(t->name, ".attn_q.") != NULL   ? shape->n_heads
          : strstr(t->name, ".attn_k.") != NULL ? shape->n_kv_heads
                                                : 0;
 }
 
-static ellm_status make_tensor(const gguf_tensor *t, const gguf_shape *shape, made_tensor **out, ellm_error *err) {
+static bool is_norm(const char *name) {
+  static const char ending[] = "norm.weight";
+  const size_t n = strlen(name), m = sizeof ending - 1;
+  return n >= m && strcmp(name + n - m, ending) == 0;
+}
+
+static ellm_status make_tensor(const gguf_tensor *t, uint64_t start, const gguf_shape *shape, made_tensor **out,
+                               ellm_error *err) {
   const uint32_t heads = moved_heads(t, shape);
-  if (is_plain(t->type) && heads == 0) return ELLM_OK;
+  const float added = shape->arch->norms_from_one && is_norm(t->name) ? -1 : 0;
+  if (is_plain(t->type) && heads == 0 && added == 0) return ELLM_OK;
   if (!gguf_can_dequantize(t->type)) {
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: element type %s is not read", t->path, t->name,
                      gguf_type_find(t->type)->name);
@@ -262,28 +296,68 @@ static ellm_status make_tensor(const gguf_tensor *t, const gguf_shape *shape, ma
   if (m == NULL) return ellm_fail_memory(err, sizeof *m, "a tensor");
   *m = (gguf_made){.made = {.read = read_made, .free = free_made},
                    .tensor = t,
+                   .start = start,
+                   .added = added,
                    .columns = heads > 0 ? t->n_elements / t->shape[0] : t->n_elements,
                    .head_dim = heads > 0 ? shape->head_dim : 0};
   *out = &m->made;
   return ELLM_OK;
 }
 
+/* The tensors of the source that one of the file is: none, itself, or its experts' matrices. */
+static ellm_status pieces_of(const gguf_tensor *t, const gguf_shape *shape, uint32_t *n, ellm_error *err) {
+  char name[MAX_NAME];
+  bool merged;
+  *n = 0;
+  if (gguf_is_rope_factors(t->name)) return ELLM_OK; /* the configuration has them */
+  ELLM_TRY(checkpoint_name(t, shape, 0, &merged, name, err));
+  *n = merged ? shape->n_experts : 1;
+  if (merged && (t->n_dims != 3 || t->shape[0] != shape->n_experts))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: matrices of %u experts are wanted", t->path, t->name,
+                     (unsigned)shape->n_experts);
+  return ELLM_OK;
+}
+
+static ellm_status add_tensor(tensor_source *s, size_t at, const gguf_tensor *t, uint32_t piece, uint32_t n_pieces,
+                              const gguf_shape *shape, ellm_error *err) {
+  gguf_source *g = s->gguf;
+  source_tensor *out = &s->tensors[at];
+  bool merged;
+  ELLM_TRY(checkpoint_name(t, shape, piece, &merged, g->names[at], err));
+  const int skipped = merged ? 1 : 0; /* dimensions: that of experts */
+  const uint64_t n = t->n_elements / n_pieces, start = piece * n;
+  g->places[at] = (gguf_place){.tensor = t, .first = start};
+  ELLM_TRY(make_tensor(t, start, shape, &s->made[at], err));
+  const bool floats = s->made[at] != NULL && ((const gguf_made *)s->made[at])->added != 0;
+  *out = (source_tensor){.name = g->names[at],
+                         .dtype = floats ? ELLM_F32 : dtype_of(t->type),
+                         .n_dims = t->n_dims - skipped,
+                         .n_elements = n};
+  memcpy(out->shape, t->shape + skipped, (size_t)out->n_dims * sizeof *t->shape);
+  if (ellm_mul_u64(out->n_elements, ellm_dtype_size(out->dtype), &out->bytes)) return ELLM_OK;
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: its elements as floats are too many", t->path, t->name);
+}
+
 static ellm_status add_tensors(tensor_source *s, const gguf_shape *shape, ellm_error *err) {
   gguf_source *g = s->gguf;
-  const size_t n = gguf_tensor_count(g->file);
+  const size_t n_stored = gguf_tensor_count(g->file);
+  uint32_t pieces;
+  size_t n = 0;
+  for (size_t i = 0; i < n_stored; i++) {
+    ELLM_TRY(pieces_of(gguf_tensor_at(g->file, i), shape, &pieces, err));
+    n += pieces;
+  }
+  if (n > MAX_TENSORS)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %zu tensors and matrices of experts are too many", s->path, n);
   ELLM_TRY(source_make_tensors(s, n, err));
   g->names = calloc(n + 1, sizeof *g->names);
-  if (g->names == NULL) return ellm_fail_memory(err, n * sizeof *g->names, "tensor names");
-  for (size_t i = 0; i < n; i++) {
+  g->places = calloc(n + 1, sizeof *g->places);
+  if (g->names == NULL || g->places == NULL) return ellm_fail_memory(err, n * sizeof *g->names, "tensor names");
+  size_t at = 0;
+  for (size_t i = 0; i < n_stored; i++) {
     const gguf_tensor *t = gguf_tensor_at(g->file, i);
-    source_tensor *out = &s->tensors[i];
-    ELLM_TRY(checkpoint_name(t, shape->n_layers, g->names[i], err));
-    ELLM_TRY(make_tensor(t, shape, &s->made[i], err));
-    *out = (source_tensor){
-        .name = g->names[i], .dtype = dtype_of(t->type), .n_dims = t->n_dims, .n_elements = t->n_elements};
-    memcpy(out->shape, t->shape, sizeof t->shape);
-    if (!ellm_mul_u64(out->n_elements, ellm_dtype_size(out->dtype), &out->bytes))
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: its elements as floats are too many", t->path, t->name);
+    ELLM_TRY(pieces_of(t, shape, &pieces, err));
+    for (uint32_t piece = 0; piece < pieces; piece++) ELLM_TRY(add_tensor(s, at++, t, piece, pieces, shape, err));
   }
   return ELLM_OK;
 }

@@ -4,7 +4,8 @@
  * same model has, and config.json, tokenizer.json and tokenizer_config.json made from the metadata. Elements of
  * quantized types are F32.
  *
- * Of architecture llama, with a tokenizer that gguf_tokenizer.h knows or none; what else there is is refused by name.
+ * Of an architecture that gguf_arch.c lists, with a tokenizer that gguf_tokenizer.h knows or none; what else there is is
+ * refused by name. Each matrix of experts that lie in one tensor is a tensor of its own.
  */
 #ifndef ELLM_SOURCE_GGUF_SOURCE_H
 #define ELLM_SOURCE_GGUF_SOURCE_H

@@ -8,9 +8,8 @@ import os
 import struct
 
 from cli_testing import *
+from gguf_testing import *
 
-U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
-TYPES = {"F32": 0, "F16": 1, "BF16": 30}
 Q8_0, IQ2_XXS = 8, 16
 GOLDEN = os.path.join(ROOT, "tests", "golden", "models")
 PARTS = {
@@ -31,43 +30,6 @@ WHOLE = {
 }
 
 
-# ---- writing
-
-
-def text(s):
-    data = s.encode() if isinstance(s, str) else s
-    return struct.pack("<Q", len(data)) + data
-
-
-def value(kind, v):
-    if kind == STRING:
-        return text(v)
-    return struct.pack({U32: "<I", I32: "<i", F32: "<f", BOOL: "<?"}[kind], v)
-
-
-def key(name, kind, v):
-    return text(name) + struct.pack("<I", kind) + value(kind, v)
-
-
-def array(name, kind, values):
-    return text(name) + struct.pack("<IIQ", ARRAY, kind, len(values)) + b"".join(value(kind, v) for v in values)
-
-
-def write_gguf(name, keys, tensors):
-    """keys: name -> bytes of the whole entry; tensors: name -> (type, shape, bytes)."""
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys)) + b"".join(keys.values())
-    at, body = 0, []
-    for tensor, (kind, shape, data) in tensors.items():
-        head += text(tensor) + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *reversed(shape))
-        head += struct.pack("<IQ", kind, at)
-        data += bytes(-len(data) % 32)
-        body.append(data)
-        at += len(data)
-    with open(tmp(name), "wb") as f:
-        f.write(head + bytes(-len(head) % 32) + b"".join(body))
-    return tmp(name)
-
-
 # ---- a checkpoint folder as keys and tensors
 
 
@@ -77,17 +39,6 @@ def gguf_name(name):
     layer, rest = name[len("model.layers.") :].split(".", 1)
     part, ending = rest.rsplit(".", 1)
     return f"blk.{layer}.{PARTS[part]}.{ending}"
-
-
-def interleave(data, rows, heads):
-    """Rows of each head: those of the two halves alternate."""
-    size, in_head = len(data) // rows, rows // heads
-    row = [data[i * size : (i + 1) * size] for i in range(rows)]
-    out = []
-    for head in range(heads):
-        for pair in range(in_head // 2):
-            out += [row[head * in_head + pair], row[head * in_head + in_head // 2 + pair]]
-    return b"".join(out)
 
 
 def tensors_of(folder, config):
@@ -255,9 +206,10 @@ def test_refused(keys, tensors):
     def plain(part, name, kind, v):
         with_key(part, name, key(name, kind, v))
 
-    plain("general.architecture qwen2 is not read from GGUF files, llama is", "general.architecture", STRING, "qwen2")
+    plain("general.architecture bert is not read from GGUF files; these are: llama, smollm3, qwen2, qwen3, qwen3moe, "
+          "phi3, gemma2, gemma3", "general.architecture", STRING, "bert")
     plain("key llama.attention.sliding_window is not supported", "llama.attention.sliding_window", U32, 5)
-    plain("key llama.expert_count is 8, 0 to 0 is wanted", "llama.expert_count", U32, 8)
+    plain("key llama.expert_used_count is missing", "llama.expert_count", U32, 8)
     plain("key llama.rope.scaling.type is yarn, none or linear", "llama.rope.scaling.type", STRING, "yarn")
     plain("keys of 16, values of 16 and 8 rotated dimensions", "llama.rope.dimension_count", U32, 8)
     plain("key llama.vocab_size is 9, tensor token_embd.weight has 384 rows", "llama.vocab_size", U32, 9)
@@ -274,7 +226,11 @@ def test_refused(keys, tensors):
     name = "tokenizer.ggml.tokens"
     with_key("an element of the array is an I32, a string is wanted", name, array(name, I32, [1]))
     f32 = (TYPES["F32"], [1], bytes(4))
-    with_tensor("tensor rope_freqs.weight: rotary factors are not supported", "rope_freqs.weight", f32)
+    with_tensor("tensor rope_freqs.weight has 1 elements, half of the rotated dimensions are 8", "rope_freqs.weight", f32)
+    zeros = (TYPES["F32"], [8], bytes(32))
+    with_tensor("tensor rope_freqs.weight: element 0 is 0, a number from", "rope_freqs.weight", zeros)
+    with_tensor("tensor rope_factors_long.weight: rotary factors are not supported for llama", "rope_factors_long.weight",
+                zeros)
     with_tensor("tensor blk.00.attn_q.bias has no place", "blk.00.attn_q.bias", f32)
     with_tensor("tensor blk.0.ffn_gate_exps.weight has no place", "blk.0.ffn_gate_exps.weight", f32)
     with_tensor("tensor token_embd.weight is missing", "token_embd.weight", None)
