@@ -7,9 +7,11 @@
  * the words of that length come first and the internal nodes after them; the
  * nodes of a depth, left to right, are numbered on from those above.
  */
+#include "coder/codebook.h"
+
 #include <string.h>
 
-#include "coder/coder.h"
+#include "coder/geometry.h"
 
 static bool rules_hold(const coder_codebook *book, uint32_t panel_rows) {
   if (book->bits < 2 || book->bits > 8 || book->raw_bits > book->bits || book->raw_bits > 7 ||

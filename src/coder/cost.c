@@ -15,13 +15,16 @@
  * is an expected value. Where that leaves in doubt which book is the smallest, the
  * others are given as rivals: coding with each tells.
  */
+#include "coder/cost.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/exact_math.h"
-#include "coder/coder.h"
 #include "coder/levels.h"
+#include "coder/package_merge.h"
+#include "coder/raw_bits.h"
 
 static const double SPEED_LOSS = 1.06, SPEED_LOSS_LOW = 1.10, LOW_ENTROPY = 2.2;
 

@@ -5,11 +5,13 @@
  * Nothing read from a block is used before it has been checked against the
  * block's length.
  */
+#include "coder/decode_scalar.h"
+
 #include <string.h>
 
-#include "coder/coder.h"
 #include "coder/fields.h"
 #include "coder/levels.h"
+#include "coder/raw_bits.h"
 
 static uint32_t block_symbols(const coder_codebook *book, const coder_block *block) {
   return book->tuple == 2 ? block->panels * ((block->tiles + 1) / 2) * CODER_TILE : (uint32_t)coder_block_codes(block);

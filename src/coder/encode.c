@@ -3,13 +3,15 @@
  * The block encoder: codes in tile order to raw lists, symbols, and their
  * Huffman bitmaps or fields. Its bytes depend on nothing but its arguments.
  */
+#include "coder/encode.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "coder/coder.h"
 #include "coder/fields.h"
 #include "coder/levels.h"
+#include "coder/raw_bits.h"
 
 struct coder_encoder {
   uint8_t symbols[CODER_MAX_CODES + CODER_SLACK];

@@ -4,9 +4,9 @@
  * every element lies in exactly one block; a block has at most CODER_MAX_CODES
  * codes, padding included.
  */
-#include <string.h>
+#include "coder/geometry.h"
 
-#include "coder/coder.h"
+#include <string.h>
 
 enum { RANGE_STEP = 256, RANGE_MIN = 512, RANGE_MAX = 1024 };
 

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "coder/fields.h"
+#include "coder/raw_bits.h"
 
 bool levels_locate(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
                    levels_parts *parts) {

@@ -3,9 +3,11 @@
  * Length-limited Huffman lengths by package-merge (Larmore and Hirschberg, "A fast
  * algorithm for optimal length-limited Huffman codes", JACM 37, 1990).
  */
+#include "coder/package_merge.h"
+
 #include <stdlib.h>
 
-#include "coder/coder.h"
+#include "coder/codebook.h"
 
 enum { MAX_ITEMS = 2 * CODER_MAX_LEAVES };
 

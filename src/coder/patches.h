@@ -17,7 +17,7 @@
 #define ELLM_CODER_PATCHES_H
 
 #include "base/bytes.h"
-#include "coder/coder.h"
+#include "coder/geometry.h"
 
 enum {
   CODER_PATCHES_HEAD = 2,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The lists of a block that hold low bits of codes as they are. coder/coder.h includes this. */
+/* The lists of a block that hold low bits of codes as they are. */
 #ifndef ELLM_CODER_RAW_BITS_H
 #define ELLM_CODER_RAW_BITS_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Counts of codes and of pairs of uppers over the blocks of a tensor. */
-#include <string.h>
+#include "coder/statistics.h"
 
-#include "coder/coder.h"
+#include <string.h>
 
 void coder_count_codes(const uint8_t *codes, size_t n, uint64_t counts[256]) {
   uint64_t table[4][256]; /* four, so that runs of one value do not wait for each other */

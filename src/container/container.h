@@ -10,7 +10,9 @@
 #define ELLM_CONTAINER_CONTAINER_H
 
 #include "base/file.h"
-#include "coder/coder.h"
+#include "coder/codebook.h"
+#include "coder/decode_scalar.h"
+#include "coder/geometry.h"
 #include "coder/patches.h"
 #include "quant/exact.h"
 #include "quant/quantize.h"

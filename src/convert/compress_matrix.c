@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "coder/raw_bits.h"
 #include "convert/compress.h"
 #include "kernels/kernels.h"
 

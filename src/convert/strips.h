@@ -8,7 +8,7 @@
 #ifndef ELLM_CONVERT_STRIPS_H
 #define ELLM_CONVERT_STRIPS_H
 
-#include "coder/coder.h"
+#include "coder/geometry.h"
 
 typedef struct strip_plan {
   coder_geometry geometry;

@@ -9,7 +9,9 @@
 #define ELLM_CONVERT_TEAM_H
 
 #include "base/threads.h"
-#include "coder/coder.h"
+#include "coder/cost.h"
+#include "coder/decode_scalar.h"
+#include "coder/encode.h"
 #include "quant/quantize.h"
 
 enum { TEAM_MAX_THREADS = 64, TEAM_SLACK = 64 };

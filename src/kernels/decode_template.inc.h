@@ -55,6 +55,7 @@
 
 #include "coder/fields.h"
 #include "coder/levels.h"
+#include "coder/raw_bits.h"
 
 /* Whether any of n bytes has a bit of `mask`. */
 static bool any_bit(const uint8_t *bytes, size_t n, uint8_t mask) {

@@ -25,6 +25,7 @@
  */
 #include <string.h>
 
+#include "coder/raw_bits.h"
 #include "kernels/columns.h"
 
 #define KERNEL_PASTE_(a, b) a##b

@@ -15,8 +15,11 @@
 #ifndef ELLM_KERNELS_KERNELS_H
 #define ELLM_KERNELS_KERNELS_H
 
-#include "coder/coder.h"
+#include "coder/codebook.h"
+#include "coder/decode_scalar.h"
+#include "coder/geometry.h"
 #include "coder/patches.h"
+#include "entrollm.h"
 #include "quant/scales.h"
 
 /* Activations as integers: x[i] is about q[i] * scale[group of i].

@@ -9,6 +9,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "coder/cost.h"
+#include "coder/encode.h"
 #include "kernels/tables.h"
 
 enum { COLUMNS = 4096, DISTINCT_BLOCKS = 256, CACHED_BLOCKS = 8, MOST_PASSES = 1000000 };

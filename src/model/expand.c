@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "coder/encode.h"
+#include "coder/raw_bits.h"
 #include "kernels/exact.h"
 
 typedef struct share { /* of one thread */

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "coder/coder.h"
 #include "container/container.h"
 #include "container/hash.h"
 #include "container/record.h"

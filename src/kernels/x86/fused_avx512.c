@@ -10,6 +10,7 @@
  * width. So a panel must have a multiple of 8 tiles; other blocks are not fused.
  */
 #include "coder/fields.h"
+#include "coder/raw_bits.h"
 #include "kernels/x86/fused_avx512.h"
 
 enum { LISTED = 0 }; /* in place of the width of fields: symbols lie in memory as they are */

@@ -15,6 +15,7 @@
  * of the other two, and so much more as codes and addresses cost.
  */
 #include "coder/fields.h"
+#include "coder/raw_bits.h"
 #include "kernels/patches.h"
 #include "kernels/x86/fused_avx512.h"
 
