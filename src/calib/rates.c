@@ -3,7 +3,7 @@
 #include "calib/rates.h"
 
 #include "base/exact_math.h"
-#include "quant/quantize.h"
+#include "coder/statistics.h"
 
 static const double BITS_OF_NAT = 1.4426950408889634074;
 
@@ -15,7 +15,7 @@ void rates_count(rates_histogram *histogram, const int32_t *codes, size_t n) {
 }
 
 double rates_entropy_bits(const rates_histogram *histogram) {
-  return quant_entropy_bits(histogram->count, RATES_COUNTS);
+  return coder_entropy_bits(histogram->count, RATES_COUNTS);
 }
 
 /* Half of lambda times what code b is longer than code a. A code that did not occur counts as a tenth. */

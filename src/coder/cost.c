@@ -272,24 +272,15 @@ static void offer_split(chooser *c, unsigned raw, unsigned tuple, double codes) 
   if (n > 1) offer_levels(c, raw, tuple, symbols, n, fixed, codes);
 }
 
-static double entropy_bytes(const uint64_t counts[256], double *total) {
-  double n = 0, bits = 0;
-  for (unsigned q = 0; q < 256; q++) n += (double)counts[q];
-  for (unsigned q = 0; q < 256; q++) {
-    if (counts[q] != 0) bits += (double)counts[q] * exact_log(n / (double)counts[q]);
-  }
-  *total = n;
-  return bits / 0.69314718055994530942 / 8;
-}
-
 ellm_status coder_choose(const coder_statistics *stats, const coder_geometry *geometry, int bits, uint8_t pad,
                          ellm_prefer prefer, ellm_code code, coder_codebook *book, double *estimated_bytes,
                          coder_rivals *rivals, ellm_error *err) {
   chooser *c = calloc(1, sizeof *c);
   if (c == NULL) return ellm_fail_memory(err, sizeof *c, "the choice of a code book");
   *c = (chooser){.stats = stats, .geometry = geometry, .bits = bits, .pad = pad, .prefer = prefer};
-  double n;
-  const double entropy = entropy_bytes(stats->codes, &n);
+  double n = 0;
+  for (unsigned q = 0; q < 256; q++) n += (double)stats->codes[q];
+  const double entropy = coder_entropy_bits(stats->codes, 256) / 8; /* bytes */
   c->limit_bytes = entropy * (8 * entropy < LOW_ENTROPY * n ? SPEED_LOSS_LOW : SPEED_LOSS);
   const double codes = over_blocks(geometry, codes_count_of, 0);
   c->padding = (uint64_t)(codes - (double)geometry->rows * (double)geometry->columns);

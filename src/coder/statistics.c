@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counts of codes and of pairs of uppers over the blocks of a tensor. */
+/* Counts of codes and of pairs of uppers over the blocks of a tensor, and what they tell. */
 #include "coder/statistics.h"
 
 #include <string.h>
+
+#include "base/exact_math.h"
 
 void coder_count_codes(const uint8_t *codes, size_t n, uint64_t counts[256]) {
   uint64_t table[4][256]; /* four, so that runs of one value do not wait for each other */
@@ -52,4 +54,35 @@ void coder_statistics_merge(coder_statistics *into, const coder_statistics *from
     into->pairs[s] += from->pairs[s];
     into->singles[s] += from->singles[s];
   }
+}
+
+double coder_entropy_bits(const uint64_t *counts, size_t n) {
+  double total = 0, nats = 0;
+  for (size_t i = 0; i < n; i++) total += (double)counts[i];
+  for (size_t i = 0; i < n; i++) {
+    if (counts[i] != 0) nats += (double)counts[i] * exact_log(total / (double)counts[i]);
+  }
+  return nats / 0.69314718055994530942;
+}
+
+uint64_t coder_huffman_bits(const uint64_t *counts, size_t n) {
+  /* two queues: the leaves by rising count, and the sums, which come out rising */
+  uint64_t leaves[256], sums[256], total = 0;
+  size_t n_leaves = 0, n_sums = 0, leaf = 0, sum = 0;
+  for (size_t i = 0; i < n && i < 256; i++) {
+    if (counts[i] == 0) continue;
+    size_t at = n_leaves++;
+    for (; at > 0 && leaves[at - 1] > counts[i]; at--) leaves[at] = leaves[at - 1];
+    leaves[at] = counts[i];
+  }
+  if (n_leaves == 1) return leaves[0];
+  while (n_leaves - leaf + n_sums - sum > 1) {
+    uint64_t pair = 0;
+    for (int k = 0; k < 2; k++) {
+      pair += sum == n_sums || (leaf < n_leaves && leaves[leaf] <= sums[sum]) ? leaves[leaf++] : sums[sum++];
+    }
+    sums[n_sums++] = pair;
+    total += pair;
+  }
+  return total;
 }

@@ -21,4 +21,9 @@ uint8_t coder_pad(const uint64_t counts[256]);
 void coder_statistics_add_pairs(coder_statistics *stats, const coder_block *block, int bits, const uint8_t *codes);
 void coder_statistics_merge(coder_statistics *into, const coder_statistics *from);
 
+/* Entropy of counts[n], and the length of an optimal Huffman code for them, a code word a symbol and as long as it need
+ * be (n <= 256), in bits in total. A single symbol takes a bit each with the second. */
+double coder_entropy_bits(const uint64_t *counts, size_t n);
+uint64_t coder_huffman_bits(const uint64_t *counts, size_t n);
+
 #endif

@@ -281,8 +281,8 @@ static ellm_status code_matrix(matrix_job *m, ellm_error *err) {
   container_tensor *tensor = &m->tensor;
   double progress;
   ELLM_TRY(analyse(m, &progress, err));
-  tensor->entropy_bits = quant_entropy_bits(m->statistics.codes, 256);
-  tensor->huffman_bits = quant_huffman_bits(m->statistics.codes, 256);
+  tensor->entropy_bits = coder_entropy_bits(m->statistics.codes, 256);
+  tensor->huffman_bits = coder_huffman_bits(m->statistics.codes, 256);
   ELLM_TRY(coder_choose(&m->statistics, &tensor->geometry, tensor->quant.bits, m->pad, shared->options->prefer,
                         shared->options->code, &tensor->book, NULL, &m->rivals, err));
   if (m->rivals.n > 0) {

@@ -103,8 +103,8 @@ static ellm_status plan(lossless_job *job, uint8_t digest[16], bool *smaller, el
     form->planes--;
   }
   tensor->quant.bits = 8;
-  tensor->entropy_bits = quant_entropy_bits(stats.codes, 256);
-  tensor->huffman_bits = quant_huffman_bits(stats.codes, 256);
+  tensor->entropy_bits = coder_entropy_bits(stats.codes, 256);
+  tensor->huffman_bits = coder_huffman_bits(stats.codes, 256);
   ELLM_TRY(coder_choose(&stats, &tensor->geometry, 8, coder_pad(stats.codes), ELLM_PREFER_SIZE, ELLM_CODE_HUFFMAN,
                         &tensor->book, &bytes, NULL, err));
   bytes += rests_bytes(tensor);

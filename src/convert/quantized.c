@@ -202,8 +202,8 @@ static ellm_status choose(quantized_job *job, ellm_prefer prefer, double *bytes,
     tensor->quant.bits = job->widths[k];
     tensor->quant.scales.zero = 1 << (job->widths[k] - 1);
     tensor->quant.scales.outliers = outliers;
-    tensor->entropy_bits = quant_entropy_bits(all.codes, 256);
-    tensor->huffman_bits = quant_huffman_bits(all.codes, 256);
+    tensor->entropy_bits = coder_entropy_bits(all.codes, 256);
+    tensor->huffman_bits = coder_huffman_bits(all.codes, 256);
   }
   if (bytes != NULL) *bytes = least + (tensor->quant.scales.rows != NULL ? 2.0 * (double)tensor->shape[0] : 0);
   return ELLM_OK;

@@ -224,11 +224,11 @@ static void check_figures(verify_job *job, const container_tensor *tensor) {
   if (outliers != tensor->quant.scales.outliers)
     add_problem(job, "%s: tensor %s: %llu outliers in its head, %llu in its blocks", job->path, tensor->name,
                 (unsigned long long)tensor->quant.scales.outliers, (unsigned long long)outliers);
-  double entropy = quant_entropy_bits(counts, 256);
+  double entropy = coder_entropy_bits(counts, 256);
   if (fabs(entropy - tensor->entropy_bits) > 1e-6 * (1 + entropy))
     add_problem(job, "%s: tensor %s: entropy %.17g in the directory, %.17g in the codes", job->path, tensor->name,
                 tensor->entropy_bits, entropy);
-  uint64_t huffman = quant_huffman_bits(counts, 256);
+  uint64_t huffman = coder_huffman_bits(counts, 256);
   if (huffman != tensor->huffman_bits)
     add_problem(job, "%s: tensor %s: Huffman bits %llu in the directory, %llu in the codes", job->path, tensor->name,
                 (unsigned long long)tensor->huffman_bits, (unsigned long long)huffman);

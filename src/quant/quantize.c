@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/exact_math.h"
 
 static const double MAGNITUDE_LIMIT = 1e30;
 
@@ -152,35 +151,4 @@ void quant_encode_f32(const void *data, size_t n, const quant_params *params, ui
     q = (q + big) - big + zero;
     codes[i] = (uint8_t)(q < 0 ? 0 : q > top ? top : q);
   }
-}
-
-double quant_entropy_bits(const uint64_t *counts, size_t n) {
-  double total = 0, nats = 0;
-  for (size_t i = 0; i < n; i++) total += (double)counts[i];
-  for (size_t i = 0; i < n; i++) {
-    if (counts[i] != 0) nats += (double)counts[i] * exact_log(total / (double)counts[i]);
-  }
-  return nats / 0.69314718055994530942;
-}
-
-uint64_t quant_huffman_bits(const uint64_t *counts, size_t n) {
-  /* two queues: the leaves by rising count, and the sums, which come out rising */
-  uint64_t leaves[256], sums[256], total = 0;
-  size_t n_leaves = 0, n_sums = 0, leaf = 0, sum = 0;
-  for (size_t i = 0; i < n && i < 256; i++) {
-    if (counts[i] == 0) continue;
-    size_t at = n_leaves++;
-    for (; at > 0 && leaves[at - 1] > counts[i]; at--) leaves[at] = leaves[at - 1];
-    leaves[at] = counts[i];
-  }
-  if (n_leaves == 1) return leaves[0];
-  while (n_leaves - leaf + n_sums - sum > 1) {
-    uint64_t pair = 0;
-    for (int k = 0; k < 2; k++) {
-      pair += sum == n_sums || (leaf < n_leaves && leaves[leaf] <= sums[sum]) ? leaves[leaf++] : sums[sum++];
-    }
-    sums[n_sums++] = pair;
-    total += pair;
-  }
-  return total;
 }

@@ -39,9 +39,4 @@ uint8_t quant_code(double w, const quant_params *params);
 void quant_table(ellm_dtype dtype, const quant_params *params, uint8_t table[65536]);
 void quant_encode_f32(const void *data, size_t n, const quant_params *params, uint8_t *codes);
 
-/* Entropy and optimal (unlimited, single-symbol) Huffman length of counts[n], in
- * bits in total. */
-double quant_entropy_bits(const uint64_t *counts, size_t n);
-uint64_t quant_huffman_bits(const uint64_t *counts, size_t n);
-
 #endif

@@ -58,8 +58,8 @@ static inline ellm_status sample_write_tensor(container_writer *writer, containe
     coder_tile_block(&block, codes + block.first_row * columns + block.first_column, columns, pad, tiles);
     coder_statistics_add_pairs(&stats, &block, bits, tiles);
   }
-  tensor->entropy_bits = quant_entropy_bits(stats.codes, 256);
-  tensor->huffman_bits = quant_huffman_bits(stats.codes, 256);
+  tensor->entropy_bits = coder_entropy_bits(stats.codes, 256);
+  tensor->huffman_bits = coder_huffman_bits(stats.codes, 256);
   double bytes;
   coder_encoder *encoder = NULL;
   ellm_status status = coder_choose(&stats, &tensor->geometry, bits, pad, prefer, ELLM_CODE_HUFFMAN, &tensor->book,
@@ -176,8 +176,8 @@ static inline ellm_status sample_write_exact(container_writer *writer, const cha
   if (!coder_geometry_init(&tensor.geometry, rows, columns)) return ELLM_ERR_INTERNAL;
   coder_statistics stats = {0};
   for (uint64_t i = 0; i < rows * columns; i++) stats.codes[exact_code(size, bits[i])]++;
-  tensor.entropy_bits = quant_entropy_bits(stats.codes, 256);
-  tensor.huffman_bits = quant_huffman_bits(stats.codes, 256);
+  tensor.entropy_bits = coder_entropy_bits(stats.codes, 256);
+  tensor.huffman_bits = coder_huffman_bits(stats.codes, 256);
   double bytes;
   coder_encoder *encoder = NULL;
   uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1), *out = calloc(2, CODER_MAX_BLOCK_BYTES);
