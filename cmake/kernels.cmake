@@ -33,9 +33,3 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   set_source_files_properties(${kernels_dir}/arm/dot_neon_dotprod.c PROPERTIES COMPILE_OPTIONS
                               -march=armv8.2-a+dotprod)
 endif()
-
-# Speed of the kernels; a bench, not a test.
-if(EXISTS ${CMAKE_SOURCE_DIR}/bench/bench_kernels.c)
-  add_executable(bench_kernels EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/bench_kernels.c)
-  target_link_libraries(bench_kernels PRIVATE entrollm_kernels)
-endif()

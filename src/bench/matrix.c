@@ -20,9 +20,9 @@ void ellm_bench_matrix_options_init(ellm_bench_matrix_options *options) {
 
 static void describe(ellm_bench_matrix *m) {
   const coder_geometry *g = &m->coded.geometry;
-  m->info = (ellm_bench_matrix_info){.layout = kernel_coded_layout(&m->coded),
+  m->info = (ellm_bench_matrix_info){.layout = bench_coded_layout(&m->coded),
                                      .entropy = m->coded.entropy,
-                                     .coded_bits = kernel_coded_bits(&m->coded),
+                                     .coded_bits = bench_coded_bits(&m->coded),
                                      .weights = g->rows * g->columns,
                                      .coded_bytes = m->coded.offset[g->n_blocks] - m->coded.offset[0]};
 }
@@ -37,7 +37,7 @@ ellm_status ellm_bench_matrix_create(const ellm_bench_matrix_options *options, e
   ellm_bench_matrix *m = calloc(1, sizeof *m);
   if (m == NULL) return ellm_fail_memory(err, sizeof *m, "a matrix");
   const ellm_status status =
-      kernel_coded_normal(&m->coded, o.step, o.bits, o.prefer, o.code, (size_t)o.n_codes, err);
+      bench_coded_normal(&m->coded, o.step, o.bits, o.prefer, o.code, (size_t)o.n_codes, err);
   if (status != ELLM_OK) {
     free(m);
     return status;
@@ -93,7 +93,7 @@ ellm_status ellm_bench_matrix_of_file(const ellm_file *file, size_t index, ellm_
 
 void ellm_bench_matrix_free(ellm_bench_matrix *matrix) {
   if (matrix == NULL) return;
-  kernel_coded_free(&matrix->coded);
+  bench_coded_free(&matrix->coded);
   free(matrix);
 }
 

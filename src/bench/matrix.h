@@ -3,10 +3,10 @@
 #ifndef ELLM_BENCH_MATRIX_H
 #define ELLM_BENCH_MATRIX_H
 
-#include "kernels/speed.h"
+#include "bench/coded.h"
 
 struct ellm_bench_matrix {
-  kernel_coded coded; /* its data may belong to an open file */
+  bench_coded coded; /* its data may belong to an open file */
   ellm_bench_matrix_info info;
 };
 

@@ -7,15 +7,11 @@
 #include "base/memory.h"
 #include "base/sized.h"
 #include "bench/matrix.h"
+#include "bench/speed.h"
 #include "container/container.h"
 #include "model/model.h"
 
 static const double decode_seconds = 0.4; /* of one repetition */
-
-static int by_value(const void *a, const void *b) {
-  const double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
 
 /* ------------------------------------------------------------------ kernels */
 
@@ -25,29 +21,24 @@ void ellm_bench_job_init(ellm_bench_job *job) {
 
 ellm_status ellm_bench_kernel(const ellm_bench_matrix *matrix, const ellm_bench_job *given, ellm_bench_speed *speed,
                               ellm_error *err) {
-  static const kernel_op ops[] = {[ELLM_BENCH_READ] = KERNEL_READ,
-                                  [ELLM_BENCH_DECODE] = KERNEL_DECODE,
-                                  [ELLM_BENCH_DOT] = KERNEL_DOT,
-                                  [ELLM_BENCH_MULTIPLY] = KERNEL_MULTIPLY};
   ELLM_SIZED(ellm_bench_job, job, given, err);
   const kernel_table *table = job.isa != NULL ? kernels_find(job.isa) : kernels_best();
   if (table == NULL) return ellm_fail(err, ELLM_ERR_USAGE, "this machine has no instruction set '%s'", job.isa);
-  if ((unsigned)job.op >= sizeof ops / sizeof *ops) return ellm_fail(err, ELLM_ERR_USAGE, "unknown measurement");
+  if ((unsigned)job.op > ELLM_BENCH_MULTIPLY) return ellm_fail(err, ELLM_ERR_USAGE, "unknown measurement");
   if (job.digits < 1 || job.digits > 2) return ellm_fail(err, ELLM_ERR_USAGE, "%d digits", job.digits);
-  const kernel_speed_job run = {.coded = &matrix->coded,
-                                .table = table,
-                                .op = ops[job.op],
-                                .digits = (unsigned)job.digits,
-                                .tokens = job.op == ELLM_BENCH_MULTIPLY ? job.tokens : 1,
-                                .cached = job.cached,
-                                .max_blocks = job.max_blocks,
-                                .repeats = job.repeats};
+  const bench_job run = {.coded = &matrix->coded,
+                         .table = table,
+                         .op = job.op,
+                         .digits = (unsigned)job.digits,
+                         .tokens = job.op == ELLM_BENCH_MULTIPLY ? job.tokens : 1,
+                         .cached = job.cached,
+                         .max_blocks = job.max_blocks,
+                         .repeats = job.repeats};
   thread_pool *pool = NULL;
-  kernel_speed result = {0};
+  *speed = (ellm_bench_speed){0};
   ELLM_TRY(thread_pool_create(job.threads, &pool, err));
-  const ellm_status status = kernel_speed_measure(&run, pool, &result, err);
+  const ellm_status status = bench_measure(&run, pool, speed, err);
   thread_pool_free(pool);
-  *speed = (ellm_bench_speed){result.median, result.min, result.max};
   return status;
 }
 
@@ -129,8 +120,7 @@ static ellm_status time_decoding(decoding *d, thread_pool *pool, int repeats, el
   }
   if (atomic_load(&d->failed))
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: a block is damaged", container_path(d->file));
-  qsort(rates, (size_t)repeats, sizeof *rates, by_value);
-  *speed = (ellm_bench_speed){rates[repeats / 2], rates[0], rates[repeats - 1]};
+  *speed = bench_speed_of(rates, repeats);
   return ELLM_OK;
 }
 
