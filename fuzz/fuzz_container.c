@@ -6,6 +6,7 @@
  * opens is read to the end with the scalar decoder.
  */
 #include "../tests/container/samples.h"
+#include "container/hash.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

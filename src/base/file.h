@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files: mapping, whole reads, and writing that is all or nothing. */
+/* Files: mapping, reading, paths and folders. Writing: file_writer.h, scratch_file.h. */
 #ifndef ELLM_BASE_FILE_H
 #define ELLM_BASE_FILE_H
 
@@ -52,44 +52,6 @@ char *path_append(const char *path, const char *ending);
 /* Names that end so are for what is unfinished; nothing whole is written under one. */
 #define PARTIAL_ENDING ".partial"
 bool path_is_partial(const char *path);
-
-/*
- * A file that appears under its name only when it is whole: written to
- * PATH.partial beside it, then fsync, rename, fsync of the directory. Leaving
- * without commit removes the partial file (unless keep_partial). While it is
- * open, another writer of the same PATH is refused (ELLM_ERR_IO).
- */
-typedef struct file_writer file_writer;
-typedef struct file_writer_options {
-  bool overwrite;     /* else an existing PATH is ELLM_ERR_USAGE */
-  bool keep_partial;  /* abort leaves PATH.partial */
-  bool resume;        /* open an existing PATH.partial instead of emptying it */
-} file_writer_options;
-/* Whether PATH may be written: what file_writer_open refuses before it touches anything. ELLM_ERR_USAGE for an existing
- * PATH, a folder, an empty name, and one that ends in ".partial"; ELLM_ERR_IO for a device and the like. */
-ellm_status file_writer_allowed(const char *path, const file_writer_options *options, ellm_error *err);
-ellm_status file_writer_open(const char *path, const file_writer_options *options, file_writer **writer,
-                             ellm_error *err);
-ellm_status file_writer_append(file_writer *writer, const void *data, size_t bytes, ellm_error *err);
-ellm_status file_writer_write_at(file_writer *writer, uint64_t offset, const void *data, size_t bytes, ellm_error *err);
-ellm_status file_writer_read_at(file_writer *writer, uint64_t offset, void *data, size_t bytes, ellm_error *err);
-ellm_status file_writer_truncate(file_writer *writer, uint64_t size, ellm_error *err); /* append continues at size */
-ellm_status file_writer_sync(file_writer *writer, ellm_error *err);
-uint64_t file_writer_size(const file_writer *writer);
-const char *file_writer_partial(const file_writer *writer); /* PATH.partial; valid while the writer is open */
-ellm_status file_writer_commit(file_writer *writer, ellm_error *err); /* frees the writer, also on error */
-void file_writer_abort(file_writer *writer);                          /* frees it; NULL is fine */
-
-/*
- * A file without a name, for what memory should not hold, in the folder of `path`; its space is free again when it is
- * closed, also by a crash. Reading and writing by position, safe from several threads at different places.
- */
-typedef struct scratch_file { int fd; char *label; } scratch_file; /* label: for messages */
-ellm_status scratch_file_open(const char *path, scratch_file *file, ellm_error *err);
-ellm_status scratch_file_write(const scratch_file *file, uint64_t offset, const void *data, size_t bytes,
-                               ellm_error *err);
-ellm_status scratch_file_read(const scratch_file *file, uint64_t offset, void *out, size_t bytes, ellm_error *err);
-void scratch_file_close(scratch_file *file); /* also one that is all zero */
 
 /* Create a directory (parents must exist); an existing one is fine. */
 ellm_status directory_create(const char *path, ellm_error *err);

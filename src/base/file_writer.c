@@ -4,6 +4,8 @@
  * commit has renamed it, the data lie in PATH.partial beside the target, locked
  * (flock) so that two runs cannot write over each other.
  */
+#include "base/file_writer.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

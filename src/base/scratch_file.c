@@ -3,6 +3,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* O_TMPFILE of Linux */
 #endif
+#include "base/scratch_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

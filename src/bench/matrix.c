@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 #include "base/sized.h"
-#include "container/container.h"
+#include "container/reader.h"
 
 void ellm_bench_matrix_options_init(ellm_bench_matrix_options *options) {
   *options = (ellm_bench_matrix_options){.size = sizeof *options,

@@ -8,7 +8,7 @@
 #include "base/sized.h"
 #include "bench/matrix.h"
 #include "bench/speed.h"
-#include "container/container.h"
+#include "container/reader.h"
 #include "model/model.h"
 
 static const double decode_seconds = 0.4; /* of one repetition */

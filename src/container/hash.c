@@ -10,6 +10,8 @@ static XXH3_state_t *state_of(hash_stream *stream) { return (XXH3_state_t *)(voi
 
 uint64_t hash64(const void *data, size_t bytes) { return XXH3_64bits(data, bytes); }
 
+uint32_t container_block_checksum(const void *data, size_t bytes) { return (uint32_t)hash64(data, bytes); }
+
 void hash128(const void *data, size_t bytes, uint8_t out[16]) {
   XXH128_canonical_t canonical;
   XXH128_canonicalFromHash(&canonical, XXH3_128bits(data, bytes));

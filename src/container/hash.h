@@ -13,6 +13,8 @@
 enum { HASH_CHUNK = 1 << 20 }; /* chunk of the data digest of a source tensor */
 
 uint64_t hash64(const void *data, size_t bytes);
+/* Of a block, in its section's table: the low half. */
+uint32_t container_block_checksum(const void *data, size_t bytes);
 /* Canonical form: most significant byte first. */
 void hash128(const void *data, size_t bytes, uint8_t out[16]);
 

@@ -9,10 +9,13 @@
  *
  * After opening, an ellm_file is constant but for those flags.
  */
+#include "container/reader.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "container/hash.h"
 #include "container/record.h"

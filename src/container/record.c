@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Header and records, see record.h. */
+
 #include "container/record.h"
 
 #include <float.h>
@@ -341,8 +342,6 @@ ellm_status format_record_parse(const uint8_t *data, uint64_t available, const c
 }
 
 /* ------------------------------------------------- what reader and writer share */
-
-uint32_t container_block_checksum(const void *data, size_t bytes) { return (uint32_t)hash64(data, bytes); }
 
 void container_tensor_from_record(const format_record *record, const char *name, const coder_codebook *book,
                                   container_tensor *tensor) {

@@ -7,7 +7,7 @@
 #ifndef ELLM_CONTAINER_RECORD_H
 #define ELLM_CONTAINER_RECORD_H
 
-#include "container/container.h"
+#include "container/tensor.h"
 
 enum {
   FORMAT_MAJOR = 1,
@@ -97,8 +97,10 @@ bool format_scales_finite(const quant_scales *scales, uint16_t largest_row, uint
  * are NULL. */
 void container_tensor_from_record(const format_record *record, const char *name, const coder_codebook *book,
                                   container_tensor *tensor);
-/* A record in the totals; container_totals_finish makes means of its sums. */
+/* A record in the totals; container_totals_finish makes means of its sums: entropy and huffman_bits_per_weight hold bits
+ * in total before. */
 void container_totals_add(ellm_totals *totals, const format_record *record);
+void container_totals_finish(ellm_totals *totals);
 /* Bytes to the next multiple of FORMAT_ALIGN, 0..63. */
 static inline unsigned format_padding(uint64_t bytes) { return (unsigned)(-bytes & (FORMAT_ALIGN - 1)); }
 

@@ -7,6 +7,8 @@
  * Sections are appended through a small buffer. `end` is the file's length,
  * buffered bytes included. A dry writer does all the same but has no file.
  */
+#include "container/writer.h"
+
 #include <stdlib.h>
 
 #include "base/bytes.h"

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/scratch_file.h"
 #include "convert/calibration.h"
 #include "convert/report.h"
 

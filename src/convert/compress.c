@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file_writer.h"
 #include "base/memory.h"
 #include "base/sized.h"
 #include "container/hash.h"

@@ -13,7 +13,7 @@
 #ifndef ELLM_CONVERT_COMPRESS_H
 #define ELLM_CONVERT_COMPRESS_H
 
-#include "base/file.h"
+#include "base/scratch_file.h"
 #include "container/container.h"
 #include "convert/passes.h"
 

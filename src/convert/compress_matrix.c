@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/scratch_file.h"
 #include "coder/raw_bits.h"
+#include "container/hash.h"
 #include "convert/compress.h"
 #include "kernels/kernels.h"
 

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file_writer.h"
 #include "base/sized.h"
 #include "base/bytes.h"
 #include "base/file.h"

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "container/hash.h"
 #include "container/record.h"
 #include "kernels/exact.h"
 #include "kernels/kernels.h"

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "container/hash.h"
 
 enum {
   UNIT_CODES = 1 << 17,     /* of a unit, at least a row group */

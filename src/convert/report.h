@@ -3,7 +3,7 @@
 #ifndef ELLM_CONVERT_REPORT_H
 #define ELLM_CONVERT_REPORT_H
 
-#include "container/container.h"
+#include "container/reader.h"
 
 /* An empty report, for ellm_report_free; NULL: no memory. */
 ellm_report *report_create(void);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/exact_math.h"
+#include "base/file_writer.h"
 #include "base/memory.h"
 #include "eval/chunks.h"
 #include "eval/divergence.h"

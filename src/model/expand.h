@@ -9,7 +9,7 @@
 #define ELLM_MODEL_EXPAND_H
 
 #include "base/threads.h"
-#include "container/container.h"
+#include "container/reader.h"
 
 typedef struct expanded_matrix {
   coder_codebook book; /* plain */

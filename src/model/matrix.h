@@ -14,7 +14,7 @@
 #define ELLM_MODEL_MATRIX_H
 
 #include "base/threads.h"
-#include "container/container.h"
+#include "container/reader.h"
 #include "kernels/kernels.h"
 #include "model/expand.h"
 

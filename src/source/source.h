@@ -13,7 +13,7 @@
 
 #include "base/memory.h"
 #include "checkpoint/assets.h"
-#include "container/container.h"
+#include "container/reader.h"
 
 typedef struct tensor_source tensor_source;
 

@@ -10,7 +10,7 @@
 #ifndef ELLM_TUNE_DAMAGE_H
 #define ELLM_TUNE_DAMAGE_H
 
-#include "base/file.h"
+#include "base/scratch_file.h"
 #include "model/layerwise.h"
 #include "tune/corpus.h"
 #include "tune/matrices.h"

@@ -7,7 +7,7 @@
 #ifndef ELLM_TUNE_LAYER_TEXT_H
 #define ELLM_TUNE_LAYER_TEXT_H
 
-#include "base/file.h"
+#include "base/scratch_file.h"
 #include "calib/moments.h"
 #include "model/layerwise.h"
 #include "tune/corpus.h"

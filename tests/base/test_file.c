@@ -19,6 +19,8 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/file_writer.h"
+#include "base/scratch_file.h"
 
 static char folder[] = "/tmp/entrollm-test-file-XXXXXX";
 static char path[256], partial[256];

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "container/hash.h"
 #include "container/samples.h"
 
 static char folder[] = "/tmp/ellm-container-XXXXXX";

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "container/container.h"
 #include "container/hash.h"
 #include "source/identity.h"
 #include "source/source.h"
