@@ -5,11 +5,12 @@
  * characters may be incomplete, and the stop filter, where the end of the text
  * may be the beginning of a stop string.
  */
+#include "generate/answer.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "generate/generator.h"
 #include "model/sequence.h"
 
 /* ------------------------------------------------------------------ creation */
@@ -34,11 +35,11 @@ static ellm_status copy_stops(ellm_answer *a, const ellm_request *r, ellm_error 
 
 /* The prompt goes through the stream unseen: how a piece is written may depend
  * on what stands before it (a space at the very start is dropped). */
-static ellm_status open_stream(ellm_answer *a, ellm_error *err) {
+static ellm_status open_stream(ellm_answer *a, ellm_model *model, ellm_error *err) {
   const ellm_tokenizer *tokenizer;
   const char *text;
   size_t bytes;
-  ELLM_TRY(ellm_model_tokenizer(a->generator->model, &tokenizer, err));
+  ELLM_TRY(ellm_model_tokenizer(model, &tokenizer, err));
   ELLM_TRY(ellm_stream_create(tokenizer, true, &a->stream, err));
   for (size_t i = 0; i < a->n_prompt; i++) ELLM_TRY(ellm_stream_next(a->stream, a->ids[i], &text, &bytes, err));
   return ELLM_OK;
@@ -47,18 +48,20 @@ static ellm_status open_stream(ellm_answer *a, ellm_error *err) {
 static ellm_status make_sampler(ellm_answer *a, const ellm_sampling *given, ellm_error *err) {
   ellm_sampling greedy;
   ellm_sampling_init(&greedy);
-  ELLM_TRY(ellm_sampler_create(given ? given : &greedy, a->generator->info.vocab_size, &a->sampler, err));
+  ELLM_TRY(ellm_sampler_create(given ? given : &greedy, a->vocab_size, &a->sampler, err));
   for (size_t i = 0; i < a->n_prompt; i++) ellm_sampler_accept(a->sampler, a->ids[i]);
   return ELLM_OK;
 }
 
-ellm_status answer_create(ellm_generator *g, const ellm_request *r, ellm_answer **out, ellm_error *err) {
+ellm_status answer_create(ellm_generator *g, ellm_model *model, const ellm_model_info *info, const ellm_request *r,
+                          ellm_answer **out, ellm_error *err) {
   ellm_answer *a = *out = calloc(1, sizeof *a);
   if (!a) return ellm_fail_memory(err, sizeof *a, "an answer");
   a->generator = g;
+  a->vocab_size = info->vocab_size;
   atomic_init(&a->cancelled, false);
   a->limit = r->limit;
-  a->positions = r->positions > 0 ? r->positions : g->info.max_context;
+  a->positions = r->positions > 0 ? r->positions : info->max_context;
   a->given = r->sequence;
   a->take = r->take;
   a->make_room = r->make_room;
@@ -71,12 +74,12 @@ ellm_status answer_create(ellm_generator *g, const ellm_request *r, ellm_answer 
   if (!a->ids) return ellm_fail_memory(err, a->room * sizeof *a->ids, "an answer");
   memcpy(a->ids, r->prompt, r->n_prompt * sizeof *a->ids);
   if (!r->ignore_end) {
-    a->n_end_ids = r->end_ids ? r->n_end_ids : g->info.n_eos;
-    ELLM_TRY(copy_ids(r->end_ids ? r->end_ids : g->info.eos_ids, a->n_end_ids, &a->end_ids, err));
+    a->n_end_ids = r->end_ids ? r->n_end_ids : info->n_eos;
+    ELLM_TRY(copy_ids(r->end_ids ? r->end_ids : info->eos_ids, a->n_end_ids, &a->end_ids, err));
   }
   ELLM_TRY(copy_stops(a, r, err));
   ELLM_TRY(make_sampler(a, r->sampling, err));
-  return r->no_text ? ELLM_OK : open_stream(a, err);
+  return r->no_text ? ELLM_OK : open_stream(a, model, err);
 }
 
 void answer_destroy(ellm_answer *a) {
@@ -147,7 +150,6 @@ static ellm_status finish_text(ellm_answer *a, ellm_error *err) {
 }
 
 void answer_fail(ellm_answer *a, const ellm_error *err) {
-  if (a->state == ANSWER_ACTIVE) schedule_leave(a->generator, a);
   a->state = ANSWER_ENDED;
   a->end = ELLM_END_FAILED;
   a->err = *err;
@@ -161,7 +163,6 @@ void answer_end(ellm_answer *a, ellm_end end) {
     return;
   }
   if (a->stops.matched && end == ELLM_END_LIMIT) a->end = ELLM_END_STOP; /* in the text that was held back */
-  if (a->state == ANSWER_ACTIVE) schedule_leave(a->generator, a);
   a->state = ANSWER_ENDED;
 }
 
@@ -217,7 +218,7 @@ static ellm_status advance(ellm_answer *a, const float *logits, ellm_error *err)
     answer_end(a, ELLM_END_LIMIT);
     return ELLM_OK;
   }
-  ELLM_TRY(ellm_logits_check(logits, a->generator->info.vocab_size, (uint32_t)answer_all(a) - 1, err));
+  ELLM_TRY(ellm_logits_check(logits, a->vocab_size, (uint32_t)answer_all(a) - 1, err));
   ELLM_TRY(ellm_sampler_next(a->sampler, logits, &id, err));
   if (ends(a, id)) {
     a->seconds = clock_seconds() - a->first;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which template a model has for a conversation, and the variables that it sees. See chat.h. */
-#include "generate/chat.h"
-
+/* Which template a model has for a conversation, and the variables that it sees. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/sized.h"
+#include "generate/chat_end.h"
+#include "generate/chat_marks.h"
 #include "model/model.h"
 
 void ellm_chat_options_init(ellm_chat_options *options) { *options = (ellm_chat_options){.size = sizeof *options}; }

@@ -8,10 +8,10 @@
  * Models with channels ("<|channel|>") write several parts in one answer, each
  * ended by a token of its own, so there only the configurations count.
  */
+#include "generate/chat_end.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include "generate/chat.h"
 
 static const char question[] = "What is the colour of the sky?", answer[] = "The sky is blue 0271828.",
                   again[] = "And of the grass?";

@@ -28,11 +28,12 @@
  *
  * Roles that are names get no marks, as templates compare them.
  */
+#include "generate/chat_marks.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "generate/chat.h"
 #include "text/marked.h"
 
 typedef enum mark_place { MARK_INSIDE, MARK_AROUND, MARK_WITHIN, N_MARK_PLACES } mark_place;

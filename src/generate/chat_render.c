@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The text of a conversation: which of a model's templates it takes, and the variables that this one sees. */
-#include "generate/chat.h"
+#include "generate/chat_render.h"
 
 /* tools and documents that are missing are None to a template, as Transformers calls it. */
 static bool or_null(json_t *variables, const char *name) {

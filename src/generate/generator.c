@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Generators and their requests. See generator.h. */
-#include "generate/generator.h"
-
+/* Generators and their requests, as entrollm.h has them. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/sized.h"
+#include "generate/schedule.h"
 
 void ellm_generator_options_init(ellm_generator_options *options) {
   *options = (ellm_generator_options){.size = sizeof *options};
@@ -86,7 +85,7 @@ ellm_status ellm_generator_add(ellm_generator *g, const ellm_request *request, e
   ELLM_SIZED(ellm_request, own, request, err);
   ELLM_TRY(check_request(g, &own, err));
   ellm_answer *a;
-  const ellm_status status = answer_create(g, &own, &a, err);
+  const ellm_status status = answer_create(g, g->model, &g->info, &own, &a, err);
   if (status != ELLM_OK) {
     answer_destroy(a);
     return status;

@@ -14,11 +14,17 @@
  * last: it waits again and is computed anew from its ids. Its logits are the
  * same then, as those of a sequence depend on its ids only.
  */
+#include "generate/schedule.h"
+
 #include <string.h>
 
 #include "base/clock.h"
-#include "generate/generator.h"
 #include "model/sequence.h"
+
+enum {
+  GROWTH = 256, /* new ids that an answer is given room for when it begins */
+  SHARED = 32   /* positions: to wait for so many that another answer is computing pays */
+};
 
 /* ------------------------------------------------------------------- leaving */
 
@@ -42,6 +48,12 @@ void schedule_leave(ellm_generator *g, ellm_answer *a) {
     else ellm_sequence_free(a->sequence);
   }
   a->sequence = NULL;
+}
+
+/* Those that have ended leave at once. */
+static void end(ellm_generator *g, ellm_answer *a, ellm_end why) {
+  answer_end(a, why);
+  if (a->sequence) schedule_leave(g, a);
 }
 
 /* Give the pages back; the answer is computed anew later. */
@@ -76,7 +88,7 @@ static const ellm_sequence *find_donor(const ellm_generator *g, const ellm_answe
     }
     if (common > ahead) ahead = common;
   }
-  *busy = ahead >= *shared + GENERATOR_SHARED;
+  *busy = ahead >= *shared + SHARED;
   return best;
 }
 
@@ -90,7 +102,7 @@ static ellm_status take_sequence(ellm_generator *g, ellm_answer *a, const ellm_s
 
 /* Pages of an answer with what it may become longer by before long. */
 static size_t pages_to_come(const ellm_answer *a) {
-  const size_t left = a->limit - a->n_ids, growth = left < GENERATOR_GROWTH ? left : GENERATOR_GROWTH;
+  const size_t left = a->limit - a->n_ids, growth = left < GROWTH ? left : GROWTH;
   const size_t all = answer_all(a) + growth;
   return pages_of(all < a->positions ? all : a->positions);
 }
@@ -193,12 +205,12 @@ static void end_what_outgrows(ellm_generator *g) {
   uint32_t positions;
   ellm_model_cache_usage(g->model, &positions, NULL);
   for (size_t i = g->n_active; i-- > 0;)
-    if (answer_all(g->active[i]) > positions) answer_end(g->active[i], ELLM_END_FULL);
+    if (answer_all(g->active[i]) > positions) end(g, g->active[i], ELLM_END_FULL);
 }
 
 static void settle_cancelled(ellm_generator *g) {
   for (ellm_answer *a = g->answers; a; a = a->next)
-    if (a->state != ANSWER_ENDED && atomic_load(&a->cancelled)) answer_end(a, ELLM_END_CANCELLED);
+    if (a->state != ANSWER_ENDED && atomic_load(&a->cancelled)) end(g, a, ELLM_END_CANCELLED);
 }
 
 /* Evaluate items until they fit. *count: 0 where none is left. */
@@ -206,7 +218,7 @@ static ellm_status evaluate(ellm_generator *g, size_t *count, ellm_error *err) {
   while ((*count = gather(g)) > 0) {
     const ellm_status status = ellm_evaluate(g->model, g->items, *count, err);
     if (status != ELLM_ERR_FULL) return status;
-    if (!make_room(g)) answer_end(g->active[0], ELLM_END_FULL);
+    if (!make_room(g)) end(g, g->active[0], ELLM_END_FULL);
   }
   return ELLM_OK;
 }
@@ -219,8 +231,11 @@ ellm_status schedule_step(ellm_generator *g, bool *more, ellm_error *err) {
   *more = true;
   ELLM_TRY(evaluate(g, &count, err));
   for (size_t i = 0; i < count; i++) g->owners[i]->done += g->items[i].n_ids;
-  for (size_t i = 0; i < count; i++)
-    if (g->items[i].n_logits > 0) answer_advance(g->owners[i], g->items[i].logits);
+  for (size_t i = 0; i < count; i++) {
+    if (g->items[i].n_logits == 0) continue;
+    answer_advance(g->owners[i], g->items[i].logits);
+    if (g->owners[i]->state == ANSWER_ENDED) schedule_leave(g, g->owners[i]);
+  }
   *more = false;
   for (const ellm_answer *a = g->answers; a && !*more; a = a->next) *more = a->state != ANSWER_ENDED;
   return ELLM_OK;

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "generate/chat.h"
+#include "generate/chat_render.h"
 
 static ellm_model *model;
 static const ellm_tokenizer *tokenizer;

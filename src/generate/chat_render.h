@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Conversations through a model's chat template. What is declared in entrollm.h
- * (ellm_chat_...) is made of three parts: which template and which variables
- * (chat.c), the ids of a rendered text with the special tokens of the template
- * alone (chat_marks.c), and the token that ends an answer (chat_end.c).
+ * Conversations through a model's chat template. What entrollm.h declares of them
+ * (ellm_chat_...) is made of four parts: the templates that a model has (chat.c),
+ * the text of a conversation (here), its ids with the special tokens of the template
+ * alone (chat_marks.h), and the token that ends an answer (chat_end.h).
  */
-#ifndef ELLM_GENERATE_CHAT_H
-#define ELLM_GENERATE_CHAT_H
+#ifndef ELLM_GENERATE_CHAT_RENDER_H
+#define ELLM_GENERATE_CHAT_RENDER_H
 
 #include "base/status.h"
 #include "json/json.h"
@@ -37,11 +37,5 @@ typedef struct chat_rendering {
   const struct tm *now;
 } chat_rendering;
 ellm_status chat_render(const chat_rendering *r, char **text, size_t *bytes, ellm_error *err);
-
-/* The ids of what is rendered; special tokens in the conversation are text. See chat_marks.c. */
-ellm_status chat_encode_marked(const chat_rendering *r, uint32_t **ids, size_t *n_ids, ellm_error *err);
-
-/* Add the special token that the template writes after an answer to the chat's end_ids. */
-ellm_status chat_find_end(ellm_chat *chat, ellm_error *err);
 
 #endif
