@@ -37,7 +37,7 @@ ellm_status ellm_bench_kernel(const ellm_bench_matrix *matrix, const ellm_bench_
   thread_pool *pool = NULL;
   *speed = (ellm_bench_speed){0};
   ELLM_TRY(thread_pool_create(job.threads, &pool, err));
-  const ellm_status status = bench_measure(&run, pool, speed, err);
+  const ellm_status status = speed_measure(&run, pool, speed, err);
   thread_pool_free(pool);
   return status;
 }

@@ -146,7 +146,7 @@ static void worker_free(worker *w) {
   ellm_aligned_free(w->y);
 }
 
-ellm_status bench_measure(const bench_job *job, thread_pool *pool, ellm_bench_speed *speed, ellm_error *err) {
+ellm_status speed_measure(const bench_job *job, thread_pool *pool, ellm_bench_speed *speed, ellm_error *err) {
   const size_t n_threads = (size_t)thread_pool_size(pool), columns = job->coded->geometry.columns;
   const size_t n_tokens = job->op == ELLM_BENCH_MULTIPLY ? job->tokens : 1;
   if (job->repeats < 1 || job->repeats > ELLM_BENCH_REPEATS || job->digits < 1 || job->digits > 2 || n_tokens < 1 ||

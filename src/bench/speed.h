@@ -24,7 +24,7 @@ typedef struct bench_job {
 } bench_job;
 
 /* ELLM_ERR_INPUT if a block is damaged. */
-ellm_status bench_measure(const bench_job *job, thread_pool *pool, ellm_bench_speed *speed, ellm_error *err);
+ellm_status speed_measure(const bench_job *job, thread_pool *pool, ellm_bench_speed *speed, ellm_error *err);
 
 /* The figures of n rates, which are put in order. */
 ellm_bench_speed bench_speed_of(double *rates, int n);

@@ -13,19 +13,9 @@
 
 #include "base/status.h"
 #include "checkpoint/assets.h"
+#include "checkpoint/safetensors.h"
 
 typedef struct checkpoint checkpoint;
-
-typedef struct checkpoint_tensor {
-  const char *name;          /* owned by the checkpoint */
-  ellm_dtype dtype;
-  int n_dims;                /* 0..ELLM_MAX_DIMS */
-  uint64_t shape[ELLM_MAX_DIMS];
-  uint64_t n_elements;       /* product of shape; 1 for a scalar */
-  uint64_t bytes;            /* n_elements * element size */
-  uint32_t shard;            /* index of its file */
-  uint64_t offset;           /* absolute, in that file */
-} checkpoint_tensor;
 
 /* `dir` may also be a folder of Hugging Face's cache with one snapshot (checkpoint/folder.h). A folder without weights
  * is ELLM_ERR_INPUT naming the cause: what lies there instead, and what to do. */

@@ -3,9 +3,20 @@
 #ifndef ELLM_CHECKPOINT_SAFETENSORS_H
 #define ELLM_CHECKPOINT_SAFETENSORS_H
 
-#include "checkpoint/checkpoint.h"
+#include "base/status.h"
 
 enum { SAFETENSORS_MAX_HEADER = 100 * 1000 * 1000 };
+
+typedef struct checkpoint_tensor {
+  const char *name;          /* owned by the header, then by the checkpoint */
+  ellm_dtype dtype;
+  int n_dims;                /* 0..ELLM_MAX_DIMS */
+  uint64_t shape[ELLM_MAX_DIMS];
+  uint64_t n_elements;       /* product of shape; 1 for a scalar */
+  uint64_t bytes;            /* n_elements * element size */
+  uint32_t shard;            /* index of its file */
+  uint64_t offset;           /* absolute, in that file */
+} checkpoint_tensor;
 
 typedef struct safetensors_header {
   checkpoint_tensor *tensors; /* by ascending offset; names malloc'ed; shard 0 */

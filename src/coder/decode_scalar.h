@@ -3,15 +3,7 @@
 #ifndef ELLM_CODER_DECODE_SCALAR_H
 #define ELLM_CODER_DECODE_SCALAR_H
 
-#include "coder/codebook.h"
-#include "coder/geometry.h"
-
-/* Scratch memory for decoding one block; one a thread, aligned to 64. */
-typedef struct coder_scratch {
-  uint8_t list[2][CODER_MAX_CODES + 2 * CODER_SLACK];
-  uint32_t node_offset[CODER_MAX_LEAVES]; /* byte offset of each node's bitmap in the block */
-  uint16_t node_count[CODER_MAX_LEAVES];  /* symbols that pass through each node */
-} coder_scratch;
+#include "coder/scratch.h"
 
 /* Where the parts of a CODER_HUFFMAN block lie; shared by all kernels. Checks that counts and
  * lengths fit `bytes` exactly; false if the block is damaged. Fills

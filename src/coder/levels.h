@@ -12,7 +12,7 @@
 #ifndef ELLM_CODER_LEVELS_H
 #define ELLM_CODER_LEVELS_H
 
-#include "coder/decode_scalar.h"
+#include "coder/scratch.h"
 
 /* Where the parts lie; false if counts and lengths do not fit `bytes` exactly. */
 typedef struct levels_parts {

@@ -14,7 +14,7 @@
 #include "container/hash.h"
 #include "container/record.h"
 #include "convert/any_size.h"
-#include "convert/compress.h"
+#include "convert/compress_matrix.h"
 #include "convert/journal.h"
 #include "convert/lossless.h"
 #include "convert/report.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See compress.h. */
+#include "convert/compress_matrix.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +9,6 @@
 #include "base/scratch_file.h"
 #include "coder/raw_bits.h"
 #include "container/hash.h"
-#include "convert/compress.h"
 #include "kernels/kernels.h"
 
 enum { STRIPS_PER_THREAD = 4 }; /* of a batch */

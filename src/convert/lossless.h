@@ -7,7 +7,7 @@
 #ifndef ELLM_CONVERT_LOSSLESS_H
 #define ELLM_CONVERT_LOSSLESS_H
 
-#include "convert/compress.h"
+#include "convert/compress_matrix.h"
 
 /* The matrix into the writer, as compress_matrix; tensor->storage tells whether it was coded. Where it would not become
  * smaller nothing is written, and it is CONTAINER_KEPT: the caller stores it. digest is set in any case. */

@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "eval/identity.h"
 #include "eval/perplexity.h"
 #include "model/score.h"
+#include "model/scorer.h"
 
 enum { CAPACITY_STEP = 256 };
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lists of multiple choice: JSON lines, and both forms of HellaSwag. */
+#include "eval/choice_read.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
-#include "eval/choice.h"
 #include "eval/lines.h"
 #include "eval/wikitext.h"
 #include "text/utf8.h"

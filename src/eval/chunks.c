@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "eval/identity.h"
 #include "eval/perplexity.h"
 
 /* A hash of the ids as little-endian numbers. */

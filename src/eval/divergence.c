@@ -17,6 +17,7 @@
 #include "eval/chunks.h"
 #include "eval/reference.h"
 #include "model/score.h"
+#include "model/scorer.h"
 
 enum { KL, SAME, REFERENCE, MODEL, N_LABEL_VALUES };
 

@@ -16,7 +16,5 @@ ellm_status eval_divergence(ellm_model *model, ellm_model *reference, const ellm
 ellm_status eval_divergence_saved(ellm_model *model, const char *path, const ellm_divergence_request *request,
                                   const ellm_eval_options *options, ellm_divergence_result *result, ellm_error *err);
 void eval_divergence_free(ellm_divergence_result *result);
-ellm_status eval_save_reference(ellm_model *reference, const ellm_divergence_request *request, const char *path,
-                                bool overwrite, const ellm_eval_options *options, ellm_error *err);
 
 #endif

@@ -12,6 +12,8 @@
 #include <string.h>
 
 #include "eval/answers.h"
+#include "eval/gsm8k_extract.h"
+#include "eval/identity.h"
 #include "eval/lines.h"
 
 enum { STRICT, FLEXIBLE, TOKENS, CUT, N_VALUES, DEFAULT_NEW = 256, GROUP = 8 };

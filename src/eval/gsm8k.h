@@ -6,17 +6,8 @@
 #ifndef ELLM_EVAL_GSM8K_H
 #define ELLM_EVAL_GSM8K_H
 
-#include "base/memory.h"
 #include "eval/run.h"
 #include "eval/statistics.h"
-
-/* The answer in a completion, cleaned for comparison, appended to `out`; *found
- * is false if there is none. Strict: after "The answer is"; else the last number. */
-ellm_status gsm8k_extract(const char *completion, size_t bytes, bool strict, ellm_buffer *out, bool *found,
-                          ellm_error *err);
-
-/* The clean-up: without ',' and '$', without all up to the last "#### ", without a '.' at the end. */
-ellm_status gsm8k_clean(const char *text, size_t bytes, ellm_buffer *out, ellm_error *err);
 
 /* ellm_eval_gsm8k with a request and options of the full size, and a result of the caller's. */
 ellm_status eval_gsm8k(ellm_model *model, const ellm_gsm8k_request *request, const ellm_eval_options *options,

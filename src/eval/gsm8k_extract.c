@@ -4,9 +4,9 @@
  * strict    The answer is (\-?[0-9\.\,]+).         the first
  * flexible  (-?[$0-9.,]{2,})|(-?[0-9]+)             the last
  */
-#include <string.h>
+#include "eval/gsm8k_extract.h"
 
-#include "eval/gsm8k.h"
+#include <string.h>
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool is_number(char c) { return is_digit(c) || c == '.' || c == ','; }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What was evaluated on what: identities that do not depend on names and places of files. */
+#include "eval/identity.h"
+
 #include <stdlib.h>
 
 #include "base/bytes.h"

@@ -14,10 +14,12 @@
 
 #include "base/exact_math.h"
 #include "base/memory.h"
+#include "eval/identity.h"
 #include "eval/pages.h"
 #include "eval/wikitext.h"
 #include "json/lenient.h"
 #include "model/score.h"
+#include "model/scorer.h"
 
 enum { DEFAULT_CTX = 512, N_VALUES = 3 };
 

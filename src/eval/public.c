@@ -12,6 +12,7 @@
 #include "eval/gsm8k.h"
 #include "eval/perplexity.h"
 #include "eval/reference.h"
+#include "eval/save_reference.h"
 
 void ellm_eval_options_init(ellm_eval_options *options) { *options = (ellm_eval_options){.size = sizeof *options}; }
 

@@ -34,7 +34,4 @@ typedef struct eval_task {
 ellm_status eval_run(const eval_task *task, const ellm_eval_options *options, double *values, size_t *n_resumed,
                      ellm_error *err);
 
-/* Identity of data: 32 hex digits. */
-void eval_data_identity(const void *data, size_t bytes, char text[33]);
-
 #endif

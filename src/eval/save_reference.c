@@ -3,6 +3,8 @@
  * Saving the logits of a reference, chunk by chunk. Records are appended to the
  * partial file; its whole and undamaged chunks are kept when the work goes on.
  */
+#include "eval/save_reference.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 #include "eval/divergence.h"
 #include "eval/reference.h"
 #include "model/score.h"
+#include "model/scorer.h"
 
 typedef struct saving {
   text_chunks chunks;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where the parts of kernel_activations lie in memory. Each begins at a multiple of 64 bytes. */
+#include "kernels/activations.h"
+
 #include "base/memory.h"
-#include "kernels/kernels.h"
 
 /* Columns from token to token: whole groups, and a line more, so that the tokens' columns of one place do not all
  * compete for the same sets of a cache. */

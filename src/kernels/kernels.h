@@ -20,16 +20,10 @@
 #include "coder/geometry.h"
 #include "coder/patches.h"
 #include "entrollm.h"
+#include "kernels/activations.h"
 #include "quant/scales.h"
 
-/* Activations as integers: x[i] is about q[i] * scale[group of i].
- *   two digits ("i16"): q = 256 * high + low, |q| <= 32639, groups of 256 columns
- *   one digit  ("i8"):  q = low, |q| <= 127, groups of 32 columns
- * Column ranges of blocks begin at multiples of 256, so a group never straddles
- * blocks. Columns from `columns` to the next multiple of 256 are zero, as are the
- * sums and scales of their groups.
- *
- * How a product y = W x is made, W of blocks of one tensor with its scales:
+/* How a product y = W x is made, W of blocks of one tensor with its scales:
  *   kernel_activations_init(&a, memory, columns, n_tokens, digits)
  *   quantize_activations(x_t, scales->columns, &a, t) for each token t
  *   y = 0; for each block, column ranges ascending (the order of the sum of a row):
@@ -40,28 +34,6 @@
  *   scale_rows(y, scales, rows)
  * So the factors of columns go into the activations before these are rounded, and y = (sum * step) * row comes last.
  * Both ways give the same bits: the integers are exact, and dot_finish fixes the floats. */
-enum {
-  KERNEL_GROUP_I16 = 256, KERNEL_GROUP_I8 = 32, /* columns of a group */
-  KERNEL_MAX_GROUPS = CODER_MAX_CODES / KERNEL_GROUP_I8, /* panels * groups of any block */
-  KERNEL_MAX_SUMS = KERNEL_MAX_GROUPS * CODER_PANEL_ROWS
-};
-typedef struct kernel_activations {
-  uint32_t digits, group;      /* 1 or 2; columns of a group */
-  size_t columns, stride;      /* stride: bytes (low, high) or int16 (wide) from token to token */
-  size_t n_tokens, n_groups;   /* groups of a token, those of padding included */
-  int8_t *low, *high;          /* [token][stride]; high only with two digits */
-  int16_t *wide;               /* q again; of each four columns first 0 and 2, then 1 and 3 */
-  int32_t *sum;                /* [token][n_groups]: sum of q */
-  float *scale;                /* [token][n_groups] */
-} kernel_activations;
-/* Bytes of memory for them; 0 if the size overflows. */
-size_t kernel_activations_bytes(size_t columns, size_t n_tokens, unsigned digits);
-/* Lays them out in `memory` (64-byte aligned; to be written by quantize_activations). */
-void kernel_activations_init(kernel_activations *a, void *memory, size_t columns, size_t n_tokens, unsigned digits);
-/* Groups that a block spans. */
-static inline size_t kernel_block_groups(const coder_block *block, const kernel_activations *a) {
-  return (block->columns + a->group - 1) / a->group;
-}
 
 /* The tile of panel_product. */
 enum { KERNEL_PANEL_ROWS = 12, KERNEL_PANEL_COLUMNS = 32 };

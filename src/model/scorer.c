@@ -8,6 +8,8 @@
  *
  * How long a text is is announced before anything of it is evaluated.
  */
+#include "model/scorer.h"
+
 #include <stdlib.h>
 
 #include "base/memory.h"

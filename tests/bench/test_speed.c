@@ -47,21 +47,21 @@ static void test_measure(void **state) {
       const bench_job job = {.coded = &coded, .table = kernels_best(), .op = (ellm_bench_op)op,
                                     .digits = 1 + (unsigned)cached, .tokens = 45, .cached = cached != 0,
                                     .max_blocks = cached ? 2 : 0, .repeats = 3};
-      assert_int_equal(bench_measure(&job, pool, &speed, &err), ELLM_OK);
+      assert_int_equal(speed_measure(&job, pool, &speed, &err), ELLM_OK);
       assert_true(speed.least > 0 && speed.least <= speed.median && speed.median <= speed.most);
     }
   bench_job job = {.coded = &coded, .table = kernels_best(), .op = ELLM_BENCH_DOT, .digits = 3, .repeats = 1};
-  assert_int_equal(bench_measure(&job, pool, &speed, &err), ELLM_ERR_USAGE);
+  assert_int_equal(speed_measure(&job, pool, &speed, &err), ELLM_ERR_USAGE);
   job.digits = 2;
   job.repeats = 0;
-  assert_int_equal(bench_measure(&job, pool, &speed, &err), ELLM_ERR_USAGE);
+  assert_int_equal(speed_measure(&job, pool, &speed, &err), ELLM_ERR_USAGE);
   job.repeats = 1;
   job.op = ELLM_BENCH_MULTIPLY; /* of no tokens */
-  assert_int_equal(bench_measure(&job, pool, &speed, &err), ELLM_ERR_USAGE);
+  assert_int_equal(speed_measure(&job, pool, &speed, &err), ELLM_ERR_USAGE);
   job.op = ELLM_BENCH_DOT;
   uint8_t *data = coded.owned[0];
   memset(data + coded.offset[5], 0xff, 16); /* more escapes than symbols */
-  assert_int_equal(bench_measure(&job, pool, &speed, &err), ELLM_ERR_INPUT);
+  assert_int_equal(speed_measure(&job, pool, &speed, &err), ELLM_ERR_INPUT);
   bench_coded_free(&coded);
   thread_pool_free(pool);
 }

@@ -15,6 +15,7 @@
 
 #include "eval/divergence.h"
 #include "eval/perplexity.h"
+#include "eval/save_reference.h"
 #include "eval_testing.h"
 
 /* The first is the project's own. */

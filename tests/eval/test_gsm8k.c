@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "eval/gsm8k.h"
+#include "eval/gsm8k_extract.h"
 #include "eval_testing.h"
 
 /* expected NULL: no answer. */

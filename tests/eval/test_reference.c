@@ -12,6 +12,7 @@
 #include "container/hash.h"
 #include "eval/divergence.h"
 #include "eval/reference.h"
+#include "eval/save_reference.h"
 #include "eval_testing.h"
 #include "model/score.h"
 

@@ -6,6 +6,7 @@
 #include "model/model_testing.h"
 #include "model/random.h"
 #include "model/score.h"
+#include "model/scorer.h"
 #include "model/sequence.h"
 
 enum { SEQUENCES = 6, MOST = 90, ROUNDS = 24 };

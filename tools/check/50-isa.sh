@@ -102,7 +102,7 @@ else
   report "x86-64 build" "$folder.log" $status
   if [ $status -eq 0 ]; then
     no_registers "nothing outside the kernels of a set uses its registers" "$folder/libentrollm_kernels.a" \
-      '^(float_scalar|kernels|cpuid)\.c' '%[yz]mm|%k[1-7]|vfmadd'
+      '^(float_scalar|kernels|cpu)\.c' '%[yz]mm|%k[1-7]|vfmadd'
     no_registers "AVX2 kernels use nothing of AVX-512" "$folder/libentrollm_kernels.a" '_avx2\.c' \
       '%zmm|%k[1-7]|%[xy]mm(1[6-9]|2[0-9]|3[01])'
     if [ -z "$qemu" ]; then
@@ -178,7 +178,7 @@ else
     run_linked "ARMv8.0 (Cortex-A57)" "$folder" aarch64-linux-gnu-gcc KERNELS_ARM "base coder kernels" "$runner" \
       -cpu cortex-a57
     no_registers "no dot-product instructions outside their kernels" "$folder/libentrollm_kernels.a" \
-      '^(float_.*|kernels|cpuid|merge_table|activations|decode_neon|dot_neon|fused_neon)\.c' \
+      '^(float_.*|kernels|cpu|merge_table|activations|decode_neon|dot_neon|fused_neon)\.c' \
       '[[:space:]][su]dot[[:space:]]' aarch64-linux-gnu-objdump
     if "$runner" -cpu max "$folder/kernels_test_dispatch" 2>/dev/null | grep -q "usable: neon_dotprod"; then
       run_linked "ARMv8.2 with dot products" "$folder" aarch64-linux-gnu-gcc KERNELS_ARM "kernels" "$runner" -cpu max

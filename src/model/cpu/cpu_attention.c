@@ -5,9 +5,9 @@
  * of pages after run of pages, so that results depend neither on how queries are
  * dealt out nor on where pages lie.
  */
-#include <string.h>
+#include "model/cpu/cpu_attention.h"
 
-#include "model/cpu/cpu_backend.h"
+#include <string.h>
 
 enum { ROWS = 8 /* that a thread takes at a time */ };
 

@@ -5,14 +5,9 @@
 #include <string.h>
 
 #include "base/memory.h"
-
-void cpu_for_rows(const cpu_backend *c, size_t n, cpu_row_fn fn, void *user) {
-  if (n > 1) {
-    pool_for(compute_pool(c->compute), n, fn, user);
-    return;
-  }
-  for (size_t row = 0; row < n; row++) fn(user, row, 0);
-}
+#include "model/cpu/cpu_attention.h"
+#include "model/cpu/cpu_experts.h"
+#include "model/cpu/cpu_pages.h"
 
 static float *row_of(const cpu_backend *c, backend_buffer buffer, size_t row) {
   return c->buffer[buffer] + row * c->stride[buffer];
@@ -86,12 +81,6 @@ static void rotate(backend *b, uint32_t rope, const float *q_norm, const float *
   row_job job = {.c = cpu_of(b), .weight = q_norm, .k_weight = k_norm};
   if (rope != ARCH_NO_ROPE) job.rope = &job.c->shape.ropes->table[rope];
   cpu_for_rows(job.c, job.c->n, rotate_row, &job);
-}
-
-void cpu_activate(const cpu_backend *c, arch_activation activation, const float *gate_up, size_t n, float *inner) {
-  if (activation == ARCH_GELU_TANH) c->k->gelu_tanh_mul(gate_up, gate_up + n, inner, n);
-  else c->k->silu_mul(gate_up, gate_up + n, inner, n);
-  memset(inner + n, 0, (cpu_round_up(n) - n) * sizeof *inner); /* a wider layer may have been here */
 }
 
 static void activate_row(void *user, size_t row, int thread) {

@@ -7,91 +7,9 @@
 #ifndef ELLM_MODEL_CPU_BACKEND_H
 #define ELLM_MODEL_CPU_BACKEND_H
 
-#include "model/backend.h"
-#include "model/rope.h"
-
-/* What a backend computes for; all of it outlives the backend. */
-typedef struct cpu_backend_shape {
-  const model_config *config;
-  const rope_tables *ropes;
-  const weight_matrix *embedding;
-  ellm_activations activations;   /* in use, never AUTO */
-  bool half_precision;            /* keys and values are F16, else F32 */
-} cpu_backend_shape;
+#include "model/cpu/cpu_shared.h"
 
 /* Without pages: `grow` adds them. `threads` outlives the backend. */
 ellm_status cpu_backend_create(const cpu_backend_shape *shape, compute *threads, backend **out, ellm_error *err);
-
-/* ------------------------------------------------------- within this folder */
-
-typedef struct cpu_experts cpu_experts;
-
-typedef struct cpu_backend {
-  backend base;                   /* first: a backend * is one of these */
-  cpu_backend_shape shape;
-  compute *compute;
-  const kernel_table *k;
-
-  /* Pages: keys [layer][kv head][page][head_dim][PAGE_POSITIONS], so that a vector holds one element of 16 keys;
-   * values [layer][kv head][page][PAGE_POSITIONS][head_dim]. A run of pages is one stretch of memory for each head. */
-  uint32_t n_pages;
-  void *keys, *values;
-
-  /* The batch: [row][stride], strides multiples of 16, zero beyond the columns. */
-  const batch_row *rows;          /* of `begin` */
-  size_t n;                       /* rows at work */
-  uint32_t wanted[BACKEND_MAX_ROWS]; /* which of rows[], from `select` on */
-  float *buffer[BACKEND_BUFFERS];
-  size_t stride[BACKEND_BUFFERS];
-  uint32_t columns[BACKEND_BUFFERS];
-  float *cos_sin;                 /* [row][ropes->stride] */
-  void *scratch;                  /* kernel_activations of any product; NULL with f32 activations */
-  cpu_experts *experts;           /* what layers with experts need; NULL: there are none */
-  float *staged;                  /* [CPU_STAGED_ROWS][vocab_size]: logits whose places are apart */
-  size_t score_stride;            /* by thread: scores of one query */
-  float *scores;                  /* [thread][score_stride] */
-} cpu_backend;
-
-enum { CPU_STAGED_ROWS = 16 };
-
-static inline cpu_backend *cpu_of(backend *b) { return (cpu_backend *)b; }
-
-typedef void (*cpu_row_fn)(void *user, size_t row, int thread);
-/* fn for rows 0 .. n - 1, on the threads where there are several: a row takes a few microseconds. */
-void cpu_for_rows(const cpu_backend *c, size_t n, cpu_row_fn fn, void *user);
-
-static inline size_t cpu_element_bytes(const cpu_backend *c) {
-  return c->shape.half_precision ? sizeof(uint16_t) : sizeof(float);
-}
-/* Elements of a page of one head. */
-static inline size_t cpu_page_elements(const cpu_backend *c) {
-  return (size_t)PAGE_POSITIONS * c->shape.config->head_dim;
-}
-/* Where page `page` of a head begins, in elements; heads counted through all layers. */
-static inline size_t cpu_page_offset(const cpu_backend *c, size_t head, uint32_t page) {
-  return (head * c->n_pages + page) * cpu_page_elements(c);
-}
-
-static inline size_t cpu_round_up(size_t n) { return (n + 15) / 16 * 16; }
-
-/* Digits of activations; 0: they are floats. */
-static inline unsigned cpu_digits(const cpu_backend *c) {
-  return c->shape.activations == ELLM_ACTIVATIONS_F32 ? 0 : c->shape.activations == ELLM_ACTIVATIONS_I8 ? 1 : 2;
-}
-
-/* inner[n] = activation(gate_up[i]) * gate_up[n + i], zero from there to the next multiple of 16. */
-void cpu_activate(const cpu_backend *c, arch_activation activation, const float *gate_up, size_t n, float *inner);
-
-/* pages.c */
-ellm_status cpu_grow(backend *b, uint32_t n_pages, ellm_error *err);
-void cpu_page_copy(backend *b, uint32_t from, uint32_t to, uint32_t n);
-void cpu_page_read(backend *b, page_part part, size_t head, uint32_t page, void *out);
-void cpu_page_write(backend *b, page_part part, size_t head, uint32_t page, const void *data);
-/* attention.c */
-void cpu_attention(backend *b, uint32_t layer, const layer_facts *facts);
-/* experts.c: after the buffers are made */
-ellm_status cpu_experts_create(cpu_backend *c, ellm_error *err);
-void cpu_experts_free(cpu_experts *e);
-ellm_status cpu_experts_compute(backend *b, const layer_weights *w, const layer_facts *facts, ellm_error *err);
 
 #endif

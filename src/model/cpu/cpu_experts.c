@@ -5,11 +5,12 @@
  * for all of its rows; the products of a row's experts are added in ascending order of experts. So results depend on the
  * row alone, not on the rows beside it. For a single row the matrices gate and up of all its experts are one product.
  */
+#include "model/cpu/cpu_experts.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "model/cpu/cpu_backend.h"
 
 struct cpu_experts {
   size_t most_used;    /* experts of a row */

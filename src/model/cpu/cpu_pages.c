@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The memory of pages: taken at once, touched as pages fill. */
+#include "model/cpu/cpu_pages.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "model/cpu/cpu_backend.h"
 
 static size_t heads_of(const cpu_backend *c) {
   return (size_t)c->shape.config->n_layers * c->shape.config->n_kv_heads; /* <= 2^40 */

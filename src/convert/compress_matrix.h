@@ -10,8 +10,8 @@
  * sums are of integers, blocks are coded independently and written in order.
  * Memory is that of the team, whatever the matrix's size.
  */
-#ifndef ELLM_CONVERT_COMPRESS_H
-#define ELLM_CONVERT_COMPRESS_H
+#ifndef ELLM_CONVERT_COMPRESS_MATRIX_H
+#define ELLM_CONVERT_COMPRESS_MATRIX_H
 
 #include "base/scratch_file.h"
 #include "container/container.h"

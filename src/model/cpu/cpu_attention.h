@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention: a function of a backend. */
+#ifndef ELLM_MODEL_CPU_CPU_ATTENTION_H
+#define ELLM_MODEL_CPU_CPU_ATTENTION_H
+
+#include "model/cpu/cpu_shared.h"
+
+void cpu_attention(backend *b, uint32_t layer, const layer_facts *facts);
+
+#endif
