@@ -103,12 +103,12 @@ static void free_made(made_tensor *made) { free(made); }
 /* ---- the kind ---- */
 
 static const gguf_tensor *stored(const tensor_source *s, const source_tensor *tensor) {
-  return s->gguf->places[source_index(s, tensor)].tensor;
+  return s->gguf->places[source_number(s, tensor)].tensor;
 }
 
 /* The bytes of one that is not made. */
 static const uint8_t *bytes_of(const tensor_source *s, const source_tensor *tensor) {
-  const gguf_place *place = &s->gguf->places[source_index(s, tensor)];
+  const gguf_place *place = &s->gguf->places[source_number(s, tensor)];
   return place->tensor->data + place->first * ellm_dtype_size(tensor->dtype);
 }
 

@@ -9,8 +9,9 @@
 
 #include <pthread.h>
 
+#include "base/memory.h"
 #include "checkpoint/checkpoint.h"
-#include "source/source.h"
+#include "source/tensor.h"
 
 typedef struct source_kind {
   void (*close)(tensor_source *s); /* its own part only */
@@ -60,5 +61,10 @@ struct tensor_source {
 
 /* Room for n tensors, all zero; `n_tensors` may be made less afterwards. */
 ellm_status source_make_tensors(tensor_source *s, size_t n, ellm_error *err);
+
+/* Which of its tensors it is. */
+static inline size_t source_number(const tensor_source *s, const source_tensor *tensor) {
+  return (size_t)(tensor - s->tensors);
+}
 
 #endif

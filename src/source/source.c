@@ -15,17 +15,6 @@ static int name_order(const void *a, const void *b) {
   return strcmp((*(const source_tensor *const *)a)->name, (*(const source_tensor *const *)b)->name);
 }
 
-ellm_status source_make_tensors(tensor_source *s, size_t n, ellm_error *err) {
-  s->tensors = calloc(n + 1, sizeof *s->tensors);
-  s->by_name = calloc(n + 1, sizeof *s->by_name);
-  s->made = calloc(n + 1, sizeof *s->made);
-  s->made_data = calloc(n + 1, sizeof *s->made_data);
-  if (s->tensors == NULL || s->by_name == NULL || s->made == NULL || s->made_data == NULL)
-    return ellm_fail_memory(err, n * sizeof *s->tensors, "tensors");
-  s->n_tensors = n;
-  return ELLM_OK;
-}
-
 static void sort_names(tensor_source *s) {
   for (size_t i = 0; i < s->n_tensors; i++) s->by_name[i] = &s->tensors[i];
   if (s->n_tensors > 0) qsort(s->by_name, s->n_tensors, sizeof *s->by_name, name_order);
@@ -72,7 +61,7 @@ const char *source_path(const tensor_source *s) { return s->path; }
 ellm_file *source_file(const tensor_source *s) { return s->file; }
 size_t source_count(const tensor_source *s) { return s->n_tensors; }
 const source_tensor *source_at(const tensor_source *s, size_t index) { return &s->tensors[index]; }
-size_t source_index(const tensor_source *s, const source_tensor *tensor) { return (size_t)(tensor - s->tensors); }
+size_t source_index(const tensor_source *s, const source_tensor *tensor) { return source_number(s, tensor); }
 
 const source_tensor *source_find(const tensor_source *s, const char *name) {
   const source_tensor key = {.name = name}, *key_pointer = &key;

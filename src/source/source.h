@@ -12,27 +12,7 @@
 #define ELLM_SOURCE_SOURCE_H
 
 #include "base/memory.h"
-#include "checkpoint/assets.h"
-#include "container/reader.h"
-
-typedef struct tensor_source tensor_source;
-
-typedef struct source_tensor {
-  const char *name;              /* owned by the source, as all of this */
-  ellm_dtype dtype;              /* of its elements; of a coded one: before it was quantized */
-  int n_dims;                    /* 0..ELLM_MAX_DIMS */
-  uint64_t shape[ELLM_MAX_DIMS];
-  uint64_t n_elements;           /* product of shape; 1 for a scalar */
-  uint64_t bytes;                /* n_elements * element size */
-  const container_tensor *coded; /* its blocks in source_file(); NULL: it has elements to read */
-} source_tensor;
-
-typedef struct source_options {
-  bool load;              /* a .ellm file is copied into memory, not mapped */
-/* of a folder, which then need not have weights; tensors of a .ellm file are there all the same */
-  bool small_files_only;
-  asset_selection assets; /* of a folder */
-} source_options;
+#include "source/tensor.h"
 
 /* Open a .ellm file, a checkpoint folder or a GGUF file, told apart by content. `options` NULL: none. ELLM_ERR_INPUT
  * names the cause where it is neither. */
