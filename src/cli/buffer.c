@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 bool cli_buffer_reserve(cli_buffer *buffer, size_t extra) {
   if (extra > SIZE_MAX - buffer->size) return false;
   const size_t wanted = buffer->size + extra;

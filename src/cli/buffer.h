@@ -3,7 +3,11 @@
 #ifndef ELLM_CLI_BUFFER_H
 #define ELLM_CLI_BUFFER_H
 
-#include "cli/failure.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cli/printf.h"
 
 /* Zero-initialize, free with cli_buffer_free. */
 typedef struct cli_buffer { uint8_t *data; size_t size, capacity; } cli_buffer;

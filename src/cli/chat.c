@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* entrollm chat: reading what is said, and the loop. See chat.h. */
-#include "cli/chat.h"
-#include "cli/input.h"
-
+/* entrollm chat: reading what is said, and the loop. See chat_messages.h. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "cli/chat_answer.h"
+#include "cli/chat_commands.h"
+#include "cli/input.h"
 
 enum { DEFAULT_TOKENS = 512 };
 

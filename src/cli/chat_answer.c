@@ -4,11 +4,11 @@
  * oldest turns are dropped whole and what remains is evaluated anew where it
  * moved: that takes time and is exact. It is always said.
  */
+#include "cli/chat_answer.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "cli/chat.h"
 
 /* Remove the oldest turn: from its first message to the next one of the user. False if there is only one. */
 static bool drop_turn(chat *c) {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands of a chat. What they show goes to standard error: standard output has the answers alone. */
+#include "cli/chat_commands.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
-#include "cli/chat.h"
+#include "cli/chat_answer.h"
 
 const char chat_command_help[] =
     "in a chat:\n"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the parts of chat share: the messages of a conversation, and what the program itself has to say. */
+#include "cli/chat_messages.h"
+
 #include <stdarg.h>
 #include <string.h>
-
-#include "cli/chat.h"
 
 static void say(const chat *c, const char *format, va_list arguments) {
   if (c->color) fputs("\33[2m", stderr);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tensors and totals as JSON and as a table: one place for compress and inspect. */
+#include "cli/describe.h"
+
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/output.h"
 
 /* All in one call, so that one failed allocation makes the whole NULL. */
 json_t *cli_tensor_json(const ellm_tensor_info *tensor) {
@@ -83,4 +85,21 @@ void cli_print_assets(const ellm_asset_info *assets, size_t n_assets) {
   char size[24];
   printf("\n%-40s %10s\n", "file", "size");
   for (size_t i = 0; i < n_assets; i++) printf("%-40s %10s\n", assets[i].name, cli_size_text(assets[i].bytes, size));
+}
+
+const char *cli_size_text(uint64_t bytes, char text[24]) {
+  static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+  double value = (double)bytes;
+  size_t unit = 0;
+  while (value >= 999.5 && unit < 5) {
+    value /= 1000;
+    unit++;
+  }
+  snprintf(text, 24,
+           unit == 0       ? "%.0f %s"
+           : value < 9.995 ? "%.2f %s"
+           : value < 99.95 ? "%.1f %s"
+                           : "%.0f %s",
+           value, units[unit]);
+  return text;
 }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/eval.h"
+#include "cli/eval_shared.h"
 
 static const option_choice protocols[] = {
     {"lm-eval", ELLM_CHOICE_LM_EVAL}, {"llama.cpp", ELLM_CHOICE_LLAMA_CPP}, {NULL, 0}};

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/eval.h"
+#include "cli/eval_shared.h"
 
 static const char protocol_name[] = "KL(reference || model) over the tokens of llama.cpp's perplexity";
 

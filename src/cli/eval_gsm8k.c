@@ -2,7 +2,7 @@
 /* entrollm eval gsm8k. */
 #include <stdlib.h>
 
-#include "cli/eval.h"
+#include "cli/eval_shared.h"
 
 typedef struct request {
   cli_eval eval;

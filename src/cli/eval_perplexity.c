@@ -2,7 +2,7 @@
 /* entrollm eval perplexity (= entrollm perplexity). */
 #include <stdlib.h>
 
-#include "cli/eval.h"
+#include "cli/eval_shared.h"
 
 static const option_choice protocols[] = {{"a", ELLM_PERPLEXITY_LLAMA_CPP},
                                           {"b", ELLM_PERPLEXITY_WINDOWS},

@@ -3,13 +3,8 @@
 #ifndef ELLM_CLI_FAILURE_H
 #define ELLM_CLI_FAILURE_H
 
+#include "cli/printf.h"
 #include "entrollm.h"
-
-#if defined(__GNUC__)
-#define CLI_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
-#else
-#define CLI_PRINTF(format_index, first)
-#endif
 
 /* Store a status and one printable line in *err (may be NULL). */
 void cli_set_error(ellm_error *err, ellm_status status, const char *format, ...) CLI_PRINTF(3, 4);

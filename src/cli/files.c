@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/output.h"
 
 static const char partial_ending[] = ".partial";
 

@@ -5,11 +5,11 @@
  * no links: the file stands alone; colours follow a dark page.
  */
 #include "cli/histogram.h"
-#include "cli/markup.h"
 
 #include <math.h>
 
 #include "cli/cli.h"
+#include "cli/markup.h"
 
 enum { WIDTH = 900, HEIGHT = 440, LEFT = 70, RIGHT = 24, TOP = 76, BOTTOM = 58 };
 

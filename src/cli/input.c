@@ -4,12 +4,50 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/buffer.h"
+#include "cli/files.h"
+#include "cli/signals.h"
+
+enum { STOP_POLL_MS = 200 }; /* how late an interruption may be noticed while input is waited for */
 static const size_t text_limit = (size_t)1 << 30;
+
+ellm_status cli_read_stream(int fd, const char *name, char **data, size_t *bytes, ellm_error *err) {
+  cli_buffer buffer = {0};
+  for (;;) {
+    if (!cli_buffer_reserve(&buffer, 1 << 16)) {
+      size_t size = buffer.size;
+      cli_buffer_free(&buffer);
+      return cli_failure_memory(err, size, name);
+    }
+    /* Not in read() alone: a signal between the look at cli_stopped and read() would be waited out. */
+    struct pollfd input = {.fd = fd, .events = POLLIN};
+    int ready = 0;
+    while (!cli_stopped() && ready == 0) ready = poll(&input, 1, STOP_POLL_MS);
+    ssize_t n = cli_stopped() ? -1 : read(fd, buffer.data + buffer.size, (1 << 16) - 1);
+    if (n > 0) buffer.size += (size_t)n;
+    if (n == 0) break;
+    if (n < 0 && (errno != EINTR || cli_stopped())) {
+      int code = errno;
+      cli_buffer_free(&buffer);
+      if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
+      return cli_failure_errno(err, code, "read", name);
+    }
+  }
+  buffer.data[buffer.size] = 0;
+  *data = (char *)buffer.data;
+  *bytes = buffer.size;
+  return ELLM_OK;
+}
+
+ellm_status cli_read_stdin(char **data, size_t *bytes, ellm_error *err) {
+  return cli_read_stream(STDIN_FILENO, "standard input", data, bytes, err);
+}
 
 void cli_text_free(cli_text *text) {
   free(text->data);

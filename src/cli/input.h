@@ -3,7 +3,12 @@
 #ifndef ELLM_CLI_INPUT_H
 #define ELLM_CLI_INPUT_H
 
-#include "cli/cli.h"
+#include "cli/failure.h"
+
+/* All that comes from a descriptor, malloc'ed, with a NUL after it. `name` names it in errors. */
+ellm_status cli_read_stream(int fd, const char *name, char **data, size_t *bytes, ellm_error *err);
+/* The same of standard input. */
+ellm_status cli_read_stdin(char **data, size_t *bytes, ellm_error *err);
 
 /* A text of its own memory, NUL-terminated; `bytes` does not count the NUL, and others may be inside. */
 typedef struct cli_text { char *data; size_t bytes; } cli_text;

@@ -4,28 +4,15 @@
  * running program, never through a path fixed when it was built: beside the
  * build folder in the source tree, then in the share folder of an installation.
  */
+#include "cli/models.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
-
-const option_choice cli_activations[] = {{"auto", ELLM_ACTIVATIONS_AUTO},
-                                         {"f32", ELLM_ACTIVATIONS_F32},
-                                         {"i8", ELLM_ACTIVATIONS_I8},
-                                         {"i16", ELLM_ACTIVATIONS_I16},
-                                         {NULL, 0}};
-
-const option_choice cli_cache_types[] = {
-    {"auto", ELLM_CACHE_DEFAULT}, {"f16", ELLM_CACHE_F16}, {"f32", ELLM_CACHE_F32}, {NULL, 0}};
-
-int cli_parse(option_table *table, int argc, char **argv, const cli_common *common) {
-  int status = options_parse(table, argc, argv);
-  if (status >= 0) return status;
-  cli_set_quiet(common->quiet);
-  return -1;
-}
+#include "cli/files.h"
+#include "cli/messages.h"
 
 char *cli_embedded_model(void) {
   static const char *const places[] = {"models/stories-4m", "../models/stories-4m", "../../models/stories-4m",

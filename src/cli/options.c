@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/messages.h"
 
 enum { NAME_LIMIT = 32, HELP_COLUMN = 26 };
 

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The progress bar: on a terminal only, a few times a second, one line. */
+#include "cli/progress.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/describe.h"
+#include "cli/files.h"
+#include "cli/messages.h"
+#include "cli/signals.h"
 
 enum { BAR_WIDTH = 24, BAR_LEAST = 6, NAME_WIDTH = 24 };
 

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/report.h"
+#include "cli/report_measure.h"
+#include "cli/report_page.h"
 
 /* -------------------------------------------------------------------- CSV */
 

@@ -5,6 +5,8 @@
  * that compute the same logits (their fingerprints tell) are evaluated once.
  * Evaluations keep state files, so an interrupted report goes on.
  */
+#include "cli/report_measure.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,6 @@
 #include <unistd.h>
 
 #include "cli/bench_measure.h"
-#include "cli/report.h"
 
 enum { TEXT_LIMIT = 1 << 30, ERROR_PIECE = 1 << 18, PATH_BYTES = 4200, SPEED_REPEATS = 5 };
 

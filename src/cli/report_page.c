@@ -3,10 +3,12 @@
  * The page of the report: one HTML file that loads nothing. Narrow screens get
  * one column and tables that scroll; print gets paper colours and no cut rows.
  */
+#include "cli/report_page.h"
+
 #include <math.h>
 #include <string.h>
 
-#include "cli/report.h"
+#include "cli/report_plot.h"
 #include "cli/markup.h"
 
 static const char style[] =

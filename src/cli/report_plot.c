@@ -3,9 +3,10 @@
  * The pictures of the report, as SVG inside the page: colours come from the
  * page's style sheet, so that they follow a dark screen and print on paper.
  */
+#include "cli/report_plot.h"
+
 #include <math.h>
 
-#include "cli/report.h"
 #include "cli/markup.h"
 
 enum { WIDTH = 480, HEIGHT = 330, LEFT = 66, RIGHT = 18, TOP = 12, BOTTOM = 48 };

@@ -72,7 +72,7 @@ static json_t *result_json(const generation *g, const char *path) {
   json_t *text = g->text ? cli_json_text(g->new_text, g->text_bytes) : NULL;
   if (g->text && !text) return NULL;
   return json_pack("{s:o*, s:o, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I}", "text", text, "ids",
-                   cli_ids_json(g->ids, g->n_ids), "end", g->end_name, "prompt_tokens",
+                   cli_json_ids(g->ids, g->n_ids), "end", g->end_name, "prompt_tokens",
                    (json_int_t)g->n_prompt, "cached_tokens", (json_int_t)g->kept, "tokens", (json_int_t)g->n_ids,
                    "prompt_tokens_per_s", cli_json_real(cli_rate((double)(g->n_prompt - g->kept), g->prompt_seconds)),
                    "tokens_per_s", cli_json_real(cli_rate((double)g->n_ids, g->seconds)), "temperature",

@@ -14,12 +14,6 @@ static void write_ids(const uint32_t *ids, size_t n_ids) {
   }
 }
 
-json_t *cli_ids_json(const uint32_t *ids, size_t n_ids) {
-  json_t *list = json_array();
-  for (size_t i = 0; list && i < n_ids; i++) cli_json_append(&list, json_integer(ids[i]));
-  return list;
-}
-
 int cmd_tokenize(int argc, char **argv) {
   cli_common common = {0};
   bool no_bos = false, special_as_text = false;
@@ -51,7 +45,7 @@ int cmd_tokenize(int argc, char **argv) {
   int result = status == ELLM_OK ? ELLM_OK : cli_fail(&err);
   if (result == ELLM_OK && !cli_valid_utf8(text, bytes))
     cli_note("standard input is not valid UTF-8: what is not became U+FFFD");
-  if (result == ELLM_OK && common.json) result = cli_print_json(json_pack("{s:o}", "ids", cli_ids_json(ids, n_ids)));
+  if (result == ELLM_OK && common.json) result = cli_print_json(json_pack("{s:o}", "ids", cli_json_ids(ids, n_ids)));
   else if (result == ELLM_OK) {
     write_ids(ids, n_ids);
     cli_write("\n", 1);

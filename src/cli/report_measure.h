@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* entrollm report: one checkpoint compressed in several ways, measured, and shown on one page. */
-#ifndef ELLM_CLI_REPORT_H
-#define ELLM_CLI_REPORT_H
+/* What a report is made of: one checkpoint compressed in several ways, and measured. */
+#ifndef ELLM_CLI_REPORT_MEASURE_H
+#define ELLM_CLI_REPORT_MEASURE_H
 
 #include "cli/cli.h"
 
@@ -65,26 +65,5 @@ void report_data_free(report_data *data);
 const report_variant *report_find(const report_data *data, int bits, ellm_scheme scheme, ellm_code code);
 /* "8 bits, mixed, coded" */
 const char *report_label(const report_variant *v, char text[48]);
-
-/* Append to a buffer; false: no memory. */
-bool report_page(const report_data *data, cli_buffer *out);
-
-/* A plot of points (x, y), y on a logarithmic axis. */
-typedef struct report_point {
-  double x, y;
-  int shape;        /* 0 circle, 1 square, 2 diamond */
-  int colour;       /* class c0 .. c3 */
-  bool filled;
-  char label[96];   /* tooltip; not escaped yet, nor is the tag */
-  char tag[24];     /* written beside the point; may be empty */
-} report_point;
-typedef struct report_plot {
-  const char *title, *x_name, *y_name;
-  const report_point *points;
-  size_t n_points;
-} report_plot;
-bool report_plot_svg(const report_plot *plot, cli_buffer *out);
-/* Bars of a tensor's codes; the axis is in weights. */
-bool report_bars_svg(const report_tensor *tensor, int bits, cli_buffer *out);
 
 #endif

@@ -4,8 +4,8 @@
  * they are rendered and tokenized anew, and the context, which still holds what
  * was evaluated before, keeps the positions that agree.
  */
-#ifndef ELLM_CLI_CHAT_H
-#define ELLM_CLI_CHAT_H
+#ifndef ELLM_CLI_CHAT_MESSAGES_H
+#define ELLM_CLI_CHAT_MESSAGES_H
 
 #include "cli/conversation.h"
 #include "cli/generate.h"
@@ -45,14 +45,5 @@ const char *chat_role(const chat *c, size_t i);
 bool chat_append(chat *c, const char *role, const char *text, size_t bytes); /* false: no memory, said */
 /* How many messages stand before the first turn: those of the system. */
 size_t chat_head(const chat *c);
-
-/* Answer the conversation, which ends with a message that is none of the model's. False: there is no answer, and why
- * was said. */
-bool chat_answer(chat *c);
-
-/* "/name ..." without the slash. */
-void chat_command(chat *c, const char *text);
-/* For --help. */
-extern const char chat_command_help[];
 
 #endif

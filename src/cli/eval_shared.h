@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the commands `entrollm eval NAME` share: options, an open model, progress, figures. */
-#ifndef ELLM_CLI_EVAL_H
-#define ELLM_CLI_EVAL_H
+#ifndef ELLM_CLI_EVAL_SHARED_H
+#define ELLM_CLI_EVAL_SHARED_H
 
 #include "cli/cli.h"
 
@@ -45,10 +45,5 @@ void cli_json_figure(json_t *object, const char *name, ellm_figure figure);
 /* "label  value +- error  (95 %: low .. high)", values times `scale`, then `unit`. */
 void cli_print_figure(const char *label, ellm_figure figure, double scale, int digits, const char *unit);
 const char *cli_activations_text(const ellm_model *model);
-
-int cmd_eval_divergence(int argc, char **argv);
-int cmd_eval_hellaswag(int argc, char **argv);
-int cmd_eval_choice(int argc, char **argv);
-int cmd_eval_gsm8k(int argc, char **argv);
 
 #endif

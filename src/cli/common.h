@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options that many commands have. */
+#ifndef ELLM_CLI_COMMON_H
+#define ELLM_CLI_COMMON_H
+
+#include "cli/options.h"
+
+typedef struct cli_common {
+  const char *model; /* -m, NULL: the embedded one */
+  int threads;       /* 0: all */
+  bool json, quiet;
+  int activations;
+  int cache_type;
+  bool check_all, lock_memory, load, expand;
+} cli_common;
+
+extern const option_choice cli_activations[], cli_cache_types[];
+
+#define CLI_OPTION_MODEL(c) \
+  OPT_TEXT("model", 'm', &(c).model, "MODEL", "a .ellm file, a checkpoint folder or a GGUF file (default: embedded)")
+#define CLI_OPTION_THREADS(c) OPT_INT("threads", 't', &(c).threads, 1, 1024, "N", "threads (default: all usable cores)")
+#define CLI_OPTION_JSON(c) OPT_FLAG("json", 0, &(c).json, "print one JSON object on standard output")
+#define CLI_OPTION_QUIET(c) OPT_FLAG("quiet", 'q', &(c).quiet, "no progress and no notes")
+#define CLI_OPTION_ACTIVATIONS(c) \
+  OPT_CHOICE("activations", 0, &(c).activations, cli_activations, "KIND", \
+             "f32, or integers: i16, i8 (default: auto, i16 for a .ellm file,\nf32 for a folder)")
+
+/* Rows of all commands that run a model. */
+#define CLI_OPTIONS_RUNNING(c) \
+  CLI_OPTION_ACTIVATIONS(c), \
+  OPT_CHOICE("kv-cache", 0, &(c).cache_type, cli_cache_types, "TYPE", \
+             "of keys and values: f16, f32 (default: f16 with integer activations)"), \
+  OPT_FLAG("check", 0, &(c).check_all, "verify every checksum of the file first, not block by block on first use"), \
+  OPT_FLAG("mlock", 0, &(c).lock_memory, "keep the file in memory"), \
+  OPT_FLAG("load", 0, &(c).load, "copy the file into memory with huge pages: starts later, runs faster"), \
+  OPT_FLAG("expand", 0, &(c).expand, \
+           "decode all weights first, into plain codes in memory: a byte a\n" \
+           "weight or half of one; faster without AVX-512")
+
+/* options_parse, then what the common options ask for. */
+int cli_parse(option_table *table, int argc, char **argv, const cli_common *common);
+
+#endif
