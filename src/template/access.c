@@ -4,9 +4,13 @@
  * first and an item then, x['name'] the other way round; what is not there is
  * undefined, and something of an undefined value is an error.
  */
+#include "template/access.h"
+
 #include <string.h>
 
+#include "template/builtins.h"
 #include "template/iterate.h"
+#include "template/text.h"
 
 /* The attribute as Python's getattr finds it; *found false if there is none. */
 static bool own_attribute(tpl_run *run, tpl_value value, const tpl_string *name, tpl_value *out, bool *found) {

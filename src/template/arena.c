@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory of a template or of one rendering: chunks that are freed together. */
+#include "template/arena.h"
+
 #include <stdalign.h>
 #include <stdlib.h>
-
-#include "template/value.h"
 
 enum { CHUNK_BYTES = 16 << 10, MAX_CHUNK_BYTES = 1 << 20 };
 

@@ -4,6 +4,13 @@
 
 #include <string.h>
 
+#include "template/containers.h"
+#include "template/exec.h"
+#include "template/iterate.h"
+#include "template/methods.h"
+#include "template/split.h"
+#include "template/text.h"
+
 int tpl_find_builtin(const tpl_builtin *table, const char *name, size_t bytes) {
   for (int i = 0; table[i].name; i++)
     if (strlen(table[i].name) == bytes && memcmp(table[i].name, name, bytes) == 0) return i;

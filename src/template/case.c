@@ -4,7 +4,7 @@
 
 #include <utf8proc.h>
 
-#include "template/builtins.h"
+#include "template/case_tables.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 

@@ -2,7 +2,7 @@
 /* Characters whose upper or title case is more than one character (Unicode, SpecialCasing.txt, the
  * rows without conditions), in ascending order; 0 ends a mapping. Below: modifier letters and marks
  * that count as lower case (Other_Lowercase) although their category does not say so. */
-#include "template/case.h"
+#include "template/case_tables.h"
 
 const tpl_special_case tpl_special_cases[] = {
     {0x00DF, {0x0053, 0x0053, 0}, {0x0053, 0x0073, 0}}, {0x0149, {0x02BC, 0x004E, 0}, {0x02BC, 0x004E, 0}},

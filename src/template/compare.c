@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: equality, order, membership and sorting, as Python has them. */
+#include "template/compare.h"
+
 #include <math.h>
 #include <string.h>
 
-#include "template/run.h"
+#include "template/iterate.h"
+#include "template/text.h"
 
 /* An integer against a float, exactly. */
 static int order_mixed(int64_t i, double d) {

@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "template/syntax.h"
+#include "template/lex.h"
+#include "template/parser.h"
+#include "template/statements.h"
+#include "template/symbols.h"
 
 static ellm_status parse(tpl_parser *parser) {
   static const char *const fixed[N_FIXED_NAMES] = {

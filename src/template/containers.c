@@ -3,7 +3,9 @@
  * Chat templates: methods of lists, dicts and loops. Those that would change a
  * list or dict are undefined, as in Jinja's sandbox.
  */
-#include "template/builtins.h"
+#include "template/containers.h"
+
+#include "template/compare.h"
 #include "template/iterate.h"
 
 static const char *const no_names[] = {NULL};

@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: evaluation of expressions. */
+#include "template/eval.h"
+
 #include <string.h>
 
-#include "template/run.h"
+#include "template/access.h"
+#include "template/builtins.h"
+#include "template/compare.h"
+#include "template/filters.h"
+#include "template/is_tests.h"
+#include "template/iterate.h"
+#include "template/operators.h"
+#include "template/text.h"
 
 static bool eval_name(tpl_run *run, const tpl_node *node, tpl_value *out) {
   size_t seen = 0;

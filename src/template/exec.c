@@ -4,9 +4,13 @@
  * blocks have scopes of their own; if has none. A macro sees the scope that it
  * was defined in, as it is when the macro is called.
  */
+#include "template/exec.h"
+
 #include <string.h>
 
+#include "template/eval.h"
 #include "template/iterate.h"
+#include "template/text.h"
 
 static bool write_out(tpl_run *run, const char *data, size_t bytes) {
   if (bytes > CHAT_TEMPLATE_MAX_TEXT - run->pending)

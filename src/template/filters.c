@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: filters of texts, numbers and single values; and calling any filter. */
+#include "template/filters.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "template/builtins.h"
+#include "template/case.h"
+#include "template/filters_lists.h"
+#include "template/format.h"
+#include "template/iterate.h"
+#include "template/json.h"
+#include "template/numbers.h"
+#include "template/operators.h"
+#include "template/split.h"
+#include "template/text.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 

@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: filters of lists and other iterables. */
+#include "template/filters_lists.h"
+
 #include <string.h>
 
-#include "template/builtins.h"
+#include "template/access.h"
+#include "template/case.h"
+#include "template/compare.h"
+#include "template/containers.h"
+#include "template/filters.h"
+#include "template/is_tests.h"
 #include "template/iterate.h"
+#include "template/operators.h"
+#include "template/split.h"
+#include "template/text.h"
 
 static const char *const no_names[] = {NULL};
 static const tpl_string nothing = {.data = "", .bytes = 0};

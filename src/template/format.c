@@ -4,11 +4,14 @@
  * that templates use. What is left out (grouping of digits, attributes within
  * fields, widths from arguments) is refused by name.
  */
+#include "template/format.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "template/builtins.h"
+#include "template/numbers.h"
+#include "template/text.h"
 #include "text/utf8.h"
 
 enum { MAX_PRECISION = 100, MAX_NUMBER = 512 };

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: tests, what stands after "is". */
+#include "template/is_tests.h"
+
 #include "template/builtins.h"
+#include "template/compare.h"
+#include "template/iterate.h"
+#include "template/methods.h"
+#include "template/operators.h"
+#include "template/text.h"
 
 typedef enum test {
   TEST_DEFINED,

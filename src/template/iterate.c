@@ -4,6 +4,13 @@
 
 #include <string.h>
 
+#include "template/access.h"
+#include "template/builtins.h"
+#include "template/eval.h"
+#include "template/exec.h"
+#include "template/filters.h"
+#include "template/is_tests.h"
+#include "template/text.h"
 #include "text/utf8.h"
 
 bool tpl_has_count(tpl_value v) {

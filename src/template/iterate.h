@@ -58,4 +58,13 @@ typedef struct tpl_loop {
 bool tpl_loop_next(tpl_run *run, tpl_loop *loop, bool *end);
 bool tpl_loop_attribute(tpl_run *run, tpl_loop *loop, const tpl_string *name, tpl_value *out);
 
+/* An iterator over a value; a value that has none is an error. */
+bool tpl_iterate(tpl_run *run, tpl_value value, struct tpl_iterator **out);
+bool tpl_next(tpl_run *run, struct tpl_iterator *iterator, tpl_value *item, bool *end);
+bool tpl_to_list(tpl_run *run, tpl_value value, tpl_list **out); /* a new list */
+
+/* len(value); a value that has none is an error. */
+bool tpl_count(tpl_run *run, tpl_value value, size_t *count);
+bool tpl_has_count(tpl_value value);
+
 #endif

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: values from JSON, and JSON from values as Python's json.dumps writes it. */
+#include "template/json.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "template/run.h"
+#include "template/compare.h"
+#include "template/numbers.h"
 #include "text/utf8.h"
 
 /* ---------------------------------------------------------------- from JSON */

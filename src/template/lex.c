@@ -6,12 +6,14 @@
  * "-" takes all white space on its side. One newline at the end of the source
  * is dropped, and every line ending becomes "\n".
  */
+#include "template/lex.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "template/lex.h"
+#include "template/literal.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 

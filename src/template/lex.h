@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chat templates: the lexer's own parts. */
+/* Chat templates: a source cut into tokens. */
 #ifndef ELLM_TEMPLATE_LEX_H
 #define ELLM_TEMPLATE_LEX_H
 
@@ -21,8 +21,14 @@ typedef struct tpl_lexer {
 } tpl_lexer;
 
 ellm_status tpl_lex_fail(tpl_lexer *lexer, size_t at, const char *problem);
-/* At a digit or a quote: read the literal and set type and value of the token. */
-ellm_status tpl_lex_number(tpl_lexer *lexer, tpl_token *token);
-ellm_status tpl_lex_string(tpl_lexer *lexer, tpl_token *token);
+
+/* Where a problem of the source is told: "ORIGIN: chat template: line L column C: ..." */
+ellm_status tpl_syntax_error(const char *origin, uint32_t line, uint32_t column, ellm_error *err, const char *format,
+                             ...) ELLM_PRINTF(5, 6);
+
+/* Cut a source into tokens, the last of them TOKEN_END; *tokens is malloc'ed,
+ * their texts lie in the arena. */
+ellm_status tpl_lex(const char *source, size_t bytes, const char *origin, tpl_arena *arena, tpl_token **tokens,
+                    size_t *n_tokens, ellm_error *err);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: numbers and strings in the source, with Python's escapes. */
+#include "template/literal.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "template/lex.h"
 #include "text/utf8.h"
 
 static int digit_value(char c) {

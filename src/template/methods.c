@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: methods of strings that look at, change or pad them. */
+#include "template/methods.h"
+
 #include <string.h>
 
-#include "template/builtins.h"
 #include "template/case.h"
+#include "template/format.h"
+#include "template/operators.h"
+#include "template/text.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: numbers from texts and texts of numbers, whatever the locale. */
+#include "template/numbers.h"
+
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "template/builtins.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: arithmetic. Integers have 64 bits; what goes beyond is an error, never a wrong number. */
+#include "template/operators.h"
+
 #include <math.h>
 #include <string.h>
 
-#include "template/run.h"
+#include "template/format.h"
+#include "template/text.h"
 
 static bool too_large(tpl_run *run) { return tpl_fail(run, "an integer beyond 64 bits"); }
 

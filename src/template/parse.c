@@ -4,10 +4,12 @@
  * unary minus binds closer than a filter, powers associate to the left, a test
  * takes one operand without parentheses. Chains become lists, not depth.
  */
+#include "template/parse.h"
+
 #include <string.h>
 
-#include "template/builtins.h"
-#include "template/syntax.h"
+#include "template/filters.h"
+#include "template/is_tests.h"
 
 typedef struct list { tpl_node *first, **end; } list;
 

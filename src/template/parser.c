@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: what the parser's files share: tokens, nodes, names, errors. See syntax.h. */
+#include "template/parser.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "template/syntax.h"
+#include "template/lex.h"
 #include "text/utf8.h"
 
 void *tpl_parse_error(tpl_parser *parser, const tpl_token *at, const char *format, ...) {

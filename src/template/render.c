@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: a rendering from variables to text. */
+#include "template/render.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "template/run.h"
+#include "template/exec.h"
+#include "template/json.h"
 
 /* Only what the template names is converted. */
 static bool bind_variables(tpl_run *run, const json_t *variables) {

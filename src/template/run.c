@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "template/lex.h"
+
 bool tpl_fail(tpl_run *run, const char *format, ...) {
   char text[400];
   va_list arguments;

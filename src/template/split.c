@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: taking texts apart and putting them together: strip, split, join, replace. */
+#include "template/split.h"
+
 #include <string.h>
 
-#include "template/builtins.h"
+#include "template/iterate.h"
+#include "template/text.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: tags. Those of Jinja that reach other templates or extensions are refused by name. */
+#include "template/statements.h"
+
 #include <string.h>
 
-#include "template/syntax.h"
+#include "template/parse.h"
 
 static bool expect_tag_end(tpl_parser *p) {
   char text[80];

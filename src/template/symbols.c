@@ -8,7 +8,7 @@
  * inside see that too: after {% for ... %}{{ tools }}{% endfor %} a
  * {% set tools = ... %} makes tools undefined within the loop.
  */
-#include "template/syntax.h"
+#include "template/symbols.h"
 
 typedef struct symbols {
   tpl_parser *parser;

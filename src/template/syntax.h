@@ -13,8 +13,6 @@
 #include "template/template.h"
 #include "template/value.h"
 
-/* ------------------------------------------------------------------- tokens */
-
 typedef enum tpl_token_type {
   TOKEN_DATA,        /* text between tags, after whitespace control */
   TOKEN_PRINT_BEGIN, /* {{ */
@@ -41,8 +39,6 @@ typedef struct tpl_token {
   int64_t integer;
   double real;
 } tpl_token;
-
-/* -------------------------------------------------------------------- nodes */
 
 typedef enum tpl_node_type {
   /* expressions */
@@ -112,7 +108,6 @@ struct tpl_node {
 
 /* Names that the evaluator itself looks for have fixed ids. */
 enum { NAME_LOOP, NAME_CALLER, NAME_VARARGS, NAME_KWARGS, N_FIXED_NAMES };
-
 struct chat_template {
   tpl_arena arena;
   char *origin;
@@ -121,69 +116,5 @@ struct chat_template {
   const tpl_string **names; /* by id; a NUL follows each */
   uint32_t n_names;
 };
-
-/* Where a problem of the source is told: "ORIGIN: chat template: line L column C: ..." */
-ellm_status tpl_syntax_error(const char *origin, uint32_t line, uint32_t column, ellm_error *err, const char *format,
-                             ...) ELLM_PRINTF(5, 6);
-
-/* Cut a source into tokens, the last of them TOKEN_END; *tokens is malloc'ed,
- * their texts lie in the arena. */
-ellm_status tpl_lex(const char *source, size_t bytes, const char *origin, tpl_arena *arena, tpl_token **tokens,
-                    size_t *n_tokens, ellm_error *err);
-
-/* --------------------------------------------------------- parser, its files */
-
-enum { TPL_MAX_NAMES = 8192, TPL_NAME_SLOTS = 4 * TPL_MAX_NAMES };
-
-typedef struct tpl_parser {
-  chat_template *t;
-  const tpl_token *token; /* the current one */
-  ellm_error *err;
-  ellm_status status;
-  unsigned nesting;
-  unsigned loops;       /* loops around that break and continue may mean */
-  unsigned all_loops;   /* all loops around, also those outside of a macro */
-  unsigned branches;    /* branches of if around, within the innermost macro */
-  unsigned expressions; /* expressions around the one being parsed */
-  const tpl_token *unknown; /* a filter or test that is not known and not in a branch, NULL: none so far */
-  const char *unknown_what; /* "filter" or "test" */
-  tpl_node *macro;      /* innermost macro, to note caller, varargs, kwargs */
-  uint16_t slots[TPL_NAME_SLOTS]; /* a hash table of names: id + 1, 0 if empty */
-} tpl_parser;
-
-/* All return NULL or false after an error, which lies in parser->status and err. */
-
-/* Statements up to a tag named in `ends` (NULL-terminated; NULL: up to the end of the source). The
- * current token is then that name. False after an error; *body may be an empty list (NULL). */
-bool tpl_parse_statements(tpl_parser *parser, const char *const *ends, tpl_node **body);
-/* Set `unset` of the whole tree. */
-bool tpl_find_unset(tpl_parser *parser);
-tpl_node *tpl_parse_expression(tpl_parser *parser, bool with_condition);
-/* One expression, or several with commas: a tuple. `stop`: a name that ends it, or NULL. */
-tpl_node *tpl_parse_tuple(tpl_parser *parser, bool with_condition, bool parenthesized, const char *stop);
-tpl_node *tpl_parse_primary(tpl_parser *parser);
-bool tpl_parse_arguments(tpl_parser *parser, tpl_node **arguments);
-/* Filters after `base`: "|a|b(c)"; `inline_start`: the first without a bar. */
-tpl_node *tpl_parse_filters(tpl_parser *parser, tpl_node *base, bool inline_start);
-
-void *tpl_parse_error(tpl_parser *parser, const tpl_token *at, const char *format, ...) ELLM_PRINTF(3, 4);
-void *tpl_parse_no_memory(tpl_parser *parser);
-tpl_node *tpl_new_node(tpl_parser *parser, tpl_node_type type, const tpl_token *at);
-bool tpl_node_name(tpl_parser *parser, tpl_node *node, const tpl_token *name); /* sets name and id */
-bool tpl_intern(tpl_parser *parser, const char *text, size_t bytes, uint32_t *id);
-/* As in Jinja, a filter or test that does not exist is an error at once, but within an if statement or a conditional
- * expression only when it is reached. The second is known when the expression is over, so they are noted first. */
-void tpl_note_unknown(tpl_parser *parser, const tpl_token *name, const char *what);
-bool tpl_check_unknown(tpl_parser *parser); /* false, with the error, where an expression is over that has one */
-bool tpl_enter(tpl_parser *parser); /* one level deeper; an error when too deep */
-void tpl_leave(tpl_parser *parser);
-
-bool tpl_at_operator(const tpl_parser *parser, int op);
-bool tpl_at_name(const tpl_parser *parser, const char *name);
-bool tpl_skip_operator(tpl_parser *parser, int op);
-bool tpl_skip_name(tpl_parser *parser, const char *name);
-bool tpl_expect_operator(tpl_parser *parser, int op);
-/* The token in words, for errors, cut to 60 bytes. */
-const char *tpl_describe(const tpl_token *token, char text[80]);
 
 #endif

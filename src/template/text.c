@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: characters of strings, and str() and repr() of values. */
+#include "template/text.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "template/run.h"
+#include "template/iterate.h"
+#include "template/numbers.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chat templates: making strings, lists and dicts; truth; hashing. */
+#include "template/value.h"
+
 #include <math.h>
 #include <string.h>
 
+#include "template/compare.h"
 #include "template/run.h"
 #include "text/unicode.h"
 

@@ -8,21 +8,12 @@
 #ifndef ELLM_TEMPLATE_VALUE_H
 #define ELLM_TEMPLATE_VALUE_H
 
+#include <stdint.h>
+
 #include "base/memory.h"
+#include "template/arena.h"
 
-/* -------------------------------------------------------------------- arena */
-
-typedef struct tpl_arena {
-  struct tpl_chunk *chunks;
-  size_t used, limit; /* bytes asked of the system */
-  bool limited;       /* an allocation failed because of the limit */
-} tpl_arena;
-
-/* Aligned for any value, not cleared. NULL: no memory, or beyond the limit. */
-void *tpl_arena_alloc(tpl_arena *arena, size_t bytes);
-void tpl_arena_free(tpl_arena *arena);
-
-/* ------------------------------------------------------------------- values */
+typedef struct tpl_run tpl_run; /* run.h: limits and errors of what is done to values */
 
 typedef enum tpl_kind {
   TPL_UNDEFINED, /* what: its name, for errors, or NULL */
@@ -73,13 +64,16 @@ typedef struct tpl_value {
 typedef struct tpl_list { tpl_value *items; size_t count, capacity; } tpl_list;
 
 typedef struct tpl_entry { tpl_value key, value; uint64_t hash; } tpl_entry;
+
 /* In the order of insertion; slots (a table of entry numbers + 1) once there are many. */
 typedef struct tpl_dict { tpl_entry *entries; size_t count, capacity; uint32_t *slots; size_t n_slots; } tpl_dict;
 
 typedef struct tpl_range { int64_t start, step; size_t count; int64_t stop; } tpl_range;
 
 typedef enum tpl_view_kind { VIEW_KEYS, VIEW_VALUES, VIEW_ITEMS } tpl_view_kind;
+
 typedef struct tpl_view { const tpl_dict *dict; tpl_view_kind what; } tpl_view;
+
 typedef struct tpl_method { tpl_value self; unsigned which; } tpl_method;
 
 static inline tpl_value tpl_none(void) { return (tpl_value){.kind = TPL_NONE, .u = {.integer = 0}}; }
@@ -101,11 +95,34 @@ static inline bool tpl_is_number(tpl_value v) { return v.kind == TPL_BOOL || v.k
 static inline bool tpl_is_integer(tpl_value v) { return v.kind == TPL_BOOL || v.kind == TPL_INT; }
 static inline int64_t tpl_integer_of(tpl_value v) { return v.kind == TPL_BOOL ? v.u.boolean : v.u.integer; }
 static inline double tpl_real_of(tpl_value v) { return v.kind == TPL_FLOAT ? v.u.real : (double)tpl_integer_of(v); }
+
 static inline bool tpl_is_callable(tpl_value v) {
   return v.kind == TPL_MACRO || v.kind == TPL_FUNCTION || v.kind == TPL_METHOD || v.kind == TPL_LOOP;
 }
 
-
 const char *tpl_kind_name(tpl_value v); /* as Python calls the type: "str", "dict" */
+
+/* A string of `bytes` bytes to be filled in by the caller. */
+char *tpl_new_text(tpl_run *run, size_t bytes, tpl_value *out);
+bool tpl_new_string(tpl_run *run, const char *data, size_t bytes, tpl_value *out);
+
+/* The text collected in a buffer, which is freed in any case. */
+bool tpl_take_text(tpl_run *run, ellm_buffer *buffer, tpl_value *out);
+
+/* Append to a text that is being made; its length is limited. */
+bool tpl_put(tpl_run *run, ellm_buffer *buffer, const char *data, size_t bytes);
+tpl_list *tpl_new_list(tpl_run *run, size_t capacity);
+bool tpl_list_add(tpl_run *run, tpl_list *list, tpl_value value);
+bool tpl_new_pair(tpl_run *run, tpl_value a, tpl_value b, tpl_value *out); /* a tuple */
+tpl_dict *tpl_new_dict(tpl_run *run, size_t capacity);
+
+/* *found is NULL if there is no such key; a key that cannot be one is an error. */
+bool tpl_dict_find(tpl_run *run, const tpl_dict *dict, tpl_value key, const tpl_value **found);
+bool tpl_dict_find_text(tpl_run *run, const tpl_dict *dict, const tpl_string *key, const tpl_value **found);
+bool tpl_dict_set(tpl_run *run, tpl_dict *dict, tpl_value key, tpl_value value);
+bool tpl_is_hashable(tpl_value value); /* a tuple is, whatever its items are */
+bool tpl_truth(tpl_value value);
+bool tpl_strings_equal(const tpl_string *a, const tpl_string *b);
+bool tpl_text_is(tpl_value value, const char *text);
 
 #endif

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Chat templates: methods of strings. */
+#ifndef ELLM_TEMPLATE_METHODS_H
+#define ELLM_TEMPLATE_METHODS_H
+
+#include "template/builtins.h"
+
+extern const tpl_builtin tpl_string_methods[];
+/* Some letter with a case, and none of the other. */
+bool tpl_is_cased_text(const tpl_string *text, bool upper);
+
+#endif

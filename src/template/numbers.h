@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Chat templates: numbers from and to text as Python has them. */
+#ifndef ELLM_TEMPLATE_NUMBERS_H
+#define ELLM_TEMPLATE_NUMBERS_H
+
+#include "template/value.h"
+
+void tpl_float_repr(double value, char text[32]);
+/* The number in a text as Python's float() and int() read it; false: it is none. */
+bool tpl_read_float(const tpl_string *text, double *out);
+bool tpl_read_int(const tpl_string *text, int64_t *out);
+
+#endif

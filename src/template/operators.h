@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Chat templates: arithmetic. */
+#ifndef ELLM_TEMPLATE_OPERATORS_H
+#define ELLM_TEMPLATE_OPERATORS_H
+
+#include "template/run.h"
+
+bool tpl_arith(tpl_run *run, int op, tpl_value a, tpl_value b, tpl_value *out);
+
+#endif
