@@ -4,9 +4,10 @@
 
 make_checkpoint.py CONFIG --seed S OUT [--layers N] [--outliers N] [--tokenizer DIR] [--shard-size MB] [--jobs N]
 
-CONFIG is a config.json, or a folder with one, of an architecture that entrollm runs: Llama, Mistral, Phi3, Qwen2,
-Qwen3 (ForCausalLM). OUT must not exist or be empty. The weights are BF16, in shards of 2 GB. The same seed gives the
-same bytes everywhere, with any number of jobs; a tensor depends on the seed, its name and its shape only.
+CONFIG is a config.json, or a folder with one, of an architecture that entrollm runs: Llama, Mistral, Mixtral, Phi3,
+Qwen2, Qwen3, Qwen3Moe, SmolLM3, Gemma2, Gemma3 (ForCausalLM), Gemma3ForConditionalGeneration (its text). OUT must not
+exist or be empty. The weights are BF16, in shards of 2 GB. The same seed gives the same bytes everywhere, with any
+number of jobs; a tensor depends on the seed, its name and its shape only.
 
 Weights follow Student's t with 5 degrees of freedom, clipped at 13 times its scale; the scale is 1 / sqrt(columns).
 Quantized per tensor they have about the entropies of trained models: 5.6 bits of 8 and 1.7 of 4. (--clip 14.5 gives
@@ -58,23 +59,51 @@ def size(config, field, default=None):
     return value
 
 
+# What configuration classes take where a field is missing; None: as many as heads, hidden_size / heads.
+DEFAULTS = {
+    "Llama": {}, "Phi3": {}, "SmolLM3": {"num_key_value_heads": 4, "tie_word_embeddings": True},
+    "Mistral": {"num_key_value_heads": 8}, "Mixtral": {"num_key_value_heads": 8},
+    "Qwen2": {"num_key_value_heads": 32}, "Qwen3": {"num_key_value_heads": 32, "head_dim": 128},
+    "Qwen3Moe": {"num_key_value_heads": 4}}
+GEMMA = {"hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26, "num_attention_heads": 8,
+         "num_key_value_heads": 4, "head_dim": 256, "tie_word_embeddings": True}
+DEFAULTS["Gemma2"] = {"vocab_size": 256000, **GEMMA}
+DEFAULTS["Gemma3"] = DEFAULTS["Gemma3ForConditionalGeneration"] = {"vocab_size": 262208, **GEMMA}
+
+
+def experts_of(config, arch, layer):
+    """Experts of a layer, the rows of one's gate, and what they are called: router, experts, gate, up, down. 0: none."""
+    if arch == "Mixtral":
+        return (size(config, "num_local_experts", 8), size(config, "intermediate_size"),
+                ("block_sparse_moe.gate", "block_sparse_moe.experts", "w1", "w3", "w2"))
+    if arch != "Qwen3Moe" or layer in (config.get("mlp_only_layers") or []):
+        return 0, 0, ()
+    if (layer + 1) % size(config, "decoder_sparse_step", 1) != 0:
+        return 0, 0, ()
+    return (size(config, "num_experts", config.get("num_local_experts", 128)), size(config, "moe_intermediate_size", 768),
+            ("mlp.gate", "mlp.experts", "gate_proj", "up_proj", "down_proj"))
+
+
 def tensors_of(config, outliers):
     """The tensors in the order in which Transformers writes them."""
-    arch = (config.get("architectures") or ["?"])[0]
-    if arch not in (name + "ForCausalLM" for name in ("Llama", "Mistral", "Phi3", "Qwen2", "Qwen3")):
-        raise Mistake(f"architecture {arch} is not supported")
-    arch = arch[:-len("ForCausalLM")]
+    name = (config.get("architectures") or ["?"])[0]
+    arch = name[:-len("ForCausalLM")] if name.endswith("ForCausalLM") else name
+    if arch not in DEFAULTS or (arch == name) != (arch == "Gemma3ForConditionalGeneration"):
+        raise Mistake(f"architecture {name} is not supported")
+    beginning = "model."
+    if arch == "Gemma3ForConditionalGeneration":  # the text alone
+        config, beginning = config.get("text_config") or {}, "language_model.model."
+    gemma = arch.startswith("Gemma")
+    # a missing field and null differ, as in Transformers
+    config = {**DEFAULTS[arch], **config}
     hidden, inner, vocab = size(config, "hidden_size"), size(config, "intermediate_size"), size(config, "vocab_size")
     heads = size(config, "num_attention_heads")
-    # a missing field and null differ, as in Transformers
-    kv_default = {"Mistral": 8, "Qwen2": 32, "Qwen3": 32}.get(arch) if "num_key_value_heads" not in config else None
-    kv_heads = size(config, "num_key_value_heads", kv_default or heads)
-    dim_default = 128 if arch == "Qwen3" and "head_dim" not in config else hidden // heads
-    dim = size(config, "head_dim", dim_default)
+    kv_heads = size(config, "num_key_value_heads", heads)
+    dim = size(config, "head_dim", hidden // heads)
     q, kv = heads * dim, kv_heads * dim
-    attention_bias = arch in ("Llama", "Qwen3") and config.get("attention_bias", False)
+    attention_bias = (gemma or arch in ("Llama", "Qwen3", "Qwen3Moe", "SmolLM3")) and config.get("attention_bias", False)
     qkv_bias = attention_bias or arch == "Qwen2"
-    mlp_bias = arch == "Llama" and config.get("mlp_bias", False)
+    mlp_bias = arch in ("Llama", "SmolLM3") and config.get("mlp_bias", False)
     tensors = []
 
     def matrix(name, rows, columns, bias=False):
@@ -84,11 +113,28 @@ def tensors_of(config, outliers):
             tensors.append(Tensor(name + ".bias", (rows,), 0.0, 0.05, 0))
 
     def norm(name, n):
-        tensors.append(Tensor(name + ".weight", (n,), 1.0, 0.03, 0))
+        tensors.append(Tensor(name + ".weight", (n,), 0.0 if gemma else 1.0, 0.03, 0))
 
-    matrix("model.embed_tokens", vocab, hidden)
+    def network(layer, i):
+        n_experts, rows, names = experts_of(config, arch, i)
+        if n_experts > 0:
+            router, experts, gate, up, down = names
+            matrix(layer + router, n_experts, hidden)
+            for e in range(n_experts):
+                matrix(layer + f"{experts}.{e}.{gate}", rows, hidden)
+                matrix(layer + f"{experts}.{e}.{up}", rows, hidden)
+                matrix(layer + f"{experts}.{e}.{down}", hidden, rows)
+            return
+        if arch == "Phi3":
+            matrix(layer + "mlp.gate_up_proj", 2 * inner, hidden)
+        else:
+            matrix(layer + "mlp.gate_proj", inner, hidden, mlp_bias)
+            matrix(layer + "mlp.up_proj", inner, hidden, mlp_bias)
+        matrix(layer + "mlp.down_proj", hidden, inner, mlp_bias)
+
+    matrix(beginning + "embed_tokens", vocab, hidden)
     for i in range(size(config, "num_hidden_layers")):
-        layer = f"model.layers.{i}."
+        layer = f"{beginning}layers.{i}."
         norm(layer + "input_layernorm", hidden)
         if arch == "Phi3":
             matrix(layer + "self_attn.qkv_proj", q + 2 * kv, hidden)
@@ -96,17 +142,15 @@ def tensors_of(config, outliers):
             for part, rows in (("q", q), ("k", kv), ("v", kv)):
                 matrix(layer + f"self_attn.{part}_proj", rows, hidden, qkv_bias)
         matrix(layer + "self_attn.o_proj", hidden, q, attention_bias)
-        if arch == "Qwen3":
+        if arch.startswith(("Qwen3", "Gemma3")):
             norm(layer + "self_attn.q_norm", dim)
             norm(layer + "self_attn.k_norm", dim)
         norm(layer + "post_attention_layernorm", hidden)
-        if arch == "Phi3":
-            matrix(layer + "mlp.gate_up_proj", 2 * inner, hidden)
-        else:
-            matrix(layer + "mlp.gate_proj", inner, hidden, mlp_bias)
-            matrix(layer + "mlp.up_proj", inner, hidden, mlp_bias)
-        matrix(layer + "mlp.down_proj", hidden, inner, mlp_bias)
-    norm("model.norm", hidden)
+        if gemma:
+            norm(layer + "pre_feedforward_layernorm", hidden)
+            norm(layer + "post_feedforward_layernorm", hidden)
+        network(layer, i)
+    norm(beginning + "norm", hidden)
     if not config.get("tie_word_embeddings", False):
         matrix("lm_head", vocab, hidden)
     return tensors
@@ -271,9 +315,11 @@ def read_config(path, layers):
     if not isinstance(config, dict):
         raise Mistake(f"{path}: not a JSON object")
     if layers is not None:
-        config["num_hidden_layers"] = layers
-        if isinstance(config.get("layer_types"), list):
-            config["layer_types"] = config["layer_types"][:layers]
+        inner = config["text_config"] if isinstance(config.get("text_config"), dict) else config
+        inner["num_hidden_layers"] = layers
+        for field in ("layer_types", "no_rope_layers"):
+            if isinstance(inner.get(field), list):
+                inner[field] = inner[field][:layers]
     config.pop("dtype", None)
     config["torch_dtype"] = "bfloat16"
     return config

@@ -103,6 +103,23 @@ def check_architectures():
         equal(sorted(entropy(folder, 8)[1]), matrices, f"{name}: every matrix is quantized")
 
 
+def check_families():
+    """The program finds every tensor that it wants in these, and uses all that there are."""
+    experts = {"num_experts": 5, "num_local_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 48}
+    gemma = {"head_dim": 16, "sliding_window": 32}
+    text = {**TINY, **gemma, "model_type": "gemma3_text"}
+    for arch, kind, more in (
+        ("Gemma2", "gemma2", gemma), ("Gemma3", "gemma3_text", gemma), ("SmolLM3", "smollm3", {"mlp_bias": True}),
+        ("Mixtral", "mixtral", experts), ("Qwen3Moe", "qwen3_moe", {**experts, "mlp_only_layers": [0]}),
+        ("Gemma3ForConditionalGeneration", "gemma3", {"text_config": text})):
+        name = arch if "text_config" in more else arch + "ForCausalLM"
+        path = config(arch, arch, architectures=[name], model_type=kind, **more)
+        folder = made(arch, path)
+        if folder is not None:
+            p = run("logits", "-m", folder, "--ids", "5 6 7", "-o", "-")
+            ok(p.returncode == 0 and b"not used" not in p.stderr, f"{arch}: logits", p.stderr.decode())
+
+
 def check_statistics():
     wide = config("wide", "Llama", vocab_size=4096, hidden_size=256, num_hidden_layers=1, tie_word_embeddings=True)
     folder = made("wide", wide)
@@ -201,6 +218,7 @@ def config_of(value):
 
 
 check_architectures()
+check_families()
 check_statistics()
 check_arguments()
 check_refused()
