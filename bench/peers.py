@@ -276,7 +276,7 @@ def prepare(args):
         bits, how = way.split(":")
         path = os.path.join(folder, f"{bits}-{'speed' if how == 'expanded' else how}.ellm")
         if not os.path.exists(path):
-            options = ["--code", "none"] if how == "none" else ["--prefer", "size" if how == "size" else "speed"]
+            options = ["--code", "none"] if how == "none" else ["--prefer", "size" if how == "size" else "balanced"]
             subprocess.check_call([PROGRAM, "compress", checkpoint, "-o", path, "--bits", bits, "-q", *options])
         label = {"none": "not coded", "speed": "coded for speed", "size": "coded for size", "expanded": "expanded"}[how]
         for activations in args.activations.split(","):

@@ -122,8 +122,15 @@ ELLM_API size_t ellm_dtype_size(ellm_dtype dtype);       /* bytes an element; 0 
 
 typedef enum ellm_scheme { ELLM_SCHEME_MIXED = 0, ELLM_SCHEME_SYMMETRIC = 1, ELLM_SCHEME_ASYMMETRIC = 2 } ellm_scheme;
 ELLM_API const char *ellm_scheme_name(ellm_scheme scheme); /* "mixed", ...; "?" if unknown */
-typedef enum ellm_prefer { ELLM_PREFER_SPEED = 0, ELLM_PREFER_SIZE = 1 } ellm_prefer;
-typedef enum ellm_code { ELLM_CODE_HUFFMAN = 0, ELLM_CODE_NONE = 1 } ellm_code;
+/* What the code of a matrix is chosen for. BALANCED: the fastest on a processor with AVX-512 among those within some
+ * percent of the least size. SIZE: the fewest bits. SPEED: the least time on a machine of a class, bits that are read and
+ * cycles that decoding takes together. */
+typedef enum ellm_prefer { ELLM_PREFER_BALANCED = 0, ELLM_PREFER_SIZE = 1, ELLM_PREFER_SPEED = 2 } ellm_prefer;
+/* The class of machine for ELLM_PREFER_SPEED; every machine reads the result. */
+typedef enum ellm_machine { ELLM_MACHINE_AVX2 = 0, ELLM_MACHINE_AVX512 = 1, ELLM_MACHINE_NEON = 2 } ellm_machine;
+/* HUFFMAN: any code. NONE: plain codes. FIELDS: all codes of a matrix in fields of one width, with exact patches for
+ * those beyond; plain codes where more than one in 200 would be patched. */
+typedef enum ellm_code { ELLM_CODE_HUFFMAN = 0, ELLM_CODE_NONE = 1, ELLM_CODE_FIELDS = 2 } ellm_code;
 /* How a model is quantized: by the paper's method (bits, scheme), or to a size: target_value bytes of the whole file, or
  * bits a weight, of everything that belongs to quantized matrices. */
 typedef enum ellm_target { ELLM_TARGET_NONE = 0, ELLM_TARGET_BYTES = 1, ELLM_TARGET_BITS = 2 } ellm_target;
@@ -158,9 +165,9 @@ typedef struct ellm_tensor_info {
   float step;           /* w' = (q - zero) * step * the scales of row and column; may be negative */
   int zero;
   bool row_scales, column_scales; /* rows, columns have a scale each */
-  uint64_t outliers;    /* codes beyond the width, stored as exact patches */
-  const char *layout;   /* "huffman", "tuples", "plain8", "plain4"; static */
-  int raw_bits;         /* low bits of a code stored verbatim */
+  uint64_t outliers;    /* codes beyond the width, or beyond the fields, stored as exact patches */
+  const char *layout;   /* "huffman", "tuples", "fields", "plain8", "plain4"; static */
+  int raw_bits;         /* low bits of a code stored verbatim; of fields their width */
   int tuple;            /* codes coded together as one symbol: 1 or 2 */
   int symbols;          /* leaves of the code book */
   double entropy;       /* of the codes, bits a weight */
@@ -218,6 +225,7 @@ typedef struct ellm_compress_options {
   /* Nothing is quantized: matrices are coded so that their elements come back bit for bit, NaN and -0 included, those
    * that would not become smaller are kept. Excludes a target; bits, scheme, prefer and code are not looked at. */
   bool lossless;
+  ellm_machine machine;          /* for ELLM_PREFER_SPEED */
 } ellm_compress_options;
 
 ELLM_API void ellm_compress_options_init(ellm_compress_options *options); /* the program's defaults */
@@ -876,6 +884,7 @@ typedef struct ellm_bench_matrix_options {
   ellm_prefer prefer;
   ellm_code code;
   uint64_t n_codes;    /* rounded up to whole panels of 4096 columns; blocks repeat after the first 4 Mi */
+  ellm_machine machine; /* for ELLM_PREFER_SPEED */
 } ellm_bench_matrix_options;
 /* 1 Mi codes of 8 bits, with an entropy of about 3.4. */
 ELLM_API void ellm_bench_matrix_options_init(ellm_bench_matrix_options *options);
@@ -887,7 +896,7 @@ ELLM_API ellm_status ellm_bench_matrix_of_file(const ellm_file *file, size_t ind
 ELLM_API void ellm_bench_matrix_free(ellm_bench_matrix *matrix);
 
 typedef struct ellm_bench_matrix_info {
-  const char *layout;  /* "huffman", "tuples", "plain8", "plain4"; static */
+  const char *layout;  /* "huffman", "tuples", "fields", "plain8", "plain4"; static */
   double entropy;      /* of single codes, bits a weight */
   double coded_bits;   /* of the blocks, bits a weight */
   uint64_t weights, coded_bytes;

@@ -81,7 +81,7 @@ static inline ellm_status scaled_matrix(scaled_writer *w, const ellm_tensor_info
       .columns_record = w->record,
       .codes = quantized_from_memory,
       .user = &memory};
-  const ellm_status status = quantized_write(w->writer, &w->team, &matrix, w->prefer, NULL, err);
+  const ellm_status status = quantized_write(w->writer, &w->team, &matrix, (coder_aim){.prefer = w->prefer}, NULL, err);
   free(row_scales);
   free(codes);
   return status;

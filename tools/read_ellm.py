@@ -6,7 +6,7 @@ Written from docs/FORMAT.md and docs/format/blocks.md alone, as a check of those
 documents and as an example; it is slow. Checksums are verified.
 
   read_ellm.py FILE --list
-  read_ellm.py FILE --tensor NAME --codes OUT    one byte a code, row-major, without patches
+  read_ellm.py FILE --tensor NAME --codes OUT    one byte a code, row-major, at most what its bits hold
   read_ellm.py FILE --tensor NAME --weights OUT  the weights, float32, row-major; of an exact tensor its elements
 """
 import argparse
@@ -21,7 +21,7 @@ ASSET, KEPT, CODED, METADATA, COLUMNS = 1, 2, 3, 4, 5
 BY_ROW, BY_COLUMN, PATCHED = 1, 2, 4  # bits of the granularity
 UNIFORM, EXACT = 0, 255  # quantizers
 PANEL_ROWS, TILE_COLUMNS, TILE, MAX_CODES = 16, 4, 64, 16384
-PLAIN, HUFFMAN, TUPLES = 0, 1, 2
+PLAIN, HUFFMAN, TUPLES, FIELDS = 0, 1, 2, 3
 ESCAPE = 256
 
 
@@ -271,7 +271,7 @@ class Book:
     def __init__(self, data):
         self.kind, widths, tuples, self.pad, n = struct.unpack_from("<4BH", data)
         self.bits, self.raw_bits, self.tuple, levels = widths & 15, widths >> 4, tuples & 15, tuples >> 4
-        at = 6
+        self.least, self.most, at = 0, (1 << self.bits) - 1, 6
         if self.kind == HUFFMAN:
             escape = data[6] | data[7] << 8
             self.symbols = list(data[8:8 + n])
@@ -286,6 +286,10 @@ class Book:
             at += (levels + 1) // 2
             self.symbols = list(data[at:at + n])
             at += n
+        elif self.kind == FIELDS:
+            self.least, self.most = n, n + (1 << self.raw_bits) - 1
+            need(2 <= self.raw_bits <= min(self.bits, 6) and tuples == 1, "width of fields")
+            need(self.most < 1 << self.bits and self.least <= self.pad <= self.most, "range of fields")
         else:
             need(self.kind == PLAIN, "unknown kind of code book", self.kind)
         self.used = at
@@ -322,11 +326,11 @@ def raw_list(data, at, n, width):
     return fields[:n], (n + per_group - 1) // per_group * 64
 
 
-def raw_bits(book, data, at, n):
-    """The raw low bits of n codes -> (values, end)."""
+def raw_bits(number, data, at, n):
+    """The raw low bits of n codes, so many of each -> (values, end)."""
     values, shift = [0] * n, 0
     for width in (4, 2, 1):
-        if book.raw_bits & width:
+        if number & width:
             fields, taken = raw_list(data, at, n, width)
             values = [v | f << shift for v, f in zip(values, fields)]
             at, shift = at + taken, shift + width
@@ -413,8 +417,15 @@ def decode_block(book, data, panels, tiles, panel_rows):
     if book.kind == PLAIN:
         codes, taken = raw_list(data, 0, n, 4) if book.bits <= 4 else (list(data), n)
         need(taken == len(data), "block size")
+    elif book.kind == FIELDS:
+        wide = book.raw_bits >= 4
+        uppers, at = raw_list(data, 0, n, 4) if wide else ([0] * n, 0)
+        lower = book.raw_bits - 4 if wide else book.raw_bits
+        fields, taken = raw_bits(lower, data, at, n)
+        need(taken == len(data), "block size")
+        codes = [book.least + (upper << lower | field) for upper, field in zip(uppers, fields)]
     else:
-        raw, at = raw_bits(book, data, 2 * len(book.widths) if book.kind == TUPLES else 0, n)
+        raw, at = raw_bits(book.raw_bits, data, 2 * len(book.widths) if book.kind == TUPLES else 0, n)
         pairs = (tiles + 1) // 2
         n_symbols = panels * pairs * TILE if book.tuple == 2 else n
         symbols = (tuple_symbols if book.kind == TUPLES else huffman_symbols)(book, data, at, n_symbols)
@@ -432,13 +443,12 @@ def decode_block(book, data, panels, tiles, panel_rows):
     return codes
 
 
-def take_patches(data, record, panels, tiles, panel_rows, height, width):
+def take_patches(data, record, book, panels, tiles, panel_rows, height, width):
     """The patches of a block -> ({place: difference}, bytes taken)."""
     n = data[0] | data[1] << 8
     need(2 + 3 * n <= len(data), record.name, "patches")
     differences, sums, before = {}, {}, None
-    top = (1 << record.bits) - 1
-    most = 65795 - 256 * max(record.zero, top - record.zero)
+    most = 65795 - 256 * max(record.zero - book.least, book.most - record.zero)
     for i in range(n):
         word = int.from_bytes(data[2 + 3 * i:5 + 3 * i], "little")
         place, difference = word & 16383, word >> 14
@@ -458,8 +468,12 @@ def take_patches(data, record, panels, tiles, panel_rows, height, width):
 
 
 def tensor_codes(file, record):
-    """All codes of a coded tensor, row-major, one byte each, without patches."""
-    return decode_tensor(file, record)[0]
+    """All codes of a coded tensor, row-major, one byte each; those that do not fit its bits as the nearest."""
+    codes, patches, _ = decode_tensor(file, record)
+    out = bytearray(codes)
+    for i, difference in ({} if record.quantizer == EXACT else patches).items():
+        out[i] = max(0, min((1 << record.bits) - 1, out[i] + difference))
+    return bytes(out)
 
 
 def exact_elements(file, record):
@@ -521,7 +535,7 @@ def decode_tensor(file, record):
         height, width = min(group_rows, rows - row0), min(record.block_columns, columns - column0)
         panels, tiles = -(-height // panel_rows), -(-width // TILE_COLUMNS)
         if record.granularity & PATCHED:
-            found, taken = take_patches(data, record, panels, tiles, panel_rows, height, width)
+            found, taken = take_patches(data, record, book, panels, tiles, panel_rows, height, width)
             data = data[taken:]
             for place, difference in found.items():
                 tile, lane = divmod(place, TILE_COLUMNS * panel_rows)

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "coder/cost.h"
 #include "coder/encode.h"
+#include "coder/patches.h"
 
 enum { COLUMNS = 4096, DISTINCT_BLOCKS = 256 };
 
@@ -31,21 +32,28 @@ static void normal_codes(normal_source *source, uint8_t *codes, size_t n) {
 }
 
 /* Encodes the first blocks and repeats them. codes: the first blocks' codes in tile order. */
-static ellm_status encode_blocks(bench_coded *coded, const uint8_t *codes, size_t n_distinct, ellm_error *err) {
+static ellm_status encode_blocks(bench_coded *coded, uint8_t *codes, size_t n_distinct, ellm_error *err) {
   coder_encoder *encoder = NULL;
+  coder_patch patches[CODER_MAX_CODES];
   uint8_t *data = coded->owned[0];
   uint64_t *offset = coded->owned[1];
   ELLM_TRY(coder_encoder_create(&encoder, err));
   for (size_t i = 0; i < coded->geometry.n_blocks; i++) {
     if (i < n_distinct) {
       const coder_block block = coder_geometry_block(&coded->geometry, i);
-      const size_t bytes =
-          coder_encode_block(encoder, &coded->book, &block, codes + i * CODER_MAX_CODES, data + offset[i]);
+      uint8_t *block_codes = codes + i * CODER_MAX_CODES;
+      size_t patch_bytes = 0;
+      if (coded->patched) {
+        const size_t n = coder_clip(&coded->book, block_codes, coder_block_codes(&block), patches);
+        patch_bytes = coder_patches_bytes(patches, n);
+        coder_patches_store(patches, n, data + offset[i]);
+      }
+      size_t bytes = coder_encode_block(encoder, &coded->book, &block, block_codes, data + offset[i] + patch_bytes);
       if (bytes == CODER_NOT_CODABLE) {
         coder_encoder_free(encoder);
         return ellm_fail(err, ELLM_ERR_INTERNAL, "a block cannot be coded by its own book");
       }
-      offset[i + 1] = offset[i] + bytes;
+      offset[i + 1] = offset[i] + patch_bytes + bytes;
     } else {
       const size_t from = i % n_distinct, bytes = (size_t)(offset[from + 1] - offset[from]);
       memcpy(data + offset[i], data + offset[from], bytes);
@@ -56,12 +64,12 @@ static ellm_status encode_blocks(bench_coded *coded, const uint8_t *codes, size_
   return ELLM_OK;
 }
 
-static ellm_status code_normal(bench_coded *coded, double step, int bits, ellm_prefer prefer, ellm_code code,
+static ellm_status code_normal(bench_coded *coded, double step, int bits, coder_aim aim,
                                uint8_t *codes, coder_statistics *stats, ellm_error *err) {
   const size_t n_blocks = coded->geometry.n_blocks,
                n_distinct = n_blocks < DISTINCT_BLOCKS ? n_blocks : DISTINCT_BLOCKS;
   normal_source source = {.state = 1, .step = step, .zero = 1 << (bits - 1), .last = (1 << bits) - 1};
-  double estimate;
+  coder_choice choice;
   coder_geometry distinct; /* the book is chosen for the blocks that are counted */
   coder_geometry_init(&distinct, n_distinct * CODER_MAX_CODES / COLUMNS, COLUMNS);
   memset(stats, 0, sizeof *stats);
@@ -74,13 +82,15 @@ static ellm_status code_normal(bench_coded *coded, double step, int bits, ellm_p
   uint64_t n = 0;
   for (int q = 0; q < 256; q++) n += stats->codes[q];
   coded->entropy = coder_entropy_bits(stats->codes, 256) / (double)n;
-  ELLM_TRY(coder_choose(stats, &distinct, bits, (uint8_t)source.zero, prefer, code, &coded->book, &estimate, NULL,
-                        err));
+  const coder_codes counted = {stats, &distinct, bits, source.zero, (uint8_t)source.zero};
+  ELLM_TRY(coder_choose(&counted, aim, &choice, err));
+  coded->book = choice.book;
+  coded->patched = choice.outliers > 0;
   return encode_blocks(coded, codes, n_distinct, err);
 }
 
-ellm_status bench_coded_normal(bench_coded *coded, double step, int bits, ellm_prefer prefer, ellm_code code,
-                                size_t n_codes, ellm_error *err) {
+ellm_status bench_coded_normal(bench_coded *coded, double step, int bits, coder_aim aim, size_t n_codes,
+                               ellm_error *err) {
   memset(coded, 0, sizeof *coded);
   const uint64_t panels = (n_codes + COLUMNS * CODER_PANEL_ROWS - 1) / (COLUMNS * CODER_PANEL_ROWS);
   if (!coder_geometry_init(&coded->geometry, (panels > 0 ? panels : 1) * CODER_PANEL_ROWS, COLUMNS))
@@ -96,7 +106,7 @@ ellm_status bench_coded_normal(bench_coded *coded, double step, int bits, ellm_p
   if (!coded->owned[0] || !coded->owned[1] || !codes || !stats)
     status = ellm_fail_memory(err, n_blocks * CODER_MAX_CODES, "a coded matrix");
   else
-    status = code_normal(coded, step, bits, prefer, code, codes, stats, err);
+    status = code_normal(coded, step, bits, aim, codes, stats, err);
   coded->data = coded->owned[0];
   coded->offset = coded->owned[1];
   ellm_aligned_free(codes);
@@ -115,6 +125,7 @@ const char *bench_coded_layout(const bench_coded *coded) {
   switch (coded->book.kind) {
     case CODER_HUFFMAN: return "huffman";
     case CODER_LEVELS: return "tuples";
+    case CODER_FIELDS: return "fields";
     default: return coded->book.bits > 4 ? "plain8" : "plain4";
   }
 }

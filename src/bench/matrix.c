@@ -13,7 +13,7 @@ void ellm_bench_matrix_options_init(ellm_bench_matrix_options *options) {
   *options = (ellm_bench_matrix_options){.size = sizeof *options,
                                          .step = 0.4,
                                          .bits = 8,
-                                         .prefer = ELLM_PREFER_SPEED,
+                                         .prefer = ELLM_PREFER_BALANCED,
                                          .code = ELLM_CODE_HUFFMAN,
                                          .n_codes = 1 << 20};
 }
@@ -37,7 +37,7 @@ ellm_status ellm_bench_matrix_create(const ellm_bench_matrix_options *options, e
   ellm_bench_matrix *m = calloc(1, sizeof *m);
   if (m == NULL) return ellm_fail_memory(err, sizeof *m, "a matrix");
   const ellm_status status =
-      bench_coded_normal(&m->coded, o.step, o.bits, o.prefer, o.code, (size_t)o.n_codes, err);
+      bench_coded_normal(&m->coded, o.step, o.bits, (coder_aim){o.prefer, o.machine, o.code}, (size_t)o.n_codes, err);
   if (status != ELLM_OK) {
     free(m);
     return status;
@@ -47,8 +47,8 @@ ellm_status ellm_bench_matrix_create(const ellm_bench_matrix_options *options, e
   return ELLM_OK;
 }
 
-/* Blocks stand one after the other in a file, or are copied so, without the patches or rests between them; each is checked here,
- * once. */
+/* Blocks with their patches stand one after the other in a file, or are copied so, without the rests between them; each is
+ * checked here, once. */
 static ellm_status find_blocks(ellm_bench_matrix *m, const ellm_file *file, const container_tensor *tensor,
                                ellm_error *err) {
   const uint64_t n = tensor->geometry.n_blocks;
@@ -56,16 +56,24 @@ static ellm_status find_blocks(ellm_bench_matrix *m, const ellm_file *file, cons
   if (offset == NULL) return ellm_fail_memory(err, (size_t)(n + 1) * sizeof *offset, "offsets of blocks");
   m->coded.offset = m->coded.owned[0] = offset;
   uint8_t *copy = NULL;
-  if (tensor->quant.scales.outliers != 0 || tensor->exact.used) {
+  m->coded.patched = tensor->quant.scales.outliers != 0;
+  if (tensor->exact.used) {
     m->coded.owned[1] = copy = ellm_aligned_calloc((size_t)tensor->payload_bytes + CODER_SLACK, 1);
     if (copy == NULL) return ellm_fail_memory(err, (size_t)tensor->payload_bytes, "blocks of a matrix");
   }
   for (uint64_t i = 0; i < n; i++) {
     container_block block;
+    const uint8_t *data;
+    size_t bytes;
     ELLM_TRY(container_checked_block(file, tensor, i, &block, err));
-    if (copy != NULL) memcpy(copy + offset[i], block.data, block.bytes);
-    if (i == 0) m->coded.data = copy != NULL ? copy : block.data;
-    offset[i + 1] = offset[i] + block.bytes;
+    ELLM_TRY(container_block_at(file, tensor, i, &data, &bytes, NULL, err));
+    if (copy != NULL) {
+      memcpy(copy + offset[i], block.data, block.bytes);
+      data = copy;
+      bytes = block.bytes;
+    }
+    if (i == 0) m->coded.data = data;
+    offset[i + 1] = offset[i] + bytes;
   }
   return ELLM_OK;
 }

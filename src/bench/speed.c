@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "coder/patches.h"
+#include "kernels/patches.h"
 #include "kernels/tables.h"
 
 enum { CACHED_BLOCKS = 8, MOST_PASSES = 1000000 };
@@ -49,14 +51,14 @@ static uint64_t sum_words(const uint8_t *data, size_t bytes) {
   return all;
 }
 
-static bool multiply_block(const speed_run *run, worker *w, const coder_block *block, const uint8_t *data,
-                           size_t bytes) {
+static bool multiply_block(const speed_run *run, worker *w, const coder_block *block, const coder_patches *patches,
+                           const uint8_t *data, size_t bytes) {
   const bench_job *job = run->job;
   const coder_codebook *book = &job->coded->book;
   const quant_scales scales = {.step = 1, .zero = book->pad};
   if (block->first_column == 0) memset(w->y, 0, job->tokens * w->y_stride * sizeof(float));
-  return job->table->multiply_block(book, block, data, bytes, &(coder_patches){.n = 0}, w->scratch, &run->x, 0,
-                                    job->tokens, &scales, w->y, w->y_stride);
+  return job->table->multiply_block(book, block, data, bytes, patches, w->scratch, &run->x, 0, job->tokens, &scales, w->y,
+                                    w->y_stride);
 }
 
 static bool work_block(speed_run *run, worker *w, uint64_t index, uint64_t *check) {
@@ -64,15 +66,21 @@ static bool work_block(speed_run *run, worker *w, uint64_t index, uint64_t *chec
   const bench_coded *coded = job->coded;
   const coder_block block = coder_geometry_block(&coded->geometry, index);
   const uint8_t *data = coded->data + coded->offset[index];
-  const size_t bytes = (size_t)(coded->offset[index + 1] - coded->offset[index]);
+  size_t bytes = (size_t)(coded->offset[index + 1] - coded->offset[index]);
+  coder_patches patches = {0};
+  if (job->op == ELLM_BENCH_READ) {
+    *check += sum_words(data, bytes);
+    return true;
+  }
+  if (coded->patched && !coder_patches_take(&data, &bytes, &patches)) return false;
   switch (job->op) {
-    case ELLM_BENCH_READ: *check += sum_words(data, bytes); return true;
     case ELLM_BENCH_DECODE:
       return job->table->decode_block(&coded->book, &block, data, bytes, &w->scratch->coder, w->scratch->codes);
-    case ELLM_BENCH_MULTIPLY: return multiply_block(run, w, &block, data, bytes);
+    case ELLM_BENCH_MULTIPLY: return multiply_block(run, w, &block, &patches, data, bytes);
     default:
       if (block.first_column == 0) memset(w->y, 0, block.rows * sizeof(float));
       if (!job->table->dot_block(&coded->book, &block, data, bytes, w->scratch, &run->x, 0, w->sums)) return false;
+      if (patches.n > 0) kernel_patch_sums(&patches, &block, &run->x, 0, w->sums);
       job->table->dot_finish(w->sums, &block, &run->x, 0, &(quant_scales){.step = 1, .zero = coded->book.pad},
                              block.rows, w->y);
       return true;

@@ -9,13 +9,24 @@ static const option_choice schemes[] = {{"mixed", ELLM_SCHEME_MIXED},
                                         {"symmetric", ELLM_SCHEME_SYMMETRIC},
                                         {"asymmetric", ELLM_SCHEME_ASYMMETRIC},
                                         {NULL, 0}};
-static const option_choice prefers[] = {{"size", ELLM_PREFER_SIZE}, {"speed", ELLM_PREFER_SPEED}, {NULL, 0}};
-static const option_choice codes[] = {{"huffman", ELLM_CODE_HUFFMAN}, {"none", ELLM_CODE_NONE}, {NULL, 0}};
+static const option_choice prefers[] = {{"size", ELLM_PREFER_SIZE},
+                                        {"balanced", ELLM_PREFER_BALANCED},
+                                        {"speed", ELLM_PREFER_SPEED},
+                                        {NULL, 0}};
+enum { NO_MACHINE = -1 };
+static const option_choice machines[] = {{"avx2", ELLM_MACHINE_AVX2},
+                                         {"avx512", ELLM_MACHINE_AVX512},
+                                         {"neon", ELLM_MACHINE_NEON},
+                                         {NULL, 0}};
+static const option_choice codes[] = {{"huffman", ELLM_CODE_HUFFMAN},
+                                      {"none", ELLM_CODE_NONE},
+                                      {"fields", ELLM_CODE_FIELDS},
+                                      {NULL, 0}};
 
 typedef struct request {
   cli_common common;
   const char *source, *output;
-  int bits, scheme, prefer, code;
+  int bits, scheme, prefer, machine, code;
   bool dry_run, force, resume, no_assets, strict, lossless;
   option_list keep, include;
   cli_target target;
@@ -88,7 +99,7 @@ static void print_report(const request *r, const ellm_report *report, double sec
   if (report->quality != NULL) cli_print_quality(report->quality);
   if (!r->lossless)
     printf("preferred                %s%s\n", option_choice_name(prefers, r->prefer),
-           r->code == ELLM_CODE_NONE ? " (not coded)" : "");
+           r->code == ELLM_CODE_NONE ? " (not coded)" : r->code == ELLM_CODE_FIELDS ? " (fields)" : "");
   printf("speed                    %.2f s, %.0f MB/s of source\n", seconds,
          seconds > 0 ? (double)report->source_bytes / seconds / 1e6 : 0);
 }
@@ -114,6 +125,7 @@ static int compress(const request *r, const option_table *table) {
   options.keep = r->keep.items;
   options.n_keep = r->keep.count;
   options.prefer = (ellm_prefer)r->prefer;
+  if (r->machine != NO_MACHINE) options.machine = (ellm_machine)r->machine;
   options.code = (ellm_code)r->code;
   options.include = r->include.items;
   options.n_include = r->include.count;
@@ -145,7 +157,8 @@ static int compress(const request *r, const option_table *table) {
 }
 
 int cmd_compress(int argc, char **argv) {
-  request r = {.bits = 8, .scheme = ELLM_SCHEME_MIXED, .prefer = ELLM_PREFER_SPEED, .code = ELLM_CODE_HUFFMAN};
+  request r = {.bits = 8, .scheme = ELLM_SCHEME_MIXED, .prefer = ELLM_PREFER_BALANCED,
+               .machine = NO_MACHINE, .code = ELLM_CODE_HUFFMAN};
   option options[] = {
       OPT_TEXT("output", 'o', &r.output, "FILE", "the .ellm file to write"),
       CLI_OPTIONS_TARGET(r.target),
@@ -157,8 +170,12 @@ int cmd_compress(int argc, char **argv) {
                  "mixed (default: symmetric where all weights of a tensor have one\nsign, else asymmetric), "
                  "symmetric, asymmetric"),
       OPT_LIST("keep", 0, &r.keep, "GLOB", "store tensors of these names verbatim; may be given several times"),
-      OPT_CHOICE("prefer", 0, &r.prefer, prefers, "KIND", "what the code is chosen for: speed (default) or size"),
-      OPT_CHOICE("code", 0, &r.code, codes, "KIND", "huffman (default), or none: plain codes, to compare with"),
+      OPT_CHOICE("prefer", 0, &r.prefer, prefers, "KIND", "what the code is chosen for: size (the fewest bits), balanced (default:\nthe fastest within some percent of that), "
+                 "speed (the least time on a kind\nof processor: often fields of one width with exact patches)"),
+      OPT_CHOICE("for", 0, &r.machine, machines, "KIND",
+                 "processors that --prefer speed is for: avx2 (default), avx512, neon; all\nothers read the file, too"),
+      OPT_CHOICE("code", 0, &r.code, codes, "KIND",
+                 "huffman (default); none: plain codes, to compare with; fields: fields of\none width with patches"),
       OPT_LIST("include", 0, &r.include, "GLOB",
                "store files of these names, too; may be given several times (known\nto be the model's: configuration, "
                "tokenizer, templates, licence, card)"),
@@ -188,6 +205,8 @@ int cmd_compress(int argc, char **argv) {
   if (status < 0) {
     if (!r.output && !r.dry_run)
       status = cli_error(ELLM_ERR_USAGE, "compress: -o FILE is missing (see 'entrollm compress --help')");
+    else if (r.machine != NO_MACHINE && r.prefer != ELLM_PREFER_SPEED)
+      status = cli_error(ELLM_ERR_USAGE, "compress: --for is of use with --prefer speed only");
     else status = compress(&r, &table);
   }
   option_list_free(&r.keep);

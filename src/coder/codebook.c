@@ -22,6 +22,12 @@ static bool rules_hold(const coder_codebook *book, uint32_t panel_rows) {
   return true;
 }
 
+static bool fields_hold(const coder_codebook *book) {
+  if (book->raw_bits < CODER_FIELDS_LEAST || book->raw_bits > CODER_FIELDS_MOST) return false;
+  if (book->tuple != 1 || book->n_leaves != 0 || coder_most_code(book) >= 1 << book->bits) return false;
+  return book->pad >= coder_least_code(book) && book->pad <= coder_most_code(book);
+}
+
 /* Whether a symbol can be made of uppers of this book. */
 static bool in_alphabet(const coder_codebook *book, unsigned symbol) {
   const unsigned upper_bits = book->bits - book->raw_bits, mask = (1u << upper_bits) - 1;
@@ -62,6 +68,8 @@ bool coder_codebook_finish(coder_codebook *book, uint32_t panel_rows) {
   memset(book->leaf_of, -1, sizeof book->leaf_of);
   book->n_nodes = 0;
   book->depth = 0;
+  if (book->kind == CODER_FIELDS) return fields_hold(book);
+  if (book->first != 0) return false;
   if (book->kind == CODER_PLAIN) return book->raw_bits == 0 && book->tuple == 1 && book->n_leaves == 0;
   if (book->kind != CODER_HUFFMAN && book->kind != CODER_LEVELS) return false;
   if (book->n_leaves < 1 || book->n_leaves > CODER_MAX_LEAVES) return false;
@@ -99,7 +107,13 @@ bool coder_codebook_plain(int bits, uint8_t pad, uint32_t panel_rows, coder_code
   return coder_codebook_finish(book, panel_rows);
 }
 
-/* Stored form: kind, bits | raw_bits << 4, tuple | n_levels << 4, pad, u16 n_leaves; kind by kind:
+bool coder_codebook_fields(int bits, int width, uint8_t first, uint8_t pad, uint32_t panel_rows, coder_codebook *book) {
+  *book = (coder_codebook){.kind = CODER_FIELDS, .bits = (uint8_t)bits, .raw_bits = (uint8_t)width, .tuple = 1,
+                           .pad = pad, .first = first};
+  return coder_codebook_finish(book, panel_rows);
+}
+
+/* Stored form: kind, bits | raw_bits << 4, tuple | n_levels << 4, pad, u16 n_leaves (fields: first); kind by kind:
  * Huffman: index of the escape among the leaves (u16, 0xffff: none), symbols (the escape's as 0), lengths as nibbles,
  * low first; levels: widths as nibbles, low first, symbols. */
 size_t coder_codebook_store(const coder_codebook *book, uint8_t out[CODER_BOOK_MAX_BYTES]) {
@@ -108,8 +122,9 @@ size_t coder_codebook_store(const coder_codebook *book, uint8_t out[CODER_BOOK_M
   *p++ = (uint8_t)(book->bits | book->raw_bits << 4);
   *p++ = (uint8_t)(book->tuple | (book->kind == CODER_LEVELS ? book->n_levels << 4 : 0));
   *p++ = book->pad;
-  *p++ = (uint8_t)book->n_leaves;
-  *p++ = (uint8_t)(book->n_leaves >> 8);
+  const unsigned number = book->kind == CODER_FIELDS ? book->first : book->n_leaves;
+  *p++ = (uint8_t)number;
+  *p++ = (uint8_t)(number >> 8);
   if (book->kind == CODER_HUFFMAN) {
     unsigned escape = 0xffff;
     for (unsigned i = 0; i < book->n_leaves; i++) {
@@ -140,6 +155,13 @@ bool coder_codebook_load(const uint8_t *data, size_t bytes, uint32_t panel_rows,
   book->n_levels = data[2] >> 4;
   book->pad = data[3];
   book->n_leaves = (uint16_t)(data[4] | data[5] << 8);
+  if (book->kind == CODER_FIELDS) {
+    if (book->n_levels != 0 || book->n_leaves > UINT8_MAX) return false;
+    book->first = (uint8_t)book->n_leaves;
+    book->n_leaves = 0;
+    *used = 6;
+    return coder_codebook_finish(book, panel_rows);
+  }
   if (book->n_leaves > CODER_MAX_LEAVES) return false;
   const size_t n = book->n_leaves;
   size_t at = 6;

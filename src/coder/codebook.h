@@ -17,7 +17,10 @@ enum {
   CODER_MAX_LEVELS = 8        /* of a book of levels */
 };
 
-typedef enum coder_kind { CODER_PLAIN = 0, CODER_HUFFMAN = 1, CODER_LEVELS = 2 } coder_kind;
+typedef enum coder_kind { CODER_PLAIN = 0, CODER_HUFFMAN = 1, CODER_LEVELS = 2, CODER_FIELDS = 3 } coder_kind;
+
+/* Widths of the fields of CODER_FIELDS. */
+enum { CODER_FIELDS_LEAST = 2, CODER_FIELDS_MOST = 6 };
 
 typedef struct coder_node { /* internal node of the Huffman tree, breadth-first */
   int16_t child[2];   /* >= 0: index of an internal node; < 0: leaf, ~value is the symbol (CODER_ESCAPE possible) */
@@ -27,9 +30,10 @@ typedef struct coder_node { /* internal node of the Huffman tree, breadth-first 
 typedef struct coder_codebook {
   uint8_t kind;        /* coder_kind */
   uint8_t bits;        /* code width, 2..8 */
-  uint8_t raw_bits;    /* 0..min(bits, 7) */
+  uint8_t raw_bits;    /* 0..min(bits, 7); CODER_FIELDS: the width of a field, 2..min(bits, 6) */
   uint8_t tuple;       /* 1 or 2; 2 only where bits - raw_bits <= 4 and panel_rows == 16 */
   uint8_t pad;         /* code that pads rows and columns */
+  uint8_t first;       /* CODER_FIELDS: the code of a field of 0, at most 2^bits - 2^raw_bits; else 0 */
   uint16_t n_leaves;   /* CODER_HUFFMAN: 1..257, sorted canonically (length, symbol; the escape last of its length);
                         * CODER_LEVELS: 1..120, the symbols of the levels' tables, level 0 first */
   uint16_t symbol[CODER_MAX_LEAVES];
@@ -49,8 +53,17 @@ typedef struct coder_codebook {
  * alphabet, tuple or raw bits out of range). One leaf has length 0. */
 bool coder_codebook_finish(coder_codebook *book, uint32_t panel_rows);
 
+/* The range of codes that a block can hold. What lies beyond it stands as the nearest one, with a patch
+ * (coder/patches.h). */
+static inline int coder_least_code(const coder_codebook *book) { return book->first; }
+static inline int coder_most_code(const coder_codebook *book) {
+  return book->kind == CODER_FIELDS ? book->first + (1 << book->raw_bits) - 1 : (1 << book->bits) - 1;
+}
+
 /* The book of CODER_PLAIN. */
 bool coder_codebook_plain(int bits, uint8_t pad, uint32_t panel_rows, coder_codebook *book);
+/* A book of CODER_FIELDS. `pad` must be one of its codes. */
+bool coder_codebook_fields(int bits, int width, uint8_t first, uint8_t pad, uint32_t panel_rows, coder_codebook *book);
 
 /* Serialized form, docs/format/blocks.md, "Code book". At most CODER_BOOK_MAX_BYTES. */
 enum { CODER_BOOK_MAX_BYTES = 8 + 257 + 129 };

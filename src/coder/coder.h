@@ -23,6 +23,9 @@
  *   bitmaps as raw bytes.
  * CODER_LEVELS: levels of fixed-width fields; the highest value of a field sends
  *   its symbol to the next level (coder/levels.h). Faster than Huffman, larger.
+ * CODER_FIELDS: no symbols: a code less `first` in a field of raw_bits bits, the
+ *   same for all codes. Codes beyond the fields have patches (coder/patches.h). The
+ *   fastest to decode, and some tenths of a bit larger than levels.
  * CODER_PLAIN: no entropy code: bytes (bits > 4) or nibbles (bits <= 4).
  *
  * This folder depends on base only; nothing here allocates while coding. Each

@@ -4,12 +4,15 @@
  * and paired symbols, Huffman trees with and without an escape, fixed-width
  * fields, and no code at all, each by its total cost.
  *
- * ELLM_PREFER_SIZE takes the fewest bytes. ELLM_PREFER_SPEED takes the fewest
- * modelled cycles among the books whose total is at most SPEED_LOSS above the
- * entropy (SPEED_LOSS_LOW below LOW_ENTROPY bits a code), and the smallest book
- * where none is. The cycles are those of the AVX-512 VBMI2 kernel on one core of
- * AMD Zen 4, constants of this file: the machine at hand has no say, so that the
- * same checkpoint gives the same bytes everywhere.
+ * ELLM_PREFER_SIZE takes the fewest bytes. ELLM_PREFER_BALANCED takes the fewest
+ * modelled cycles of AVX-512 (coder/machine.c) among the books whose total is at
+ * most MOST_LOSS above the entropy (MOST_LOSS_LOW below LOW_ENTROPY bits a code),
+ * and the smallest book where none is.
+ *
+ * ELLM_PREFER_SPEED takes the least time on a class of machine: the bits of all
+ * blocks, and the cycles that they take, each as many bits as memory delivers in a
+ * cycle. Only here fields are offered that not all codes fit: what they lack is
+ * patched, which is worth it as long as patches are few (one code in CODES_A_PATCH).
  *
  * Bytes are exact but for the rounding of bitmaps and lists to whole bytes, which
  * is an expected value. Where that leaves in doubt which book is the smallest, the
@@ -23,35 +26,41 @@
 
 #include "base/exact_math.h"
 #include "coder/levels.h"
+#include "coder/machine.h"
 #include "coder/package_merge.h"
+#include "coder/patches.h"
 #include "coder/raw_bits.h"
 
-static const double SPEED_LOSS = 1.06, SPEED_LOSS_LOW = 1.10, LOW_ENTROPY = 2.2;
-
-/* Cycles for 64 symbols or codes with AVX-512 and VBMI2: a node of two leaves is a masked blend, one of a leaf and a
- * list one expansion, one of two lists two (vpexpandb takes two uops of port 5, moving a mask to its register one more).
- * `entrollm bench kernels --op decode` and `--op dot` show by layout how a machine compares. Only ratios matter, which
- * of two books is faster; and as a file's bytes follow from them, another machine is no reason to change them. */
-static const double CYCLES_LEAVES = 1.5, CYCLES_EXPAND = 3, CYCLES_MERGE = 5, CYCLES_DOT = 2, CYCLES_UNPACK = 0.75,
-                    CYCLES_RAW_LIST = 1.25;
-enum { CYCLES_NODE_START = 12 }; /* a node and block */
+static const double MOST_LOSS = 1.06, MOST_LOSS_LOW = 1.10, LOW_ENTROPY = 2.2;
+/* Sizes of levels that are tried for speed, above the entropy: fewer levels are faster and larger. */
+static const double speed_losses[] = {1.03, 1.08, 1.2};
+enum { N_SPEED_LOSSES = sizeof speed_losses / sizeof speed_losses[0] };
+enum { CODES_A_PATCH = 200 };
 enum { BLOCK_ENTRY_BYTES = 8 };  /* of the block table */
+/* Bytes that are read and decoded in the time of a patch, for balance: generation on one thread of a Zen 4 takes 0.12 ns
+ * a byte (levels, 4.1 bits a weight, AVX-512) and 4 ns more a patch. Time of `run -t 1 -n 100` less that of `-n 4`, of
+ * files with and without patches in one code of 2,000. */
+enum { PATCH_BYTES_OF_TIME = 35 };
 
 typedef struct candidate {
   coder_codebook book;
   double bytes, cycles;
   double doubt; /* bytes */
+  double cost;  /* for speed, in bits */
+  uint64_t outliers;
 } candidate;
 
 typedef struct chooser {
   const coder_statistics *stats;
   const coder_geometry *geometry;
-  int bits;
+  int bits, zero;
   uint8_t pad;
   uint64_t padding; /* codes that pad rows and columns */
   ellm_prefer prefer;
-  double limit_bytes; /* for speed */
-  candidate best[1 + CODER_RIVALS]; /* best first; for speed one, not counting plain codes */
+  const coder_machine *machine; /* for size it does not matter */
+  double entropy;     /* bytes */
+  double limit_bytes; /* for balance */
+  candidate best[1 + CODER_RIVALS]; /* best first; one but for size */
   unsigned n_best;
 } chooser;
 
@@ -62,12 +71,14 @@ static double stored_bytes(const coder_codebook *book) {
 
 static bool is_better(const chooser *c, const candidate *a, const candidate *b) {
   if (c->prefer == ELLM_PREFER_SIZE) return a->bytes < b->bytes;
+  if (c->prefer == ELLM_PREFER_SPEED) return a->cost < b->cost;
   const bool within = a->bytes <= c->limit_bytes, other_within = b->bytes <= c->limit_bytes;
   if (within != other_within) return within;
   return within ? a->cycles < b->cycles : a->bytes < b->bytes;
 }
 
-static void offer(chooser *c, const candidate *offered) {
+static void offer(chooser *c, candidate *offered) {
+  offered->cost = 8 * offered->bytes + c->machine->bits_a_cycle * offered->cycles;
   const unsigned most = c->prefer == ELLM_PREFER_SIZE ? 1 + CODER_RIVALS : 1;
   unsigned at = c->n_best;
   while (at > 0 && is_better(c, offered, &c->best[at - 1])) at--;
@@ -154,8 +165,8 @@ static int canonical_order(const void *a, const void *b) {
 static double rounding_doubt(double n) { return 4 * sqrt(21.0 / 4 * n) / 8; }
 
 /* Data bits, rounding and cycles of a Huffman book whose leaves have these counts. */
-static void huffman_cost(const coder_codebook *book, const leaf *leaves, const coder_geometry *geometry, double *bits,
-                         double *cycles) {
+static void huffman_cost(const coder_machine *machine, const coder_codebook *book, const leaf *leaves,
+                         const coder_geometry *geometry, double *bits, double *cycles) {
   const double n_blocks = (double)geometry->n_blocks;
   double count[CODER_MAX_LEAVES];
   *bits = *cycles = 0;
@@ -178,17 +189,17 @@ static void huffman_cost(const coder_codebook *book, const leaf *leaves, const c
         lists += symbol == CODER_ESCAPE;
       }
     }
-    const double per_64 = lists == 2 ? CYCLES_MERGE : lists == 1 ? CYCLES_EXPAND : CYCLES_LEAVES;
+    const double per_64 = lists == 2 ? machine->merge : lists == 1 ? machine->expand : machine->leaves;
     *bits += count[node] + (node == 0 ? over_blocks(geometry, root_rounding_of, book->tuple)
                                       : n_blocks * rounding_bits(count[node] / n_blocks));
-    *cycles += count[node] / 64 * per_64 + n_blocks * CYCLES_NODE_START;
+    *cycles += count[node] / 64 * per_64 + n_blocks * machine->node_start;
   }
 }
 
 /* Cycles from symbols to the product. */
-static double finish_cycles(unsigned raw, unsigned tuple, double codes) {
-  double per_64 = CYCLES_DOT + (tuple == 2 ? CYCLES_UNPACK : 0);
-  for (unsigned width = 4; width > 0; width /= 2) per_64 += (raw & width) != 0 ? CYCLES_RAW_LIST : 0;
+static double finish_cycles(const coder_machine *machine, unsigned raw, unsigned tuple, double codes) {
+  double per_64 = machine->dot + (tuple == 2 ? machine->unpack : 0);
+  for (unsigned width = 4; width > 0; width /= 2) per_64 += (raw & width) != 0 ? machine->raw_list : 0;
   return codes / 64 * per_64;
 }
 
@@ -220,23 +231,21 @@ static void offer_huffman(chooser *c, unsigned raw, unsigned tuple, const ranked
   }
   if (!coder_codebook_finish(&made.book, c->geometry->panel_rows)) return;
   double bits;
-  huffman_cost(&made.book, leaves, c->geometry, &bits, &made.cycles);
+  huffman_cost(c->machine, &made.book, leaves, c->geometry, &bits, &made.cycles);
   made.bytes = fixed_bytes + bits / 8 + stored_bytes(&made.book);
-  made.cycles += finish_cycles(raw, tuple, codes) + codes / tuple / 64;
+  made.cycles += finish_cycles(c->machine, raw, tuple, codes) + codes / tuple / 64;
   if (made.book.n_nodes > 1) /* all but the root's */
     made.doubt = rounding_doubt((double)(made.book.n_nodes - 1) * (double)c->geometry->n_blocks);
   offer(c, &made);
 }
 
 static void offer_levels(chooser *c, unsigned raw, unsigned tuple, const ranked *symbols, size_t n, double fixed_bytes,
-                         double codes) {
+                         double codes, double limit_bytes) {
   uint64_t counts[256];
   for (size_t i = 0; i < n; i++) counts[i] = symbols[i].count;
   levels_plan plan;
-  const double limit = c->prefer == ELLM_PREFER_SPEED ? 8 * (c->limit_bytes - fixed_bytes - 8.0 - (double)n) : 1e300;
-  if (c->prefer == ELLM_PREFER_SIZE ||
-      !levels_choose(counts, n, c->geometry->n_blocks, levels_most_bits(raw), limit, &plan))
-    return;
+  const double limit = 8 * (limit_bytes - fixed_bytes - 8.0 - (double)n);
+  if (!levels_choose(c->machine, counts, n, c->geometry->n_blocks, levels_most_bits(raw), limit, &plan)) return;
   candidate made = {.book = {.kind = CODER_LEVELS,
                              .bits = (uint8_t)c->bits,
                              .raw_bits = (uint8_t)raw,
@@ -252,7 +261,7 @@ static void offer_levels(chooser *c, unsigned raw, unsigned tuple, const ranked 
   for (unsigned i = 0; i < made.book.n_leaves; i++) made.book.symbol[i] = symbols[i].symbol;
   if (!coder_codebook_finish(&made.book, c->geometry->panel_rows)) return;
   made.bytes = fixed_bytes + plan.bits / 8 + stored_bytes(&made.book);
-  made.cycles = plan.cycles + finish_cycles(raw, tuple, codes);
+  made.cycles = plan.cycles + finish_cycles(c->machine, raw, tuple, codes);
   offer(c, &made);
 }
 
@@ -269,43 +278,105 @@ static void offer_split(chooser *c, unsigned raw, unsigned tuple, double codes) 
   offer_huffman(c, raw, tuple, symbols, n, n, fixed, codes);
   for (size_t kept = 3; kept <= 127 && kept < n; kept = 2 * kept + 1)
     offer_huffman(c, raw, tuple, symbols, n, kept, fixed, codes);
-  if (n > 1) offer_levels(c, raw, tuple, symbols, n, fixed, codes);
+  if (n == 1 || c->prefer == ELLM_PREFER_SIZE) return;
+  if (c->prefer == ELLM_PREFER_BALANCED) offer_levels(c, raw, tuple, symbols, n, fixed, codes, c->limit_bytes);
+  for (unsigned i = 0; c->prefer == ELLM_PREFER_SPEED && i < N_SPEED_LOSSES; i++)
+    offer_levels(c, raw, tuple, symbols, n, fixed, codes, speed_losses[i] * c->entropy);
 }
 
-ellm_status coder_choose(const coder_statistics *stats, const coder_geometry *geometry, int bits, uint8_t pad,
-                         ellm_prefer prefer, ellm_code code, coder_codebook *book, double *estimated_bytes,
-                         coder_rivals *rivals, ellm_error *err) {
+/* Where fields of a width hold most codes, those of zero and padding among them; of equal places the one that has zero
+ * nearest to its middle. Returns the codes beyond, UINT64_MAX where no place has both. */
+static uint64_t place_fields(const chooser *c, unsigned width, uint8_t *first) {
+  const int n = 1 << width, low = c->pad < c->zero ? c->pad : c->zero, high = c->pad < c->zero ? c->zero : c->pad;
+  uint64_t total = 0, most = 0;
+  int best = -1, best_distance = 0;
+  for (int q = 0; q < 256; q++) total += c->stats->codes[q];
+  for (int at = 0; at <= low && at + n <= 1 << c->bits; at++) {
+    if (at + n <= high) continue;
+    uint64_t inside = 0;
+    for (int q = at; q < at + n; q++) inside += c->stats->codes[q];
+    const int off = at + n / 2 - c->zero, distance = off < 0 ? -off : off;
+    if (best >= 0 && (inside < most || (inside == most && distance >= best_distance))) continue;
+    best = at;
+    best_distance = distance;
+    most = inside;
+  }
+  if (best < 0) return UINT64_MAX;
+  *first = (uint8_t)best;
+  return total - most;
+}
+
+static double patches_bytes(uint64_t n, const coder_geometry *geometry) {
+  return n == 0 ? 0 : (double)n * CODER_PATCH_BYTES + (double)geometry->n_blocks * CODER_PATCHES_HEAD;
+}
+
+static void offer_fields(chooser *c, double codes) {
+  const double weights = (double)c->geometry->rows * (double)c->geometry->columns;
+  for (unsigned width = CODER_FIELDS_LEAST; width <= CODER_FIELDS_MOST && width <= (unsigned)c->bits; width++) {
+    candidate made = {.doubt = 0};
+    uint8_t first = 0;
+    made.outliers = place_fields(c, width, &first);
+    if ((double)made.outliers * CODES_A_PATCH > weights ||
+        !coder_codebook_fields(c->bits, (int)width, first, c->pad, c->geometry->panel_rows, &made.book))
+      continue;
+    made.bytes = over_blocks(c->geometry, raw_bytes_of, width) + (double)c->geometry->n_blocks * BLOCK_ENTRY_BYTES +
+                 stored_bytes(&made.book) + patches_bytes(made.outliers, c->geometry);
+    made.cycles = codes / 64 * c->machine->fields[width] + (double)made.outliers * c->machine->patch;
+    offer(c, &made);
+  }
+}
+
+double coder_patches_cost(coder_aim aim, uint64_t n, const coder_geometry *geometry, double *bytes) {
+  *bytes = patches_bytes(n, geometry);
+  const coder_machine *machine = coder_machine_of(aim.machine);
+  if (aim.prefer == ELLM_PREFER_SPEED && machine != NULL)
+    return 8 * *bytes + (double)n * machine->patch * machine->bits_a_cycle;
+  return *bytes + (aim.prefer == ELLM_PREFER_BALANCED ? (double)n * PATCH_BYTES_OF_TIME : 0);
+}
+
+/* All that come into question, plain codes last. */
+static bool offer_all(chooser *c, ellm_code code, candidate *plain) {
+  const double codes = over_blocks(c->geometry, codes_count_of, 0);
+  c->padding = (uint64_t)(codes - (double)c->geometry->rows * (double)c->geometry->columns);
+  for (unsigned raw = 0; code == ELLM_CODE_HUFFMAN && raw < (unsigned)c->bits && raw < 8; raw++) {
+    offer_split(c, raw, 1, codes);
+    if ((unsigned)c->bits - raw <= 4) offer_split(c, raw, 2, codes);
+  }
+  if (code == ELLM_CODE_FIELDS || (code == ELLM_CODE_HUFFMAN && c->prefer == ELLM_PREFER_SPEED)) offer_fields(c, codes);
+  if (!coder_codebook_plain(c->bits, c->pad, c->geometry->panel_rows, &plain->book)) return false;
+  plain->bytes = over_blocks(c->geometry, plain_bytes_of, (unsigned)c->bits) +
+                 (double)c->geometry->n_blocks * BLOCK_ENTRY_BYTES + stored_bytes(&plain->book);
+  plain->cycles = codes / 64 * c->machine->plain[c->bits > 4];
+  if (c->prefer == ELLM_PREFER_BALANCED) plain->cycles = finish_cycles(c->machine, 0, 1, codes);
+  offer(c, plain);
+  return true;
+}
+
+ellm_status coder_choose(const coder_codes *codes, coder_aim aim, coder_choice *choice, ellm_error *err) {
+  const bool fast = aim.prefer == ELLM_PREFER_SPEED;
+  const coder_machine *machine = coder_machine_of(fast ? aim.machine : ELLM_MACHINE_AVX512);
+  if (machine == NULL) return ellm_fail(err, ELLM_ERR_USAGE, "unknown class of machine %d", (int)aim.machine);
   chooser *c = calloc(1, sizeof *c);
   if (c == NULL) return ellm_fail_memory(err, sizeof *c, "the choice of a code book");
-  *c = (chooser){.stats = stats, .geometry = geometry, .bits = bits, .pad = pad, .prefer = prefer};
+  *c = (chooser){.stats = codes->stats, .geometry = codes->geometry, .bits = codes->bits, .zero = codes->zero,
+                 .pad = codes->pad, .prefer = aim.prefer, .machine = machine};
   double n = 0;
-  for (unsigned q = 0; q < 256; q++) n += (double)stats->codes[q];
-  const double entropy = coder_entropy_bits(stats->codes, 256) / 8; /* bytes */
-  c->limit_bytes = entropy * (8 * entropy < LOW_ENTROPY * n ? SPEED_LOSS_LOW : SPEED_LOSS);
-  const double codes = over_blocks(geometry, codes_count_of, 0);
-  c->padding = (uint64_t)(codes - (double)geometry->rows * (double)geometry->columns);
-  if (code == ELLM_CODE_HUFFMAN) {
-    for (unsigned raw = 0; raw < (unsigned)bits && raw < 8; raw++) {
-      offer_split(c, raw, 1, codes);
-      if ((unsigned)bits - raw <= 4) offer_split(c, raw, 2, codes);
-    }
-  }
+  for (unsigned q = 0; q < 256; q++) n += (double)codes->stats->codes[q];
+  c->entropy = coder_entropy_bits(codes->stats->codes, 256) / 8;
+  c->limit_bytes = c->entropy * (8 * c->entropy < LOW_ENTROPY * n ? MOST_LOSS_LOW : MOST_LOSS);
   candidate plain = {.doubt = 0};
-  bool ok = coder_codebook_plain(bits, pad, geometry->panel_rows, &plain.book);
-  plain.bytes = over_blocks(geometry, plain_bytes_of, (unsigned)bits) + (double)geometry->n_blocks * BLOCK_ENTRY_BYTES +
-                stored_bytes(&plain.book);
-  plain.cycles = finish_cycles(0, 1, codes);
-  offer(c, &plain);
-  if (c->best[0].bytes > plain.bytes) c->best[0] = plain; /* never worse than no code */
-  *book = c->best[0].book;
-  if (estimated_bytes != NULL) *estimated_bytes = c->best[0].bytes;
-  if (rivals != NULL) {
-    rivals->n = 0;
-    for (unsigned i = 1; i < c->n_best; i++) {
-      if (c->best[i].bytes - c->best[i].doubt < c->best[0].bytes + c->best[0].doubt)
-        rivals->book[rivals->n++] = c->best[i].book;
-    }
+  const bool ok = offer_all(c, aim.code, &plain);
+  if (!fast && c->best[0].bytes > plain.bytes) c->best[0] = plain; /* never worse than no code */
+  const candidate *best = &c->best[0];
+  choice->book = best->book;
+  choice->bytes = best->bytes;
+  choice->cost = fast ? best->cost : best->bytes;
+  choice->outliers = best->outliers;
+  choice->rivals.n = 0;
+  for (unsigned i = 1; i < c->n_best; i++) {
+    if (c->best[i].bytes - c->best[i].doubt < best->bytes + best->doubt)
+      choice->rivals.book[choice->rivals.n++] = c->best[i].book;
   }
   free(c);
-  return ok ? ELLM_OK : ellm_fail(err, ELLM_ERR_INTERNAL, "no code book for %d bits", bits);
+  return ok ? ELLM_OK : ellm_fail(err, ELLM_ERR_INTERNAL, "no code book for %d bits", codes->bits);
 }

@@ -11,12 +11,33 @@
 enum { CODER_RIVALS = 3 };
 typedef struct coder_rivals { unsigned n; coder_codebook book[CODER_RIVALS]; } coder_rivals;
 
-/* The book for a tensor under `prefer`; the rule is stated in coder/cost.c. Where
- * no pairs were counted, none of pairs. With code NONE, or where nothing is
- * gained, CODER_PLAIN. `estimated_bytes`: blocks, block table and book together;
- * `rivals`: none for speed. Both may be NULL. */
-ellm_status coder_choose(const coder_statistics *stats, const coder_geometry *geometry, int bits, uint8_t pad,
-                         ellm_prefer prefer, ellm_code code, coder_codebook *book, double *estimated_bytes,
-                         coder_rivals *rivals, ellm_error *err);
+/* What a book is chosen for. */
+typedef struct coder_aim {
+  ellm_prefer prefer;
+  ellm_machine machine; /* for ELLM_PREFER_SPEED */
+  ellm_code code;
+} coder_aim;
+
+/* The codes that are to be coded. */
+typedef struct coder_codes {
+  const coder_statistics *stats;
+  const coder_geometry *geometry;
+  int bits, zero;
+  uint8_t pad;
+} coder_codes;
+
+typedef struct coder_choice {
+  coder_codebook book;
+  double bytes;       /* blocks with their patches, block table and book, about */
+  double cost;        /* what the choice was made by; compares books of one tensor and aim */
+  uint64_t outliers;  /* codes beyond the book's range, which need patches (coder_clip) */
+  coder_rivals rivals; /* for size */
+} coder_choice;
+
+/* The book for a tensor; the rule is stated in coder/cost.c. Where no pairs were counted, none of pairs. With code NONE, or where nothing is gained, CODER_PLAIN. */
+ellm_status coder_choose(const coder_codes *codes, coder_aim aim, coder_choice *choice, ellm_error *err);
+
+/* What patches of n codes more add to the cost of a choice, and to its bytes. */
+double coder_patches_cost(coder_aim aim, uint64_t n, const coder_geometry *geometry, double *bytes);
 
 #endif

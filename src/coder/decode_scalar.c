@@ -130,10 +130,24 @@ static bool decode_plain(const coder_codebook *book, const uint8_t *data, size_t
   return all >> book->bits == 0;
 }
 
+static bool decode_fields(const coder_codebook *book, const uint8_t *data, size_t bytes, size_t n_codes,
+                          uint8_t *codes) {
+  const unsigned width = book->raw_bits, raw = coder_field_raw_bits(width);
+  uint32_t offsets[3];
+  if (bytes != coder_raw_bytes(width, n_codes)) return false;
+  coder_raw_offsets(raw, n_codes, (uint32_t)coder_field_upper_bytes(width, n_codes), offsets);
+  for (size_t i = 0; i < n_codes; i++) {
+    const unsigned upper = width < 4 ? 0 : lane_field(data, 4, i);
+    codes[i] = (uint8_t)(book->first + (upper << raw | raw_value(data, offsets, raw, i)));
+  }
+  return true;
+}
+
 bool coder_decode_block_scalar(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
                                coder_scratch *scratch, uint8_t *codes) {
   const size_t n_codes = coder_block_codes(block);
   if (book->kind == CODER_PLAIN) return decode_plain(book, data, bytes, n_codes, codes);
+  if (book->kind == CODER_FIELDS) return decode_fields(book, data, bytes, n_codes, codes);
   uint32_t n_symbols, raw_offset[3];
   if (book->kind == CODER_LEVELS) {
     levels_parts parts;

@@ -167,6 +167,18 @@ static bool codable(const coder_codebook *book, const uint8_t *symbols, size_t n
   return worst >= 0;
 }
 
+static size_t put_fields(coder_encoder *e, const coder_codebook *book, const uint8_t *codes, size_t n, uint8_t *out) {
+  unsigned all = 0;
+  for (size_t i = 0; i < n; i++) {
+    e->symbols[i] = (uint8_t)(codes[i] - book->first); /* a code before `first` wraps to one behind the last */
+    all |= e->symbols[i];
+  }
+  if (all >> book->raw_bits != 0) return CODER_NOT_CODABLE;
+  const unsigned raw = coder_field_raw_bits(book->raw_bits);
+  uint8_t *p = book->raw_bits < 4 ? out : put_lanes(out, e->symbols, n, raw, 4);
+  return (size_t)(put_raw(p, e->symbols, n, raw) - out);
+}
+
 size_t coder_encode_block(coder_encoder *e, const coder_codebook *book, const coder_block *block, const uint8_t *codes,
                           uint8_t *out) {
   const size_t n_codes = coder_block_codes(block);
@@ -175,6 +187,7 @@ size_t coder_encode_block(coder_encoder *e, const coder_codebook *book, const co
     memcpy(out, codes, n_codes);
     return n_codes;
   }
+  if (book->kind == CODER_FIELDS) return put_fields(e, book, codes, n_codes, out);
   const size_t n = make_symbols(book, block, codes, e->symbols);
   if (!codable(book, e->symbols, n)) return CODER_NOT_CODABLE;
   uint8_t *p = out;

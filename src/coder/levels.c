@@ -95,12 +95,8 @@ bool levels_decode_symbols_scalar(const coder_codebook *book, const levels_parts
 
 /* ------------------------------------------------------- choice of the widths */
 
-/* Modelled cycles of the AVX-512 VBMI2 kernel (Zen 4, measured) for 64 fields of a width, and for the start of a level
- * in a block. */
-static const double level_cycles[5] = {0, 2.5, 3.5, 4.5, 3.5};
-enum { LEVEL_START_CYCLES = 20 };
-
 typedef struct search {
+  const coder_machine *machine;
   const uint64_t *counts;
   size_t n;
   unsigned bits_left; /* of the widths */
@@ -130,7 +126,7 @@ static void search_level(search *s, size_t rank, double bits, double cycles) {
     now->width[now->n_levels++] = (uint8_t)width;
     /* 16 bits of count, and on average half a byte lost a list (a whole one for 3 bits) */
     const double level_bits = left * width + s->n_blocks * (16 + (width == 3 ? 8 : 4));
-    const double level = left / 64 * level_cycles[width] + s->n_blocks * LEVEL_START_CYCLES;
+    const double level = left / 64 * s->machine->level[width] + s->n_blocks * s->machine->level_start;
     s->bits_left -= width;
     search_level(s, next < s->n ? next : s->n, bits + level_bits, cycles + level);
     s->bits_left += width;
@@ -138,9 +134,10 @@ static void search_level(search *s, size_t rank, double bits, double cycles) {
   }
 }
 
-bool levels_choose(const uint64_t *counts, size_t n, uint64_t n_blocks, unsigned most_bits, double limit_bits,
-                   levels_plan *plan) {
-  search s = {.counts = counts, .n = n, .bits_left = most_bits, .n_blocks = (double)n_blocks, .limit = limit_bits};
+bool levels_choose(const coder_machine *machine, const uint64_t *counts, size_t n, uint64_t n_blocks,
+                   unsigned most_bits, double limit_bits, levels_plan *plan) {
+  search s = {.machine = machine, .counts = counts, .n = n, .bits_left = most_bits,
+              .n_blocks = (double)n_blocks, .limit = limit_bits};
   if (n == 0 || n > 256) return false;
   for (size_t i = n; i-- > 0;) s.after[i] = s.after[i + 1] + (double)counts[i];
   search_level(&s, 0, 0, 0);

@@ -12,6 +12,7 @@
 #ifndef ELLM_CODER_LEVELS_H
 #define ELLM_CODER_LEVELS_H
 
+#include "coder/machine.h"
 #include "coder/scratch.h"
 
 /* Where the parts lie; false if counts and lengths do not fit `bytes` exactly. */
@@ -48,7 +49,7 @@ typedef struct levels_plan {
 static inline unsigned levels_most_bits(unsigned raw_bits) { return 23 - raw_bits; }
 /* The best widths for counts[n] (falling, none 0), most_bits in all: fewest cycles among the plans of at most
  * `limit_bits`; false if there is none. */
-bool levels_choose(const uint64_t *counts, size_t n, uint64_t n_blocks, unsigned most_bits, double limit_bits,
-                   levels_plan *plan);
+bool levels_choose(const coder_machine *machine, const uint64_t *counts, size_t n, uint64_t n_blocks,
+                   unsigned most_bits, double limit_bits, levels_plan *plan);
 
 #endif

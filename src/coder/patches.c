@@ -15,10 +15,11 @@ bool coder_patches_take(const uint8_t **data, size_t *bytes, coder_patches *patc
   return true;
 }
 
-bool coder_patches_valid(const coder_patches *patches, const coder_block *block, int bits, int zero) {
+bool coder_patches_valid(const coder_patches *patches, const coder_block *block, const coder_codebook *book, int zero) {
   const uint32_t n_codes = (uint32_t)coder_block_codes(block), panel_codes = n_codes / block->panels;
   const uint32_t span_codes = CODER_PATCH_COLUMNS * block->panel_rows; /* of 256 columns of a panel */
-  const int32_t top = (1 << bits) - 1, farthest = zero > top - zero ? zero : top - zero;
+  const int32_t below = zero - coder_least_code(book), above = coder_most_code(book) - zero;
+  const int32_t farthest = below > above ? below : above;
   const int32_t most = CODER_PATCH_SUM - CODER_PATCH_COLUMNS * farthest;
   int32_t sums[CODER_PANEL_ROWS] = {0}; /* of the rows of a panel, in one span */
   uint32_t span = UINT32_MAX;
@@ -42,6 +43,46 @@ bool coder_patches_valid(const coder_patches *patches, const coder_block *block,
     before = patch;
   }
   return true;
+}
+
+size_t coder_clip(const coder_codebook *book, uint8_t *codes, size_t n_codes, coder_patch *patches) {
+  const int32_t least = coder_least_code(book), most = coder_most_code(book);
+  size_t n = 0;
+  for (size_t i = 0; i < n_codes; i++) {
+    const int32_t code = codes[i], clipped = code < least ? least : code > most ? most : code;
+    if (code == clipped) continue;
+    patches[n++] = (coder_patch){(uint32_t)i, code - clipped};
+    codes[i] = (uint8_t)clipped;
+  }
+  return n;
+}
+
+uint64_t coder_clip_counts(const coder_codebook *book, uint64_t counts[256]) {
+  const int least = coder_least_code(book), most = coder_most_code(book);
+  uint64_t clipped = 0;
+  for (int q = 0; q < 256; q++) {
+    if (q >= least && q <= most) continue;
+    clipped += counts[q];
+    counts[q < least ? least : most] += counts[q];
+    counts[q] = 0;
+  }
+  return clipped;
+}
+
+bool coder_patch_codes(const coder_patches *patches, int bits, uint8_t *codes) {
+  const int32_t top = (1 << bits) - 1;
+  bool fit = true;
+  int32_t difference = 0;
+  for (uint32_t i = 0; i < patches->n; i++) {
+    const coder_patch patch = coder_patch_at(patches, i);
+    difference += patch.difference;
+    if (i + 1 < patches->n && coder_patch_at(patches, i + 1).place == patch.place) continue; /* a part of it */
+    const int32_t code = codes[patch.place] + difference;
+    codes[patch.place] = (uint8_t)(code < 0 ? 0 : code > top ? top : code);
+    fit = fit && code >= 0 && code <= top;
+    difference = 0;
+  }
+  return fit;
 }
 
 uint32_t coder_patches_places(const coder_patches *patches) {

@@ -17,6 +17,7 @@
 #define ELLM_CODER_PATCHES_H
 
 #include "base/bytes.h"
+#include "coder/codebook.h"
 #include "coder/geometry.h"
 
 enum {
@@ -27,7 +28,8 @@ enum {
   /*
    * What keeps a sum of a product in int32 (kernels/kernels.h): in each row, for each 256 columns,
    *   256 * largest |code - zero| + sum of |differences| <= 65,795 = floor((2^31 - 1) / 32,639),
-   * 32,639 being the largest activation.
+   * 32,639 being the largest activation, and the code any that the book's blocks can hold. Where zero is one of these
+   * and all whole codes are 0 to 255 it always holds: 256 * (|code - zero| + |difference|) <= 256 * 255.
    */
   CODER_PATCH_COLUMNS = 256,
   CODER_PATCH_SUM = 65795
@@ -56,7 +58,17 @@ static inline size_t coder_patches_size(uint32_t n) { return CODER_PATCHES_HEAD 
 /* Takes the patches off the front of *data; false if they are cut short. */
 bool coder_patches_take(const uint8_t **data, size_t *bytes, coder_patches *patches);
 /* Do they keep all rules for this block: order, places inside the matrix, the bound above? */
-bool coder_patches_valid(const coder_patches *patches, const coder_block *block, int bits, int zero);
+bool coder_patches_valid(const coder_patches *patches, const coder_block *block, const coder_codebook *book, int zero);
+/* Codes of a block beyond the range of a book: they are put at its end, and patches[n_codes] gets what they lost.
+ * Returns how many they are. */
+size_t coder_clip(const coder_codebook *book, uint8_t *codes, size_t n_codes, coder_patch *patches);
+/* The same for counts of codes. */
+uint64_t coder_clip_counts(const coder_codebook *book, uint64_t counts[256]);
+
+/* Adds patches to the codes of their block, in tile order, as far as codes of `bits` bits go; false where one goes
+ * farther. */
+bool coder_patch_codes(const coder_patches *patches, int bits, uint8_t *codes);
+
 /* Places that are patched. */
 uint32_t coder_patches_places(const coder_patches *patches);
 

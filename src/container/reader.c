@@ -550,6 +550,7 @@ void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info 
   info->outliers = tensor->quant.scales.outliers;
   info->layout = book->kind == CODER_HUFFMAN  ? "huffman"
                  : book->kind == CODER_LEVELS ? "tuples"
+                 : book->kind == CODER_FIELDS ? "fields"
                  : book->bits > 4             ? "plain8"
                                               : "plain4";
   info->raw_bits = book->raw_bits;
@@ -634,7 +635,7 @@ bool container_block_from(const container_tensor *tensor, uint64_t index, const 
   if (!take_parts(tensor, index, data, bytes, block)) return false;
   if (tensor->quant.scales.outliers == 0) return true;
   const coder_block where = coder_geometry_block(&tensor->geometry, index);
-  return coder_patches_valid(&block->patches, &where, tensor->quant.bits, tensor->quant.scales.zero);
+  return coder_patches_valid(&block->patches, &where, &tensor->book, tensor->quant.scales.zero);
 }
 
 ellm_status container_checked_block(const ellm_file *file, const container_tensor *tensor, uint64_t index,

@@ -12,7 +12,7 @@
 enum {
   FORMAT_MAJOR = 1,
   FORMAT_MINOR = 1,         /* what this program knows */
-  FORMAT_MINOR_SCALES = 1,  /* written to files that use scales of rows or columns, patches, or exact tensors; else 0 */
+  FORMAT_MINOR_SCALES = 1,  /* written to files that use scales of rows or columns, patches, fields, or exact tensors; else 0 */
   FORMAT_HEADER_BYTES = 64,
   FORMAT_DIRECTORY_HEADER = 8,
   FORMAT_ALIGN = 64,

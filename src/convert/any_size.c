@@ -172,6 +172,11 @@ static quantized_matrix describe(const any_size *a, const rounder *r, codes_read
                             .user = reader};
 }
 
+static coder_aim aim_of(const any_size *a) {
+  const ellm_compress_options *options = a->setup.options;
+  return (coder_aim){options->prefer, options->machine, options->code};
+}
+
 /* Rounds at a step; about how many bits that takes. */
 static ellm_status try_step(any_size *a, rounder *r, double step, double *bits, ellm_error *err) {
   container_tensor tensor;
@@ -180,7 +185,7 @@ static ellm_status try_step(any_size *a, rounder *r, double step, double *bits, 
   ELLM_TRY(rounder_set(r, step, a->calibration.lambda, err));
   ELLM_TRY(round_all(a, r, err));
   const quantized_matrix matrix = describe(a, r, &reader);
-  ELLM_TRY(quantized_plan(a->setup.team, &matrix, a->setup.options->prefer, &tensor, &bytes, err));
+  ELLM_TRY(quantized_plan(a->setup.team, &matrix, aim_of(a), &tensor, &bytes, err));
   *bits = 8 * bytes;
   return ELLM_OK;
 }
@@ -251,7 +256,7 @@ static ellm_status store_matrix(any_size *a, size_t i, container_tensor *tensor,
   if (status == ELLM_OK) {
     quantized_matrix matrix = describe(a, &r, &reader);
     if (!a->has_columns) matrix.scales.columns = NULL;
-    status = quantized_write(a->setup.writer, a->setup.team, &matrix, a->setup.options->prefer, tensor, err);
+    status = quantized_write(a->setup.writer, a->setup.team, &matrix, aim_of(a), tensor, err);
   }
   if (status == ELLM_OK && calibration_wants(&a->calibration, m)) status = hand_back(a, m, &r, err);
   if (status == ELLM_OK) a->planned_bits += a->plan.curves[i].bits;

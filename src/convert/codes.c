@@ -17,12 +17,14 @@ static void decode_item(void *user, size_t item, int thread) {
   const codes_job *job = user;
   team_worker *worker = &job->t->workers[thread];
   if (worker->status != ELLM_OK) return;
+  coder_patches patches;
   ellm_status status = container_decode_block(job->file, job->tensor, item, kernels_best()->decode_block,
-                                              worker->scratch, worker->tiles, NULL, &worker->error);
+                                              worker->scratch, worker->tiles, &patches, &worker->error);
   if (status != ELLM_OK) {
     team_fail(worker, item, status);
     return;
   }
+  coder_patch_codes(&patches, job->tensor->quant.bits, worker->tiles); /* beyond its fields a code is in its width yet */
   const coder_geometry *geometry = &job->tensor->geometry;
   coder_block block = coder_geometry_block(geometry, item);
   coder_untile_block(&block, worker->tiles, job->codes + block.first_row * geometry->columns + block.first_column,

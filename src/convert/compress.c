@@ -42,7 +42,7 @@ void ellm_compress_options_init(ellm_compress_options *options) {
   *options = (ellm_compress_options){.size = sizeof *options,
                                      .bits = 8,
                                      .scheme = ELLM_SCHEME_MIXED,
-                                     .prefer = ELLM_PREFER_SPEED,
+                                     .prefer = ELLM_PREFER_BALANCED,
                                      .code = ELLM_CODE_HUFFMAN};
 }
 
@@ -212,9 +212,11 @@ static ellm_status check_options(const ellm_compress_options *options, ellm_erro
     return ellm_fail(err, ELLM_ERR_USAGE, "%d bits: 2 to 8 are possible", options->bits);
   if (options->scheme > ELLM_SCHEME_ASYMMETRIC)
     return ellm_fail(err, ELLM_ERR_USAGE, "unknown scheme %d", (int)options->scheme);
-  if (options->prefer > ELLM_PREFER_SIZE)
+  if (options->prefer > ELLM_PREFER_SPEED)
     return ellm_fail(err, ELLM_ERR_USAGE, "unknown preference %d", (int)options->prefer);
-  if (options->code > ELLM_CODE_NONE) return ellm_fail(err, ELLM_ERR_USAGE, "unknown code %d", (int)options->code);
+  if (options->machine > ELLM_MACHINE_NEON)
+    return ellm_fail(err, ELLM_ERR_USAGE, "unknown class of machine %d", (int)options->machine);
+  if (options->code > ELLM_CODE_FIELDS) return ellm_fail(err, ELLM_ERR_USAGE, "unknown code %d", (int)options->code);
   if (options->threads < 0) return ellm_fail(err, ELLM_ERR_USAGE, "%d threads make no sense", options->threads);
   return check_target(options, err);
 }
@@ -283,17 +285,24 @@ static ellm_status warn(compress_job *job, ellm_error *err) {
   return ELLM_OK;
 }
 
+/* "size", or "speed, avx2". */
+static const char *preference_text(const ellm_compress_options *options) {
+  static const char *const speed[] = {"speed, avx2", "speed, avx512", "speed, neon"};
+  if (options->prefer == ELLM_PREFER_SPEED) return speed[options->machine];
+  return options->prefer == ELLM_PREFER_SIZE ? "size" : "balanced";
+}
+
 static void options_json(const ellm_compress_options *options, char *out, size_t bytes) {
+  static const char *const code_texts[] = {"huffman", "none", "fields"};
   snprintf(out, bytes, "{\"bits\":%d,\"scheme\":\"%s\",\"prefer\":\"%s\",\"code\":\"%s\"}", options->bits,
-           ellm_scheme_name(options->scheme), options->prefer == ELLM_PREFER_SIZE ? "size" : "speed",
-           options->code == ELLM_CODE_NONE ? "none" : "huffman");
+           ellm_scheme_name(options->scheme), preference_text(options), code_texts[options->code]);
   if (options->lossless) snprintf(out, bytes, "{\"lossless\":true}");
   if (options->target == ELLM_TARGET_NONE) return;
   static const char *const targets[] = {"none", "bytes", "bits"}, *const efforts[] = {"auto", "quick", "full"},
                     *const calibrations[] = {"auto", "self", "file", "none"};
   snprintf(out, bytes, "{\"target\":\"%s\",\"value\":%.9g,\"effort\":\"%s\",\"calibrate\":\"%s\",\"prefer\":\"%s\"}",
            targets[options->target], options->target_value, efforts[options->effort],
-           calibrations[options->calibrate], options->prefer == ELLM_PREFER_SIZE ? "size" : "speed");
+           calibrations[options->calibrate], preference_text(options));
 }
 
 static ellm_status write_all(compress_job *job, ellm_error *err) {

@@ -169,12 +169,20 @@ static ellm_status encode_tiles(matrix_job *m, team_worker *worker, const coder_
 
 static ellm_status encode_block(matrix_job *m, team_worker *worker, const coder_block *block, uint64_t index,
                                 strip_output *out) {
-  size_t bytes;
+  size_t bytes, patch_bytes = 0;
+  const size_t at = out->data.size;
+  if (m->tensor.quant.scales.outliers > 0) {
+    const size_t n = coder_clip(&m->tensor.book, worker->tiles, coder_block_codes(block), worker->patches);
+    patch_bytes = coder_patches_bytes(worker->patches, n);
+    if (!ellm_buffer_reserve(&out->data, patch_bytes)) return ellm_fail_memory(&worker->error, patch_bytes, "patches");
+    coder_patches_store(worker->patches, n, out->data.data + at);
+    out->data.size += patch_bytes;
+  }
   ELLM_TRY(encode_tiles(m, worker, &m->tensor.book, block, index, &bytes));
   if (!ellm_buffer_append(&out->data, worker->block, bytes))
     return ellm_fail_memory(&worker->error, bytes, "coded blocks");
-  out->sizes[out->n_blocks] = (uint32_t)bytes;
-  out->checksums[out->n_blocks++] = container_block_checksum(worker->block, bytes);
+  out->sizes[out->n_blocks] = (uint32_t)(patch_bytes + bytes);
+  out->checksums[out->n_blocks++] = container_block_checksum(out->data.data + at, patch_bytes + bytes);
   return ELLM_OK;
 }
 
@@ -279,15 +287,27 @@ static ellm_status reserve_outputs(matrix_writer *shared, size_t blocks, ellm_er
 
 /* ---------------------------------------------------------------- the whole */
 
+/* The book, and what the directory says of the codes that its blocks hold. */
+static ellm_status choose_book(matrix_job *m, ellm_error *err) {
+  const ellm_compress_options *options = m->shared->options;
+  container_tensor *tensor = &m->tensor;
+  coder_choice choice;
+  const coder_codes codes = {&m->statistics, &tensor->geometry, tensor->quant.bits, tensor->quant.scales.zero, m->pad};
+  ELLM_TRY(coder_choose(&codes, (coder_aim){options->prefer, options->machine, options->code}, &choice, err));
+  tensor->book = choice.book;
+  tensor->quant.scales.outliers = coder_clip_counts(&choice.book, m->statistics.codes);
+  m->rivals = choice.rivals;
+  tensor->entropy_bits = coder_entropy_bits(m->statistics.codes, 256);
+  tensor->huffman_bits = coder_huffman_bits(m->statistics.codes, 256);
+  return ELLM_OK;
+}
+
 static ellm_status code_matrix(matrix_job *m, ellm_error *err) {
   matrix_writer *shared = m->shared;
   container_tensor *tensor = &m->tensor;
   double progress;
   ELLM_TRY(analyse(m, &progress, err));
-  tensor->entropy_bits = coder_entropy_bits(m->statistics.codes, 256);
-  tensor->huffman_bits = coder_huffman_bits(m->statistics.codes, 256);
-  ELLM_TRY(coder_choose(&m->statistics, &tensor->geometry, tensor->quant.bits, m->pad, shared->options->prefer,
-                        shared->options->code, &tensor->book, NULL, &m->rivals, err));
+  ELLM_TRY(choose_book(m, err));
   if (m->rivals.n > 0) {
     ELLM_TRY(weigh_rivals(m, progress, weigh_end, err));
     progress = weigh_end;

@@ -106,8 +106,11 @@ static ellm_status plan(lossless_job *job, uint8_t digest[16], bool *smaller, el
   tensor->quant.bits = 8;
   tensor->entropy_bits = coder_entropy_bits(stats.codes, 256);
   tensor->huffman_bits = coder_huffman_bits(stats.codes, 256);
-  ELLM_TRY(coder_choose(&stats, &tensor->geometry, 8, coder_pad(stats.codes), ELLM_PREFER_SIZE, ELLM_CODE_HUFFMAN,
-                        &tensor->book, &bytes, NULL, err));
+  coder_choice choice;
+  const coder_codes codes = {&stats, &tensor->geometry, 8, 0, coder_pad(stats.codes)};
+  ELLM_TRY(coder_choose(&codes, (coder_aim){.prefer = ELLM_PREFER_SIZE}, &choice, err));
+  tensor->book = choice.book;
+  bytes = choice.bytes;
   bytes += rests_bytes(tensor);
   *smaller = bytes + FIXED_BYTES < (double)source->bytes && within_limits(tensor, bytes);
   return ELLM_OK;

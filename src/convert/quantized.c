@@ -19,11 +19,7 @@ enum {
   FARTHEST = 129,           /* codes from here on are counted together: they are outliers at any width */
   WIDTHS = 3,               /* that are weighed */
   /* Codes that may be patched, one in so many: a patch takes 24 bits, so that this many take 1/40 bit a code. */
-  CODES_A_PATCH = 1024,
-  /* Bytes that are read and decoded in the time of a patch: generation on one thread of a Zen 4 takes 0.12 ns a byte
-   * (levels, 4.1 bits a weight, AVX-512) and 4 ns more a patch. Time of `run -t 1 -n 100` less that of `-n 4`, of files
-   * with and without patches in one code of 2,000. */
-  PATCH_BYTES_OF_TIME = 35
+  CODES_A_PATCH = 1024
 };
 
 typedef struct unit_output {
@@ -35,7 +31,6 @@ typedef struct unit_output {
 typedef struct unit_worker {
   int32_t *codes;           /* of a unit */
   uint8_t *clamped;
-  coder_patch *patches;     /* [CODER_MAX_CODES] */
   uint64_t counts[2 * FARTHEST + 1];
   coder_statistics of_width[WIDTHS];
 } unit_worker;
@@ -107,10 +102,11 @@ static ellm_status run_pass(quantized_job *job, unit_fn fn, ellm_status (*after)
   return ELLM_OK;
 }
 
-/* The codes of a unit, around the zero of a width, as far as they fit it. */
-static void clamp(const quantized_job *job, int bits, const unit *u, const int32_t *codes, uint8_t *clamped) {
+/* The codes of a unit, around a zero, as far as they lie between two stored codes. */
+static void clamp(const quantized_job *job, int32_t zero, int32_t least_code, int32_t most_code, const unit *u,
+                  const int32_t *codes, uint8_t *clamped) {
   const size_t n = (size_t)(u->n_rows * job->matrix->columns);
-  const int32_t zero = 1 << (bits - 1), least = -zero, most = zero - 1;
+  const int32_t least = least_code - zero, most = most_code - zero;
   for (size_t i = 0; i < n; i++) {
     const int32_t code = codes[i] < least ? least : codes[i] > most ? most : codes[i];
     clamped[i] = (uint8_t)(code + zero);
@@ -171,7 +167,8 @@ static ellm_status count_pairs(quantized_job *job, int thread, const unit *u, si
   unit_worker *w = &job->workers[thread];
   uint8_t *tiles = job->t->workers[thread].tiles;
   for (int k = 0; k < job->n_widths; k++) {
-    clamp(job, job->widths[k], u, w->codes, w->clamped);
+    const int32_t zero = 1 << (job->widths[k] - 1);
+    clamp(job, zero, 0, 2 * zero - 1, u, w->codes, w->clamped);
     for (uint64_t b = 0; b < u->n_blocks; b++) {
       size_t first;
       const coder_block block = tile_block(job, u, b, job->pad[k], w->clamped, tiles, &first);
@@ -181,27 +178,38 @@ static ellm_status count_pairs(quantized_job *job, int thread, const unit *u, si
   return ELLM_OK;
 }
 
-/* The width whose book, with its patches, takes least: bytes or, where speed is preferred, with the time of patches. */
-static ellm_status choose(quantized_job *job, ellm_prefer prefer, double *bytes, ellm_error *err) {
+/* Codes that are beyond the range of a book. */
+static uint64_t outliers_of(const quantized_job *job, const coder_codebook *book, int zero) {
+  uint64_t outliers = 0;
+  for (int code = -FARTHEST; code <= FARTHEST; code++)
+    if (code + zero < coder_least_code(book) || code + zero > coder_most_code(book))
+      outliers += job->counts[code + FARTHEST];
+  return outliers;
+}
+
+/* The width whose book, with its patches, costs least. */
+static ellm_status choose(quantized_job *job, coder_aim aim, double *bytes, ellm_error *err) {
   container_tensor *tensor = &job->tensor;
   double least = 0, least_cost = 0;
   for (int k = 0; k < job->n_widths; k++) {
     coder_statistics all = {0};
-    coder_codebook book;
-    double size;
+    coder_choice choice;
+    double patches;
+    const int bits = job->widths[k], zero = 1 << (bits - 1);
     for (int i = 0; i < job->t->n_threads; i++) coder_statistics_merge(&all, &job->workers[i].of_width[k]);
-    const uint64_t outliers = counts_at(job, job->widths[k], all.codes);
-    ELLM_TRY(coder_choose(&all, &tensor->geometry, job->widths[k], job->pad[k], prefer, ELLM_CODE_HUFFMAN, &book, &size,
-                          NULL, err));
-    if (outliers > 0)
-      size += (double)outliers * CODER_PATCH_BYTES + (double)tensor->geometry.n_blocks * CODER_PATCHES_HEAD;
-    const double cost = size + (prefer == ELLM_PREFER_SPEED ? (double)outliers * PATCH_BYTES_OF_TIME : 0);
+    counts_at(job, bits, all.codes);
+    const coder_codes codes = {&all, &tensor->geometry, bits, zero, job->pad[k]};
+    ELLM_TRY(coder_choose(&codes, aim, &choice, err));
+    const uint64_t outliers = outliers_of(job, &choice.book, zero);
+    const double cost =
+        choice.cost + coder_patches_cost(aim, outliers - choice.outliers, &tensor->geometry, &patches);
     if (k > 0 && cost >= least_cost) continue;
     least_cost = cost;
-    least = size;
-    tensor->book = book;
-    tensor->quant.bits = job->widths[k];
-    tensor->quant.scales.zero = 1 << (job->widths[k] - 1);
+    least = choice.bytes + patches;
+    coder_clip_counts(&choice.book, all.codes);
+    tensor->book = choice.book;
+    tensor->quant.bits = bits;
+    tensor->quant.scales.zero = zero;
     tensor->quant.scales.outliers = outliers;
     tensor->entropy_bits = coder_entropy_bits(all.codes, 256);
     tensor->huffman_bits = coder_huffman_bits(all.codes, 256);
@@ -210,13 +218,13 @@ static ellm_status choose(quantized_job *job, ellm_prefer prefer, double *bytes,
   return ELLM_OK;
 }
 
-static ellm_status plan(quantized_job *job, ellm_prefer prefer, double *bytes, ellm_error *err) {
+static ellm_status plan(quantized_job *job, coder_aim aim, double *bytes, ellm_error *err) {
   ELLM_TRY(run_pass(job, count_unit, NULL, err));
   for (int i = 0; i < job->t->n_threads; i++)
     for (int c = 0; c <= 2 * FARTHEST; c++) job->counts[c] += job->workers[i].counts[c];
   find_widths(job);
   if (job->tensor.geometry.panel_rows == CODER_PANEL_ROWS) ELLM_TRY(run_pass(job, count_pairs, NULL, err));
-  return choose(job, prefer, bytes, err);
+  return choose(job, aim, bytes, err);
 }
 
 /* --------------------------------------------------------------------- blocks */
@@ -224,15 +232,17 @@ static ellm_status plan(quantized_job *job, ellm_prefer prefer, double *bytes, e
 /* The patches of a block, its whole codes beginning at `codes`. */
 static size_t find_patches(const quantized_job *job, const coder_block *block, const int32_t *codes,
                            const uint8_t *tiles, coder_patch *patches) {
-  const int32_t zero = job->tensor.quant.scales.zero;
+  const int32_t zero = job->tensor.quant.scales.zero, least = coder_least_code(&job->tensor.book),
+                most = coder_most_code(&job->tensor.book);
   size_t n = 0;
   for (uint32_t place = 0; place < coder_block_codes(block); place++) {
-    if (tiles[place] != 0 && tiles[place] != 2 * zero - 1) continue; /* within its range */
+    if (tiles[place] != least && tiles[place] != most) continue; /* within its range */
     uint32_t row, column;
     coder_patch_where(block, place, &row, &column);
     if (row >= block->rows || column >= block->columns) continue;
     const int32_t code = codes[(size_t)row * job->matrix->columns + column];
-    if (code < -zero || code >= zero) patches[n++] = (coder_patch){place, code - (tiles[place] - zero)};
+    const int32_t difference = code - (tiles[place] - zero);
+    if (difference != 0) patches[n++] = (coder_patch){place, difference};
   }
   return n;
 }
@@ -246,7 +256,6 @@ static ellm_status too_far(const quantized_job *job, const coder_block *block, e
 
 static ellm_status encode_block(quantized_job *job, int thread, const coder_block *block, const int32_t *codes,
                                 unit_output *out) {
-  unit_worker *w = &job->workers[thread];
   team_worker *worker = &job->t->workers[thread];
   const quant_params *quant = &job->tensor.quant;
   size_t patch_bytes = 0;
@@ -255,14 +264,14 @@ static ellm_status encode_block(quantized_job *job, int thread, const coder_bloc
     return ellm_fail(&worker->error, ELLM_ERR_INTERNAL, "tensor %s: a block cannot be coded", job->matrix->name);
   const size_t at = out->data.size;
   if (quant->scales.outliers > 0) {
-    const size_t n = find_patches(job, block, codes, worker->tiles, w->patches);
-    patch_bytes = coder_patches_bytes(w->patches, n);
+    const size_t n = find_patches(job, block, codes, worker->tiles, worker->patches);
+    patch_bytes = coder_patches_bytes(worker->patches, n);
     if (patch_bytes > CODER_MAX_BLOCK_BYTES - bytes) return too_far(job, block, &worker->error);
     if (!ellm_buffer_reserve(&out->data, patch_bytes)) return ellm_fail_memory(&worker->error, patch_bytes, "patches");
-    coder_patches_store(w->patches, n, out->data.data + at);
+    coder_patches_store(worker->patches, n, out->data.data + at);
     const coder_patches patches = {out->data.data + at + CODER_PATCHES_HEAD,
                                    (uint32_t)((patch_bytes - CODER_PATCHES_HEAD) / CODER_PATCH_BYTES)};
-    if (!coder_patches_valid(&patches, block, quant->bits, quant->scales.zero))
+    if (!coder_patches_valid(&patches, block, &job->tensor.book, quant->scales.zero))
       return too_far(job, block, &worker->error);
     out->data.size += patch_bytes;
   }
@@ -278,7 +287,8 @@ static ellm_status encode_unit(quantized_job *job, int thread, const unit *u, si
   unit_output *out = &job->outputs[item];
   out->data.size = 0;
   out->n_blocks = 0;
-  clamp(job, job->tensor.quant.bits, u, w->codes, w->clamped);
+  const coder_codebook *book = &job->tensor.book;
+  clamp(job, job->tensor.quant.scales.zero, coder_least_code(book), coder_most_code(book), u, w->codes, w->clamped);
   for (uint64_t b = 0; b < u->n_blocks; b++) {
     size_t first;
     const coder_block block =
@@ -304,7 +314,6 @@ static void release(quantized_job *job) {
   for (int i = 0; job->workers != NULL && i < job->t->n_threads; i++) {
     free(job->workers[i].codes);
     free(job->workers[i].clamped);
-    free(job->workers[i].patches);
   }
   for (size_t i = 0; job->outputs != NULL && i < job->n_outputs; i++) {
     ellm_buffer_free(&job->outputs[i].data);
@@ -327,8 +336,7 @@ static ellm_status allocate(quantized_job *job, ellm_error *err) {
     unit_worker *w = &job->workers[i];
     w->codes = malloc(codes * sizeof *w->codes);
     w->clamped = malloc(codes);
-    w->patches = malloc(CODER_MAX_CODES * sizeof *w->patches);
-    good = w->codes != NULL && w->clamped != NULL && w->patches != NULL;
+    good = w->codes != NULL && w->clamped != NULL;
   }
   for (size_t i = 0; good && i < job->n_outputs; i++) {
     job->outputs[i].sizes = malloc(job->max_blocks * sizeof(uint32_t));
@@ -359,35 +367,35 @@ static ellm_status prepare(quantized_job *job, ellm_error *err) {
   return allocate(job, err);
 }
 
-static ellm_status run(quantized_job *job, ellm_prefer prefer, double *bytes, ellm_error *err) {
+static ellm_status run(quantized_job *job, coder_aim aim, double *bytes, ellm_error *err) {
   ELLM_TRY(prepare(job, err));
-  ELLM_TRY(plan(job, prefer, bytes, err));
+  ELLM_TRY(plan(job, aim, bytes, err));
   if (job->writer == NULL) return ELLM_OK;
   ELLM_TRY(container_writer_begin_coded(job->writer, &job->tensor, err));
   ELLM_TRY(run_pass(job, encode_unit, write_units, err));
   return container_writer_end(job->writer, err);
 }
 
-static ellm_status start(container_writer *writer, team *t, const quantized_matrix *matrix, ellm_prefer prefer,
+static ellm_status start(container_writer *writer, team *t, const quantized_matrix *matrix, coder_aim aim,
                          container_tensor *tensor, double *bytes, ellm_error *err) {
   quantized_job *job = calloc(1, sizeof *job);
   if (job == NULL) return ellm_fail_memory(err, sizeof *job, "a matrix");
   job->t = t;
   job->matrix = matrix;
   job->writer = writer;
-  const ellm_status status = run(job, prefer, bytes, err);
+  const ellm_status status = run(job, aim, bytes, err);
   if (tensor != NULL) *tensor = job->tensor;
   release(job);
   free(job);
   return status;
 }
 
-ellm_status quantized_plan(team *t, const quantized_matrix *matrix, ellm_prefer prefer, container_tensor *tensor,
+ellm_status quantized_plan(team *t, const quantized_matrix *matrix, coder_aim aim, container_tensor *tensor,
                            double *bytes, ellm_error *err) {
-  return start(NULL, t, matrix, prefer, tensor, bytes, err);
+  return start(NULL, t, matrix, aim, tensor, bytes, err);
 }
 
-ellm_status quantized_write(container_writer *writer, team *t, const quantized_matrix *matrix, ellm_prefer prefer,
+ellm_status quantized_write(container_writer *writer, team *t, const quantized_matrix *matrix, coder_aim aim,
                             container_tensor *tensor, ellm_error *err) {
-  return start(writer, t, matrix, prefer, tensor, NULL, err);
+  return start(writer, t, matrix, aim, tensor, NULL, err);
 }

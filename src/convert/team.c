@@ -13,9 +13,10 @@ static ellm_status worker_create(const team *t, team_worker *worker, ellm_error 
   worker->codes = ellm_aligned_calloc(t->strip_codes + TEAM_SLACK, 1);
   worker->tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1);
   worker->block = ellm_aligned_calloc(CODER_MAX_BLOCK_BYTES + CODER_SLACK, 1);
+  worker->patches = ellm_aligned_calloc(CODER_MAX_CODES, sizeof *worker->patches);
   worker->scratch = ellm_aligned_calloc(1, sizeof *worker->scratch);
   if (worker->raw == NULL || worker->codes == NULL || worker->tiles == NULL || worker->block == NULL ||
-      worker->scratch == NULL)
+      worker->patches == NULL || worker->scratch == NULL)
     return ellm_fail_memory(err, t->raw_bytes + t->strip_codes, "a thread's buffers");
   return coder_encoder_create(&worker->encoder, err);
 }
@@ -27,6 +28,7 @@ void team_free(team *t) {
     ellm_aligned_free(worker->codes);
     ellm_aligned_free(worker->tiles);
     ellm_aligned_free(worker->block);
+    ellm_aligned_free(worker->patches);
     ellm_aligned_free(worker->scratch);
     coder_encoder_free(worker->encoder);
     free(worker->patterns);

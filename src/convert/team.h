@@ -12,6 +12,7 @@
 #include "coder/cost.h"
 #include "coder/decode_scalar.h"
 #include "coder/encode.h"
+#include "coder/patches.h"
 #include "quant/quantize.h"
 
 enum { TEAM_MAX_THREADS = 64, TEAM_SLACK = 64 };
@@ -21,6 +22,7 @@ typedef struct team_worker {
   uint8_t *codes;              /* team.strip_codes: row-major codes of a strip */
   uint8_t *tiles;              /* CODER_MAX_CODES + CODER_SLACK */
   uint8_t *block;              /* CODER_MAX_BLOCK_BYTES + CODER_SLACK */
+  coder_patch *patches;        /* CODER_MAX_CODES */
   coder_scratch *scratch;
   coder_encoder *encoder;
   coder_statistics statistics;

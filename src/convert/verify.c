@@ -133,10 +133,10 @@ static void compare_elements(tensor_job *t, team_worker *worker, size_t item, co
 }
 
 /* Only codes at the end of their range are patched, and beyond it. */
-static bool patches_needed(const coder_patches *patches, const uint8_t *tiles, int bits) {
+static bool patches_needed(const coder_patches *patches, const uint8_t *tiles, const coder_codebook *book) {
   for (uint32_t i = 0; i < patches->n; i++) {
     const coder_patch patch = coder_patch_at(patches, i);
-    if (tiles[patch.place] != (patch.difference < 0 ? 0 : (1 << bits) - 1)) return false;
+    if (tiles[patch.place] != (patch.difference < 0 ? coder_least_code(book) : coder_most_code(book))) return false;
   }
   return true;
 }
@@ -173,11 +173,16 @@ static void verify_strip(void *user, size_t item, int thread) {
       continue;
     }
     worker->outliers += coder_patches_places(&coded.patches);
-    if (!patches_needed(&coded.patches, worker->tiles, t->tensor->quant.bits))
+    if (!patches_needed(&coded.patches, worker->tiles, &t->tensor->book))
       note(t, worker, item, (finding){.block = index, .kind = FINDING_PATCHES});
     uint8_t *codes = worker->block; /* row-major, the block alone */
     coder_untile_block(&block, worker->tiles, codes, block.columns);
     for (size_t i = 0, n = (size_t)block.rows * block.columns; i < n; i++) worker->statistics.codes[codes[i]]++;
+    if (t->source != NULL && coded.patches.n > 0) {
+      if (!coder_patch_codes(&coded.patches, t->tensor->quant.bits, worker->tiles))
+        note(t, worker, item, (finding){.block = index, .kind = FINDING_PATCHES});
+      coder_untile_block(&block, worker->tiles, codes, block.columns);
+    }
     if (t->source != NULL) compare_block(t, worker, item, &s, &block, index, codes);
     if (t->exact != NULL) compare_elements(t, worker, item, &s, &block, index, coded.rests);
   }
@@ -322,9 +327,10 @@ static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor
                               .to = coded ? 0.3 : 1,
                               .bytes = tensor->stored_bytes};
   if (!coded && usable) return verify_kept(job, tensor, source, &scan, digest, err);
-  /* only codes of the paper's method follow from the weights alone */
-  const bool repeatable = coded && !tensor->exact.used && tensor->quant.scales.rows == NULL && tensor->quant.scales.columns == NULL &&
-                          tensor->quant.scales.outliers == 0;
+  /* only codes of the paper's method follow from the weights alone; of these some may lie beyond their fields */
+  const bool repeatable = coded && !tensor->exact.used && tensor->quant.scales.rows == NULL &&
+                          tensor->quant.scales.columns == NULL &&
+                          (tensor->quant.scales.outliers == 0 || tensor->book.kind == CODER_FIELDS);
   quant_range range = QUANT_RANGE_EMPTY;
   ellm_status status = pass_scan(job->input, source, &job->team, &scan, digest, repeatable ? &range : NULL, NULL, err);
   if (status == ELLM_ERR_INPUT && coded && range.bad) {

@@ -39,6 +39,7 @@
  *   bytes_keep(v)                     v, hidden from the compiler, which then loads it but once
  *   bytes_up(v, k), bytes_down(v, k)  shifts by k < 8; bits cross into the next or
  *                                     last byte, so the caller masks them or has none
+ *   bytes_add(a, b)                   sums, modulo 256
  *   bytes_any(v)                      whether a bit is set
  *   bytes_table(p), bytes_lookup(table, v)  16 bytes and the ones at places v < 16
  *   bytes_equal(a, b)                 mask64 of equal lanes
@@ -342,6 +343,32 @@ static bool decode_plain(const coder_codebook *book, size_t n_codes, const uint8
   return !any_bit(codes, n_codes, beyond);
 }
 
+KERNEL_INLINE void field_codes(const uint8_t *uppers, const raw_lists *raw, size_t n, unsigned width, bytes64 first,
+                               uint8_t *codes) {
+  for (size_t vector = 0; 64 * vector < n; vector++) {
+    const bytes64 upper = width < 4 ? bytes_set(0) : packed_fields(uppers, vector, 4);
+    bytes_store(codes + 64 * vector, bytes_add(add_raw(upper, raw, vector, coder_field_raw_bits(width)), first));
+  }
+}
+
+static bool decode_field_block(const coder_codebook *book, size_t n_codes, const uint8_t *data, size_t bytes,
+                               uint8_t *codes) {
+  const unsigned width = book->raw_bits;
+  uint32_t offset[3];
+  if (bytes != coder_raw_bytes(width, n_codes)) return false;
+  coder_raw_offsets(coder_field_raw_bits(width), n_codes, (uint32_t)coder_field_upper_bytes(width, n_codes), offset);
+  const raw_lists raw = {data + offset[0], data + offset[1], data + offset[2], bytes};
+  const bytes64 first = bytes_set(book->first);
+  switch (width) {
+    case 2: field_codes(data, &raw, n_codes, 2, first, codes); break;
+    case 3: field_codes(data, &raw, n_codes, 3, first, codes); break;
+    case 4: field_codes(data, &raw, n_codes, 4, first, codes); break;
+    case 5: field_codes(data, &raw, n_codes, 5, first, codes); break;
+    default: field_codes(data, &raw, n_codes, 6, first, codes); break;
+  }
+  return true;
+}
+
 /* The symbols of a coded block, tile order, to out[n_symbols + CODER_SLACK]; raw_offset: where its raw bits lie. */
 bool KERNEL_SYMBOLS(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
                     coder_scratch *scratch, uint8_t *out, uint32_t raw_offset[3]) {
@@ -367,6 +394,7 @@ bool KERNEL_DECODE(const coder_codebook *book, const coder_block *block, const u
                    coder_scratch *scratch, uint8_t *codes) {
   const size_t n_codes = coder_block_codes(block);
   if (book->kind == CODER_PLAIN) return decode_plain(book, n_codes, data, bytes, codes);
+  if (book->kind == CODER_FIELDS) return decode_field_block(book, n_codes, data, bytes, codes);
 
   const bool direct = book->raw_bits == 0 && book->tuple == 1; /* the symbols are the codes */
   uint8_t *symbols = direct ? codes : scratch->list[0];

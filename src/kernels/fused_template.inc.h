@@ -13,6 +13,10 @@
  * registers, the same way, but the 16 bits hold 4, 2 or 1 tiles: 4 * 2 * 31 * 128.
  * Wide: codes of 8 bits, with both digits at once, in 32 bits.
  *
+ * Fields of 4 bits and more (CODER_FIELDS) are pairs with raw bits as they lie; narrower
+ * ones are raw bits alone: `tuple` is 0. What their codes lie above their fields,
+ * `first`, is left to dot_template.inc.h.
+ *
  * A set supplies `part`, PART_ROWS rows of a tile, and
  *   KERNEL_NAME, KERNEL_SYMBOLS
  *   part_load, part_set, part_and, part_or
@@ -120,12 +124,12 @@ KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, int tuple, int raw_b
   if (way == WIDE) {
     add_wide(f, s, x, tuple, raw_bits);
   } else if (way == NARROW) {
-    add_narrow(f, s, x, tuple, 0, raw_bits, digits);
+    if (tuple > 0) add_narrow(f, s, x, tuple, 0, raw_bits, digits);
     if (raw_bits > 0) add_narrow(f, s, x, tuple, raw_bits, 0, digits);
   } else {
     add_medium(f, s, x, tuple, raw_bits, way, digits);
   }
-  const int bytes = 512 / tuple;
+  const int bytes = tuple == 0 ? 0 : 512 / tuple;
   if (f->ahead > 0)
     for (int line = 0; line < bytes; line += 64) __builtin_prefetch(f->symbols + f->ahead + line);
   f->symbols += bytes;
@@ -180,17 +184,40 @@ FUSED_RAW(2)
 /* [..][way]: narrow; codes of 5, 6 and 7 bits; wide, which is faster also for 7 bits and two digits */
 static const fused_fn fused_functions[2][MAX_FUSED_RAW + 1][5][2] = {NAMES_RAW(1), NAMES_RAW(2)};
 
-static unsigned way_of(const coder_codebook *book, unsigned digits) {
-  if (book->bits - book->raw_bits <= 4 && (digits == 1 || book->raw_bits == 0)) return 0;
-  return book->bits <= 5 ? 1 : book->bits - 4;
+FUSED_DIGITS(0, 2, 0) FUSED_DIGITS(0, 3, 0)
+
+static unsigned way_of(unsigned bits, unsigned raw_bits, unsigned digits) {
+  if (bits - raw_bits <= 4 && (digits == 1 || raw_bits == 0)) return 0;
+  return bits <= 5 ? 1 : bits - 4;
+}
+
+static kernel_fused_result dot_fields(fused *f, unsigned width, const uint8_t *data, size_t bytes, unsigned digits,
+                                      int32_t *sums) {
+  static const fused_fn narrow[2][2] = {NAMES(0, 2, 0), NAMES(0, 3, 0)};
+  const size_t n_codes = f->n_panels * f->tiles * CODER_TILE;
+  const unsigned raw = coder_field_raw_bits(width);
+  uint32_t offset[3];
+  if (bytes != coder_raw_bytes(width, n_codes)) return KERNEL_FUSED_DAMAGED;
+  coder_raw_offsets(raw, n_codes, (uint32_t)coder_field_upper_bytes(width, n_codes), offset);
+  f->symbols = data;
+  f->ahead = width < 4 ? 0 : FETCH_AHEAD;
+  f->raw_ahead = bytes;
+  f->four = data + offset[0];
+  f->two = data + offset[1];
+  f->one = data + offset[2];
+  const fused_fn dot = width < 4 ? narrow[width - CODER_FIELDS_LEAST][digits - 1]
+                                 : fused_functions[1][raw][way_of(width, raw, digits)][digits - 1];
+  dot(f, sums);
+  return KERNEL_FUSED_GOOD;
 }
 
 kernel_fused_result KERNEL_PASTE(dot_fused_, KERNEL_NAME)(const coder_codebook *book, const coder_block *block,
                                                           const uint8_t *data, size_t bytes, kernel_scratch *scratch,
                                                           const kernel_activations *a, size_t token, int32_t *sums) {
-  if (block->panel_rows != CODER_PANEL_ROWS || block->tiles % STEP_TILES != 0 || book->raw_bits > MAX_FUSED_RAW)
-    return KERNEL_NOT_FUSED;
+  if (block->panel_rows != CODER_PANEL_ROWS || block->tiles % STEP_TILES != 0) return KERNEL_NOT_FUSED;
   fused f = {.n_panels = block->panels, .tiles = block->tiles, .x = columns_at(a, token, block->first_column)};
+  if (book->kind == CODER_FIELDS) return dot_fields(&f, book->raw_bits, data, bytes, a->digits, sums);
+  if (book->raw_bits > MAX_FUSED_RAW) return KERNEL_NOT_FUSED;
   unsigned tuple = book->tuple;
   if (book->kind == CODER_PLAIN) {
     const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE;
@@ -209,6 +236,6 @@ kernel_fused_result KERNEL_PASTE(dot_fused_, KERNEL_NAME)(const coder_codebook *
     f.two = data + raw_offset[1];
     f.one = data + raw_offset[2];
   }
-  fused_functions[tuple - 1][book->raw_bits][way_of(book, a->digits)][a->digits - 1](&f, sums);
+  fused_functions[tuple - 1][book->raw_bits][way_of(book->bits, book->raw_bits, a->digits)][a->digits - 1](&f, sums);
   return KERNEL_FUSED_GOOD;
 }

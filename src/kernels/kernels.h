@@ -66,7 +66,7 @@ typedef struct kernel_table {
    * groups = kernel_block_groups; rows beyond panel_rows are 0; at most KERNEL_MAX_SUMS, fits
    * int32: 255 * 32639 * 256 < 2^31. False, with sums undefined, for exactly the blocks that
    * decode_block refuses. May read CODER_SLACK bytes past `data`. `scratch` may be shared with
-   * decode_block; nothing in it is kept. */
+   * decode_block; nothing in it is kept. Reads a->sum, too. */
   bool (*dot_block)(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
                     kernel_scratch *scratch, const kernel_activations *a, size_t token, int32_t *sums);
   /* The same sums from the decoded codes of one panel of a block, for n_tokens tokens from `token` on:

@@ -297,6 +297,7 @@ ellm_status model_weights_check(tensor_source *from, const model_config *config,
 
 static ellm_status expand_one(model_weights *w, weight_matrix *m, compute *c, ellm_error *err) {
   if (m->coded == NULL || (m->coded->book.kind == CODER_PLAIN && !m->coded->exact.used)) return ELLM_OK;
+  if (m->coded->book.kind == CODER_FIELDS) return ELLM_OK; /* as fast, and smaller */
   if (m != &w->embedding && m->coded == w->embedding.coded) { /* tied */
     m->expanded = w->embedding.expanded;
     m->data = w->embedding.data;

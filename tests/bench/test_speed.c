@@ -13,7 +13,8 @@
 static bench_coded make(int bits, double step, ellm_prefer prefer, ellm_code code) {
   bench_coded coded;
   ellm_error err;
-  assert_int_equal(bench_coded_normal(&coded, step, bits, prefer, code, (size_t)3 << 17, &err), ELLM_OK);
+  assert_int_equal(bench_coded_normal(&coded, step, bits, (coder_aim){.prefer = prefer, .code = code}, (size_t)3 << 17,
+                                      &err), ELLM_OK);
   return coded;
 }
 
@@ -25,11 +26,11 @@ static void test_layouts(void **state) {
   assert_true(bench_coded_bits(&coded) >= coded.entropy && bench_coded_bits(&coded) < coded.entropy + 0.3);
   assert_true(coded.geometry.rows * coded.geometry.columns >= (uint64_t)3 << 17);
   bench_coded_free(&coded);
-  coded = make(4, 1.77, ELLM_PREFER_SPEED, ELLM_CODE_NONE);
+  coded = make(4, 1.77, ELLM_PREFER_BALANCED, ELLM_CODE_NONE);
   assert_string_equal(bench_coded_layout(&coded), "plain4");
   assert_true(bench_coded_bits(&coded) == 4.0);
   bench_coded_free(&coded);
-  coded = make(8, 0.09, ELLM_PREFER_SPEED, ELLM_CODE_NONE);
+  coded = make(8, 0.09, ELLM_PREFER_BALANCED, ELLM_CODE_NONE);
   assert_string_equal(bench_coded_layout(&coded), "plain8");
   assert_true(bench_coded_bits(&coded) == 8.0);
   bench_coded_free(&coded);
@@ -39,7 +40,7 @@ static void test_measure(void **state) {
   (void)state;
   thread_pool *pool = NULL;
   assert_int_equal(thread_pool_create(2, &pool, NULL), ELLM_OK);
-  bench_coded coded = make(5, 0.95, ELLM_PREFER_SPEED, ELLM_CODE_HUFFMAN);
+  bench_coded coded = make(5, 0.95, ELLM_PREFER_BALANCED, ELLM_CODE_HUFFMAN);
   ellm_bench_speed speed;
   ellm_error err;
   for (int op = ELLM_BENCH_READ; op <= ELLM_BENCH_MULTIPLY; op++)

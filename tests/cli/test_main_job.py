@@ -205,12 +205,18 @@ ok(
     "--keep, twice",
     kept,
 )
-for prefer in ("size", "speed"):
+for prefer in ("size", "balanced", "speed"):
     ok(
         run("compress", MODEL, "-o", tmp(prefer), "--prefer", prefer, "--bits", "4", "-q").returncode == 0,
         f"--prefer {prefer}",
     )
-ok(os.path.getsize(tmp("size")) <= os.path.getsize(tmp("speed")), "size is not larger than speed")
+ok(os.path.getsize(tmp("size")) <= os.path.getsize(tmp("balanced")), "size is not larger than balanced")
+layouts = {kind: {t["layout"] for t in json.loads(run("inspect", tmp(kind)).stdout)["tensors"] if not t["kept"]}
+           for kind in ("balanced", "speed")}
+ok("fields" in layouts["speed"] and "fields" not in layouts["balanced"], "fields are chosen for speed", layouts)
+for machine in ("avx512", "neon"):
+    p = run("compress", MODEL, "-o", tmp("for"), "--prefer", "speed", "--for", machine, "-q", "--force")
+    equal((p.returncode, run("verify", tmp("for"), "--against", MODEL, "-q").returncode), (0, 0), f"--for {machine}")
 ok(
     run("compress", MODEL, "-o", tmp("none"), "--code", "none", "-q").returncode == 0
     and os.path.getsize(tmp("none")) > os.path.getsize(file),

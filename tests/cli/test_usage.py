@@ -109,6 +109,8 @@ CASES = [
     (["compress", M, "-o", out, "--bitz", "4"], USAGE, "--bits"),
     (["compress", M, "-o", out, "--scheme", "odd"], USAGE, "symmetric"),
     (["compress", M, "-o", out, "--prefer", "beauty"], USAGE, "beauty"),
+    (["compress", M, "-o", out, "--prefer", "speed", "--for", "pdp11"], USAGE, "pdp11"),
+    (["compress", M, "-o", out, "--for", "avx2"], USAGE, "--prefer speed"),
     (["compress", M, "-o", out, "--code", "zip"], USAGE, "zip"),
     (["compress", M, "-o", out, "--force=yes"], USAGE, "no value"),
     (["compress", M, "-o", out, "-t", "0"], USAGE, "threads"),

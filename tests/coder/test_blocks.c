@@ -92,6 +92,14 @@ static size_t round_trip(fixture *f, const coder_geometry *g, const coder_codebo
   return total;
 }
 
+static coder_choice choose(const coder_statistics *stats, const coder_geometry *g, int bits, uint8_t pad,
+                           ellm_prefer prefer) {
+  const coder_codes codes = {stats, g, bits, pad, pad};
+  coder_choice choice;
+  assert_int_equal(coder_choose(&codes, (coder_aim){.prefer = prefer}, &choice, NULL), ELLM_OK);
+  return choice;
+}
+
 static void chosen_books(void **state) {
   fixture *f = *state;
   static const uint32_t shapes[][2] = {{1, 1},    {1, 300},  {3, 5},     {15, 64},   {16, 4},    {17, 5},    {40, 72},
@@ -119,12 +127,10 @@ static void chosen_books(void **state) {
         for (int prefer = 0; prefer < 2; prefer++) {
           const uint8_t pad = most_frequent(f, n);
           coder_statistics stats;
-          coder_codebook book, loaded;
-          double estimate;
+          coder_codebook loaded;
           gather(f, &g, bits, pad, &stats);
-          assert_int_equal(
-              coder_choose(&stats, &g, bits, pad, (ellm_prefer)prefer, ELLM_CODE_HUFFMAN, &book, &estimate, NULL, NULL),
-              ELLM_OK);
+          const coder_choice choice = choose(&stats, &g, bits, pad, (ellm_prefer)prefer);
+          const coder_codebook book = choice.book;
           const size_t bytes = round_trip(f, &g, &book);
           uint8_t stored[CODER_BOOK_MAX_BYTES];
           size_t used, length = coder_codebook_store(&book, stored);
@@ -134,7 +140,7 @@ static void chosen_books(void **state) {
           for (size_t cut = 0; cut < length; cut++)
             assert_false(coder_codebook_load(stored, cut, g.panel_rows, &loaded, &used));
           const double real = (double)(bytes + 8 * g.n_blocks + length);
-          if (n > 20000) assert_in_range((uint64_t)(1000 * estimate / real), 985, 1015);
+          if (n > 20000) assert_in_range((uint64_t)(1000 * choice.bytes / real), 985, 1015);
         }
       }
     }
@@ -203,10 +209,8 @@ static void damage_is_harmless(void **state) {
     for (int bits = 3; bits <= 8; bits++) {
       for (size_t i = 0; i < 16 * 256; i++) f->codes[i] = gaussian_code(12.0 / (1 << bits), bits);
       coder_statistics stats;
-      coder_codebook book;
       gather(f, &g, bits, 0, &stats);
-      assert_int_equal(
-          coder_choose(&stats, &g, bits, 0, (ellm_prefer)prefer, ELLM_CODE_HUFFMAN, &book, NULL, NULL, NULL), ELLM_OK);
+      const coder_codebook book = choose(&stats, &g, bits, 0, (ellm_prefer)prefer).book;
       const coder_block block = coder_geometry_block(&g, 0);
       coder_tile_block(&block, f->codes, 256, 0, f->tiled);
       const size_t bytes = coder_encode_block(f->encoder, &book, &block, f->tiled, f->block);
@@ -261,6 +265,133 @@ static void geometry_covers(void **state) {
   assert_false(coder_geometry_from(&g, 32, 2048, 1, 2048)); /* too many codes */
   assert_false(coder_geometry_from(&g, 32, 2048, 0, 1024));
   assert_false(coder_geometry_from(&g, 1u << 20, 4, UINT32_MAX, 4));
+}
+
+/* The place and width of fields: codes beyond are few, the rest comes back with its patches, and the estimate is right. */
+static void chosen_fields(void **state) {
+  fixture *f = *state;
+  static coder_patch patches[CODER_MAX_CODES];
+  static const struct { double step; int bits, width; } rows[] = {{1.9, 4, 2}, {0.8, 5, 3}, {0.38, 8, 4}, {0.33, 6, 5},
+                                                                  {0.18, 7, 5}, {0.092, 8, 6}};
+  coder_geometry g;
+  assert_true(coder_geometry_init(&g, 160, 1500));
+  const size_t n = (size_t)g.rows * g.columns;
+  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+    const int bits = rows[r].bits, zero = 1 << (bits - 1);
+    for (size_t i = 0; i < n; i++) f->codes[i] = gaussian_code(rows[r].step, bits);
+    coder_statistics stats;
+    const uint8_t pad = most_frequent(f, n);
+    gather(f, &g, bits, pad, &stats);
+    coder_choice choice;
+    const coder_codes codes = {&stats, &g, bits, zero, pad};
+    const coder_aim aim = {.prefer = ELLM_PREFER_SPEED, .code = ELLM_CODE_FIELDS};
+    assert_int_equal(coder_choose(&codes, aim, &choice, NULL), ELLM_OK);
+    const coder_codebook *book = &choice.book;
+    assert_int_equal(book->kind, CODER_FIELDS);
+    assert_int_equal(book->raw_bits, rows[r].width);
+    assert_true(book->first <= zero && coder_most_code(book) >= zero);
+    assert_true(200 * choice.outliers <= n);
+    uint64_t counts[256], patched = 0;
+    memcpy(counts, stats.codes, sizeof counts);
+    assert_int_equal(coder_clip_counts(book, counts), choice.outliers);
+    double bytes = 6;
+    for (uint64_t b = 0; b < g.n_blocks; b++) {
+      const coder_block block = coder_geometry_block(&g, b);
+      uint8_t whole[CODER_MAX_CODES], stored[CODER_MAX_BLOCK_BYTES];
+      coder_tile_block(&block, f->codes + block.first_row * g.columns + block.first_column, (size_t)g.columns, pad,
+                       f->tiled);
+      const size_t codes_here = coder_block_codes(&block);
+      memcpy(whole, f->tiled, codes_here);
+      const size_t found = coder_clip(book, f->tiled, codes_here, patches), size = coder_patches_bytes(patches, found);
+      patched += found;
+      coder_patches_store(patches, found, stored);
+      const coder_patches list = {stored + CODER_PATCHES_HEAD, (uint32_t)found};
+      assert_true(coder_patches_valid(&list, &block, book, zero));
+      assert_int_equal(coder_patches_places(&list), found);
+      const size_t coded = coder_encode_block(f->encoder, book, &block, f->tiled, f->block);
+      assert_true(coded != CODER_NOT_CODABLE);
+      assert_true(coder_decode_block_scalar(book, &block, f->block, coded, f->scratch, f->decoded));
+      assert_memory_equal(f->decoded, f->tiled, codes_here);
+      assert_true(coder_patch_codes(&list, bits, f->decoded));
+      assert_memory_equal(f->decoded, whole, codes_here);
+      bytes += (double)(size + coded + 8);
+    }
+    assert_int_equal(patched, choice.outliers);
+    assert_true(fabs(choice.bytes - bytes) <= 2.0 * (double)g.n_blocks + 1);
+  }
+}
+
+/* Two bulks, none of which fields can hold alone, and a zero far from the codes: plain codes, not many patches. */
+static void no_fields(void **state) {
+  fixture *f = *state;
+  coder_geometry g;
+  assert_true(coder_geometry_init(&g, 64, 256));
+  for (int kind = 0; kind < 2; kind++) {
+    for (size_t i = 0; i < 64 * 256; i++)
+      f->codes[i] = (uint8_t)(kind == 0 ? (i % 2 ? 10 : 240) : 200 + random_u64() % 9);
+    coder_statistics stats;
+    coder_choice choice;
+    const uint8_t pad = most_frequent(f, 64 * 256);
+    gather(f, &g, 8, pad, &stats);
+    const coder_codes codes = {&stats, &g, 8, kind == 0 ? 10 : 0, pad};
+    const coder_aim aim = {.prefer = ELLM_PREFER_SPEED, .code = ELLM_CODE_FIELDS};
+    assert_int_equal(coder_choose(&codes, aim, &choice, NULL), ELLM_OK);
+    assert_int_equal(choice.book.kind, CODER_PLAIN);
+    assert_int_equal(choice.outliers, 0);
+  }
+}
+
+/* Each class of machine has a book of its own; balance knows none of them. */
+static void classes_of_machines(void **state) {
+  fixture *f = *state;
+  coder_geometry g;
+  assert_true(coder_geometry_init(&g, 512, 1024));
+  const size_t n = 512 * 1024;
+  for (size_t i = 0; i < n; i++) f->codes[i] = gaussian_code(0.38, 6);
+  coder_statistics stats;
+  const uint8_t pad = most_frequent(f, n);
+  gather(f, &g, 6, pad, &stats);
+  const coder_codes codes = {&stats, &g, 6, 32, pad};
+  coder_choice choice, other;
+  assert_int_equal(coder_choose(&codes, (coder_aim){ELLM_PREFER_SPEED, ELLM_MACHINE_AVX2, 0}, &choice, NULL), ELLM_OK);
+  assert_int_equal(choice.book.kind, CODER_FIELDS);
+  assert_int_equal(coder_choose(&codes, (coder_aim){ELLM_PREFER_BALANCED, ELLM_MACHINE_AVX2, 0}, &choice, NULL),
+                   ELLM_OK);
+  assert_int_equal(choice.book.kind, CODER_LEVELS);
+  assert_int_equal(coder_choose(&codes, (coder_aim){ELLM_PREFER_BALANCED, ELLM_MACHINE_NEON, 0}, &other, NULL), ELLM_OK);
+  assert_memory_equal(&choice.book, &other.book, sizeof choice.book);
+  assert_int_equal(coder_choose(&codes, (coder_aim){ELLM_PREFER_SPEED, (ellm_machine)3, 0}, &other, NULL),
+                   ELLM_ERR_USAGE);
+}
+
+/* Every value of every byte of a book of fields: what is accepted keeps the rules. */
+static void malformed_fields(void **state) {
+  (void)state;
+  uint8_t stored[CODER_BOOK_MAX_BYTES] = {0};
+  coder_codebook book, loaded;
+  size_t used;
+  assert_true(coder_codebook_fields(6, 4, 24, 32, 16, &book));
+  assert_int_equal(coder_codebook_store(&book, stored), 6);
+  for (size_t cut = 0; cut < 6; cut++) assert_false(coder_codebook_load(stored, cut, 16, &loaded, &used));
+  for (size_t at = 1; at < 6; at++)
+    for (unsigned value = 0; value < 256; value++) {
+      const uint8_t old = stored[at];
+      stored[at] = (uint8_t)value;
+      if (coder_codebook_load(stored, 6, 16, &loaded, &used)) {
+        uint8_t again[CODER_BOOK_MAX_BYTES];
+        assert_int_equal(used, 6);
+        assert_int_equal(coder_codebook_store(&loaded, again), 6);
+        assert_memory_equal(stored, again, 6);
+        assert_true(loaded.raw_bits >= 2 && loaded.raw_bits <= 6 && loaded.tuple == 1);
+        assert_true(coder_most_code(&loaded) < 1 << loaded.bits);
+        assert_true(loaded.pad >= coder_least_code(&loaded) && loaded.pad <= coder_most_code(&loaded));
+      }
+      stored[at] = old;
+    }
+  static const struct { int bits, width; uint8_t first, pad; } bad[] = {
+      {4, 5, 0, 0}, {8, 7, 0, 0}, {8, 1, 0, 0}, {4, 4, 1, 5}, {6, 4, 49, 60}, {6, 4, 8, 7}, {6, 4, 8, 24}, {9, 4, 0, 0}};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_false(coder_codebook_fields(bad[i].bits, bad[i].width, bad[i].first, bad[i].pad, 16, &book));
 }
 
 static void malformed_books(void **state) {
@@ -359,7 +490,7 @@ static void package_merge_is_optimal(void **state) {
 /* Everything counted but the directory: blocks, block table, book. */
 static void loss_over_entropy(void **state) {
   fixture *f = *state;
-  static const struct { double step; int bits; double size_limit, speed_limit;
+  static const struct { double step; int bits; double size_limit, balanced_limit;
   } rows[] = {{1.77, 4, 1.04, 1.10},  {1.3, 4, 1.04, 1.10},   {0.95, 4, 1.04, 1.10},
               {0.9, 4, 1.025, 1.06},  {0.52, 5, 1.025, 1.06}, {0.26, 6, 1.025, 1.06},
               {0.13, 7, 1.025, 1.06}, {0.09, 8, 1.025, 1.06}, {0.07, 8, 1.025, 1.06}};
@@ -374,19 +505,16 @@ static void loss_over_entropy(void **state) {
     const uint8_t pad = most_frequent(f, n);
     gather(f, &g, rows[r].bits, pad, &stats);
     for (int prefer = 0; prefer < 2; prefer++) {
-      coder_codebook book;
       uint8_t stored[CODER_BOOK_MAX_BYTES];
-      assert_int_equal(
-          coder_choose(&stats, &g, rows[r].bits, pad, (ellm_prefer)prefer, ELLM_CODE_HUFFMAN, &book, NULL, NULL, NULL),
-          ELLM_OK);
+      const coder_codebook book = choose(&stats, &g, rows[r].bits, pad, (ellm_prefer)prefer).book;
       const double bits = 8.0 *
                           (double)(round_trip(f, &g, &book) + 8 * g.n_blocks + coder_codebook_store(&book, stored));
       print_message("%s: entropy %.3f coded %.3f (%+.1f %%) kind %d tuple %d raw %d leaves %d widths",
-                    prefer == ELLM_PREFER_SIZE ? "size " : "speed", entropy / (double)n, bits / (double)n,
+                    prefer == ELLM_PREFER_SIZE ? "size    " : "balanced", entropy / (double)n, bits / (double)n,
                     100 * (bits / entropy - 1), book.kind, book.tuple, book.raw_bits, book.n_leaves);
       for (int j = 0; j < book.n_levels; j++) print_message(" %d", book.width[j]);
       print_message("\n");
-      assert_true(bits <= entropy * (prefer == ELLM_PREFER_SIZE ? rows[r].size_limit : rows[r].speed_limit));
+      assert_true(bits <= entropy * (prefer == ELLM_PREFER_SIZE ? rows[r].size_limit : rows[r].balanced_limit));
     }
   }
 }
@@ -404,15 +532,12 @@ static void rivals(void **state) {
     for (size_t i = 0; i < n; i++) f->codes[i] = gaussian_code(24.0 / (1 << bits) / (1 + round % 5), bits);
     const uint8_t pad = most_frequent(f, n);
     coder_statistics stats;
-    coder_codebook book, quick;
-    coder_rivals others;
     gather(f, &g, bits, pad, &stats);
-    assert_int_equal(
-        coder_choose(&stats, &g, bits, pad, ELLM_PREFER_SPEED, ELLM_CODE_HUFFMAN, &quick, NULL, &others, NULL),
-        ELLM_OK);
-    assert_int_equal(others.n, 0);
-    assert_int_equal(
-        coder_choose(&stats, &g, bits, pad, ELLM_PREFER_SIZE, ELLM_CODE_HUFFMAN, &book, NULL, &others, NULL), ELLM_OK);
+    const coder_choice balanced = choose(&stats, &g, bits, pad, ELLM_PREFER_BALANCED),
+                       smallest = choose(&stats, &g, bits, pad, ELLM_PREFER_SIZE);
+    const coder_codebook book = smallest.book, quick = balanced.book;
+    const coder_rivals others = smallest.rivals;
+    assert_int_equal(balanced.rivals.n, 0);
     uint8_t stored[CODER_BOOK_MAX_BYTES];
     const size_t first = round_trip(f, &g, &book) + coder_codebook_store(&book, stored);
     size_t least = first;
@@ -510,7 +635,8 @@ static void documented_example(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(geometry_covers),   cmocka_unit_test(chosen_books),
                                      cmocka_unit_test(all_books),         cmocka_unit_test(damage_is_harmless),
-                                     cmocka_unit_test(malformed_books),   cmocka_unit_test(package_merge_is_optimal),
+                                     cmocka_unit_test(malformed_books), cmocka_unit_test(chosen_fields),
+    cmocka_unit_test(no_fields), cmocka_unit_test(classes_of_machines), cmocka_unit_test(malformed_fields),   cmocka_unit_test(package_merge_is_optimal),
                                      cmocka_unit_test(loss_over_entropy), cmocka_unit_test(largest_blocks),
                                      cmocka_unit_test(rivals),            cmocka_unit_test(documented_example)};
   return cmocka_run_group_tests(tests, setup, teardown);

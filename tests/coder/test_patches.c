@@ -29,7 +29,7 @@ static bool valid(const coder_patch *whole, size_t n, const coder_block *where, 
   left = bytes;
   assert_true(coder_patches_take(&at, &left, &patches));
   assert_int_equal(left, 0);
-  const bool good = coder_patches_valid(&patches, where, bits, zero);
+  const bool good = coder_patches_valid(&patches, where, &(coder_codebook){.bits = (uint8_t)bits}, zero);
   free(data);
   return good;
 }
@@ -55,7 +55,7 @@ static void test_differences(void **state) {
     assert_int_equal(sum, differences[i]);
     assert_int_equal(coder_patch_at(&patches, patches.n - 1).place, 78);
     assert_int_equal(coder_patches_places(&patches), 2);
-    assert_true(coder_patches_valid(&patches, &block, 8, 128));
+    assert_true(coder_patches_valid(&patches, &block, &(coder_codebook){.bits = 8}, 128));
     for (size_t n = 0; n < bytes; n++) { /* cut short */
       at = data;
       left = n;
@@ -95,7 +95,7 @@ static bool raw_valid(const uint32_t *words, uint16_t n) {
   size_t bytes = 2 + 3u * n;
   coder_patches patches;
   assert_true(coder_patches_take(&at, &bytes, &patches));
-  return coder_patches_valid(&patches, &block, 4, 8);
+  return coder_patches_valid(&patches, &block, &(coder_codebook){.bits = 4}, 8);
 }
 
 static uint32_t word(uint32_t place, int difference) { return place | ((uint32_t)difference & 1023) << 14; }
@@ -129,8 +129,50 @@ static void test_bound(void **state) {
   }
 }
 
+/* The same for fields, whose codes are fewer. */
+static void test_bound_of_fields(void **state) {
+  (void)state;
+  coder_codebook book;
+  assert_true(coder_codebook_fields(8, 4, 120, 128, 16, &book));
+  for (int32_t over = 0; over < 2; over++) {
+    const int32_t most = 65795 - 256 * 8; /* of zero 128, 8 above 120 */
+    coder_patch whole[] = {{6, most + over}};
+    size_t bytes;
+    uint8_t *data = stored(whole, 1, &bytes);
+    const coder_patches patches = {data + CODER_PATCHES_HEAD, (uint32_t)((bytes - 2) / 3)};
+    assert_int_equal(coder_patches_valid(&patches, &block, &book, 128), !over);
+    free(data);
+  }
+}
+
+static void test_clip(void **state) {
+  (void)state;
+  coder_codebook book;
+  coder_patch patches[8];
+  assert_true(coder_codebook_fields(8, 2, 120, 121, 16, &book));
+  uint8_t codes[8] = {120, 123, 119, 124, 0, 255, 121, 122};
+  static const uint8_t whole[8] = {120, 123, 119, 124, 0, 255, 121, 122}, clipped[8] = {120, 123, 120, 123, 120, 123, 121, 122};
+  assert_int_equal(coder_clip(&book, codes, 8, patches), 4);
+  assert_memory_equal(codes, clipped, 8);
+  static const coder_patch want[4] = {{2, -1}, {3, 1}, {4, -120}, {5, 132}};
+  for (int i = 0; i < 4; i++) {
+    assert_int_equal(patches[i].place, want[i].place);
+    assert_int_equal(patches[i].difference, want[i].difference);
+  }
+  size_t bytes;
+  uint8_t *data = stored(patches, 4, &bytes);
+  const coder_patches list = {data + CODER_PATCHES_HEAD, 4};
+  assert_true(coder_patch_codes(&list, 8, codes));
+  assert_memory_equal(codes, whole, 8);
+  memcpy(codes, clipped, 8);
+  assert_false(coder_patch_codes(&list, 7, codes)); /* as far as it goes */
+  assert_int_equal(codes[5], 127);
+  free(data);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_differences), cmocka_unit_test(test_places),
-                                     cmocka_unit_test(test_order), cmocka_unit_test(test_bound)};
+                                     cmocka_unit_test(test_order), cmocka_unit_test(test_bound),
+                                     cmocka_unit_test(test_bound_of_fields), cmocka_unit_test(test_clip)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,10 +60,11 @@ static inline ellm_status sample_write_tensor(container_writer *writer, containe
   }
   tensor->entropy_bits = coder_entropy_bits(stats.codes, 256);
   tensor->huffman_bits = coder_huffman_bits(stats.codes, 256);
-  double bytes;
+  coder_choice choice;
   coder_encoder *encoder = NULL;
-  ellm_status status = coder_choose(&stats, &tensor->geometry, bits, pad, prefer, ELLM_CODE_HUFFMAN, &tensor->book,
-                                    &bytes, NULL, err);
+  const coder_codes counted = {&stats, &tensor->geometry, bits, tensor->quant.scales.zero, pad};
+  ellm_status status = coder_choose(&counted, (coder_aim){.prefer = prefer}, &choice, err);
+  tensor->book = choice.book;
   if (status == ELLM_OK) status = coder_encoder_create(&encoder, err);
   if (status == ELLM_OK) status = container_writer_begin_coded(writer, tensor, err);
   for (uint64_t b = 0; status == ELLM_OK && b < tensor->geometry.n_blocks; b++) {
@@ -154,7 +155,7 @@ static inline ellm_status sample_scaled_sections(container_writer *writer, ellm_
                                                     .rows = made[i].has_rows ? rows : NULL,
                                                     .columns = made[i].has_columns ? columns : NULL}}};
     sample_whole_codes(whole, tensor.n_elements, zero, 10 + i);
-    status = sample_write_tensor(writer, &tensor, whole, i == 0 ? ELLM_PREFER_SIZE : ELLM_PREFER_SPEED, err);
+    status = sample_write_tensor(writer, &tensor, whole, i == 0 ? ELLM_PREFER_SIZE : ELLM_PREFER_BALANCED, err);
   }
   free(whole);
   return status;
@@ -178,11 +179,12 @@ static inline ellm_status sample_write_exact(container_writer *writer, const cha
   for (uint64_t i = 0; i < rows * columns; i++) stats.codes[exact_code(size, bits[i])]++;
   tensor.entropy_bits = coder_entropy_bits(stats.codes, 256);
   tensor.huffman_bits = coder_huffman_bits(stats.codes, 256);
-  double bytes;
   coder_encoder *encoder = NULL;
   uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1), *out = calloc(2, CODER_MAX_BLOCK_BYTES);
-  ellm_status status = coder_choose(&stats, &tensor.geometry, 8, coder_pad(stats.codes), ELLM_PREFER_SIZE,
-                                    ELLM_CODE_HUFFMAN, &tensor.book, &bytes, NULL, err);
+  coder_choice choice;
+  const coder_codes counted = {&stats, &tensor.geometry, 8, 0, coder_pad(stats.codes)};
+  ellm_status status = coder_choose(&counted, (coder_aim){.prefer = ELLM_PREFER_SIZE}, &choice, err);
+  tensor.book = choice.book;
   if (status == ELLM_OK) status = coder_encoder_create(&encoder, err);
   if (status == ELLM_OK) status = container_writer_begin_coded(writer, &tensor, err);
   for (uint64_t b = 0; status == ELLM_OK && b < tensor.geometry.n_blocks; b++) {
@@ -251,7 +253,7 @@ static inline ellm_status sample_sections(container_writer *writer, ellm_error *
   ELLM_TRY(container_writer_kept_bytes(writer, (const uint8_t *)sample_norm + 8, 12, err));
   ELLM_TRY(container_writer_end(writer, err));
   sample_codes(codes, 60, 8, 2);
-  return sample_write_coded(writer, "small.weight", 3, 20, 8, codes, ELLM_PREFER_SPEED, err);
+  return sample_write_coded(writer, "small.weight", 3, 20, 8, codes, ELLM_PREFER_BALANCED, err);
 }
 
 typedef ellm_status (*sample_sections_fn)(container_writer *writer, ellm_error *err);

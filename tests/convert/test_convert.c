@@ -125,8 +125,8 @@ static void check_all_codes(const char *path, const char *from) {
 static void test_round_trip(void **state) {
   (void)state;
   for (int bits = 2; bits <= 8; bits++) {
-    for (int prefer = 0; prefer < 2; prefer++) {
-      for (int code = 0; code < (bits % 4 == 0 ? 2 : 1); code++) {
+    for (int prefer = 0; prefer < 3; prefer++) {
+      for (int code = 0; code < (bits % 4 == 0 ? 3 : 1); code++) {
         ellm_compress_options options = defaults();
         options.bits = bits;
         options.prefer = (ellm_prefer)prefer;

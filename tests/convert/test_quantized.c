@@ -49,7 +49,7 @@ static ellm_status write_file(const quantized_matrix *matrix, int threads, ellm_
   ellm_status status = ELLM_OK;
   if (m.scales.columns != NULL)
     status = container_writer_columns(writer, m.name, m.scales.columns, m.columns, &m.columns_record, err);
-  if (status == ELLM_OK) status = quantized_write(writer, &t, &m, prefer, tensor, err);
+  if (status == ELLM_OK) status = quantized_write(writer, &t, &m, (coder_aim){.prefer = prefer}, tensor, err);
   if (status == ELLM_OK) status = container_writer_commit(writer, identity, NULL, err);
   else container_writer_abort(writer);
   team_free(&t);
@@ -78,7 +78,10 @@ static void check_file(const quantized_matrix *m, const int32_t *codes) {
     if (values[i] != want) fail_msg("%s: weight %zu is %g, not %g", m->name, i, (double)values[i], (double)want);
     outliers += codes[i] < -(1 << (info.bits - 1)) || codes[i] >= 1 << (info.bits - 1);
   }
-  assert_int_equal(info.outliers, outliers);
+  if (strcmp(info.layout, "fields") == 0)
+    assert_true(info.outliers >= outliers); /* those within the width, but beyond the fields, too */
+  else
+    assert_int_equal(info.outliers, outliers);
   ellm_source_close(source);
   free(values);
   ellm_verify_options_init(&options);
@@ -122,9 +125,9 @@ static void test_round_trip(void **state) {
                                   .user = &memory};
       ellm_error err = {0};
       container_tensor tensor;
-      if (write_file(&m, 2, i % 2 ? ELLM_PREFER_SIZE : ELLM_PREFER_SPEED, &tensor, &err) != ELLM_OK)
+      if (write_file(&m, 2, (ellm_prefer)(i % 3), &tensor, &err) != ELLM_OK)
         fail_msg("case %zu: %s", i, err.message);
-      if (c->bits > 0) assert_int_equal(tensor.quant.bits, c->bits);
+      if (c->bits > 0 && i % 3 != ELLM_PREFER_SPEED) assert_int_equal(tensor.quant.bits, c->bits);
       check_file(&m, codes);
       free(codes);
       free(rows);
@@ -138,7 +141,7 @@ static void test_same_bytes(void **state) {
   quantized_memory memory = {codes, 700};
   const quantized_matrix m = {.name = "w", .rows = 900, .columns = 700, .scales = {.step = 1},
                               .codes = quantized_from_memory, .user = &memory};
-  for (int prefer = 0; prefer < 2; prefer++) {
+  for (int prefer = 0; prefer < 3; prefer++) {
     uint8_t *first = NULL, *again;
     size_t size = 0, size_again;
     for (int threads = 1; threads <= 4; threads++) {
@@ -171,7 +174,7 @@ static void test_plan(void **state) {
   container_tensor planned, written;
   double bytes;
   assert_int_equal(team_create(2, &t, &err), ELLM_OK);
-  assert_int_equal(quantized_plan(&t, &m, ELLM_PREFER_SIZE, &planned, &bytes, &err), ELLM_OK);
+  assert_int_equal(quantized_plan(&t, &m, (coder_aim){.prefer = ELLM_PREFER_SIZE}, &planned, &bytes, &err), ELLM_OK);
   assert_int_equal(write_file(&m, 2, ELLM_PREFER_SIZE, &written, &err), ELLM_OK);
   assert_int_equal(planned.quant.bits, written.quant.bits);
   assert_true(written.quant.bits <= 5 && written.quant.scales.outliers > 0);

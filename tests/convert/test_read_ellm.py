@@ -89,11 +89,12 @@ def check(bits, scheme, prefer, code):
 for bits in range(2, 9):
     wrong = []
     for scheme in ("mixed", "symmetric", "asymmetric"):
-        for prefer in ("speed", "size"):
+        for prefer in ("balanced", "size", "speed"):
             wrong += [f"{scheme} {prefer}: {w}" for w in check(bits, scheme, prefer, "huffman")]
-        wrong += [f"{scheme} none: {w}" for w in check(bits, scheme, "speed", "none")]
+        wrong += [f"{scheme} none: {w}" for w in check(bits, scheme, "balanced", "none")]
+        wrong += [f"{scheme} fields: {w}" for w in check(bits, scheme, "speed", "fields")]
     ok(not wrong, f"{bits} bits: {len(SHAPES)} matrices, all schemes and codes", "\n".join(wrong))
-equal(layouts, {read_ellm.PLAIN, read_ellm.HUFFMAN, read_ellm.TUPLES}, "all kinds of code book were met")
+equal(layouts, {read_ellm.PLAIN, read_ellm.HUFFMAN, read_ellm.TUPLES, read_ellm.FIELDS}, "all kinds of code book were met")
 
 # The program itself.
 def tool(*arguments):

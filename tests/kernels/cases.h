@@ -144,6 +144,14 @@ static inline bool encode(const coder_codebook *book, const coder_block *block, 
   return *bytes != CODER_NOT_CODABLE;
 }
 
+/* Codes of a field book, and the book: fields of `width` bits from `first` on. */
+static inline bool make_fields(const coder_block *block, int bits, int width, unsigned first, unsigned spread,
+                               coder_codebook *book) {
+  fill_codes(block, width, spread);
+  for (size_t i = 0; i < block_codes(block); i++) case_source[i] = (uint8_t)(case_source[i] + first);
+  return coder_codebook_fields(bits, width, (uint8_t)first, case_source[0], block->panel_rows, book);
+}
+
 /* A random book and block in case_source and case_encoded. */
 static inline size_t random_case(coder_codebook *book, coder_block *block) {
   static const unsigned spreads[] = {0, 4, 40, 100, 160, 220, 250, 255};
@@ -158,6 +166,13 @@ static inline size_t random_case(coder_codebook *book, coder_block *block) {
     recipe.n_levels = random_below(3) ? 0 : 1 + (int)random_below(random_below(3) ? 3 : CODER_MAX_LEVELS);
     for (int j = 0; j < CODER_MAX_LEVELS; j++) recipe.width[j] = (uint8_t)(1 + random_below(4));
     *block = random_block(recipe.tuple);
+    if (random_below(6) == 0) {
+      const int width = 2 + (int)random_below((uint32_t)(recipe.bits < 6 ? recipe.bits - 1 : 5));
+      const unsigned first = random_below((1u << recipe.bits) - (1u << width) + 1);
+      size_t bytes;
+      if (make_fields(block, recipe.bits, width, first, spreads[random_below(8)], book) && encode(book, block, &bytes))
+        return bytes;
+    }
     fill_codes(block, recipe.bits, spreads[random_below(sizeof spreads / sizeof spreads[0])]);
     if (!make_book(&recipe, block, book)) continue;
     size_t bytes;

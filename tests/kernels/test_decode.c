@@ -165,6 +165,30 @@ static void test_levels(void **state) {
         }
 }
 
+static void test_fields(void **state) {
+  (void)state;
+  random_state = 17;
+  for (int width = 2; width <= 6; width++)
+    for (int bits = width; bits <= 8; bits++)
+      for (uint32_t tiles = 1; tiles <= 256; tiles += tiles < 9 ? 1 : 41)
+        for (int end = 0; end < 2; end++) {
+          coder_codebook book;
+          const uint32_t panel_rows = random_below(3) ? 16 : 1 + random_below(15);
+          coder_block block = {
+              .panels = 1, .rows = panel_rows, .columns = 4 * tiles, .tiles = tiles, .panel_rows = panel_rows};
+          const unsigned first = end ? (1u << bits) - (1u << width) : random_below((1u << bits) - (1u << width) + 1);
+          assert_true(make_fields(&block, bits, width, first, 255, &book));
+          check_round_trip(&book, &block);
+          size_t bytes;
+          assert_true(encode(&book, &block, &bytes));
+          assert_true(!decode_everywhere(&book, &block, case_encoded, bytes - 1));
+          assert_true(!decode_everywhere(&book, &block, case_encoded, bytes + 1));
+          assert_true(!decode_everywhere(&book, &block, case_encoded, 0));
+          case_source[block_codes(&block) - 1] = (uint8_t)(first + (1u << width)); /* behind the fields */
+          assert_false(encode(&book, &block, &bytes));
+        }
+}
+
 static void test_plain(void **state) {
   (void)state;
   random_state = 14;
@@ -235,7 +259,7 @@ static void test_damaged(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_random),        cmocka_unit_test(test_every_split), cmocka_unit_test(test_extreme_trees),
-    cmocka_unit_test(test_levels),        cmocka_unit_test(test_plain),       cmocka_unit_test(test_damaged),
+    cmocka_unit_test(test_levels),        cmocka_unit_test(test_fields), cmocka_unit_test(test_plain),       cmocka_unit_test(test_damaged),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

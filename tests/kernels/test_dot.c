@@ -335,6 +335,32 @@ static void test_largest(void **state) {
           }
 }
 
+/* Fields of every width and place, the largest sums among them. */
+static void test_fields(void **state) {
+  (void)state;
+  random_state = 39;
+  static const uint32_t tile_counts[] = {1, 2, 7, 8, 9, 16, 30, 64, 72, 128, 136, 200, 248, 256};
+  for (int width = 2; width <= 6; width++)
+    for (int bits = width; bits <= 8; bits++)
+      for (size_t t = 0; t < sizeof tile_counts / sizeof tile_counts[0]; t++) {
+        coder_codebook book;
+        const uint32_t tiles = tile_counts[t];
+        coder_block block = {.panels = 1, .tiles = tiles, .panel_rows = t % 5 == 0 ? 1 + random_below(16) : 16};
+        if (random_below(4) == 0 && block.panel_rows == 16) block.panels = 1 + random_below(256 / tiles);
+        block.rows = block.panel_rows * block.panels;
+        const unsigned last = (1u << bits) - (1u << width), first = t % 3 == 0 ? last : random_below(last + 1);
+        assert_true(make_fields(&block, bits, width, first, 255, &book));
+        if (t % 4 == 0) /* the largest sums */
+          memset(case_source, (int)(first + (1u << width) - 1), sizeof case_source);
+        size_t bytes;
+        assert_true(encode(&book, &block, &bytes));
+        check_case(&book, &block, bytes, (int)t % 5);
+        const kernel_activations a = activations_for(&block, 1 + (unsigned)t % 2, 0);
+        assert_true(!dot_everywhere(&book, &block, case_encoded, bytes - 1, &a, 0));
+        assert_true(!dot_everywhere(&book, &block, case_encoded, bytes + 1, &a, 0));
+      }
+}
+
 static void test_plain(void **state) {
   (void)state;
   random_state = 34;
@@ -539,7 +565,7 @@ static void test_sizes(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_quantize), cmocka_unit_test(test_random),  cmocka_unit_test(test_levels),
-    cmocka_unit_test(test_largest),  cmocka_unit_test(test_plain),   cmocka_unit_test(test_damaged),
+    cmocka_unit_test(test_largest),  cmocka_unit_test(test_plain), cmocka_unit_test(test_fields),   cmocka_unit_test(test_damaged),
     cmocka_unit_test(test_multiply), cmocka_unit_test(test_finish),  cmocka_unit_test(test_multiply_finish),
     cmocka_unit_test(test_sizes),
   };

@@ -43,7 +43,7 @@ static coder_patches make_patches(coder_block *block, int bits, int zero) {
   size_t bytes = coder_patches_bytes(list, n);
   coder_patches patches;
   assert_true(coder_patches_take(&at, &bytes, &patches));
-  assert_true(coder_patches_valid(&patches, block, bits, zero));
+  assert_true(coder_patches_valid(&patches, block, &(coder_codebook){.bits = (uint8_t)bits}, zero));
   return patches;
 }
 

@@ -11,21 +11,26 @@
 
 enum { N_IDS = 72 };
 
-typedef struct fixture { char folder[64], file[2][96]; } fixture;
+typedef struct fixture { char folder[64], file[3][96]; } fixture;
 static fixture fix;
 
-static const int widths[2] = {8, 4};
+/* Field books in the third. */
+enum { N_FILES = 3 };
+static const int widths[N_FILES] = {8, 4, 6};
+static const ellm_prefer preferences[N_FILES] = {ELLM_PREFER_BALANCED, ELLM_PREFER_SIZE, ELLM_PREFER_SPEED};
+static const ellm_code codes[N_FILES] = {ELLM_CODE_HUFFMAN, ELLM_CODE_HUFFMAN, ELLM_CODE_FIELDS};
 
 static inline int set_up(void **state) {
   (void)state;
   snprintf(fix.folder, sizeof fix.folder, "/tmp/ellm_logits_XXXXXX");
   if (mkdtemp(fix.folder) == NULL) return -1;
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < N_FILES; i++) {
     ellm_compress_options options;
     ellm_error err;
     ellm_compress_options_init(&options);
     options.bits = widths[i];
-    options.prefer = i == 0 ? ELLM_PREFER_SPEED : ELLM_PREFER_SIZE;
+    options.prefer = preferences[i];
+    options.code = codes[i];
     snprintf(fix.file[i], sizeof fix.file[i], "%s/%d.ellm", fix.folder, widths[i]);
     if (ellm_compress(STORIES_FOLDER, fix.file[i], &options, NULL, &err) != ELLM_OK) {
       print_error("%s\n", err.message);

@@ -7,6 +7,8 @@ static void of_a_file(void **state) {
   check_path(fix.file[1], ELLM_ACTIVATIONS_F32);
   check_path(fix.file[1], ELLM_ACTIVATIONS_I8);
   check_path(fix.file[1], ELLM_ACTIVATIONS_I16);
+  check_path(fix.file[2], ELLM_ACTIVATIONS_F32);
+  check_path(fix.file[2], ELLM_ACTIVATIONS_I16);
 }
 
 int main(void) {

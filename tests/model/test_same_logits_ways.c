@@ -6,7 +6,7 @@
 static void of_expanded_files(void **state) {
   (void)state;
   static const ellm_activations modes[] = {ELLM_ACTIVATIONS_F32, ELLM_ACTIVATIONS_I8, ELLM_ACTIVATIONS_I16};
-  for (int i = 0; i < 2; i++)
+  for (int i = 0; i < N_FILES; i++)
     for (int mode = 0; mode < 3; mode++)
       for (size_t piece = 1; piece <= N_IDS; piece += N_IDS - 1) { /* one token, or many */
         ellm_model_options options;
@@ -54,7 +54,7 @@ static void a_damaged_file_is_not_expanded(void **state) {
 
 static void of_the_decompressed_folder(void **state) {
   (void)state;
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < N_FILES; i++) {
     char folder[128];
     size_t n, m;
     snprintf(folder, sizeof folder, "%s/folder%d", fix.folder, widths[i]);

@@ -26,7 +26,7 @@ static int setup(void **state) {
   options.dtype = ELLM_F32;
   snprintf(file, sizeof file, "%s/scaled.ellm", folder);
   snprintf(weights, sizeof weights, "%s/weights", folder);
-  if (scaled_model_write(STORIES_FOLDER, file, 0.3, ELLM_PREFER_SPEED, 2, &err) != ELLM_OK ||
+  if (scaled_model_write(STORIES_FOLDER, file, 0.3, ELLM_PREFER_BALANCED, 2, &err) != ELLM_OK ||
       ellm_decompress(file, weights, &options, &err) != ELLM_OK) {
     print_message("%s\n", err.message);
     return -1;

@@ -20,6 +20,7 @@ KERNEL_INLINE void bytes_store(uint8_t *p, bytes64 v) {
 }
 KERNEL_INLINE bytes64 bytes_or(bytes64 a, bytes64 b) { BYTES_EACH(vorrq_u8(a.val[i], b.val[i])); }
 KERNEL_INLINE bytes64 bytes_and(bytes64 a, bytes64 b) { BYTES_EACH(vandq_u8(a.val[i], b.val[i])); }
+KERNEL_INLINE bytes64 bytes_add(bytes64 a, bytes64 b) { BYTES_EACH(vaddq_u8(a.val[i], b.val[i])); }
 KERNEL_INLINE bytes64 bytes_up(bytes64 v, unsigned k) { BYTES_EACH(vshlq_u8(v.val[i], vdupq_n_s8((int8_t)k))); }
 KERNEL_INLINE bytes64 bytes_down(bytes64 v, unsigned k) { BYTES_EACH(vshlq_u8(v.val[i], vdupq_n_s8((int8_t)-(int)k))); }
 KERNEL_INLINE bool bytes_any(bytes64 v) {

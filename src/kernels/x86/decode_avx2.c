@@ -30,6 +30,9 @@ KERNEL_INLINE bytes64 bytes_or(bytes64 a, bytes64 b) {
 KERNEL_INLINE bytes64 bytes_and(bytes64 a, bytes64 b) {
   return (bytes64){_mm256_and_si256(a.low, b.low), _mm256_and_si256(a.high, b.high)};
 }
+KERNEL_INLINE bytes64 bytes_add(bytes64 a, bytes64 b) {
+  return (bytes64){_mm256_add_epi8(a.low, b.low), _mm256_add_epi8(a.high, b.high)};
+}
 KERNEL_INLINE bytes64 bytes_up(bytes64 v, unsigned k) {
   return (bytes64){_mm256_slli_epi16(v.low, (int)k), _mm256_slli_epi16(v.high, (int)k)};
 }

@@ -16,6 +16,7 @@ KERNEL_INLINE bytes64 bytes_load(const uint8_t *p) { return _mm512_loadu_si512(p
 KERNEL_INLINE void bytes_store(uint8_t *p, bytes64 v) { _mm512_storeu_si512(p, v); }
 KERNEL_INLINE bytes64 bytes_or(bytes64 a, bytes64 b) { return _mm512_or_si512(a, b); }
 KERNEL_INLINE bytes64 bytes_and(bytes64 a, bytes64 b) { return _mm512_and_si512(a, b); }
+KERNEL_INLINE bytes64 bytes_add(bytes64 a, bytes64 b) { return _mm512_add_epi8(a, b); }
 KERNEL_INLINE bytes64 bytes_up(bytes64 v, unsigned k) { return _mm512_slli_epi16(v, k); }
 KERNEL_INLINE bytes64 bytes_down(bytes64 v, unsigned k) { return _mm512_srli_epi16(v, k); }
 KERNEL_INLINE bool bytes_any(bytes64 v) { return _mm512_test_epi8_mask(v, v) != 0; }

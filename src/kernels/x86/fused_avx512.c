@@ -186,6 +186,71 @@ static kernel_fused_result dot_plain(const coder_codebook *book, const coder_blo
   return KERNEL_FUSED_GOOD;
 }
 
+/* --------------------------------------------------------------------- fields */
+
+/* Fields of 2 or 3 bits of a step's tile i. */
+KERNEL_INLINE __m512i narrow_codes(const raw_groups *raw, int i, unsigned width) {
+  const __m512i two = shifted(group_load(raw->two + 64 * (i / 4)), -2 * (i % 4));
+  if (width == 2) return _mm512_and_si512(two, byte_set(3));
+  const __m512i one = shifted(group_load(raw->one), 2 - i % 8);
+  return _mm512_and_si512(choose_bits(byte_set(3), two, one), byte_set(7));
+}
+
+KERNEL_INLINE void dot_narrow(const fused *from, int32_t *sums, unsigned width, unsigned digits) {
+  fused f = *from;
+  for (size_t panel = 0; panel < f.n_panels; panel++) {
+    columns x = f.x;
+    for (size_t left = f.tiles; left > 0; sums += CODER_PANEL_ROWS) {
+      size_t now = left < x.tiles_per_group ? left : x.tiles_per_group;
+      left -= now;
+      const __m512i zero = _mm512_setzero_si512();
+      fused_sums s = {{zero, zero}, {zero, zero}};
+      for (; now > 0; now -= STEP_TILES) {
+        KERNEL_UNROLL(8)
+        for (int i = 0; i < STEP_TILES; i++) add_tile(&s, narrow_codes(&f.raw, i, width), x, i, digits);
+        x.low += 4 * STEP_TILES;
+        if (digits == 2) x.high += 4 * STEP_TILES;
+        raw_step(&f.raw, width);
+        for (size_t line = 0; line < f.ahead_step; line += 64) __builtin_prefetch(f.ahead + line, 0, 2);
+        f.ahead += f.ahead_step;
+      }
+      __m512i sum = _mm512_add_epi32(s.low[0], s.low[1]);
+      if (digits == 2) sum = join_digits(sum, _mm512_add_epi32(s.high[0], s.high[1]));
+      _mm512_storeu_si512(sums, sum);
+    }
+  }
+}
+
+static void dot_narrow_21(const fused *f, int32_t *sums) { dot_narrow(f, sums, 2, 1); }
+static void dot_narrow_22(const fused *f, int32_t *sums) { dot_narrow(f, sums, 2, 2); }
+static void dot_narrow_31(const fused *f, int32_t *sums) { dot_narrow(f, sums, 3, 1); }
+static void dot_narrow_32(const fused *f, int32_t *sums) { dot_narrow(f, sums, 3, 2); }
+
+/* From 4 bits on they are pairs with raw bits as they lie. */
+static kernel_fused_result dot_fields(fused *f, const coder_block *block, unsigned width, const uint8_t *data,
+                                      size_t bytes, unsigned digits, int32_t *sums) {
+  static void (*const narrow[2][2])(const fused *, int32_t *) = {{dot_narrow_21, dot_narrow_22},
+                                                                 {dot_narrow_31, dot_narrow_32}};
+  const size_t n_codes = f->n_panels * f->tiles * CODER_TILE;
+  const unsigned raw = coder_field_raw_bits(width);
+  uint32_t offset[3];
+  if (bytes != coder_raw_bytes(width, n_codes)) return KERNEL_FUSED_DAMAGED;
+  coder_raw_offsets(raw, n_codes, (uint32_t)coder_field_upper_bytes(width, n_codes), offset);
+  f->fields = data;
+  f->raw = raw_groups_at(data, offset);
+  f->ahead = data + bytes;
+  f->ahead_step = bytes / (n_codes / (STEP_TILES * CODER_TILE));
+  if (width < 4)
+    narrow[width - CODER_FIELDS_LEAST][digits - 1](f, sums);
+  else if (width > 4)
+    fused_functions[1][LISTED][raw][digits - 1](f, sums);
+  else if (digits == 2)
+    dot_nibbles(block, data, f->x, 2, sums);
+  else
+    dot_nibbles(block, data, f->x, 1, sums);
+  return KERNEL_FUSED_GOOD;
+}
+
 /* ------------------------------------------------------------------ dispatch */
 
 kernel_fused_result dot_fused_avx512(const coder_codebook *book, const coder_block *block, const uint8_t *data,
@@ -193,10 +258,12 @@ kernel_fused_result dot_fused_avx512(const coder_codebook *book, const coder_blo
                                      int32_t *sums) {
   if (block->panel_rows != CODER_PANEL_ROWS) return KERNEL_NOT_FUSED;
   if (book->kind == CODER_PLAIN) return dot_plain(book, block, data, bytes, a, token, sums);
-  if (block->tiles % STEP_TILES != 0 || book->raw_bits > MAX_FUSED_RAW) return KERNEL_NOT_FUSED;
+  if (block->tiles % STEP_TILES != 0) return KERNEL_NOT_FUSED;
 
   const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE;
   fused f = {.n_panels = block->panels, .tiles = block->tiles, .x = columns_at(a, token, block->first_column)};
+  if (book->kind == CODER_FIELDS) return dot_fields(&f, block, book->raw_bits, data, bytes, a->digits, sums);
+  if (book->raw_bits > MAX_FUSED_RAW) return KERNEL_NOT_FUSED;
   uint32_t raw_offset[3];
   if (book->kind == CODER_HUFFMAN) {
     if (!decode_symbols_avx512(book, block, data, bytes, &scratch->coder, scratch->codes, raw_offset))

@@ -160,17 +160,24 @@ static size_t passes_for(size_t n) {
 }
 
 /* Symbols and raw bits of a block. */
-typedef struct listed { const uint8_t *symbols; raw_groups raw; unsigned tuple; } listed;
+typedef struct listed { const uint8_t *symbols; raw_groups raw; unsigned tuple, raw_bits, first; } listed; /* first: to be added */
 
 static kernel_fused_result list_symbols(const coder_codebook *book, const coder_block *block, const uint8_t *data,
                                         size_t bytes, kernel_scratch *scratch, listed *out) {
   const size_t n_codes = coder_block_codes(block);
   uint32_t raw_offset[3] = {0};
-  *out = (listed){.symbols = scratch->codes, .tuple = book->tuple};
+  *out = (listed){.symbols = scratch->codes, .tuple = book->tuple, .raw_bits = book->raw_bits};
   if (book->kind == CODER_PLAIN) { /* nibbles lie like pairs */
     if (book->bits != 4 && book->bits != 8) return KERNEL_NOT_FUSED;
     *out = (listed){.symbols = data, .tuple = book->bits == 4 ? 2 : 1};
     if (bytes != n_codes / out->tuple) return KERNEL_FUSED_DAMAGED;
+  } else if (book->kind == CODER_FIELDS && book->raw_bits < 4) {
+    out->raw_bits = 0;
+    if (!decode_block_avx512(book, block, data, bytes, &scratch->coder, scratch->codes)) return KERNEL_FUSED_DAMAGED;
+  } else if (book->kind == CODER_FIELDS) { /* pairs with raw bits as they lie */
+    if (bytes != coder_raw_bytes(book->raw_bits, n_codes)) return KERNEL_FUSED_DAMAGED;
+    *out = (listed){.symbols = data, .tuple = 2, .raw_bits = coder_field_raw_bits(book->raw_bits), .first = book->first};
+    coder_raw_offsets(out->raw_bits, n_codes, (uint32_t)coder_field_upper_bytes(book->raw_bits, n_codes), raw_offset);
   } else if (book->kind == CODER_LEVELS) {
     levels_parts parts;
     if (!levels_locate(book, block, data, bytes, &parts)) return KERNEL_FUSED_DAMAGED;
@@ -188,9 +195,8 @@ typedef struct batch {
   const coder_block *block;
   const kernel_activations *a;
   const quant_scales *scales;
-  const coder_codebook *book;
   kernel_scratch *scratch;
-  unsigned tuple;
+  unsigned tuple, raw_bits;
   columns x; /* of token 0 */
 } batch;
 
@@ -210,7 +216,7 @@ static void one_pass(const batch *b, pass *p, const coder_patches *of_panel, siz
   p->high = b->x.high ? b->x.high + t0 * a->stride : NULL;
   p->scale = a->scale + at;
   p->y = y;
-  passes[b->tuple - 1][b->book->raw_bits][a->digits - 1][keep ? KEEP : now](p);
+  passes[b->tuple - 1][b->raw_bits][a->digits - 1][keep ? KEEP : now](p);
 }
 
 /* The tokens that a pass left, from the codes that it kept. */
@@ -229,7 +235,8 @@ kernel_fused_result multiply_fused_avx512(const coder_codebook *book, const code
                                           size_t bytes, const coder_patches *patches, kernel_scratch *scratch,
                                           const kernel_activations *a, size_t token, size_t n_tokens,
                                           const quant_scales *scales, float *y, size_t y_stride) {
-  if (block->panel_rows != CODER_PANEL_ROWS || block->tiles % STEP_TILES != 0 || book->raw_bits > MAX_FUSED_RAW)
+  if (block->panel_rows != CODER_PANEL_ROWS || block->tiles % STEP_TILES != 0 ||
+      (book->raw_bits > MAX_FUSED_RAW && book->kind != CODER_FIELDS))
     return KERNEL_NOT_FUSED;
   listed list;
   const kernel_fused_result found = list_symbols(book, block, data, bytes, scratch, &list);
@@ -237,8 +244,10 @@ kernel_fused_result multiply_fused_avx512(const coder_codebook *book, const code
 
   const bool keep = n_tokens > LISTED_TOKENS;
   const size_t steps = block->tiles / STEP_TILES, n_passes = block->panels * (keep ? 1 : passes_for(n_tokens));
-  const batch b = {.block = block, .a = a, .scales = scales, .book = book, .scratch = scratch, .tuple = list.tuple,
-                   .x = columns_at(a, 0, block->first_column)};
+  quant_scales shifted_scales = *scales;
+  shifted_scales.zero -= (int)list.first;
+  const batch b = {.block = block, .a = a, .scales = &shifted_scales, .scratch = scratch, .tuple = list.tuple,
+                   .raw_bits = list.raw_bits, .x = columns_at(a, 0, block->first_column)};
   pass p = {.ahead = data + 2 * bytes, .ahead_step = bytes / (steps * n_passes) + 1, .n_tiles = block->tiles,
             .tiles_per_group = b.x.tiles_per_group, .stride = a->stride, .n_groups = a->n_groups,
             .added_stride = kernel_block_groups(block, a) * CODER_PANEL_ROWS, .y_stride = y_stride,
