@@ -161,6 +161,9 @@ static ellm_status gather(calibration *c, const ellm_compress_options *options, 
                           progress_meter *meter, ellm_error *err) {
   ellm_model_info info;
   ellm_model_get_info(c->model, &info);
+  for (uint32_t i = 0; i < c->model->config.n_layers; i++)
+    if (c->model->config.layers[i].n_experts > 0) /* an expert's inputs are those of the tokens that choose it */
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: calibration does not know experts yet", c->model->path);
   const size_t n = options->calibration_sequences > 0 ? options->calibration_sequences : SEQUENCES;
   size_t length = options->calibration_length > 0 ? options->calibration_length : LENGTH;
   if (length > info.max_context) length = info.max_context;

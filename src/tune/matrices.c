@@ -10,21 +10,29 @@ static void add(tune_matrices *all, weight_matrix *matrix, uint32_t layer, forwa
   all->weights += (uint64_t)matrix->rows * matrix->columns;
 }
 
+static void add_group(tune_matrices *all, matrix_group *group, uint32_t layer, forward_input input) {
+  for (size_t i = 0; i < group->n; i++) add(all, &group->matrix[i], layer, input);
+}
+
+/* The router is not among them: it is small, and what it chooses should not be changed for the size of a file. */
+static void add_experts(tune_matrices *all, layer_weights *w, uint32_t layer, forward_input input) {
+  for (uint32_t i = 0; i < w->n_experts; i++) {
+    if (input == INPUT_GATE_UP) add_group(all, &w->experts[i].gate_up, layer, input);
+    if (input == INPUT_DOWN) add_group(all, &w->experts[i].down, layer, input);
+  }
+}
+
 ellm_status tune_matrices_of(ellm_model *model, tune_matrices *out, ellm_error *err) {
   model_weights *w = &model->weights;
   *out = (tune_matrices){0};
-  for (uint32_t layer = 0; layer < w->n_layers; layer++)
-    if (w->layers[layer].n_experts > 0)
-      return ellm_fail(err, ELLM_ERR_INPUT,
-                       "%s: %s has experts, which are quantized by --bits only, not to a size or a quality yet",
-                       model->path, model->config.arch_name);
-  const size_t most = (size_t)w->n_layers * LAYER_INPUTS * 3 + 2;
+  size_t most = (size_t)w->n_layers * LAYER_INPUTS * 3 + 2;
+  for (uint32_t layer = 0; layer < w->n_layers; layer++) most += 3 * (size_t)w->layers[layer].n_experts;
   out->at = calloc(most, sizeof *out->at);
   if (out->at == NULL) return ellm_fail_memory(err, most * sizeof *out->at, "the list of matrices");
   for (uint32_t layer = 0; layer < w->n_layers; layer++)
     for (int input = 0; input < LAYER_INPUTS; input++) {
-      matrix_group *group = layer_group(&w->layers[layer], (forward_input)input);
-      for (size_t i = 0; i < group->n; i++) add(out, &group->matrix[i], layer, (forward_input)input);
+      add_group(out, layer_group(&w->layers[layer], (forward_input)input), layer, (forward_input)input);
+      add_experts(out, &w->layers[layer], layer, (forward_input)input);
     }
   add(out, &w->head.matrix[0], w->n_layers, INPUT_HEAD);
   if (w->head.matrix[0].data == w->embedding.data) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Families of models from outside: the text of a checkpoint that sees as well, compressed models with experts, tensors
-that are missing, a target size that experts cannot have yet. (test_logits.py compares logits with Transformers.)"""
+that are missing, sizes without calibration. (test_logits.py compares logits with Transformers.)"""
 
 from cli_testing import *
 
@@ -58,8 +58,29 @@ def experts(name):
     want = logits(back)
     ok(logits(file, "--activations", "f32") == want, f"{name}: float activations give the folder's logits")
     ok(logits(file, "-t", "1") == logits(file, "-t", "2"), f"{name}: threads")
-    p = run("compress", folder, "-o", tmp("target.ellm"), "--target-bpw", "4", "-q")
-    ok(p.returncode == INPUT and one_error_line(p) and b"has experts" in p.stderr, f"{name}: no target size",
+
+
+def sized():
+    """Experts to a size: large enough that the size is not all tables. Without calibration, and that is said."""
+    path, folder, file = tmp("shape.json"), tmp("shape"), tmp("shape.ellm")
+    with open(path, "w") as f:
+        json.dump({"architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "vocab_size": 512,
+                   "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 4,
+                   "num_key_value_heads": 2, "head_dim": 64, "num_experts": 4, "num_experts_per_tok": 2,
+                   "moe_intermediate_size": 384, "mlp_only_layers": [0], "bos_token_id": 1}, f)
+    subprocess.run([sys.executable, os.path.join(ROOT, "tools", "make_checkpoint.py"), path, "--seed", "1", folder],
+                   check=True)
+    target = ("compress", folder, "-o", file, "--force", "--target-bpw", "4", "--json")
+    p = run(*target)
+    ok(p.returncode == 0 and b"calibration does not know experts yet" in p.stdout, "experts to a size", p.stderr.decode())
+    facts = run_json("inspect", file)
+    bits = facts["totals"]["coded_bits_per_weight"]
+    ok(3.95 < bits <= 4.05, "the size that was asked for", bits)
+    router = [t for t in facts["tensors"] if t["name"] == "model.layers.1.mlp.gate.weight"][0]
+    ok(router["kept"] or router["bits"] == 8, "the router is not among what is made smaller", router)
+    ok(len(logits(file)) > 0, "it runs")
+    p = run(*target, "--calibrate", "self")
+    ok(p.returncode == INPUT and b"calibration does not know experts yet" in p.stderr, "calibrated: refused",
        p.stderr.decode())
 
 
@@ -82,5 +103,6 @@ def incomplete():
 seeing()
 experts("qwen3moe-mixed")
 experts("mixtral-window")
+sized()
 incomplete()
 done()
