@@ -168,20 +168,21 @@ static ellm_status parse_sizes(const config_reader *in, model_config *config, el
 
 /* ------------------------------------------------------------- everything else */
 
-/* FP8 with scales: tensors are floats by the time they are seen here. */
-static bool is_fp8(const json_t *quantization) {
+/* Methods that are read as floats: tensors are floats by the time they are seen here. Those that are not read in a form
+ * of theirs, such as another number of bits, were refused when the tensors were found. */
+static bool is_read(const json_t *quantization) {
+  static const char *const methods[] = {"fp8", "fbgemm_fp8", "gptq", "awq", "compressed-tensors", "mxfp4"};
   const char *method = json_string_value(json_object_get(quantization, "quant_method"));
-  const char *format = json_string_value(json_object_get(quantization, "format"));
-  if (method == NULL) return false;
-  if (strcmp(method, "compressed-tensors") == 0) return format != NULL && strcmp(format, "float-quantized") == 0;
-  return strcmp(method, "fp8") == 0 || strcmp(method, "fbgemm_fp8") == 0;
+  for (size_t i = 0; method != NULL && i < sizeof methods / sizeof *methods; i++)
+    if (strcmp(method, methods[i]) == 0) return true;
+  return false;
 }
 
 static ellm_status refuse_quantized(const config_reader *in, ellm_error *err) {
   static const char *const fields[] = {"quantization_config", "compression_config"};
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
     if (config_is_missing(in, fields[i]) || config_is_null(in, fields[i])) continue;
-    if (is_fp8(json_object_get(in->root, fields[i]))) continue;
+    if (is_read(json_object_get(in->root, fields[i]))) continue;
     const char *method = json_string_value(json_object_get(json_object_get(in->root, fields[i]), "quant_method"));
     return ellm_fail(err, ELLM_ERR_INPUT,
                      "%s: %s (quant_method %s) is there: a checkpoint quantized elsewhere is not supported",

@@ -9,6 +9,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "source/fp8.h"
+#include "source/mxfp4.h"
+#include "source/packed.h"
 
 static const checkpoint_tensor *stored(const tensor_source *s, const source_tensor *tensor) {
   return s->in_checkpoint[tensor - s->tensors];
@@ -39,11 +41,16 @@ static const void *asset(const tensor_source *s, const char *name, size_t *bytes
 }
 static const char *metadata(const tensor_source *s) { return checkpoint_metadata(s->ckpt); }
 
-/* FP8 is the one such type that is made floats. */
+/* What the largest tensor that is made floats was before. */
 static const char *quantized(const tensor_source *s) {
-  for (size_t i = 0; i < s->n_tensors; i++)
-    if (s->made[i] != NULL) return "FP8";
-  return NULL;
+  const char *what = NULL;
+  uint64_t most = 0;
+  for (size_t i = 0; i < s->n_tensors; i++) {
+    if (s->made[i] == NULL || s->tensors[i].n_elements <= most) continue;
+    most = s->tensors[i].n_elements;
+    what = s->made[i]->what;
+  }
+  return what;
 }
 
 static bool reads_file(const tensor_source *s, const char *path) {
@@ -96,39 +103,100 @@ static int by_address(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-/* Tensors that are made, as what they are made to, without the scales that went into them. */
+/* What the tensor is the elements of, where it is of a type that is made floats. */
+static ellm_status find_made(checkpoint *ckpt, const quantization *q, fp8_blocks blocks, const checkpoint_tensor *t,
+                             packed_found *found, ellm_error *err) {
+  ELLM_TRY(packed_find(ckpt, q, t, found, err));
+  if (found->made == NULL) ELLM_TRY(mxfp4_find(ckpt, q, t, found, err));
+  if (found->made != NULL) return ELLM_OK;
+  ELLM_TRY(fp8_find(ckpt, t, blocks, &found->made, &found->parts[0], err));
+  if (found->made == NULL) return ELLM_OK;
+  found->n_parts = 1;
+  found->n_dims = t->n_dims;
+  memcpy(found->shape, t->shape, sizeof t->shape);
+  return ELLM_OK;
+}
+
+/* A made tensor as what it is made to. */
+static ellm_status describe_made(source_tensor *out, const checkpoint_tensor *t, const packed_found *found,
+                                 ellm_error *err) {
+  describe(out, t);
+  if (found->made == NULL) return ELLM_OK;
+  if (found->made->name != NULL) out->name = found->made->name;
+  out->dtype = ELLM_F32;
+  out->n_dims = found->n_dims;
+  memset(out->shape, 0, sizeof out->shape);
+  out->n_elements = 1;
+  bool good = true;
+  for (int i = 0; i < found->n_dims; i++) {
+    out->shape[i] = found->shape[i];
+    good = good && ellm_mul_u64(out->n_elements, out->shape[i], &out->n_elements);
+  }
+  return good && ellm_mul_u64(out->n_elements, sizeof(float), &out->bytes)
+             ? ELLM_OK
+             : ellm_fail(err, ELLM_ERR_INPUT, "tensor %s has too many elements", out->name);
+}
+
+/* The parts of made tensors, by address. */
+typedef struct part_list { const checkpoint_tensor **items; size_t n; } part_list;
+
+static ellm_status make_all(tensor_source *s, packed_found *found, part_list *parts, ellm_error *err) {
+  const size_t n = checkpoint_tensor_count(s->ckpt);
+  const fp8_blocks blocks = fp8_blocks_of(s->ckpt);
+  quantization q;
+  quantization_of(s->ckpt, &q);
+  for (size_t i = 0; i < n; i++) {
+    ELLM_TRY(find_made(s->ckpt, &q, blocks, checkpoint_tensor_at(s->ckpt, i), &found[i], err));
+    s->made[i] = found[i].made; /* owned from now on */
+    for (size_t k = 0; found[i].made != NULL && k < found[i].n_parts; k++)
+      parts->items[parts->n++] = found[i].parts[k];
+  }
+  if (parts->n > 0) qsort(parts->items, parts->n, sizeof *parts->items, by_address);
+  return ELLM_OK;
+}
+
+/* Two tensors of one name: NAME.weight beside the parts that it is made of. */
+static ellm_status check_made_names(const tensor_source *s, ellm_error *err) {
+  for (size_t i = 0; i < s->n_tensors; i++) {
+    if (s->made[i] == NULL || s->made[i]->name == NULL) continue;
+    const checkpoint_tensor *other = checkpoint_find(s->ckpt, s->made[i]->name);
+    if (other != NULL && other != s->in_checkpoint[i])
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is there, and quantized as %s, too", s->path,
+                       s->made[i]->name, s->in_checkpoint[i]->name);
+  }
+  return ELLM_OK;
+}
+
+/* Tensors that are made, as what they are made to, without the parts that went into them. */
+static ellm_status keep_whole(tensor_source *s, const packed_found *found, const part_list *parts, ellm_error *err) {
+  size_t n_left = 0;
+  ellm_status status = ELLM_OK;
+  for (size_t i = 0, n = checkpoint_tensor_count(s->ckpt); status == ELLM_OK && i < n; i++) {
+    const checkpoint_tensor *t = checkpoint_tensor_at(s->ckpt, i);
+    if (parts->n > 0 && found[i].made == NULL &&
+        bsearch(&t, parts->items, parts->n, sizeof *parts->items, by_address) != NULL)
+      continue;
+    s->made[i] = NULL;
+    s->made[n_left] = found[i].made;
+    status = describe_made(&s->tensors[n_left], t, &found[i], err);
+    s->in_checkpoint[n_left++] = t;
+  }
+  if (status == ELLM_OK) s->n_tensors = n_left;
+  return status == ELLM_OK ? check_made_names(s, err) : status;
+}
+
 static ellm_status add_tensors(tensor_source *s, ellm_error *err) {
   const size_t n = checkpoint_tensor_count(s->ckpt);
   ELLM_TRY(source_make_tensors(s, n, err));
   s->in_checkpoint = calloc(n + 1, sizeof *s->in_checkpoint);
-  const checkpoint_tensor **scales = calloc(n + 1, sizeof *scales);
-  size_t n_scales = 0, n_left = 0;
-  ellm_status status = s->in_checkpoint != NULL && scales != NULL
-                           ? ELLM_OK
-                           : ellm_fail_memory(err, n * sizeof *s->in_checkpoint, "tensors");
-  const fp8_blocks blocks = fp8_blocks_of(s->ckpt);
-  for (size_t i = 0; status == ELLM_OK && i < n; i++) {
-    const checkpoint_tensor *scale;
-    status = fp8_find(s->ckpt, checkpoint_tensor_at(s->ckpt, i), blocks, &s->made[i], &scale, err);
-    if (s->made[i] != NULL) scales[n_scales++] = scale;
-  }
-  if (n_scales > 0) qsort(scales, n_scales, sizeof *scales, by_address);
-  for (size_t i = 0; status == ELLM_OK && i < n; i++) {
-    const checkpoint_tensor *t = checkpoint_tensor_at(s->ckpt, i);
-    if (n_scales > 0 && bsearch(&t, scales, n_scales, sizeof *scales, by_address) != NULL) continue;
-    source_tensor *out = &s->tensors[n_left];
-    describe(out, t);
-    if (s->made[i] != NULL) {
-      out->dtype = ELLM_F32;
-      out->bytes = out->n_elements * sizeof(float);
-    }
-    made_tensor *made = s->made[i];
-    s->made[i] = NULL;
-    s->made[n_left] = made;
-    s->in_checkpoint[n_left++] = t;
-  }
-  free(scales);
-  if (status == ELLM_OK) s->n_tensors = n_left;
+  part_list parts = {.items = calloc(PACKED_PARTS * n + 1, sizeof *parts.items)};
+  packed_found *found = calloc(n + 1, sizeof *found);
+  ellm_status status = s->in_checkpoint != NULL && parts.items != NULL && found != NULL
+                           ? make_all(s, found, &parts, err)
+                           : ellm_fail_memory(err, n * sizeof *found, "tensors");
+  if (status == ELLM_OK) status = keep_whole(s, found, &parts, err);
+  free(found);
+  free(parts.items);
   return status;
 }
 

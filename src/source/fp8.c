@@ -145,7 +145,7 @@ ellm_status fp8_find(const checkpoint *ckpt, const checkpoint_tensor *tensor, fp
   if (found == NULL) return ELLM_OK;
   fp8_matrix *m = calloc(1, sizeof *m);
   if (m == NULL) return ellm_fail_memory(err, sizeof *m, "a matrix");
-  *m = (fp8_matrix){.made = {.read = read_elements, .free = free_matrix}, .ckpt = ckpt, .tensor = tensor};
+  *m = (fp8_matrix){.made = {.read = read_elements, .free = free_matrix, .what = "FP8"}, .ckpt = ckpt, .tensor = tensor};
   for (int i = 0; i < 256; i++) m->values[i] = fp8_value(tensor->dtype, (uint8_t)i);
   ellm_status status = ELLM_OK;
   if (fit_scales(m, found, blocks)) {

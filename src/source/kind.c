@@ -3,6 +3,12 @@
 
 #include <stdlib.h>
 
+void made_tensor_free(made_tensor *made) {
+  if (made == NULL) return;
+  free(made->name);
+  made->free(made);
+}
+
 ellm_status source_make_tensors(tensor_source *s, size_t n, ellm_error *err) {
   s->tensors = calloc(n + 1, sizeof *s->tensors);
   s->by_name = calloc(n + 1, sizeof *s->by_name);

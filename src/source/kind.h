@@ -33,10 +33,15 @@ typedef struct source_kind {
  * knows. A struct of its kind begins with this one. */
 typedef struct made_tensor made_tensor;
 struct made_tensor {
+  char *name;       /* of the tensor, malloc'ed; NULL: that of the stored one. source.c frees it */
+  const char *what; /* its elements were before: "FP8", "GPTQ, 4 bits"; static */
   /* Elements [first, first + n) into out[n * element size]; safe from several threads. */
   ellm_status (*read)(const made_tensor *made, uint64_t first, void *out, size_t n, ellm_error *err);
   void (*free)(made_tensor *made);
 };
+
+/* With its name; NULL is fine. */
+void made_tensor_free(made_tensor *made);
 
 typedef struct gguf_source gguf_source; /* gguf_source.c */
 

@@ -44,7 +44,7 @@ ellm_status source_open(const char *path, const source_options *options, tensor_
 void source_close(tensor_source *s) {
   if (s == NULL) return;
   for (size_t i = 0; s->made != NULL && s->made_data != NULL && i < s->n_tensors; i++) {
-    if (s->made[i] != NULL) s->made[i]->free(s->made[i]);
+    made_tensor_free(s->made[i]);
     free(s->made_data[i]);
   }
   if (s->kind != NULL) s->kind->close(s);

@@ -309,7 +309,7 @@ static void test_refused(void **state) {
   refused("{\"model_type\":\"mamba\"}", "model_type mamba");
   refused(MODEL("Llama", ",\"model_type\":\"qwen2\""), "model_type qwen2 contradicts");
   refused(MODEL("Llama", ",\"hidden_act\":\"gelu\""), "hidden_act gelu");
-  refused(MODEL("Llama", ",\"quantization_config\":{\"quant_method\":\"gptq\"}"), "quant_method gptq");
+  refused(MODEL("Llama", ",\"quantization_config\":{\"quant_method\":\"bitsandbytes\"}"), "quant_method bitsandbytes");
   refused(MODEL("Llama", ",\"quantization_config\":{}"), "quantization_config");
   refused(MODEL("Phi3", ",\"attention_bias\":true"), "attention_bias true");
   refused(MODEL("Mistral", ",\"num_key_value_heads\":4,\"attention_bias\":true"), "attention_bias true");

@@ -163,7 +163,8 @@ refused("fp8-wrong-scale", coded, "of type F8_E4M3 without a scale that fits it"
 del coded[NAME + "_scale_inv"]
 refused("fp8-no-scale", coded, "of type F8_E4M3 without a scale that fits it", compress_too=False)
 refused(
-    "gptq", TENSORS, "a checkpoint quantized elsewhere", compress_too=False, quantization_config={"quant_method": "gptq"}
+    "bitsandbytes", TENSORS, "a checkpoint quantized elsewhere", compress_too=False,
+    quantization_config={"quant_method": "bitsandbytes"}
 )
 
 
