@@ -79,10 +79,10 @@ static void check_model(const gguf_file *file) {
   for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
     if (statuses[i] != ELLM_OK && (statuses[i] != ELLM_ERR_INPUT || err.message[0] == '\0')) abort();
   if ((statuses[0] == ELLM_OK) != (config != NULL)) abort();
-  for (size_t i = 0; i < 2; i++) {
+  const bool is_json = strcmp(gguf_tokenizer_name(m), "tokenizer.json") == 0; /* else of SentencePiece */
+  for (size_t i = is_json ? 0 : 1; i < 2; i++)
     if (statuses[i + 1] == ELLM_OK && (json[i].data[0] != '{' || json[i].data[json[i].size - 1] != '}')) abort();
-    ellm_buffer_free(&json[i]);
-  }
+  for (size_t i = 0; i < 2; i++) ellm_buffer_free(&json[i]);
   free(config);
 }
 

@@ -357,7 +357,8 @@ typedef struct ellm_tokenizer ellm_tokenizer;
  * ellm_tokenizer_free. */
 ELLM_API ellm_status ellm_tokenizer_create(const void *json, size_t bytes, const char *origin,
                                            ellm_tokenizer **tokenizer, ellm_error *err);
-/* That of a model, a .ellm file or any folder with a tokenizer.json, without opening the model. */
+/* That of a model, a .ellm file or any folder with a tokenizer.json, or else a tokenizer.model (SentencePiece), without
+ * opening the model. */
 ELLM_API ellm_status ellm_tokenizer_open(const char *path, ellm_tokenizer **tokenizer, ellm_error *err);
 ELLM_API void ellm_tokenizer_free(ellm_tokenizer *tokenizer);
 

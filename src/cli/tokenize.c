@@ -27,7 +27,7 @@ int cmd_tokenize(int argc, char **argv) {
       .command = "tokenize",
       .synopsis = "[-m MODEL] [options] < TEXT",
       .about = "Turn standard input, byte for byte, into token ids separated by spaces. MODEL is a .ellm file or any\n"
-               "folder with a tokenizer.json. Invalid UTF-8 becomes U+FFFD.",
+               "folder with a tokenizer.json or tokenizer.model. Invalid UTF-8 becomes U+FFFD.",
       .options = options,
       .n_options = sizeof options / sizeof *options};
   int parsed = cli_parse(&table, argc, argv, &common);

@@ -9,6 +9,7 @@
 #include "checkpoint/assets.h"
 #include "convert/report.h"
 #include "model/model.h"
+#include "model/tokenizer_open.h"
 #include "template/template.h"
 
 typedef struct inquiry {
@@ -32,16 +33,9 @@ static ellm_status refuse(const inquiry *q, const char *what, const ellm_error *
 
 static ellm_status check_tokenizer(const inquiry *q, ellm_error *err) {
   static const char what[] = "text cannot be run with it, only ids";
-  size_t bytes = 0;
   ellm_error why;
   ellm_tokenizer *tokenizer = NULL;
-  const void *json = source_asset(q->input, "tokenizer.json", &bytes);
-  char *origin = path_join(source_path(q->input), "tokenizer.json");
-  if (origin == NULL) return ellm_fail_memory(err, strlen(source_path(q->input)), "a path");
-  const ellm_status status =
-      json != NULL ? ellm_tokenizer_create(json, bytes, origin, &tokenizer, &why)
-                   : ellm_fail(&why, ELLM_ERR_INPUT, "%s: there is no tokenizer.json", source_path(q->input));
-  free(origin);
+  const ellm_status status = source_tokenizer(q->input, &tokenizer, &why);
   ellm_tokenizer_free(tokenizer);
   return status == ELLM_OK ? ELLM_OK : refuse(q, what, &why, err);
 }

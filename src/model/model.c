@@ -10,6 +10,7 @@
 #include "base/notes.h"
 #include "base/sized.h"
 #include "model/cpu/cpu_backend.h"
+#include "model/tokenizer_open.h"
 
 enum { DEFAULT_POSITIONS = 4096 }; /* of the pool, where the model's context is not shorter */
 
@@ -28,7 +29,7 @@ static ellm_status find_token(ellm_model *m, const char *origin, const char *con
   ellm_error why;
   uint32_t found;
   *id = -1;
-  if (ellm_model_asset(m, "tokenizer.json", NULL) == NULL) return ELLM_OK; /* nobody can write to it */
+  if (!source_has_tokenizer(m->source)) return ELLM_OK; /* nobody can write to it */
   const ellm_status status = ellm_model_tokenizer(m, &tokenizer, &why);
   if (status != ELLM_OK && status != ELLM_ERR_INPUT) {
     if (err != NULL) *err = why;
@@ -306,15 +307,7 @@ bool model_is_eos(const ellm_model_info *info, uint32_t id) {
 ellm_status ellm_model_tokenizer(ellm_model *model, const ellm_tokenizer **tokenizer, ellm_error *err) {
   pthread_mutex_lock(&model->lock);
   ellm_status status = ELLM_OK;
-  if (model->tokenizer == NULL) {
-    size_t bytes = 0;
-    const void *json = ellm_model_asset(model, "tokenizer.json", &bytes);
-    char *origin = path_join(model->path, "tokenizer.json");
-    if (origin == NULL) status = ellm_fail_memory(err, strlen(model->path), "a path");
-    else if (json == NULL) status = ellm_fail(err, ELLM_ERR_INPUT, "%s: there is no tokenizer.json", model->path);
-    else status = ellm_tokenizer_create(json, bytes, origin, &model->tokenizer, err);
-    free(origin);
-  }
+  if (model->tokenizer == NULL) status = source_tokenizer(model->source, &model->tokenizer, err);
   *tokenizer = model->tokenizer;
   pthread_mutex_unlock(&model->lock);
   return status;

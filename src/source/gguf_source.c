@@ -379,7 +379,7 @@ static ellm_status add_assets(gguf_source *g, gguf_shape *shape, ellm_error *err
   ELLM_TRY(gguf_config(g->file, shape, &config, err));
   g->assets[g->n_assets++] = (gguf_asset){.name = "config.json", .data = (uint8_t *)config, .bytes = strlen(config)};
   if (!gguf_has_tokenizer(m)) return ELLM_OK;
-  ELLM_TRY(add_asset(g, "tokenizer.json", &tokenizer, gguf_tokenizer(m, &tokenizer, err), err));
+  ELLM_TRY(add_asset(g, gguf_tokenizer_name(m), &tokenizer, gguf_tokenizer(m, &tokenizer, err), err));
   return add_asset(g, "tokenizer_config.json", &options, gguf_tokenizer_config(m, &options, err), err);
 }
 

@@ -10,31 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY "tokenizer.ggml."
+#include "source/gguf_pretokenizer.h"
+#include "source/gguf_sentencepiece.h"
+#include "source/gguf_tokens.h"
 
-enum { TOKEN_CONTROL = 3, TOKEN_USER_DEFINED = 4 };
-
-typedef struct pre_tokenizer {
-  const char *pre, *json;
-} pre_tokenizer;
+#define KEY GGUF_TOKENIZER_KEY
 
 #define BYTE_LEVEL "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}"
-
-static const pre_tokenizer pre_tokenizers[] = {
-    {"gpt-2", BYTE_LEVEL},
-    {"smollm", "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\",\"individual_digits\":true}," BYTE_LEVEL
-               "]}"},
-};
-
-typedef struct token_list {
-  gguf_string *tokens;
-  uint64_t n;
-  const gguf_value *types; /* NULL: all are ordinary */
-} token_list;
-
-static bool string_is(gguf_string string, const char *text) {
-  return string.bytes == strlen(text) && memcmp(string.data, text, string.bytes) == 0;
-}
 
 static bool text(ellm_buffer *out, const char *piece) { return ellm_buffer_append(out, piece, strlen(piece)); }
 
@@ -60,60 +42,48 @@ static ellm_status no_memory(const ellm_buffer *out, ellm_error *err) {
 bool gguf_has_tokenizer(const gguf_metadata *m) {
   gguf_string model;
   if (gguf_find(m, KEY "model") == NULL) return false;
-  return gguf_get_string(m, KEY "model", &model, NULL) != ELLM_OK || !string_is(model, "no_vocab");
+  return gguf_get_string(m, KEY "model", &model, NULL) != ELLM_OK || !gguf_string_is(model, "no_vocab");
 }
 
-static ellm_status find_pre_tokenizer(const gguf_metadata *m, const char **json, ellm_error *err) {
+/* The kind of a model with scores; NULL: it is another, or there is none. */
+static const gguf_sentencepiece_kind *scored_kind(const gguf_metadata *m) {
+  gguf_string model;
+  return gguf_get_string(m, KEY "model", &model, NULL) == ELLM_OK ? gguf_sentencepiece_find(model) : NULL;
+}
+
+const char *gguf_tokenizer_name(const gguf_metadata *m) {
+  return scored_kind(m) != NULL ? "tokenizer.model" : "tokenizer.json";
+}
+
+static ellm_status find_pre_tokenizer(const gguf_metadata *m, const gguf_pretokenizer **out, ellm_error *err) {
   gguf_string model, pre;
   ELLM_TRY(gguf_get_string(m, KEY "model", &model, err));
-  if (!string_is(model, "gpt2"))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key " KEY "model is %.*s, gpt2 is supported", m->path,
+  if (!gguf_string_is(model, "gpt2"))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key " KEY "model is %.*s, gpt2, llama and t5 are supported", m->path,
                      GGUF_SHOWN(model));
   ELLM_TRY(gguf_get_string(m, KEY "pre", &pre, err));
-  for (size_t i = 0; i < sizeof pre_tokenizers / sizeof *pre_tokenizers; i++) {
-    if (!string_is(pre, pre_tokenizers[i].pre)) continue;
-    *json = pre_tokenizers[i].json;
-    return ELLM_OK;
-  }
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: key " KEY "pre is %.*s, gpt-2 and smollm are supported", m->path,
-                   GGUF_SHOWN(pre));
+  *out = gguf_pretokenizer_find(pre);
+  if (*out != NULL) return ELLM_OK;
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: key " KEY "pre is %.*s, %s are supported", m->path, GGUF_SHOWN(pre),
+                   gguf_pretokenizer_names());
 }
 
-/* tokens->tokens is to be freed by the caller, also after an error. */
-static ellm_status find_tokens(const gguf_metadata *m, token_list *tokens, ellm_error *err) {
-  const gguf_value *list;
-  ELLM_TRY(gguf_get_array(m, KEY "tokens", GGUF_VALUE_STRING, &list, err));
-  if (gguf_find(m, KEY "token_type") != NULL) {
-    ELLM_TRY(gguf_get_array(m, KEY "token_type", GGUF_VALUE_I32, &tokens->types, err));
-    if (tokens->types->n != list->n) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: key " KEY "token_type has %llu elements, there are %llu tokens",
-                       m->path,
-                       (unsigned long long)tokens->types->n, (unsigned long long)list->n);
-    }
-  }
-  tokens->n = list->n; /* each takes 8 bytes of the file at least */
-  tokens->tokens = malloc((size_t)list->n * sizeof *tokens->tokens + 1);
-  if (tokens->tokens == NULL) return ellm_fail_memory(err, (size_t)list->n * sizeof *tokens->tokens, "a vocabulary");
-  gguf_array_strings(list, tokens->tokens);
-  return ELLM_OK;
-}
-
-static bool add_added_tokens(const token_list *tokens, ellm_buffer *out) {
+static bool add_added_tokens(const gguf_tokens *tokens, ellm_buffer *out) {
   bool ok = text(out, "\"added_tokens\":["), first = true;
   for (uint64_t i = 0; ok && tokens->types != NULL && i < tokens->n; i++) {
     char head[64];
     const int64_t type = gguf_array_integer(tokens->types, i);
-    if (type != TOKEN_CONTROL && type != TOKEN_USER_DEFINED) continue;
+    if (type != GGUF_TOKEN_CONTROL && type != GGUF_TOKEN_USER_DEFINED) continue;
     snprintf(head, sizeof head, "%s{\"id\":%llu,\"content\":", first ? "" : ",", (unsigned long long)i);
     ok = text(out, head) && quoted(out, tokens->tokens[i]) &&
          text(out, ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":") &&
-         text(out, type == TOKEN_CONTROL ? "true}" : "false}");
+         text(out, type == GGUF_TOKEN_CONTROL ? "true}" : "false}");
     first = false;
   }
   return ok && text(out, "],");
 }
 
-static bool add_vocabulary(const token_list *tokens, ellm_buffer *out) {
+static bool add_vocabulary(const gguf_tokens *tokens, ellm_buffer *out) {
   bool ok = text(out, "\"vocab\":{");
   for (uint64_t i = 0; ok && i < tokens->n; i++) {
     char id[32];
@@ -135,82 +105,126 @@ static ellm_status add_merges(const gguf_metadata *m, ellm_buffer *out, ellm_err
   return ok && text(out, "]") ? ELLM_OK : no_memory(out, err);
 }
 
-/* What puts the beginning-of-sequence token before each text, or "null". */
-static ellm_status add_post_processor(const gguf_metadata *m, const token_list *tokens, ellm_buffer *out,
-                                      ellm_error *err) {
-  bool bos = false, eos = false;
-  int64_t id;
-  char number[32];
-  if (gguf_find(m, KEY "add_bos_token") != NULL) ELLM_TRY(gguf_get_bool(m, KEY "add_bos_token", &bos, err));
-  if (gguf_find(m, KEY "add_eos_token") != NULL) ELLM_TRY(gguf_get_bool(m, KEY "add_eos_token", &eos, err));
-  if (eos) return ellm_fail(err, ELLM_ERR_INPUT, "%s: key " KEY "add_eos_token true is not supported", m->path);
-  if (!bos) return text(out, "\"post_processor\":null,") ? ELLM_OK : no_memory(out, err);
-  ELLM_TRY(gguf_get_integer(m, KEY "bos_token_id", 0, (int64_t)tokens->n - 1, &id, err));
-  const gguf_string token = tokens->tokens[id];
-  snprintf(number, sizeof number, "%lld", (long long)id);
-  const bool ok = text(out,
-                       "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":") &&
-                  quoted(out, token) &&
-                  text(out, ",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":["
-                            "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{\"Sequence\":{\"id\":\"B\",\"type_id\":0}}],"
-                            "\"special_tokens\":{") &&
-                  quoted(out, token) && text(out, ":{\"id\":") && quoted(out, token) && text(out, ",\"ids\":[") &&
-                  text(out, number) && text(out, "],\"tokens\":[") && quoted(out, token) && text(out, "]}}},");
-  return ok ? ELLM_OK : no_memory(out, err);
+/* The ids that a text has before and after it, each only where the file wants it; -1: none. */
+typedef struct text_ends {
+  int64_t bos, eos;
+} text_ends;
+
+static ellm_status find_end(const gguf_metadata *m, const gguf_tokens *tokens, const char *add_key, bool adds,
+                            const char *id_key, int64_t *id, ellm_error *err) {
+  *id = -1;
+  if (gguf_find(m, add_key) != NULL) ELLM_TRY(gguf_get_bool(m, add_key, &adds, err));
+  return adds ? gguf_get_integer(m, id_key, 0, (int64_t)tokens->n - 1, id, err) : ELLM_OK;
 }
 
-static ellm_status write_tokenizer(const gguf_metadata *m, token_list *tokens, ellm_buffer *out, ellm_error *err) {
-  const char *pre;
+static bool special_in_template(const gguf_tokens *tokens, int64_t id, ellm_buffer *out) {
+  return text(out, "{\"SpecialToken\":{\"id\":") && quoted(out, tokens->tokens[id]) && text(out, ",\"type_id\":0}}");
+}
+
+static bool special_defined(const gguf_tokens *tokens, int64_t id, ellm_buffer *out) {
+  char number[32];
+  const gguf_string token = tokens->tokens[id];
+  snprintf(number, sizeof number, "%lld", (long long)id);
+  return quoted(out, token) && text(out, ":{\"id\":") && quoted(out, token) && text(out, ",\"ids\":[") &&
+         text(out, number) && text(out, "],\"tokens\":[") && quoted(out, token) && text(out, "]}");
+}
+
+/* What puts tokens before and after each text, or "null". */
+static ellm_status add_post_processor(const gguf_metadata *m, const gguf_tokens *tokens, bool adds_bos,
+                                      ellm_buffer *out, ellm_error *err) {
+  text_ends ends;
+  ELLM_TRY(find_end(m, tokens, KEY "add_bos_token", adds_bos, KEY "bos_token_id", &ends.bos, err));
+  ELLM_TRY(find_end(m, tokens, KEY "add_eos_token", false, KEY "eos_token_id", &ends.eos, err));
+  if (ends.bos < 0 && ends.eos < 0) return text(out, "\"post_processor\":null,") ? ELLM_OK : no_memory(out, err);
+  bool ok = text(out, "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[");
+  if (ends.bos >= 0) ok = ok && special_in_template(tokens, ends.bos, out) && text(out, ",");
+  ok = ok && text(out, "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}");
+  if (ends.eos >= 0) ok = ok && text(out, ",") && special_in_template(tokens, ends.eos, out);
+  ok = ok && text(out, "],\"pair\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
+                       "{\"Sequence\":{\"id\":\"B\",\"type_id\":0}}],\"special_tokens\":{");
+  if (ends.bos >= 0) ok = ok && special_defined(tokens, ends.bos, out);
+  if (ends.bos >= 0 && ends.eos >= 0 && ends.eos != ends.bos) ok = ok && text(out, ",");
+  if (ends.eos >= 0 && ends.eos != ends.bos) ok = ok && special_defined(tokens, ends.eos, out);
+  return ok && text(out, "}},") ? ELLM_OK : no_memory(out, err);
+}
+
+static ellm_status write_tokenizer(const gguf_metadata *m, gguf_tokens *tokens, ellm_buffer *out, ellm_error *err) {
+  const gguf_pretokenizer *pre;
   ELLM_TRY(find_pre_tokenizer(m, &pre, err));
-  ELLM_TRY(find_tokens(m, tokens, err));
-  if (!text(out, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"normalizer\":null,\"pre_tokenizer\":") ||
-      !text(out, pre) || !text(out, ",") || !add_added_tokens(tokens, out))
+  ELLM_TRY(gguf_tokens_find(m, tokens, err));
+  if (!text(out, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"normalizer\":") ||
+      !text(out, pre->normalizer) || !text(out, ",\"pre_tokenizer\":") || !text(out, pre->json) || !text(out, ",") ||
+      !add_added_tokens(tokens, out))
     return no_memory(out, err);
-  ELLM_TRY(add_post_processor(m, tokens, out, err));
+  ELLM_TRY(add_post_processor(m, tokens, pre->adds_bos, out, err));
   if (!text(out, "\"decoder\":" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,"
                  "\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":false,"
-                 "\"byte_fallback\":false,\"ignore_merges\":false,") ||
-      !add_vocabulary(tokens, out))
+                 "\"byte_fallback\":false,\"ignore_merges\":") ||
+      !text(out, pre->ignore_merges ? "true," : "false,") || !add_vocabulary(tokens, out))
     return no_memory(out, err);
   ELLM_TRY(add_merges(m, out, err));
   return text(out, "}}") ? ELLM_OK : no_memory(out, err);
 }
 
+static ellm_status write_scored(const gguf_metadata *m, const gguf_sentencepiece_kind *kind, gguf_tokens *tokens,
+                                ellm_buffer *out, ellm_error *err) {
+  ELLM_TRY(gguf_tokens_find(m, tokens, err));
+  return gguf_sentencepiece_write(m, kind, tokens, out, err);
+}
+
 ellm_status gguf_tokenizer(const gguf_metadata *m, ellm_buffer *out, ellm_error *err) {
-  token_list tokens = {0};
-  const ellm_status status = write_tokenizer(m, &tokens, out, err);
+  gguf_tokens tokens = {0};
+  const gguf_sentencepiece_kind *kind = scored_kind(m);
+  const ellm_status status =
+      kind != NULL ? write_scored(m, kind, &tokens, out, err) : write_tokenizer(m, &tokens, out, err);
   free(tokens.tokens);
   return status;
 }
 
-/* "FIELD":"TOKEN", where the key of its id is there. */
-static ellm_status add_special(const gguf_metadata *m, const token_list *tokens, const char *key, const char *field,
-                               ellm_buffer *out, ellm_error *err) {
-  int64_t id;
-  if (gguf_find(m, key) == NULL) return ELLM_OK;
-  ELLM_TRY(gguf_get_integer(m, key, 0, (int64_t)tokens->n - 1, &id, err));
+/* "FIELD":"TOKEN", where the key of its id is there, or there is an id without it. */
+static ellm_status add_special(const gguf_metadata *m, const gguf_tokens *tokens, const char *key, int64_t otherwise,
+                               const char *field, ellm_buffer *out, ellm_error *err) {
+  int64_t id = otherwise;
+  if (gguf_find(m, key) == NULL && (id < 0 || id >= (int64_t)tokens->n)) return ELLM_OK;
+  if (gguf_find(m, key) != NULL)
+    ELLM_TRY(gguf_get_integer(m, key, 0, (int64_t)tokens->n - 1, &id, err));
   const bool ok = text(out, "\"") && text(out, field) && text(out, "\":") && quoted(out, tokens->tokens[id]) &&
                   text(out, ",");
   return ok ? ELLM_OK : no_memory(out, err);
 }
 
-static ellm_status write_config(const gguf_metadata *m, token_list *tokens, ellm_buffer *out, ellm_error *err) {
+/* Of models with scores: what stands before and after a text, which of others is in tokenizer.json. */
+static ellm_status add_ends(const gguf_metadata *m, const gguf_sentencepiece_kind *kind, ellm_buffer *out,
+                            ellm_error *err) {
+  bool bos = kind->adds_bos, eos = kind->adds_eos;
+  if (gguf_find(m, KEY "add_bos_token") != NULL) ELLM_TRY(gguf_get_bool(m, KEY "add_bos_token", &bos, err));
+  if (gguf_find(m, KEY "add_eos_token") != NULL) ELLM_TRY(gguf_get_bool(m, KEY "add_eos_token", &eos, err));
+  const bool ok = text(out, "\"add_bos_token\":") && text(out, bos ? "true," : "false,") &&
+                  text(out, "\"add_eos_token\":") && text(out, eos ? "true," : "false,");
+  return ok ? ELLM_OK : no_memory(out, err);
+}
+
+static ellm_status write_config(const gguf_metadata *m, gguf_tokens *tokens, ellm_buffer *out, ellm_error *err) {
+  const gguf_sentencepiece_kind *kind = scored_kind(m);
   gguf_string chat_template;
-  ELLM_TRY(find_tokens(m, tokens, err));
+  ELLM_TRY(gguf_tokens_find(m, tokens, err));
   if (!text(out, "{")) return no_memory(out, err);
-  ELLM_TRY(add_special(m, tokens, KEY "bos_token_id", "bos_token", out, err));
-  ELLM_TRY(add_special(m, tokens, KEY "eos_token_id", "eos_token", out, err));
-  ELLM_TRY(add_special(m, tokens, KEY "unknown_token_id", "unk_token", out, err));
-  ELLM_TRY(add_special(m, tokens, KEY "padding_token_id", "pad_token", out, err));
+  ELLM_TRY(add_special(m, tokens, KEY "bos_token_id", kind ? kind->bos : -1, "bos_token", out, err));
+  ELLM_TRY(add_special(m, tokens, KEY "eos_token_id", kind ? kind->eos : -1, "eos_token", out, err));
+  ELLM_TRY(add_special(m, tokens, KEY "unknown_token_id", kind ? kind->unknown : -1, "unk_token", out, err));
+  ELLM_TRY(add_special(m, tokens, KEY "padding_token_id", -1, "pad_token", out, err));
+  if (kind != NULL) ELLM_TRY(add_ends(m, kind, out, err));
   if (gguf_find(m, "tokenizer.chat_template") != NULL) {
     ELLM_TRY(gguf_get_string(m, "tokenizer.chat_template", &chat_template, err));
     if (!text(out, "\"chat_template\":") || !quoted(out, chat_template) || !text(out, ",")) return no_memory(out, err);
   }
-  return text(out, "\"tokenizer_class\":\"PreTrainedTokenizerFast\"}") ? ELLM_OK : no_memory(out, err);
+  const bool ok = text(out, "\"tokenizer_class\":\"") &&
+                  text(out, kind ? kind->class_name : "PreTrainedTokenizerFast") && text(out, "\"}");
+  return ok ? ELLM_OK : no_memory(out, err);
 }
 
 ellm_status gguf_tokenizer_config(const gguf_metadata *m, ellm_buffer *out, ellm_error *err) {
-  token_list tokens = {0};
+  gguf_tokens tokens = {0};
   const ellm_status status = write_config(m, &tokens, out, err);
   free(tokens.tokens);
   return status;

@@ -180,13 +180,13 @@ static ellm_status refuse_equal_ids(const added_tokens *added, const char *origi
   return status;
 }
 
-ellm_status added_tokens_build(added_tokens *added, const bpe_model *bpe, const normalizer *n, const char *origin,
+ellm_status added_tokens_build(added_tokens *added, const vocab *pieces, const normalizer *n, const char *origin,
                                ellm_error *err) {
-  uint32_t next = (uint32_t)bpe->pieces.count; /* where the library goes on counting */
+  uint32_t next = (uint32_t)pieces->count; /* where the library goes on counting */
   ELLM_TRY(merge_listings(added, err));
   for (size_t i = 0; i < added->count; ++i) {
     added_token *token = &added->items[i];
-    uint32_t id = vocab_find(&bpe->pieces, token->content, token->content_bytes);
+    uint32_t id = vocab_find(pieces, token->content, token->content_bytes);
     if (id == VOCAB_NONE) id = next++;
     if (token->id != id) {
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: added token \"%s\" has id %u, but by the vocabulary it would be %u",

@@ -8,8 +8,8 @@
 #ifndef ELLM_TEXT_ADDED_TOKENS_H
 #define ELLM_TEXT_ADDED_TOKENS_H
 
-#include "text/bpe.h"
 #include "text/normalize.h"
+#include "text/vocab.h"
 
 enum { ADDED_TOKEN_MAX_BYTES = 1024 }; /* the search looks at no more at each place */
 
@@ -38,7 +38,7 @@ ellm_status added_tokens_append(added_tokens *added, const added_token *token, c
 /* All tokens are there. Ids must be those that the `tokenizers` library would give: the vocabulary's where it has the
  * string, else following on it. A token that is listed again keeps its first id and has the properties of its last
  * listing; empty ones are dropped. */
-ellm_status added_tokens_build(added_tokens *added, const bpe_model *bpe, const normalizer *n, const char *origin,
+ellm_status added_tokens_build(added_tokens *added, const vocab *pieces, const normalizer *n, const char *origin,
                                ellm_error *err);
 void added_tokens_free(added_tokens *added);
 

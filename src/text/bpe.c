@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "text/bpe_joins.h"
+#include "text/min_heap.h"
 #include "text/utf8.h"
 
 bool id_list_append(id_list *list, const uint32_t *ids, size_t count) {
@@ -115,25 +116,6 @@ static size_t merge_short(const bpe_model *bpe, uint32_t *symbols, size_t count)
   return count;
 }
 
-static void heap_sift_down(uint64_t *heap, size_t count, size_t at) {
-  uint64_t item = heap[at];
-  for (size_t child; (child = 2 * at + 1) < count; at = child) {
-    if (child + 1 < count && heap[child + 1] < heap[child]) ++child;
-    if (heap[child] >= item) break;
-    heap[at] = heap[child];
-  }
-  heap[at] = item;
-}
-
-static void heap_push(uint64_t *heap, size_t *count, uint64_t item) {
-  size_t at = (*count)++;
-  while (at > 0 && heap[(at - 1) / 2] > item) {
-    heap[at] = heap[(at - 1) / 2];
-    at = (at - 1) / 2;
-  }
-  heap[at] = item;
-}
-
 static bool reserve_long(bpe_scratch *scratch, size_t count) {
   size_t bytes;
   if (scratch->links_capacity < count) {
@@ -172,9 +154,7 @@ static bool merge_long(const bpe_model *bpe, bpe_scratch *scratch, uint32_t *sym
   }
   for (size_t i = heap_count / 2; i-- > 0;) heap_sift_down(heap, heap_count, i);
   while (heap_count > 0) {
-    uint64_t top = heap[0];
-    heap[0] = heap[--heap_count];
-    if (heap_count > 0) heap_sift_down(heap, heap_count, 0);
+    const uint64_t top = heap_pop(heap, &heap_count);
     uint32_t at = (uint32_t)top;
     if (rank[at] != (uint32_t)(top >> 32)) continue;
     uint32_t right = next[at];

@@ -2,6 +2,9 @@
 /* Cutting and streaming the large values of tokenizer.json; see json_cut.h. */
 #include "text/json_cut.h"
 
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "text/utf8.h"
@@ -112,6 +115,22 @@ bool json_reader_integer(json_reader *r, uint64_t *value) {
   if (r->at == r->end) return true;
   char next = *r->at; /* nothing that would make it another number */
   return !((next >= '0' && next <= '9') || next == '.' || next == 'e' || next == 'E');
+}
+
+bool json_reader_real(json_reader *r, double *value) {
+  char digits[64]; /* numbers that programs write have less than half as many */
+  size_t n = 0;
+  const char *point = localeconv()->decimal_point;
+  skip_space(r);
+  if (r->at == r->end || !(*r->at == '-' || (*r->at >= '0' && *r->at <= '9'))) return false;
+  while (r->at < r->end && n + 1 < sizeof digits && memchr("+-.0123456789Ee", *r->at, 15) != NULL) {
+    digits[n++] = *r->at == '.' ? point[0] : *r->at;
+    ++r->at;
+  }
+  digits[n] = '\0';
+  char *end;
+  *value = strtod(digits, &end);
+  return *end == '\0' && n + 1 < sizeof digits && isfinite(*value);
 }
 
 /* Advance past a string, its contents unseen. */

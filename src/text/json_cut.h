@@ -35,5 +35,7 @@ bool json_reader_at_end(json_reader *reader);
 bool json_reader_string(json_reader *reader, int which, const char **text, size_t *bytes);
 /* A non-negative integer below 2^53. */
 bool json_reader_integer(json_reader *reader, uint64_t *value);
+/* A number, as the nearest double; finite. */
+bool json_reader_real(json_reader *reader, double *value);
 
 #endif

@@ -5,7 +5,7 @@
  *
  *   raw text -> added tokens (not normalized) -> normalizer, for each stretch
  *   between them -> added tokens (normalized) -> pre-tokenizer, for each
- *   stretch -> BPE, for each word -> post-processor.
+ *   stretch -> the model, for each word -> post-processor.
  *
  * Truncation and padding settings of tokenizer.json are not looked at: they are
  * for batches, and Transformers turns them off unless they are asked for.
@@ -22,7 +22,7 @@
 
 /* Tables by id and by content over model and added tokens. */
 static ellm_status build_indices(ellm_tokenizer *t, const char *origin, ellm_error *err) {
-  const vocab *pieces = &t->parts.model.pieces;
+  const vocab *pieces = tokenizer_pieces(&t->parts);
   uint32_t limit = 0;
   for (size_t i = 0; i < pieces->count; ++i) {
     if (pieces->pieces[i].id >= limit) limit = pieces->pieces[i].id + 1;
@@ -60,7 +60,7 @@ ellm_status tokenizer_build(tokenizer_parts *parts, const char *origin, ellm_tok
   memset(parts, 0, sizeof *parts);
   const normalizer *n = &t->parts.normalizer;
   ellm_status status = pretokenizer_check(&t->parts.pretokenizer, n, origin, err);
-  if (status == ELLM_OK) status = added_tokens_build(&t->parts.added, &t->parts.model, n, origin, err);
+  if (status == ELLM_OK) status = added_tokens_build(&t->parts.added, tokenizer_pieces(&t->parts), n, origin, err);
   if (status == ELLM_OK) status = build_indices(t, origin, err);
   if (status != ELLM_OK) {
     ellm_tokenizer_free(t);
@@ -74,6 +74,7 @@ void tokenizer_parts_free(tokenizer_parts *parts) {
   normalizer_free(&parts->normalizer);
   pretokenizer_free(&parts->pretokenizer);
   bpe_free(&parts->model);
+  scored_free(&parts->scored);
   added_tokens_free(&parts->added);
   post_processor_free(&parts->post);
   decoder_free(&parts->decoder);
@@ -96,6 +97,7 @@ typedef struct encoding {
   bool late_markers;         /* special tokens are looked for in normalized text, too: till then they stay */
   regex_scratch regex;
   bpe_scratch bpe;
+  scored_scratch scored;
   split_state split;
   ellm_buffer normalized, spare;
   id_list ids;
@@ -104,6 +106,7 @@ typedef struct encoding {
 static void encoding_free(encoding *e) {
   regex_scratch_free(&e->regex);
   bpe_scratch_free(&e->bpe);
+  scored_scratch_free(&e->scored);
   split_state_free(&e->split);
   ellm_buffer_free(&e->normalized);
   ellm_buffer_free(&e->spare);
@@ -145,7 +148,11 @@ static ellm_status encode_stretch(encoding *e, const char *text, size_t bytes, s
   for (size_t i = 0; i < e->split.pieces.count; ++i) {
     const text_piece *p = &e->split.pieces.items[i];
     const char *word = (const char *)e->split.text.data + p->start;
-    ELLM_TRY(bpe_encode(&t->parts.model, &e->bpe, word, p->end - p->start, &e->ids, err));
+    const size_t length = p->end - p->start;
+    if (t->parts.scored.kind != SCORED_NONE)
+      ELLM_TRY(scored_encode(&t->parts.scored, &e->scored, word, length, &e->ids, err));
+    else
+      ELLM_TRY(bpe_encode(&t->parts.model, &e->bpe, word, length, &e->ids, err));
   }
   return ELLM_OK;
 }
@@ -273,9 +280,10 @@ const char *tokenizer_decoded_piece(const ellm_tokenizer *t, uint32_t id, bool s
     *bytes = token->pattern_bytes;
     return token->pattern;
   }
-  const vocab_piece *piece = &t->parts.model.pieces.pieces[entry - 1];
+  const vocab *pieces = tokenizer_pieces(&t->parts);
+  const vocab_piece *piece = &pieces->pieces[entry - 1];
   *bytes = piece->length;
-  return vocab_string(&t->parts.model.pieces, piece);
+  return vocab_string(pieces, piece);
 }
 
 static ellm_status decode_ids(const ellm_tokenizer *t, const uint32_t *ids, size_t n_ids, bool skip_special,
@@ -317,14 +325,16 @@ const char *ellm_tokenizer_piece(const ellm_tokenizer *tokenizer, uint32_t id) {
   uint32_t entry = id < tokenizer->id_limit ? tokenizer->by_id[id] : 0;
   if (entry == 0) return NULL;
   if (entry & ID_IS_ADDED) return tokenizer->parts.added.items[entry & ~ID_IS_ADDED].content;
-  return vocab_string(&tokenizer->parts.model.pieces, &tokenizer->parts.model.pieces.pieces[entry - 1]);
+  const vocab *pieces = tokenizer_pieces(&tokenizer->parts);
+  return vocab_string(pieces, &pieces->pieces[entry - 1]);
 }
 
 bool ellm_tokenizer_find(const ellm_tokenizer *tokenizer, const char *piece, uint32_t *id) {
   size_t bytes = strlen(piece);
   uint32_t index = vocab_find(&tokenizer->added_by_content, piece, bytes);
   const tokenizer_parts *parts = &tokenizer->parts;
-  uint32_t found = index != VOCAB_NONE ? parts->added.items[index].id : vocab_find(&parts->model.pieces, piece, bytes);
+  uint32_t found = index != VOCAB_NONE ? parts->added.items[index].id
+                                       : vocab_find(tokenizer_pieces(parts), piece, bytes);
   if (found == VOCAB_NONE) return false;
   *id = found;
   return true;

@@ -3,7 +3,7 @@
  * tokenizer.json, as the `tokenizers` library writes it, as an origin of a
  * tokenizer: the fields of the document become its parts. The readers of the
  * components stand beside what runs them (normalize.c, pretokenize_load.c,
- * post_process.c, decode.c), that of the model in bpe_json.c.
+ * post_process.c, decode.c), those of models in bpe_json.c and unigram_json.c.
  */
 #include "text/tokenizer_json.h"
 
@@ -18,9 +18,12 @@ static ellm_status load_model(const json_t *root, const json_range large[2], con
   const json_t *model = json_object_get(root, "model");
   if (!json_is_object(model)) return json_wrong(model, "model", origin, "an object", err);
   const json_t *type = json_object_get(model, "type");
-  if (type && (!json_is_string(type) || strcmp(json_string_value(type), "BPE") != 0)) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: model of type \"%s\" is not supported, only BPE", origin,
-                     json_is_string(type) ? json_string_value(type) : "?");
+  const char *name = json_string_value(type);
+  if (name && strcmp(name, "Unigram") == 0)
+    return tokenizer_json_unigram(model, &large[0], origin, &parts->scored, err);
+  if (type && (!name || strcmp(name, "BPE") != 0)) {
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: model of type \"%s\" is not supported, BPE and Unigram are", origin,
+                     name ? name : "?");
   }
   return tokenizer_json_model(model, &large[0], &large[1], origin, &parts->model, err);
 }

@@ -76,6 +76,19 @@ bool unicode_is_accent(uint32_t cp) {
   return cp == 0x1CF2 || cp == 0x1CF3; /* marks in older versions */
 }
 
+size_t unicode_grapheme(const char *text, size_t bytes) {
+  uint32_t before, cp;
+  utf8proc_int32_t state = 0;
+  size_t end = utf8_decode(text, &before);
+  while (end < bytes) {
+    const size_t length = utf8_decode(text + end, &cp);
+    if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)before, (utf8proc_int32_t)cp, &state)) break;
+    end += length;
+    before = cp;
+  }
+  return end;
+}
+
 size_t unicode_lowercase(uint32_t cp, uint32_t out[2]) {
   if (cp == 0x130) { /* the one character whose lower case is two (SpecialCasing.txt) */
     out[0] = 'i';

@@ -24,6 +24,9 @@ bool unicode_is_accent(uint32_t cp);       /* category M */
 /* Full lower case of one character, without context: one or two code points. */
 size_t unicode_lowercase(uint32_t cp, uint32_t out[2]);
 
+/* Bytes of the extended grapheme cluster that the text, valid UTF-8 and not empty, begins with. */
+size_t unicode_grapheme(const char *text, size_t bytes);
+
 typedef enum unicode_form { UNICODE_NFC, UNICODE_NFD, UNICODE_NFKC, UNICODE_NFKD } unicode_form;
 
 /* Append the normalization form of valid UTF-8 text. Linear in the length, long

@@ -20,13 +20,19 @@ static uint64_t secret(const void *heap, uint64_t salt) {
   return XXH3_64bits_withSeed(addresses, sizeof addresses, salt);
 }
 
+static vocab_slot *make_slots(size_t count) {
+  vocab_slot *slots = malloc(count * sizeof *slots);
+  if (slots) memset(slots, 0xFF, count * sizeof *slots);
+  return slots;
+}
+
 ellm_status vocab_init(vocab *v, size_t count, ellm_error *err) {
   memset(v, 0, sizeof *v);
   if (count > VOCAB_ID_LIMIT) count = VOCAB_ID_LIMIT;
   size_t slots = table_size(count);
   v->capacity = slots / 2;
   v->pieces = malloc(v->capacity * sizeof *v->pieces);
-  v->slots = calloc(slots, sizeof *v->slots);
+  v->slots = make_slots(slots);
   v->slot_mask = slots - 1;
   v->seed = secret(v->slots, 0);
   if (!v->pieces || !v->slots || !ellm_buffer_reserve(&v->arena, count * 8 + 1)) {
@@ -43,15 +49,16 @@ void vocab_free(vocab *v) {
   memset(v, 0, sizeof *v);
 }
 
-/* The slot that holds the piece, or the empty one where it belongs. */
-static size_t find_slot(const vocab *v, const char *piece, size_t bytes) {
-  size_t slot = (size_t)XXH3_64bits_withSeed(piece, bytes, v->seed) & v->slot_mask;
-  while (v->slots[slot] != 0) {
-    const vocab_piece *there = &v->pieces[v->slots[slot] - 1];
-    if (there->length == bytes && memcmp(vocab_string(v, there), piece, bytes) == 0) break;
-    slot = (slot + 1) & v->slot_mask;
+/* The slot that holds the piece, or the empty one where it belongs; its tag into *tag. */
+static vocab_slot *find_slot(const vocab *v, const char *piece, size_t bytes, uint32_t *tag) {
+  const uint64_t hash = XXH3_64bits_withSeed(piece, bytes, v->seed);
+  *tag = (uint32_t)(hash >> 32);
+  for (size_t at = (size_t)hash & v->slot_mask;; at = (at + 1) & v->slot_mask) {
+    vocab_slot *slot = &v->slots[at];
+    if (slot->offset == UINT32_MAX) return slot;
+    if (slot->tag == *tag && slot->length == bytes && memcmp(v->arena.data + slot->offset, piece, bytes) == 0)
+      return slot;
   }
-  return slot;
 }
 
 /* Twice as many slots and pieces. */
@@ -62,7 +69,7 @@ static ellm_status vocab_grow(vocab *v, ellm_error *err) {
   size_t capacity = v->capacity * 2;
   vocab_piece *pieces = realloc(v->pieces, capacity * sizeof *pieces);
   if (pieces) v->pieces = pieces;
-  uint32_t *slots = calloc(capacity * 2, sizeof *slots);
+  vocab_slot *slots = make_slots(capacity * 2);
   if (!pieces || !slots) {
     free(slots);
     return ellm_fail_memory(err, capacity * sizeof *pieces, "vocabulary");
@@ -72,30 +79,35 @@ static ellm_status vocab_grow(vocab *v, ellm_error *err) {
   v->slot_mask = capacity * 2 - 1;
   v->capacity = capacity;
   for (size_t i = 0; i < v->count; ++i) {
-    slots[find_slot(v, vocab_string(v, &v->pieces[i]), v->pieces[i].length)] = (uint32_t)i + 1;
+    const vocab_piece *piece = &v->pieces[i];
+    uint32_t tag;
+    vocab_slot *slot = find_slot(v, vocab_string(v, piece), piece->length, &tag);
+    *slot = (vocab_slot){tag, piece->offset, piece->length, piece->id};
   }
   return ELLM_OK;
 }
 
 ellm_status vocab_add(vocab *v, const char *piece, size_t bytes, uint32_t id, ellm_error *err) {
   if (v->count == v->capacity) ELLM_TRY(vocab_grow(v, err));
-  size_t slot = find_slot(v, piece, bytes);
-  if (v->slots[slot] != 0) return ELLM_ERR_USAGE;
+  uint32_t tag;
+  vocab_slot *slot = find_slot(v, piece, bytes, &tag);
+  if (slot->offset != UINT32_MAX) return ELLM_ERR_USAGE;
   if (v->arena.size + bytes >= UINT32_MAX) return ellm_fail(err, ELLM_ERR_INPUT, "vocabulary is larger than 4 GiB");
   vocab_piece added = {(uint32_t)v->arena.size, (uint32_t)bytes, id};
   if ((bytes > 0 && !ellm_buffer_append(&v->arena, piece, bytes)) || !ellm_buffer_append(&v->arena, "", 1)) {
     return ellm_fail_memory(err, v->arena.size + bytes, "vocabulary");
   }
-  v->pieces[v->count] = added;
-  v->slots[slot] = (uint32_t)++v->count;
+  v->pieces[v->count++] = added;
+  *slot = (vocab_slot){tag, added.offset, added.length, id};
   if (bytes > v->longest) v->longest = bytes;
   return ELLM_OK;
 }
 
 uint32_t vocab_find(const vocab *v, const char *piece, size_t bytes) {
   if (bytes > v->longest || v->count == 0) return VOCAB_NONE;
-  size_t slot = find_slot(v, piece, bytes);
-  return v->slots[slot] == 0 ? VOCAB_NONE : v->pieces[v->slots[slot] - 1].id;
+  uint32_t tag;
+  const vocab_slot *slot = find_slot(v, piece, bytes, &tag);
+  return slot->offset == UINT32_MAX ? VOCAB_NONE : slot->id;
 }
 
 ellm_status merge_table_init(merge_table *table, size_t count, ellm_error *err) {

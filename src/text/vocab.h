@@ -17,12 +17,15 @@ enum { VOCAB_ID_BITS = 24 };
 #define VOCAB_NONE UINT32_MAX
 
 typedef struct vocab_piece { uint32_t offset, length, id; } vocab_piece;
+/* A piece with a part of its hash that does not choose the slot, so that looking for a piece touches few others and the
+ * list of pieces not at all. offset UINT32_MAX: empty. */
+typedef struct vocab_slot { uint32_t tag, offset, length, id; } vocab_slot;
 
 typedef struct vocab {
   ellm_buffer arena;     /* strings, each followed by NUL */
   vocab_piece *pieces;
   size_t count, capacity;
-  uint32_t *slots;       /* index of a piece + 1, or 0 */
+  vocab_slot *slots;
   size_t slot_mask;
   size_t longest;        /* bytes of the longest piece */
   uint64_t seed;

@@ -5,7 +5,7 @@ import struct
 
 from cli_testing import tmp
 
-U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
+U8, U32, I32, F32, BOOL, STRING, ARRAY = 0, 4, 5, 6, 7, 8, 9
 TYPES = {"F32": 0, "F16": 1, "BF16": 30}
 
 
@@ -17,7 +17,7 @@ def text(s):
 def value(kind, v):
     if kind == STRING:
         return text(v)
-    return struct.pack({U32: "<I", I32: "<i", F32: "<f", BOOL: "<?"}[kind], v)
+    return struct.pack({U8: "<B", U32: "<I", I32: "<i", F32: "<f", BOOL: "<?"}[kind], v)
 
 
 def key(name, kind, v):

@@ -217,10 +217,10 @@ def test_refused(keys, tensors):
     plain("key llama.block_count is a string, an integer is wanted", "llama.block_count", STRING, "3")
     plain("blk.2.", "llama.block_count", U32, 2)
     plain("tensor blk.0.attn_q.weight has 64 rows, 8 heads of 16 are wanted", "llama.attention.head_count", U32, 8)
-    plain("key tokenizer.ggml.model is llama, gpt2 is supported", "tokenizer.ggml.model", STRING, "llama")
-    plain("key tokenizer.ggml.pre is tekken, gpt-2 and smollm are supported", "tokenizer.ggml.pre", STRING, "tekken")
+    plain("key tokenizer.ggml.model is bert, gpt2, llama and t5 are supported", "tokenizer.ggml.model", STRING, "bert")
+    plain("key tokenizer.ggml.scores is missing", "tokenizer.ggml.model", STRING, "llama")
+    plain("key tokenizer.ggml.pre is falcon, gpt-2, smollm, ", "tokenizer.ggml.pre", STRING, "falcon")
     plain("key tokenizer.ggml.eos_token_id is 384, 0 to 383", "tokenizer.ggml.eos_token_id", U32, 384)
-    plain("key tokenizer.ggml.add_eos_token true is not supported", "tokenizer.ggml.add_eos_token", BOOL, True)
     name = "tokenizer.ggml.token_type"
     with_key("token_type has 2 elements, there are 384 tokens", name, array(name, I32, [1, 1]))
     name = "tokenizer.ggml.tokens"

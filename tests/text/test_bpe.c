@@ -343,7 +343,7 @@ static void test_refused_models(void **state) {
   (void)state;
   static const struct { const char *json, *part; } cases[] = {
     {"{'model':{'type':'WordPiece','unk_token':'[UNK]','vocab':{}}}", "model of type \"WordPiece\" is not supported"},
-    {"{'model':{'type':'Unigram','vocab':[['a',0.5]]}}", "model of type \"Unigram\""},
+    {"{'model':{'type':'WordPiece','vocab':{'a':0}}}", "model of type \"WordPiece\" is not supported, BPE and Unigram"},
     {"{'model':{'type':'WordLevel','vocab':{},'unk_token':'a'}}", "model of type \"WordLevel\""},
     {"{'model':{'type':1}}", "model of type"},
     {"{" BPE(",'dropout':0.1") "}", "model.dropout"},

@@ -263,7 +263,14 @@ static void test_refused_components(void **state) {
   static const struct { const char *field, *value, *part;
   } cases[] = {
       {"version", "'2.0'", "version \"2.0\""},
-      {"normalizer", "{'type':'Precompiled','precompiled_charsmap':'AA=='}", "normalizer of type \"Precompiled\""},
+      {"normalizer", "{'type':'Precompiled','precompiled_charsmap':'AA=='}",
+       "normalizer: Precompiled: precompiled_charsmap of 1 bytes"},
+      {"normalizer", "{'type':'Precompiled','precompiled_charsmap':'AA=A'}", "precompiled_charsmap is not base64"},
+      {"normalizer", "{'type':'Precompiled','precompiled_charsmap':'AAA'}", "precompiled_charsmap is not base64"},
+      {"normalizer", "{'type':'Precompiled'}", "\"precompiled_charsmap\" is missing, a string is wanted"},
+      {"normalizer", "{'type':'Precompiled','precompiled_charsmap':'CAAAAAAAAAA='}", "an array of 8 bytes does not fit"},
+      {"normalizer", "{'type':'Precompiled','precompiled_charsmap':'BAAAAAAAAABh'}", "are not UTF-8 that ends with NUL"},
+      {"normalizer", "{'type':'Precompiled','precompiled_charsmap':'BAAAAAAAAAD/AA=='}", "are not UTF-8 that"},
       {"normalizer", "{'type':'BertNormalizer'}", "normalizer of type \"BertNormalizer\""},
       {"normalizer", "{'type':'Sequence','normalizers':[{'type':'NFC'},{'type':'Nmt'}]}", "normalizer of type \"Nmt\""},
       {"normalizer", "{'type':'Sequence'}", "Sequence without \"normalizers\""},

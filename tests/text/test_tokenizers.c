@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole tokenizers against the ids and texts that the `tokenizers` library
- * gives for them: those of tests/golden/tokenizers and, where it exists, of the
+ * Whole tokenizers against the ids and texts that the `tokenizers` and
+ * `sentencepiece` libraries give for them: those of tests/golden/tokenizers and, where it exists, of the
  * larger set beside the project.
  */
 #include <setjmp.h>
@@ -135,8 +135,8 @@ static size_t check_file(int set, const char *name) {
   if (!golden) fail_msg("%s: %s", path, problem.text);
   const char *place = json_string_value(json_object_get(golden, "tokenizer"));
   assert_non_null(place);
-  assert_true(snprintf(path, sizeof path, "%s/%s/tokenizer.json", golden_inputs[set], place) < (int)sizeof path);
-  ellm_tokenizer *t = tokenizer_at(path);
+  assert_true(snprintf(path, sizeof path, "%s/%s", golden_inputs[set], place) < (int)sizeof path);
+  ellm_tokenizer *t = tokenizer_of_folder(path);
   const json_t *rows = json_object_get(golden, "rows"), *decode = json_object_get(golden, "decode");
   size_t checked = json_array_size(rows) + json_array_size(decode);
   json_array_foreach(rows, i, row) check_row(t, row);

@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "entrollm.h"
+#include "text/sentencepiece.h"
 
 /* The tokenizer of a file; a failure ends the test. */
 static inline ellm_tokenizer *tokenizer_at(const char *path) {
@@ -20,6 +22,27 @@ static inline ellm_tokenizer *tokenizer_at(const char *path) {
   if (ellm_tokenizer_create(json, bytes, path, &tokenizer, &err) != ELLM_OK) fail_msg("%s", err.message);
   free(json);
   assert_non_null(tokenizer);
+  return tokenizer;
+}
+
+/* The tokenizer of a folder: tokenizer.json, else tokenizer.model and what stands beside it. */
+static inline ellm_tokenizer *tokenizer_of_folder(const char *folder) {
+  char json[1100], model[1100], options[1100];
+  snprintf(json, sizeof json, "%s/tokenizer.json", folder);
+  snprintf(model, sizeof model, "%s/tokenizer.model", folder);
+  snprintf(options, sizeof options, "%s/tokenizer_config.json", folder);
+  if (access(json, R_OK) == 0) return tokenizer_at(json);
+  uint8_t *data = NULL, *config = NULL;
+  size_t bytes = 0, config_bytes = 0;
+  ellm_error err = {0};
+  ellm_tokenizer *tokenizer = NULL;
+  if (file_read_all(model, (size_t)1 << 28, &data, &bytes, &err) != ELLM_OK) fail_msg("%s", err.message);
+  if (access(options, R_OK) == 0 && file_read_all(options, (size_t)1 << 20, &config, &config_bytes, &err) != ELLM_OK)
+    fail_msg("%s", err.message);
+  if (sentencepiece_tokenizer(data, bytes, model, config, config_bytes, options, &tokenizer, &err) != ELLM_OK)
+    fail_msg("%s", err.message);
+  free(data);
+  free(config);
   return tokenizer;
 }
 
