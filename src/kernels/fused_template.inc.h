@@ -26,11 +26,20 @@
  *   row_sums_add(rows, sums, up)         narrow sums, shifted `up`
  *   row_sums_wide(rows, codes, wide)     codes times columns 0 and 2, 1 and 3
  *   row_sums_store(p, low, high)         PART_ROWS sums, low + 256 * high
+ *
+ * Where it defines FUSED_TOKENS, multiply_fused_<KERNEL_NAME> is made, too: codes are put together in registers and
+ * multiplied with up to so many tokens at once; of more tokens the others take the codes, which the first pass leaves
+ * in memory. It supplies for that
+ *   part_store(p, v)
+ *   wide_codes, wide_split(part)         codes of columns 0 and 2, 1 and 3
+ *   wide_digits, wide_load(p)            columns 0 and 2, 1 and 3 of kernel_activations.wide
+ *   row_sums_add_wide(rows, codes, digits)
  */
 #include <string.h>
 
 #include "coder/raw_bits.h"
 #include "kernels/columns.h"
+#include "kernels/patches.h"
 
 #define KERNEL_PASTE_(a, b) a##b
 #define KERNEL_PASTE(a, b) KERNEL_PASTE_(a, b)
@@ -120,15 +129,8 @@ KERNEL_INLINE void fetch_raw(const uint8_t *p, int bytes) {
   for (int line = 0; line < bytes; line += 64) __builtin_prefetch(p + line, 0, 2);
 }
 
-KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, int tuple, int raw_bits, int way, int digits) {
-  if (way == WIDE) {
-    add_wide(f, s, x, tuple, raw_bits);
-  } else if (way == NARROW) {
-    if (tuple > 0) add_narrow(f, s, x, tuple, 0, raw_bits, digits);
-    if (raw_bits > 0) add_narrow(f, s, x, tuple, raw_bits, 0, digits);
-  } else {
-    add_medium(f, s, x, tuple, raw_bits, way, digits);
-  }
+/* To the next step, fetching what lies as far ahead. */
+KERNEL_INLINE void next_step(fused *f, int tuple, int raw_bits) {
   const int bytes = tuple == 0 ? 0 : 512 / tuple;
   if (f->ahead > 0)
     for (int line = 0; line < bytes; line += 64) __builtin_prefetch(f->symbols + f->ahead + line);
@@ -139,6 +141,18 @@ KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, int tuple, int raw_b
   f->four += 256;
   f->two += 128;
   f->one += 64;
+}
+
+KERNEL_INLINE void step(fused *f, fused_sums *s, columns x, int tuple, int raw_bits, int way, int digits) {
+  if (way == WIDE) {
+    add_wide(f, s, x, tuple, raw_bits);
+  } else if (way == NARROW) {
+    if (tuple > 0) add_narrow(f, s, x, tuple, 0, raw_bits, digits);
+    if (raw_bits > 0) add_narrow(f, s, x, tuple, raw_bits, 0, digits);
+  } else {
+    add_medium(f, s, x, tuple, raw_bits, way, digits);
+  }
+  next_step(f, tuple, raw_bits);
 }
 
 KERNEL_INLINE void dot_all(const fused *from, int32_t *sums, int tuple, int raw_bits, int way,
@@ -239,3 +253,137 @@ kernel_fused_result KERNEL_PASTE(dot_fused_, KERNEL_NAME)(const coder_codebook *
   fused_functions[tuple - 1][book->raw_bits][way_of(book->bits, book->raw_bits, a->digits)][a->digits - 1](&f, sums);
   return KERNEL_FUSED_GOOD;
 }
+
+#if defined(FUSED_TOKENS)
+/* ------------------------------------------------------------ several tokens */
+
+/* Sums of a panel, all column groups, with some tokens to sums[token][group][16]; symbols and raw bits of `f` are moved
+ * on by a panel. Its codes go to `keep`, where that is not NULL. */
+KERNEL_INLINE void multiply_panel(fused *f, size_t stride, int32_t *sums, size_t sums_stride, uint8_t *keep, int tuple,
+                                  int raw_bits, size_t tokens) {
+  const int16_t *x = f->x.wide;
+  fused now = *f;
+  for (size_t left = now.tiles; left > 0; sums += CODER_PANEL_ROWS) {
+    size_t tiles = left < now.x.tiles_per_group ? left : now.x.tiles_per_group;
+    left -= tiles;
+    row_sums s[FUSED_TOKENS][PARTS];
+    KERNEL_UNROLL(4)
+    for (size_t t = 0; t < tokens; t++)
+      for (int at = 0; at < PARTS; at++) s[t][at] = row_sums_zero();
+    for (; tiles > 0; tiles -= STEP_TILES, x += CODER_TILE_COLUMNS * STEP_TILES) {
+      KERNEL_UNROLL(8)
+      for (int i = 0; i < STEP_TILES; i++) {
+        wide_codes codes[PARTS];
+        KERNEL_UNROLL(4)
+        for (int at = 0; at < PARTS; at++) {
+          const part v = codes_of(&now, i, at, tuple, raw_bits);
+          if (keep != NULL) part_store(keep + CODER_TILE * i + PART_BYTES * at, v);
+          codes[at] = wide_split(v);
+        }
+        KERNEL_UNROLL(4)
+        for (size_t t = 0; t < tokens; t++) {
+          const wide_digits digits = wide_load(x + t * stride + CODER_TILE_COLUMNS * i);
+          KERNEL_UNROLL(4)
+          for (int at = 0; at < PARTS; at++) row_sums_add_wide(&s[t][at], codes[at], digits);
+        }
+      }
+      next_step(&now, tuple, raw_bits);
+      if (keep != NULL) keep += CODER_TILE * STEP_TILES;
+    }
+    KERNEL_UNROLL(4)
+    for (size_t t = 0; t < tokens; t++)
+      for (int at = 0; at < PARTS; at++)
+        row_sums_store(sums + t * sums_stride + PART_ROWS * at, s[t][at], row_sums_zero());
+  }
+  *f = now;
+}
+
+typedef void (*panel_fn)(fused *f, size_t stride, int32_t *sums, size_t sums_stride, uint8_t *keep);
+#define PANEL(tuple, raw, tokens)                                                                                    \
+  static void panel_##tuple##raw##tokens(fused *f, size_t stride, int32_t *sums, size_t sums_stride, uint8_t *keep) { \
+    multiply_panel(f, stride, sums, sums_stride, tokens == FUSED_TOKENS ? keep : NULL, tuple, raw, tokens);            \
+  }
+#define PANEL_TOKENS(tuple, raw) PANEL(tuple, raw, 2) PANEL(tuple, raw, 3) PANEL(tuple, raw, 4)
+#define PANEL_RAW(tuple) \
+  PANEL_TOKENS(tuple, 0) PANEL_TOKENS(tuple, 1) PANEL_TOKENS(tuple, 2) PANEL_TOKENS(tuple, 3) PANEL_TOKENS(tuple, 4)
+PANEL_RAW(1)
+PANEL_RAW(2)
+#define PANEL_NAMES(tuple, raw) {panel_##tuple##raw##2, panel_##tuple##raw##3, panel_##tuple##raw##4}
+#define PANEL_NAMES_RAW(tuple)                                                                                       \
+  {PANEL_NAMES(tuple, 0), PANEL_NAMES(tuple, 1), PANEL_NAMES(tuple, 2), PANEL_NAMES(tuple, 3), PANEL_NAMES(tuple, 4)}
+static const panel_fn panel_functions[2][MAX_FUSED_RAW + 1][FUSED_TOKENS - 1] = {PANEL_NAMES_RAW(1),
+                                                                                 PANEL_NAMES_RAW(2)};
+
+/* A block's symbols and raw bits, for all tokens. */
+typedef struct found_symbols { unsigned tuple, raw_bits, first; } found_symbols; /* first: to be added to codes */
+
+static kernel_fused_result find_symbols(const coder_codebook *book, const coder_block *block, const uint8_t *data,
+                                        size_t bytes, kernel_scratch *scratch, fused *f, found_symbols *found) {
+  const size_t n_codes = coder_block_codes(block);
+  uint32_t offset[3] = {0};
+  *f = (fused){.symbols = scratch->codes, .raw_ahead = bytes, .n_panels = block->panels, .tiles = block->tiles};
+  *found = (found_symbols){.tuple = book->tuple, .raw_bits = book->raw_bits};
+  if (book->kind == CODER_PLAIN || (book->kind == CODER_FIELDS && book->raw_bits >= 4)) {
+    const unsigned width = book->kind == CODER_PLAIN ? book->bits : book->raw_bits;
+    if (book->kind == CODER_PLAIN && width != 4) return KERNEL_NOT_FUSED;
+    if (bytes != coder_raw_bytes(width, n_codes)) return KERNEL_FUSED_DAMAGED;
+    *found = (found_symbols){.tuple = 2, .raw_bits = coder_field_raw_bits(width), .first = book->first};
+    coder_raw_offsets(found->raw_bits, n_codes, (uint32_t)coder_field_upper_bytes(width, n_codes), offset);
+    f->symbols = data;
+    f->ahead = FETCH_AHEAD;
+  } else if (book->kind == CODER_FIELDS) { /* narrow ones: its codes */
+    *found = (found_symbols){.tuple = 1};
+    if (!KERNEL_PASTE(decode_block_, KERNEL_NAME)(book, block, data, bytes, &scratch->coder, scratch->codes))
+      return KERNEL_FUSED_DAMAGED;
+  } else if (!KERNEL_SYMBOLS(book, block, data, bytes, &scratch->coder, scratch->codes, offset)) {
+    return KERNEL_FUSED_DAMAGED;
+  }
+  f->four = data + offset[0];
+  f->two = data + offset[1];
+  f->one = data + offset[2];
+  return KERNEL_FUSED_GOOD;
+}
+
+kernel_fused_result KERNEL_PASTE(multiply_fused_, KERNEL_NAME)(
+    const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
+    const coder_patches *patches, kernel_scratch *scratch, const kernel_activations *a, size_t token, size_t n_tokens,
+    const quant_scales *scales, float *y, size_t y_stride) {
+  const kernel_table *table = &KERNEL_PASTE(kernel_table_, KERNEL_NAME);
+  if (n_tokens < 2 || block->panel_rows != CODER_PANEL_ROWS || block->tiles % STEP_TILES != 0 ||
+      (book->raw_bits > MAX_FUSED_RAW && book->kind != CODER_FIELDS))
+    return KERNEL_NOT_FUSED;
+  fused f;
+  found_symbols symbols;
+  const kernel_fused_result found = find_symbols(book, block, data, bytes, scratch, &f, &symbols);
+  if (found != KERNEL_FUSED_GOOD) return found;
+  quant_scales from_first = *scales;
+  from_first.zero -= (int)symbols.first;
+  const size_t panel_sums = kernel_block_groups(block, a) * CODER_PANEL_ROWS; /* at most 512 */
+  const size_t now = n_tokens < FUSED_TOKENS ? n_tokens : FUSED_TOKENS;
+  int32_t *sums = scratch->sums, *added = sums + FUSED_TOKENS * panel_sums;
+  uint8_t *keep = n_tokens > now ? scratch->coder.list[0] : NULL;
+  f.x = columns_at(a, token, block->first_column);
+  uint32_t from = 0;
+  for (uint32_t panel = 0; panel < block->panels; panel++, y += CODER_PANEL_ROWS) {
+    const coder_patches of_panel = kernel_panel_patches(patches, block, panel, &from);
+    const size_t left = block->rows - panel * CODER_PANEL_ROWS;
+    const size_t n_rows = left < CODER_PANEL_ROWS ? left : CODER_PANEL_ROWS;
+    panel_functions[symbols.tuple - 1][symbols.raw_bits][now - 2](&f, a->stride, sums, panel_sums, keep);
+    if (of_panel.n > 0) {
+      kernel_patch_added(&of_panel, block, a, token, now, added);
+      for (size_t i = 0; i < now * panel_sums; i++) sums[i] = (int32_t)((uint32_t)sums[i] + (uint32_t)added[i]);
+    }
+    for (size_t t = 0; t < now; t++)
+      table->dot_finish(sums + t * panel_sums, block, a, token + t, &from_first, n_rows, y + t * y_stride);
+    if (keep == NULL) continue;
+    const size_t at_once = of_panel.n > 0 ? KERNEL_MAX_SUMS / panel_sums : n_tokens;
+    for (size_t first = now, n; first < n_tokens; first += n) {
+      n = n_tokens - first < at_once ? n_tokens - first : at_once;
+      if (of_panel.n > 0) kernel_patch_added(&of_panel, block, a, token + first, n, sums);
+      table->multiply_finish(keep, block, a, token + first, n, &from_first, of_panel.n > 0 ? sums : NULL, n_rows,
+                             y + first * y_stride, y_stride);
+    }
+  }
+  return KERNEL_FUSED_GOOD;
+}
+#endif

@@ -56,10 +56,14 @@ bool multiply_finish_avx512(const uint8_t *panel_codes, const coder_block *block
                             size_t token, size_t n_tokens, const quant_scales *scales, const int32_t *added,
                             size_t n_rows, float *y, size_t y_stride);
 /* multiply_block without a pass that makes codes, for the blocks that the set has such a kernel for. */
-kernel_fused_result multiply_fused_avx512(const coder_codebook *book, const coder_block *block, const uint8_t *data,
-                                          size_t bytes, const coder_patches *patches, kernel_scratch *scratch,
-                                          const kernel_activations *a, size_t token, size_t n_tokens,
-                                          const quant_scales *scales, float *y, size_t y_stride);
+#define KERNEL_MULTIPLIES(name)                                                                                      \
+  kernel_fused_result multiply_fused_##name(                                                                         \
+      const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,                       \
+      const coder_patches *patches, kernel_scratch *scratch, const kernel_activations *a, size_t token,              \
+      size_t n_tokens, const quant_scales *scales, float *y, size_t y_stride);
+KERNEL_MULTIPLIES(avx2)
+KERNEL_MULTIPLIES(avx512)
+#undef KERNEL_MULTIPLIES
 /* Attention with halves, for a set that has no faster way of its own. */
 void attention_scores_half_avx2(const float *query, const void *keys, size_t n_tiles, size_t dim, float scale,
                                 float *scores);

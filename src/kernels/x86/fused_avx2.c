@@ -49,6 +49,20 @@ KERNEL_INLINE void row_sums_store(int32_t *p, row_sums low, row_sums high) {
   _mm256_storeu_si256((__m256i *)(void *)p, _mm256_add_epi32(low, _mm256_slli_epi32(high, 8)));
 }
 
+KERNEL_INLINE void part_store(uint8_t *p, part v) { _mm256_storeu_si256((__m256i *)(void *)p, v); }
+typedef struct wide_pair { __m256i even, odd; } wide_codes, wide_digits;
+KERNEL_INLINE wide_codes wide_split(part codes) {
+  return (wide_codes){keep(_mm256_and_si256(codes, _mm256_set1_epi16(255))), keep(_mm256_srli_epi16(codes, 8))};
+}
+KERNEL_INLINE wide_digits wide_load(const int16_t *wide) {
+  return (wide_digits){four_bytes(wide), four_bytes(wide + 2)};
+}
+KERNEL_INLINE void row_sums_add_wide(row_sums *rows, wide_codes codes, wide_digits digits) {
+  *rows = _mm256_add_epi32(*rows, _mm256_madd_epi16(codes.even, digits.even));
+  *rows = keep(_mm256_add_epi32(*rows, _mm256_madd_epi16(codes.odd, digits.odd)));
+}
+
+#define FUSED_TOKENS 4 /* two sums each, beside four registers of codes */
 #define KERNEL_NAME avx2
 #define KERNEL_SYMBOLS decode_symbols_avx2
 #include "kernels/fused_template.inc.h"
