@@ -105,8 +105,8 @@ static void print_report(const request *r, const ellm_report *report, double sec
 }
 
 static int check_lossless(const option_table *table) {
-  static const char *const others[] = {"bits",    "scheme",    "prefer", "code",  "target-size", "target-bpw",
-                                       "quality", "calibrate", "effort", "memory"};
+  static const char *const others[] = {"bits",   "scheme",  "prefer",    "for",    "code",   "target-size", "target-bpw",
+                                       "max-kl", "quality", "calibrate", "effort", "memory", "plan"};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
     if (option_given(table, others[i]))
       return cli_error(ELLM_ERR_USAGE, "compress: --lossless quantizes nothing and excludes --%s", others[i]);

@@ -106,7 +106,7 @@ for model in (broken, tmp("broken.ellm")):
        f"{os.path.basename(model)}: named when it is used", p.stderr)
 
 # What does not go together.
-for more in (("--bits", "4"), ("--prefer", "size"), ("--code", "none"), ("--scheme", "mixed"), ("--target-bpw", "4"),
+for more in (("--bits", "4"), ("--prefer", "size"), ("--code", "none"), ("--scheme", "mixed"), ("--for", "avx2"), ("--target-bpw", "4"),
              ("--quality", "fine"), ("--calibrate", "none"), ("--target-size", "5MB")):
     p = run("compress", MODEL, "-o", tmp("none.ellm"), "--lossless", *more)
     ok(p.returncode == USAGE and one_error_line(p) and more[0].encode() in p.stderr, f"{more[0]} is excluded", p.stderr)
