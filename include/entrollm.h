@@ -345,6 +345,11 @@ ELLM_API bool ellm_source_find(const ellm_source *source, const char *name, size
  * ELLM_ERR_USAGE beyond its elements. */
 ELLM_API ellm_status ellm_source_read(const ellm_source *source, size_t index, uint64_t first, size_t n, float *values,
                                       ellm_error *err);
+/* What it is as a whole, as a JSON object, malloc'ed: "format" ("GGUF", "safetensors", "ellm"), "architecture", sizes
+ * ("layers", "hidden_size", "heads", "context", ...), "parameters", "tensor_bytes", "bits_per_weight", "types" (of
+ * tensors as they are stored: "type", "tensors", "elements", "bytes", "bits_per_weight"), "tokenizer" (null: there is
+ * none), "chat_template" (is there one?). What is not known is left out; further fields may come. */
+ELLM_API ellm_status ellm_source_describe(const ellm_source *source, char **json, ellm_error *err);
 /* Bytes of a small file ("config.json", "tokenizer.json", ...), owned by the source, or NULL. */
 ELLM_API const void *ellm_source_asset(const ellm_source *source, const char *name, size_t *bytes);
 

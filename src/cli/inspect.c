@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/target.h"
 #include "cli/histogram.h"
+#include "cli/inspect_source.h"
 
 /* The index of a tensor by name. */
 static ellm_status find_tensor(const ellm_file *file, const char *path, const char *name, size_t *index,
@@ -191,7 +192,8 @@ int cmd_inspect(int argc, char **argv) {
       .command = "inspect",
       .synopsis = "FILE [options]",
       .about = "Describe a .ellm file as JSON: every tensor, the small files in it, and totals with everything\n"
-               "counted. With --codes or --histogram that file is written instead.",
+               "counted. With --codes or --histogram that file is written instead. Of a GGUF file or a\n"
+               "checkpoint folder: architecture, sizes, types of tensors, tokenizer, chat template.",
       .options = options,
       .n_options = sizeof options / sizeof *options,
       .operand = "FILE",
@@ -200,6 +202,11 @@ int cmd_inspect(int argc, char **argv) {
   if (parsed >= 0) return parsed;
   if (codes && !name) return cli_error(ELLM_ERR_USAGE, "inspect: --codes needs --tensor NAME");
   if (as_table && common.json) return cli_error(ELLM_ERR_USAGE, "inspect: --table and --json exclude each other");
+
+  if (cli_is_source(path)) {
+    if (codes || svg) return cli_error(ELLM_ERR_INPUT, "%s: is not compressed and has no codes", path);
+    return cli_inspect_source(path, name, as_table);
+  }
 
   ellm_file *file = NULL;
   ellm_error err;

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "kernels/exact.h"
 #include "kernels/kernels.h"
+#include "source/describe.h"
 #include "source/source.h"
 
 enum { PIECE = 1 << 14 }; /* elements converted at once */
@@ -52,6 +53,10 @@ bool ellm_source_find(const ellm_source *source, const char *name, size_t *index
   const source_tensor *t = source_find(source->tensors, name);
   if (t != NULL) *index = source_index(source->tensors, t);
   return t != NULL;
+}
+
+ellm_status ellm_source_describe(const ellm_source *source, char **json, ellm_error *err) {
+  return source_describe(source->tensors, json, err);
 }
 
 const void *ellm_source_asset(const ellm_source *source, const char *name, size_t *bytes) {

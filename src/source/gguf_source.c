@@ -16,6 +16,7 @@
 #include "gguf/dequantize.h"
 #include "gguf/gguf.h"
 #include "source/gguf_config.h"
+#include "source/gguf_describe.h"
 #include "source/gguf_tokenizer.h"
 
 enum { ASSETS = 3, MAX_NAME = 128, MAX_TENSORS = 1 << 18 };
@@ -192,6 +193,8 @@ static ellm_status unchanged(const tensor_source *s, ellm_error *err) {
   return ELLM_OK;
 }
 
+static bool describe(const tensor_source *s, json_t *out) { return gguf_describe(s->gguf->file, out); }
+
 static const source_kind gguf_kind = {.close = close_gguf,
                                       .origin = origin,
                                       .read = read_elements,
@@ -203,7 +206,8 @@ static const source_kind gguf_kind = {.close = close_gguf,
                                       .quantized = quantized,
                                       .reads_file = reads_file,
                                       .state = state,
-                                      .unchanged = unchanged};
+                                      .unchanged = unchanged,
+                                      .describe = describe};
 
 /* ---- names ---- */
 

@@ -35,6 +35,15 @@ static bool quoted(ellm_buffer *out, gguf_string string) {
   return ok && ellm_buffer_append(out, string.data + plain, string.bytes - plain) && text(out, "\"");
 }
 
+/* A number; as often as there are tokens, so not by way of snprintf. */
+static bool decimal(ellm_buffer *out, uint64_t number) {
+  char digits[20];
+  size_t at = sizeof digits;
+  do digits[--at] = (char)('0' + number % 10);
+  while ((number /= 10) > 0);
+  return ellm_buffer_append(out, digits + at, sizeof digits - at);
+}
+
 static ellm_status no_memory(const ellm_buffer *out, ellm_error *err) {
   return ellm_fail_memory(err, out->capacity, "a tokenizer");
 }
@@ -85,11 +94,8 @@ static bool add_added_tokens(const gguf_tokens *tokens, ellm_buffer *out) {
 
 static bool add_vocabulary(const gguf_tokens *tokens, ellm_buffer *out) {
   bool ok = text(out, "\"vocab\":{");
-  for (uint64_t i = 0; ok && i < tokens->n; i++) {
-    char id[32];
-    snprintf(id, sizeof id, ":%llu%s", (unsigned long long)i, i + 1 < tokens->n ? "," : "");
-    ok = quoted(out, tokens->tokens[i]) && text(out, id);
-  }
+  for (uint64_t i = 0; ok && i < tokens->n; i++)
+    ok = quoted(out, tokens->tokens[i]) && text(out, ":") && decimal(out, i) && (i + 1 == tokens->n || text(out, ","));
   return ok && text(out, "},");
 }
 

@@ -7,6 +7,7 @@
 #ifndef ELLM_SOURCE_KIND_H
 #define ELLM_SOURCE_KIND_H
 
+#include <jansson.h>
 #include <pthread.h>
 
 #include "base/memory.h"
@@ -27,6 +28,8 @@ typedef struct source_kind {
   bool (*reads_file)(const tensor_source *s, const char *path);
   bool (*state)(const tensor_source *s, ellm_buffer *out);
   ellm_status (*unchanged)(const tensor_source *s, ellm_error *err);
+  /* What a description says beside the configuration: "format", "types", "tokenizer". May be NULL; false: no memory. */
+  bool (*describe)(const tensor_source *s, json_t *out);
 } source_kind;
 
 /* A tensor whose elements lie in no file as they are, but are computed when they are read: of types that only the source

@@ -10,28 +10,6 @@ from cli_testing import *
 from gguf_testing import *
 
 
-def tokenizer_file(name, entries, n_tokens):
-    """A file of one tiny layer with this tokenizer."""
-    n = 16
-    numbers = {
-        "block_count": 1, "context_length": 64, "embedding_length": n, "feed_forward_length": n, "attention.head_count": 1,
-        "attention.head_count_kv": 1,
-    }
-    keys = {"general.architecture": key("general.architecture", STRING, "llama")}
-    keys.update({part: key("llama." + part, U32, v) for part, v in numbers.items()})
-    keys["eps"] = key("llama.attention.layer_norm_rms_epsilon", F32, 1e-5)
-    for part, entry in entries.items():
-        full = "tokenizer.ggml." + part
-        keys[full] = array(full, *entry) if isinstance(entry[1], list) else key(full, *entry)
-    parts = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
-    shapes = {f"blk.0.{part}.weight": [n, n] for part in parts}
-    shapes.update({"token_embd.weight": [n_tokens, n], "output_norm.weight": [n]})
-    shapes.update({f"blk.0.{part}.weight": [n] for part in ("attn_norm", "ffn_norm")})
-    weights = struct.pack(f"<{n}f", *(i / n - 0.4 for i in range(n)))
-    tensors = {name: (TYPES["F32"], shape, weights * (shape[0] if len(shape) > 1 else 1)) for name, shape in shapes.items()}
-    return write_gguf(name, keys, tensors)
-
-
 def same_ids(file, rows, what, *options):
     wrong = []
     for sample, ids in rows:
