@@ -16,4 +16,9 @@ static inline columns columns_at(const kernel_activations *a, size_t token, size
   return (columns){a->low + at, a->high ? a->high + at : NULL, a->wide + at, a->group / CODER_TILE_COLUMNS};
 }
 
+/* Sums of the activations of a token, group by group from a block's first column on. */
+static inline const int32_t *group_sums_at(const kernel_activations *a, size_t token, const coder_block *block) {
+  return a->sum + token * a->n_groups + block->first_column / a->group;
+}
+
 #endif

@@ -84,24 +84,11 @@ static unsigned bytes_or_all(const uint8_t *data, size_t n) {
   return all;
 }
 
-#if defined(KERNEL_FUSED)
-/* sums of fields += first * the sums of the activations: those of the codes. */
-static void add_first(int32_t first, const coder_block *block, const kernel_activations *a, size_t token,
-                      int32_t *sums) {
-  const size_t n_groups = kernel_block_groups(block, a);
-  const int32_t *sum = a->sum + token * a->n_groups + block->first_column / a->group;
-  for (size_t panel = 0; panel < block->panels; panel++)
-    for (size_t g = 0; g < n_groups; g++, sums += CODER_PANEL_ROWS)
-      for (size_t row = 0; row < CODER_PANEL_ROWS; row++) sums[row] += first * sum[g];
-}
-#endif
-
 bool KERNEL_PASTE(dot_block_, KERNEL_NAME)(const coder_codebook *book, const coder_block *block, const uint8_t *data,
                                            size_t bytes, kernel_scratch *scratch, const kernel_activations *a,
                                            size_t token, int32_t *sums) {
 #if defined(KERNEL_FUSED)
   const kernel_fused_result result = KERNEL_FUSED(book, block, data, bytes, scratch, a, token, sums);
-  if (result == KERNEL_FUSED_GOOD && book->first > 0) add_first(book->first, block, a, token, sums);
   if (result != KERNEL_NOT_FUSED) return result == KERNEL_FUSED_GOOD;
 #endif
   if (book->kind == CODER_PLAIN && book->bits > 4) { /* the bytes are the codes */

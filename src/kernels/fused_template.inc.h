@@ -14,8 +14,8 @@
  * Wide: codes of 8 bits, with both digits at once, in 32 bits.
  *
  * Fields of 4 bits and more (CODER_FIELDS) are pairs with raw bits as they lie; narrower
- * ones are raw bits alone: `tuple` is 0. What their codes lie above their fields,
- * `first`, is left to dot_template.inc.h.
+ * ones are raw bits alone: `tuple` is 0. What their codes lie above their fields, `first`,
+ * is what the sums begin with, times the sums of the activations.
  *
  * A set supplies `part`, PART_ROWS rows of a tile, and
  *   KERNEL_NAME, KERNEL_SYMBOLS
@@ -23,6 +23,7 @@
  *   part_shift(v, k)                     bytes by k in -7..7, left positive; bits may cross
  *   narrow_sums, narrow_add(sums, values, digits, first)   products with four digits; first: sums hold nothing yet
  *   row_sums, row_sums_zero()            32 bits
+ *   row_sums_set(value)                  each row
  *   row_sums_add(rows, sums, up)         narrow sums, shifted `up`
  *   row_sums_wide(rows, codes, wide)     codes times columns 0 and 2, 1 and 3
  *   row_sums_store(p, low, high)         PART_ROWS sums, low + 256 * high
@@ -54,6 +55,8 @@ typedef struct fused {
   size_t raw_ahead; /* from raw bits to those of the next block */
   size_t n_panels, tiles;
   columns x;
+  int32_t first;      /* of fields, else 0 */
+  const int32_t *sum; /* of the activations of each group */
 } fused;
 
 typedef struct fused_sums { row_sums low[PARTS], high[PARTS]; } fused_sums;
@@ -160,11 +163,16 @@ KERNEL_INLINE void dot_all(const fused *from, int32_t *sums, int tuple, int raw_
   fused f = *from;
   for (size_t panel = 0; panel < f.n_panels; panel++) {
     columns x = f.x;
+    const int32_t *sum = f.sum;
     for (size_t left = f.tiles; left > 0; sums += CODER_PANEL_ROWS) {
       size_t now = left < x.tiles_per_group ? left : x.tiles_per_group;
       left -= now;
       fused_sums s;
       for (int at = 0; at < PARTS; at++) s.low[at] = s.high[at] = row_sums_zero();
+      if (f.first != 0) {
+        const row_sums start = row_sums_set(f.first * *sum++);
+        for (int at = 0; at < PARTS; at++) s.low[at] = start;
+      }
       for (; now > 0; now -= STEP_TILES) {
         step(&f, &s, x, tuple, raw_bits, way, digits);
         x.low += 4 * STEP_TILES;
@@ -205,14 +213,16 @@ static unsigned way_of(unsigned bits, unsigned raw_bits, unsigned digits) {
   return bits <= 5 ? 1 : bits - 4;
 }
 
-static kernel_fused_result dot_fields(fused *f, unsigned width, const uint8_t *data, size_t bytes, unsigned digits,
-                                      int32_t *sums) {
+static kernel_fused_result dot_fields(fused *f, const coder_codebook *book, const uint8_t *data, size_t bytes,
+                                      const kernel_activations *a, const int32_t *sum, int32_t *sums) {
   static const fused_fn narrow[2][2] = {NAMES(0, 2, 0), NAMES(0, 3, 0)};
   const size_t n_codes = f->n_panels * f->tiles * CODER_TILE;
-  const unsigned raw = coder_field_raw_bits(width);
+  const unsigned width = book->raw_bits, raw = coder_field_raw_bits(width), digits = a->digits;
   uint32_t offset[3];
   if (bytes != coder_raw_bytes(width, n_codes)) return KERNEL_FUSED_DAMAGED;
   coder_raw_offsets(raw, n_codes, (uint32_t)coder_field_upper_bytes(width, n_codes), offset);
+  f->first = book->first;
+  f->sum = sum;
   f->symbols = data;
   f->ahead = width < 4 ? 0 : FETCH_AHEAD;
   f->raw_ahead = bytes;
@@ -230,7 +240,7 @@ kernel_fused_result KERNEL_PASTE(dot_fused_, KERNEL_NAME)(const coder_codebook *
                                                           const kernel_activations *a, size_t token, int32_t *sums) {
   if (block->panel_rows != CODER_PANEL_ROWS || block->tiles % STEP_TILES != 0) return KERNEL_NOT_FUSED;
   fused f = {.n_panels = block->panels, .tiles = block->tiles, .x = columns_at(a, token, block->first_column)};
-  if (book->kind == CODER_FIELDS) return dot_fields(&f, book->raw_bits, data, bytes, a->digits, sums);
+  if (book->kind == CODER_FIELDS) return dot_fields(&f, book, data, bytes, a, group_sums_at(a, token, block), sums);
   if (book->raw_bits > MAX_FUSED_RAW) return KERNEL_NOT_FUSED;
   unsigned tuple = book->tuple;
   if (book->kind == CODER_PLAIN) {

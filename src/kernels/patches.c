@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "kernels/tables.h"
+
 /* Of four columns kernel_activations.wide has 0, 2, 1, 3. */
 static size_t wide_place(size_t column) {
   static const uint8_t place[CODER_TILE_COLUMNS] = {0, 2, 1, 3};
@@ -42,20 +44,33 @@ coder_patches kernel_panel_patches(const coder_patches *patches, const coder_blo
   return (coder_patches){patches->data + (size_t)first * CODER_PATCH_BYTES, n - first};
 }
 
-/* For panels of 16 rows, where every divisor is a power of 2: some cycles a patch. */
-static void patch_full_panels(const coder_patches *patches, const coder_block *block, const int16_t *q, size_t group,
-                              size_t panel_sums, int32_t *sums) {
-  const uint32_t size = block->tiles * CODER_TILE, n_codes = size * block->panels;
-  const unsigned group_shift = group == KERNEL_GROUP_I16 ? 6 : 3; /* tiles of a group: 64, 8 */
-  uint32_t start = 0;
-  for (uint32_t i = 0; i < patches->n; i++) {
-    const coder_patch patch = coder_patch_at(patches, i);
-    if (patch.place < start || patch.place >= n_codes) continue;
-    for (; patch.place - start >= size; start += size) sums += panel_sums;
-    const uint32_t place = patch.place - start, tile = place / CODER_TILE;
-    const uint32_t column = tile * CODER_TILE_COLUMNS + (place % 2 * 2 | place / 2 % 2); /* wide_place of it */
-    add(&sums[(tile >> group_shift) * CODER_PANEL_ROWS + place / CODER_TILE_COLUMNS % CODER_PANEL_ROWS],
-        patch.difference * q[column]);
+enum { PATCHES_AT_ONCE = 64, VECTOR_PATCHES = 8 };
+
+/*
+ * One panel of 16 rows, where every divisor is a power of 2: a place is taken apart by shifts and masks, for many patches
+ * in loops that compilers make vectors of, and without a branch that depends on data. So a patch costs some cycles,
+ * which is what makes fields with patches worth while. `tiles`, of a group, is a constant wherever this is inlined.
+ */
+KERNEL_INLINE void patch_panel(const coder_patches *patches, const coder_block *block, uint32_t panel,
+                               const int16_t *q, uint32_t tiles, int32_t *sums) {
+  const uint32_t size = block->tiles * CODER_TILE, start = panel * size;
+  uint32_t column[PATCHES_AT_ONCE], row[PATCHES_AT_ONCE];
+  int32_t difference[PATCHES_AT_ONCE];
+  for (uint32_t done = 0; done < patches->n; done += PATCHES_AT_ONCE) {
+    const uint32_t left = patches->n - done, n = left < PATCHES_AT_ONCE ? left : PATCHES_AT_ONCE;
+    const uint8_t *p = patches->data + (size_t)done * CODER_PATCH_BYTES - 1;
+    uint32_t words[PATCHES_AT_ONCE];
+    KERNEL_UNROLL(4)
+    for (uint32_t i = 0; i < n; i++, p += CODER_PATCH_BYTES) words[i] = load_u32(p); /* coder_patch_at */
+    for (uint32_t i = n; i % VECTOR_PATCHES != 0; i++) words[i] = 0;
+    for (uint32_t i = 0; i < (n + VECTOR_PATCHES - 1) / VECTOR_PATCHES * VECTOR_PATCHES; i++) {
+      const uint32_t named = (words[i] >> 8 & (CODER_MAX_CODES - 1)) - start, place = named < size ? named : 0;
+      column[i] = (place >> 4 & ~3u) | (place & 1) << 1 | (place >> 1 & 1); /* wide_place of it */
+      row[i] = place / (CODER_TILE * tiles) * CODER_PANEL_ROWS | (place >> 2 & (CODER_PANEL_ROWS - 1));
+      difference[i] = named < size ? (int32_t)words[i] >> 22 : 0; /* or passed over */
+    }
+    KERNEL_UNROLL(4)
+    for (uint32_t i = 0; i < n; i++) add(&sums[row[i]], difference[i] * q[column[i]]);
   }
 }
 
@@ -64,7 +79,15 @@ void kernel_patch_sums(const coder_patches *patches, const coder_block *block, c
   const size_t panel_sums = kernel_block_groups(block, a) * CODER_PANEL_ROWS;
   const int16_t *q = a->wide + token * a->stride + block->first_column;
   if (block->panel_rows == CODER_PANEL_ROWS) {
-    patch_full_panels(patches, block, q, a->group, panel_sums, sums);
+    uint32_t from = 0;
+    for (uint32_t panel = 0; panel < block->panels; panel++, sums += panel_sums) {
+      const coder_patches of_panel =
+          block->panels == 1 ? *patches : kernel_panel_patches(patches, block, panel, &from);
+      if (a->group == KERNEL_GROUP_I16)
+        patch_panel(&of_panel, block, panel, q, KERNEL_GROUP_I16 / CODER_TILE_COLUMNS, sums);
+      else
+        patch_panel(&of_panel, block, panel, q, KERNEL_GROUP_I8 / CODER_TILE_COLUMNS, sums);
+    }
     return;
   }
   for (uint32_t i = 0; i < patches->n; i++) { /* one panel */

@@ -237,6 +237,66 @@ static inline ellm_status sample_exact_sections(container_writer *writer, ellm_e
   return sample_write_exact(writer, "w.weight", ELLM_F32, EXACT_ROWS, EXACT_COLUMNS, 2, bits, err);
 }
 
+/* Matrices of codes of 8 bits around 128, in fields of 2 to 6 bits from `first` on, some beyond with patches. */
+enum { FIELDS_ROWS = 21, FIELDS_COLUMNS = 70 };
+static inline unsigned sample_fields_first(int width) { return 128u - (1u << (width - 1)); }
+static inline void sample_fields_codes(int width, uint8_t codes[FIELDS_ROWS * FIELDS_COLUMNS]) {
+  uint64_t state = 90 + (uint64_t)width;
+  for (size_t i = 0; i < FIELDS_ROWS * FIELDS_COLUMNS; i++) {
+    codes[i] = (uint8_t)(sample_fields_first(width) + (sample_random(&state) & ((1u << width) - 1)));
+    if (sample_random(&state) % 150 == 0) codes[i] = (uint8_t)sample_random(&state);
+  }
+}
+static inline ellm_status sample_write_fields(container_writer *writer, const char *name, int width, uint64_t rows,
+                                              const uint8_t *codes, ellm_error *err) {
+  container_tensor tensor = {
+      .name = name,
+      .dtype = ELLM_F32,
+      .n_dims = 2,
+      .shape = {rows, FIELDS_COLUMNS},
+      .n_elements = rows * FIELDS_COLUMNS,
+      .storage = CONTAINER_CODED,
+      .quant = {.bits = 8, .scheme = ELLM_SCHEME_ASYMMETRIC, .scales = {.step = 0.25f, .zero = 127}}};
+  if (!coder_geometry_init(&tensor.geometry, rows, FIELDS_COLUMNS)) return ELLM_ERR_INTERNAL;
+  const uint32_t panel_rows = tensor.geometry.panel_rows;
+  if (!coder_codebook_fields(8, width, (uint8_t)sample_fields_first(width), 128, panel_rows, &tensor.book))
+    return ELLM_ERR_INTERNAL;
+  uint64_t counts[256] = {0};
+  coder_count_codes(codes, (size_t)tensor.n_elements, counts);
+  tensor.quant.scales.outliers = coder_clip_counts(&tensor.book, counts);
+  tensor.entropy_bits = coder_entropy_bits(counts, 256);
+  tensor.huffman_bits = coder_huffman_bits(counts, 256);
+  coder_encoder *encoder = NULL;
+  uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1), *out = malloc(2 * CODER_MAX_BLOCK_BYTES);
+  coder_patch *patches = malloc(CODER_MAX_CODES * sizeof *patches);
+  ellm_status status = coder_encoder_create(&encoder, err);
+  if (status == ELLM_OK) status = container_writer_begin_coded(writer, &tensor, err);
+  for (uint64_t b = 0; status == ELLM_OK && b < tensor.geometry.n_blocks; b++) {
+    const coder_block block = coder_geometry_block(&tensor.geometry, b);
+    coder_tile_block(&block, codes + block.first_row * FIELDS_COLUMNS + block.first_column, FIELDS_COLUMNS, 128, tiles);
+    const size_t found = coder_clip(&tensor.book, tiles, coder_block_codes(&block), patches);
+    size_t n = coder_patches_bytes(patches, found);
+    coder_patches_store(patches, found, out);
+    n += coder_encode_block(encoder, &tensor.book, &block, tiles, out + n);
+    status = container_writer_block(writer, out, n, container_block_checksum(out, n), err);
+  }
+  if (status == ELLM_OK) status = container_writer_end(writer, err);
+  coder_encoder_free(encoder);
+  ellm_aligned_free(tiles);
+  free(patches);
+  free(out);
+  return status;
+}
+static inline ellm_status sample_fields_sections(container_writer *writer, ellm_error *err) {
+  static const char *const names[] = {"two", "three", "four", "five", "six"};
+  uint8_t codes[FIELDS_ROWS * FIELDS_COLUMNS];
+  for (int width = CODER_FIELDS_LEAST; width <= CODER_FIELDS_MOST; width++) {
+    sample_fields_codes(width, codes);
+    ELLM_TRY(sample_write_fields(writer, names[width - 2], width, width == 4 ? 5 : FIELDS_ROWS, codes, err));
+  }
+  return ELLM_OK;
+}
+
 static const char sample_config[] = "{\"model_type\": \"sample\"}\n";
 static const float sample_norm[5] = {1.0f, -2.0f, 0.5f, 3.25f, 0.0f};
 

@@ -38,6 +38,10 @@ static int setup_exact(void **state) {
   (void)state;
   return setup_sections(sample_exact_sections);
 }
+static int setup_fields(void **state) {
+  (void)state;
+  return setup_sections(sample_fields_sections);
+}
 
 static int setup_scaled(void **state) {
   (void)state;
@@ -637,6 +641,57 @@ static void test_golden_exact(void **state) {
   check_golden("exact.ellm");
 }
 
+static void test_golden_fields(void **state) {
+  (void)state;
+  check_golden("fields.ellm");
+}
+
+/* Codes come back with their patches; a book, or patches, that break a rule are named. */
+static void test_fields(void **state) {
+  (void)state;
+  static const char *const names[] = {"two", "three", "four", "five", "six"};
+  ellm_file *file;
+  ellm_error err = {0};
+  uint8_t tiles[CODER_MAX_CODES + CODER_SLACK], codes[FIELDS_ROWS * FIELDS_COLUMNS], back[FIELDS_ROWS * FIELDS_COLUMNS];
+  coder_scratch *scratch = ellm_aligned_calloc(1, sizeof *scratch);
+  assert_int_equal(container_open_memory(sample, sample_size, "fields", &file, &err), ELLM_OK);
+  assert_int_equal(load_u16(sample + 10), 1); /* minor version */
+  for (int width = CODER_FIELDS_LEAST; width <= CODER_FIELDS_MOST; width++) {
+    const container_tensor *t = container_find(file, names[width - 2]);
+    coder_patches patches;
+    ellm_tensor_info info;
+    container_tensor_describe(t, &info);
+    assert_string_equal(info.layout, "fields");
+    assert_true(info.raw_bits == width && info.bits == 8 && info.outliers > 0 && t->geometry.n_blocks == 1);
+    assert_int_equal(container_decode_block(file, t, 0, coder_decode_block_scalar, scratch, tiles, &patches, &err),
+                     ELLM_OK);
+    assert_int_equal(coder_patches_places(&patches), info.outliers);
+    assert_true(coder_patch_codes(&patches, 8, tiles));
+    const coder_block block = coder_geometry_block(&t->geometry, 0);
+    coder_untile_block(&block, tiles, back, FIELDS_COLUMNS);
+    sample_fields_codes(width, codes);
+    assert_memory_equal(back, codes, (size_t)t->n_elements);
+
+    container_block coded;
+    const uint8_t *data;
+    size_t bytes;
+    uint8_t copy[CODER_MAX_BLOCK_BYTES];
+    assert_int_equal(container_block_at(file, t, 0, &data, &bytes, NULL, &err), ELLM_OK);
+    memcpy(copy, data, bytes);
+    assert_true(container_block_from(t, 0, copy, bytes, &coded));
+    store_u16(copy, UINT16_MAX); /* more patches than there are bytes */
+    assert_false(container_block_from(t, 0, copy, bytes, &coded));
+    store_u16(copy, (uint16_t)(patches.n - 1)); /* one fewer: the fields do not begin there */
+    assert_false(container_block_from(t, 0, copy, bytes, &coded) &&
+                 coder_decode_block_scalar(&t->book, &block, coded.data, coded.bytes, scratch, tiles));
+    store_u16(copy, (uint16_t)patches.n);
+    memset(copy + 2, 0xff, 2); /* beyond the block, and out of order */
+    assert_false(container_block_from(t, 0, copy, bytes, &coded));
+  }
+  ellm_file_close(file);
+  ellm_aligned_free(scratch);
+}
+
 /* The elements come back, put together from codes and rests. */
 static void test_exact(void **state) {
   (void)state;
@@ -704,14 +759,16 @@ static void test_bad_exact(void **state) {
 }
 
 static int write_golden(const char *to) {
-  char plain[512], scaled[512], exact[512];
+  char plain[512], scaled[512], exact[512], fields[512];
   ellm_error err = {0};
   snprintf(plain, sizeof plain, "%s/plain.ellm", to);
   snprintf(scaled, sizeof scaled, "%s/scaled.ellm", to);
   snprintf(exact, sizeof exact, "%s/exact.ellm", to);
+  snprintf(fields, sizeof fields, "%s/fields.ellm", to);
   const bool good = sample_write_sections(plain, true, sample_sections, &err) == ELLM_OK &&
                     sample_write_sections(scaled, true, sample_scaled_sections, &err) == ELLM_OK &&
-                    sample_write_sections(exact, true, sample_exact_sections, &err) == ELLM_OK;
+                    sample_write_sections(exact, true, sample_exact_sections, &err) == ELLM_OK &&
+                    sample_write_sections(fields, true, sample_fields_sections, &err) == ELLM_OK;
   if (!good) fprintf(stderr, "%s\n", err.message);
   return good ? 0 : 1;
 }
@@ -748,6 +805,12 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_hostile_fields), cmocka_unit_test(test_padding),
       cmocka_unit_test(test_bad_exact),
   };
+  const struct CMUnitTest fields[] = {
+      cmocka_unit_test(test_golden_fields), cmocka_unit_test(test_fields),
+      cmocka_unit_test(test_every_byte),    cmocka_unit_test(test_every_length),
+      cmocka_unit_test(test_hostile_fields), cmocka_unit_test(test_padding),
+  };
   return failed + cmocka_run_group_tests_name("container file with scales", scaled, setup_scaled, teardown) +
-         cmocka_run_group_tests_name("container file without loss", exact, setup_exact, teardown);
+         cmocka_run_group_tests_name("container file without loss", exact, setup_exact, teardown) +
+         cmocka_run_group_tests_name("container file with fields", fields, setup_fields, teardown);
 }

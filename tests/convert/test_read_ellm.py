@@ -144,6 +144,15 @@ ok(abs(whole) > 511 and abs(have - want) <= 1e-6 * abs(want), "the farthest code
 p = run("verify", scaled, "--json")
 equal((p.returncode, json.loads(p.stdout)["ok"]), (0, True), "verify takes it")
 
+# Fields with codes beyond them: the same codes from both readers.
+fields = os.path.join(ROOT, "tests", "golden", "container", "fields.ellm")
+opened, wrong = read_ellm.File(fields), []
+for name in ("two", "three", "four", "five", "six"):
+    run("inspect", fields, "--tensor", name, "--codes", tmp("library"))
+    if read_ellm.tensor_codes(opened, opened.tensor(name)) != read(tmp("library")):
+        wrong.append(name)
+equal(wrong, [], "fields of every width, with patches")
+
 # Damage: a byte here and there, and files cut short.
 missed = []
 for i in range(120):

@@ -34,6 +34,10 @@ KERNEL_INLINE void narrow_add(narrow_sums *sums, part values, const int8_t *digi
   }
 }
 KERNEL_INLINE row_sums row_sums_zero(void) { return (row_sums){{vdupq_n_s32(0), vdupq_n_s32(0)}}; }
+KERNEL_INLINE row_sums row_sums_set(int32_t value) { /* in the first of a row's two lanes */
+  const int32x4_t v = vtrn1q_s32(vdupq_n_s32(value), vdupq_n_s32(0));
+  return (row_sums){{v, v}};
+}
 KERNEL_INLINE void row_sums_add(row_sums *rows, narrow_sums sums, int up) {
   for (int i = 0; i < 2; i++)
     rows->val[i] = vaddq_s32(rows->val[i], vshlq_s32(vpaddlq_s16(sums.val[i]), vdupq_n_s32(up)));

@@ -36,6 +36,7 @@ KERNEL_INLINE void narrow_add(narrow_sums *sums, part values, const int8_t *digi
   *sums = first ? products : keep(_mm256_add_epi16(*sums, products));
 }
 KERNEL_INLINE row_sums row_sums_zero(void) { return _mm256_setzero_si256(); }
+KERNEL_INLINE row_sums row_sums_set(int32_t value) { return _mm256_set1_epi32(value); }
 KERNEL_INLINE void row_sums_add(row_sums *rows, narrow_sums sums, int up) {
   *rows = _mm256_add_epi32(*rows, _mm256_madd_epi16(sums, _mm256_set1_epi16((short)(1 << up))));
 }

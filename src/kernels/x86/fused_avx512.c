@@ -24,6 +24,8 @@ typedef struct fused {
   __m512i table;                         /* symbols of level 0 */
   size_t n_panels, tiles;
   columns x;
+  int32_t first;                         /* of fields, else 0: what the sums begin with, */
+  const int32_t *sum;                    /* times these, of the activations of each group */
 } fused;
 
 /* The i-th 64 symbols of a step. */
@@ -86,11 +88,13 @@ KERNEL_INLINE const uint8_t *dot_all(const fused *from, int32_t *sums, unsigned 
   fused f = *from;
   for (size_t panel = 0; panel < f.n_panels; panel++) {
     columns x = f.x;
+    const int32_t *x_sum = f.sum;
     for (size_t left = f.tiles; left > 0;) {
       size_t now = left < x.tiles_per_group ? left : x.tiles_per_group;
       left -= now;
       const __m512i zero = _mm512_setzero_si512();
       fused_sums s = {{zero, zero}, {zero, zero}};
+      if (f.first != 0) s.low[0] = _mm512_set1_epi32(f.first * *x_sum++);
       for (; now > 0; now -= STEP_TILES) {
         step(&f, &s, x, tuple, width, raw_bits, digits);
         x.low += 4 * STEP_TILES;
@@ -147,13 +151,15 @@ KERNEL_INLINE void add_nibbles(fused_sums *s, const uint8_t *data, columns x, si
   add_tile(s, second, x, 1, digits);
 }
 
-KERNEL_INLINE void dot_nibbles(const coder_block *block, const uint8_t *data, columns x, unsigned digits,
-                               int32_t *sums) {
+KERNEL_INLINE void dot_nibbles(const coder_block *block, const uint8_t *data, columns x, int32_t first,
+                               const int32_t *group_sums, unsigned digits, int32_t *sums) {
   for (size_t panel = 0; panel < block->panels; panel++) {
+    const int32_t *sum_of_x = group_sums;
     for (size_t tile = 0; tile < block->tiles;) {
       const size_t left = block->tiles - tile, end = left < x.tiles_per_group ? block->tiles : tile + x.tiles_per_group;
       const __m512i zero = _mm512_setzero_si512();
       fused_sums s[2] = {{{zero, zero}, {zero, zero}}, {{zero, zero}, {zero, zero}}};
+      if (first != 0) s[0].low[0] = _mm512_set1_epi32(first * *sum_of_x++);
       for (; tile + 4 <= end; tile += 4, data += 128) {
         add_nibbles(&s[0], data, x, tile, digits);
         add_nibbles(&s[1], data + 64, x, tile + 2, digits);
@@ -180,9 +186,9 @@ static kernel_fused_result dot_plain(const coder_codebook *book, const coder_blo
   if (bytes != coder_raw_list_bytes(4, (size_t)block->panels * block->tiles * CODER_TILE)) return KERNEL_FUSED_DAMAGED;
   const columns x = columns_at(a, token, block->first_column);
   if (x.high)
-    dot_nibbles(block, data, x, 2, sums);
+    dot_nibbles(block, data, x, 0, NULL, 2, sums);
   else
-    dot_nibbles(block, data, x, 1, sums);
+    dot_nibbles(block, data, x, 0, NULL, 1, sums);
   return KERNEL_FUSED_GOOD;
 }
 
@@ -200,11 +206,13 @@ KERNEL_INLINE void dot_narrow(const fused *from, int32_t *sums, unsigned width, 
   fused f = *from;
   for (size_t panel = 0; panel < f.n_panels; panel++) {
     columns x = f.x;
+    const int32_t *x_sum = f.sum;
     for (size_t left = f.tiles; left > 0; sums += CODER_PANEL_ROWS) {
       size_t now = left < x.tiles_per_group ? left : x.tiles_per_group;
       left -= now;
       const __m512i zero = _mm512_setzero_si512();
       fused_sums s = {{zero, zero}, {zero, zero}};
+      if (f.first != 0) s.low[0] = _mm512_set1_epi32(f.first * *x_sum++);
       for (; now > 0; now -= STEP_TILES) {
         KERNEL_UNROLL(8)
         for (int i = 0; i < STEP_TILES; i++) add_tile(&s, narrow_codes(&f.raw, i, width), x, i, digits);
@@ -227,15 +235,16 @@ static void dot_narrow_31(const fused *f, int32_t *sums) { dot_narrow(f, sums, 3
 static void dot_narrow_32(const fused *f, int32_t *sums) { dot_narrow(f, sums, 3, 2); }
 
 /* From 4 bits on they are pairs with raw bits as they lie. */
-static kernel_fused_result dot_fields(fused *f, const coder_block *block, unsigned width, const uint8_t *data,
-                                      size_t bytes, unsigned digits, int32_t *sums) {
+static kernel_fused_result dot_fields(fused *f, const coder_block *block, const coder_codebook *book,
+                                      const uint8_t *data, size_t bytes, unsigned digits, int32_t *sums) {
   static void (*const narrow[2][2])(const fused *, int32_t *) = {{dot_narrow_21, dot_narrow_22},
                                                                  {dot_narrow_31, dot_narrow_32}};
   const size_t n_codes = f->n_panels * f->tiles * CODER_TILE;
-  const unsigned raw = coder_field_raw_bits(width);
+  const unsigned width = book->raw_bits, raw = coder_field_raw_bits(width);
   uint32_t offset[3];
   if (bytes != coder_raw_bytes(width, n_codes)) return KERNEL_FUSED_DAMAGED;
   coder_raw_offsets(raw, n_codes, (uint32_t)coder_field_upper_bytes(width, n_codes), offset);
+  f->first = book->first;
   f->fields = data;
   f->raw = raw_groups_at(data, offset);
   f->ahead = data + bytes;
@@ -245,9 +254,9 @@ static kernel_fused_result dot_fields(fused *f, const coder_block *block, unsign
   else if (width > 4)
     fused_functions[1][LISTED][raw][digits - 1](f, sums);
   else if (digits == 2)
-    dot_nibbles(block, data, f->x, 2, sums);
+    dot_nibbles(block, data, f->x, f->first, f->sum, 2, sums);
   else
-    dot_nibbles(block, data, f->x, 1, sums);
+    dot_nibbles(block, data, f->x, f->first, f->sum, 1, sums);
   return KERNEL_FUSED_GOOD;
 }
 
@@ -262,7 +271,8 @@ kernel_fused_result dot_fused_avx512(const coder_codebook *book, const coder_blo
 
   const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE;
   fused f = {.n_panels = block->panels, .tiles = block->tiles, .x = columns_at(a, token, block->first_column)};
-  if (book->kind == CODER_FIELDS) return dot_fields(&f, block, book->raw_bits, data, bytes, a->digits, sums);
+  f.sum = group_sums_at(a, token, block);
+  if (book->kind == CODER_FIELDS) return dot_fields(&f, block, book, data, bytes, a->digits, sums);
   if (book->raw_bits > MAX_FUSED_RAW) return KERNEL_NOT_FUSED;
   uint32_t raw_offset[3];
   if (book->kind == CODER_HUFFMAN) {

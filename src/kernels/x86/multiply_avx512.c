@@ -160,7 +160,12 @@ static size_t passes_for(size_t n) {
 }
 
 /* Symbols and raw bits of a block. */
-typedef struct listed { const uint8_t *symbols; raw_groups raw; unsigned tuple, raw_bits, first; } listed; /* first: to be added */
+typedef struct listed {
+  const uint8_t *symbols;
+  raw_groups raw;
+  unsigned tuple, raw_bits;
+  unsigned first; /* what codes lie above these */
+} listed;
 
 static kernel_fused_result list_symbols(const coder_codebook *book, const coder_block *block, const uint8_t *data,
                                         size_t bytes, kernel_scratch *scratch, listed *out) {
@@ -176,7 +181,8 @@ static kernel_fused_result list_symbols(const coder_codebook *book, const coder_
     if (!decode_block_avx512(book, block, data, bytes, &scratch->coder, scratch->codes)) return KERNEL_FUSED_DAMAGED;
   } else if (book->kind == CODER_FIELDS) { /* pairs with raw bits as they lie */
     if (bytes != coder_raw_bytes(book->raw_bits, n_codes)) return KERNEL_FUSED_DAMAGED;
-    *out = (listed){.symbols = data, .tuple = 2, .raw_bits = coder_field_raw_bits(book->raw_bits), .first = book->first};
+    *out = (listed){.symbols = data, .tuple = 2, .first = book->first};
+    out->raw_bits = coder_field_raw_bits(book->raw_bits);
     coder_raw_offsets(out->raw_bits, n_codes, (uint32_t)coder_field_upper_bytes(book->raw_bits, n_codes), raw_offset);
   } else if (book->kind == CODER_LEVELS) {
     levels_parts parts;
