@@ -18,8 +18,8 @@
 typedef struct source { double step; int bits; } source; /* entropies 1.4, 2.2, 3.0, 4.0, 5.5 */
 enum { N_SOURCES = 5 };
 static const source sources[N_SOURCES] = {{1.77, 4}, {0.95, 5}, {0.52, 6}, {0.26, 7}, {0.09, 8}};
-/* One in 200 codes, about, is beyond fields of 2 to 6 bits. */
-static const source field_sources[N_SOURCES] = {{1.9, 4}, {0.81, 5}, {0.38, 6}, {0.184, 7}, {0.092, 8}};
+/* Nearly one in 200 codes is beyond fields of 2 to 6 bits. */
+static const source field_sources[N_SOURCES] = {{1.75, 4}, {0.755, 5}, {0.362, 6}, {0.179, 7}, {0.0895, 8}};
 
 typedef struct coding { const char *name; ellm_prefer prefer; ellm_code code; const source *sources; } coding;
 static const coding codings[] = {{"balanced", ELLM_PREFER_BALANCED, ELLM_CODE_HUFFMAN, sources},
