@@ -10,7 +10,18 @@
 #include <stdint.h>
 #include <string.h>
 
-static double double_from_bits(uint64_t bits) {
+/* fma is a call into the C library where the compiler may not assume the instruction, which takes most of the time.
+ * So the functions are compiled twice and the processor's is taken: the same bits, as fma rounds once either way.
+ * Sanitizers may not run as early as the choice is made. */
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__FMA__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__) && !defined(__clang__)
+#define WITH_FMA __attribute__((target_clones("fma", "default")))
+#else
+#define WITH_FMA
+#endif
+#define PART static inline __attribute__((always_inline))
+
+PART double double_from_bits(uint64_t bits) {
   double x;
   memcpy(&x, &bits, 8);
   return x;
@@ -23,7 +34,7 @@ static uint64_t double_bits(double x) {
 }
 
 /* Nearest integer, ties to even, |x| < 2^51. */
-static double nearest(double x) {
+PART double nearest(double x) {
   const double big = 0x1.8p52;
   return (x + big) - big;
 }
@@ -31,7 +42,7 @@ static double nearest(double x) {
 static const double ln2_high = 0x1.62e42fefa39efp-1, ln2_low = 0x1.abc9e3b39803fp-56;
 
 /* exp(high + low), |low| far below |high|. */
-static double exp_parts(double high, double low) {
+PART double exp_parts(double high, double low) {
   if (high != high) return high;
   if (high > 709.79) return INFINITY;
   if (high < -745.2) return 0;
@@ -51,10 +62,10 @@ static double exp_parts(double high, double low) {
   return value * double_from_bits((uint64_t)(half + 1023) << 52) * double_from_bits((uint64_t)(e - half + 1023) << 52);
 }
 
-double exact_exp(double x) { return exp_parts(x, 0); }
+WITH_FMA double exact_exp(double x) { return exp_parts(x, 0); }
 
 /* log(x) as high + low. x = m 2^e with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh(s), s = (m - 1) / (m + 1). */
-static void log_parts(double x, double *high, double *low) {
+PART void log_parts(double x, double *high, double *low) {
   int64_t e = 0;
   uint64_t bits = double_bits(x);
   if (bits < 0x0010000000000000u) {
@@ -87,7 +98,7 @@ static void log_parts(double x, double *high, double *low) {
   *low = rest - (*high - sum);
 }
 
-double exact_log(double x) {
+WITH_FMA double exact_log(double x) {
   if (x != x || x < 0) return double_from_bits(0x7ff8000000000000u);
   if (x == 0) return -INFINITY;
   if (x == INFINITY) return x;
@@ -96,7 +107,7 @@ double exact_log(double x) {
   return high;
 }
 
-double exact_pow(double x, double y) {
+WITH_FMA double exact_pow(double x, double y) {
   if (x == 1 || y == 0) return 1;
   if (!(x > 0) || x == INFINITY || y != y) return double_from_bits(0x7ff8000000000000u);
   double high, low;
@@ -110,7 +121,7 @@ double exact_pow(double x, double y) {
  * part of pi/2 has 53 bits: k times it, less x, is a multiple of 2^-53 below 1
  * and so exact by fma. NaN for |x| >= 2^30.
  */
-static int reduce_half_pi(double x, double *r, double *r_low) {
+PART int reduce_half_pi(double x, double *r, double *r_low) {
   if (!(x > -0x1p30 && x < 0x1p30)) { /* NaN and infinities too */
     *r = double_from_bits(0x7ff8000000000000u);
     *r_low = 0;
@@ -126,7 +137,7 @@ static int reduce_half_pi(double x, double *r, double *r_low) {
   return (int)((int64_t)k & 3);
 }
 
-static double sin_near(double r, double low) {
+PART double sin_near(double r, double low) {
   static const double c[] = {-1.0 / 6,        1.0 / 120,          -1.0 / 5040,            1.0 / 362880,
                              -1.0 / 39916800, 1.0 / 6227020800.0, -1.0 / 1307674368000.0, 1.0 / 355687428096000.0};
   const double z = r * r;
@@ -135,7 +146,7 @@ static double sin_near(double r, double low) {
   return r + (fma(z * r, p, low * (1 - 0.5 * z)));
 }
 
-static double cos_near(double r, double low) {
+PART double cos_near(double r, double low) {
   static const double c[] = {1.0 / 24,        -1.0 / 720,           1.0 / 40320,           -1.0 / 3628800,
                              1.0 / 479001600, -1.0 / 87178291200.0, 1.0 / 20922789888000.0};
   const double z = r * r, half = 0.5 * z, w = 1 - half;
@@ -144,7 +155,7 @@ static double cos_near(double r, double low) {
   return w + (((1 - w) - half) + fma(z * z, p, -r * low));
 }
 
-double exact_sin(double x) {
+WITH_FMA double exact_sin(double x) {
   double r, low;
   switch (reduce_half_pi(x, &r, &low)) {
     case 0: return sin_near(r, low);
@@ -154,7 +165,7 @@ double exact_sin(double x) {
   }
 }
 
-double exact_cos(double x) {
+WITH_FMA double exact_cos(double x) {
   double r, low;
   switch (reduce_half_pi(x, &r, &low)) {
     case 0: return cos_near(r, low);
