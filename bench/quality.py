@@ -43,6 +43,7 @@ TYPES = {  # llama_ftype
     "Q2_K": 10,
 }
 SELF_WRITTEN = 31  # sequences of 512 tokens
+BITS = "2.25,2.5,2.75,3.0,3.25,3.5,4.25,5.5"
 TARGETS = (0.0136, 0.05, 0.2, 0.75)  # nats
 
 # ---------------------------------------------------------------- environment
@@ -124,8 +125,8 @@ def ours(points, model, args):
             ("quick", ["--effort", "quick"]),
             ("full", ["--effort", "full"]),
         ):
-            for bits in (2.25, 2.5, 2.75, 3.0, 3.25, 3.5, 4.25, 5.5):
-                ways.append((series, f"{bits} bits asked for", ["--target-bpw", str(bits), *options]))
+            for bits in args.bits.split(","):
+                ways.append((series, f"{bits} bits asked for", ["--target-bpw", bits, *options]))
     for series, name, options in ways:
         if points.has(series, name):
             continue
@@ -242,6 +243,8 @@ def main():
     parser.add_argument("--text", required=True, help="wiki.test.raw of WikiText-2")
     parser.add_argument("--chunks", type=int, default=20, help="of 512 tokens (default 20)")
     parser.add_argument("--types", default=",".join(TYPES), help="of llama.cpp")
+    parser.add_argument("--bits", default=BITS, help=f"of our own points (default {BITS})")
+    parser.add_argument("--no-own", action="store_true", help="peers alone")
     parser.add_argument("--no-peers", action="store_true", help="ours alone: nothing is built")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--program", default=os.path.join(ROOT, "build", "entrollm"))
@@ -262,7 +265,8 @@ def main():
     sys.path.insert(0, HERE)
     package, model = fetch(args.folder)
     points = Points(args, model)
-    ours(points, model, args)
+    if not args.no_own:
+        ours(points, model, args)
     if not args.no_peers:
         peers(points, package, model, args)
     report(points)
