@@ -210,11 +210,10 @@ static ellm_status fit_last(any_size *a, rounder *r, double step, ellm_error *er
 
 /* The columns of a matrix's input, and their record in the file, where it is another one than the last matrix's. */
 static ellm_status next_columns(any_size *a, size_t i, ellm_error *err) {
-  const tune_matrix *m = &a->matrices.at[i], *before = i > 0 ? m - 1 : NULL;
-  if (before != NULL && before->layer == m->layer && before->input == m->input && before->looked_up == m->looked_up)
-    return ELLM_OK;
+  const tune_matrix *m = &a->matrices.at[i];
+  if (i > 0 && tune_same_input(m, m - 1)) return ELLM_OK;
   columns_free(&a->columns);
-  ELLM_TRY(calibration_columns(&a->calibration, &a->matrices, i, &a->columns, err));
+  ELLM_TRY(calibration_columns(&a->calibration, m, &a->columns, err));
   a->columns_record = CONTAINER_NO_COLUMNS;
   a->has_columns = a->calibration.squares.sum != NULL && !m->looked_up;
   if (!a->has_columns) return ELLM_OK;
@@ -316,7 +315,7 @@ static ellm_status measure(any_size *a, const char *path, ellm_activations activ
   options.threads = a->setup.team->n_threads;
   options.activations = activations;
   ELLM_TRY(ellm_model_open(path, &options, &model, err));
-  const ellm_status status = damage_compare(&a->calibration.meter, model, out, err);
+  const ellm_status status = damage_compare(&a->calibration.held, model, out, err);
   ellm_model_close(model);
   return status;
 }

@@ -10,10 +10,11 @@
 #include "text/utf8.h"
 
 enum {
-  SEQUENCES = 32, LENGTH = 512, /* of a calibration text */
+  HELD = 2,                     /* sequences that only the result is measured on, one of a conversation */
   MOST_TOGETHER = 32,
-  HELD = 2,                     /* sequences that measure damage, one of a conversation where there is a template */
-  HELD_QUICK = 128, HELD_FULL = 256, /* ids of each that are looked at */
+  SEQUENCES = MOST_TOGETHER - HELD, LENGTH = 512, /* of a calibration text: with HELD all are written in one go */
+  HELD_LENGTH = 256,            /* ids of each that are looked at */
+  ALONE = 4, ALONE_LENGTH = 192, ALONE_SKIPPED = 64, /* sequences that each matrix is measured on alone; see damage.h */
   LEAST_SEQUENCES = 4,          /* of a text that is given */
   MOST_TEXT = 1 << 28,
   MOST_START = 256
@@ -167,12 +168,17 @@ static ellm_status gather(calibration *c, const ellm_compress_options *options, 
   const size_t n = options->calibration_sequences > 0 ? options->calibration_sequences : SEQUENCES;
   size_t length = options->calibration_length > 0 ? options->calibration_length : LENGTH;
   if (length > info.max_context) length = info.max_context;
-  ELLM_TRY(ellm_model_reserve(c->model, (uint32_t)(2 * length + 64), err)); /* layer_text and meter */
+  ELLM_TRY(ellm_model_reserve(c->model, (uint32_t)(3 * length + 64), err)); /* layer_text and meters */
   ELLM_TRY(options->calibrate == ELLM_CALIBRATE_FILE ? read_text(c, options, n, length, meter, err)
                                                      : write_text(c, options, n, length, meter, err));
-  c->held_length = c->full ? HELD_FULL : HELD_QUICK;
-  if (c->held_length > length) c->held_length = length;
-  ELLM_TRY(damage_open(c->model, &c->text, c->watched, HELD, c->held_length, path, &c->meter, err));
+  const damage_text alone = {.text = &c->text,
+                             .n = c->watched < ALONE ? c->watched : ALONE,
+                             .length = length < ALONE_LENGTH ? length : ALONE_LENGTH,
+                             .skipped = length < ALONE_LENGTH ? length / 3 : ALONE_SKIPPED};
+  const damage_text held = {
+      .text = &c->text, .first = c->watched, .n = HELD, .length = length < HELD_LENGTH ? length : HELD_LENGTH};
+  ELLM_TRY(damage_open(c->model, &alone, path, &c->alone, err));
+  ELLM_TRY(damage_open(c->model, &held, path, &c->held, err));
   return c->full ? layer_text_open(c->model, &c->text, c->watched, path, &c->layers, err) : ELLM_OK;
 }
 
@@ -181,7 +187,8 @@ ellm_status calibrate(ellm_model *model, const ellm_compress_options *options, u
   *out = (calibration){.model = model,
                        .lambda = rate_lambda,
                        .full = calibration_is_full(options, weights),
-                       .meter = {.streams = {.fd = -1}},
+                       .alone = {.streams = {.fd = -1}},
+                       .held = {.streams = {.fd = -1}},
                        .layers = {.streams = {.fd = -1}}};
   if (options->calibrate == ELLM_CALIBRATE_NONE) {
     out->full = false;
@@ -219,25 +226,11 @@ void calibration_free(calibration *c) {
   put_back(c);
   drop_moments(c);
   layer_text_close(&c->layers);
-  damage_close(&c->meter);
+  damage_close(&c->alone);
+  damage_close(&c->held);
   squares_free(&c->squares);
   corpus_free(&c->text);
-  *c = (calibration){.meter = {.streams = {.fd = -1}}, .layers = {.streams = {.fd = -1}}};
-}
-
-static plan_request request_of(calibration *c, const tune_matrices *matrices) {
-  const bool known = c->squares.sum != NULL;
-  return (plan_request){.model = c->model,
-                        .matrices = matrices,
-                        .squares = known ? &c->squares : NULL,
-                        .meter = known ? &c->meter : NULL,
-                        .overhead = 1.03};
-}
-
-ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, progress_meter *meter, plan *out,
-                             ellm_error *err) {
-  const plan_request request = request_of(c, matrices);
-  return plan_measure(&request, meter, out, err);
+  *c = (calibration){.alone = {.streams = {.fd = -1}}, .held = {.streams = {.fd = -1}}, .layers = {.streams = {.fd = -1}}};
 }
 
 /* ------------------------------------------------------------------- layer by layer */
@@ -245,9 +238,10 @@ ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, prog
 /* The text goes on until it stands before this layer. */
 static ellm_status go_to(calibration *c, uint32_t layer, ellm_error *err) {
   while (c->layer < layer) {
-    ELLM_TRY(layer_text_advance(&c->layers, c->layer, err));
+    if (!c->behind) ELLM_TRY(layer_text_advance(&c->layers, c->layer, NULL, err));
     put_back(c);
     drop_moments(c);
+    c->behind = false;
     c->layer++;
   }
   return ELLM_OK;
@@ -263,21 +257,56 @@ static ellm_status gather_moments(calibration *c, ellm_error *err) {
     wanted[i] = &c->inputs[i];
   }
   c->gathered = true;
-  return head ? layer_text_head(&c->layers, &c->inputs[0], err)
-              : layer_text_moments(&c->layers, c->layer, wanted, err);
+  if (head) return layer_text_head(&c->layers, &c->inputs[0], err);
+  c->behind = c->planning;
+  return c->planning ? layer_text_advance(&c->layers, c->layer, wanted, err)
+                     : layer_text_moments(&c->layers, c->layer, wanted, err);
 }
 
-ellm_status calibration_columns(calibration *c, const tune_matrices *matrices, size_t i, input_columns *out,
-                                ellm_error *err) {
-  const tune_matrix *m = &matrices->at[i];
-  const plan_request request = request_of(c, matrices);
-  if (!c->full || m->looked_up) return plan_columns(&request, m, out, err);
+/* What is known without feedback. */
+static ellm_status columns_of_squares(const calibration *c, const tune_matrix *m, input_columns *out, ellm_error *err) {
+  uint64_t tokens;
+  if (c->squares.sum == NULL || m->looked_up) return columns_unknown(m->matrix->columns, out, err);
+  const double *sums = squares_of(&c->squares, m->layer, m->input, &tokens);
+  return columns_from_squares(sums, m->matrix->columns, tokens, &COLUMNS_QUICK_DEFAULTS, m->matrix->name, out, err);
+}
+
+ellm_status calibration_columns(calibration *c, const tune_matrix *m, input_columns *out, ellm_error *err) {
+  if (!c->full || m->looked_up) return columns_of_squares(c, m, out, err);
   ELLM_TRY(go_to(c, m->layer, err));
   ELLM_TRY(gather_moments(c, err));
   const moments *input = &c->inputs[m->input == INPUT_HEAD ? 0 : m->input];
   const columns_options options = COLUMNS_DEFAULTS;
   return columns_from_moments(compute_pool(c->model->compute), input, &options, m->matrix->name, out, err);
 }
+
+/* ------------------------------------------------------------------------ plan */
+
+typedef struct planning { calibration *c; const tune_matrices *matrices; } planning;
+
+static ellm_status columns_for_plan(void *user, size_t i, input_columns *out, ellm_error *err) {
+  const planning *p = user;
+  return calibration_columns(p->c, &p->matrices->at[i], out, err);
+}
+
+ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, progress_meter *meter, plan *out,
+                             ellm_error *err) {
+  planning p = {c, matrices};
+  const plan_request request = {.model = c->model,
+                                .matrices = matrices,
+                                .columns = columns_for_plan,
+                                .user = &p,
+                                .meter = c->squares.sum != NULL ? &c->alone : NULL,
+                                .overhead = 1.03};
+  c->planning = true;
+  const ellm_status status = plan_measure(&request, meter, out, err);
+  c->planning = c->behind = false;
+  drop_moments(c);
+  c->layer = 0;
+  return status == ELLM_OK && c->full ? layer_text_rewind(&c->layers, err) : status;
+}
+
+/* ---------------------------------------------------------------------- rounded matrices */
 
 bool calibration_wants(const calibration *c, const tune_matrix *m) {
   return c->full && m->layer < c->model->config.n_layers;

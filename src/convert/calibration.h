@@ -18,12 +18,13 @@ typedef struct calibration {
   bool full;                 /* second moments and error feedback */
   double lambda;             /* of rate-aware rounding */
   corpus text;               /* its first `watched` sequences; the others measure */
-  size_t watched, held_length; /* ids of those that measure, each */
+  size_t watched;
   squares squares;           /* all zero: no text */
-  damage_meter meter;
+  damage_meter alone, held;  /* what a matrix does alone; what the result does, on sequences that nothing else saw */
   layer_text layers;         /* full */
-  uint32_t layer;            /* that the text stands before; its moments: */
-  bool gathered;
+  uint32_t layer;            /* that is at work; the text stands before it, or behind it already */
+  bool planning, behind;     /* planning: nothing will be replaced before the text goes on */
+  bool gathered;             /* its moments: */
   moments inputs[LAYER_INPUTS];
   uint16_t *weights[LAYER_INPUTS * 3]; /* of matrices of this layer that are rounded */
   tune_matrix *replaced[LAYER_INPUTS * 3];
@@ -40,12 +41,12 @@ ellm_status calibrate(ellm_model *model, const ellm_compress_options *options, u
                       progress_meter *meter, const ellm_notes *notes, calibration *out, ellm_error *err);
 void calibration_free(calibration *c);
 
-/* Curves of all matrices. */
+/* Curves of all matrices, with full effort for rounding with feedback, by the moments of the model as it is. */
 ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, progress_meter *meter, plan *out,
                              ellm_error *err);
-/* What is known of the input of matrix i. Matrices that read the same input ask once. */
-ellm_status calibration_columns(calibration *c, const tune_matrices *matrices, size_t i, input_columns *out,
-                                ellm_error *err);
+/* What rounding is to know of the input of a matrix. Those that read the same input ask once, in the order of
+ * tune_matrices. */
+ellm_status calibration_columns(calibration *c, const tune_matrix *m, input_columns *out, ellm_error *err);
 /* Does calibration go on with the rounded weights of this matrix? */
 bool calibration_wants(const calibration *c, const tune_matrix *m);
 /* It does, with these: BF16 [rows][columns], malloc'ed, the calibration's from here on. */

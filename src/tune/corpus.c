@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/threads.h"
 #include "model/pages.h"
 
 static ellm_status allocate(corpus *c, size_t n, size_t length, ellm_error *err) {
@@ -32,6 +33,7 @@ typedef struct writing {
   ellm_sampler **samplers;
   ellm_batch_item *items;
   float *logits;              /* [together][vocab_size] */
+  ellm_error *drawn;          /* [together], what came of drawing */
 } writing;
 
 static void writing_clear(writing *w) {
@@ -49,11 +51,15 @@ static ellm_status writing_create(writing *w, ellm_error *err) {
   w->sequences = calloc(n, sizeof *w->sequences);
   w->samplers = calloc(n, sizeof *w->samplers);
   w->items = calloc(n, sizeof *w->items);
+  w->drawn = calloc(n, sizeof *w->drawn);
   if (ellm_mul_size(n, w->vocab_size, &bytes) && ellm_mul_size(bytes, sizeof(float), &bytes)) w->logits = malloc(bytes);
-  return w->sequences != NULL && w->samplers != NULL && w->items != NULL && w->logits != NULL
+  return w->sequences != NULL && w->samplers != NULL && w->items != NULL && w->logits != NULL &&
+                 w->drawn != NULL
              ? ELLM_OK
              : ellm_fail_memory(err, bytes, "writing a calibration text");
 }
+
+static uint32_t *ids_of(const writing *w, size_t i) { return w->text->ids + (w->first + i) * w->text->length; }
 
 /* Sequence number k of the text begins. */
 static ellm_status open_sequence(writing *w, size_t i, ellm_error *err) {
@@ -63,7 +69,7 @@ static ellm_status open_sequence(writing *w, size_t i, ellm_error *err) {
   const uint32_t *start = chat ? r->chat : r->start;
   const size_t n_start = chat ? r->n_chat : r->n_start;
   const ellm_sampling sampling = {.size = sizeof sampling, .temperature = 1, .top_p = 1, .repeat_penalty = 1, .seed = k};
-  uint32_t *ids = w->text->ids + k * w->text->length;
+  uint32_t *ids = ids_of(w, i);
   ELLM_TRY(ellm_sequence_create(w->model, &w->sequences[i], err));
   ELLM_TRY(ellm_sequence_announce(w->sequences[i], (uint32_t)w->text->length, err));
   ELLM_TRY(ellm_sampler_create(&sampling, w->vocab_size, &w->samplers[i], err));
@@ -76,20 +82,41 @@ static ellm_status open_sequence(writing *w, size_t i, ellm_error *err) {
   return ELLM_OK;
 }
 
+/* The place of the id that follows what an item evaluates. */
+static size_t next_place(const writing *w, size_t i) {
+  return (size_t)(w->items[i].ids - ids_of(w, i)) + w->items[i].n_ids;
+}
+
+/* Draws the next id of a sequence that is not full. */
+static void draw_next(void *user, size_t i, int thread) {
+  const writing *w = user;
+  const ellm_batch_item *item = &w->items[i];
+  (void)thread;
+  if (item->n_ids == 0) return;
+  const size_t at = next_place(w, i);
+  w->drawn[i].status = ELLM_OK;
+  ellm_status status = ellm_logits_check(item->logits, w->vocab_size, (uint32_t)at - 1, &w->drawn[i]);
+  if (status == ELLM_OK) status = ellm_sampler_next(w->samplers[i], item->logits, &ids_of(w, i)[at], &w->drawn[i]);
+  w->drawn[i].status = status;
+}
+
 /* One evaluation, and an id more for every sequence that is not full. *open: how many are not. Items stand in the order
- * of sequences; full ones stay in their place, without ids. */
+ * of sequences; full ones stay in their place, without ids. Threads share out the drawing, which looks at each logit:
+ * each sequence has a sampler of its own. */
 static ellm_status step(writing *w, size_t *open, ellm_error *err) {
-  const size_t length = w->text->length;
   ELLM_TRY(ellm_evaluate(w->model, w->items, w->n, err));
+  pool_for(compute_pool(w->model->compute), w->n, draw_next, w);
   *open = 0;
   for (size_t i = 0; i < w->n; i++) {
     ellm_batch_item *item = &w->items[i];
-    uint32_t *ids = w->text->ids + (w->first + i) * length;
     if (item->n_ids == 0) continue;
-    const size_t at = (size_t)(item->ids - ids) + item->n_ids;
-    ELLM_TRY(ellm_logits_check(item->logits, w->vocab_size, (uint32_t)at - 1, err));
-    ELLM_TRY(ellm_sampler_next(w->samplers[i], item->logits, &ids[at], err));
-    const bool more = at + 1 < length;
+    if (w->drawn[i].status != ELLM_OK) {
+      if (err != NULL) *err = w->drawn[i];
+      return w->drawn[i].status;
+    }
+    uint32_t *ids = ids_of(w, i);
+    const size_t at = next_place(w, i);
+    const bool more = at + 1 < w->text->length;
     *item = (ellm_batch_item){.sequence = item->sequence,
                               .ids = ids + at,
                               .n_ids = more,
@@ -151,6 +178,7 @@ ellm_status corpus_write(ellm_model *model, const corpus_request *request, progr
   free(w.sequences);
   free(w.samplers);
   free(w.items);
+  free(w.drawn);
   free(w.logits);
   if (status != ELLM_OK) corpus_free(out);
   return status;

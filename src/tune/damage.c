@@ -18,13 +18,13 @@ static uint64_t stream_at(const damage_meter *d, size_t sequence, uint32_t layer
 static ellm_status allocate(damage_meter *d, ellm_error *err) {
   const size_t vocab = d->model->config.vocab_size;
   size_t bytes = SIZE_MAX;
-  if (ellm_mul_size(d->n * d->length, vocab, &bytes) && ellm_mul_size(bytes, sizeof *d->reference, &bytes)) {
+  if (ellm_mul_size(d->n * d->scored, vocab, &bytes) && ellm_mul_size(bytes, sizeof *d->reference, &bytes)) {
     d->reference = malloc(bytes);
-    d->logits = malloc(d->length * vocab * sizeof *d->logits);
+    d->logits = malloc(d->scored * vocab * sizeof *d->logits);
   }
   d->stream = malloc(stream_bytes(d));
-  d->log_sum = malloc(d->n * d->length * sizeof *d->log_sum);
-  d->divergence = malloc(d->length * sizeof *d->divergence);
+  d->log_sum = malloc(d->n * d->scored * sizeof *d->log_sum);
+  d->divergence = malloc(d->scored * sizeof *d->divergence);
   return d->reference != NULL && d->logits != NULL && d->stream != NULL && d->log_sum != NULL && d->divergence != NULL
              ? ELLM_OK
              : ellm_fail_memory(err, bytes, "measuring damage");
@@ -33,26 +33,31 @@ static ellm_status allocate(damage_meter *d, ellm_error *err) {
 /* Once through the model as it is: streams before all layers, and the logits that others are compared with. */
 static ellm_status run_reference(damage_meter *d, size_t sequence, ellm_error *err) {
   const size_t vocab = d->model->config.vocab_size;
-  float *logits = d->reference + sequence * d->length * vocab;
+  float *logits = d->reference + sequence * d->scored * vocab;
   ELLM_TRY(layerwise_begin(d->layers, d->ids[sequence], d->length, d->stream, err));
   for (uint32_t layer = 0; layer < d->model->config.n_layers; layer++) {
     ELLM_TRY(scratch_file_write(&d->streams, stream_at(d, sequence, layer), d->stream, stream_bytes(d), err));
     ELLM_TRY(layerwise_layer(d->layers, layer, d->length, d->stream, NULL, err));
   }
-  ELLM_TRY(layerwise_head(d->layers, 0, d->length, d->stream, logits, NULL, err));
-  for (size_t i = 0; i < d->length; i++) {
-    ELLM_TRY(ellm_logits_check(logits + i * vocab, vocab, (uint32_t)i, err));
-    d->log_sum[sequence * d->length + i] = score_log_sum_exp(logits + i * vocab, vocab);
+  ELLM_TRY(layerwise_head(d->layers, d->skipped, d->length, d->stream, logits, NULL, err));
+  for (size_t i = 0; i < d->scored; i++) {
+    ELLM_TRY(ellm_logits_check(logits + i * vocab, vocab, (uint32_t)(d->skipped + i), err));
+    d->log_sum[sequence * d->scored + i] = score_log_sum_exp(logits + i * vocab, vocab);
   }
   return ELLM_OK;
 }
 
-ellm_status damage_open(ellm_model *model, const corpus *text, size_t first, size_t n, size_t length, const char *path,
-                        damage_meter *out, ellm_error *err) {
-  *out = (damage_meter){.model = model, .n = n, .length = length, .streams = {.fd = -1}};
-  if (n > DAMAGE_MOST_SEQUENCES || length > text->length || first + n > text->n)
+ellm_status damage_open(ellm_model *model, const damage_text *on, const char *path, damage_meter *out, ellm_error *err) {
+  const size_t n = on->n, length = on->length;
+  *out = (damage_meter){.model = model,
+                        .n = n,
+                        .length = length,
+                        .skipped = on->skipped,
+                        .scored = length - on->skipped,
+                        .streams = {.fd = -1}};
+  if (n > DAMAGE_MOST_SEQUENCES || length > on->text->length || on->first + n > on->text->n || on->skipped >= length)
     return ellm_fail(err, ELLM_ERR_INTERNAL, "damage: %zu sequences of %zu tokens", n, length);
-  for (size_t k = 0; k < n; k++) out->ids[k] = text->ids + (first + k) * text->length;
+  for (size_t k = 0; k < n; k++) out->ids[k] = on->text->ids + (on->first + k) * on->text->length;
   ELLM_TRY(allocate(out, err));
   ELLM_TRY(layerwise_create(model, (uint32_t)length, &out->layers, err));
   ELLM_TRY(scratch_file_open(path, &out->streams, err));
@@ -91,7 +96,7 @@ static ellm_status run_changed(damage_meter *d, const tune_matrix *m, size_t seq
   else ELLM_TRY(scratch_file_read(&d->streams, stream_at(d, sequence, first), d->stream, stream_bytes(d), err));
   for (uint32_t layer = first; layer < n_layers; layer++)
     ELLM_TRY(layerwise_layer(d->layers, layer, d->length, d->stream, NULL, err));
-  return layerwise_head(d->layers, 0, d->length, d->stream, d->logits, NULL, err);
+  return layerwise_head(d->layers, d->skipped, d->length, d->stream, d->logits, NULL, err);
 }
 
 ellm_status damage_of(damage_meter *d, tune_matrix *m, const uint16_t *weights, double *divergence, ellm_error *err) {
@@ -100,14 +105,14 @@ ellm_status damage_of(damage_meter *d, tune_matrix *m, const uint16_t *weights, 
   ellm_status status = ELLM_OK;
   double sum = 0;
   for (size_t k = 0; k < d->n && status == ELLM_OK; k++) {
-    compare_job job = {d, d->reference + k * d->length * vocab, d->log_sum + k * d->length};
+    compare_job job = {d, d->reference + k * d->scored * vocab, d->log_sum + k * d->scored};
     status = run_changed(d, m, k, err);
     if (status != ELLM_OK) break;
-    pool_for(compute_pool(d->model->compute), d->length, compare_row, &job);
-    for (size_t i = 0; i < d->length; i++) sum += d->divergence[i];
+    pool_for(compute_pool(d->model->compute), d->scored, compare_row, &job);
+    for (size_t i = 0; i < d->scored; i++) sum += d->divergence[i];
   }
   tune_matrix_replace(m, before);
-  *divergence = sum / (double)(d->n * d->length);
+  *divergence = sum / (double)(d->n * d->scored);
   if (status == ELLM_OK && !isfinite(*divergence))
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: its damage is not a number", d->model->path,
                      m->matrix->name);
@@ -118,19 +123,19 @@ ellm_status damage_compare(damage_meter *d, ellm_model *other, damage_comparison
   const size_t vocab = d->model->config.vocab_size;
   double sum = 0;
   uint64_t equal = 0;
-  *out = (damage_comparison){.tokens = d->n * d->length};
+  *out = (damage_comparison){.tokens = d->n * d->scored};
   ELLM_TRY(ellm_model_reserve(other, (uint32_t)d->length, err));
   for (size_t k = 0; k < d->n; k++) {
-    compare_job job = {d, d->reference + k * d->length * vocab, d->log_sum + k * d->length};
+    compare_job job = {d, d->reference + k * d->scored * vocab, d->log_sum + k * d->scored};
     ellm_sequence *s = NULL;
     ELLM_TRY(ellm_sequence_create(other, &s, err));
     const ellm_batch_item item = {
-        .sequence = s, .ids = d->ids[k], .n_ids = d->length, .logits = d->logits, .n_logits = d->length};
+        .sequence = s, .ids = d->ids[k], .n_ids = d->length, .logits = d->logits, .n_logits = d->scored};
     const ellm_status status = ellm_evaluate(other, &item, 1, err);
     ellm_sequence_free(s);
     ELLM_TRY(status);
-    pool_for(compute_pool(d->model->compute), d->length, compare_row, &job);
-    for (size_t i = 0; i < d->length; i++) {
+    pool_for(compute_pool(d->model->compute), d->scored, compare_row, &job);
+    for (size_t i = 0; i < d->scored; i++) {
       sum += d->divergence[i];
       equal += score_top(job.reference + i * vocab, vocab) == score_top(d->logits + i * vocab, vocab);
     }

@@ -20,17 +20,20 @@ typedef struct damage_meter {
   layerwise *layers;
   const uint32_t *ids[8];   /* sequences, each of `length` ids */
   size_t n, length;
+  size_t skipped, scored;   /* of each sequence, length together: those that are scored come last */
   scratch_file streams;     /* [sequence][layer][length][hidden_size], before each layer */
   float *stream;            /* of a sequence */
-  float *reference, *logits; /* [n * length][vocab_size]; [length][vocab_size] */
-  double *log_sum, *divergence; /* [n * length]; [length] */
+  float *reference, *logits; /* [n * scored][vocab_size]; [scored][vocab_size] */
+  double *log_sum, *divergence; /* [n * scored]; [scored] */
 } damage_meter;
 enum { DAMAGE_MOST_SEQUENCES = sizeof((damage_meter *)0)->ids / sizeof(uint32_t *) };
 
-/* On the first `length` ids of sequences first .. first + n - 1 of the text, n <= DAMAGE_MOST_SEQUENCES, which outlives
- * it. The scratch file lies in the folder of `path`. Free with damage_close, also after a failure. */
-ellm_status damage_open(ellm_model *model, const corpus *text, size_t first, size_t n, size_t length, const char *path,
-                        damage_meter *out, ellm_error *err);
+/* Of sequences first .. first + n - 1 of a text, n <= DAMAGE_MOST_SEQUENCES, the first `length` ids, but the first
+ * `skipped` only as context: what is said with little context says little about use. */
+typedef struct damage_text { const corpus *text; size_t first, n, length, skipped; } damage_text;
+
+/* The text outlives it. The scratch file lies in the folder of `path`. Free with damage_close, also after a failure. */
+ellm_status damage_open(ellm_model *model, const damage_text *on, const char *path, damage_meter *out, ellm_error *err);
 void damage_close(damage_meter *d);
 
 /* The divergence with weights[rows][columns] (BF16) in place of the matrix's. ELLM_ERR_INPUT: no number. */

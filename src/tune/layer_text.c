@@ -25,9 +25,14 @@ ellm_status layer_text_open(ellm_model *model, const corpus *text, size_t n, con
   if (out->stream == NULL) return ellm_fail_memory(err, bytes, "a text between two layers");
   ELLM_TRY(layerwise_create(model, (uint32_t)text->length, &out->layers, err));
   ELLM_TRY(scratch_file_open(path, &out->streams, err));
-  for (size_t k = 0; k < n; k++) {
-    ELLM_TRY(layerwise_begin(out->layers, text->ids + k * text->length, text->length, out->stream, err));
-    ELLM_TRY(store(out, k, err));
+  return layer_text_rewind(out, err);
+}
+
+ellm_status layer_text_rewind(layer_text *t, ellm_error *err) {
+  const size_t length = t->text->length;
+  for (size_t k = 0; k < t->n; k++) {
+    ELLM_TRY(layerwise_begin(t->layers, t->text->ids + k * length, length, t->stream, err));
+    ELLM_TRY(store(t, k, err));
   }
   return ELLM_OK;
 }
@@ -53,23 +58,23 @@ static void gather(void *user, uint32_t layer, forward_input input, const batch_
   if (m != NULL) moments_add(m, g->pool, x, n, stride);
 }
 
-ellm_status layer_text_moments(layer_text *t, uint32_t layer, moments *const m[LAYER_INPUTS], ellm_error *err) {
+static ellm_status pass_layer(layer_text *t, uint32_t layer, moments *const *m, bool stays, ellm_error *err) {
   gathering g = {m, compute_pool(t->model->compute)};
   const forward_watch watch = {gather, &g};
   for (size_t k = 0; k < t->n; k++) {
     ELLM_TRY(load(t, k, err));
-    ELLM_TRY(layerwise_layer(t->layers, layer, t->text->length, t->stream, &watch, err));
+    ELLM_TRY(layerwise_layer(t->layers, layer, t->text->length, t->stream, m != NULL ? &watch : NULL, err));
+    if (!stays) ELLM_TRY(store(t, k, err));
   }
   return ELLM_OK;
 }
 
-ellm_status layer_text_advance(layer_text *t, uint32_t layer, ellm_error *err) {
-  for (size_t k = 0; k < t->n; k++) {
-    ELLM_TRY(load(t, k, err));
-    ELLM_TRY(layerwise_layer(t->layers, layer, t->text->length, t->stream, NULL, err));
-    ELLM_TRY(store(t, k, err));
-  }
-  return ELLM_OK;
+ellm_status layer_text_moments(layer_text *t, uint32_t layer, moments *const m[LAYER_INPUTS], ellm_error *err) {
+  return pass_layer(t, layer, m, true, err);
+}
+
+ellm_status layer_text_advance(layer_text *t, uint32_t layer, moments *const *m, ellm_error *err) {
+  return pass_layer(t, layer, m, false, err);
 }
 
 ellm_status layer_text_head(layer_text *t, moments *m, ellm_error *err) {

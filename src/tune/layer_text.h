@@ -21,15 +21,17 @@ typedef struct layer_text {
   float *stream;             /* of one sequence */
 } layer_text;
 
-/* Before layer 0. The scratch file lies in the folder of `path`. Free with layer_text_close, also after a failure. */
+/* Stands before layer 0. The scratch file lies in the folder of `path`. Free with layer_text_close, also after a failure. */
 ellm_status layer_text_open(ellm_model *model, const corpus *text, size_t n, const char *path, layer_text *out,
                             ellm_error *err);
 void layer_text_close(layer_text *t);
+/* Back before layer 0. */
+ellm_status layer_text_rewind(layer_text *t, ellm_error *err);
 
 /* Adds the inputs of a layer to m[LAYER_INPUTS], NULL where one is not wanted. The text stays before the layer. */
 ellm_status layer_text_moments(layer_text *t, uint32_t layer, moments *const m[LAYER_INPUTS], ellm_error *err);
-/* Takes the text behind the layer. */
-ellm_status layer_text_advance(layer_text *t, uint32_t layer, ellm_error *err);
+/* Takes the text behind the layer, and adds the inputs on its way to m, NULL: to nothing. */
+ellm_status layer_text_advance(layer_text *t, uint32_t layer, moments *const *m, ellm_error *err);
 /* Behind the last layer: adds the inputs of the output matrix to m. */
 ellm_status layer_text_head(layer_text *t, moments *m, ellm_error *err);
 

@@ -6,7 +6,10 @@
 #include "base/bytes.h"
 
 static void add(tune_matrices *all, weight_matrix *matrix, uint32_t layer, forward_input input) {
-  all->at[all->n++] = (tune_matrix){.matrix = matrix, .layer = layer, .input = input};
+  const tune_matrix *before = all->n > 0 ? &all->at[all->n - 1] : NULL;
+  const bool beside = before != NULL && before->layer == layer && before->input == input;
+  all->at[all->n++] = (tune_matrix){
+      .matrix = matrix, .layer = layer, .input = input, .part = beside ? before->part + 1 : 0};
   all->weights += (uint64_t)matrix->rows * matrix->columns;
 }
 
@@ -53,6 +56,10 @@ ellm_status tune_matrices_of(ellm_model *model, tune_matrices *out, ellm_error *
 void tune_matrices_free(tune_matrices *m) {
   free(m->at);
   *m = (tune_matrices){0};
+}
+
+bool tune_same_input(const tune_matrix *a, const tune_matrix *b) {
+  return a->layer == b->layer && a->input == b->input && a->looked_up == b->looked_up;
 }
 
 void tune_matrix_floats(const weight_matrix *m, uint64_t row, size_t n, float *out) {

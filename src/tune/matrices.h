@@ -10,6 +10,7 @@ typedef struct tune_matrix {
   weight_matrix *twin;    /* where the same tensor stands a second time: a tied embedding is the output matrix, too */
   uint32_t layer;         /* n_layers for what belongs to no layer */
   forward_input input;
+  size_t part;            /* which of those that multiply this input in its layer */
   bool looked_up;         /* an embedding that is not the output matrix: its rows are looked up, it multiplies nothing */
 } tune_matrix;
 
@@ -23,6 +24,9 @@ typedef struct tune_matrices {
  * model's weights; free with tune_matrices_free. */
 ellm_status tune_matrices_of(ellm_model *model, tune_matrices *out, ellm_error *err);
 void tune_matrices_free(tune_matrices *m);
+
+/* Do they multiply the same input, so that all that is known of it serves both? */
+bool tune_same_input(const tune_matrix *a, const tune_matrix *b);
 
 /* Rows [row, row + n) as floats to out[n][columns]. */
 void tune_matrix_floats(const weight_matrix *m, uint64_t row, size_t n, float *out);

@@ -17,13 +17,6 @@ static double exp2_of(double x) { return exact_exp(x * LN2); }
 /* Scales and codes that a matrix has beside its entropy: 16 bits a row, and its share of a column's. */
 static double fixed_bits(const tune_matrix *m) { return 16.0 * (m->matrix->rows + (double)m->matrix->columns / 2); }
 
-ellm_status plan_columns(const plan_request *request, const tune_matrix *m, input_columns *out, ellm_error *err) {
-  if (request->squares == NULL || m->looked_up) return columns_unknown(m->matrix->columns, out, err);
-  uint64_t tokens;
-  const double *sums = squares_of(request->squares, m->layer, m->input, &tokens);
-  return columns_from_squares(sums, m->matrix->columns, tokens, &COLUMNS_QUICK_DEFAULTS, m->matrix->name, out, err);
-}
-
 /* The divergence with the matrix alone at measured_step. */
 static ellm_status measure_divergence(const plan_request *request, rounder *r, tune_matrix *m, double *divergence,
                                       ellm_error *err) {
@@ -45,33 +38,74 @@ static void make_monotonic(allocation_point *points) {
   }
 }
 
-static ellm_status measure_curve(const plan_request *request, tune_matrix *m, allocation_point *points,
-                                 ellm_error *err) {
+/* Bits and squared errors of a matrix at all steps. *unit: what a unit of squared error does to the output, by a
+ * measurement with this matrix alone; 1 where that is not wanted. */
+static ellm_status measure_curve(const plan_request *request, tune_matrix *m, const input_columns *columns, bool alone,
+                                 allocation_point *points, double *unit, ellm_error *err) {
   const double weights = (double)m->matrix->rows * m->matrix->columns;
-  input_columns columns;
   rounder r = {0};
   rounder_estimate at;
-  double divergence = 0, unit = 1;
-  ELLM_TRY(plan_columns(request, m, &columns, err));
-  ellm_status status = rounder_open(compute_pool(request->model->compute), m->matrix, &columns, &r, err);
-  if (status == ELLM_OK && request->meter != NULL) {
+  double divergence = 0;
+  *unit = 1;
+  ellm_status status = rounder_open(compute_pool(request->model->compute), m->matrix, columns, &r, err);
+  if (status == ELLM_OK && alone) {
     status = measure_divergence(request, &r, m, &divergence, err);
     if (status == ELLM_OK) status = rounder_sample(&r, SAMPLE_ROWS, &at, err);
     /* a divergence of 0, of a matrix that does nothing for these tokens, would give it no bits at all */
     const double least = 1e-9 * weights / (double)request->matrices->weights;
-    if (status == ELLM_OK) unit = (divergence > least ? divergence : least) / (at.damage > 0 ? at.damage : 1);
+    if (status == ELLM_OK) *unit = (divergence > least ? divergence : least) / (at.damage > 0 ? at.damage : 1);
   }
   for (size_t i = 0; i < PLAN_POINTS && status == ELLM_OK; i++) {
     points[i].log2_step = first_log2_step + (double)i * log2_spacing;
     status = rounder_set(&r, exp2_of(points[i].log2_step), 0, err);
     if (status == ELLM_OK) status = rounder_sample(&r, SAMPLE_ROWS, &at, err);
     points[i].bits = at.entropy_bits * request->overhead + fixed_bits(m);
-    points[i].damage = at.damage * unit > 1e-300 ? at.damage * unit : 1e-300;
+    points[i].damage = at.damage;
   }
-  if (status == ELLM_OK) make_monotonic(points);
   rounder_close(&r);
-  columns_free(&columns);
   return status;
+}
+
+/*
+ * What a unit of error does changes slowly from layer to layer but for the first and the last ones. Those are measured
+ * and of the others every third, since measuring is what takes longest; docs/QUANTIZATION.md says what that costs.
+ */
+static bool is_measured(const plan_request *request, const tune_matrix *m) {
+  enum { FIRST_ALL = 4, LAST_ALL = 2, EVERY = 3 };
+  const uint32_t n_layers = request->model->config.n_layers;
+  return request->meter != NULL &&
+         (m->layer < FIRST_ALL || m->layer + LAST_ALL >= n_layers || m->layer % EVERY == 0);
+}
+
+/* The nearest matrix of the same place in its layer that was measured, before or after number i; i if there is none. */
+static size_t neighbour(const plan_request *request, size_t i, bool after) {
+  const tune_matrices *all = request->matrices;
+  for (size_t k = i; after ? ++k < all->n : k-- > 0;)
+    if (all->at[k].input == all->at[i].input && all->at[k].part == all->at[i].part && is_measured(request, &all->at[k]))
+      return k;
+  return i;
+}
+
+/* Geometrically between its neighbours. */
+static double unit_between(const plan_request *request, const double *units, size_t i) {
+  const tune_matrix *at = request->matrices->at;
+  const size_t before = neighbour(request, i, false), after = neighbour(request, i, true);
+  if (before == i || after == i) return units[before == i ? after : before];
+  const double share = (double)(at[i].layer - at[before].layer) / (double)(at[after].layer - at[before].layer);
+  return exact_exp((1 - share) * exact_log(units[before]) + share * exact_log(units[after]));
+}
+
+/* Squared errors become divergences, and the curves what calib/allocate.h wants. */
+static void apply_units(const plan_request *request, const double *units, plan *out) {
+  for (size_t i = 0; i < out->matrices->n; i++) {
+    const bool measured = request->meter == NULL || is_measured(request, &out->matrices->at[i]);
+    const double unit = measured ? units[i] : unit_between(request, units, i);
+    for (size_t k = 0; k < PLAN_POINTS; k++) {
+      const double damage = out->measured[i][k].damage * unit;
+      out->measured[i][k].damage = damage > 1e-300 ? damage : 1e-300;
+    }
+    make_monotonic(out->measured[i]);
+  }
 }
 
 ellm_status plan_measure(const plan_request *request, progress_meter *progress, plan *out, ellm_error *err) {
@@ -82,14 +116,25 @@ ellm_status plan_measure(const plan_request *request, progress_meter *progress, 
   out->curves = calloc(n, sizeof *out->curves);
   out->points = calloc(n, sizeof *out->points);
   out->measured = calloc(n, sizeof *out->measured);
-  if (out->curves == NULL || out->points == NULL || out->measured == NULL) return ellm_fail_memory(err, n * sizeof *out->points, "a plan");
-  for (size_t i = 0; i < n; i++) {
+  double *units = calloc(n, sizeof *units);
+  input_columns columns = {0};
+  const bool good = out->curves != NULL && out->points != NULL && out->measured != NULL && units != NULL;
+  ellm_status status = good ? ELLM_OK : ellm_fail_memory(err, n * sizeof *out->points, "a plan");
+  for (size_t i = 0; i < n && status == ELLM_OK; i++) {
     tune_matrix *m = &request->matrices->at[i];
-    ELLM_TRY(progress_report(progress, "measure", m->matrix->name, before + done, err));
-    ELLM_TRY(measure_curve(request, m, out->measured[i], err));
+    status = progress_report(progress, "measure", m->matrix->name, before + done, err);
+    if (status == ELLM_OK && (i == 0 || !tune_same_input(m, m - 1))) {
+      columns_free(&columns);
+      status = request->columns(request->user, i, &columns, err);
+    }
+    if (status == ELLM_OK)
+      status = measure_curve(request, m, &columns, is_measured(request, m), out->measured[i], &units[i], err);
     done += (uint64_t)m->matrix->rows * m->matrix->columns;
   }
-  return progress_report(progress, "measure", "", before + done, err);
+  if (status == ELLM_OK) apply_units(request, units, out);
+  columns_free(&columns);
+  free(units);
+  return status == ELLM_OK ? progress_report(progress, "measure", "", before + done, err) : status;
 }
 
 void plan_free(plan *p) {

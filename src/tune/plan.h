@@ -23,20 +23,22 @@ typedef struct plan {
   bool centered;
 } plan;
 
+/* What rounding is to know of the input of matrix i. Asked in the order of the matrices, once for those that read the
+ * same input. */
+typedef ellm_status (*plan_columns_fn)(void *user, size_t i, input_columns *out, ellm_error *err);
+
 typedef struct plan_request {
   ellm_model *model;
   const tune_matrices *matrices;
-  const squares *squares;    /* NULL: nothing is known of inputs; then all weights count by their own error */
-  damage_meter *meter;       /* NULL as well */
+  plan_columns_fn columns;
+  void *user;
+  damage_meter *meter;       /* NULL: nothing can be measured; then all weights count by their own error */
   double overhead;           /* bits that are stored for a bit of entropy, 1.02 or so */
 } plan_request;
 
 /* Stage "measure" of the progress, weights of matrices that are done. Free with plan_free, also after a failure. */
 ellm_status plan_measure(const plan_request *request, progress_meter *progress, plan *out, ellm_error *err);
 void plan_free(plan *p);
-
-/* What is known of an input of the model for rounding without feedback: its columns. */
-ellm_status plan_columns(const plan_request *request, const tune_matrix *m, input_columns *out, ellm_error *err);
 
 /*
  * Steps of the matrices from number `first` on, which are to take `bits` together. The first call finds the center:

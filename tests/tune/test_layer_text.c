@@ -59,7 +59,7 @@ static void moments_are_those_of_an_evaluation(void **state) {
                    (double)found->sum.at[k * found->sum.stride + k], expected[k]);
       moments_free(&m[i - first]);
     }
-    if (layer < info.n_layers) ASSERT_OK(layer_text_advance(&layers, layer, ERR));
+    if (layer < info.n_layers) ASSERT_OK(layer_text_advance(&layers, layer, NULL, ERR));
   }
   layer_text_close(&layers);
   assert_int_equal(rmdir(folder), 0); /* the scratch file has no name */
