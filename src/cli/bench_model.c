@@ -35,7 +35,21 @@ typedef struct bench {
   row *rows; /* [MAX_ROWS] */
 } bench;
 
-/* Bytes of matrices that one token reads: all of them, but of an embedding that is not the head one row only. */
+/* The share of its experts that a token reads, as config.json says; 1 without experts. */
+static double share_of_experts(const ellm_file *file) {
+  static const char *const counts[] = {"num_experts", "num_local_experts"};
+  size_t bytes = 0;
+  const void *text = ellm_file_asset(file, "config.json", &bytes);
+  json_t *config = text != NULL ? json_loadb(text, bytes, 0, NULL) : NULL;
+  const double used = json_number_value(json_object_get(config, "num_experts_per_tok"));
+  double n = 0;
+  for (size_t i = 0; i < 2 && n == 0; i++) n = json_number_value(json_object_get(config, counts[i]));
+  json_decref(config);
+  return used > 0 && used < n ? used / n : 1;
+}
+
+/* Bytes of matrices that one token reads: all of them, but of an embedding that is not the head one row only, and of
+ * experts those that it chooses. */
 static uint64_t bytes_a_token(const char *path) {
   ellm_file *file = NULL;
   uint64_t bytes = 0;
@@ -44,8 +58,12 @@ static uint64_t bytes_a_token(const char *path) {
   ellm_tensor_info info;
   bool untied = false;
   for (size_t i = 0; ellm_file_tensor(file, i, &info); i++) untied = untied || strcmp(info.name, "lm_head.weight") == 0;
-  for (size_t i = 0; ellm_file_tensor(file, i, &info); i++)
-    if (!untied || strcmp(info.name, "model.embed_tokens.weight") != 0) bytes += info.stored_bytes;
+  const double experts = share_of_experts(file);
+  for (size_t i = 0; ellm_file_tensor(file, i, &info); i++) {
+    if (untied && strcmp(info.name, "model.embed_tokens.weight") == 0) continue;
+    const bool expert = strstr(info.name, ".experts.") != NULL;
+    bytes += expert ? (uint64_t)((double)info.stored_bytes * experts) : info.stored_bytes;
+  }
   ellm_file_close(file);
   return bytes;
 }

@@ -148,12 +148,17 @@ static ellm_status rope(maker *k, ellm_error *err) {
   gguf_string type;
   ELLM_TRY(gguf_get_string(k->m, key_of(k, type_key), &type, err));
   if (string_is(type, "none") || (lists && string_is(type, "longrope"))) return ELLM_OK;
-  if (lists || !string_is(type, "linear"))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s is %.*s, none or linear is supported", k->m->path,
+  const bool yarn = string_is(type, "yarn");
+  if (lists || (!yarn && !string_is(type, "linear")))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s is %.*s, none, linear or yarn is supported", k->m->path,
                      key_of(k, type_key), GGUF_SHOWN(type));
-  json_t *scaling = json_pack("{s:s}", "rope_type", "linear");
+  json_t *scaling = json_pack("{s:s}", "rope_type", yarn ? "yarn" : "linear");
   ELLM_TRY(set(k->config, "rope_scaling", scaling, err));
-  return real(k, "rope.scaling.factor", scaling, "factor", err);
+  ELLM_TRY(real(k, "rope.scaling.factor", scaling, "factor", err));
+  if (!yarn) return ELLM_OK;
+  uint32_t original;
+  ELLM_TRY(count(k, "rope.scaling.original_context_length", 0, NULL, &original, err));
+  return set(scaling, "original_max_position_embeddings", json_integer(original), err);
 }
 
 /* ---------------------------------------------------------------------- sizes */

@@ -58,6 +58,10 @@ def experts(name):
     want = logits(back)
     ok(logits(file, "--activations", "f32") == want, f"{name}: float activations give the folder's logits")
     ok(logits(file, "-t", "1") == logits(file, "-t", "2"), f"{name}: threads")
+    measured = run_json("bench", "model", "-m", file, "-p", "0", "-n", "4", "--repeats", "1", "-t", "1")["rows"][0]
+    a_token = 1e9 * measured["coded_gbytes_per_s"] / measured["tokens_per_s"]["median"]
+    stored = sum(t["coded_bits_per_weight"] * t["shape"][0] * t["shape"][1] / 8 for t in facts["tensors"] if not t["kept"])
+    ok(0 < a_token < 0.95 * stored, f"{name}: a token reads a part of the experts", (a_token, stored))
 
 
 def sized():

@@ -144,6 +144,9 @@ family("gemma2-caps", "gemma2",
 family("llama32", "llama", {"rope.dimension_count": (U32, 8)},
        extra={"rope_freqs.weight": f32_list(llama3_factors(of("llama32")))}, near=True)
 family("smollm3-no-rope", "smollm3", {})
+family("llama-rope-yarn", "llama",
+       {"rope.scaling.type": (STRING, "yarn"), "rope.scaling.factor": (F32, 4.0),
+        "rope.scaling.original_context_length": (U32, 64)})
 phi = of("phi4-mini")
 lists = {"rope_factors_short.weight": f32_list(phi["rope_scaling"]["short_factor"]),
          "rope_factors_long.weight": f32_list(phi["rope_scaling"]["long_factor"])}
