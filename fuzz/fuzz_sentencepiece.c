@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fuzz target: a `tokenizer.model`. The first byte says how many bytes behind it are a text (up to 63), bits 6 and 7
- * which tokenizer_config.json stands beside it; the rest is the file. Where it is accepted, the text is encoded in every
- * way, and what comes out is decoded, whole.
+ * which tokenizer_config.json stands beside it; the rest is the file. Where it is accepted, the text is encoded in
+ * every way, and what comes out is decoded, whole.
  */
 #include <stdlib.h>
 #include <string.h>
