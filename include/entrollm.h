@@ -129,7 +129,7 @@ typedef enum ellm_prefer { ELLM_PREFER_BALANCED = 0, ELLM_PREFER_SIZE = 1, ELLM_
 /* The class of machine for ELLM_PREFER_SPEED; every machine reads the result. */
 typedef enum ellm_machine { ELLM_MACHINE_AVX2 = 0, ELLM_MACHINE_AVX512 = 1, ELLM_MACHINE_NEON = 2 } ellm_machine;
 /* HUFFMAN: any code. NONE: plain codes. FIELDS: all codes of a matrix in fields of one width, with exact patches for
- * those beyond; plain codes where more than one in 200 would be patched. */
+ * those beyond: the narrowest of 2 to 6 bits with at most one code in 200 to patch; plain codes where there is none. */
 typedef enum ellm_code { ELLM_CODE_HUFFMAN = 0, ELLM_CODE_NONE = 1, ELLM_CODE_FIELDS = 2 } ellm_code;
 /* How a model is quantized: by the paper's method (bits, scheme), or to a size: target_value bytes of the whole file, or
  * bits a weight, of everything that belongs to quantized matrices. */

@@ -310,9 +310,12 @@ static double patches_bytes(uint64_t n, const coder_geometry *geometry) {
   return n == 0 ? 0 : (double)n * CODER_PATCH_BYTES + (double)geometry->n_blocks * CODER_PATCHES_HEAD;
 }
 
-static void offer_fields(chooser *c, double codes) {
+/* All widths that come into question, or the narrowest alone; whether there is one. */
+static bool offer_fields(chooser *c, double codes, bool narrowest) {
   const double weights = (double)c->geometry->rows * (double)c->geometry->columns;
-  for (unsigned width = CODER_FIELDS_LEAST; width <= CODER_FIELDS_MOST && width <= (unsigned)c->bits; width++) {
+  bool found = false;
+  for (unsigned width = CODER_FIELDS_LEAST; width <= CODER_FIELDS_MOST && width <= (unsigned)c->bits && !(found && narrowest);
+       width++) {
     candidate made = {.doubt = 0};
     uint8_t first = 0;
     made.outliers = place_fields(c, width, &first);
@@ -323,7 +326,9 @@ static void offer_fields(chooser *c, double codes) {
                  stored_bytes(&made.book) + patches_bytes(made.outliers, c->geometry);
     made.cycles = codes / 64 * c->machine->fields[width] + (double)made.outliers * c->machine->patch;
     offer(c, &made);
+    found = true;
   }
+  return found;
 }
 
 double coder_patches_cost(coder_aim aim, uint64_t n, const coder_geometry *geometry, double *bytes) {
@@ -342,13 +347,15 @@ static bool offer_all(chooser *c, ellm_code code, candidate *plain) {
     offer_split(c, raw, 1, codes);
     if ((unsigned)c->bits - raw <= 4) offer_split(c, raw, 2, codes);
   }
-  if (code == ELLM_CODE_FIELDS || (code == ELLM_CODE_HUFFMAN && c->prefer == ELLM_PREFER_SPEED)) offer_fields(c, codes);
+  bool done = false; /* fields were asked for and there are some */
+  if (code == ELLM_CODE_FIELDS) done = offer_fields(c, codes, true);
+  else if (code == ELLM_CODE_HUFFMAN && c->prefer == ELLM_PREFER_SPEED) offer_fields(c, codes, false);
   if (!coder_codebook_plain(c->bits, c->pad, c->geometry->panel_rows, &plain->book)) return false;
   plain->bytes = over_blocks(c->geometry, plain_bytes_of, (unsigned)c->bits) +
                  (double)c->geometry->n_blocks * BLOCK_ENTRY_BYTES + stored_bytes(&plain->book);
   plain->cycles = codes / 64 * c->machine->plain[c->bits > 4];
   if (c->prefer == ELLM_PREFER_BALANCED) plain->cycles = finish_cycles(c->machine, 0, 1, codes);
-  offer(c, plain);
+  if (!done) offer(c, plain);
   return true;
 }
 
@@ -366,7 +373,8 @@ ellm_status coder_choose(const coder_codes *codes, coder_aim aim, coder_choice *
   c->limit_bytes = c->entropy * (8 * c->entropy < LOW_ENTROPY * n ? MOST_LOSS_LOW : MOST_LOSS);
   candidate plain = {.doubt = 0};
   const bool ok = offer_all(c, aim.code, &plain);
-  if (!fast && c->best[0].bytes > plain.bytes) c->best[0] = plain; /* never worse than no code */
+  if (!fast && aim.code != ELLM_CODE_FIELDS && c->best[0].bytes > plain.bytes)
+    c->best[0] = plain; /* never worse than no code */
   const candidate *best = &c->best[0];
   choice->book = best->book;
   choice->bytes = best->bytes;
