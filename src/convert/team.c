@@ -9,6 +9,7 @@
 #include "convert/strips.h"
 
 static ellm_status worker_create(const team *t, team_worker *worker, ellm_error *err) {
+  worker->failure = t->failure;
   worker->raw = ellm_aligned_calloc(t->raw_bytes + TEAM_SLACK, 1);
   worker->codes = ellm_aligned_calloc(t->strip_codes + TEAM_SLACK, 1);
   worker->tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1);
@@ -34,6 +35,7 @@ void team_free(team *t) {
     free(worker->patterns);
   }
   free(t->workers);
+  free(t->failure);
   thread_pool_free(t->pool);
   *t = (team){0};
 }
@@ -48,7 +50,11 @@ ellm_status team_create(int threads, team *out, ellm_error *err) {
   out->strip_codes = strip_codes_for(out->n_threads);
   out->raw_bytes = 4 * out->strip_codes > HASH_CHUNK ? 4 * out->strip_codes : HASH_CHUNK;
   out->workers = calloc((size_t)out->n_threads, sizeof *out->workers);
-  ellm_status status = out->workers == NULL ? ellm_fail_memory(err, sizeof *out->workers, "threads") : ELLM_OK;
+  out->failure = malloc(sizeof *out->failure);
+  if (out->failure != NULL) work_failure_init(out->failure);
+  ellm_status status = out->workers != NULL && out->failure != NULL
+                           ? ELLM_OK
+                           : ellm_fail_memory(err, sizeof *out->workers, "threads");
   for (int i = 0; status == ELLM_OK && i < out->n_threads; i++) status = worker_create(out, &out->workers[i], err);
   if (status != ELLM_OK) team_free(out);
   return status;
@@ -56,18 +62,10 @@ ellm_status team_create(int threads, team *out, ellm_error *err) {
 
 void team_fail(team_worker *worker, uint64_t item, ellm_status status) {
   worker->status = status;
-  worker->failed_item = item;
+  work_fail(worker->failure, item, &worker->error);
 }
 
 ellm_status team_collect(team *t, ellm_error *err) {
-  const team_worker *first = NULL;
-  for (int i = 0; i < t->n_threads; i++) {
-    const team_worker *worker = &t->workers[i];
-    if (worker->status != ELLM_OK && (first == NULL || worker->failed_item < first->failed_item)) first = worker;
-  }
-  if (first == NULL) return ELLM_OK;
-  ellm_status status = first->status;
-  if (err != NULL) *err = first->error;
   for (int i = 0; i < t->n_threads; i++) t->workers[i].status = ELLM_OK;
-  return status;
+  return work_failure_take(t->failure, err);
 }

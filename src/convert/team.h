@@ -9,6 +9,7 @@
 #define ELLM_CONVERT_TEAM_H
 
 #include "base/threads.h"
+#include "base/work_failure.h"
 #include "coder/cost.h"
 #include "coder/decode_scalar.h"
 #include "coder/encode.h"
@@ -33,8 +34,8 @@ typedef struct team_worker {
   uint64_t outliers;           /* codes with patches */
   uint32_t rests;              /* bits that are set in some rest (quant/exact.h) */
   uint64_t bytes[1 + CODER_RIVALS];  /* of a matrix with each of several books */
-  ellm_status status;          /* first failure since team_collect */
-  uint64_t failed_item;
+  work_failure *failure;       /* of the team */
+  ellm_status status;          /* of its first failure since team_collect */
   ellm_error error;
 } team_worker;
 
@@ -43,6 +44,7 @@ typedef struct team {
   int n_threads;
   size_t strip_codes, raw_bytes;
   team_worker *workers;
+  work_failure *failure;
 } team;
 
 /* threads 0: all of the process's affinity; more than TEAM_MAX_THREADS are not used. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/work_failure.h"
 #include "coder/encode.h"
 #include "coder/raw_bits.h"
 #include "kernels/exact.h"
@@ -14,8 +15,6 @@ typedef struct share { /* of one thread */
   coder_scratch scratch;
   uint8_t codes[CODER_MAX_CODES + CODER_SLACK];
   coder_encoder *encoder;
-  ellm_status status;
-  ellm_error error;
 } share;
 
 typedef struct expansion {
@@ -24,38 +23,40 @@ typedef struct expansion {
   coder_decode_fn decode;
   expanded_matrix *out;
   share **shares;
+  work_failure failure; /* by block */
 } expansion;
 
 /* The elements of a block whose codes are there. */
-static ellm_status join_block(const expansion *e, uint64_t index, const coder_block *block, share *s) {
+static ellm_status join_block(const expansion *e, uint64_t index, const coder_block *block, const share *s,
+                              ellm_error *err) {
   const container_tensor *t = e->tensor;
   const size_t size = ellm_dtype_size(t->dtype), stride = (size_t)t->geometry.columns * size;
   container_block coded;
-  ELLM_TRY(container_checked_block(e->file, t, index, &coded, &s->error));
+  ELLM_TRY(container_checked_block(e->file, t, index, &coded, err));
   exact_join_block(block, t->dtype, &t->exact, s->codes, coded.rests,
                    e->out->data + block->first_row * stride + block->first_column * size, stride);
   return ELLM_OK;
 }
 
-static void expand_block(void *user, size_t index, int thread) {
-  const expansion *e = user;
-  share *s = e->shares[thread];
-  if (s->status != ELLM_OK) return;
+static ellm_status decode_into(const expansion *e, uint64_t index, share *s, ellm_error *err) {
   const coder_block block = coder_geometry_block(&e->tensor->geometry, index);
   coder_patches patches;
-  s->status = container_decode_block(e->file, e->tensor, index, e->decode, &s->scratch, s->codes, &patches, &s->error);
-  if (s->status != ELLM_OK) return;
-  if (e->tensor->exact.used) {
-    s->status = join_block(e, index, &block, s);
-    return;
-  }
+  ELLM_TRY(container_decode_block(e->file, e->tensor, index, e->decode, &s->scratch, s->codes, &patches, err));
+  if (e->tensor->exact.used) return join_block(e, index, &block, s, err);
   coder_encode_block(s->encoder, &e->out->book, &block, s->codes, e->out->data + e->out->offset[index]);
-  if (e->out->patches == NULL) return;
+  if (e->out->patches == NULL) return ELLM_OK;
   const uint64_t at = e->out->patches_offset[index], bytes = e->out->patches_offset[index + 1] - at;
-  if (bytes == coder_patches_size(patches.n))
-    memcpy(e->out->patches + at, patches.data - CODER_PATCHES_HEAD, (size_t)bytes);
-  else
-    s->status = container_undecodable(e->file, e->tensor, index, &s->error); /* changed since it was looked at */
+  if (bytes != coder_patches_size(patches.n)) /* changed since it was looked at */
+    return container_undecodable(e->file, e->tensor, index, err);
+  memcpy(e->out->patches + at, patches.data - CODER_PATCHES_HEAD, (size_t)bytes);
+  return ELLM_OK;
+}
+
+static void expand_block(void *user, size_t index, int thread) {
+  expansion *e = user;
+  ellm_error err;
+  if (work_failed_before(&e->failure, index)) return;
+  if (decode_into(e, index, e->shares[thread], &err) != ELLM_OK) work_fail(&e->failure, index, &err);
 }
 
 /* Places for the patches of all blocks. */
@@ -107,12 +108,12 @@ static ellm_status run(expansion *e, thread_pool *pool, ellm_error *err) {
     status = e->shares[i] == NULL ? ellm_fail_memory(err, sizeof **e->shares, "scratch memory of a thread")
                                   : coder_encoder_create(&e->shares[i]->encoder, err);
   }
-  if (status == ELLM_OK) pool_for(pool, (size_t)e->tensor->geometry.n_blocks, expand_block, e);
+  work_failure_init(&e->failure);
+  if (status == ELLM_OK) {
+    pool_for(pool, (size_t)e->tensor->geometry.n_blocks, expand_block, e);
+    status = work_failure_take(&e->failure, err);
+  }
   for (int i = 0; i < n && e->shares[i] != NULL; i++) {
-    if (status == ELLM_OK && e->shares[i]->status != ELLM_OK) {
-      status = e->shares[i]->status;
-      if (err != NULL) *err = e->shares[i]->error;
-    }
     coder_encoder_free(e->shares[i]->encoder);
     ellm_aligned_free(e->shares[i]);
   }

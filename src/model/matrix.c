@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/work_failure.h"
 #include "source/finite.h"
 #include "kernels/exact.h"
 #include "kernels/patches.h"
@@ -24,8 +25,6 @@ typedef struct worker {
   uint8_t expanded[CHUNK_TILES * CODER_TILE];
   float sums[MATRIX_MAX_TOKENS * TILE_SUMS];
   const float *x[MATRIX_MAX_TOKENS];
-  uint64_t failed_group; /* UINT64_MAX: none */
-  ellm_error error;
 } worker;
 
 struct compute {
@@ -337,6 +336,7 @@ typedef struct product_run {
   const kernel_activations *activations;
   uint64_t n_groups, least; /* least: about ITEM_WEIGHTS */
   atomic_uint_fast64_t next;
+  work_failure failure;       /* by group, counted through all matrices */
 } product_run;
 
 static uint64_t groups_of(const weight_matrix *m) {
@@ -362,7 +362,7 @@ static ellm_status one_group(const job *j, uint64_t group, ellm_error *err) {
   return j->activations == NULL ? float_coded_group(j, group, err) : integer_group(j, group, err);
 }
 
-static ellm_status groups_from(const product_run *run, worker *w, uint64_t first, uint64_t end) {
+static void groups_from(product_run *run, worker *w, uint64_t first, uint64_t end) {
   const matrix_product *product = run->product;
   job j = {.c = run->c, .product = product, .activations = run->activations, .y = product->y, .w = w};
   uint64_t before = 0; /* groups of the matrices passed */
@@ -370,16 +370,15 @@ static ellm_status groups_from(const product_run *run, worker *w, uint64_t first
     j.matrix = product->matrices[i];
     const uint64_t n = groups_of(j.matrix);
     for (; first < end && first < before + n; first++) {
-      const ellm_status status = one_group(&j, first - before, &w->error);
-      if (status != ELLM_OK) {
-        w->failed_group = first;
-        return status;
+      ellm_error err;
+      if (one_group(&j, first - before, &err) != ELLM_OK) {
+        work_fail(&run->failure, first, &err);
+        return;
       }
     }
     before += n;
     j.y += j.matrix->rows;
   }
-  return ELLM_OK;
 }
 
 static void run_worker(void *user, size_t item, int thread) {
@@ -387,8 +386,8 @@ static void run_worker(void *user, size_t item, int thread) {
   product_run *run = user;
   worker *w = run->c->workers[thread];
   uint64_t first, end;
-  while (w->failed_group == UINT64_MAX && take_run(run, &first, &end))
-    if (groups_from(run, w, first, end) != ELLM_OK) return;
+  while (!work_failed_before(&run->failure, UINT64_MAX) && take_run(run, &first, &end))
+    groups_from(run, w, first, end);
 }
 
 static ellm_status run_product(compute *c, const matrix_product *product, const kernel_activations *activations,
@@ -403,14 +402,9 @@ static ellm_status run_product(compute *c, const matrix_product *product, const 
   run.least = group_weights < ITEM_WEIGHTS ? ITEM_WEIGHTS / (group_weights + 1) + 1 : 1;
   atomic_init(&run.next, 0);
   const int n = thread_pool_size(c->pool);
-  for (int i = 0; i < n; i++) c->workers[i]->failed_group = UINT64_MAX;
+  work_failure_init(&run.failure);
   pool_for(c->pool, (size_t)n, run_worker, &run);
-  const worker *first = c->workers[0];
-  for (int i = 1; i < n; i++)
-    if (c->workers[i]->failed_group < first->failed_group) first = c->workers[i];
-  if (first->failed_group == UINT64_MAX) return ELLM_OK;
-  if (err != NULL) *err = first->error;
-  return first->error.status;
+  return work_failure_take(&run.failure, err);
 }
 
 typedef struct digits_job {

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/notes.h"
 #include "base/sized.h"
+#include "base/work_failure.h"
 #include "model/cpu/cpu_backend.h"
 #include "model/tokenizer_open.h"
 
@@ -100,44 +101,38 @@ ellm_status model_check(tensor_source *from, const ellm_notes *notes, bool *used
   return status;
 }
 
-/* Every block and kept tensor against its checksum, on all threads. */
+/* Every block and kept tensor against its checksum, on all threads. Blocks and kept tensors are counted through the
+ * file. */
 typedef struct check_run {
-  const ellm_model *model;
-  ellm_status status[1024];
-  ellm_error error[1024];
+  const ellm_file *file;
+  work_failure failure;
 } check_run;
 
 static void check_share(void *user, int thread, int n_threads) {
   check_run *run = user;
-  const ellm_file *file = source_file(run->model->source);
-  ellm_status *status = &run->status[thread];
-  for (size_t i = 0; i < ellm_file_tensor_count(file) && *status == ELLM_OK; i++) {
-    const container_tensor *t = container_tensor_at(file, i);
-    const uint8_t *data;
-    container_block block;
-    if (t->storage == CONTAINER_KEPT) {
-      if (thread == (int)(i % (size_t)n_threads)) *status = container_kept(file, t, &data, &run->error[thread]);
-      continue;
+  uint64_t item = 0;
+  for (size_t i = 0; i < ellm_file_tensor_count(run->file); i++) {
+    const container_tensor *t = container_tensor_at(run->file, i);
+    const uint64_t n = t->storage == CONTAINER_KEPT ? 1 : t->geometry.n_blocks;
+    for (uint64_t b = 0; b < n; b++, item++) {
+      const uint8_t *data;
+      container_block block;
+      ellm_error err;
+      if (item % (uint64_t)n_threads != (uint64_t)thread) continue;
+      if (work_failed_before(&run->failure, item)) return;
+      const ellm_status status = t->storage == CONTAINER_KEPT ? container_kept(run->file, t, &data, &err)
+                                                              : container_checked_block(run->file, t, b, &block, &err);
+      if (status != ELLM_OK) work_fail(&run->failure, item, &err);
     }
-    for (uint64_t b = (uint64_t)thread; b < t->geometry.n_blocks && *status == ELLM_OK; b += (uint64_t)n_threads)
-      *status = container_checked_block(file, t, b, &block, &run->error[thread]);
   }
 }
 
 static ellm_status check_all(const ellm_model *m, ellm_error *err) {
-  if (source_file(m->source) == NULL) return ELLM_OK; /* checkpoints have no checksums */
-  check_run *run = calloc(1, sizeof *run);
-  if (run == NULL) return ellm_fail_memory(err, sizeof *run, "checking a model");
-  run->model = m;
-  thread_pool *pool = compute_pool(m->compute);
-  pool_run(pool, check_share, run);
-  ellm_status status = ELLM_OK;
-  for (int i = 0; i < thread_pool_size(pool) && status == ELLM_OK; i++) {
-    status = run->status[i];
-    if (status != ELLM_OK && err != NULL) *err = run->error[i];
-  }
-  free(run);
-  return status;
+  check_run run = {.file = source_file(m->source)};
+  if (run.file == NULL) return ELLM_OK; /* checkpoints have no checksums */
+  work_failure_init(&run.failure);
+  pool_run(compute_pool(m->compute), check_share, &run);
+  return work_failure_take(&run.failure, err);
 }
 
 /* Were its matrices coded without loss? */

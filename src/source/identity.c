@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/progress.h"
 #include "base/threads.h"
+#include "base/work_failure.h"
 #include "container/hash.h"
 #include "source/kind.h"
 
@@ -16,45 +17,27 @@ enum { CHUNKS_PER_THREAD = 8 }; /* between two looks at the progress callback */
 
 /* ------------------------------------------------------------- all digests */
 
-typedef struct reader { /* of one thread */
-  uint8_t *data;        /* HASH_CHUNK */
-  ellm_status status;   /* the first failure */
-  uint64_t failed_chunk;
-  ellm_error error;
-} reader;
-
 typedef struct digest_run {
   const tensor_source *s;
   thread_pool *pool;
-  reader *readers;
+  uint8_t **chunks;     /* HASH_CHUNK bytes of each thread */
   progress_meter meter;
   uint64_t done;        /* bytes of the tensors before */
   const source_tensor *tensor;
   uint8_t *sums;        /* 8 bytes a chunk of the tensor */
   uint64_t first_chunk;
+  work_failure failure; /* by chunk */
 } digest_run;
 
 static void read_chunk(void *user, size_t item, int thread) {
-  const digest_run *run = user;
-  reader *r = &run->readers[thread];
+  digest_run *run = user;
+  uint8_t *data = run->chunks[thread];
+  ellm_error err;
   const uint64_t chunk = run->first_chunk + item, at = chunk * HASH_CHUNK, left = run->tensor->bytes - at;
   const size_t bytes = left < HASH_CHUNK ? (size_t)left : HASH_CHUNK;
-  if (r->status != ELLM_OK) return;
-  r->status = source_read(run->s, run->tensor, at, r->data, bytes, &r->error);
-  r->failed_chunk = chunk;
-  if (r->status == ELLM_OK) store_u64(run->sums + 8 * chunk, hash64(r->data, bytes));
-}
-
-/* The failure of the lowest chunk, so that the message does not depend on the number of threads. */
-static ellm_status first_failure(const digest_run *run, ellm_error *err) {
-  const reader *first = NULL;
-  for (int i = 0; i < thread_pool_size(run->pool); i++) {
-    const reader *r = &run->readers[i];
-    if (r->status != ELLM_OK && (first == NULL || r->failed_chunk < first->failed_chunk)) first = r;
-  }
-  if (first == NULL) return ELLM_OK;
-  if (err != NULL) *err = first->error;
-  return first->status;
+  if (work_failed_before(&run->failure, chunk)) return;
+  if (source_read(run->s, run->tensor, at, data, bytes, &err) != ELLM_OK) work_fail(&run->failure, chunk, &err);
+  else store_u64(run->sums + 8 * chunk, hash64(data, bytes));
 }
 
 /* D(data) of one tensor. */
@@ -69,7 +52,7 @@ static ellm_status digest_tensor(digest_run *run, const source_tensor *tensor, u
     if (n > n_chunks - run->first_chunk) n = n_chunks - run->first_chunk;
     pool_for(run->pool, (size_t)n, read_chunk, run);
     run->first_chunk += n;
-    status = first_failure(run, err);
+    status = work_failure_take(&run->failure, err);
     if (status == ELLM_OK)
       status = progress_report(&run->meter, "identify", tensor->name, run->done + run->first_chunk * HASH_CHUNK, err);
   }
@@ -79,32 +62,30 @@ static ellm_status digest_tensor(digest_run *run, const source_tensor *tensor, u
   return status;
 }
 
-static ellm_status make_readers(digest_run *run, ellm_error *err) {
+static ellm_status make_chunks(digest_run *run, ellm_error *err) {
   const int n = thread_pool_size(run->pool);
-  run->readers = calloc((size_t)n, sizeof *run->readers);
-  for (int i = 0; run->readers != NULL && i < n; i++) {
-    run->readers[i].data = malloc(HASH_CHUNK);
-    if (run->readers[i].data == NULL) return ellm_fail_memory(err, HASH_CHUNK, "the identity of a model");
-  }
-  return run->readers != NULL ? ELLM_OK : ellm_fail_memory(err, (size_t)n * sizeof(reader), "the identity of a model");
+  run->chunks = calloc((size_t)n, sizeof *run->chunks);
+  bool made = run->chunks != NULL;
+  for (int i = 0; made && i < n; i++) made = (run->chunks[i] = malloc(HASH_CHUNK)) != NULL;
+  return made ? ELLM_OK : ellm_fail_memory(err, HASH_CHUNK, "the identity of a model");
 }
 
-static void free_readers(digest_run *run) {
-  for (int i = 0; run->readers != NULL && i < thread_pool_size(run->pool); i++) free(run->readers[i].data);
-  free(run->readers);
+static void free_chunks(digest_run *run) {
+  for (int i = 0; run->chunks != NULL && i < thread_pool_size(run->pool); i++) free(run->chunks[i]);
+  free(run->chunks);
 }
 
 static ellm_status find_identity(digest_run *run, char text[33], ellm_error *err) {
   const size_t n = source_count(run->s);
   uint8_t(*digests)[16] = calloc(n + 1, sizeof *digests), identity[16];
   ellm_status status =
-      digests != NULL ? make_readers(run, err) : ellm_fail_memory(err, n * sizeof *digests, "the identity of a model");
+      digests != NULL ? make_chunks(run, err) : ellm_fail_memory(err, n * sizeof *digests, "the identity of a model");
   for (size_t i = 0; i < n && status == ELLM_OK; i++)
     status = digest_tensor(run, source_at(run->s, i), digests[i], err);
   if (status == ELLM_OK) status = progress_finish(&run->meter, "identify", err);
   if (status == ELLM_OK) status = source_identity_of(run->s, digests, identity, err);
   if (status == ELLM_OK) hash_hex(identity, text);
-  free_readers(run);
+  free_chunks(run);
   free(digests);
   return status;
 }
@@ -121,6 +102,7 @@ ellm_status source_identity(tensor_source *s, int threads, ellm_progress_fn prog
   pthread_mutex_unlock(&s->lock);
   if (text[0] != '\0') return ELLM_OK;
   digest_run run = {.s = s};
+  work_failure_init(&run.failure);
   uint64_t total = 0;
   for (size_t i = 0; i < source_count(s); i++) total += source_at(s, i)->bytes;
   progress_start(&run.meter, progress, user, total);
