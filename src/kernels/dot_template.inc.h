@@ -20,9 +20,6 @@
 
 #include "kernels/columns.h"
 
-#define KERNEL_PASTE_(a, b) a##b
-#define KERNEL_PASTE(a, b) KERNEL_PASTE_(a, b)
-
 KERNEL_INLINE columns columns_after(columns x, size_t n) {
   x.low += n;
   if (x.high) x.high += n;

@@ -29,11 +29,6 @@
 #include "base/bytes.h"
 #include "kernels/patches.h"
 
-#define KERNEL_PASTE_(a, b) a##b
-#define KERNEL_PASTE(a, b) KERNEL_PASTE_(a, b)
-#define KERNEL_STRING_(a) #a
-#define KERNEL_STRING(a) KERNEL_STRING_(a)
-
 enum { LANES = 16 };
 
 /* The first n < 16 lanes from memory, the others `fill`. */

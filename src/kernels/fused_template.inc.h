@@ -42,9 +42,6 @@
 #include "kernels/columns.h"
 #include "kernels/patches.h"
 
-#define KERNEL_PASTE_(a, b) a##b
-#define KERNEL_PASTE(a, b) KERNEL_PASTE_(a, b)
-
 enum { STEP_TILES = 8, MAX_FUSED_RAW = 4, PARTS = CODER_PANEL_ROWS / PART_ROWS, PART_BYTES = CODER_TILE / PARTS };
 enum { FETCH_AHEAD = 1024 };  /* bytes */
 enum { NARROW = 0, WIDE = 8 }; /* or the tiles whose products 16 bits hold */

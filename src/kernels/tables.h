@@ -9,6 +9,12 @@
 /* Kernels are templates: one source, specialised by inlining constants. */
 #define KERNEL_INLINE static inline __attribute__((always_inline))
 
+/* A name put together of the values of two macros; the value of a macro as a string. */
+#define KERNEL_PASTE_(a, b) a##b
+#define KERNEL_PASTE(a, b) KERNEL_PASTE_(a, b)
+#define KERNEL_STRING_(a) #a
+#define KERNEL_STRING(a) KERNEL_STRING_(a)
+
 /* The next loop, whose count is a constant of at most n wherever it is inlined, without a loop. */
 #define KERNEL_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
