@@ -12,15 +12,13 @@ enum { HALVINGS = 200 };
 static double exp2_of(double x) { return exact_exp(x * LN2); }
 static double log2_of(double x) { return exact_log(x) / LN2; }
 
-/* Bits and damage at a step between points i and i + 1. */
-static void at_step(const allocation_curve *curve, size_t i, double log2_step, double *bits, double *damage) {
-  const allocation_point *a = &curve->points[i];
-  *bits = a->bits + curve->correction;
-  *damage = a->damage;
-  if (i + 1 == curve->n_points || a[1].log2_step == a->log2_step) return;
-  const double share = (log2_step - a->log2_step) / (a[1].log2_step - a->log2_step);
-  *bits += share * (a[1].bits - a->bits);
-  *damage = a->damage * exp2_of(share * log2_of(a[1].damage / a->damage));
+allocation_point allocation_between(const allocation_point *a, const allocation_point *b, double log2_step) {
+  if (!(log2_step > a->log2_step) || !(b->log2_step > a->log2_step)) return *a;
+  if (log2_step >= b->log2_step) return *b;
+  const double share = (log2_step - a->log2_step) / (b->log2_step - a->log2_step);
+  return (allocation_point){.log2_step = log2_step,
+                            .bits = a->bits + share * (b->bits - a->bits),
+                            .damage = a->damage * exact_exp(share * exact_log(b->damage / a->damage))};
 }
 
 /* The best step between points i and i + 1: where damage rises as fast as lambda bits fall. */
@@ -41,14 +39,14 @@ static void choose(allocation_curve *curve, double lambda) {
     const bool last = i + 1 == curve->n_points;
     if (last && i > 0) break;
     const double step = last ? curve->points[i].log2_step : best_between(&curve->points[i], lambda);
-    double bits, damage;
-    at_step(curve, i, step, &bits, &damage);
-    const double cost = damage + lambda * bits;
+    const allocation_point *a = &curve->points[i];
+    const allocation_point at = allocation_between(a, last ? a : a + 1, step);
+    const double bits = at.bits + curve->correction, cost = at.damage + lambda * bits;
     if (!(cost < least)) continue;
     least = cost;
     curve->log2_step = step;
     curve->bits = bits;
-    curve->damage = damage;
+    curve->damage = at.damage;
   }
 }
 

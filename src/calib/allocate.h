@@ -28,6 +28,9 @@ typedef struct allocation_point {
   double damage;  /* > 0, in the model's output */
 } allocation_point;
 
+/* A point at a step between a and b, a's step being the lower one (or equal: a itself); nearer ones where it lies beyond. */
+allocation_point allocation_between(const allocation_point *a, const allocation_point *b, double log2_step);
+
 /* Plain data. A step is chosen between the first and the last point. */
 typedef struct allocation_curve {
   const allocation_point *points; /* ascending log2_step, not ascending bits, not falling damage */

@@ -148,17 +148,12 @@ void plan_free(plan *p) {
 
 static const double octaves = 1; /* that steps may lie from the center */
 
-/* A curve at a step within its range: bits linear, damage a power of the step. */
+/* A curve at a step within its range. */
 static allocation_point at_step(const allocation_point *points, double log2_step) {
   const double place = (log2_step - points[0].log2_step) / log2_spacing;
   size_t i = place > 0 ? (size_t)place : 0;
   if (i > PLAN_POINTS - 2) i = PLAN_POINTS - 2;
-  const allocation_point *a = &points[i], *b = a + 1;
-  double share = (log2_step - a->log2_step) / (b->log2_step - a->log2_step);
-  share = share < 0 ? 0 : share > 1 ? 1 : share;
-  return (allocation_point){.log2_step = a->log2_step + share * (b->log2_step - a->log2_step),
-                            .bits = a->bits + share * (b->bits - a->bits),
-                            .damage = a->damage * exact_exp(share * exact_log(b->damage / a->damage))};
+  return allocation_between(&points[i], &points[i + 1], log2_step);
 }
 
 static double bits_at(const plan *p, size_t first, double log2_step) {

@@ -113,6 +113,16 @@ static void ends(void **state) {
   assert_true(curves[4].bits == points[4][0].bits);
 }
 
+static void between(void **state) {
+  (void)state;
+  const allocation_point a = {.log2_step = 1, .bits = 80, .damage = 2}, b = {.log2_step = 3, .bits = 40, .damage = 32};
+  const allocation_point half = allocation_between(&a, &b, 2);
+  assert_true(half.log2_step == 2 && half.bits == 60 && fabs(half.damage - 8) < 1e-12);
+  assert_true(allocation_between(&a, &b, 0.5).bits == 80 && allocation_between(&a, &b, 1).damage == 2);
+  assert_true(allocation_between(&a, &b, 9).log2_step == 3 && allocation_between(&a, &b, 3).damage == 32);
+  assert_true(allocation_between(&a, &a, 1).bits == 80 && allocation_between(&a, &a, 2).bits == 80);
+}
+
 static void refused(void **state) {
   (void)state;
   for (int what = 0; what < 6; what++) {
@@ -134,6 +144,7 @@ static void refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(closed_form), cmocka_unit_test(rough_curves),
-                                     cmocka_unit_test(corrections), cmocka_unit_test(ends), cmocka_unit_test(refused)};
+                                     cmocka_unit_test(corrections), cmocka_unit_test(ends), cmocka_unit_test(between),
+                                     cmocka_unit_test(refused)};
   return cmocka_run_group_tests_name("allocate", tests, NULL, NULL);
 }
