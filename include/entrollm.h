@@ -71,7 +71,7 @@ ELLM_API bool ellm_isa_force(const char *name);
 
 /* ------------------------------------------------------------------ errors */
 
-/* The values are the exit status of the program as well. */
+/* Those but FULL and EXISTS are the exit status of the program as well. */
 typedef enum ellm_status {
   ELLM_OK = 0,
   ELLM_ERR_INTERNAL = 1,   /* a broken invariant: a bug */
@@ -80,6 +80,7 @@ typedef enum ellm_status {
   ELLM_ERR_IO = 4,         /* the system refused: files, disk, memory */
   ELLM_ERR_DIFFERENCE = 5, /* verification found a difference */
   ELLM_ERR_FULL = 6,       /* no room in the pool of pages now: nothing was changed; free sequences and call again */
+  ELLM_ERR_EXISTS = 7,     /* what was to be written is there already and was not to be replaced: it is as it was */
   ELLM_INTERRUPTED = 130   /* a progress callback asked to stop */
 } ellm_status;
 

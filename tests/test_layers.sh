@@ -59,6 +59,10 @@ wrong=$(grep -rnE "$calls" src \
 [ -z "$wrong" ]
 result $? "the library never prints, exits or reads the environment" <<<"$wrong"
 
+wrong=$(grep -rnE '"[^"]*(^|[^-[:alnum:]])--[a-z]' src --include='*.[ch]' | grep -v '^src/cli/')
+[ -z "$wrong" ]
+result $? "messages of the library name no options of the program" <<<"$wrong"
+
 wrong=$(git ls-files 2>/dev/null | xargs -r -d '\n' grep -lE '^<<<<<<<|^>>>>>>>' 2>/dev/null)
 [ -z "$wrong" ]
 result $? "no conflict marks" <<<"$wrong"

@@ -67,9 +67,7 @@ ellm_status file_writer_allowed(const char *path, const file_writer_options *opt
                      S_ISDIR(there.st_mode) ? "is a directory" : "is not a regular file");
   if (path_is_partial(path))
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished files", path, PARTIAL_ENDING);
-  if (!options->overwrite && file_exists(path)) {
-    return ellm_fail(err, ELLM_ERR_USAGE, "%s: already exists (use --force to replace it)", path);
-  }
+  if (!options->overwrite && file_exists(path)) return ellm_fail(err, ELLM_ERR_EXISTS, "%s: already exists", path);
   char *folder = path_folder(path);
   if (folder == NULL) return ellm_fail_memory(err, strlen(path) + 1, path);
   const bool writable = access(folder, W_OK | X_OK) == 0;
@@ -154,9 +152,8 @@ ellm_status file_writer_commit(file_writer *writer, ellm_error *err) {
   int folder = -1; /* opened first: after the rename nothing should fail any more */
   ellm_status status = file_writer_sync(writer, err);
   if (status == ELLM_OK) status = open_folder(writer->path, &folder, err);
-  if (status == ELLM_OK && !writer->options.overwrite && file_exists(writer->path)) {
-    status = ellm_fail(err, ELLM_ERR_USAGE, "%s: came into being meanwhile (use --force to replace it)", writer->path);
-  }
+  if (status == ELLM_OK && !writer->options.overwrite && file_exists(writer->path))
+    status = ellm_fail(err, ELLM_ERR_EXISTS, "%s: came into being meanwhile", writer->path);
   /* renamed while the lock is held: another run must not empty the file before it has its name */
   if (status == ELLM_OK && rename(writer->partial, writer->path) != 0) {
     status = ellm_fail_errno(err, errno, "rename to", writer->path);

@@ -12,12 +12,12 @@
 
 typedef struct file_writer file_writer;
 typedef struct file_writer_options {
-  bool overwrite;     /* else an existing PATH is ELLM_ERR_USAGE */
+  bool overwrite;     /* else an existing PATH is ELLM_ERR_EXISTS */
   bool keep_partial;  /* abort leaves PATH.partial */
   bool resume;        /* open an existing PATH.partial instead of emptying it */
 } file_writer_options;
-/* Whether PATH may be written: what file_writer_open refuses before it touches anything. ELLM_ERR_USAGE for an existing
- * PATH, a folder, an empty name, and one that ends in ".partial"; ELLM_ERR_IO for a device and the like. */
+/* Whether PATH may be written: what file_writer_open refuses before it touches anything. ELLM_ERR_EXISTS for an existing
+ * PATH; ELLM_ERR_USAGE for a folder, an empty name, and one that ends in ".partial"; ELLM_ERR_IO for a device and the like. */
 ellm_status file_writer_allowed(const char *path, const file_writer_options *options, ellm_error *err);
 ellm_status file_writer_open(const char *path, const file_writer_options *options, file_writer **writer,
                              ellm_error *err);

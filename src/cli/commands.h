@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The commands, each in a file of its name (those of `eval` in eval_NAME.c,
- * decompress in verify.c, detokenize in tokenize.c). A command returns its exit
- * status, which is an ellm_status.
+ * decompress in verify.c, detokenize in tokenize.c). A command returns an
+ * ellm_status, of which main.c makes the exit status.
  */
 #ifndef ELLM_CLI_COMMANDS_H
 #define ELLM_CLI_COMMANDS_H

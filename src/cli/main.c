@@ -38,8 +38,8 @@ static void print_usage(FILE *out) {
                "numbers of bits, Huffman-code it losslessly, and run it from the compressed file.\n\ncommands:\n");
   for (size_t i = 0; i < N_COMMANDS; i++) fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].about);
   fprintf(out, "\n'entrollm COMMAND --help' shows the options of a command; 'entrollm --version' the version.\n"
-               "exit status: 0 done, 1 internal error, 2 usage, 3 bad input, 4 input/output failure,\n"
-               "5 verification found a difference, 6 no room in the KV cache, 130 interrupted\n");
+               "exit status: 0 done, 1 internal error, 2 usage, 3 bad input, 4 input/output failure or no memory,\n"
+               "5 verification found a difference, 130 interrupted\n");
 }
 
 static int unknown_command(const char *word) {
@@ -91,7 +91,12 @@ static int dispatch(int argc, char **argv) {
   return run_command(argc - 1, argv + 1);
 }
 
+/* Statuses of the library that a caller can act on are to the user what they come from: no memory, an argument. */
+static int exit_status(int status) {
+  return status == ELLM_ERR_FULL ? ELLM_ERR_IO : status == ELLM_ERR_EXISTS ? ELLM_ERR_USAGE : status;
+}
+
 int main(int argc, char **argv) {
   cli_prepare_process();
-  return cli_finish_output(dispatch(argc, argv));
+  return cli_finish_output(exit_status(dispatch(argc, argv)));
 }

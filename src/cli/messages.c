@@ -28,6 +28,7 @@ int cli_error(ellm_status status, const char *format, ...) {
 
 int cli_fail(const ellm_error *err) {
   if (err->status == ELLM_INTERRUPTED) return cli_error(ELLM_INTERRUPTED, "interrupted");
+  if (err->status == ELLM_ERR_EXISTS) return cli_error(err->status, "%s (use --force to replace it)", err->message);
   return cli_error(err->status, "%s", err->message);
 }
 

@@ -7,7 +7,8 @@
 
 /* Print "entrollm: message" (one line) on standard error and return `status`. */
 int cli_error(ellm_status status, const char *format, ...) CLI_PRINTF(2, 3);
-/* The same for an error of the library; an interruption says just that. */
+/* The same for an error of the library; an interruption says just that, and with a file that exists goes what replaces
+ * it. */
 int cli_fail(const ellm_error *err);
 /* "entrollm: note: message", unless the command is quiet. */
 void cli_note(const char *format, ...) CLI_PRINTF(1, 2);

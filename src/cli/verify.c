@@ -101,6 +101,7 @@ int cmd_decompress(int argc, char **argv) {
   ellm_status status = ellm_decompress(path, folder, &how, &err);
   double seconds = cli_seconds() - start;
   cli_progress_end(&progress);
+  if (status == ELLM_ERR_EXISTS) return cli_error(status, "%s (use --force to write into it)", err.message);
   if (status != ELLM_OK) return cli_fail(&err);
   uint64_t bytes = cli_model_bytes(folder);
   char size[24];

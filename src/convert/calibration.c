@@ -45,8 +45,8 @@ static ellm_status find_start(ellm_model *model, uint32_t *start, ellm_error *er
       ellm_tokenizer_find(tokenizer, "<|endoftext|>", start) && *start < info.vocab_size)
     return ELLM_OK;
   if (info.bos_id < 0 || info.bos_id >= info.vocab_size)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: the model has no token that a text begins with; give it a text with "
-                     "--calibrate FILE", model->path);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: the model has no token that a text begins with, and can write none: it "
+                     "has to be calibrated with a text of yours", model->path);
   *start = (uint32_t)info.bos_id;
   return ELLM_OK;
 }

@@ -242,13 +242,13 @@ static ellm_status warn_of_files(compress_job *job, ellm_error *err) {
   const size_t n = source_left_out(job->input, &bytes, names);
   if (n > 0)
     ELLM_TRY(report_warn(job->report, err, "%zu file%s of the folder left out, %.1f kB: %.140s (not known to be the "
-                         "model's; --include takes them)", n, n == 1 ? "" : "s", (double)bytes / 1e3, names));
+                         "model's: include them by name)", n, n == 1 ? "" : "s", (double)bytes / 1e3, names));
   for (size_t k = 0; k < options->n_include; k++) {
     bool used = false;
     for (size_t i = 0; i < source_asset_count(job->input) && !used; i++)
       used = fnmatch(options->include[k], source_asset_name(job->input, i), 0) == 0;
     if (!used)
-      ELLM_TRY(report_warn(job->report, err, "--include %.150s: no such file that could be stored",
+      ELLM_TRY(report_warn(job->report, err, "include %.150s: no such file that could be stored",
                            options->include[k]));
   }
   return ELLM_OK;
@@ -280,7 +280,7 @@ static ellm_status warn(compress_job *job, ellm_error *err) {
     bool used = false;
     for (size_t i = 0; i < source_count(input) && !used; i++)
       used = fnmatch(job->options->keep[k], source_at(input, i)->name, 0) == 0;
-    if (!used) ELLM_TRY(report_warn(report, err, "--keep %.150s: no such tensor", job->options->keep[k]));
+    if (!used) ELLM_TRY(report_warn(report, err, "keep %.150s: no such tensor", job->options->keep[k]));
   }
   return ELLM_OK;
 }

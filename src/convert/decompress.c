@@ -608,7 +608,7 @@ static ellm_status open_folder(decompress_job *job, const char *out_dir, ellm_er
   } else if (file_exists(out_dir)) {
     return ellm_fail(err, ELLM_ERR_USAGE, "%s exists and is not a folder", out_dir);
   }
-  if (n > 0 && !job->overwrite) return ellm_fail(err, ELLM_ERR_USAGE, "%s exists already and is not empty", out_dir);
+  if (n > 0 && !job->overwrite) return ellm_fail(err, ELLM_ERR_EXISTS, "%s: exists already and is not empty", out_dir);
   job->folder = path_append(job->target, n == 0 ? PARTIAL_ENDING : "");
   if (job->folder == NULL) return ellm_fail_memory(err, strlen(out_dir), "a path");
   if (n > 0) return directory_lock(job->folder, &job->lock, err);

@@ -167,7 +167,7 @@ static void divergences(void **state) {
   unlink(path);
   ok(ellm_eval_save_reference(model, &request, path, false, &options, &err), &err);
   assert_true(ellm_eval_is_reference(path) && !ellm_eval_is_reference(MODEL) && !ellm_eval_is_reference("/no/file"));
-  assert_int_equal(ellm_eval_save_reference(model, &request, path, false, &options, &err), ELLM_ERR_USAGE);
+  assert_int_equal(ellm_eval_save_reference(model, &request, path, false, &options, &err), ELLM_ERR_EXISTS);
   ok(ellm_eval_divergence_saved(model, path, &request, NULL, &saved, &err), &err);
   assert_true(saved->kl.value < 1e-6 && saved->n_chunks == 2 && saved->scored == itself->scored);
   unlink(path);

@@ -52,13 +52,13 @@ static void compressing(void **state) {
   assert_true(told);
   ellm_report_free(report);
   ellm_report_free(NULL);
-  assert_int_equal(ellm_compress(MODEL, file, &options, &report, &err), ELLM_ERR_USAGE); /* it is there */
+  assert_int_equal(ellm_compress(MODEL, file, &options, &report, &err), ELLM_ERR_EXISTS); /* it is there */
   assert_null(report);
   options.bits = 9;
   options.overwrite = true;
   assert_int_equal(ellm_compress(MODEL, file, &options, NULL, &err), ELLM_ERR_USAGE);
   options.size = offsetof(ellm_compress_options, bits); /* an older struct: 8 bits then, and nothing is replaced */
-  assert_int_equal(ellm_compress(MODEL, file, &options, NULL, &err), ELLM_ERR_USAGE);
+  assert_int_equal(ellm_compress(MODEL, file, &options, NULL, &err), ELLM_ERR_EXISTS);
   options.size = 3;
   assert_int_equal(ellm_compress(MODEL, file, &options, NULL, &err), ELLM_ERR_USAGE);
   assert_non_null(strstr(err.message, "ellm_compress_options.size"));
@@ -115,7 +115,7 @@ static void decompressing(void **state) {
   ok(ellm_source_open(out, &source, &err), &err);
   assert_true(ellm_source_tensor_count(source) > 3);
   ellm_source_close(source);
-  assert_int_equal(ellm_decompress(file, out, NULL, &err), ELLM_ERR_USAGE); /* it is there */
+  assert_int_equal(ellm_decompress(file, out, NULL, &err), ELLM_ERR_EXISTS); /* it is there */
 }
 
 int main(void) {

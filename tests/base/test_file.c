@@ -201,7 +201,7 @@ static void an_existing_file_is_kept(void **state) {
   ellm_error err;
   file_writer *writer;
   put(path, "old");
-  assert_int_equal(file_writer_open(path, &(file_writer_options){0}, &writer, &err), ELLM_ERR_USAGE);
+  assert_int_equal(file_writer_open(path, &(file_writer_options){0}, &writer, &err), ELLM_ERR_EXISTS);
   assert_non_null(strstr(err.message, path));
   assert_null(writer);
   assert_false(file_exists(partial));
@@ -222,7 +222,7 @@ static void a_file_that_came_meanwhile_is_kept(void **state) {
   ellm_error err;
   file_writer *writer = writer_of(&(file_writer_options){0});
   put(path, "other");
-  assert_int_equal(file_writer_commit(writer, &err), ELLM_ERR_USAGE);
+  assert_int_equal(file_writer_commit(writer, &err), ELLM_ERR_EXISTS);
   assert_content(path, "other");
   assert_false(file_exists(partial));
 }

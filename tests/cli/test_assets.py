@@ -52,7 +52,7 @@ more = tmp("more.ellm")
 p = run("compress", source, "-o", more, "--include", "train*", "--include", "*.nothing")
 text = p.stderr.decode()
 ok(
-    p.returncode == 0 and "1 file of the folder left out" in text and "--include *.nothing: no such file" in text,
+    p.returncode == 0 and "1 file of the folder left out" in text and "include *.nothing: no such file" in text,
     "--include",
     text,
 )

@@ -97,6 +97,8 @@ for dtype, size in (("f32", 4), ("f16", 2), ("bf16", 2), (None, 2)):
     weights[dtype] = matrix[2]
     for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
         equal(read(os.path.join(out, name)), read(os.path.join(MODEL, name)), f"{name} is as it was")
+p = run("decompress", file, "-o", tmp("folder-f32"), "-q")
+ok(p.returncode == USAGE and b"use --force to write into it" in p.stderr, "a folder is not overwritten unasked", p.stderr)
 equal(weights[None], weights["bf16"], "by default the type of the source")
 embedding = next(t for t in quantized if t["name"] == "model.embed_tokens.weight")
 values = set(struct.unpack(f"<{len(weights['f32']) // 4}f", weights["f32"]))

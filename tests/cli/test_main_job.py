@@ -187,7 +187,7 @@ ok(
     dry["totals"],
 )
 p = run("compress", MODEL, "-o", file)
-equal(p.returncode, USAGE, "an existing file is not replaced")
+ok(p.returncode == USAGE and b"already exists (use --force to replace it)" in p.stderr, "an existing file is not replaced", p.stderr)
 equal(run("compress", MODEL, "-o", file, "--dry-run").returncode, USAGE, "and a dry run says so")
 p = run("compress", MODEL, "-o", file, "--force")
 ok(

@@ -490,7 +490,7 @@ static void test_versions(void **state) {
 static void test_existing_output(void **state) {
   (void)state;
   ellm_error err = {0};
-  assert_int_equal(sample_write(path, false, &err), ELLM_ERR_USAGE);
+  assert_int_equal(sample_write(path, false, &err), ELLM_ERR_EXISTS);
   assert_int_equal(sample_write(path, true, &err), ELLM_OK);
   uint8_t *again;
   size_t size;

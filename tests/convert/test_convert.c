@@ -253,7 +253,7 @@ static void test_usage(void **state) {
   assert_int_equal(ellm_compress(source, out, &options, NULL, &err), ELLM_ERR_USAGE);
   options = defaults();
   write_text(folder, "out.ellm", "precious");
-  assert_int_equal(ellm_compress(source, out, &options, NULL, &err), ELLM_ERR_USAGE);
+  assert_int_equal(ellm_compress(source, out, &options, NULL, &err), ELLM_ERR_EXISTS);
   uint8_t *text;
   size_t bytes;
   must(file_read_all(out, 100, &text, &bytes, &err));
@@ -589,7 +589,7 @@ static void test_decompress(void **state) {
       assert_memory_equal(x, y, norm->bytes);
       checkpoint_close(original);
       checkpoint_close(ckpt);
-      assert_int_equal(decompress_file(out, back, -1, false, 2, NULL, &err), ELLM_ERR_USAGE);
+      assert_int_equal(decompress_file(out, back, -1, false, 2, NULL, &err), ELLM_ERR_EXISTS);
       remove_folder(back);
       mkdir(back, 0777); /* an empty folder is fine */
     }

@@ -164,7 +164,7 @@ static void saving_goes_on(void **state) {
   check_ok(eval_save_reference(model, &request, path, false, &options, &err), &err);
   check_ok(file_read_all(path, 1 << 26, &whole, &whole_bytes, &err), &err);
   assert_true(reference_is_file(path));
-  assert_int_equal(eval_save_reference(model, &request, path, false, &options, &err), ELLM_ERR_USAGE); /* exists */
+  assert_int_equal(eval_save_reference(model, &request, path, false, &options, &err), ELLM_ERR_EXISTS); /* exists */
   unlink(path);
   for (int damage = 0; damage < 4; damage++) {
     stop.at = 3;
