@@ -161,6 +161,37 @@ static inline ellm_status sample_scaled_sections(container_writer *writer, ellm_
   return status;
 }
 
+/* The second example of docs/FORMAT.md: two small matrices that share scales of columns, one with scales of rows and a
+ * patch besides. */
+static inline ellm_status sample_example_sections(container_writer *writer, ellm_error *err) {
+  static const int32_t q_codes[2 * 6] = {4, 3, 5, 4, 2, 12, 5, 4, 3, 4, 4, 0}, k_codes[6] = {2, 1, 3, 2, 2, 0};
+  static const uint16_t rows[2] = {0x3f80, 0x4000}, columns[6] = {0x3f80, 0x3f80, 0x3f80, 0x3f00, 0x4000, 0x3f80};
+  uint32_t record;
+  ELLM_TRY(container_writer_columns(writer, "q", columns, 6, &record, err));
+  container_tensor q = {.name = "q",
+                        .dtype = ELLM_BF16,
+                        .n_dims = 2,
+                        .shape = {2, 6},
+                        .n_elements = 12,
+                        .storage = CONTAINER_CODED,
+                        .columns_record = record,
+                        .quant = {.bits = 3,
+                                  .scheme = ELLM_SCHEME_SYMMETRIC,
+                                  .scales = {.step = 0.5f, .zero = 4, .rows = rows, .columns = columns}}};
+  ELLM_TRY(sample_write_tensor(writer, &q, q_codes, ELLM_PREFER_SIZE, err));
+  container_tensor k = {.name = "k",
+                        .dtype = ELLM_BF16,
+                        .n_dims = 2,
+                        .shape = {1, 6},
+                        .n_elements = 6,
+                        .storage = CONTAINER_CODED,
+                        .columns_record = record,
+                        .quant = {.bits = 2,
+                                  .scheme = ELLM_SCHEME_SYMMETRIC,
+                                  .scales = {.step = 0.25f, .zero = 2, .columns = columns}}};
+  return sample_write_tensor(writer, &k, k_codes, ELLM_PREFER_SIZE, err);
+}
+
 /* A matrix that is stored exactly, of elements of `dtype` as bits. */
 static inline ellm_status sample_write_exact(container_writer *writer, const char *name, ellm_dtype dtype,
                                              uint64_t rows, uint64_t columns, unsigned omitted, const uint32_t *bits,

@@ -43,6 +43,11 @@ static int setup_fields(void **state) {
   return setup_sections(sample_fields_sections);
 }
 
+static int setup_example(void **state) {
+  (void)state;
+  return setup_sections(sample_example_sections);
+}
+
 static int setup_scaled(void **state) {
   (void)state;
   return setup_sections(sample_scaled_sections);
@@ -636,6 +641,11 @@ static void test_golden_scaled(void **state) {
   check_golden("scaled.ellm");
 }
 
+static void test_golden_example(void **state) {
+  (void)state;
+  check_golden("example.ellm"); /* tests/convert/test_read_ellm.py compares it with docs/FORMAT.md */
+}
+
 static void test_golden_exact(void **state) {
   (void)state;
   check_golden("exact.ellm");
@@ -759,14 +769,16 @@ static void test_bad_exact(void **state) {
 }
 
 static int write_golden(const char *to) {
-  char plain[512], scaled[512], exact[512], fields[512];
+  char plain[512], scaled[512], example[512], exact[512], fields[512];
   ellm_error err = {0};
   snprintf(plain, sizeof plain, "%s/plain.ellm", to);
   snprintf(scaled, sizeof scaled, "%s/scaled.ellm", to);
+  snprintf(example, sizeof example, "%s/example.ellm", to);
   snprintf(exact, sizeof exact, "%s/exact.ellm", to);
   snprintf(fields, sizeof fields, "%s/fields.ellm", to);
   const bool good = sample_write_sections(plain, true, sample_sections, &err) == ELLM_OK &&
                     sample_write_sections(scaled, true, sample_scaled_sections, &err) == ELLM_OK &&
+                    sample_write_sections(example, true, sample_example_sections, &err) == ELLM_OK &&
                     sample_write_sections(exact, true, sample_exact_sections, &err) == ELLM_OK &&
                     sample_write_sections(fields, true, sample_fields_sections, &err) == ELLM_OK;
   if (!good) fprintf(stderr, "%s\n", err.message);
@@ -799,6 +811,11 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_refused_scales),
   };
   const int failed = cmocka_run_group_tests_name("container file", tests, setup, teardown);
+  const struct CMUnitTest example[] = {
+      cmocka_unit_test(test_golden_example),
+      cmocka_unit_test(test_every_byte),
+      cmocka_unit_test(test_every_length),
+  };
   const struct CMUnitTest exact[] = {
       cmocka_unit_test(test_golden_exact), cmocka_unit_test(test_exact),
       cmocka_unit_test(test_every_byte),   cmocka_unit_test(test_every_length),
@@ -811,6 +828,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_hostile_fields), cmocka_unit_test(test_padding),
   };
   return failed + cmocka_run_group_tests_name("container file with scales", scaled, setup_scaled, teardown) +
+         cmocka_run_group_tests_name("the example of docs/FORMAT.md", example, setup_example, teardown) +
          cmocka_run_group_tests_name("container file without loss", exact, setup_exact, teardown) +
          cmocka_run_group_tests_name("container file with fields", fields, setup_fields, teardown);
 }

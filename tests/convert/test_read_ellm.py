@@ -113,16 +113,31 @@ for name in ("absent", "a.norm"):
     one_line = p.returncode == 1 and p.stderr.count(b"\n") == 1
     ok(one_line, f"read_ellm.py, tensor {name}: one line of error", p.stderr.decode())
 
-# The example of docs/FORMAT.md.
+# The examples of docs/FORMAT.md: the bytes there are files, and what they are said to hold is what is read from them.
 document = read(os.path.join(ROOT, "docs", "FORMAT.md")).decode()
-lines = re.findall(r"^[0-9a-f]{3}((?: {1,2}[0-9a-f]{2}(?= |$))+)", document, re.M)
+section = document[document.index("## Example"):document.index("## Identities")]
+examples = []
+for block in re.findall(r"^```\n(.*?)^```", section, re.M | re.S):
+    lines = re.findall(r"^([0-9a-f]{3})((?: {1,2}[0-9a-f]{2}(?= |$))+)", block, re.M)
+    equal([int(at, 16) for at, _ in lines], list(range(0, 16 * len(lines), 16)), "offsets of an example")
+    examples.append(bytes.fromhex("".join(line for _, line in lines)))
+equal([len(e) for e in examples], [392, 568], "the examples of docs/FORMAT.md have the bytes that are said")
 with open(tmp("example.ellm"), "wb") as f:
-    f.write(bytes.fromhex("".join(lines)))
+    f.write(examples[0])
 opened = read_ellm.File(tmp("example.ellm"))
 p = run("inspect", tmp("example.ellm"), "--tensor", "w", "--codes", tmp("library"))
 want = bytes([4, 3, 5, 4, 2, 7, 5, 4, 3, 4, 4, 0])
-equal((len(lines), read_ellm.tensor_codes(opened, opened.tensor("w")), read(tmp("library"))), (25, want, want),
-      "the example of docs/FORMAT.md")
+equal((read_ellm.tensor_codes(opened, opened.tensor("w")), read(tmp("library"))), (want, want), "the first example")
+example = os.path.join(ROOT, "tests", "golden", "container", "example.ellm")
+equal(examples[1].hex(" "), read(example).hex(" "), "the second example is the file that the container's tests write")
+opened = read_ellm.File(example)
+run("decompress", example, "-o", tmp("example"), "--dtype", "f32", "-q")
+tensors = read_safetensors(os.path.join(tmp("example"), "model.safetensors"))
+for name, said in re.findall(r"^    ([qk]): ([-0-9. /]+)$", section, re.M):
+    if "zero" in said:
+        continue
+    want = struct.pack(f"<{len(said.replace('/', ' ').split())}f", *map(float, said.replace("/", " ").split()))
+    equal((read_ellm.tensor_weights(opened, opened.tensor(name)), tensors[name][2]), (want, want), f"its weights {name}")
 
 # Scales of rows and columns, and codes beyond their width: a file that the tests of the container write, and the same
 # weights from this reader, from the library as a folder, and for some of them by the rule itself.
