@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "arch/config.h"
 #include "arch/generation_config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

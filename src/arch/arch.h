@@ -8,8 +8,9 @@
 #ifndef ELLM_ARCH_ARCH_H
 #define ELLM_ARCH_ARCH_H
 
-#include "arch/rope_config.h"
-#include "base/notes.h"
+#include <stddef.h>
+
+#include "arch/rope.h"
 
 enum { CONFIG_MAX_SIZE = 1 << 24, CONFIG_MAX_LAYERS = 1 << 16, CONFIG_MAX_EXPERTS = 1 << 12, ARCH_MAX_ROPES = 2, ARCH_NAME_BYTES = 128 };
 
@@ -87,11 +88,6 @@ typedef struct model_config {
   layer_facts *layers;             /* [n_layers], owned */
 } model_config;
 
-/* `origin` names the file in errors. Architectures, activation functions, rope types that are not supported and values
- * out of range are ELLM_ERR_INPUT and named; every dimension is checked (above zero, bounded, divisible). Whatever
- * happens, *config may be freed afterwards. */
-ellm_status model_config_parse(const void *json, size_t bytes, const char *origin, const ellm_notes *notes,
-                               model_config *config, ellm_error *err);
 void model_config_free(model_config *config);
 
 /* "model.layers.N.PART.WHAT" */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The list of families, finding a class in it, and what most classes share. */
+#include "arch/families.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "arch/family.h"
 
 /* One line a family: arch_family_NAME, defined in NAME.c, is the list of its classes. */
 #define FAMILIES(FAMILY) \
@@ -19,50 +19,6 @@ FAMILIES(DECLARE)
 #define LIST(name) arch_family_##name,
 static const arch_class *const *const families[] = {FAMILIES(LIST)};
 enum { N_FAMILIES = sizeof families / sizeof *families };
-
-const arch_fields arch_usual_fields = {
-    .vocab_size = "vocab_size",
-    .hidden_size = "hidden_size",
-    .intermediate_size = "intermediate_size",
-    .n_layers = "num_hidden_layers",
-    .n_heads = "num_attention_heads",
-    .n_kv_heads = "num_key_value_heads",
-    .head_dim = "head_dim",
-    .max_position_embeddings = "max_position_embeddings",
-    .rms_norm_eps = "rms_norm_eps",
-    .activation = "hidden_act",
-};
-
-const arch_tensors arch_usual_tensors = {
-    .embedding = "model.embed_tokens.weight",
-    .norm = "model.norm.weight",
-    .head = "lm_head.weight",
-    .layer = "model.layers",
-    .attention_norm = "input_layernorm",
-    .mlp_norm = "post_attention_layernorm",
-    .qkv = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
-    .q_norm = "self_attn.q_norm",
-    .k_norm = "self_attn.k_norm",
-    .output = "self_attn.o_proj",
-    .gate_up = {"mlp.gate_proj", "mlp.up_proj"},
-    .down = "mlp.down_proj",
-    .router = "mlp.gate",
-    .experts = "mlp.experts",
-    .expert_gate_up = {"gate_proj", "up_proj"},
-    .expert_down = "down_proj",
-};
-
-const char *arch_tensor_name(const arch_tensors *tensors, uint32_t layer, const char *part, const char *what,
-                             char text[ARCH_NAME_BYTES]) {
-  snprintf(text, ARCH_NAME_BYTES, "%s.%u.%s.%s", tensors->layer, (unsigned)layer, part, what);
-  return text;
-}
-
-const char *arch_expert_part(const arch_tensors *tensors, uint32_t expert, const char *part,
-                             char text[ARCH_NAME_BYTES]) {
-  snprintf(text, ARCH_NAME_BYTES, "%s.%u.%s", tensors->experts, (unsigned)expert, part);
-  return text;
-}
 
 /* "Llama, Mistral, ... (ForCausalLM)": the names of all classes, without the ending that all share. */
 static void supported_names(char *text, size_t bytes) {

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "arch/family.h"
+#include "arch/config_fields.h"
 
 /* A soft cap: above 0, or null: none. */
 static ellm_status cap(const config_reader *in, const char *field, double missing, float *out, ellm_error *err) {

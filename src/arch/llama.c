@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Llama and what is stored as it: Llama 1 to 3, SmolLM, SmolLM2, TinyLlama, Yi, DeepSeek-LLM, InternLM 2.5 as Llama. */
-#include "arch/family.h"
+#include "arch/config_fields.h"
+#include "arch/usual.h"
 
 static ellm_status llama_facts(const config_reader *in, model_config *config, ellm_error *err) {
   bool attention_bias = false, mlp_bias = false;

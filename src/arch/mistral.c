@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mistral 7B and Nemo: Llama with a sliding window in every layer. Mixtral: with experts. */
-#include "arch/family.h"
+#include "arch/config_fields.h"
+#include "arch/usual.h"
 
 static ellm_status mistral_facts(const config_reader *in, model_config *config, ellm_error *err) {
   uint32_t window = 0;

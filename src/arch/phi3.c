@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Phi-3, Phi-3.5 and Phi-4: fused projections, partial rotation, longrope. */
-#include "arch/family.h"
+#include "arch/config_fields.h"
+#include "arch/usual.h"
 
 static ellm_status phi3_facts(const config_reader *in, model_config *config, ellm_error *err) {
   uint32_t window = 0;

@@ -3,7 +3,8 @@
  * Qwen3 there is one with experts, in all layers or in some. */
 #include <stdlib.h>
 
-#include "arch/family.h"
+#include "arch/config_fields.h"
+#include "arch/usual.h"
 
 /* layer_types decides where it is given, else max_window_layers, the first layer that has a window. */
 static ellm_status windows(const config_reader *in, model_config *config, bool *sliding, ellm_error *err) {

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arch/family.h"
 
 static const double max_theta = 1e15, max_factor = 1e6;
 

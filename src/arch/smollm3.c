@@ -2,7 +2,8 @@
 /* SmolLM3: Llama whose queries and keys are not rotated in some layers, mostly every fourth. */
 #include <stdlib.h>
 
-#include "arch/family.h"
+#include "arch/config_fields.h"
+#include "arch/usual.h"
 
 /* no_rope_layers says 1 for layers that rotate. */
 static ellm_status rotations(const config_reader *in, model_config *config, ellm_error *err) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/config.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/notes.h"

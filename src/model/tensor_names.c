@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/notes.h"
+
 enum { LONGEST_NAME = 1100 };
 
 static const char body_root[] = "model.";

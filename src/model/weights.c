@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/notes.h"
 #include "model/tensor_names.h"
 #include "source/finite.h"
 

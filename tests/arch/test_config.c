@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "arch/config.h"
 #include "base/file.h"
 
 /* The sizes that have no default, and no more. */
