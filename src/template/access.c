@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "template/builtins.h"
+#include "template/dict.h"
 #include "template/iterate.h"
 #include "template/text.h"
 

@@ -3,7 +3,7 @@
 #ifndef ELLM_TEMPLATE_ACCESS_H
 #define ELLM_TEMPLATE_ACCESS_H
 
-#include "template/run.h"
+#include "template/value.h"
 
 bool tpl_attribute(tpl_run *run, tpl_value value, const tpl_string *name, tpl_value *out); /* value.name */
 bool tpl_item(tpl_run *run, tpl_value value, tpl_value key, tpl_value *out);               /* value[key] */

@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "template/containers.h"
+#include "template/dict.h"
 #include "template/exec.h"
 #include "template/iterate.h"
 #include "template/methods.h"
 #include "template/split.h"
+#include "template/state.h"
 #include "template/text.h"
 
 int tpl_find_builtin(const tpl_builtin *table, const char *name, size_t bytes) {
@@ -148,7 +150,7 @@ static bool strftime_now(tpl_run *run, tpl_value self, const tpl_arguments *argu
   if (!tpl_take_arguments(run, "strftime_now()", arguments, names, 1, &value) ||
       !tpl_want_string(run, "the format of strftime_now()", value, &format))
     return false;
-  if (!run->now) return tpl_fail(run, "strftime_now(): the time is not known here");
+  if (!run->state->now) return tpl_fail(run, "strftime_now(): the time is not known here");
   if (format->bytes >= sizeof copy || memchr(format->data, '\0', format->bytes))
     return tpl_fail(run, "strftime_now(): a format that is too long");
   memcpy(copy, format->data, format->bytes);
@@ -160,7 +162,7 @@ static bool strftime_now(tpl_run *run, tpl_value self, const tpl_arguments *argu
       return tpl_fail(run, "strftime_now(): a conversion that is not supported in '%.100s'", copy);
   }
   if (copy[0] == '\0') return tpl_new_string(run, "", 0, out);
-  const size_t bytes = strftime(text, sizeof text, copy, run->now);
+  const size_t bytes = strftime(text, sizeof text, copy, run->state->now);
   if (bytes == 0) return tpl_fail(run, "strftime_now(): a text that is too long");
   return tpl_new_string(run, text, bytes, out);
 }

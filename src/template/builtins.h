@@ -3,7 +3,7 @@
 #ifndef ELLM_TEMPLATE_BUILTINS_H
 #define ELLM_TEMPLATE_BUILTINS_H
 
-#include "template/run.h"
+#include "template/value.h"
 
 /* What a filter, a method or a function is: it gets the value it is applied to (functions: undefined). */
 typedef bool (*tpl_builtin_fn)(tpl_run *run, tpl_value value, const tpl_arguments *arguments, tpl_value *out);

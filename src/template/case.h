@@ -3,7 +3,7 @@
 #ifndef ELLM_TEMPLATE_CASE_H
 #define ELLM_TEMPLATE_CASE_H
 
-#include "template/run.h"
+#include "template/value.h"
 
 bool tpl_is_upper(uint32_t cp);
 bool tpl_is_lower(uint32_t cp);

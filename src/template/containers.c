@@ -5,7 +5,7 @@
  */
 #include "template/containers.h"
 
-#include "template/compare.h"
+#include "template/dict.h"
 #include "template/iterate.h"
 
 static const char *const no_names[] = {NULL};

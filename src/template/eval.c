@@ -6,16 +6,18 @@
 
 #include "template/access.h"
 #include "template/builtins.h"
-#include "template/compare.h"
+#include "template/contains.h"
+#include "template/dict.h"
 #include "template/filters.h"
 #include "template/is_tests.h"
 #include "template/iterate.h"
 #include "template/operators.h"
+#include "template/state.h"
 #include "template/text.h"
 
 static bool eval_name(tpl_run *run, const tpl_node *node, tpl_value *out) {
   size_t seen = 0;
-  for (const tpl_scope *scope = run->scope; scope; scope = scope->outer)
+  for (const tpl_scope *scope = run->state->scope; scope; scope = scope->outer)
     for (const tpl_binding *b = scope->first; b; b = b->next, seen++)
       if (b->id == node->id) {
         *out = b->value;
@@ -41,7 +43,7 @@ static bool eval_dict(tpl_run *run, const tpl_node *node, tpl_value *out) {
   for (const tpl_node *item = node->a; item; item = item->next->next) {
     tpl_value key, value;
     if (!tpl_eval(run, item, &key) || !tpl_eval(run, item->next, &value)) return false;
-    run->at = item;
+    run->at = &item->place;
     if (!tpl_dict_set(run, dict, key, value)) return false;
   }
   *out = tpl_of_dict(dict);
@@ -53,7 +55,7 @@ static bool eval_concat(tpl_run *run, const tpl_node *node, tpl_value *out) {
   for (const tpl_node *operand = node->a; operand; operand = operand->next) {
     tpl_value value;
     if (!tpl_eval(run, operand, &value)) break;
-    run->at = operand;
+    run->at = &operand->place;
     if (!tpl_put_str(run, &buffer, value)) break;
   }
   return tpl_take_text(run, &buffer, out);
@@ -73,7 +75,7 @@ static bool eval_arith(tpl_run *run, const tpl_node *node, tpl_value *out) {
   if (!tpl_eval(run, node->a, &left)) return false;
   for (const tpl_node *step = node->b; step; step = step->next) {
     if (!tpl_eval(run, step->a, &right)) return false;
-    run->at = step;
+    run->at = &step->place;
     if (!tpl_charge(run, 1) || !tpl_arith(run, step->op, left, right, &left)) return false;
   }
   *out = left;
@@ -87,7 +89,7 @@ static bool eval_compare(tpl_run *run, const tpl_node *node, tpl_value *out) {
   if (!tpl_eval(run, node->a, &left)) return false;
   for (const tpl_node *step = node->b; step && result; step = step->next) {
     if (!tpl_eval(run, step->a, &right)) return false;
-    run->at = step;
+    run->at = &step->place;
     if (!tpl_compare(run, step->op, left, right, &result)) return false;
     left = right;
   }
@@ -98,7 +100,7 @@ static bool eval_compare(tpl_run *run, const tpl_node *node, tpl_value *out) {
 static bool eval_sign(tpl_run *run, const tpl_node *node, tpl_value *out) {
   tpl_value value;
   if (!tpl_eval(run, node->a, &value)) return false;
-  run->at = node;
+  run->at = &node->place;
   if (value.kind == TPL_UNDEFINED) return tpl_fail_undefined(run, value);
   if (!tpl_is_number(value)) return tpl_fail(run, "a sign before a value of type %s", tpl_kind_name(value));
   if (value.kind == TPL_FLOAT) {
@@ -140,7 +142,7 @@ static bool add_keyword(tpl_run *run, tpl_arguments *arguments, size_t *capacity
 static bool add_spread(tpl_run *run, const tpl_node *node, tpl_value value, tpl_list *items, tpl_arguments *arguments,
                        size_t *capacity) {
   tpl_list *more;
-  run->at = node;
+  run->at = &node->place;
   if (node->op == '*') {
     if (!tpl_to_list(run, value, &more)) return false;
     for (size_t i = 0; i < more->count; i++)
@@ -160,14 +162,14 @@ static bool add_spread(tpl_run *run, const tpl_node *node, tpl_value value, tpl_
 static bool eval_arguments(tpl_run *run, const tpl_node *step, tpl_arguments *out) {
   size_t capacity = 0;
   *out = (tpl_arguments){0};
-  if (!step->a && step != run->call_step) return true;
+  if (!step->a && step != run->state->call_step) return true;
   tpl_list *items = tpl_new_list(run, 0);
   if (!items) return false;
   for (const tpl_node *node = step->a; node; node = node->next) {
     const bool plain = node->type != NODE_KEYWORD && node->type != NODE_SPREAD;
     tpl_value value;
     if (!tpl_eval(run, plain ? node : node->a, &value)) return false;
-    run->at = node;
+    run->at = &node->place;
     if (!(plain                          ? tpl_list_add(run, items, value)
           : node->type == NODE_KEYWORD ? add_keyword(run, out, &capacity, node->name, value)
                                          : add_spread(run, node, value, items, out, &capacity)))
@@ -175,8 +177,10 @@ static bool eval_arguments(tpl_run *run, const tpl_node *step, tpl_arguments *ou
   }
   out->items = items->items;
   out->count = items->count;
-  run->at = step;
-  return step != run->call_step || add_keyword(run, out, &capacity, run->t->names[NAME_CALLER], run->call_caller);
+  run->at = &step->place;
+  const tpl_state *state = run->state;
+  return step != state->call_step ||
+         add_keyword(run, out, &capacity, state->t->names[NAME_CALLER], state->call_caller);
 }
 
 static bool eval_part(tpl_run *run, const tpl_node *node, tpl_value *out) {
@@ -193,27 +197,27 @@ static bool eval_step(tpl_run *run, const tpl_node *step, tpl_value value, tpl_v
   tpl_value a, b, c;
   bool result;
   switch (step->type) {
-    case STEP_ATTRIBUTE: run->at = step; return tpl_attribute(run, value, step->name, out);
+    case STEP_ATTRIBUTE: run->at = &step->place; return tpl_attribute(run, value, step->name, out);
     case STEP_ITEM:
       if (!tpl_eval(run, step->a, &a)) return false;
-      run->at = step;
+      run->at = &step->place;
       return tpl_item(run, value, a, out);
     case STEP_SLICE:
       if (!eval_part(run, step->a, &a) || !eval_part(run, step->b, &b) || !eval_part(run, step->c, &c)) return false;
-      run->at = step;
+      run->at = &step->place;
       return tpl_slice(run, value, a, b, c, out);
     case STEP_CALL:
       if (!eval_arguments(run, step, &arguments)) return false;
-      run->at = step;
+      run->at = &step->place;
       return tpl_call(run, value, &arguments, out);
     case STEP_FILTER:
       if (!eval_arguments(run, step, &arguments)) return false;
-      run->at = step;
+      run->at = &step->place;
       if (step->builtin == TPL_UNKNOWN) return fail_unknown(run, step, "filter");
       return tpl_apply_filter(run, step->builtin, value, &arguments, out);
     default: /* STEP_TEST */
       if (!eval_arguments(run, step, &arguments)) return false;
-      run->at = step;
+      run->at = &step->place;
       if (step->builtin == TPL_UNKNOWN) return fail_unknown(run, step, "test");
       if (!tpl_apply_test(run, step->builtin, value, &arguments, &result)) return false;
       *out = tpl_bool(result != step->negated);
@@ -251,13 +255,13 @@ static bool eval_inside(tpl_run *run, const tpl_node *node, tpl_value *out) {
     case NODE_COMPARE: return eval_compare(run, node, out);
     case NODE_COND: return eval_condition(run, node, out);
     case NODE_POSTFIX: return eval_postfix(run, node, out);
-    case NODE_BODY_TEXT: *out = *run->body_text; return true;
+    case NODE_BODY_TEXT: *out = *run->state->body_text; return true;
     default: return tpl_fail(run, "a tag where an expression belongs");
   }
 }
 
 bool tpl_eval(tpl_run *run, const tpl_node *node, tpl_value *out) {
-  run->at = node;
+  run->at = &node->place;
   if (!tpl_charge(run, 1) || !tpl_deeper(run)) return false;
   const bool done = eval_inside(run, node, out);
   run->depth--;

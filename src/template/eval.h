@@ -3,7 +3,7 @@
 #ifndef ELLM_TEMPLATE_EVAL_H
 #define ELLM_TEMPLATE_EVAL_H
 
-#include "template/run.h"
+#include "template/syntax.h"
 
 bool tpl_eval(tpl_run *run, const tpl_node *node, tpl_value *out);
 

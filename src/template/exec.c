@@ -8,15 +8,16 @@
 
 #include <string.h>
 
+#include "template/dict.h"
 #include "template/eval.h"
 #include "template/iterate.h"
 #include "template/text.h"
 
 static bool write_out(tpl_run *run, const char *data, size_t bytes) {
-  if (bytes > CHAT_TEMPLATE_MAX_TEXT - run->pending)
+  if (bytes > CHAT_TEMPLATE_MAX_TEXT - run->state->pending)
     return tpl_fail(run, "more than %d bytes of output", CHAT_TEMPLATE_MAX_TEXT);
-  run->pending += bytes;
-  return tpl_put(run, run->out, data, bytes);
+  run->state->pending += bytes;
+  return tpl_put(run, run->state->out, data, bytes);
 }
 
 static bool write_value(tpl_run *run, tpl_value value) {
@@ -27,12 +28,12 @@ static bool write_value(tpl_run *run, tpl_value value) {
 
 /* Execute a body in a scope, its output going into a string. */
 static bool capture(tpl_run *run, const tpl_node *body, tpl_value *text) {
-  ellm_buffer buffer = {0}, *outer = run->out;
-  const size_t pending = run->pending;
-  run->out = &buffer;
+  ellm_buffer buffer = {0}, *outer = run->state->out;
+  const size_t pending = run->state->pending;
+  run->state->out = &buffer;
   tpl_exec(run, body);
-  run->out = outer;
-  run->pending = pending;
+  run->state->out = outer;
+  run->state->pending = pending;
   return tpl_take_text(run, &buffer, text);
 }
 
@@ -41,7 +42,7 @@ static bool capture(tpl_run *run, const tpl_node *body, tpl_value *text) {
 static bool assign_attribute(tpl_run *run, const tpl_node *target, tpl_value value) {
   tpl_value space;
   if (!tpl_eval(run, target->a, &space)) return false;
-  run->at = target;
+  run->at = &target->place;
   if (space.kind != TPL_NAMESPACE)
     return tpl_fail(run, "an attribute can be set of a namespace only, not of %s", tpl_kind_name(space));
   tpl_value key = tpl_of_string(target->name);
@@ -53,7 +54,7 @@ bool tpl_assign(tpl_run *run, const tpl_node *target, tpl_value value) {
   if (target->type == NODE_TARGET_ATTRIBUTE) return assign_attribute(run, target, value);
   tpl_list *items;
   size_t wanted = 0, i = 0;
-  run->at = target;
+  run->at = &target->place;
   for (const tpl_node *part = target->a; part; part = part->next) wanted++;
   if (!tpl_to_list(run, value, &items)) return false;
   if (items->count != wanted) return tpl_fail(run, "%zu values to unpack into %zu names", items->count, wanted);
@@ -74,10 +75,10 @@ static bool exec_if(tpl_run *run, const tpl_node *node) {
 }
 
 static bool exec_scoped(tpl_run *run, const tpl_node *body, const tpl_unset *unset) {
-  tpl_scope *outer = run->scope;
-  run->scope = tpl_new_scope(run, outer, unset);
-  const bool done = run->scope && tpl_exec(run, body);
-  run->scope = outer;
+  tpl_scope *outer = run->state->scope;
+  run->state->scope = tpl_new_scope(run, outer, unset);
+  const bool done = run->state->scope && tpl_exec(run, body);
+  run->state->scope = outer;
   return done;
 }
 
@@ -86,94 +87,95 @@ static bool make_loop(tpl_run *run, const tpl_node *node, tpl_loop **out) {
   tpl_iterator *iterator;
   tpl_loop *loop = tpl_alloc(run, sizeof *loop);
   if (!loop || !tpl_eval(run, node->b, &value)) return false;
-  run->at = node->b;
+  run->at = &node->b->place;
   if (!tpl_iterate(run, value, &iterator)) return false;
   *loop = (tpl_loop){.iterator = iterator, .source = tpl_undefined(NULL), .changed = tpl_undefined(NULL)};
   if (tpl_has_count(value) && !node->c) loop->source = value;
   if (node->c) {
     loop->iterator = tpl_alloc(run, sizeof *loop->iterator);
     if (!loop->iterator) return false;
-    *loop->iterator = (tpl_iterator){.kind = ITERATE_LOOP, .source = iterator, .loop = node, .scope = run->scope};
+    *loop->iterator =
+        (tpl_iterator){.kind = ITERATE_LOOP, .source = iterator, .loop = node, .scope = run->state->scope};
   }
   *out = loop;
   return true;
 }
 
 static bool exec_turn(tpl_run *run, const tpl_node *node, tpl_loop *loop, tpl_scope *outer) {
-  run->scope = tpl_new_scope(run, outer, node->unset);
-  return run->scope && tpl_bind(run, NAME_LOOP, (tpl_value){.kind = TPL_LOOP, .u = {.loop = loop}}) &&
+  run->state->scope = tpl_new_scope(run, outer, node->unset);
+  return run->state->scope && tpl_bind(run, NAME_LOOP, (tpl_value){.kind = TPL_LOOP, .u = {.loop = loop}}) &&
          tpl_assign(run, node->a, loop->current) && tpl_exec(run, node->body);
 }
 
 static bool exec_for(tpl_run *run, const tpl_node *node) {
   tpl_loop *loop;
-  tpl_scope *outer = run->scope;
+  tpl_scope *outer = run->state->scope;
   if (!make_loop(run, node, &loop)) return false;
   for (;;) {
     bool end;
-    run->at = node;
+    run->at = &node->place;
     if (!tpl_loop_next(run, loop, &end)) return false;
     if (end) break;
     const bool done = exec_turn(run, node, loop, outer);
-    run->scope = outer;
+    run->state->scope = outer;
     if (!done) return false;
-    const tpl_node_type jump = run->jump;
-    run->jump = NODE_CONST;
+    const tpl_node_type jump = run->state->jump;
+    run->state->jump = NODE_CONST;
     if (jump == NODE_BREAK) break;
   }
   return loop->index > 0 || !node->other || exec_scoped(run, node->other, node->unset_other);
 }
 
 static bool exec_text_block(tpl_run *run, const tpl_node *node) {
-  tpl_scope *outer = run->scope;
-  const tpl_value *outer_text = run->body_text;
+  tpl_scope *outer = run->state->scope;
+  const tpl_value *outer_text = run->state->body_text;
   tpl_value text;
-  run->scope = tpl_new_scope(run, outer, node->unset);
-  bool done = run->scope && capture(run, node->body, &text);
-  if (done && run->jump == NODE_CONST && node->b) {
+  run->state->scope = tpl_new_scope(run, outer, node->unset);
+  bool done = run->state->scope && capture(run, node->body, &text);
+  if (done && run->state->jump == NODE_CONST && node->b) {
     tpl_value body = text;
-    run->body_text = &body;
+    run->state->body_text = &body;
     done = tpl_eval(run, node->b, &text);
-    run->body_text = outer_text;
+    run->state->body_text = outer_text;
   }
-  run->scope = outer;
-  if (!done || run->jump != NODE_CONST) return done; /* left by break or continue: the text is lost */
+  run->state->scope = outer;
+  if (!done || run->state->jump != NODE_CONST) return done; /* left by break or continue: the text is lost */
   return node->type == NODE_SET_BLOCK ? tpl_assign(run, node->a, text) : write_value(run, text);
 }
 
 static bool new_macro(tpl_run *run, const tpl_node *node, tpl_value *out) {
   tpl_macro *macro = tpl_alloc(run, sizeof *macro);
   if (!macro) return false;
-  *macro = (tpl_macro){.node = node, .scope = run->scope};
+  *macro = (tpl_macro){.node = node, .scope = run->state->scope};
   *out = (tpl_value){.kind = TPL_MACRO, .u = {.macro = macro}};
   return true;
 }
 
 static bool exec_call_block(tpl_run *run, const tpl_node *node) {
-  const tpl_node *outer_step = run->call_step, *last = node->a->b;
-  const tpl_value outer_caller = run->call_caller;
+  const tpl_node *outer_step = run->state->call_step, *last = node->a->b;
+  const tpl_value outer_caller = run->state->call_caller;
   tpl_value result;
   while (last->next) last = last->next;
-  run->call_step = last;
-  const bool done = new_macro(run, node->b, &run->call_caller) && tpl_eval(run, node->a, &result);
-  run->call_step = outer_step;
-  run->call_caller = outer_caller;
+  run->state->call_step = last;
+  const bool done = new_macro(run, node->b, &run->state->call_caller) && tpl_eval(run, node->a, &result);
+  run->state->call_step = outer_step;
+  run->state->call_caller = outer_caller;
   return done && write_value(run, result);
 }
 
 static bool exec_with(tpl_run *run, const tpl_node *node) {
-  tpl_scope *outer = run->scope, *inner = tpl_new_scope(run, outer, node->unset);
+  tpl_scope *outer = run->state->scope, *inner = tpl_new_scope(run, outer, node->unset);
   bool done = inner != NULL;
   for (const tpl_node *target = node->a; done && target; target = target->next->next) {
     tpl_value value;
-    run->scope = outer; /* values do not see the names before them */
+    run->state->scope = outer; /* values do not see the names before them */
     done = tpl_eval(run, target->next, &value);
-    run->scope = inner;
+    run->state->scope = inner;
     done = done && tpl_assign(run, target, value);
   }
-  run->scope = inner;
+  run->state->scope = inner;
   done = done && tpl_exec(run, node->body);
-  run->scope = outer;
+  run->state->scope = outer;
   return done;
 }
 
@@ -184,7 +186,7 @@ static bool exec_node(tpl_run *run, const tpl_node *node) {
     case NODE_PRINT:
       for (const tpl_node *what = node->a; what; what = what->next) {
         if (!tpl_eval(run, what, &value)) return false;
-        run->at = what;
+        run->at = &what->place;
         if (!write_value(run, value)) return false;
       }
       return true;
@@ -196,15 +198,15 @@ static bool exec_node(tpl_run *run, const tpl_node *node) {
     case NODE_CALL_BLOCK: return exec_call_block(run, node);
     case NODE_WITH: return exec_with(run, node);
     case NODE_SCOPE: return exec_scoped(run, node->body, node->unset);
-    case NODE_BREAK: case NODE_CONTINUE: run->jump = node->type; return true;
+    case NODE_BREAK: case NODE_CONTINUE: run->state->jump = node->type; return true;
     default: return tpl_fail(run, "an expression where a tag belongs");
   }
 }
 
 bool tpl_exec(tpl_run *run, const tpl_node *statements) {
   if (!tpl_deeper(run)) return false;
-  for (const tpl_node *node = statements; node && run->jump == NODE_CONST; node = node->next) {
-    run->at = node;
+  for (const tpl_node *node = statements; node && run->state->jump == NODE_CONST; node = node->next) {
+    run->at = &node->place;
     if (!tpl_charge(run, 1) || !exec_node(run, node)) return false;
   }
   run->depth--;
@@ -260,7 +262,7 @@ static bool bind_parameters(tpl_run *run, const tpl_node *macro, const tpl_argum
     n++;
   }
   if (macro->uses_caller && !own_caller) {
-    const tpl_string *name = run->t->names[NAME_CALLER];
+    const tpl_string *name = run->state->t->names[NAME_CALLER];
     const tpl_value *caller = keyword(arguments, name, used);
     if (!tpl_bind(run, NAME_CALLER, caller ? *caller : tpl_undefined(name))) return false;
   }
@@ -268,11 +270,12 @@ static bool bind_parameters(tpl_run *run, const tpl_node *macro, const tpl_argum
 }
 
 bool tpl_call_macro(tpl_run *run, const tpl_macro *macro, const tpl_arguments *arguments, tpl_value *out) {
-  tpl_scope *outer = run->scope;
+  tpl_scope *outer = run->state->scope;
   if (!tpl_deeper(run)) return false;
-  run->scope = tpl_new_scope(run, macro->scope, macro->node->unset);
-  const bool done = run->scope && bind_parameters(run, macro->node, arguments) && capture(run, macro->node->body, out);
-  run->scope = outer;
+  run->state->scope = tpl_new_scope(run, macro->scope, macro->node->unset);
+  const bool done =
+      run->state->scope && bind_parameters(run, macro->node, arguments) && capture(run, macro->node->body, out);
+  run->state->scope = outer;
   run->depth--;
   return done;
 }

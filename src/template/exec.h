@@ -3,7 +3,7 @@
 #ifndef ELLM_TEMPLATE_EXEC_H
 #define ELLM_TEMPLATE_EXEC_H
 
-#include "template/run.h"
+#include "template/state.h"
 
 bool tpl_exec(tpl_run *run, const tpl_node *statements);
 bool tpl_assign(tpl_run *run, const tpl_node *target, tpl_value value);

@@ -8,6 +8,7 @@
 #include "template/case.h"
 #include "template/compare.h"
 #include "template/containers.h"
+#include "template/dict.h"
 #include "template/filters.h"
 #include "template/is_tests.h"
 #include "template/iterate.h"

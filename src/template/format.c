@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "template/dict.h"
 #include "template/numbers.h"
 #include "template/text.h"
 #include "text/utf8.h"

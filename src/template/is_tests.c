@@ -3,7 +3,8 @@
 #include "template/is_tests.h"
 
 #include "template/builtins.h"
-#include "template/compare.h"
+#include "template/contains.h"
+#include "template/dict.h"
 #include "template/iterate.h"
 #include "template/methods.h"
 #include "template/operators.h"

@@ -3,7 +3,7 @@
 #ifndef ELLM_TEMPLATE_IS_TESTS_H
 #define ELLM_TEMPLATE_IS_TESTS_H
 
-#include "template/run.h"
+#include "template/value.h"
 
 bool tpl_apply_test(tpl_run *run, unsigned which, tpl_value value, const tpl_arguments *arguments, bool *result);
 /* Number of a test, -1 if there is none of this name. */

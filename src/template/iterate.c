@@ -78,11 +78,11 @@ static bool selected(tpl_run *run, const tpl_iterator *it, tpl_value item, bool 
 
 /* The condition of a loop sees the loop's variables in a scope of its own. */
 static bool loop_condition(tpl_run *run, const tpl_iterator *it, tpl_value item, bool *result) {
-  tpl_scope *outer = run->scope;
+  tpl_scope *outer = run->state->scope;
   tpl_value value;
-  run->scope = tpl_new_scope(run, it->scope, NULL);
-  const bool done = run->scope && tpl_assign(run, it->loop->a, item) && tpl_eval(run, it->loop->c, &value);
-  run->scope = outer;
+  run->state->scope = tpl_new_scope(run, it->scope, NULL);
+  const bool done = run->state->scope && tpl_assign(run, it->loop->a, item) && tpl_eval(run, it->loop->c, &value);
+  run->state->scope = outer;
   if (done) *result = tpl_truth(value);
   return done;
 }

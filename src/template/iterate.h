@@ -7,7 +7,7 @@
 #ifndef ELLM_TEMPLATE_ITERATE_H
 #define ELLM_TEMPLATE_ITERATE_H
 
-#include "template/run.h"
+#include "template/state.h"
 
 typedef enum tpl_iterator_kind {
   ITERATE_ITEMS,    /* list, from `at` on */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "template/compare.h"
+#include "template/dict.h"
 #include "template/numbers.h"
 #include "text/utf8.h"
 

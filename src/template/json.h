@@ -3,7 +3,8 @@
 #ifndef ELLM_TEMPLATE_JSON_H
 #define ELLM_TEMPLATE_JSON_H
 
-#include "template/run.h"
+#include "json/json.h"
+#include "template/value.h"
 
 typedef struct tpl_json_style {
   const tpl_string *indent; /* NULL: on one line */

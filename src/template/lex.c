@@ -8,53 +8,19 @@
  */
 #include "template/lex.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "template/lexer.h"
 #include "template/literal.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 
 enum { MAX_BRACKETS = 2 * CHAT_TEMPLATE_MAX_NESTING };
 
-ellm_status tpl_syntax_error(const char *origin, uint32_t line, uint32_t column, ellm_error *err, const char *format,
-                             ...) {
-  char text[400];
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(text, sizeof text, format, arguments);
-  va_end(arguments);
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: chat template: line %u column %u: %s", origin, (unsigned)line,
-                   (unsigned)column, text);
-}
-
 static bool has(const tpl_lexer *lexer, size_t at, const char *text) {
   const size_t n = strlen(text);
   return n <= lexer->bytes - at && memcmp(lexer->source + at, text, n) == 0;
-}
-
-/* Line and column of `at`, which never lies before an earlier question. */
-static void locate(tpl_lexer *lexer, size_t at) {
-  for (; lexer->located < at; lexer->located++) {
-    const unsigned char c = (unsigned char)lexer->source[lexer->located];
-    if (c == '\n') {
-      lexer->line++;
-      lexer->column = 1;
-    } else if ((c & 0xC0) != 0x80) {
-      lexer->column++;
-    }
-  }
-}
-
-ellm_status tpl_lex_fail(tpl_lexer *lexer, size_t at, const char *problem) {
-  if (at < lexer->located) { /* the beginning of what was found to be bad */
-    lexer->located = 0;
-    lexer->line = lexer->column = 1;
-  }
-  locate(lexer, at);
-  return tpl_syntax_error(lexer->origin, lexer->line, lexer->column, lexer->err, "%s", problem);
 }
 
 static ellm_status add(tpl_lexer *lexer, size_t at, tpl_token token) {
@@ -65,7 +31,7 @@ static ellm_status add(tpl_lexer *lexer, size_t at, tpl_token token) {
     lexer->tokens = grown;
     lexer->capacity = capacity;
   }
-  locate(lexer, at);
+  tpl_lex_locate(lexer, at);
   token.line = lexer->line;
   token.column = lexer->column;
   lexer->tokens[lexer->count++] = token;

@@ -3,7 +3,7 @@
 #ifndef ELLM_TEMPLATE_LITERAL_H
 #define ELLM_TEMPLATE_LITERAL_H
 
-#include "template/lex.h"
+#include "template/lexer.h"
 
 /* At a digit or a quote: read the literal and set type and value of the token. */
 ellm_status tpl_lex_number(tpl_lexer *lexer, tpl_token *token);

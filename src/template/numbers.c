@@ -122,3 +122,30 @@ bool tpl_read_float(const tpl_string *text, double *out) {
   json_decref(number);
   return is_real;
 }
+
+/* -------------------------------------------------------------------- order */
+
+/* An integer against a float, exactly. */
+static int order_mixed(int64_t i, double d) {
+  if (isnan(d)) return TPL_UNORDERED;
+  if (d >= 9223372036854775808.0) return -1;
+  if (d < -9223372036854775808.0) return 1;
+  const double whole = trunc(d);
+  const int64_t j = (int64_t)whole;
+  if (i != j) return i < j ? -1 : 1;
+  return d > whole ? -1 : d < whole ? 1 : 0;
+}
+
+int tpl_order_numbers(tpl_value a, tpl_value b) {
+  if (a.kind == TPL_FLOAT && b.kind == TPL_FLOAT) {
+    if (isnan(a.u.real) || isnan(b.u.real)) return TPL_UNORDERED;
+    return a.u.real < b.u.real ? -1 : a.u.real > b.u.real;
+  }
+  if (b.kind == TPL_FLOAT) return order_mixed(tpl_integer_of(a), b.u.real);
+  if (a.kind == TPL_FLOAT) {
+    const int order = order_mixed(tpl_integer_of(b), a.u.real);
+    return order == TPL_UNORDERED ? order : -order;
+  }
+  const int64_t i = tpl_integer_of(a), j = tpl_integer_of(b);
+  return i < j ? -1 : i > j;
+}

@@ -10,4 +10,8 @@ void tpl_float_repr(double value, char text[32]);
 bool tpl_read_float(const tpl_string *text, double *out);
 bool tpl_read_int(const tpl_string *text, int64_t *out);
 
+enum { TPL_UNORDERED = 2 }; /* a NaN */
+/* -1, 0, 1 or TPL_UNORDERED of two numbers, exactly. */
+int tpl_order_numbers(tpl_value a, tpl_value b);
+
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "template/format.h"
+#include "template/syntax.h"
 #include "template/text.h"
 
 static bool too_large(tpl_run *run) { return tpl_fail(run, "an integer beyond 64 bits"); }

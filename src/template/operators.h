@@ -3,7 +3,7 @@
 #ifndef ELLM_TEMPLATE_OPERATORS_H
 #define ELLM_TEMPLATE_OPERATORS_H
 
-#include "template/run.h"
+#include "template/value.h"
 
 bool tpl_arith(tpl_run *run, int op, tpl_value a, tpl_value b, tpl_value *out);
 

@@ -275,8 +275,7 @@ static tpl_node *with_steps(tpl_parser *p, tpl_node *base, list *steps) {
   if (!steps->first) return base;
   tpl_node *node = tpl_new_node(p, NODE_POSTFIX, NULL);
   if (!node) return NULL;
-  node->line = base->line;
-  node->column = base->column;
+  node->place = base->place;
   node->a = base;
   node->b = steps->first;
   return node;

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "template/lex.h"
 #include "text/utf8.h"
 
 void *tpl_parse_error(tpl_parser *parser, const tpl_token *at, const char *format, ...) {
@@ -33,8 +32,7 @@ tpl_node *tpl_new_node(tpl_parser *parser, tpl_node_type type, const tpl_token *
   if (!node) return tpl_parse_no_memory(parser);
   *node = (tpl_node){.type = type};
   if (at) {
-    node->line = at->line;
-    node->column = at->column;
+    node->place = (tpl_place){at->line, at->column};
   }
   return node;
 }

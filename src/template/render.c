@@ -7,26 +7,32 @@
 
 #include "template/exec.h"
 #include "template/json.h"
+#include "template/state.h"
 
 /* Only what the template names is converted. */
 static bool bind_variables(tpl_run *run, const json_t *variables) {
-  run->scope = tpl_new_scope(run, NULL, NULL);
-  if (!run->scope) return false;
-  for (uint32_t id = 0; id < run->t->n_names; id++) {
-    const tpl_string *name = run->t->names[id];
+  run->state->scope = tpl_new_scope(run, NULL, NULL);
+  if (!run->state->scope) return false;
+  for (uint32_t id = 0; id < run->state->t->n_names; id++) {
+    const tpl_string *name = run->state->t->names[id];
     const json_t *json = json_object_get(variables, name->data);
     tpl_value value;
     if (json && !(tpl_from_json(run, json, &value) && tpl_bind(run, id, value))) return false;
   }
-  run->scope = tpl_new_scope(run, run->scope, run->t->unset); /* what the template sets hides them */
-  return run->scope != NULL;
+  /* what the template sets hides them */
+  run->state->scope = tpl_new_scope(run, run->state->scope, run->state->t->unset);
+  return run->state->scope != NULL;
 }
 
 ellm_status tpl_render(const chat_template *t, const json_t *variables, const struct tm *now, uint64_t max_steps,
                        char **text, size_t *bytes, ellm_error *err) {
   ellm_buffer out = {0};
-  tpl_run run = {.t = t, .now = now, .err = err, .out = &out, .steps_left = max_steps,
-                 .arena = {.limit = CHAT_TEMPLATE_MAX_MEMORY}};
+  tpl_state state = {.t = t, .now = now, .out = &out};
+  tpl_run run = {.origin = t->origin,
+                 .err = err,
+                 .steps_left = max_steps,
+                 .arena = {.limit = CHAT_TEMPLATE_MAX_MEMORY},
+                 .state = &state};
   *text = NULL;
   *bytes = 0;
   const bool done = bind_variables(&run, variables) && tpl_exec(&run, t->body) && (ellm_buffer_append(&out, "", 1) ||

@@ -3,7 +3,7 @@
 #ifndef ELLM_TEMPLATE_RENDER_H
 #define ELLM_TEMPLATE_RENDER_H
 
-#include "template/run.h"
+#include "template/syntax.h"
 
 /* chat_template_render with fewer steps. */
 ellm_status tpl_render(const chat_template *t, const json_t *variables, const struct tm *now, uint64_t max_steps,

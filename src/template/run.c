@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "template/lex.h"
-
 bool tpl_fail(tpl_run *run, const char *format, ...) {
   char text[400];
   va_list arguments;
@@ -17,14 +15,10 @@ bool tpl_fail(tpl_run *run, const char *format, ...) {
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
   const uint32_t line = run->at ? run->at->line : 1, column = run->at ? run->at->column : 1;
-  run->status = tpl_syntax_error(run->t->origin, line, column, run->err, "%s", text);
+  run->status = tpl_syntax_error(run->origin, line, column, run->err, "%s", text);
   return false;
 }
 
-bool tpl_fail_undefined(tpl_run *run, tpl_value value) {
-  if (!value.u.string) return tpl_fail(run, "a value is undefined");
-  return tpl_fail(run, "'%.*s' is undefined", TPL_CUT(value.u.string));
-}
 
 bool tpl_no_memory(tpl_run *run, size_t bytes) {
   if (run->arena.limited) return tpl_fail(run, "more than %d bytes of values are needed", CHAT_TEMPLATE_MAX_MEMORY);
@@ -60,33 +54,4 @@ void *tpl_alloc_array(tpl_run *run, size_t count, size_t size) {
     return NULL;
   }
   return tpl_alloc(run, bytes);
-}
-
-static bool add_binding(tpl_run *run, tpl_scope *scope, uint32_t id, tpl_value value) {
-  tpl_binding *binding = tpl_alloc(run, sizeof *binding);
-  if (!binding) return false;
-  *binding = (tpl_binding){.id = id, .next = scope->first, .value = value};
-  scope->first = binding;
-  return tpl_charge(run, 1);
-}
-
-tpl_scope *tpl_new_scope(tpl_run *run, tpl_scope *outer, const tpl_unset *unset) {
-  tpl_scope *scope = tpl_alloc(run, sizeof *scope);
-  if (!scope) return NULL;
-  *scope = (tpl_scope){.outer = outer};
-  for (; unset; unset = unset->next)
-    if (!add_binding(run, scope, unset->id, tpl_undefined(run->t->names[unset->id]))) return NULL;
-  return scope;
-}
-
-bool tpl_bind(tpl_run *run, uint32_t id, tpl_value value) {
-  size_t seen = 0;
-  for (tpl_binding *b = run->scope->first; b; b = b->next) {
-    if (b->id == id) {
-      b->value = value;
-      return tpl_charge(run, seen / 16);
-    }
-    seen++;
-  }
-  return add_binding(run, run->scope, id, value) && tpl_charge(run, seen / 16);
 }

@@ -10,6 +10,7 @@
 #ifndef ELLM_TEMPLATE_SYNTAX_H
 #define ELLM_TEMPLATE_SYNTAX_H
 
+#include "template/place.h"
 #include "template/template.h"
 #include "template/value.h"
 
@@ -94,7 +95,7 @@ typedef struct tpl_unset { uint32_t id; struct tpl_unset *next; } tpl_unset;
 typedef struct tpl_node tpl_node;
 struct tpl_node {
   tpl_node_type type;
-  uint32_t line, column;
+  tpl_place place;
   tpl_node *next; /* of a list */
   tpl_node *a, *b, *c, *body, *other;
   tpl_unset *unset, *unset_other; /* of the scopes of `body` and of `other` */
@@ -108,6 +109,7 @@ struct tpl_node {
 
 /* Names that the evaluator itself looks for have fixed ids. */
 enum { NAME_LOOP, NAME_CALLER, NAME_VARARGS, NAME_KWARGS, N_FIXED_NAMES };
+
 struct chat_template {
   tpl_arena arena;
   char *origin;

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "template/iterate.h"
 #include "template/numbers.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
@@ -130,7 +129,7 @@ static bool put_dict(tpl_run *run, ellm_buffer *buffer, const tpl_dict *dict) {
 
 static bool put_view(tpl_run *run, ellm_buffer *buffer, tpl_value view) {
   tpl_list *items;
-  return put_text(run, buffer, tpl_kind_name(view)) && tpl_to_list(run, view, &items) &&
+  return put_text(run, buffer, tpl_kind_name(view)) && tpl_view_list(run, view.u.view, &items) &&
          put_list(run, buffer, items, "([", "])", false);
 }
 

@@ -3,7 +3,7 @@
 #ifndef ELLM_TEMPLATE_TEXT_H
 #define ELLM_TEMPLATE_TEXT_H
 
-#include "template/run.h"
+#include "template/value.h"
 
 /* Append str(value) or repr(value). */
 bool tpl_put_str(tpl_run *run, ellm_buffer *buffer, tpl_value value);

@@ -10,10 +10,7 @@
 
 #include <stdint.h>
 
-#include "base/memory.h"
-#include "template/arena.h"
-
-typedef struct tpl_run tpl_run; /* run.h: limits and errors of what is done to values */
+#include "template/run.h"
 
 typedef enum tpl_kind {
   TPL_UNDEFINED, /* what: its name, for errors, or NULL */
@@ -114,15 +111,24 @@ bool tpl_put(tpl_run *run, ellm_buffer *buffer, const char *data, size_t bytes);
 tpl_list *tpl_new_list(tpl_run *run, size_t capacity);
 bool tpl_list_add(tpl_run *run, tpl_list *list, tpl_value value);
 bool tpl_new_pair(tpl_run *run, tpl_value a, tpl_value b, tpl_value *out); /* a tuple */
-tpl_dict *tpl_new_dict(tpl_run *run, size_t capacity);
 
-/* *found is NULL if there is no such key; a key that cannot be one is an error. */
-bool tpl_dict_find(tpl_run *run, const tpl_dict *dict, tpl_value key, const tpl_value **found);
-bool tpl_dict_find_text(tpl_run *run, const tpl_dict *dict, const tpl_string *key, const tpl_value **found);
-bool tpl_dict_set(tpl_run *run, tpl_dict *dict, tpl_value key, tpl_value value);
-bool tpl_is_hashable(tpl_value value); /* a tuple is, whatever its items are */
 bool tpl_truth(tpl_value value);
 bool tpl_strings_equal(const tpl_string *a, const tpl_string *b);
 bool tpl_text_is(tpl_value value, const char *text);
+bool tpl_fail_undefined(tpl_run *run, tpl_value value); /* "'x' is undefined" */
+/* A string for "%.*s" of a message, cut. */
+#define TPL_CUT(string) ((string)->bytes < 100 ? (int)(string)->bytes : 100), (string)->data
+
+/* The keys, values or pairs of a view. */
+bool tpl_view_list(tpl_run *run, const tpl_view *view, tpl_list **out);
+
+typedef struct tpl_argument { const tpl_string *name; tpl_value value; } tpl_argument;
+
+typedef struct tpl_arguments {
+  tpl_value *items;
+  size_t count;
+  tpl_argument *keywords;
+  size_t n_keywords;
+} tpl_arguments;
 
 #endif
