@@ -177,15 +177,19 @@ static void play_all(const char *path, const ellm_model_options *options) {
   unlink(cache);
 }
 
+/* A folder, one with experts, and one with scales of norms and soft caps of its own. */
 static void of_a_folder(void **state) {
   (void)state;
-  char path[512];
-  ellm_model_options options;
-  assert_true(golden_model("qwen3-qknorm", path, sizeof path));
-  ellm_model_options_init(&options);
-  options.threads = 2;
-  options.cache_positions = 48;
-  play_all(path, &options);
+  static const char *const models[] = {"qwen3-qknorm", "qwen3moe-mixed", "gemma2-caps"};
+  for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+    char path[512];
+    ellm_model_options options;
+    assert_true(golden_model(models[i], path, sizeof path));
+    ellm_model_options_init(&options);
+    options.threads = 2;
+    options.cache_positions = 48;
+    play_all(path, &options);
+  }
 }
 
 static void of_a_file(void **state) {
@@ -198,14 +202,15 @@ static void of_a_file(void **state) {
   ellm_compress_options_init(&compress);
   compress.overwrite = true;
   assert_true(golden_model("qwen2-bias", folder, sizeof folder));
-  ASSERT_OK(ellm_compress(folder, path, &compress, NULL, ERR));
-  for (int way = 0; way < 3; way++) {
+  for (int way = 0; way < 5; way++) {
+    compress.lossless = way > 2;
+    ASSERT_OK(ellm_compress(folder, path, &compress, NULL, ERR));
     ellm_model_options options;
     ellm_model_options_init(&options);
     options.threads = 2;
     options.cache_positions = 48;
     options.load = way == 1;
-    options.expand = way == 2;
+    options.expand = way == 2 || way == 4;
     play_all(path, &options);
   }
   unlink(path);
