@@ -34,6 +34,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "text/encode.h"
 #include "text/marked.h"
 
 typedef enum mark_place { MARK_INSIDE, MARK_AROUND, MARK_WITHIN, N_MARK_PLACES } mark_place;

@@ -39,7 +39,6 @@ typedef struct bpe_scratch {
 void bpe_scratch_free(bpe_scratch *scratch);
 
 /* To build one: bpe_build.h. */
-void bpe_free(bpe_model *bpe);
 
 /* Append the ids of one word (valid UTF-8). */
 ellm_status bpe_encode(const bpe_model *bpe, bpe_scratch *scratch, const char *word, size_t bytes, id_list *ids,

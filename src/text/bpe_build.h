@@ -30,5 +30,6 @@ ellm_status bpe_build_piece(bpe_builder *b, const char *piece, size_t bytes, uin
 ellm_status bpe_build_merges(bpe_builder *b, const char *unk, size_t expected, ellm_error *err);
 ellm_status bpe_build_merge(bpe_builder *b, const merge_parts *parts, ellm_error *err);
 void bpe_build_end(bpe_builder *b);
+void bpe_free(bpe_model *bpe);
 
 #endif

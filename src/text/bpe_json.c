@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* "model" of tokenizer.json; options that would change the result and are not supported are refused by name. */
+#include "text/bpe_json.h"
+
 #include <string.h>
 
 #include "json/json.h"
 #include "text/bpe_build.h"
-#include "text/tokenizer_json.h"
 
 /* A field must be absent, null, or the empty string. */
 static ellm_status refuse_affix(const json_t *model, const char *field, const char *origin, ellm_error *err) {

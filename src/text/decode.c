@@ -8,6 +8,7 @@
 #include "text/byte_level.h"
 #include "text/pieces.h"
 #include "text/pretokenize.h"
+#include "text/pretokenize_load.h"
 #include "text/utf8.h"
 
 /* ------------------------------------------------------------------- loading */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Choosing and placing markers; text_encode_marked is in tokenizer.c. See marked.h. */
+/* Choosing and placing markers; text_encode_marked is in encode.c. See marked.h. */
 #include "text/marked.h"
 
 #include <string.h>
 
-#include "text/tokenizer_impl.h"
+#include "text/tokenizer.h"
 #include "text/utf8.h"
 
 enum { FIRST_CANDIDATE = 0xF0000, N_CANDIDATES = 0xFFFE }; /* plane 15; four bytes each */

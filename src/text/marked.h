@@ -30,8 +30,4 @@ size_t text_special_bytes(const ellm_tokenizer *tokenizer, const char *text, siz
 ellm_status text_mark_special(const ellm_tokenizer *tokenizer, const text_marker *marker, const char *text,
                               size_t bytes, ellm_buffer *out, ellm_error *err);
 
-/* ellm_tokenizer_encode with ELLM_ENCODE_NO_POST of a text with markers. */
-ellm_status text_encode_marked(const ellm_tokenizer *tokenizer, const text_marker *marker, const char *text,
-                               size_t bytes, uint32_t **ids, size_t *n_ids, ellm_error *err);
-
 #endif

@@ -40,15 +40,6 @@ typedef struct pretokenizer {
   size_t count;
 } pretokenizer;
 
-ellm_status pretokenizer_load(const json_t *component, const char *origin, pretokenizer *p, ellm_error *err);
-/* Is the pair of normalizer and pre-tokenizer supported? Else ELLM_ERR_INPUT. */
-ellm_status pretokenizer_check(const pretokenizer *p, const normalizer *n, const char *origin, ellm_error *err);
-void pretokenizer_free(pretokenizer *p);
-
-/* The fields that Metaspace has as pre-tokenizer and as decoder. */
-ellm_status metaspace_load(const json_t *object, const component_place *place, uint32_t *replacement,
-                           prepend_scheme *scheme, bool *split, ellm_error *err);
-
 /* Split the pieces of the state further; text may be rewritten. */
 ellm_status pretokenize(const pretokenizer *p, regex_scratch *scratch, split_state *state, ellm_error *err);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loading pre-tokenizers; see pretokenize.h. */
+#include "text/pretokenize_load.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "text/pretokenize.h"
 #include "text/utf8.h"
 
 static const char byte_level_pattern[] =

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text/regex_translate.h"
+
 enum { HEAP_KIBIBYTES = 64 * 1024, JIT_STACK_BYTES = 8 * 1024 * 1024 };
 
 /* Steps that one match may take: patterns in use take a few for each byte. */

@@ -33,7 +33,4 @@ typedef struct regex_position { size_t next, last_end; bool any; } regex_positio
 ellm_status regex_next(const text_regex *regex, regex_scratch *scratch, const char *text, size_t bytes,
                        regex_position *position, bool *found, size_t *start, size_t *end, ellm_error *err);
 
-/* Translate alone (for tests): PCRE2 syntax appended to `out`. */
-ellm_status regex_translate(const char *pattern, size_t bytes, const char *where, ellm_buffer *out, ellm_error *err);
-
 #endif

@@ -13,7 +13,8 @@
  *
  * No table of characters is needed for this algebra.
  */
-#include "text/regex_translator.h"
+
+#include "text/regex_class.h"
 
 #include <string.h>
 

@@ -45,11 +45,6 @@ ellm_status regex_character_escape(translator *t, uint32_t *cp, bool *single);
 /* \p{NAME}, \P{NAME}, \p{^NAME} at t->at. */
 ellm_status regex_property(translator *t, const unicode_set **set, bool *negated);
 
-/* A pattern that matches one character of a set, or one that is not in it. */
-void regex_translate_set(translator *t, const unicode_set *set, bool negated);
-/* A class at t->at as a pattern that matches one character. */
-ellm_status regex_translate_class(translator *t);
-
 #define REGEX_SPACE_ITEMS \
   "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 #define REGEX_HEX_ITEMS "0-9A-Fa-f"

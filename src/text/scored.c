@@ -115,7 +115,7 @@ static ellm_status find_user_defined(scored_model *m, ellm_error *err) {
   return ELLM_OK;
 }
 
-static bool is_mark(const char *text, size_t bytes) {
+bool scored_is_mark(const char *text, size_t bytes) {
   return bytes >= MARK_BYTES && memcmp(text, mark, MARK_BYTES) == 0;
 }
 
@@ -123,7 +123,7 @@ static bool is_mark(const char *text, size_t bytes) {
 static bool has_inner_mark(const char *piece, size_t bytes) {
   bool other = false;
   for (size_t at = 0; at < bytes;) {
-    const bool marked = is_mark(piece + at, bytes - at);
+    const bool marked = scored_is_mark(piece + at, bytes - at);
     if (marked && other) return true;
     other = !marked;
     at += utf8_length(piece[at]);
@@ -219,22 +219,5 @@ ellm_status scored_append_unknown(const scored_model *m, scored_scratch *scratch
   }
   ELLM_TRY(scored_append(scratch, m->unk, ids, err));
   scratch->after_unknown = true;
-  return ELLM_OK;
-}
-
-ellm_status scored_encode(const scored_model *m, scored_scratch *scratch, const char *text, size_t bytes, id_list *ids,
-                          ellm_error *err) {
-  if (bytes == 0) return ELLM_OK;
-  if (bytes >= UINT32_MAX / 4)
-    return ellm_fail(err, ELLM_ERR_INPUT, "a text of %zu bytes is too long to encode at once", bytes);
-  scratch->after_unknown = false;
-  if (m->kind == SCORED_UNIGRAM) return unigram_encode(m, scratch, text, bytes, ids, err);
-  for (size_t start = 0, at = 0; at < bytes;) {
-    const bool was_mark = is_mark(text + at, bytes - at);
-    at += utf8_length(text[at]);
-    if (at < bytes && !(m->cut && !was_mark && is_mark(text + at, bytes - at))) continue;
-    ELLM_TRY(scored_bpe_encode(m, scratch, text + start, at - start, ids, err));
-    start = at;
-  }
   return ELLM_OK;
 }

@@ -62,16 +62,9 @@ ellm_status scored_add(scored_model *m, const char *piece, size_t bytes, double 
 ellm_status scored_finish(scored_model *m, const char *origin, ellm_error *err);
 void scored_free(scored_model *m);
 
-/* Append the ids of a text (valid UTF-8). */
-ellm_status scored_encode(const scored_model *m, scored_scratch *scratch, const char *text, size_t bytes, id_list *ids,
-                          ellm_error *err);
+/* ---- for the files that encode ---- */
 
-/* ---- between the files of a model ---- */
-
-ellm_status scored_bpe_encode(const scored_model *m, scored_scratch *scratch, const char *text, size_t bytes,
-                              id_list *ids, ellm_error *err);
-ellm_status unigram_encode(const scored_model *m, scored_scratch *scratch, const char *text, size_t bytes, id_list *ids,
-                           ellm_error *err);
+bool scored_is_mark(const char *text, size_t bytes); /* does it begin with U+2581? */
 /* At least so many bytes of scratch->memory. False: no memory. */
 bool scored_scratch_reserve(scored_scratch *scratch, size_t bytes);
 /* An id. */

@@ -3,11 +3,12 @@
  * Joining by scores (see scored.h): symbols are stretches of the text, in a linked list; a heap holds rank << 32 | left
  * symbol of each pair whose text is a piece. An entry whose rank is no longer that of its pair is stale.
  */
+#include "text/scored_bpe.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "text/min_heap.h"
-#include "text/scored.h"
 #include "text/utf8.h"
 
 #define NONE UINT32_MAX

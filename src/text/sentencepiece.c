@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "text/protobuf.h"
 #include "text/sentencepiece_config.h"
+#include "text/tokenizer_build.h"
 #include "text/tokenizer_parts.h"
 
 /* Fields of the messages. */

@@ -16,7 +16,7 @@
 
 #include "text/byte_level.h"
 #include "text/pieces.h"
-#include "text/tokenizer_impl.h"
+#include "text/tokenizer.h"
 #include "text/utf8.h"
 
 typedef struct strip_state { uint32_t to_drop, held; } strip_state; /* characters */

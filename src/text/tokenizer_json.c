@@ -5,13 +5,17 @@
  * components stand beside what runs them (normalize.c, pretokenize_load.c,
  * post_process.c, decode.c), those of models in bpe_json.c and unigram_json.c.
  */
-#include "text/tokenizer_json.h"
-
 #include <stdio.h>
 #include <string.h>
 
 #include "json/json.h"
+#include "text/bpe_json.h"
 #include "text/component.h"
+#include "text/json_cut.h"
+#include "text/pretokenize_load.h"
+#include "text/tokenizer_build.h"
+#include "text/tokenizer_parts.h"
+#include "text/unigram_json.h"
 
 static ellm_status load_model(const json_t *root, const json_range large[2], const char *origin, tokenizer_parts *parts,
                               ellm_error *err) {

@@ -42,8 +42,4 @@ static inline const vocab *tokenizer_pieces(const tokenizer_parts *parts) {
   return parts->scored.kind != SCORED_NONE ? &parts->scored.pieces : &parts->model.pieces;
 }
 
-/* Takes the parts over and zeroes *parts, also when it fails. Errors (ELLM_ERR_INPUT) begin with `origin`. */
-ellm_status tokenizer_build(tokenizer_parts *parts, const char *origin, ellm_tokenizer **tokenizer, ellm_error *err);
-void tokenizer_parts_free(tokenizer_parts *parts);
-
 #endif

@@ -7,7 +7,8 @@
  * in float, with 0 for user-defined pieces (0.2.3 does; 0.2.0 rounds otherwise and takes others of equals), and
  * `tokenizers` in double.
  */
-#include "text/scored.h"
+#include "text/unigram.h"
+
 #include "text/utf8.h"
 
 typedef struct place {

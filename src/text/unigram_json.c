@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* "model" of tokenizer.json of type Unigram: pairs of a piece and its score, in the order of ids. */
+#include "text/unigram_json.h"
+
 #include <string.h>
 
 #include "json/json.h"
-#include "text/tokenizer_json.h"
 
 static ellm_status load_piece(json_reader *reader, const char *origin, scored_model *m, ellm_error *err) {
   const char *piece;

@@ -13,6 +13,7 @@
 #include "text/decode.h"
 #include "text/normalize.h"
 #include "text/pretokenize.h"
+#include "text/pretokenize_load.h"
 #include "text/text_testing.h"
 
 /* In the first two, pieces and strings are written with | between them. */

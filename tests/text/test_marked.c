@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "text/encode.h"
 #include "text/marked.h"
 #include "text/text_testing.h"
 

@@ -9,6 +9,7 @@
 
 #include "text/bpe_build.h"
 #include "text/text_testing.h"
+#include "text/tokenizer_build.h"
 #include "text/tokenizer_parts.h"
 
 static const char json[] =

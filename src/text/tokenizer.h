@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an ellm_tokenizer is made of; for the files of this folder only. */
-#ifndef ELLM_TEXT_TOKENIZER_IMPL_H
-#define ELLM_TEXT_TOKENIZER_IMPL_H
+#ifndef ELLM_TEXT_TOKENIZER_H
+#define ELLM_TEXT_TOKENIZER_H
 
 #include "text/tokenizer_parts.h"
 
