@@ -66,7 +66,7 @@ static ellm_status check_request(const ellm_generator *g, const ellm_request *r,
   if (most > context)
     return ellm_fail(err, ELLM_ERR_INPUT, "a context of %u tokens is more than the model's %u%s%s", (unsigned)most,
                      (unsigned)context, colon, reason);
-  if (r->n_prompt == 0) return ellm_fail(err, ELLM_ERR_INPUT, "the prompt has no tokens");
+  if (r->n_prompt == 0 || r->prompt == NULL) return ellm_fail(err, ELLM_ERR_INPUT, "the prompt has no tokens");
   if (r->n_prompt > most)
     return ellm_fail(err, ELLM_ERR_INPUT, "the prompt has %zu tokens, more than the %scontext of %u%s%s", r->n_prompt,
                      most == context ? "model's " : "", (unsigned)most, colon, reason);
@@ -74,6 +74,7 @@ static ellm_status check_request(const ellm_generator *g, const ellm_request *r,
     if (r->prompt[i] >= g->info.vocab_size)
       return ellm_fail(err, ELLM_ERR_INPUT, "token id %u of the prompt is beyond the %u rows of the embedding",
                        (unsigned)r->prompt[i], (unsigned)g->info.vocab_size);
+  if (r->n_stops > 0 && !r->stops) return ellm_fail(err, ELLM_ERR_USAGE, "the %zu stop strings are missing", r->n_stops);
   for (size_t i = 0; i < r->n_stops; i++)
     if (!r->stops[i] || !*r->stops[i]) return ellm_fail(err, ELLM_ERR_USAGE, "a stop string is empty");
   if (r->no_text && r->n_stops > 0) return ellm_fail(err, ELLM_ERR_USAGE, "stop strings need text");

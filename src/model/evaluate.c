@@ -39,6 +39,9 @@ static ellm_status check_item(const ellm_model *model, const ellm_batch_item *it
   if (item->sequence == NULL || item->sequence->model != model)
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: a sequence of the batch is %s", model->path,
                      item->sequence == NULL ? "missing" : "one of another model");
+  if (item->n_ids > 0 && item->ids == NULL)
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: the %zu ids of a sequence of the batch are missing", model->path,
+                     item->n_ids);
   if (item->n_logits > item->n_ids)
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: logits of %zu positions were asked for, of %zu", model->path,
                      item->n_logits, item->n_ids);

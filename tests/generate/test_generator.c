@@ -425,7 +425,7 @@ static void no_room(void **state) {
   struct { size_t n, stops; const uint32_t *prompt; uint32_t positions; ellm_status status; } bad[] = {
       {0, 0, all[0].prompt, 0, ELLM_ERR_INPUT},  {33, 0, all[0].prompt, 32, ELLM_ERR_INPUT},
       {1, 0, &beyond, 0, ELLM_ERR_INPUT},        {1, 0, all[0].prompt, 100000, ELLM_ERR_INPUT},
-      {1, 1, all[0].prompt, 0, ELLM_ERR_USAGE}};
+      {1, 1, all[0].prompt, 0, ELLM_ERR_USAGE},  {4, 0, NULL, 0, ELLM_ERR_INPUT}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     r.prompt = bad[i].prompt;
     r.n_prompt = bad[i].n;
