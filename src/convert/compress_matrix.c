@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See compress.h. */
+/* See compress_matrix.h. */
 #include "convert/compress_matrix.h"
 
 #include <stdlib.h>
