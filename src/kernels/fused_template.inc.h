@@ -338,10 +338,8 @@ static kernel_fused_result find_symbols(const coder_codebook *book, const coder_
     coder_raw_offsets(found->raw_bits, n_codes, (uint32_t)coder_field_upper_bytes(width, n_codes), offset);
     f->symbols = data;
     f->ahead = FETCH_AHEAD;
-  } else if (book->kind == CODER_FIELDS) { /* narrow ones: its codes */
-    *found = (found_symbols){.tuple = 1};
-    if (!KERNEL_PASTE(decode_block_, KERNEL_NAME)(book, block, data, bytes, &scratch->coder, scratch->codes))
-      return KERNEL_FUSED_DAMAGED;
+  } else if (book->kind == CODER_FIELDS || (book->tuple == 1 && book->raw_bits == 0)) {
+    return KERNEL_NOT_FUSED; /* decoding gives codes at once */
   } else if (!KERNEL_SYMBOLS(book, block, data, bytes, &scratch->coder, scratch->codes, offset)) {
     return KERNEL_FUSED_DAMAGED;
   }

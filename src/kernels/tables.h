@@ -17,7 +17,9 @@
 
 /* The next loop, whose count is a constant of at most n wherever it is inlined, without a loop. */
 #define KERNEL_PRAGMA(text) _Pragma(#text)
-#if defined(__clang__)
+#if defined(KERNELS_SIMDE)
+#define KERNEL_UNROLL(n) /* each instruction is many there, and unrolled they take minutes a file */
+#elif defined(__clang__)
 #if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer) || \
     __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
 #define KERNEL_UNROLL(n) /* with the checks of every access clang would take minutes a file */

@@ -8,11 +8,13 @@
  * idle, and decoding does not wait for it.
  *
  * What a batch of n tokens can reach: memory takes the time of the coded bytes,
- * whatever n is; the units that multiply (two of 32 bytes on Zen 4, so one
- * vpdpbusd of 64 a cycle) take n * digits cycles a tile; symbols take 4 to 5
- * cycles for 64 codes, or for 128 where they are pairs, and their vpexpandb and
- * look-ups use the same units. The time is the greater of memory and of the sum
- * of the other two, and so much more as codes and addresses cost.
+ * whatever n is. The two units that multiply (32 bytes each on Zen 4, so one
+ * vpdpbusd of 64 a cycle) take n * digits cycles a tile. Symbols take 7 cycles for
+ * 64 of them, a tile or, as pairs, two; their vpexpandb and look-ups use the same
+ * units, so that this adds to the products (putting both into one loop was tried
+ * and gained nothing), while codes are made beside these for nothing. Measured from
+ * the second-level cache with two digits: 4.4 + 2 n cycles a tile for pairs, 7.5 + 2 n
+ * for single symbols. A batch takes that or the time of memory, what is longer.
  */
 #include "coder/fields.h"
 #include "coder/raw_bits.h"
@@ -225,14 +227,14 @@ static void one_pass(const batch *b, pass *p, const coder_patches *of_panel, siz
   passes[b->tuple - 1][b->raw_bits][a->digits - 1][keep ? KEEP : now](p);
 }
 
-/* The tokens that a pass left, from the codes that it kept. */
-static void rest_from_codes(const batch *b, const pass *p, const coder_patches *of_panel, size_t t0, size_t n,
-                            size_t n_rows, float *y) {
+/* The tokens that a pass left, from the codes. */
+static void rest_from_codes(const batch *b, const pass *p, const uint8_t *codes, const coder_patches *of_panel,
+                            size_t t0, size_t n, size_t n_rows, float *y) {
   const size_t at_once = of_panel->n > 0 ? KERNEL_MAX_SUMS / p->added_stride : n;
   for (size_t first = 0; first < n; first += at_once) {
     const size_t left = n - first, now = left < at_once ? left : at_once;
     if (of_panel->n > 0) kernel_patch_added(of_panel, b->block, b->a, t0 + first, now, b->scratch->sums);
-    multiply_finish_avx512(p->codes, b->block, b->a, t0 + first, now, b->scales,
+    multiply_finish_avx512(codes, b->block, b->a, t0 + first, now, b->scales,
                            of_panel->n > 0 ? b->scratch->sums : NULL, n_rows, y + first * p->y_stride, p->y_stride);
   }
 }
@@ -248,8 +250,8 @@ kernel_fused_result multiply_fused_avx512(const coder_codebook *book, const code
   const kernel_fused_result found = list_symbols(book, block, data, bytes, scratch, &list);
   if (found != KERNEL_FUSED_GOOD) return found;
 
-  const bool keep = n_tokens > LISTED_TOKENS;
-  const size_t steps = block->tiles / STEP_TILES, n_passes = block->panels * (keep ? 1 : passes_for(n_tokens));
+  const bool by_codes = n_tokens > LISTED_TOKENS, listed_codes = list.tuple == 1 && list.raw_bits == 0;
+  const size_t steps = block->tiles / STEP_TILES, n_passes = block->panels * (by_codes ? 1 : passes_for(n_tokens));
   quant_scales shifted_scales = *scales;
   shifted_scales.zero -= (int)list.first;
   const batch b = {.block = block, .a = a, .scales = &shifted_scales, .scratch = scratch, .tuple = list.tuple,
@@ -267,11 +269,12 @@ kernel_fused_result multiply_fused_avx512(const coder_codebook *book, const code
     p.raw = (raw_groups){list.raw.four + tiles * 32, list.raw.two + tiles * 16, list.raw.one + tiles * 8};
     p.rows = (__mmask16)((1u << n_rows) - 1);
     for (size_t first = 0, now; first < n_tokens; first += now) {
-      now = keep ? PASS_TOKENS : pass_tokens(n_tokens - first);
-      one_pass(&b, &p, &of_panel, token + first, now, keep, y + first * y_stride);
+      now = by_codes ? PASS_TOKENS : pass_tokens(n_tokens - first);
+      one_pass(&b, &p, &of_panel, token + first, now, by_codes && !listed_codes, y + first * y_stride);
       p.ahead += p.ahead_step * steps;
-      if (keep) {
-        rest_from_codes(&b, &p, &of_panel, token + now, n_tokens - now, n_rows, y + now * y_stride);
+      if (by_codes) {
+        rest_from_codes(&b, &p, listed_codes ? p.symbols : p.codes, &of_panel, token + now, n_tokens - now, n_rows,
+                        y + now * y_stride);
         break;
       }
     }
