@@ -132,9 +132,12 @@ typedef enum ellm_machine { ELLM_MACHINE_AVX2 = 0, ELLM_MACHINE_AVX512 = 1, ELLM
 /* HUFFMAN: any code. NONE: plain codes. FIELDS: all codes of a matrix in fields of one width, with exact patches for
  * those beyond: the narrowest of 2 to 6 bits with at most one code in 200 to patch; plain codes where there is none. */
 typedef enum ellm_code { ELLM_CODE_HUFFMAN = 0, ELLM_CODE_NONE = 1, ELLM_CODE_FIELDS = 2 } ellm_code;
-/* How a model is quantized: by the paper's method (bits, scheme), or to a size: target_value bytes of the whole file, or
- * bits a weight, of everything that belongs to quantized matrices. */
-typedef enum ellm_target { ELLM_TARGET_NONE = 0, ELLM_TARGET_BYTES = 1, ELLM_TARGET_BITS = 2 } ellm_target;
+/* How a model is quantized: by the paper's method (bits, scheme), or to a size: target_value bytes of the whole file,
+ * bits a weight, of everything that belongs to quantized matrices, or the fewest with which the mean divergence from the
+ * source, on text that the model wrote and that was not used otherwise, is at most so many nats a token. */
+typedef enum ellm_target {
+  ELLM_TARGET_NONE = 0, ELLM_TARGET_BYTES = 1, ELLM_TARGET_BITS = 2, ELLM_TARGET_DIVERGENCE = 3
+} ellm_target;
 /* What is known of the inputs of matrices: their mean squares (QUICK), or second moments, which allow errors to be made
  * good by later columns (FULL). AUTO: full below a billion weights. */
 typedef enum ellm_effort { ELLM_EFFORT_AUTO = 0, ELLM_EFFORT_QUICK = 1, ELLM_EFFORT_FULL = 2 } ellm_effort;
@@ -203,7 +206,7 @@ typedef struct ellm_compress_options {
   size_t n_keep;
   ellm_prefer prefer;
   ellm_code code;
-  bool dry_run;             /* analyse only, write nothing */
+  bool dry_run;             /* analyse only, write nothing; to a size: measure and plan */
   bool overwrite;           /* replace an existing output */
   bool resume;              /* keep OUT.partial when stopped, and continue from one */
   int threads;              /* 0 = all of the process's affinity */
@@ -227,6 +230,9 @@ typedef struct ellm_compress_options {
    * that would not become smaller are kept. Excludes a target; bits, scheme, prefer and code are not looked at. */
   bool lossless;
   ellm_machine machine;          /* for ELLM_PREFER_SPEED */
+  const char *plan;              /* a file that keeps what was measured, for another size of the same model: read where
+                                    it is there, else written; NULL: none */
+  ellm_notes notes;              /* what there is to say before and while it measures: how long that will take */
 } ellm_compress_options;
 
 ELLM_API void ellm_compress_options_init(ellm_compress_options *options); /* the program's defaults */
@@ -249,6 +255,12 @@ typedef struct ellm_report {
   ellm_asset_info *assets; /* stored files, by name */
   size_t n_assets;
   const char *quality;    /* of a model compressed to a size: ellm_file_metadata "entrollm.quality"; else NULL */
+  /* Of a model compressed to a size, what was expected before: a JSON object with "file_bytes", "bits_per_weight",
+   * "divergence" (nats a token, null without calibration), "memory_bytes" (when running, with 4096 positions),
+   * "measure_seconds", and "tensors", each with "name", "step" (relative to the root mean square of a row), "bits" (a
+   * weight) and "damage" (its part of the divergence, or of the squared error). A dry run's `totals` and `tensors`
+   * cover what is not quantized. Else NULL. */
+  const char *plan;
 } ellm_report;
 
 /* Compress a Hugging Face checkpoint folder, or a GGUF file, into one .ellm file. Same input,

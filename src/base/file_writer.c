@@ -65,7 +65,7 @@ ellm_status file_writer_allowed(const char *path, const file_writer_options *opt
   if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
     return ellm_fail(err, S_ISDIR(there.st_mode) ? ELLM_ERR_USAGE : ELLM_ERR_IO, "%s: %s", path,
                      S_ISDIR(there.st_mode) ? "is a directory" : "is not a regular file");
-  if (path_is_partial(path))
+  if (!options->unfinished && path_is_partial(path))
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished files", path, PARTIAL_ENDING);
   if (!options->overwrite && file_exists(path)) return ellm_fail(err, ELLM_ERR_EXISTS, "%s: already exists", path);
   char *folder = path_folder(path);

@@ -15,6 +15,7 @@ typedef struct file_writer_options {
   bool overwrite;     /* else an existing PATH is ELLM_ERR_EXISTS */
   bool keep_partial;  /* abort leaves PATH.partial */
   bool resume;        /* open an existing PATH.partial instead of emptying it */
+  bool unfinished;    /* PATH itself is for something unfinished and may end in ".partial" */
 } file_writer_options;
 /* Whether PATH may be written: what file_writer_open refuses before it touches anything. ELLM_ERR_EXISTS for an existing
  * PATH; ELLM_ERR_USAGE for a folder, an empty name, and one that ends in ".partial"; ELLM_ERR_IO for a device and the like. */

@@ -48,11 +48,12 @@ static json_t *report_json(const request *r, const ellm_report *report, double s
   for (size_t i = 0; i < report->n_tensors; i++) cli_json_append(&tensors, cli_tensor_json(&report->tensors[i]));
   for (size_t i = 0; i < report->n_warnings; i++)
     cli_json_append(&warnings, cli_json_text(report->warnings[i], strlen(report->warnings[i])));
-  const bool sized = report->quality != NULL, uniform = !sized && !r->lossless;
+  const bool sized = report->plan != NULL, uniform = !sized && !r->lossless;
   const double source = (double)report->source_bytes;
-  json_t *quality = sized ? json_loads(report->quality, 0, NULL) : NULL;
-  return json_pack("{s:o*, s:o*, s:b, s:b, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "file", file,
-                   "quality", quality, "dry_run", (int)r->dry_run, "lossless", (int)r->lossless,
+  json_t *quality = report->quality != NULL ? json_loads(report->quality, 0, NULL) : NULL;
+  json_t *plan = sized ? json_loads(report->plan, 0, NULL) : NULL;
+  return json_pack("{s:o*, s:o*, s:o*, s:b, s:b, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "file",
+                   file, "quality", quality, "plan", plan, "dry_run", (int)r->dry_run, "lossless", (int)r->lossless,
                    "bits", uniform ? json_integer(r->bits) : json_null(), "scheme", option_choice_name(schemes, r->scheme),
                    "prefer", option_choice_name(prefers, r->prefer), "code", option_choice_name(codes, r->code),
                    "tensors", tensors, "assets", cli_assets_json(report->assets, report->n_assets),
@@ -73,6 +74,14 @@ static void print_lossless(const ellm_report *report, size_t kept) {
          report->source_bytes > 0 ? 100 - 100.0 * (double)stored / (double)report->source_bytes : 0);
 }
 
+/* A dry run to a size: nothing was rounded, so there is nothing but what is expected. */
+static void print_planned(const ellm_report *report, double seconds) {
+  char source[24];
+  cli_print_plan(report->plan, true);
+  printf("size of the source       %s\n", cli_size_text(report->source_bytes, source));
+  printf("measured in              %.1f s; nothing was written\n", seconds);
+}
+
 static void print_report(const request *r, const ellm_report *report, double seconds) {
   const ellm_totals *t = &report->totals;
   char source[24], file[24];
@@ -81,7 +90,7 @@ static void print_report(const request *r, const ellm_report *report, double sec
   cli_print_tensors(report->tensors, report->n_tensors);
   cli_print_assets(report->assets, report->n_assets);
   if (r->lossless) print_lossless(report, kept);
-  else if (report->quality != NULL) printf("\n%zu tensors quantized, %zu kept as they are\n", report->n_tensors - kept, kept);
+  else if (report->plan != NULL) printf("\n%zu tensors quantized, %zu kept as they are\n", report->n_tensors - kept, kept);
   else printf("\n%zu tensors quantized to %d bits, %zu kept as they are\n", report->n_tensors - kept, r->bits, kept);
   printf("weights %-16s %llu of %llu parameters\n", r->lossless ? "coded" : "quantized", (unsigned long long)t->weights,
          (unsigned long long)t->parameters);
@@ -92,7 +101,7 @@ static void print_report(const request *r, const ellm_report *report, double sec
     printf("Huffman optimum          %.3f bits a weight\n", t->huffman_bits_per_weight);
     printf("effective bits           %.3f bits a weight (tables, padding, checksums, directory included)\n",
            t->coded_bits_per_weight);
-    if (report->quality == NULL && !r->lossless)
+    if (report->plan == NULL && !r->lossless)
       printf("smaller than             plain %d-bit codes %.2f times, 16-bit weights %.2f times\n", r->bits,
              r->bits / t->coded_bits_per_weight, 16 / t->coded_bits_per_weight);
   }
@@ -137,6 +146,7 @@ static int compress(const request *r, const option_table *table) {
   options.threads = r->common.threads;
   options.progress = cli_progress_update;
   options.progress_user = &progress;
+  options.notes = cli_notes;
   options.lossless = r->lossless;
   int wrong = r->lossless ? check_lossless(table) : ELLM_OK;
   if (wrong == ELLM_OK) wrong = cli_target_apply(&r->target, table, &options);
@@ -150,6 +160,7 @@ static int compress(const request *r, const option_table *table) {
   else {
     for (size_t i = 0; i < report->n_warnings; i++) cli_note("%s", report->warnings[i]);
     if (r->common.json) result = cli_print_json(report_json(r, report, seconds));
+    else if (r->dry_run && report->plan != NULL && !r->common.quiet) print_planned(report, seconds);
     else if (!r->common.quiet) print_report(r, report, seconds);
   }
   ellm_report_free(report);

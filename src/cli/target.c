@@ -23,10 +23,11 @@ static double parse_size(const char *text) {
   return 0;
 }
 
-bool cli_target_given(const cli_target *t) { return t->size != NULL || t->bits > 0 || t->quality > 0; }
+bool cli_target_given(const cli_target *t) { return t->size != NULL || t->bits > 0 || t->max_kl > 0 || t->quality > 0; }
 
 static int apply_calibration(const cli_target *t, ellm_compress_options *options) {
   options->effort = (ellm_effort)t->effort;
+  options->plan = t->plan;
   if (t->memory != NULL) {
     const double memory = parse_size(t->memory);
     if (memory < 1e6)
@@ -46,14 +47,15 @@ static int apply_calibration(const cli_target *t, ellm_compress_options *options
 }
 
 int cli_target_apply(const cli_target *t, const option_table *table, ellm_compress_options *options) {
-  if ((t->size != NULL) + (t->bits > 0) + (t->quality > 0) > 1)
-    return cli_error(ELLM_ERR_USAGE, "compress: --target-size, --target-bpw and --quality exclude each other");
+  if ((t->size != NULL) + (t->bits > 0) + (t->max_kl > 0) + (t->quality > 0) > 1)
+    return cli_error(ELLM_ERR_USAGE,
+                     "compress: --target-size, --target-bpw, --max-kl and --quality exclude each other");
   if (!cli_target_given(t)) {
-    if (t->calibrate == NULL && t->memory == NULL && t->effort == 0) return ELLM_OK;
-    return cli_error(ELLM_ERR_USAGE, "compress: --effort, --calibrate and --memory go with --target-size, --target-bpw "
-                                     "or --quality");
+    if (t->calibrate == NULL && t->memory == NULL && t->effort == 0 && t->plan == NULL) return ELLM_OK;
+    return cli_error(ELLM_ERR_USAGE, "compress: --effort, --calibrate, --memory and --plan go with --target-size, --target-bpw, "
+                                     "--max-kl or --quality");
   }
-  static const char *const others[] = {"bits", "scheme", "code", "resume"};
+  static const char *const others[] = {"bits", "scheme", "code"};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
     if (option_given(table, others[i]))
       return cli_error(ELLM_ERR_USAGE, "compress: --%s is of the paper's method and excludes a size", others[i]);
@@ -62,6 +64,9 @@ int cli_target_apply(const cli_target *t, const option_table *table, ellm_compre
     options->target_value = parse_size(t->size);
     if (!(options->target_value > 0))
       return cli_error(ELLM_ERR_USAGE, "compress: --target-size '%s' is no size (1.9GiB, 750MB, ...)", t->size);
+  } else if (t->max_kl > 0) {
+    options->target = ELLM_TARGET_DIVERGENCE;
+    options->target_value = t->max_kl;
   } else {
     options->target = ELLM_TARGET_BITS;
     options->target_value = t->quality > 0 ? quality_bits[t->quality] : t->bits;
@@ -90,9 +95,39 @@ void cli_print_quality(const char *json) {
     const double i16 = json_number_value(divergence);
     printf("divergence from source   %.4f nats a token (i8 activations: %.4f): %s\n", i16,
            json_number_value(json_object_get(quality, "divergence_i8")), in_words(i16));
+    const json_t *predicted = json_object_get(quality, "predicted_divergence");
+    const json_t *conversation = json_object_get(quality, "conversation_divergence_i16");
+    if (predicted != NULL) printf("divergence, predicted    %.4f\n", json_number_value(predicted));
     printf("equal likeliest token    %.1f %% of %lld tokens that were not used to make the file\n",
            100 * json_number_value(json_object_get(quality, "equal_top_i16")),
            (long long)json_integer_value(json_object_get(quality, "tokens")));
+    if (conversation != NULL)
+      printf("in conversations         divergence %.4f, equal likeliest token %.1f %%\n",
+             json_number_value(conversation),
+             100 * json_number_value(json_object_get(quality, "conversation_equal_top_i16")));
   }
   json_decref(quality);
+}
+
+void cli_print_plan(const char *json, bool tensors) {
+  json_t *plan = json_loads(json, 0, NULL);
+  const json_t *list = json_object_get(plan, "tensors"), *divergence = json_object_get(plan, "divergence");
+  char size[24], memory[24];
+  if (tensors) printf("%-56s %10s %8s %12s\n", "matrix", "step", "bits", "damage");
+  for (size_t i = 0; tensors && i < json_array_size(list); i++) {
+    const json_t *t = json_array_get(list, i);
+    printf("%-56s %10.5f %8.3f %12.3g\n", json_string_value(json_object_get(t, "name")),
+           json_number_value(json_object_get(t, "step")), json_number_value(json_object_get(t, "bits")),
+           json_number_value(json_object_get(t, "damage")));
+  }
+  printf("expected size            %s, %.3f bits a weight\n",
+         cli_size_text((uint64_t)json_number_value(json_object_get(plan, "file_bytes")), size),
+         json_number_value(json_object_get(plan, "bits_per_weight")));
+  if (json_is_number(divergence)) {
+    const double nats = json_number_value(divergence);
+    printf("expected divergence      %.4f nats a token: %s\n", nats, in_words(nats));
+  }
+  printf("memory when running      %s with 4096 positions or all\n",
+         cli_size_text((uint64_t)json_integer_value(json_object_get(plan, "memory_bytes")), memory));
+  json_decref(plan);
 }

@@ -6,8 +6,8 @@
 #include "cli/cli.h"
 
 typedef struct cli_target {
-  const char *size, *memory, *calibrate;
-  double bits;         /* 0: not given */
+  const char *size, *memory, *calibrate, *plan;
+  double bits, max_kl; /* 0: not given */
   int quality, effort; /* quality: index of a name, 0: not given */
 } cli_target;
 
@@ -18,6 +18,8 @@ extern const option_choice cli_qualities[], cli_efforts[];
            "quantize to a file of this size or a little less: 1.9GiB, 750MB, ..."), \
   OPT_REAL("target-bpw", 0, &(t).bits, 0.5, 16, "BITS", \
            "the same by bits a weight, of all that belongs to quantized matrices"), \
+  OPT_REAL("max-kl", 0, &(t).max_kl, 1e-6, 10, "NATS", \
+           "the smallest file whose divergence from the source, on text that the\nmodel writes, is at most this"), \
   OPT_CHOICE("quality", 0, &(t).quality, cli_qualities, "NAME", \
              "the same by name: tiny 2.75, small 3.25, standard 4.25, fine 5.5"), \
   OPT_CHOICE("effort", 0, &(t).effort, cli_efforts, "KIND", \
@@ -26,6 +28,9 @@ extern const option_choice cli_qualities[], cli_efforts[];
              "a billion weights"), \
   OPT_TEXT("calibrate", 0, &(t).calibrate, "TEXT", \
            "with these: self (default: the model writes the text), none, or a\nfile of UTF-8 text"), \
+  OPT_TEXT("plan", 0, &(t).plan, "FILE", \
+           "keep what was measured in FILE, or take it from there: another size of\nthe same model then takes a fraction "\
+           "of the time"), \
   OPT_TEXT("memory", 0, &(t).memory, "SIZE", "with these: memory to use, mapped files not counted (default 2.5GB)")
 
 /* Was any of them given? */
@@ -33,6 +38,8 @@ bool cli_target_given(const cli_target *t);
 /* Into the options of compressing. Returns the exit status. */
 int cli_target_apply(const cli_target *t, const option_table *table, ellm_compress_options *options);
 
+/* What is expected of a file (ellm_report.plan): `tensors`: also the step of each matrix. */
+void cli_print_plan(const char *json, bool tensors);
 /* What a file that was made to a size says of its quality ("entrollm.quality"), in words. */
 void cli_print_quality(const char *json);
 

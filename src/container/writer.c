@@ -354,6 +354,33 @@ void container_writer_last_sizes(const container_writer *writer, uint64_t *paylo
   *stored_bytes = writer->record.section_bytes + format_record_bytes(&writer->record);
 }
 
+/* --------------------------------------------------------------- going back */
+
+container_mark container_writer_mark(const container_writer *writer) {
+  return (container_mark){.end = writer->end,
+                          .directory = writer->directory.size,
+                          .last_record = writer->last_record,
+                          .n_records = writer->n_records,
+                          .scales = writer->scales,
+                          .totals = writer->totals};
+}
+
+ellm_status container_writer_rewind(container_writer *writer, const container_mark *mark, ellm_error *err) {
+  if (writer->open || mark->end > writer->end)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: cannot go back from here", writer->path);
+  writer->end = mark->end;
+  writer->directory.size = mark->directory;
+  writer->last_record = mark->last_record;
+  writer->n_records = mark->n_records;
+  writer->scales = mark->scales;
+  writer->totals = mark->totals;
+  if (writer->file == NULL) return ELLM_OK;
+  writer->sealed_tail = true;
+  return file_writer_truncate(writer->file, writer->end, err); /* nothing is buffered between sections */
+}
+
+uint32_t container_writer_records(const container_writer *writer) { return writer->n_records; }
+
 /* ---------------------------------------------------------------- resuming */
 
 /* Do the bytes of the section, as they lie in the partial file, have the

@@ -58,6 +58,18 @@ const uint8_t *container_writer_last_record(const container_writer *writer, size
  * its description; the name is valid until the next call. */
 ellm_status container_writer_adopt(container_writer *writer, const uint8_t *record, size_t bytes,
                                    container_tensor *tensor, bool *adopted, ellm_error *err);
+/* How far a file is, between two sections; rewinding to a mark takes away what was written after it. */
+typedef struct container_mark {
+  uint64_t end;
+  size_t directory, last_record;
+  uint32_t n_records;
+  bool scales;
+  ellm_totals totals;
+} container_mark;
+container_mark container_writer_mark(const container_writer *writer);
+ellm_status container_writer_rewind(container_writer *writer, const container_mark *mark, ellm_error *err);
+/* Records so far: the number of the next one. */
+uint32_t container_writer_records(const container_writer *writer);
 /* Payload and stored bytes (section and directory record) of the section last ended. */
 void container_writer_last_sizes(const container_writer *writer, uint64_t *payload_bytes, uint64_t *stored_bytes);
 

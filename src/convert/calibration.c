@@ -90,6 +90,20 @@ static size_t how_many_together(const ellm_model *model, const ellm_compress_opt
   return n < 1 ? 1 : n > MOST_TOGETHER ? MOST_TOGETHER : (size_t)n;
 }
 
+calibration_size calibration_size_of(const ellm_model *model, const ellm_compress_options *options, bool full) {
+  ellm_model_info info;
+  ellm_model_get_info(model, &info);
+  calibration_size size = {
+      .sequences = options->calibration_sequences > 0 ? options->calibration_sequences : SEQUENCES,
+      .length = options->calibration_length > 0 ? options->calibration_length : LENGTH,
+      .held = HELD,
+      .full = full};
+  if (size.length > info.max_context) size.length = info.max_context;
+  size.damage_tokens = ALONE * (ALONE_LENGTH < size.length ? ALONE_LENGTH : size.length);
+  size.together = how_many_together(model, options, size.length);
+  return size;
+}
+
 static ellm_status write_text(calibration *c, const ellm_compress_options *options, size_t n, size_t length,
                               progress_meter *meter, ellm_error *err) {
   beginnings b = {.chat = NULL};
@@ -103,6 +117,7 @@ static ellm_status write_text(calibration *c, const ellm_compress_options *optio
   ellm_status status = squares_create(c->model, request.together, &c->squares, err);
   request.squares = &c->squares;
   progress_start(meter, meter->fn, meter->user, request.n * length);
+  c->chat = request.n_chat > 0;
   if (status == ELLM_OK) status = corpus_write(c->model, &request, meter, &c->text, err);
   free(b.chat);
   c->watched = n;
@@ -156,6 +171,30 @@ static ellm_status read_text(calibration *c, const ellm_compress_options *option
   return watch_text(c, meter, err);
 }
 
+/* The text of a plan. */
+static ellm_status take_known(calibration *c, const ellm_compress_options *options, uint32_t vocab_size,
+                              size_t length, ellm_error *err) {
+  measurements *known = c->known;
+  const corpus *text = &known->text;
+  bool fits = text->length == length && known->watched > 0 && text->n == known->watched + HELD;
+  for (size_t i = 0; fits && i < text->n * length; i++) fits = text->ids[i] < vocab_size;
+  ELLM_TRY(squares_create(c->model, 1, &c->squares, err));
+  if (!fits || c->squares.total != known->n_squares)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: the text of this plan is not one of this model", known->path);
+  memcpy(c->squares.sum, known->squares, c->squares.total * sizeof *known->squares);
+  c->squares.tokens = known->tokens;
+  c->squares.head_tokens = known->head_tokens;
+  c->text = *text;
+  c->watched = known->watched;
+  known->text = (corpus){0};
+  if (options->calibrate == ELLM_CALIBRATE_FILE) return ELLM_OK;
+  beginnings b = {.chat = NULL};
+  find_chat(c->model, &b);
+  c->chat = b.n_chat > 0 && b.n_chat < length / 2;
+  free(b.chat);
+  return ELLM_OK;
+}
+
 /* ------------------------------------------------------------------------ the whole */
 
 static ellm_status gather(calibration *c, const ellm_compress_options *options, const char *path,
@@ -165,12 +204,17 @@ static ellm_status gather(calibration *c, const ellm_compress_options *options, 
   for (uint32_t i = 0; i < c->model->config.n_layers; i++)
     if (c->model->config.layers[i].n_experts > 0) /* an expert's inputs are those of the tokens that choose it */
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: calibration does not know experts yet", c->model->path);
-  const size_t n = options->calibration_sequences > 0 ? options->calibration_sequences : SEQUENCES;
-  size_t length = options->calibration_length > 0 ? options->calibration_length : LENGTH;
-  if (length > info.max_context) length = info.max_context;
+  const calibration_size size = calibration_size_of(c->model, options, c->full);
+  const size_t n = size.sequences, length = size.length;
   ELLM_TRY(ellm_model_reserve(c->model, (uint32_t)(3 * length + 64), err)); /* layer_text and meters */
-  ELLM_TRY(options->calibrate == ELLM_CALIBRATE_FILE ? read_text(c, options, n, length, meter, err)
-                                                     : write_text(c, options, n, length, meter, err));
+  if (c->known->text.n > 0) {
+    ELLM_TRY(take_known(c, options, info.vocab_size, length, err));
+  } else {
+    ELLM_TRY(options->calibrate == ELLM_CALIBRATE_FILE ? read_text(c, options, n, length, meter, err)
+                                                       : write_text(c, options, n, length, meter, err));
+    ELLM_TRY(measurements_save(c->known, &c->text, c->watched, &c->squares, NULL, 0, err));
+  }
+  c->conversation = c->watched % 2 == 0; /* odd numbers are conversations */
   const damage_text alone = {.text = &c->text,
                              .n = c->watched < ALONE ? c->watched : ALONE,
                              .length = length < ALONE_LENGTH ? length : ALONE_LENGTH,
@@ -182,15 +226,18 @@ static ellm_status gather(calibration *c, const ellm_compress_options *options, 
   return c->full ? layer_text_open(c->model, &c->text, c->watched, path, &c->layers, err) : ELLM_OK;
 }
 
-ellm_status calibrate(ellm_model *model, const ellm_compress_options *options, uint64_t weights, const char *path,
-                      progress_meter *meter, const ellm_notes *notes, calibration *out, ellm_error *err) {
+ellm_status calibrate(ellm_model *model, thread_pool *pool, const ellm_compress_options *options, uint64_t weights,
+                      const char *path, measurements *known, progress_meter *meter, const ellm_notes *notes,
+                      calibration *out, ellm_error *err) {
   *out = (calibration){.model = model,
+                       .pool = pool,
+                       .known = known,
                        .lambda = rate_lambda,
                        .full = calibration_is_full(options, weights),
                        .alone = {.streams = {.fd = -1}},
                        .held = {.streams = {.fd = -1}},
                        .layers = {.streams = {.fd = -1}}};
-  if (options->calibrate == ELLM_CALIBRATE_NONE) {
+  if (options->calibrate == ELLM_CALIBRATE_NONE || model == NULL) {
     out->full = false;
     return ELLM_OK;
   }
@@ -205,6 +252,8 @@ ellm_status calibrate(ellm_model *model, const ellm_compress_options *options, u
   ellm_note(notes, "%s; so the model is compressed without calibration", why.message);
   calibration_free(out);
   out->model = model;
+  out->pool = pool;
+  out->known = known;
   out->lambda = rate_lambda;
   return ELLM_OK;
 }
@@ -292,7 +341,11 @@ static ellm_status columns_for_plan(void *user, size_t i, input_columns *out, el
 ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, progress_meter *meter, plan *out,
                              ellm_error *err) {
   planning p = {c, matrices};
-  const plan_request request = {.model = c->model,
+  const size_t n = matrices->n;
+  if (c->known->n_curves == n)
+    return plan_take(matrices, (const allocation_point(*)[PLAN_POINTS])c->known->curves, out, err);
+  const plan_request request = {.pool = c->pool,
+                                .n_layers = c->model != NULL ? c->model->config.n_layers : 0,
                                 .matrices = matrices,
                                 .columns = columns_for_plan,
                                 .user = &p,
@@ -303,7 +356,9 @@ ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, prog
   c->planning = c->behind = false;
   drop_moments(c);
   c->layer = 0;
-  return status == ELLM_OK && c->full ? layer_text_rewind(&c->layers, err) : status;
+  ELLM_TRY(status);
+  ELLM_TRY(measurements_save(c->known, &c->text, c->watched, &c->squares, out, n, err));
+  return c->full ? layer_text_rewind(&c->layers, err) : ELLM_OK;
 }
 
 /* ---------------------------------------------------------------------- rounded matrices */
@@ -317,4 +372,21 @@ void calibration_rounded(calibration *c, tune_matrix *m, uint16_t *weights) {
   c->weights[n] = weights;
   c->replaced[n] = m;
   c->before[n] = tune_matrix_replace(m, (tune_elements){(const uint8_t *)weights, ELLM_BF16});
+}
+
+ellm_status calibration_restart(calibration *c, ellm_error *err) {
+  put_back(c);
+  drop_moments(c);
+  c->layer = 0;
+  c->behind = false;
+  return c->full ? layer_text_rewind(&c->layers, err) : ELLM_OK;
+}
+
+ellm_status calibration_adopted(calibration *c, tune_matrix *m, uint16_t *weights, uint32_t last_layer,
+                                ellm_error *err) {
+  ellm_status status = go_to(c, m->layer, err);
+  if (status == ELLM_OK && m->layer == last_layer) status = gather_moments(c, err); /* with the weights of the source */
+  if (status == ELLM_OK) calibration_rounded(c, m, weights);
+  else free(weights);
+  return status;
 }

@@ -10,15 +10,20 @@
 #ifndef ELLM_CONVERT_CALIBRATION_H
 #define ELLM_CONVERT_CALIBRATION_H
 
+#include "convert/measurements.h"
 #include "tune/layer_text.h"
 #include "tune/plan.h"
 
 typedef struct calibration {
-  ellm_model *model;
+  ellm_model *model;         /* NULL: none that can be run */
+  thread_pool *pool;
   bool full;                 /* second moments and error feedback */
   double lambda;             /* of rate-aware rounding */
   corpus text;               /* its first `watched` sequences; the others measure */
   size_t watched;
+  bool chat;                 /* every second sequence is a conversation; of those that are held: */
+  size_t conversation;       /* this one */
+  measurements *known;       /* what was measured before, and where it is kept */
   squares squares;           /* all zero: no text */
   damage_meter alone, held;  /* what a matrix does alone; what the result does, on sequences that nothing else saw */
   layer_text layers;         /* full */
@@ -35,10 +40,21 @@ typedef struct calibration {
 /* Does a model of so many weights get full effort by default? Below a billion it takes minutes. */
 bool calibration_is_full(const ellm_compress_options *options, uint64_t weights);
 
-/* Writes or reads the text and gathers what is needed; scratch files lie in the folder of `path`. `notes`: what could
+/* What a calibration is made of. */
+typedef struct calibration_size {
+  size_t sequences, length, held; /* sequences that are calibrated with, and those beside them */
+  size_t together;                /* that are written at a time */
+  size_t damage_tokens;           /* that each matrix is tried on */
+  bool full;
+} calibration_size;
+calibration_size calibration_size_of(const ellm_model *model, const ellm_compress_options *options, bool full);
+
+/* Writes or reads the text and gathers what is needed, as far as it is not known; scratch files lie in the folder of
+ * `path`. `model` NULL: nothing is gathered. `known` outlives the calibration, which takes its text. `notes`: what could
  * not be done and was not asked for by name. Free with calibration_free, also after a failure. */
-ellm_status calibrate(ellm_model *model, const ellm_compress_options *options, uint64_t weights, const char *path,
-                      progress_meter *meter, const ellm_notes *notes, calibration *out, ellm_error *err);
+ellm_status calibrate(ellm_model *model, thread_pool *pool, const ellm_compress_options *options, uint64_t weights,
+                      const char *path, measurements *known, progress_meter *meter, const ellm_notes *notes,
+                      calibration *out, ellm_error *err);
 void calibration_free(calibration *c);
 
 /* Curves of all matrices, with full effort for rounding with feedback, by the moments of the model as it is. */
@@ -47,6 +63,10 @@ ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, prog
 /* What rounding is to know of the input of a matrix. Those that read the same input ask once, in the order of
  * tune_matrices. */
 ellm_status calibration_columns(calibration *c, const tune_matrix *m, input_columns *out, ellm_error *err);
+/* From the first matrix on again, with the weights that the model had at first. */
+ellm_status calibration_restart(calibration *c, ellm_error *err);
+/* A matrix that an earlier run rounded, as calibration_rounded; `last_layer`: some of its matrices are still to come. */
+ellm_status calibration_adopted(calibration *c, tune_matrix *m, uint16_t *weights, uint32_t last_layer, ellm_error *err);
 /* Does calibration go on with the rounded weights of this matrix? */
 bool calibration_wants(const calibration *c, const tune_matrix *m);
 /* It does, with these: BF16 [rows][columns], malloc'ed, the calibration's from here on. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file_writer.h"
 #include "base/memory.h"
@@ -17,6 +18,7 @@
 #include "convert/compress_matrix.h"
 #include "convert/journal.h"
 #include "convert/lossless.h"
+#include "convert/matrix_error.h"
 #include "convert/report.h"
 #include "convert/runnable.h"
 #include "source/finite.h"
@@ -36,7 +38,13 @@ typedef struct compress_job {
   matrix_writer matrices;      /* by the paper's method ... */
   any_size *sized;             /* ... or to a size; NULL: not */
   runnable run;
+  char *kept_plan;             /* what was measured, while a run that can be resumed is at work */
 } compress_job;
+
+enum { MOST_TEXT = 1 << 28 }; /* bytes of a calibration text */
+
+/* As the journal, in its place and with its name. */
+#define PLAN_ENDING ".plan" PARTIAL_ENDING PARTIAL_ENDING
 
 void ellm_compress_options_init(ellm_compress_options *options) {
   *options = (ellm_compress_options){.size = sizeof *options,
@@ -174,28 +182,50 @@ static ellm_status add_tensor(compress_job *job, size_t index, ellm_error *err) 
   return status;
 }
 
-/* A matrix was stored. */
-static ellm_status take_matrix(void *user, const source_tensor *source, const uint8_t digest[16],
-                               container_tensor *tensor, ellm_error *err) {
+/* A matrix, or scales of columns, were stored by any_size. */
+static ellm_status take_sized(void *user, const source_tensor *source, const uint8_t digest[16],
+                              container_tensor *tensor, ellm_error *err) {
   compress_job *job = user;
+  if (source == NULL) return remember(job, NULL, err);
   memcpy(job->digests[source_index(job->input, source)], digest, 16);
   container_writer_last_sizes(job->writer, &tensor->payload_bytes, &tensor->stored_bytes);
+  ELLM_TRY(remember(job, digest, err));
   return report_tensor(job->report, tensor, err);
+}
+
+static ellm_status adopt_sized(void *user, const source_tensor *source, bool *adopted, ellm_error *err) {
+  compress_job *job = user;
+  if (source == NULL) return adopt(job, NULL, NULL, NULL, adopted, err);
+  container_tensor *tensor = calloc(1, sizeof *tensor);
+  if (tensor == NULL) return ellm_fail_memory(err, sizeof *tensor, "a tensor");
+  ellm_status status =
+      adopt(job, source->name, tensor, job->digests[source_index(job->input, source)], adopted, err);
+  if (status == ELLM_OK && *adopted) {
+    container_writer_last_sizes(job->writer, &tensor->payload_bytes, &tensor->stored_bytes);
+    status = report_tensor(job->report, tensor, err);
+  }
+  free(tensor);
+  return status;
 }
 
 /* ---------------------------------------------------------------- the whole */
 
 static ellm_status check_target(const ellm_compress_options *options, ellm_error *err) {
-  if (options->target > ELLM_TARGET_BITS || options->effort > ELLM_EFFORT_FULL ||
+  if (options->target > ELLM_TARGET_DIVERGENCE || options->effort > ELLM_EFFORT_FULL ||
       options->calibrate > ELLM_CALIBRATE_NONE)
     return ellm_fail(err, ELLM_ERR_USAGE, "unknown target %d, effort %d or calibration %d", (int)options->target,
                      (int)options->effort, (int)options->calibrate);
-  if (options->target == ELLM_TARGET_NONE) return ELLM_OK;
-  if (options->lossless) return ellm_fail(err, ELLM_ERR_USAGE, "a lossless file has the size that it has: no target");
+  if (options->target == ELLM_TARGET_NONE)
+    return options->plan == NULL ? ELLM_OK
+                                 : ellm_fail(err, ELLM_ERR_USAGE, "a plan is of use for a size only");
+  if (options->lossless)
+    return ellm_fail(err, ELLM_ERR_USAGE, "a lossless file has the size that it has: no target");
+  if (options->plan != NULL && *options->plan == '\0')
+    return ellm_fail(err, ELLM_ERR_USAGE, "the name of the plan is empty");
   if (!(options->target_value > 0 && options->target_value < 1e18))
     return ellm_fail(err, ELLM_ERR_USAGE, "a size of %g makes no sense", options->target_value);
-  if (options->resume)
-    return ellm_fail(err, ELLM_ERR_USAGE, "compressing to a size cannot be resumed yet");
+  if (options->target == ELLM_TARGET_DIVERGENCE && options->calibrate == ELLM_CALIBRATE_NONE)
+    return ellm_fail(err, ELLM_ERR_USAGE, "without a text no divergence can be measured");
   if ((options->calibrate == ELLM_CALIBRATE_FILE) != (options->calibrate_file != NULL))
     return ellm_fail(err, ELLM_ERR_USAGE, "a calibration text and its file belong together");
   if (options->calibrate == ELLM_CALIBRATE_NONE && options->effort != ELLM_EFFORT_AUTO)
@@ -298,26 +328,11 @@ static void options_json(const ellm_compress_options *options, char *out, size_t
            ellm_scheme_name(options->scheme), preference_text(options), code_texts[options->code]);
   if (options->lossless) snprintf(out, bytes, "{\"lossless\":true}");
   if (options->target == ELLM_TARGET_NONE) return;
-  static const char *const targets[] = {"none", "bytes", "bits"}, *const efforts[] = {"auto", "quick", "full"},
+  static const char *const targets[] = {"none", "bytes", "bits", "divergence"}, *const efforts[] = {"auto", "quick", "full"},
                     *const calibrations[] = {"auto", "self", "file", "none"};
   snprintf(out, bytes, "{\"target\":\"%s\",\"value\":%.9g,\"effort\":\"%s\",\"calibrate\":\"%s\",\"prefer\":\"%s\"}",
            targets[options->target], options->target_value, efforts[options->effort],
            calibrations[options->calibrate], preference_text(options));
-}
-
-static ellm_status write_all(compress_job *job, ellm_error *err) {
-  char options[160];
-  options_json(job->options, options, sizeof options);
-  ELLM_TRY(add_assets(job, err));
-  ELLM_TRY(add_metadata(job, "entrollm.options", options, err));
-  const char *metadata = source_metadata(job->input);
-  if (strcmp(metadata, "{}") != 0 && strlen(metadata) <= CONTAINER_METADATA_MAX)
-    ELLM_TRY(add_metadata(job, "safetensors.metadata", metadata, err));
-  for (size_t i = 0; i < source_count(job->input); i++)
-    if (job->sized == NULL || !any_size_takes(job->sized, source_at(job->input, i)->name))
-      ELLM_TRY(add_tensor(job, i, err));
-  if (job->sized != NULL) ELLM_TRY(any_size_write(job->sized, take_matrix, job, err));
-  return progress_finish(&job->meter, "finish", err);
 }
 
 /* What a resumed run must share with the one before: options, the source's
@@ -329,6 +344,15 @@ static ellm_status resume_key(const compress_job *job, uint8_t key[16], ellm_err
   options_json(options, line, sizeof line);
   bool ok = ellm_buffer_append(&text, ellm_version(), strlen(ellm_version()) + 1) &&
             ellm_buffer_append(&text, line, strlen(line) + 1);
+  if (options->calibrate_file != NULL) {
+    uint8_t *file = NULL;
+    size_t bytes = 0;
+    ELLM_TRY(file_read_all(options->calibrate_file, MOST_TEXT, &file, &bytes, err));
+    ok = ok && ellm_buffer_append(&text, file, bytes);
+    free(file);
+  }
+  snprintf(line, sizeof line, "%zu %zu", options->calibration_sequences, options->calibration_length);
+  ok = ok && ellm_buffer_append(&text, line, strlen(line) + 1);
   for (size_t i = 0; ok && i < options->n_keep; i++)
     ok = ellm_buffer_append(&text, options->keep[i], strlen(options->keep[i]) + 1);
   ok = ok && source_state(job->input, &text);
@@ -348,8 +372,8 @@ static ellm_status resume_key(const compress_job *job, uint8_t key[16], ellm_err
 
 /* Not even --force may replace a file of the checkpoint, and none may be taken for the leavings of an earlier run. */
 static ellm_status check_output(const compress_job *job, const char *out_path, ellm_error *err) {
-  static const char *const endings[] = {"", PARTIAL_ENDING, JOURNAL_ENDING};
-  for (size_t i = 0; i < 3; i++) {
+  static const char *const endings[] = {"", PARTIAL_ENDING, JOURNAL_ENDING, PLAN_ENDING};
+  for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
     char *path = path_append(out_path, endings[i]);
     if (path == NULL) return ellm_fail_memory(err, strlen(out_path), "a path");
     ellm_status status = source_reads_file(job->input, path)
@@ -381,6 +405,7 @@ static ellm_status open_output(compress_job *job, const char *out_path, ellm_err
     ELLM_TRY(resume_key(job, key, err));
     ELLM_TRY(journal_open(out_path, key, &job->journal, err));
     job->adopting = files.resume = journal_has_entries(job->journal);
+    if (options->target != ELLM_TARGET_NONE) job->kept_plan = path_append(out_path, PLAN_ENDING);
   }
   ELLM_TRY(container_writer_open(out_path, &files, &job->writer, err));
   if (!options->resume) journal_remove(out_path); /* not before the lock is ours */
@@ -403,22 +428,98 @@ static ellm_status open_sized(compress_job *job, const char *out_path, ellm_erro
                                 .team = &job->team,
                                 .writer = job->writer,
                                 .meter = &job->meter,
-                                .report = job->report};
-  return job->options->target != ELLM_TARGET_NONE ? any_size_open(&setup, &job->sized, err) : ELLM_OK;
+                                .report = job->report,
+                                .kept_plan = job->kept_plan};
+  if (job->options->target == ELLM_TARGET_NONE) return ELLM_OK;
+  ELLM_TRY(any_size_open(&setup, &job->sized, err));
+  if (any_size_has_matrices(job->sized)) return ELLM_OK;
+  any_size_close(job->sized); /* there is nothing to quantize */
+  job->sized = NULL;
+  return ELLM_OK;
 }
 
-/* The file is measured as it will be, and the figures are its last section. */
-static ellm_status add_quality(compress_job *job, const uint8_t identity[16], ellm_error *err) {
-  char text[512];
+/* The file is measured as it will be. */
+static ellm_status measure(compress_job *job, char *text, size_t bytes, ellm_error *err) {
+  uint8_t identity[16];
   const char *path;
+  ELLM_TRY(source_identity_of(job->input, job->digests, identity, err));
   ELLM_TRY(container_writer_publish(job->writer, identity, &path, err));
-  const ellm_status measured = any_size_quality(job->sized, path, text, sizeof text, err);
+  const ellm_status measured = any_size_quality(job->sized, path, text, bytes, err);
   ellm_error second;
   const ellm_status retracted = container_writer_retract(job->writer, measured == ELLM_OK ? err : &second);
   ELLM_TRY(measured);
-  ELLM_TRY(retracted);
+  return retracted;
+}
+
+/* What was tried before a kill is not tried again. */
+static ellm_status recall(compress_job *job, ellm_error *err) {
+  any_size_try tried;
+  while (job->adopting && journal_next_pair(job->journal, &tried.bits, &tried.divergence))
+    ELLM_TRY(any_size_recall(job->sized, &tried, err));
+  return ELLM_OK;
+}
+
+/* How far each matrix is from the source, as verify finds it again. */
+static ellm_status add_errors(compress_job *job, ellm_error *err) {
+  static const uint8_t nobody[16];
+  const char *path;
+  matrix_errors errors;
+  ELLM_TRY(container_writer_publish(job->writer, nobody, &path, err));
+  ellm_status status = matrix_errors_find(path, source_path(job->input), &job->meter, &errors, err);
+  if (status == ELLM_OK) status = container_writer_retract(job->writer, err);
+  for (size_t i = 0; i < errors.n && status == ELLM_OK; i++) {
+    char name[32];
+    status = container_writer_metadata(job->writer, matrix_errors_name(i, name), errors.values[i], err);
+  }
+  matrix_errors_free(&errors);
+  return status;
+}
+
+/* The matrices, as often as a target divergence wants, and the figures of the file as its last section. */
+static ellm_status write_sized(compress_job *job, ellm_error *err) {
+  const any_size_hooks hooks = {job, take_sized, adopt_sized};
+  char text[1024], *plan = NULL;
+  ELLM_TRY(any_size_measure(job->sized, err));
+  ELLM_TRY(recall(job, err));
+  ELLM_TRY(any_size_plan(job->sized, &plan, err));
+  job->report->plan = plan;
+  if (job->options->dry_run) return ELLM_OK;
+  const container_mark mark = container_writer_mark(job->writer);
+  const size_t n_tensors = job->report->n_tensors;
+  size_t entries = job->journal != NULL ? journal_mark(job->journal) : 0;
+  for (bool again = true;;) {
+    ELLM_TRY(any_size_write(job->sized, &hooks, err));
+    ELLM_TRY(measure(job, text, sizeof text, err));
+    const any_size_try tried = any_size_tried(job->sized);
+    ELLM_TRY(any_size_again(job->sized, &again, err));
+    if (!again) break;
+    if (job->journal != NULL) { /* before the sections go that it names */
+      ELLM_TRY(journal_rewind(job->journal, entries, err));
+      ELLM_TRY(journal_add_pair(job->journal, tried.bits, tried.divergence, err));
+      entries = journal_mark(job->journal);
+    }
+    job->adopting = false;
+    ELLM_TRY(container_writer_rewind(job->writer, &mark, err));
+    report_drop_tensors(job->report, n_tensors);
+  }
   ELLM_TRY(report_quality(job->report, text, err));
-  return container_writer_metadata(job->writer, "entrollm.quality", text, err);
+  ELLM_TRY(container_writer_metadata(job->writer, "entrollm.quality", text, err));
+  return add_errors(job, err);
+}
+
+static ellm_status write_all(compress_job *job, ellm_error *err) {
+  char options[160];
+  options_json(job->options, options, sizeof options);
+  ELLM_TRY(add_assets(job, err));
+  ELLM_TRY(add_metadata(job, "entrollm.options", options, err));
+  const char *metadata = source_metadata(job->input);
+  if (strcmp(metadata, "{}") != 0 && strlen(metadata) <= CONTAINER_METADATA_MAX)
+    ELLM_TRY(add_metadata(job, "safetensors.metadata", metadata, err));
+  for (size_t i = 0; i < source_count(job->input); i++)
+    if (job->sized == NULL || !any_size_takes(job->sized, source_at(job->input, i)->name))
+      ELLM_TRY(add_tensor(job, i, err));
+  if (job->sized != NULL) ELLM_TRY(write_sized(job, err));
+  return progress_finish(&job->meter, "finish", err);
 }
 
 static ellm_status run(compress_job *job, const char *out_path, ellm_error *err) {
@@ -441,12 +542,12 @@ static ellm_status run(compress_job *job, const char *out_path, ellm_error *err)
   uint8_t identity[16];
   ellm_totals totals;
   ELLM_TRY(source_identity_of(job->input, job->digests, identity, err));
-  if (job->sized != NULL) ELLM_TRY(add_quality(job, identity, err));
   ELLM_TRY(source_unchanged(job->input, err)); /* else its passes may not agree */
   container_writer *writer = job->writer;
   job->writer = NULL; /* commit frees it in any case */
   ELLM_TRY(container_writer_commit(writer, identity, &totals, err));
   if (job->journal != NULL) journal_remove(out_path);
+  if (job->kept_plan != NULL) unlink(job->kept_plan);
   job->report->totals = totals;
   return ELLM_OK;
 }
@@ -458,6 +559,7 @@ static void release(compress_job *job) {
   runnable_free(&job->run);
   any_size_close(job->sized);
   free(job->digests);
+  free(job->kept_plan);
   team_free(&job->team);
   source_close(job->input);
 }

@@ -108,6 +108,39 @@ ellm_status journal_add(journal *j, const uint8_t *record, size_t bytes, const u
   return ok ? ELLM_OK : ellm_fail_errno(err, code, "write", j->path);
 }
 
+bool journal_next_pair(journal *j, double *a, double *b) {
+  journal_entry entry;
+  size_t length;
+  if (j->size == 0 || !parse(j, j->at, &entry, &length) || entry.bytes != 0) return false;
+  memcpy(a, entry.digest, sizeof *a);
+  memcpy(b, entry.digest + sizeof *a, sizeof *b);
+  j->last = j->at;
+  j->at += length;
+  return true;
+}
+
+/* A section's record is never empty. */
+ellm_status journal_add_pair(journal *j, double a, double b, ellm_error *err) {
+  uint8_t digest[16];
+  memcpy(digest, &a, sizeof a);
+  memcpy(digest + sizeof a, &b, sizeof b);
+  return journal_add(j, digest, 0, digest, err);
+}
+
+size_t journal_mark(const journal *j) {
+  return j->file != NULL ? (size_t)ftello(j->file) : j->at < HEAD ? HEAD : j->at;
+}
+
+ellm_status journal_rewind(journal *j, size_t mark, ellm_error *err) {
+  if (j->file == NULL) {
+    if (j->at > mark) j->at = mark;
+    return ELLM_OK;
+  }
+  const bool ok = fflush(j->file) == 0 && ftruncate(fileno(j->file), (off_t)mark) == 0 &&
+                  fseeko(j->file, (off_t)mark, SEEK_SET) == 0;
+  return ok ? ELLM_OK : ellm_fail_errno(err, errno, "write", j->path);
+}
+
 void journal_close(journal *j) {
   if (j == NULL) return;
   if (j->file != NULL) fclose(j->file);

@@ -30,7 +30,13 @@ bool journal_has_entries(const journal *j);
 bool journal_next(journal *j, journal_entry *entry);
 /* The entry last given, and those after it, do not hold: forget them. */
 void journal_reject(journal *j);
+/* The next entry, if it is a pair of numbers (journal_add_pair) and no section. */
+bool journal_next_pair(journal *j, double *a, double *b);
+ellm_status journal_add_pair(journal *j, double a, double b, ellm_error *err);
 ellm_status journal_add(journal *j, const uint8_t *record, size_t bytes, const uint8_t digest[16], ellm_error *err);
+/* Where the journal stands, and back to there: entries after it are forgotten when the next one is added. */
+size_t journal_mark(const journal *j);
+ellm_status journal_rewind(journal *j, size_t mark, ellm_error *err);
 void journal_close(journal *j); /* the file stays; NULL is fine */
 /* Remove the file of out_path, if there is one. */
 void journal_remove(const char *out_path);

@@ -35,6 +35,7 @@ void ellm_report_free(ellm_report *report) {
   for (size_t i = 0; i < report->n_warnings; i++) free((char *)report->warnings[i]);
   free(owned->names);
   free((char *)report->quality);
+  free((char *)report->plan);
   free(report->assets);
   free(report->tensors);
   free(report->warnings);
@@ -51,6 +52,11 @@ ellm_status report_tensor(ellm_report *report, const container_tensor *tensor, e
   container_tensor_describe(tensor, info);
   info->name = name;
   return ELLM_OK;
+}
+
+void report_drop_tensors(ellm_report *report, size_t n) {
+  char **names = ((owned_report *)report)->names;
+  while (report->n_tensors > n) free(names[--report->n_tensors]);
 }
 
 ellm_status report_asset(ellm_report *report, const char *name, uint64_t bytes, ellm_error *err) {

@@ -10,6 +10,8 @@ ellm_report *report_create(void);
 /* Make room for n tensors, once. */
 ellm_status report_start(ellm_report *report, size_t n_tensors, ellm_error *err);
 ellm_status report_tensor(ellm_report *report, const container_tensor *tensor, ellm_error *err);
+/* Forget those from number n on. */
+void report_drop_tensors(ellm_report *report, size_t n);
 ellm_status report_asset(ellm_report *report, const char *name, uint64_t bytes, ellm_error *err);
 ellm_status report_quality(ellm_report *report, const char *json, ellm_error *err);
 ellm_status report_warn(ellm_report *report, ellm_error *err, const char *format, ...) ELLM_PRINTF(3, 4);

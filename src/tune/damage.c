@@ -119,13 +119,14 @@ ellm_status damage_of(damage_meter *d, tune_matrix *m, const uint16_t *weights, 
   return status;
 }
 
-ellm_status damage_compare(damage_meter *d, ellm_model *other, damage_comparison *out, ellm_error *err) {
+ellm_status damage_compare(damage_meter *d, ellm_model *other, size_t first, size_t n, damage_comparison *out,
+                           ellm_error *err) {
   const size_t vocab = d->model->config.vocab_size;
   double sum = 0;
   uint64_t equal = 0;
-  *out = (damage_comparison){.tokens = d->n * d->scored};
+  *out = (damage_comparison){.tokens = n * d->scored};
   ELLM_TRY(ellm_model_reserve(other, (uint32_t)d->length, err));
-  for (size_t k = 0; k < d->n; k++) {
+  for (size_t k = first; k < first + n; k++) {
     compare_job job = {d, d->reference + k * d->scored * vocab, d->log_sum + k * d->scored};
     ellm_sequence *s = NULL;
     ELLM_TRY(ellm_sequence_create(other, &s, err));

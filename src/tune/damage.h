@@ -39,9 +39,10 @@ void damage_close(damage_meter *d);
 /* The divergence with weights[rows][columns] (BF16) in place of the matrix's. ELLM_ERR_INPUT: no number. */
 ellm_status damage_of(damage_meter *d, tune_matrix *m, const uint16_t *weights, double *divergence, ellm_error *err);
 
-/* Another model on the same tokens: mean divergence from this one, and the share of tokens where both have the same
+/* Another model on the tokens of sequences first .. first + n - 1: mean divergence from this one, and the share of tokens where both have the same
  * likeliest next one. ELLM_ERR_INPUT: no numbers. */
 typedef struct damage_comparison { double divergence, equal_top; uint64_t tokens; } damage_comparison;
-ellm_status damage_compare(damage_meter *d, ellm_model *other, damage_comparison *out, ellm_error *err);
+ellm_status damage_compare(damage_meter *d, ellm_model *other, size_t first, size_t n, damage_comparison *out,
+                           ellm_error *err);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/exact_math.h"
 #include "base/memory.h"
@@ -47,7 +48,7 @@ static ellm_status measure_curve(const plan_request *request, tune_matrix *m, co
   rounder_estimate at;
   double divergence = 0;
   *unit = 1;
-  ellm_status status = rounder_open(compute_pool(request->model->compute), m->matrix, columns, &r, err);
+  ellm_status status = rounder_open(request->pool, m->matrix, columns, &r, err);
   if (status == ELLM_OK && alone) {
     status = measure_divergence(request, &r, m, &divergence, err);
     if (status == ELLM_OK) status = rounder_sample(&r, SAMPLE_ROWS, &at, err);
@@ -72,7 +73,7 @@ static ellm_status measure_curve(const plan_request *request, tune_matrix *m, co
  */
 static bool is_measured(const plan_request *request, const tune_matrix *m) {
   enum { FIRST_ALL = 4, LAST_ALL = 2, EVERY = 3 };
-  const uint32_t n_layers = request->model->config.n_layers;
+  const uint32_t n_layers = request->n_layers;
   return request->meter != NULL &&
          (m->layer < FIRST_ALL || m->layer + LAST_ALL >= n_layers || m->layer % EVERY == 0);
 }
@@ -108,18 +109,32 @@ static void apply_units(const plan_request *request, const double *units, plan *
   }
 }
 
+static ellm_status plan_create(const tune_matrices *matrices, plan *out, ellm_error *err) {
+  const size_t n = matrices->n;
+  *out = (plan){.matrices = matrices};
+  out->curves = calloc(n, sizeof *out->curves);
+  out->points = calloc(n, sizeof *out->points);
+  out->measured = calloc(n, sizeof *out->measured);
+  return out->curves != NULL && out->points != NULL && out->measured != NULL
+             ? ELLM_OK
+             : ellm_fail_memory(err, n * sizeof *out->points, "a plan");
+}
+
+ellm_status plan_take(const tune_matrices *matrices, const allocation_point (*known)[PLAN_POINTS], plan *out,
+                      ellm_error *err) {
+  ELLM_TRY(plan_create(matrices, out, err));
+  memcpy(out->measured, known, matrices->n * sizeof *out->measured);
+  return ELLM_OK;
+}
+
 ellm_status plan_measure(const plan_request *request, progress_meter *progress, plan *out, ellm_error *err) {
   const size_t n = request->matrices->n;
   const uint64_t before = progress->done;
   uint64_t done = 0;
-  *out = (plan){.matrices = request->matrices};
-  out->curves = calloc(n, sizeof *out->curves);
-  out->points = calloc(n, sizeof *out->points);
-  out->measured = calloc(n, sizeof *out->measured);
   double *units = calloc(n, sizeof *units);
   input_columns columns = {0};
-  const bool good = out->curves != NULL && out->points != NULL && out->measured != NULL && units != NULL;
-  ellm_status status = good ? ELLM_OK : ellm_fail_memory(err, n * sizeof *out->points, "a plan");
+  ellm_status status = plan_create(request->matrices, out, err);
+  if (status == ELLM_OK && units == NULL) status = ellm_fail_memory(err, n * sizeof *units, "a plan");
   for (size_t i = 0; i < n && status == ELLM_OK; i++) {
     tune_matrix *m = &request->matrices->at[i];
     status = progress_report(progress, "measure", m->matrix->name, before + done, err);
@@ -183,10 +198,18 @@ static void find_center(plan *p, double bits) {
   p->centered = true;
 }
 
+double plan_least_bits(const plan *p) { return bits_at(p, 0, first_log2_step + (PLAN_POINTS - 1) * log2_spacing); }
+
+double plan_most_bits(const plan *p) { return bits_at(p, 0, first_log2_step); }
+
+void plan_recenter(plan *p) { p->centered = false; }
+
+double plan_damage(const plan *p) { return allocation_damage(p->curves, p->matrices->n); }
+
 ellm_status plan_steps(plan *p, size_t first, double bits, ellm_error *err) {
   const size_t n = p->matrices->n;
   if (!p->centered) {
-    const double least = bits_at(p, 0, first_log2_step + (PLAN_POINTS - 1) * log2_spacing);
+    const double least = plan_least_bits(p);
     if (bits < least)
       return ellm_fail(err, ELLM_ERR_INPUT, "%.3f bits a weight are less than is possible: %.3f at the least",
                        bits / (double)p->matrices->weights, least / (double)p->matrices->weights);

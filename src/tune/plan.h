@@ -28,7 +28,8 @@ typedef struct plan {
 typedef ellm_status (*plan_columns_fn)(void *user, size_t i, input_columns *out, ellm_error *err);
 
 typedef struct plan_request {
-  ellm_model *model;
+  thread_pool *pool;
+  uint32_t n_layers;
   const tune_matrices *matrices;
   plan_columns_fn columns;
   void *user;
@@ -38,6 +39,9 @@ typedef struct plan_request {
 
 /* Stage "measure" of the progress, weights of matrices that are done. Free with plan_free, also after a failure. */
 ellm_status plan_measure(const plan_request *request, progress_meter *progress, plan *out, ellm_error *err);
+/* With curves that were measured before, of all matrices. */
+ellm_status plan_take(const tune_matrices *matrices, const allocation_point (*known)[PLAN_POINTS], plan *out,
+                      ellm_error *err);
 void plan_free(plan *p);
 
 /*
@@ -47,6 +51,13 @@ void plan_free(plan *p);
  * number, where bits are too few for any steps.
  */
 ellm_status plan_steps(plan *p, size_t first, double bits, ellm_error *err);
+/* Bits that all matrices take at the coarsest and at the finest steps. */
+double plan_least_bits(const plan *p);
+double plan_most_bits(const plan *p);
+/* The next plan_steps finds the center anew. */
+void plan_recenter(plan *p);
+/* The divergence that the chosen steps are expected to make. */
+double plan_damage(const plan *p);
 /* The chosen step of a matrix, relative to its rows. */
 double plan_step(const plan *p, size_t matrix);
 

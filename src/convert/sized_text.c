@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "convert/sized_text.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+/* Ends with NUL, which the size does not count. */
+static bool add(ellm_buffer *b, const char *format, ...) ELLM_PRINTF(2, 3);
+
+static bool add(ellm_buffer *b, const char *format, ...) {
+  char piece[256];
+  va_list args;
+  va_start(args, format);
+  const int length = vsnprintf(piece, sizeof piece, format, args);
+  va_end(args);
+  return length >= 0 && (size_t)length < sizeof piece && ellm_buffer_append(b, piece, (size_t)length);
+}
+
+/* A name holds no control characters and is UTF-8 (container/record.h). */
+static bool add_name(ellm_buffer *b, const char *name) {
+  bool fits = ellm_buffer_append(b, "\"", 1);
+  for (; fits && *name != '\0'; name++)
+    fits = (*name != '"' && *name != '\\' ? true : ellm_buffer_append(b, "\\", 1)) && ellm_buffer_append(b, name, 1);
+  return fits && ellm_buffer_append(b, "\"", 1);
+}
+
+ellm_status sized_plan_text(const sized_matrices *s, const sized_expectation *e, char **text, ellm_error *err) {
+  const bool measured = s->calibration.squares.sum != NULL;
+  ellm_buffer b = {0};
+  bool fits = add(&b, "{\"file_bytes\":%.0f,\"bits_per_weight\":%.6g,", e->file_bytes,
+                  allocation_bits(s->plan.curves, s->matrices.n) / (double)s->matrices.weights) &&
+              (measured ? add(&b, "\"divergence\":%.6g,", plan_damage(&s->plan)) : add(&b, "\"divergence\":null,")) &&
+              add(&b, "\"memory_bytes\":%llu,\"measure_seconds\":%.3g,\"tensors\":[",
+                  (unsigned long long)e->memory_bytes, e->seconds);
+  for (size_t i = 0; fits && i < s->matrices.n; i++) {
+    const weight_matrix *m = s->matrices.at[i].matrix;
+    const allocation_curve *c = &s->plan.curves[i];
+    fits = add(&b, "%s{\"name\":", i > 0 ? "," : "") && add_name(&b, m->name) &&
+           add(&b, ",\"step\":%.6g,\"bits\":%.6g,\"damage\":%.6g}", plan_step(&s->plan, i),
+               c->bits / ((double)m->rows * m->columns), c->damage);
+  }
+  fits = fits && add(&b, "]}") && ellm_buffer_append(&b, "", 1);
+  if (!fits) {
+    ellm_buffer_free(&b);
+    return ellm_fail_memory(err, b.size, "a plan");
+  }
+  *text = (char *)b.data;
+  return ELLM_OK;
+}
+
+void sized_quality_text(const sized_matrices *s, const sized_quality *q, char *text, size_t bytes) {
+  static const char *const names[] = {"self", "self", "text", "none"};
+  const calibration *c = &s->calibration;
+  const bool calibrated = c->squares.sum != NULL;
+  size_t used = (size_t)snprintf(text, bytes, "{\"calibration\":\"%s\",\"effort\":\"%s\"",
+                                 calibrated ? names[s->options->calibrate] : "none",
+                                 !calibrated ? "none" : c->full ? "full" : "quick");
+  if (q != NULL) {
+    used += (size_t)snprintf(text + used, bytes - used,
+                             ",\"calibration_tokens\":%zu,\"tokens\":%llu,\"divergence_i16\":%.6g,\"equal_top_i16\":"
+                             "%.6g,\"divergence_i8\":%.6g,\"equal_top_i8\":%.6g",
+                             c->watched * c->text.length, (unsigned long long)q->i16.tokens, q->i16.divergence,
+                             q->i16.equal_top, q->i8.divergence, q->i8.equal_top);
+    if (q->conversation.tokens > 0)
+      used += (size_t)snprintf(text + used, bytes - used,
+                               ",\"conversation_tokens\":%llu,\"conversation_divergence_i16\":%.6g,"
+                               "\"conversation_equal_top_i16\":%.6g",
+                               (unsigned long long)q->conversation.tokens, q->conversation.divergence,
+                               q->conversation.equal_top);
+    if (q->predicted >= 0)
+      used += (size_t)snprintf(text + used, bytes - used, ",\"predicted_divergence\":%.6g", q->predicted);
+  }
+  snprintf(text + used, bytes - used, "}");
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a model that is compressed to a size says of itself, as JSON: what is expected of it, and what it became. */
+#ifndef ELLM_CONVERT_SIZED_TEXT_H
+#define ELLM_CONVERT_SIZED_TEXT_H
+
+#include "convert/sized_matrix.h"
+
+/* A plan: the chosen steps of s->plan. `file_bytes`: of the whole file; seconds: that measuring took or will take. */
+typedef struct sized_expectation { double file_bytes, seconds; uint64_t memory_bytes; } sized_expectation;
+/* For ellm_report.plan; malloc'ed. */
+ellm_status sized_plan_text(const sized_matrices *s, const sized_expectation *e, char **text, ellm_error *err);
+
+/* What a file was found to be; conversation: of held-out conversations, tokens 0 where there are none. */
+typedef struct sized_quality {
+  damage_comparison i16, i8, conversation;
+  double predicted;        /* divergence that was expected; negative: nothing was */
+} sized_quality;
+/* For metadata "entrollm.quality"; `q` NULL: nothing was measured. */
+void sized_quality_text(const sized_matrices *s, const sized_quality *q, char *text, size_t bytes);
+
+#endif
