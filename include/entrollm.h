@@ -306,6 +306,8 @@ typedef struct ellm_verify_options {
   int threads;               /* 0 = all of the process's affinity */
   ellm_progress_fn progress; /* bytes of the file; may be NULL */
   void *progress_user;
+  bool requantize;           /* with `against`: also make the file once more and compare bytes */
+  const char *calibrate_file; /* for that: the text that it was calibrated on, where it was one; else NULL */
 } ellm_verify_options;
 ELLM_API void ellm_verify_options_init(ellm_verify_options *options);
 
@@ -317,7 +319,8 @@ typedef struct ellm_verify_result {
   size_t n_problems;
 } ellm_verify_result;
 
-/* Check every byte of a file; with `against` also that it holds what that checkpoint quantizes to.
+/* Check every byte of a file; with `against` also that it holds what that checkpoint quantizes to, or, where it was made
+ * to a size, that each matrix is as far from that checkpoint's as was found when it was made.
  * ELLM_ERR_DIFFERENCE when problems were found; ELLM_ERR_INPUT when the file cannot be read as .ellm at all. `result`
  * may be NULL; *result is NULL unless the status is ELLM_OK or ELLM_ERR_DIFFERENCE. */
 ELLM_API ellm_status ellm_verify(const char *path, const ellm_verify_options *options, ellm_verify_result **result,

@@ -176,7 +176,7 @@ int cmd_compress(int argc, char **argv) {
       OPT_FLAG("lossless", 0, &r.lossless,
                "quantize nothing: code F32, F16 and BF16 so that every bit comes back\n(about a third smaller); such a "
                "file runs as the folder does"),
-      OPT_INT("bits", 'b', &r.bits, 2, 8, "N", "bits of a code, 2 to 8 (default 8)"),
+      OPT_INT("bits", 'b', &r.bits, 2, 8, "N", "the paper's method, the reference, not the recommended way: codes of\n2 to 8 bits, one step a tensor (8 where --scheme or --code is given)"),
       OPT_CHOICE("scheme", 0, &r.scheme, schemes, "KIND",
                  "mixed (default: symmetric where all weights of a tensor have one\nsign, else asymmetric), "
                  "symmetric, asymmetric"),
@@ -192,7 +192,7 @@ int cmd_compress(int argc, char **argv) {
                "tokenizer, templates, licence, card)"),
       OPT_FLAG("no-assets", 0, &r.no_assets, "of the files, configuration, tokenizer and templates only"),
       OPT_FLAG("strict", 0, &r.strict, "refuse what could not be run, which is otherwise only noted"),
-      OPT_FLAG("dry-run", 0, &r.dry_run, "report what would be written, write nothing"),
+      OPT_FLAG("dry-run", 0, &r.dry_run, "report what would be written, write nothing; to a size: measure, and\nprint the plan"),
       OPT_FLAG("force", 0, &r.force, "replace FILE if it exists"),
       OPT_FLAG("resume", 0, &r.resume, "keep FILE.partial when stopped, and go on from one"),
       CLI_OPTION_THREADS(r.common),
@@ -202,11 +202,13 @@ int cmd_compress(int argc, char **argv) {
       .command = "compress",
       .synopsis = "DIR -o FILE [options]",
       .about = "Compress a Hugging Face checkpoint folder (config.json, tokenizer.json, model.safetensors or its\n"
-               "shards) or a GGUF file into one .ellm file. Matrices are quantized and Huffman-coded, the rest is\n"
-               "kept as it is.\n"
+               "shards) or a GGUF file into one .ellm file. Matrices are quantized to the size that is asked for\n"
+               "(--target-size, --target-bpw, --quality, --max-kl; without any: --quality standard) with a text\n"
+               "that the model writes itself, and Huffman-coded; the rest is kept as it is.\n"
                "The file appears under its name only when it is whole; until then its folder must have room for\n"
                "the codes of the largest matrix too, a byte a weight. Same input, same bytes of output.",
-      .notes = "examples:\n  entrollm compress models/stories-4m -o stories-8.ellm\n"
+      .notes = "examples:\n  entrollm compress models/stories-4m -o stories.ellm --quality small --plan stories.plan\n"
+               "  entrollm compress models/stories-4m -o stories.ellm --max-kl 0.02 --plan stories.plan\n"
                "  entrollm compress models/stories-4m -o stories-4.ellm --bits 4 --prefer size --keep '*embed*'",
       .options = options,
       .n_options = sizeof options / sizeof *options,

@@ -7,6 +7,7 @@
 const option_choice cli_qualities[] = {{"tiny", 1}, {"small", 2}, {"standard", 3}, {"fine", 4}, {NULL, 0}};
 const option_choice cli_efforts[] = {{"quick", ELLM_EFFORT_QUICK}, {"full", ELLM_EFFORT_FULL}, {NULL, 0}};
 static const double quality_bits[] = {0, 2.75, 3.25, 4.25, 5.5};
+enum { STANDARD = 3 };
 
 /* "1.9GiB", "750 MB", "123456": bytes; 0: no size. */
 static double parse_size(const char *text) {
@@ -50,10 +51,11 @@ int cli_target_apply(const cli_target *t, const option_table *table, ellm_compre
   if ((t->size != NULL) + (t->bits > 0) + (t->max_kl > 0) + (t->quality > 0) > 1)
     return cli_error(ELLM_ERR_USAGE,
                      "compress: --target-size, --target-bpw, --max-kl and --quality exclude each other");
-  if (!cli_target_given(t)) {
+  const bool paper = option_given(table, "bits") || option_given(table, "scheme") || option_given(table, "code");
+  if (!cli_target_given(t) && (paper || options->lossless)) {
     if (t->calibrate == NULL && t->memory == NULL && t->effort == 0 && t->plan == NULL) return ELLM_OK;
-    return cli_error(ELLM_ERR_USAGE, "compress: --effort, --calibrate, --memory and --plan go with --target-size, --target-bpw, "
-                                     "--max-kl or --quality");
+    return cli_error(ELLM_ERR_USAGE, "compress: --effort, --calibrate, --memory and --plan are of no use with --bits, --scheme, "
+                                     "--code or --lossless");
   }
   static const char *const others[] = {"bits", "scheme", "code"};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
@@ -69,7 +71,7 @@ int cli_target_apply(const cli_target *t, const option_table *table, ellm_compre
     options->target_value = t->max_kl;
   } else {
     options->target = ELLM_TARGET_BITS;
-    options->target_value = t->quality > 0 ? quality_bits[t->quality] : t->bits;
+    options->target_value = t->bits > 0 ? t->bits : quality_bits[t->quality > 0 ? t->quality : STANDARD];
   }
   return apply_calibration(t, options);
 }

@@ -21,7 +21,7 @@ extern const option_choice cli_qualities[], cli_efforts[];
   OPT_REAL("max-kl", 0, &(t).max_kl, 1e-6, 10, "NATS", \
            "the smallest file whose divergence from the source, on text that the\nmodel writes, is at most this"), \
   OPT_CHOICE("quality", 0, &(t).quality, cli_qualities, "NAME", \
-             "the same by name: tiny 2.75, small 3.25, standard 4.25, fine 5.5"), \
+             "the same by name: tiny 2.75, small 3.25, standard 4.25 (default), fine 5.5"), \
   OPT_CHOICE("effort", 0, &(t).effort, cli_efforts, "KIND", \
              "with these: quick (mean squares of activations) or full (second\n" \
              "moments, errors made good by later columns); default: full below\n" \

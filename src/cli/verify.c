@@ -19,8 +19,14 @@ static int print_verified(const char *path, const ellm_verify_result *result, bo
 
 int cmd_verify(int argc, char **argv) {
   cli_common common = {0};
-  const char *path = NULL, *against = NULL;
-  option options[] = {OPT_TEXT("against", 0, &against, "DIR", "also quantize this checkpoint again and compare"),
+  const char *path = NULL, *against = NULL, *calibrate = NULL;
+  bool again = false;
+  option options[] = {OPT_TEXT("against", 0, &against, "DIR",
+                               "also compare with this checkpoint or GGUF file: its identity, and each\nmatrix: its codes, "
+                               "or, where a size was asked for, the error that was\nrecorded"),
+                      OPT_FLAG("requantize", 0, &again,
+                               "with --against: also make the file again, as it says that it was made,\nand compare bytes"),
+                      OPT_TEXT("calibrate", 0, &calibrate, "FILE", "with --requantize: the text that it was calibrated on"),
                       CLI_OPTION_THREADS(common), CLI_OPTION_JSON(common), CLI_OPTION_QUIET(common)};
   option_table table = {
       .command = "verify",
@@ -33,6 +39,10 @@ int cmd_verify(int argc, char **argv) {
       .operand_target = &path};
   int parsed = cli_parse(&table, argc, argv, &common);
   if (parsed >= 0) return parsed;
+  if (again && against == NULL)
+    return cli_error(ELLM_ERR_USAGE, "verify: --requantize needs --against DIR, what the file was made from");
+  if (calibrate != NULL && !again)
+    return cli_error(ELLM_ERR_USAGE, "verify: --calibrate is of use with --requantize only");
 
   ellm_verify_options how;
   ellm_verify_result *result;
@@ -41,6 +51,8 @@ int cmd_verify(int argc, char **argv) {
   cli_progress_init(&progress, true);
   ellm_verify_options_init(&how);
   how.against = against;
+  how.requantize = again;
+  how.calibrate_file = calibrate;
   how.threads = common.threads;
   how.progress = cli_progress_update;
   how.progress_user = &progress;

@@ -163,11 +163,18 @@ static ellm_status find_target(any_size *a, ellm_error *err) {
   return ELLM_OK;
 }
 
-/* Between the coarsest and the finest steps? */
-static ellm_status check_target(const any_size *a, ellm_error *err) {
+/* Between the coarsest and the finest steps? Beyond these the finest are taken, but not for a size that is enough to
+ * lose nothing at all. */
+static ellm_status check_target(any_size *a, ellm_error *err) {
+  static const double lossless_bits = 10.5; /* a weight, of a BF16 model */
   const double bits = (double)a->s.target_bits, weights = (double)a->s.matrices.weights;
   const double least = plan_least_bits(&a->s.plan), most = plan_most_bits(&a->s.plan);
   if (bits >= least && bits <= most) return ELLM_OK;
+  if (bits > most && bits < lossless_bits * weights) {
+    a->s.target_bits = (uint64_t)most;
+    return report_warn(a->setup.report, err, "%.3f bits a weight are more than is of use: %.3f are taken",
+                       bits / weights, most / weights);
+  }
   const char *word = bits < least ? "less than is possible" : "more than is of use";
   const double bound = bits < least ? least : most;
   if (a->setup.options->target == ELLM_TARGET_BYTES)
@@ -217,7 +224,7 @@ ellm_status any_size_measure(any_size *a, ellm_error *err) {
   if (s->calibration.squares.sum == NULL)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: without a text no divergence can be measured", s->model->path);
   a->search = (search){.limit = options->target_value,
-                       .least = plan_least_bits(&s->plan),
+                       .least = plan_least_bits(&s->plan) * 1.002,
                        .most = plan_most_bits(&s->plan)};
   bool again;
   return any_size_again(a, &again, err);

@@ -328,11 +328,17 @@ static void options_json(const ellm_compress_options *options, char *out, size_t
            ellm_scheme_name(options->scheme), preference_text(options), code_texts[options->code]);
   if (options->lossless) snprintf(out, bytes, "{\"lossless\":true}");
   if (options->target == ELLM_TARGET_NONE) return;
-  static const char *const targets[] = {"none", "bytes", "bits", "divergence"}, *const efforts[] = {"auto", "quick", "full"},
-                    *const calibrations[] = {"auto", "self", "file", "none"};
-  snprintf(out, bytes, "{\"target\":\"%s\",\"value\":%.9g,\"effort\":\"%s\",\"calibrate\":\"%s\",\"prefer\":\"%s\"}",
-           targets[options->target], options->target_value, efforts[options->effort],
-           calibrations[options->calibrate], preference_text(options));
+  static const char *const targets[] = {"none", "bytes", "bits", "divergence"},
+                    *const efforts[] = {"auto", "quick", "full"}, *const calibrations[] = {"auto", "self", "file", "none"};
+  int used = snprintf(out, bytes,
+                      "{\"target\":\"%s\",\"value\":%.17g,\"effort\":\"%s\",\"calibrate\":\"%s\",\"prefer\":\"%s\"",
+                      targets[options->target], options->target_value, efforts[options->effort],
+                      calibrations[options->calibrate], preference_text(options));
+  if (options->calibration_sequences > 0)
+    used += snprintf(out + used, bytes - (size_t)used, ",\"sequences\":%zu", options->calibration_sequences);
+  if (options->calibration_length > 0)
+    used += snprintf(out + used, bytes - (size_t)used, ",\"length\":%zu", options->calibration_length);
+  snprintf(out + used, bytes - (size_t)used, "}");
 }
 
 /* What a resumed run must share with the one before: options, the source's
@@ -508,7 +514,7 @@ static ellm_status write_sized(compress_job *job, ellm_error *err) {
 }
 
 static ellm_status write_all(compress_job *job, ellm_error *err) {
-  char options[160];
+  char options[256];
   options_json(job->options, options, sizeof options);
   ELLM_TRY(add_assets(job, err));
   ELLM_TRY(add_metadata(job, "entrollm.options", options, err));

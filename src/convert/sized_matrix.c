@@ -98,16 +98,17 @@ static ellm_status try_step(sized_matrices *s, rounder *r, double step, double *
 
 /* The last matrix takes what is left over: the finest step that does not exceed `left`, within 0.3 %. */
 static ellm_status fit_last(sized_matrices *s, rounder *r, double step, double left, ellm_error *err) {
+  static const double finest_step = 1.0 / 45; /* finer ones gain nothing, and codes become many and large */
   double finest = 0, coarsest = INFINITY, bits = 0;
   for (int i = 0; i < LAST_TRIES; i++) {
     ELLM_TRY(try_step(s, r, step, &bits, err));
     if (bits <= left) coarsest = step;
     else finest = step;
-    if (bits <= left && bits >= 0.997 * left) return ELLM_OK;
+    if (bits <= left && (bits >= 0.997 * left || step <= finest_step)) return ELLM_OK;
     /* a bit a weight less for each octave, at fine steps */
     double next = step * exp2((bits - 0.9985 * left) / ((double)r->matrix->rows * r->matrix->columns));
     if (next <= finest || next >= coarsest) next = isfinite(coarsest) ? sqrt((finest > 0 ? finest : coarsest / 4) * coarsest) : 2 * step;
-    step = next;
+    step = next > finest_step ? next : finest_step;
   }
   if (isfinite(coarsest)) return try_step(s, r, coarsest, &bits, err);
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: the size that is asked for cannot be met", r->matrix->name);

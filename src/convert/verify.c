@@ -15,7 +15,9 @@
 #include "base/sized.h"
 #include "container/container.h"
 #include "container/hash.h"
+#include "convert/matrix_error.h"
 #include "convert/passes.h"
+#include "convert/requantize.h"
 #include "source/identity.h"
 #include "kernels/exact.h"
 #include "kernels/kernels.h"
@@ -425,6 +427,63 @@ static ellm_status open_checkpoint(verify_job *job, ellm_error *err) {
   return status;
 }
 
+/* The number of the k-th quantized tensor in the file's metadata, as text; false: none was recorded. */
+static bool recorded_error(const ellm_file *file, size_t k, char text[MATRIX_ERROR_BYTES]) {
+  char name[32];
+  const char *at = ellm_file_metadata(file, matrix_errors_name(k / MATRIX_ERRORS_A_RECORD, name));
+  if (at == NULL || *at != '[') return false;
+  at++;
+  for (size_t i = k % MATRIX_ERRORS_A_RECORD; i > 0; i--) {
+    at += strcspn(at, ",");
+    if (*at != ',') return false;
+    at++;
+  }
+  const size_t bytes = strcspn(at, ",]");
+  if (bytes == 0 || bytes >= MATRIX_ERROR_BYTES) return false;
+  memcpy(text, at, bytes);
+  text[bytes] = '\0';
+  return true;
+}
+
+/* How far matrices are from the checkpoint's, where the file says how far they were. */
+static ellm_status compare_errors(verify_job *job, const ellm_source *file, const ellm_source *source,
+                                  ellm_error *err) {
+  char want[MATRIX_ERROR_BYTES], have[MATRIX_ERROR_BYTES];
+  size_t k = 0;
+  for (size_t i = 0; i < ellm_file_tensor_count(job->file); i++) {
+    const container_tensor *tensor = container_tensor_at(job->file, i);
+    double error;
+    if (tensor->storage != CONTAINER_CODED) continue;
+    if (!recorded_error(job->file, k++, want)) return ELLM_OK;
+    ELLM_TRY(matrix_error(file, source, tensor->name, &error, err));
+    matrix_error_text(error, have);
+    if (strcmp(have, want) != 0)
+      add_problem(job, "%s: tensor %s: its error is %s, %s was recorded", job->path, tensor->name, have, want);
+  }
+  return ELLM_OK;
+}
+
+static ellm_status verify_errors(verify_job *job, ellm_error *err) {
+  ellm_source *file = NULL, *source = NULL;
+  if (ellm_file_metadata(job->file, "entrollm.errors") == NULL) return ELLM_OK;
+  ellm_status status = ellm_source_open(job->path, &file, err);
+  if (status == ELLM_OK) status = ellm_source_open(job->against, &source, err);
+  if (status == ELLM_OK) status = compare_errors(job, file, source, err);
+  ellm_source_close(file);
+  ellm_source_close(source);
+  return status;
+}
+
+static ellm_status make_again(verify_job *job, const ellm_verify_options *options, ellm_error *err) {
+  bool same = false;
+  uint64_t first = 0;
+  ELLM_TRY(requantize(job->file, options, &same, &first, err));
+  if (!same)
+    add_problem(job, "%s: made again by this version (%s), it differs from byte %llu on", job->path, ellm_version(),
+                (unsigned long long)first);
+  return ELLM_OK;
+}
+
 static ellm_status run(verify_job *job, const ellm_verify_options *options, ellm_error *err) {
   ELLM_TRY(team_create(options->threads, &job->team, err));
   ELLM_TRY(container_open_lenient(job->path, section_problem, job, &job->file, err));
@@ -435,6 +494,8 @@ static ellm_status run(verify_job *job, const ellm_verify_options *options, ellm
   }
   progress_start(&job->meter, options->progress, options->progress_user, container_file_bytes(job->file));
   ELLM_TRY(verify_all(job, err));
+  if (job->against != NULL && job->result->ok) ELLM_TRY(verify_errors(job, err));
+  if (options->requantize && job->result->ok) ELLM_TRY(make_again(job, options, err));
   if (job->out_of_memory) return ellm_fail_memory(err, sizeof *err, "a problem");
   job->result->checked_bytes = container_file_bytes(job->file);
   if (job->result->ok) return ELLM_OK;
@@ -451,6 +512,8 @@ ellm_status ellm_verify(const char *path, const ellm_verify_options *options, el
   if (err == NULL) err = &local;
   if (result != NULL) *result = NULL;
   ELLM_SIZED(ellm_verify_options, own, options, err);
+  if (own.requantize && own.against == NULL)
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: to make it again, its source has to be given", path);
   verify_job job = {.path = path, .against = own.against, .result = calloc(1, sizeof(ellm_verify_result))};
   if (job.result == NULL) return ellm_fail_memory(err, sizeof *job.result, "a result");
   job.result->ok = true;

@@ -24,7 +24,7 @@ with open(os.path.join(source, "additional_chat_templates", "rag.jinja"), "wb") 
 NEEDED = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"]
 KNOWN = sorted(NEEDED + ["LICENSE", "README.md", "additional_chat_templates/rag.jinja"])
 file = tmp("known.ellm")
-p = run("compress", source, "-o", file)
+p = run("compress", "--bits", "8", source, "-o", file)
 text = p.stderr.decode()
 ok(
     p.returncode == 0 and "2 files of the folder left out" in text and "notes-private.txt, train.log" in text,
@@ -42,14 +42,14 @@ equal(
 )
 p = run("inspect", file, "--table")
 ok(all(name.encode() in p.stdout for name in KNOWN), "in its table, too", p.stdout)
-answer = run_json("compress", source, "--dry-run")
+answer = run_json("compress", "--bits", "8", source, "--dry-run")
 equal([a["name"] for a in answer["assets"]], KNOWN, "a dry run says the same")
 ok(any("notes-private.txt" in note for note in answer["warnings"]), "and what is left out")
 p = run("verify", file, "--against", source)
 ok(p.returncode == 0, "verify does not miss them", p.stdout)
 
 more = tmp("more.ellm")
-p = run("compress", source, "-o", more, "--include", "train*", "--include", "*.nothing")
+p = run("compress", "--bits", "8", source, "-o", more, "--include", "train*", "--include", "*.nothing")
 text = p.stderr.decode()
 ok(
     p.returncode == 0 and "1 file of the folder left out" in text and "include *.nothing: no such file" in text,
@@ -67,7 +67,7 @@ p = run("verify", more, "--against", source)
 ok(p.returncode == DIFFERENCE and b"asset train.log differs" in p.stdout, "and finds a change", p.stdout)
 
 least = tmp("least.ellm")
-p = run("compress", source, "-o", least, "--no-assets")
+p = run("compress", "--bits", "8", source, "-o", least, "--no-assets")
 ok(p.returncode == 0 and b"LICENSE, README.md" in p.stderr, "--no-assets", p.stderr)
 equal(
     [a["name"] for a in run_json("inspect", least)["assets"]],
@@ -86,21 +86,21 @@ ok(
 )
 equal(sorted(os.listdir(back)), sorted(NEEDED + ["LICENSE", "README.md", "additional_chat_templates", "model.safetensors"]),
       "and nothing else")
-p = run("compress", back, "-o", tmp("again.ellm"), "-q")
+p = run("compress", "--bits", "8", back, "-o", tmp("again.ellm"), "-q")
 ok(p.returncode == 0, "which is a folder to compress", p.stderr)
 
 for i in range(5):
     with open(os.path.join(source, f"data{i}.jsonl"), "wb") as f:
         f.truncate(60 << 20)
-p = run("compress", source, "-o", tmp("beside-data.ellm"))
+p = run("compress", "--bits", "8", source, "-o", tmp("beside-data.ellm"))
 ok(p.returncode == 0 and b"7 files of the folder left out" in p.stderr, "a data set beside the model is no fault", p.stderr)
 ok(os.path.getsize(tmp("beside-data.ellm")) < 10 << 20, "and does not travel")
-p = run("compress", source, "-o", tmp("data.ellm"), "--include", "*.jsonl")
+p = run("compress", "--bits", "8", source, "-o", tmp("data.ellm"), "--include", "*.jsonl")
 ok(p.returncode == INPUT and b"more than 256 MiB" in p.stderr and one_error_line(p), "unless it is asked for", p.stderr)
 
 case = os.path.join(SHARED, "cases", "stray-files-embedded", "in")
 if os.path.isdir(case):
-    p = run("compress", case, "-o", tmp("case.ellm"))
+    p = run("compress", "--bits", "8", case, "-o", tmp("case.ellm"))
     ok(p.returncode == 0 and b"notes-private.txt, train.log" in p.stderr, "stray-files-embedded", p.stderr)
     ok(PRIVATE.strip() not in read(tmp("case.ellm")), "stray-files-embedded: nothing private")
 else:

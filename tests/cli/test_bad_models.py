@@ -72,7 +72,7 @@ CASES = [
 for name, tensors, config, text in CASES:
     folder = changed(name, tensors, config)
     file = tmp(name + ".ellm")
-    p = run("compress", folder, "-o", file, "--strict")
+    p = run("compress", "--bits", "8", folder, "-o", file, "--strict")
     message = p.stderr.decode("utf-8", "replace")
     ok(
         p.returncode == INPUT and one_error_line(p) and text in message and not os.path.exists(file),
@@ -104,7 +104,7 @@ OTHERS = [
 for name, tensors, config, text in OTHERS:
     folder = changed(name, tensors, config)
     file = tmp(name + ".ellm")
-    made = run("compress", folder, "-o", file, "--strict")
+    made = run("compress", "--bits", "8", folder, "-o", file, "--strict")
     ok(made.returncode == 0 and text in made.stderr.decode(), f"{name}, compress", made.stderr)
     for model in (folder, file):
         p = run("logits", "-m", model, "--ids", "1 2", "-o", tmp("out"))

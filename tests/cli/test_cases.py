@@ -39,7 +39,7 @@ def refuses(words, *arguments, **more):
 
 def compressed(folder, *options):
     out = tmp(os.path.basename(os.path.dirname(os.path.abspath(folder))) + ".ellm")
-    return out, run("compress", folder, "-o", out, "--force", "-t", "1", *options)
+    return out, run("compress", "--bits", "8", folder, "-o", out, "--force", "-t", "1", *options)
 
 
 def notes(words, folder):
@@ -109,14 +109,14 @@ def message(*words):
     def check(folder):
         out = tmp("message.ellm")
         return every(refuses(words, "run", "-m", folder, "-p", "hi", "-n", "2", "-t", "1"),
-                     refuses(words, "compress", folder, "-o", out))
+                     refuses(words, "compress", "--bits", "8", folder, "-o", out))
     return check
 
 
 def message_gguf(folder):
     file = os.path.join(folder, "..", "m.gguf")
     return every(refuses(["GGUF"], "run", "-m", file, "-p", "hi"),
-                 refuses(["GGUF"], "compress", file, "-o", tmp("gguf.ellm")))
+                 refuses(["GGUF"], "compress", "--bits", "8", file, "-o", tmp("gguf.ellm")))
 
 
 def taken_or(*words):

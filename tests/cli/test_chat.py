@@ -14,7 +14,7 @@ import time
 from cli_testing import *
 
 file = tmp("stories.ellm")
-run("compress", MODEL, "-o", file, "-q")
+run("compress", "--bits", "8", MODEL, "-o", file, "-q")
 GREEDY = ["chat", "-m", file, "--temp", "0", "-n", "24"]
 ASK = "Tell me a story about a dog."
 

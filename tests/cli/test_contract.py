@@ -24,7 +24,7 @@ unseen = os.path.join(MODEL, "unseen.txt")
 # --json: one object on standard output and nothing else.
 some_ids = "0 449 453 261 409 12 7 300"
 for command in (
-    ["compress", MODEL, "-o", tmp("j.ellm")],
+    ["compress", "--bits", "8", MODEL, "-o", tmp("j.ellm")],
     ["inspect", file],
     ["verify", file],
     ["verify", file, "--against", MODEL],
@@ -169,7 +169,7 @@ write_safetensors(os.path.join(no_embedding, "model.safetensors"), tensors)
 for name in ("config.json", "tokenizer.json"):
     shutil.copy(os.path.join(MODEL, name), no_embedding)
 body = tmp("no-embedding.ellm")
-p = run("compress", no_embedding, "-o", body)
+p = run("compress", "--bits", "8", no_embedding, "-o", body)
 ok(p.returncode == 0 and b"embed" in p.stderr, "without an embedding: compressed, with a warning", p.stderr)
 equal(run("verify", body, "--against", no_embedding).returncode, 0, "and verified")
 equal(run("inspect", body).returncode, 0, "and inspected")

@@ -14,7 +14,7 @@ from cli_testing import *
 text = os.path.join(MODEL, "unseen.txt")
 model = tmp("m8.ellm")
 four = tmp("m4.ellm")
-ok(run("compress", MODEL, "-o", model, "-q").returncode == 0, "compress to 8 bits")
+ok(run("compress", "--bits", "8", MODEL, "-o", model, "-q").returncode == 0, "compress to 8 bits")
 ok(run("compress", MODEL, "-o", four, "--bits", "4", "-q").returncode == 0, "compress to 4 bits")
 
 

@@ -27,7 +27,7 @@ def folder(name, weights=None, **files):
 
 def refused(path, *parts):
     """run and compress say the same, in one line."""
-    for arguments in (["run", "-m", path, "-p", "hi"], ["compress", path, "-o", tmp("out.ellm")]):
+    for arguments in (["run", "-m", path, "-p", "hi"], ["compress", "--bits", "8", path, "-o", tmp("out.ellm")]):
         p = run(*arguments)
         text = p.stderr.decode("utf-8", "replace")
         ok(
@@ -75,7 +75,7 @@ equal(run("tokenize", "-m", cache, stdin=b"Once").stdout, run("tokenize", "-m", 
 messages = b'[{"role": "user", "content": "Hi"}]'
 equal(run("render", "-m", cache, "--messages", "-", stdin=messages).stdout,
       run("render", "-m", MODEL, "--messages", "-", stdin=messages).stdout, "and for its chat template")
-p = run("compress", cache, "-o", tmp("cache.ellm"), "-q")
+p = run("compress", "--bits", "8", cache, "-o", tmp("cache.ellm"), "-q")
 ok(p.returncode == 0 and read(tmp("cache.ellm")), "and compressed", p.stderr)
 os.makedirs(os.path.join(cache, "snapshots", "4567cdef"))
 refused(cache, "with 2 snapshots; name one of them", "snapshots/{0123abcd, 4567cdef}")

@@ -121,7 +121,7 @@ def same_as_folder(name):
     )
     compressed = [tmp(name + suffix) for suffix in ("-file.ellm", "-folder.ellm")]
     for source, out in zip((file, folder), compressed):
-        p = run("compress", source, "-o", out, "-q")
+        p = run("compress", "--bits", "8", source, "-o", out, "-q")
         ok(p.returncode == 0, f"compress {os.path.basename(source)}", p.stderr.decode())
     ok(logits(compressed[0]) == logits(compressed[1]), f"{name}: compressed, too")
     p = run("verify", compressed[0], "--against", file)
@@ -174,12 +174,12 @@ def test_quantized(config, keys, tensors):
     file = write_gguf("q8.gguf", keys, blocks)
     ok(logits(file) == logits(write_gguf("q8-floats.gguf", keys, floats)), "Q8_0 is what its floats are")
     for path, wanted in ((file, 1), (write_gguf("plain.gguf", keys, tensors), 0)):
-        report = run_json("compress", path, "--dry-run")
+        report = run_json("compress", "--bits", "8", path, "--dry-run")
         said = [w for w in report["warnings"] if "were quantized before (Q8_0)" in w] if report else None
         equal(said and len(said) or 0, wanted, f"compress {os.path.basename(path)} says whether it was quantized")
     kind, shape, data = blocks["blk.1.attn_q.weight"]
     blocks["blk.1.attn_q.weight"] = (kind, shape, data[:340] + b"\0\x7e" + data[342:])
-    p = run("compress", write_gguf("nan.gguf", keys, blocks), "-o", tmp("nan.ellm"), "-q")
+    p = run("compress", "--bits", "8", write_gguf("nan.gguf", keys, blocks), "-o", tmp("nan.ellm"), "-q")
     said = p.stderr.decode()
     named = "model.layers.1.self_attn.q_proj.weight" in said and "nan" in said.lower()
     ok(p.returncode == INPUT and named, "a NaN scale", said)

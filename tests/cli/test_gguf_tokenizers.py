@@ -101,7 +101,7 @@ def test_scored():
         out = tmp("scored.ellm")
         if os.path.exists(out):
             os.remove(out)
-        p = run("compress", file, "-o", out, "-q")
+        p = run("compress", "--bits", "8", file, "-o", out, "-q")
         ok(p.returncode == 0, f"{model} as {name}: compressed", p.stderr.decode())
         same_ids(out, [(row["text"], row["ids"]) for row in golden["rows"][3::20]], f"{model} as {name}, compressed")
 

@@ -158,7 +158,7 @@ large = large_checkpoint("large", 64)
 ours, terminal = pty.openpty()
 fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
 process = subprocess.Popen(
-    [PROGRAM, "compress", large, "-o", tmp("large.ellm"), "-t", "1"],
+    [PROGRAM, "compress", "--bits", "8", large, "-o", tmp("large.ellm"), "-t", "1"],
     stdout=subprocess.DEVNULL,
     stderr=terminal,
     env={**os.environ, "TERM": "xterm"},
@@ -178,7 +178,7 @@ ok(bars[0].endswith("large.weight"), "and the tensor", bars[:1])
 ok("MB/s" not in lines[-1], "and nothing of it is left", lines[-1])
 
 file = tmp("m8.ellm")
-p = run("compress", MODEL, "-o", tmp("dry.ellm"), "--dry-run", "--json")
+p = run("compress", "--bits", "8", MODEL, "-o", tmp("dry.ellm"), "--dry-run", "--json")
 dry = json.loads(p.stdout)
 ok(p.returncode == 0 and not os.path.exists(tmp("dry.ellm")), "--dry-run writes nothing")
 ok(
@@ -186,17 +186,17 @@ ok(
     "and foresees the size within 2 %",
     dry["totals"],
 )
-p = run("compress", MODEL, "-o", file)
+p = run("compress", "--bits", "8", MODEL, "-o", file)
 ok(p.returncode == USAGE and b"already exists (use --force to replace it)" in p.stderr, "an existing file is not replaced", p.stderr)
-equal(run("compress", MODEL, "-o", file, "--dry-run").returncode, USAGE, "and a dry run says so")
-p = run("compress", MODEL, "-o", file, "--force")
+equal(run("compress", "--bits", "8", MODEL, "-o", file, "--dry-run").returncode, USAGE, "and a dry run says so")
+p = run("compress", "--bits", "8", MODEL, "-o", file, "--force")
 ok(
     p.returncode == 0 and b"kept" in p.stdout and b"effective bits" in p.stdout and p.stderr.count(b"\n") == 1
     and b"3 files of the folder left out" in p.stderr,
     "--force replaces it; the table",
     p.stdout,
 )
-p = run("compress", MODEL, "-o", tmp("k.ellm"), "--keep", "*embed*", "--keep=model.layers.0.*", "-q")
+p = run("compress", "--bits", "8", MODEL, "-o", tmp("k.ellm"), "--keep", "*embed*", "--keep=model.layers.0.*", "-q")
 kept = {t["name"] for t in json.loads(run("inspect", tmp("k.ellm")).stdout)["tensors"] if t["kept"]}
 ok(
     "model.embed_tokens.weight" in kept
@@ -215,7 +215,7 @@ layouts = {kind: {t["layout"] for t in json.loads(run("inspect", tmp(kind)).stdo
            for kind in ("balanced", "speed")}
 ok("fields" in layouts["speed"] and "fields" not in layouts["balanced"], "fields are chosen for speed", layouts)
 for machine in ("avx512", "neon"):
-    p = run("compress", MODEL, "-o", tmp("for"), "--prefer", "speed", "--for", machine, "-q", "--force")
+    p = run("compress", "--bits", "8", MODEL, "-o", tmp("for"), "--prefer", "speed", "--for", machine, "-q", "--force")
     equal((p.returncode, run("verify", tmp("for"), "--against", MODEL, "-q").returncode), (0, 0), f"--for {machine}")
 ok(
     run("compress", MODEL, "-o", tmp("none"), "--code", "none", "-q").returncode == 0

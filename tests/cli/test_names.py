@@ -36,7 +36,7 @@ def logits(path):
 
 
 _, WANT = logits(MODEL)
-run("compress", MODEL, "-o", tmp("plain.ellm"), "-q")
+run("compress", "--bits", "8", MODEL, "-o", tmp("plain.ellm"), "-q")
 _, WANT_FILE = logits(tmp("plain.ellm"))
 
 
@@ -45,7 +45,7 @@ def runs(name, tensors, note, want=WANT, want_file=WANT_FILE, **config):
     path = folder(name, tensors, **config)
     p, got = logits(path)
     ok(p.returncode == 0 and got == want and note in p.stderr.decode(), f"{name}: folder", p.stderr)
-    p = run("compress", path, "-o", tmp(name + ".ellm"))
+    p = run("compress", "--bits", "8", path, "-o", tmp(name + ".ellm"))
     ok(p.returncode == 0 and note in p.stderr.decode(), f"{name}: compress", p.stderr)
     p, got = logits(tmp(name + ".ellm"))
     ok(p.returncode == 0 and (want_file is None or got == want_file), f"{name}: file", p.stderr)
@@ -59,7 +59,7 @@ def refused(name, tensors, part, compress_too=True, **config):
     p, _ = logits(path)
     ok(p.returncode == INPUT and one_error_line(p) and part in p.stderr.decode(), f"{name}: folder", p.stderr)
     if compress_too:
-        p = run("compress", path, "-o", tmp(name + ".ellm"))
+        p = run("compress", "--bits", "8", path, "-o", tmp(name + ".ellm"))
         ok(p.returncode == INPUT and part in p.stderr.decode(), f"{name}: compress", p.stderr)
     return path
 
@@ -104,7 +104,7 @@ refused(
 MATRIX = "model.layers.0.mlp.up_proj.weight"
 path = refused("nan-matrix", spoiled(MATRIX, 5, 0x7FC0), "", compress_too=False)
 for keep in ([], ["--keep", MATRIX]):
-    p = run("compress", path, "-o", tmp("nan-matrix.ellm"), *keep)
+    p = run("compress", "--bits", "8", path, "-o", tmp("nan-matrix.ellm"), *keep)
     ok(p.returncode == INPUT and f"tensor {MATRIX}: element 5 is nan".encode() in p.stderr, f"compress {keep}", p.stderr)
 
 
@@ -155,7 +155,7 @@ CASES = {
 for name, ((coded, plain), config) in CASES.items():
     same = folder(name + "-floats", plain)
     _, want = logits(same)
-    run("compress", same, "-o", same + ".ellm", "-q")
+    run("compress", "--bits", "8", same, "-o", same + ".ellm", "-q")
     _, want_file = logits(same + ".ellm")
     runs(name, coded, "", want, want_file, **config)
 coded, _ = fp8([scale(i) for i in range(6)], [3, 2], 96, 128, "_scale_inv")
@@ -173,12 +173,12 @@ def noted(name, file, data, part):
     path = folder(name, TENSORS)
     with open(os.path.join(path, file), "wb") as f:
         f.write(data)
-    p = run("compress", path, "-o", tmp(name + ".ellm"), "--strict")
+    p = run("compress", "--bits", "8", path, "-o", tmp(name + ".ellm"), "--strict")
     ok(p.returncode == INPUT and one_error_line(p), f"{name}: --strict", p.stderr)
     ok(not os.path.exists(tmp(name + ".ellm")), f"{name}: before anything is written")
-    answer = run_json("compress", path, "--dry-run", "-q")
+    answer = run_json("compress", "--bits", "8", path, "--dry-run", "-q")
     ok(any(part in note for note in answer["warnings"]), f"{name}: a note of a dry run", answer["warnings"])
-    p = run("compress", path, "-o", tmp(name + ".ellm"))
+    p = run("compress", "--bits", "8", path, "-o", tmp(name + ".ellm"))
     ok(p.returncode == 0 and part in p.stderr.decode(), f"{name}: a note", p.stderr)
 
 
@@ -187,9 +187,9 @@ noted("bad-template", "chat_template.jinja", b"{% if %}", "chat is not possible 
 noted("bad-config", "config.json", b'{"architectures": ["FluxForCausalLM"]}', "this model cannot be run")
 case = os.path.join(SHARED, "cases", "silent-unigram-tokenizer", "in")
 if os.path.isdir(case):
-    p = run("compress", case, "-o", tmp("unigram.ellm"))
+    p = run("compress", "--bits", "8", case, "-o", tmp("unigram.ellm"))
     p = run("run", "-m", tmp("unigram.ellm"), "-p", "hello", "-n", "3", "-q")
-    q = run("compress", case, "-o", tmp("unigram.ellm"), "--force")
+    q = run("compress", "--bits", "8", case, "-o", tmp("unigram.ellm"), "--force")
     ok((p.returncode == 0) != (b"text cannot be run with it" in q.stderr), "silent-unigram-tokenizer", q.stderr)
 else:
     skip("silent-unigram-tokenizer", "no ../shared/cases")

@@ -8,7 +8,7 @@ import os
 from cli_testing import *
 
 file, other, cache = tmp("stories.ellm"), tmp("other.ellm"), tmp("prompt.cache")
-run("compress", MODEL, "-o", file, "-q")
+run("compress", "--bits", "8", MODEL, "-o", file, "-q")
 run("compress", MODEL, "-o", other, "--bits", "4", "-q")
 PROMPT = "Once upon a time there was a little dog who lived in a house by the sea"
 SETTINGS = ["-m", file, "-n", "24", "--temp", "0.8", "--seed", "3", "--ignore-eos"]

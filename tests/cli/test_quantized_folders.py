@@ -280,7 +280,7 @@ scales = b"".join(bytes(flat(m.scales)) for m in blocks)
 experts = folder("experts", {"a.gate_up_proj_blocks": ("U8", [2, 6, 2, 16], pairs),
                              "a.gate_up_proj_scales": ("U8", [2, 6, 2], scales)},
                  {"quantization_config": {"quant_method": "mxfp4"}})
-p = run("compress", experts, "-o", tmp("experts.ellm"), "-q")
+p = run("compress", "--bits", "8", experts, "-o", tmp("experts.ellm"), "-q")
 run("decompress", tmp("experts.ellm"), "-o", tmp("experts-back"), "-q")
 back = read_safetensors(os.path.join(tmp("experts-back"), "model.safetensors"))
 want = b"".join(f32(flat(transposed(m.floats()))) for m in blocks)
@@ -297,7 +297,7 @@ def refused(name, case, change, *parts, config=None):
     coded, _ = quantized(make, tensors_of)
     change(coded)
     path = folder("bad-" + name, coded, config or good)
-    for arguments in (("logits", "-m", path, "--ids", "1", "-o", "-"), ("compress", path, "-o", tmp("none.ellm"))):
+    for arguments in (("logits", "-m", path, "--ids", "1", "-o", "-"), ("compress", "--bits", "8", path, "-o", tmp("none.ellm"))):
         p = run(*arguments)
         ok(p.returncode == INPUT and one_error_line(p) and all(part.encode() in p.stderr for part in parts),
            f"{name}: {arguments[0]}", p.stderr)

@@ -8,7 +8,7 @@ import os
 from cli_testing import *
 
 file = tmp("model.ellm")
-equal(run("compress", MODEL, "-o", file, "-q").returncode, 0, "compress")
+equal(run("compress", "--bits", "8", MODEL, "-o", file, "-q").returncode, 0, "compress")
 
 
 def written(name, value):

@@ -64,7 +64,7 @@ for v in names:
     ok(number(v, "kl_f32") > number("original", "kl_f32") * 100, f"{v}: diverges")
 ok(number("4-mixed-huffman", "kl_run") > number("8-mixed-huffman", "kl_run"), "4 bits diverge more than 8")
 file = tmp("m8.ellm")
-run("compress", source, "-o", file, "-q")
+run("compress", "--bits", "8", source, "-o", file, "-q")
 equal(os.path.getsize(file), int(rows["8-mixed-huffman"]["file_bytes"]), "the size is that of compress")
 r = run_json(
     "eval", "divergence", "-m", file, "--reference", source, "-f", os.path.join(MODEL, "unseen.txt"), "--ctx", "64",

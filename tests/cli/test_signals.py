@@ -38,7 +38,7 @@ def interrupt(number, *arguments):
     Returns its status, what it said, and whether `out` is what it was."""
     for _ in range(20):
         before = identity(out)
-        p = start("compress", large, "-o", out, "-t", "1", *arguments)
+        p = start("compress", "--bits", "8", large, "-o", out, "-t", "1", *arguments)
         wait_for(out + ".partial", p)
         p.send_signal(number)
         _, stderr = p.communicate(timeout=60)
@@ -57,7 +57,7 @@ for number in (signal.SIGINT, signal.SIGTERM):
 
 status, stderr, same = interrupt(signal.SIGKILL)
 ok(status == -signal.SIGKILL and same, "killed outright: there is no file under the name", (status, stderr))
-run("compress", large, "-o", out, "-q", "--force")
+run("compress", "--bits", "8", large, "-o", out, "-q", "--force")
 ok(run("verify", out, "-q").returncode == 0, "and the next run writes a whole one")
 status, stderr, same = interrupt(signal.SIGINT, "--force", "--bits", "4")
 ok(status == INTERRUPTED and same, "interrupted --force: the old file is still there", (status, stderr))
@@ -119,7 +119,7 @@ def small_files():
 
 
 for arguments, path in (
-    (["compress", MODEL, "-o", tmp("f.ellm")], tmp("f.ellm")),
+    (["compress", "--bits", "8", MODEL, "-o", tmp("f.ellm")], tmp("f.ellm")),
     (["inspect", out, "--tensor", "large.weight", "--codes", tmp("f.codes")], tmp("f.codes")),
     (["decompress", out, "-o", tmp("f.dir")], os.path.join(tmp("f.dir"), "model.safetensors")),
 ):
@@ -137,7 +137,7 @@ def files(number):
 
 
 left, small = set(), tmp("small.ellm")
-run("compress", MODEL, "-o", small, "-q")
+run("compress", "--bits", "8", MODEL, "-o", small, "-q")
 for number in range(3, 12):
     p = run("decompress", small, "-o", tmp("few"), "-q", "-t", "1", preexec_fn=files(number))
     good = p.returncode == 0 or (p.returncode in (IO, 127) and p.stderr.count(b"\n") == 1)  # 127: no library opens

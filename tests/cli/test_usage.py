@@ -11,7 +11,7 @@ from cli_testing import *
 
 M = MODEL
 compressed = tmp("model.ellm")
-p = run("compress", M, "-o", compressed, "-q")
+p = run("compress", "--bits", "8", M, "-o", compressed, "-q")
 ok(p.returncode == 0 and p.stdout == b"" and p.stderr == b"", "compress -q says nothing", p.stderr)
 
 unreadable_as_model = tmp("noise.bin")
@@ -98,9 +98,9 @@ CASES = [
     (["chat", "-m", unreadable_as_model], INPUT, "noise.bin"),
     (["render"], USAGE, "render"),
     (["compress"], USAGE, "DIR"),
-    (["compress", M], USAGE, "-o"),
-    (["compress", M, "-o"], USAGE, "missing"),
-    (["compress", M, "-o", out, "extra"], USAGE, "extra"),
+    (["compress", "--bits", "8", M], USAGE, "-o"),
+    (["compress", "--bits", "8", M, "-o"], USAGE, "missing"),
+    (["compress", "--bits", "8", M, "-o", out, "extra"], USAGE, "extra"),
     (["compress", M, "-o", out, "--bits", "9"], USAGE, "9"),
     (["compress", M, "-o", out, "--bits", "1"], USAGE, "from 2 to 8"),
     (["compress", M, "-o", out, "--bits", "4x"], USAGE, "4x"),
@@ -108,29 +108,29 @@ CASES = [
     (["compress", M, "-o", out, "--bits", " 4"], USAGE, "bits"),
     (["compress", M, "-o", out, "--bitz", "4"], USAGE, "--bits"),
     (["compress", M, "-o", out, "--scheme", "odd"], USAGE, "symmetric"),
-    (["compress", M, "-o", out, "--prefer", "beauty"], USAGE, "beauty"),
-    (["compress", M, "-o", out, "--prefer", "speed", "--for", "pdp11"], USAGE, "pdp11"),
-    (["compress", M, "-o", out, "--for", "avx2"], USAGE, "--prefer speed"),
+    (["compress", "--bits", "8", M, "-o", out, "--prefer", "beauty"], USAGE, "beauty"),
+    (["compress", "--bits", "8", M, "-o", out, "--prefer", "speed", "--for", "pdp11"], USAGE, "pdp11"),
+    (["compress", "--bits", "8", M, "-o", out, "--for", "avx2"], USAGE, "--prefer speed"),
     (["compress", M, "-o", out, "--code", "zip"], USAGE, "zip"),
-    (["compress", M, "-o", out, "--force=yes"], USAGE, "no value"),
-    (["compress", M, "-o", out, "-t", "0"], USAGE, "threads"),
-    (["compress", M, "-o", out, "-t", "-1"], USAGE, "threads"),
-    (["compress", M, "-o", out, "-t", "99999999999999999999"], USAGE, "threads"),
-    (["compress", M, "-o", compressed], USAGE, "model.ellm"),
-    (["compress", M, "-o", ""], USAGE, "empty"),
-    (["compress", M, "-o", fifo, "--force"], IO, "not a regular file"),
-    (["compress", "", "-o", out], IO, "without a name"),
-    (["compress", odd_name, "-o", out], INPUT, "odd-name/model.safetensors: tensor a?b"),
-    (["compress", long_name, "-o", out], INPUT, "long-name/model.safetensors: tensor nnn"),
-    (["compress", outside, "-o", out], INPUT, '"../model.safetensors"'),
-    (["compress", tmp("nowhere"), "-o", out], IO, "nowhere"),
-    (["compress", empty_dir, "-o", out], INPUT, "empty-dir"),
-    (["compress", compressed, "-o", out], INPUT, "model.ellm"),
-    (["compress", truncated, "-o", out], INPUT, "model.safetensors"),
-    (["compress", bad_header, "-o", out], INPUT, "model.safetensors"),
-    (["compress", missing_shard, "-o", out], INPUT, "model-00001-of-00002.safetensors"),
-    (["compress", nan, "-o", out], INPUT, "a.weight"),
-    (["compress", M, "-o", tmp("no/such/folder/x.ellm")], IO, "x.ellm"),
+    (["compress", "--bits", "8", M, "-o", out, "--force=yes"], USAGE, "no value"),
+    (["compress", "--bits", "8", M, "-o", out, "-t", "0"], USAGE, "threads"),
+    (["compress", "--bits", "8", M, "-o", out, "-t", "-1"], USAGE, "threads"),
+    (["compress", "--bits", "8", M, "-o", out, "-t", "99999999999999999999"], USAGE, "threads"),
+    (["compress", "--bits", "8", M, "-o", compressed], USAGE, "model.ellm"),
+    (["compress", "--bits", "8", M, "-o", ""], USAGE, "empty"),
+    (["compress", "--bits", "8", M, "-o", fifo, "--force"], IO, "not a regular file"),
+    (["compress", "--bits", "8", "", "-o", out], IO, "without a name"),
+    (["compress", "--bits", "8", odd_name, "-o", out], INPUT, "odd-name/model.safetensors: tensor a?b"),
+    (["compress", "--bits", "8", long_name, "-o", out], INPUT, "long-name/model.safetensors: tensor nnn"),
+    (["compress", "--bits", "8", outside, "-o", out], INPUT, '"../model.safetensors"'),
+    (["compress", "--bits", "8", tmp("nowhere"), "-o", out], IO, "nowhere"),
+    (["compress", "--bits", "8", empty_dir, "-o", out], INPUT, "empty-dir"),
+    (["compress", "--bits", "8", compressed, "-o", out], INPUT, "model.ellm"),
+    (["compress", "--bits", "8", truncated, "-o", out], INPUT, "model.safetensors"),
+    (["compress", "--bits", "8", bad_header, "-o", out], INPUT, "model.safetensors"),
+    (["compress", "--bits", "8", missing_shard, "-o", out], INPUT, "model-00001-of-00002.safetensors"),
+    (["compress", "--bits", "8", nan, "-o", out], INPUT, "a.weight"),
+    (["compress", "--bits", "8", M, "-o", tmp("no/such/folder/x.ellm")], IO, "x.ellm"),
     (["inspect"], USAGE, "FILE"),
     (["inspect", tmp("nowhere")], IO, "nowhere"),
     (["inspect", unreadable_as_model], INPUT, "noise.bin"),
@@ -300,7 +300,7 @@ ok(
 )
 
 for name in ("no-tokenizer",):
-    p = run("compress", tmp(name), "-o", tmp(name + ".ellm"))
+    p = run("compress", "--bits", "8", tmp(name), "-o", tmp(name + ".ellm"))
     ok(p.returncode == 0 and b"tokenizer" in p.stderr, "an incomplete checkpoint is compressed with a note", p.stderr)
     p = run("run", "-m", tmp(name + ".ellm"), "-p", "a")
     ok(

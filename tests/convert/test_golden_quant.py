@@ -22,7 +22,7 @@ LARGER_FOLDERS = {
 def compressed(folder, *options):
     """(path, what inspect says), or None after a failure, which is shown."""
     file = tmp("golden.ellm")
-    p = run("compress", folder, "-o", file, "--force", "-q", *options)
+    p = run("compress", "--bits", "8", folder, "-o", file, "--force", "-q", *options)
     if p.returncode != 0:
         print("# " + p.stderr.decode(errors="replace")[:300])
         return None
@@ -118,7 +118,7 @@ def check_refused(values):
         os.makedirs(folder)
         write_safetensors(os.path.join(folder, "model.safetensors"),
                           {"w.weight": ("F32", [2, 2], struct.pack("<4f", 1, 2, float(value), 3))})
-        p = run("compress", folder, "-o", tmp("refused.ellm"), "-q")
+        p = run("compress", "--bits", "8", folder, "-o", tmp("refused.ellm"), "-q")
         named = b"w.weight" in p.stderr and b"element 2 " in p.stderr
         ok(p.returncode == INPUT and named and not os.path.exists(tmp("refused.ellm")),
            f"{value} is refused, tensor and index named", p.stderr.decode())

@@ -18,7 +18,7 @@ def isas():
 
 
 def compress(source, name, *options, **more):
-    p = run("compress", source, "-o", tmp(name), "--force", "-q", *options, **more)
+    p = run("compress", "--bits", "8", source, "-o", tmp(name), "--force", "-q", *options, **more)
     return read(tmp(name)) if p.returncode == 0 else p.stderr
 
 
