@@ -213,7 +213,7 @@ ellm_status sized_matrix_store(sized_matrices *s, size_t i, container_tensor *te
   ELLM_TRY(plan_rest(s, i, err));
   ELLM_TRY(rounder_open(s->team->pool, m->matrix, &s->columns, &r, err));
   ellm_status status;
-  if (i + 1 == s->matrices.n) {
+  if (i + 1 == s->matrices.n && s->options->target != ELLM_TARGET_DIVERGENCE) {
     status = store_last(s, i, &r, tensor, err);
   } else {
     status = rounder_set(&r, plan_step(&s->plan, i), s->calibration.lambda, err);
