@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
 #include "cli/describe.h"
@@ -12,7 +13,9 @@
 
 bool cli_is_source(const char *path) {
   char first[4] = "";
+  struct stat facts;
   if (cli_is_directory(path)) return true;
+  if (stat(path, &facts) != 0 || !S_ISREG(facts.st_mode)) return false; /* opening a FIFO would wait */
   FILE *file = fopen(path, "rb");
   if (!file) return false;
   const bool is = fread(first, 1, sizeof first, file) == sizeof first && memcmp(first, "GGUF", sizeof first) == 0;
