@@ -62,7 +62,7 @@ PART double exp_parts(double high, double low) {
   return value * double_from_bits((uint64_t)(half + 1023) << 52) * double_from_bits((uint64_t)(e - half + 1023) << 52);
 }
 
-WITH_FMA double exact_exp(double x) { return exp_parts(x, 0); }
+static WITH_FMA double exp_of(double x) { return exp_parts(x, 0); }
 
 /* log(x) as high + low. x = m 2^e with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh(s), s = (m - 1) / (m + 1). */
 PART void log_parts(double x, double *high, double *low) {
@@ -98,7 +98,7 @@ PART void log_parts(double x, double *high, double *low) {
   *low = rest - (*high - sum);
 }
 
-WITH_FMA double exact_log(double x) {
+static WITH_FMA double log_of(double x) {
   if (x != x || x < 0) return double_from_bits(0x7ff8000000000000u);
   if (x == 0) return -INFINITY;
   if (x == INFINITY) return x;
@@ -107,7 +107,7 @@ WITH_FMA double exact_log(double x) {
   return high;
 }
 
-WITH_FMA double exact_pow(double x, double y) {
+static WITH_FMA double pow_of(double x, double y) {
   if (x == 1 || y == 0) return 1;
   if (!(x > 0) || x == INFINITY || y != y) return double_from_bits(0x7ff8000000000000u);
   double high, low;
@@ -155,7 +155,7 @@ PART double cos_near(double r, double low) {
   return w + (((1 - w) - half) + fma(z * z, p, -r * low));
 }
 
-WITH_FMA double exact_sin(double x) {
+static WITH_FMA double sin_of(double x) {
   double r, low;
   switch (reduce_half_pi(x, &r, &low)) {
     case 0: return sin_near(r, low);
@@ -165,7 +165,7 @@ WITH_FMA double exact_sin(double x) {
   }
 }
 
-WITH_FMA double exact_cos(double x) {
+static WITH_FMA double cos_of(double x) {
   double r, low;
   switch (reduce_half_pi(x, &r, &low)) {
     case 0: return cos_near(r, low);
@@ -174,3 +174,11 @@ WITH_FMA double exact_cos(double x) {
     default: return sin_near(r, low);
   }
 }
+
+/* Not compiled twice themselves: what the compiler makes of such functions would be visible outside of a shared library,
+ * whatever is said of them. */
+double exact_exp(double x) { return exp_of(x); }
+double exact_log(double x) { return log_of(x); }
+double exact_pow(double x, double y) { return pow_of(x, y); }
+double exact_sin(double x) { return sin_of(x); }
+double exact_cos(double x) { return cos_of(x); }
