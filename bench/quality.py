@@ -142,14 +142,16 @@ def ours(points, model, args):
 
 
 def self_written(model, args):
-    """Text that the model writes from its end-of-text token: ids of each sequence."""
-    path = os.path.join(args.folder, "self-written.json")
+    """Text that the model writes from its end-of-text token, as a file of 8 bits, which is several times as fast: ids of
+    each sequence."""
+    path, writer = (os.path.join(args.folder, n) for n in ("self-written.json", "writer.ellm"))
     if os.path.exists(path):
         with open(path) as f:
             return json.load(f)
+    subprocess.check_call([args.program, "compress", model, "-o", writer, "--bits", "8", "--force", "-q"])
     sequences = []
     for seed in range(1, SELF_WRITTEN + 1):
-        command = [args.program, "run", "-m", model, "--prompt-ids", "0", "-n", "511", "--temp", "1", "--top-k", "0"]
+        command = [args.program, "run", "-m", writer, "--prompt-ids", "0", "-n", "511", "--temp", "1", "--top-k", "0"]
         command += ["--top-p", "1", "--seed", str(seed), "--ignore-eos", "--print-ids", "-q", "-t", str(args.threads)]
         sequences.append([0] + [int(i) for i in subprocess.check_output(command, text=True).split()])
     with open(path, "w") as f:
@@ -180,6 +182,10 @@ def quantize(source, target, kind, threads, matrix=None):
 
 def peers(points, package, model, args):
     import smollm2
+    from llama_cpp import llama_cpp
+
+    silent = llama_cpp.llama_log_callback(lambda level, text, user: None)
+    llama_cpp.llama_log_set(silent, ctypes.c_void_p(0))
 
     config, tensors = smollm2.load(model)
     shapes = {name: x.shape for name, x in tensors.items()}
