@@ -118,15 +118,14 @@ class Points:
 
 def ours(points, model, args):
     ways = [("paper", f"{b} bits", ["--bits", str(b)]) for b in (8, 7, 6, 5, 4)]
-    text = subprocess.check_output([args.program, "compress", "--help"], text=True)
-    if "--target-bpw" in text:
-        for series, options in (
-            ("none", ["--calibrate", "none"]),
-            ("quick", ["--effort", "quick"]),
-            ("full", ["--effort", "full"]),
-        ):
-            for bits in args.bits.split(","):
-                ways.append((series, f"{bits} bits asked for", ["--target-bpw", bits, *options]))
+    for series, options in (
+        ("none", ["--calibrate", "none"]),
+        ("quick", ["--effort", "quick"]),
+        ("full", ["--effort", "full"]),
+    ):
+        plan = ["--plan", os.path.join(args.folder, f"{series}.plan")]
+        for bits in args.bits.split(","):
+            ways.append((series, f"{bits} bits asked for", ["--target-bpw", bits, *options, *plan]))
     for series, name, options in ways:
         if points.has(series, name):
             continue
