@@ -159,7 +159,7 @@ static void test_source(void **state) {
   must(ellm_source_open(source, &raw, &err));
   for (size_t i = 0; i < ZOO; i++) {
     if (zoo[i].dtype > ELLM_BF16) continue;
-    size_t a, b;
+    size_t a = 0, b = 0;
     assert_true(ellm_source_find(coded, zoo[i].name, &a) && ellm_source_find(raw, zoo[i].name, &b));
     const size_t n = (size_t)made_elements(&zoo[i]), from = n / 3, count = n - n / 5 - from;
     float *x = malloc((count + 1) * sizeof *x), *y = malloc((count + 1) * sizeof *y);
