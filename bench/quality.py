@@ -117,15 +117,16 @@ class Points:
 
 
 def ours(points, model, args):
-    ways = [("paper", f"{b} bits", ["--bits", str(b)]) for b in (8, 7, 6, 5, 4)]
+    ways = []
     for series, options in (
-        ("none", ["--calibrate", "none"]),
-        ("quick", ["--effort", "quick"]),
         ("full", ["--effort", "full"]),
+        ("quick", ["--effort", "quick"]),
+        ("none", ["--calibrate", "none"]),
     ):
         plan = ["--plan", os.path.join(args.folder, f"{series}.plan")]
         for bits in args.bits.split(","):
             ways.append((series, f"{bits} bits asked for", ["--target-bpw", bits, *options, *plan]))
+    ways += [("paper", f"{b} bits", ["--bits", str(b)]) for b in (8, 7, 6, 5, 4)]
     for series, name, options in ways:
         if points.has(series, name):
             continue
