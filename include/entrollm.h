@@ -12,8 +12,8 @@
  * program that was built before then passes a smaller struct, and what that lacks has its default; one that was built
  * with a newer header is refused (ELLM_ERR_USAGE). Where such a struct is passed, NULL stands for all defaults. Results
  * that may grow are allocated by the library; structs that it fills in for the caller end with reserved room, which is
- * zero. Callers embed neither in structs that cross a boundary of their own. Structs without either, such as
- * ellm_error, stay as they are. Enumerators keep their values; new ones may come: a switch has a default.
+ * zero. Callers embed neither in structs that cross a boundary of their own. Structs without either stay as they
+ * are: ellm_error, ellm_notes and, as elements of arrays, ellm_batch_item. Enumerators keep their values; new ones may come: a switch has a default.
  *
  * Ownership: what a function hands out through a pointer to a pointer belongs to the caller, who frees it with the
  * function named beside it, or with free() where it is said to be malloc'ed; it is NULL after an error. What is
@@ -426,6 +426,9 @@ typedef struct ellm_model_options {
   ellm_notes notes;            /* what opening has to say */
   uint32_t cache_positions;    /* of the pool of pages (see below), rounded up to whole pages; 0: the smaller of 4096
                                   and max_context. Memory is taken with the first sequence and touched as it fills */
+  ellm_progress_fn progress;   /* of check_all (stage "check") and expand ("expand"), bytes of tensors as they lie in the
+                                  file; may be NULL. Nothing else of opening takes long */
+  void *progress_user;
 } ellm_model_options;
 
 ELLM_API void ellm_model_options_init(ellm_model_options *options); /* all threads, AUTO, DEFAULT, no check */
@@ -515,7 +518,8 @@ typedef struct ellm_batch_item {
 } ellm_batch_item;
 
 /* Append ids to sequences of the model and compute them, all in one batch: any mixture of prompts and single tokens.
- * After an error every sequence is as it was, whatever the error; contents of logits are undefined then. A full pool
+ * After an error every sequence has the ids it had, whatever the error, and can go on; of a longrope sequence whose
+ * factors were to change, keys and values may have to be computed again first. Contents of logits are undefined then. A full pool
  * is ELLM_ERR_FULL; a sequence longer than the pool or than the model's context, or an id beyond the vocabulary,
  * ELLM_ERR_INPUT; a sequence twice in a batch, of another model, or in use by another thread, ELLM_ERR_USAGE.
  * Logits of items that lie one behind the other in memory, in the order of the items, are written without a copy. */

@@ -231,6 +231,7 @@ static ellm_status subject_prepare(subject *s, const ellm_model_info *info, ellm
   CLI_TRY(ellm_model_reserve(s->model, (uint32_t)(pages * ELLM_PAGE_POSITIONS * s->n_sequences), err));
   for (uint32_t i = 0; i < s->n_sequences; i++) {
     CLI_TRY(ellm_sequence_create(s->model, &s->items[i].sequence, err));
+    CLI_TRY(ellm_sequence_announce(s->items[i].sequence, (uint32_t)all, err));
     s->items[i].logits = s->logits + (size_t)i * info->vocab_size;
   }
   return append(s, 0, s->depth, false, err);

@@ -13,6 +13,7 @@
 
 #include "cli/files.h"
 #include "cli/messages.h"
+#include "cli/progress.h"
 
 char *cli_embedded_model(void) {
   static const char *const places[] = {"models/stories-4m", "../models/stories-4m", "../../models/stories-4m",
@@ -64,9 +65,14 @@ ellm_status cli_open_model(const cli_common *common, ellm_model **model, char **
   options.lock_memory = common->lock_memory;
   options.load = common->load;
   options.expand = common->expand;
+  cli_progress progress;
+  cli_progress_init(&progress, true);
+  options.progress = cli_progress_update;
+  options.progress_user = &progress;
   *model = NULL;
   CLI_TRY(cli_model_path(common, path, err));
   ellm_status status = ellm_model_open(*path, &options, model, err);
+  cli_progress_end(&progress);
   if (status != ELLM_OK) {
     free(*path);
     *path = NULL;

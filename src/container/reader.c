@@ -462,16 +462,6 @@ ellm_status container_open_memory(const void *data, size_t bytes, const char *na
   return open_bytes(NULL, data, bytes, name, NULL, NULL, file, err);
 }
 
-bool container_probe(const char *path) {
-  file_reader reader;
-  uint8_t magic[8];
-  if (file_reader_open(path, &reader, NULL) != ELLM_OK) return false;
-  bool is = reader.size >= sizeof magic && file_reader_read(&reader, 0, magic, sizeof magic, NULL) == ELLM_OK &&
-            memcmp(magic, format_magic, sizeof magic) == 0;
-  file_reader_close(&reader);
-  return is;
-}
-
 /* --------------------------------------------------------------- description */
 
 size_t ellm_file_tensor_count(const ellm_file *file) { return file->n_tensors; }

@@ -67,7 +67,4 @@ void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info 
 /* Value of a metadata record, NUL-terminated, or NULL. */
 const char *container_metadata(const ellm_file *file, const char *name);
 
-/* True when the first bytes are those of a .ellm file. */
-bool container_probe(const char *path);
-
 #endif

@@ -30,8 +30,6 @@ static const type_facts types[GGUF_VALUE_TYPES] = {
     [GGUF_VALUE_F64] = {"an F64", 8, 8},
 };
 
-const char *gguf_value_type_name(gguf_value_type type) { return types[type].name; }
-
 /* ---- reading ---- */
 
 static ellm_status read_type(gguf_cursor *c, const gguf_value *value, gguf_value_type *out, ellm_error *err) {

@@ -56,7 +56,6 @@ ellm_status gguf_metadata_read(gguf_cursor *c, uint64_t n_keys, gguf_metadata *o
 void gguf_metadata_free(gguf_metadata *metadata); /* also one that is all zero */
 
 const gguf_value *gguf_find(const gguf_metadata *metadata, const char *key); /* NULL if absent */
-const char *gguf_value_type_name(gguf_value_type type);
 
 /*
  * The value of a key. ELLM_ERR_INPUT with file, key and what is there where it is missing, of another type, or outside

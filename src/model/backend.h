@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The seam between a forward pass and what computes it: about ten operations on
+ * The seam between a forward pass and what computes it: some fifteen operations on
  * the rows of a batch. forward.c calls them in order and touches no number
  * itself; the buffers, the memory of the pages and the threads belong to the
  * backend. src/model/cpu is the first one.

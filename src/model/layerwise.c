@@ -13,7 +13,8 @@ struct layerwise {
   batch_row rows[BACKEND_MAX_ROWS];
 };
 
-/* Pages for all positions, held by a sequence of its own that has no ids. */
+/* Pages for all positions, held by a sequence of its own that has no ids: the one exception to the rule that a sequence
+ * has the pages of its ids (sequence.h). Nobody else sees it. */
 static ellm_status take_pages(layerwise *w, ellm_error *err) {
   ellm_sequence *s = w->holder;
   page_pool *pool = &w->model->pool;

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/notes.h"
+#include "base/progress.h"
 #include "base/sized.h"
 #include "base/work_failure.h"
 #include "model/cpu/cpu_backend.h"
@@ -102,38 +103,57 @@ ellm_status model_check(tensor_source *from, const ellm_notes *notes, bool *used
   return status;
 }
 
-/* Every block and kept tensor against its checksum, on all threads. Blocks and kept tensors are counted through the
- * file. */
+/* Every block of a tensor, or the whole of a kept one, against its checksum, on all threads. */
 typedef struct check_run {
   const ellm_file *file;
+  const container_tensor *tensor;
   work_failure failure;
 } check_run;
 
 static void check_share(void *user, int thread, int n_threads) {
   check_run *run = user;
-  uint64_t item = 0;
-  for (size_t i = 0; i < ellm_file_tensor_count(run->file); i++) {
-    const container_tensor *t = container_tensor_at(run->file, i);
-    const uint64_t n = t->storage == CONTAINER_KEPT ? 1 : t->geometry.n_blocks;
-    for (uint64_t b = 0; b < n; b++, item++) {
-      const uint8_t *data;
-      container_block block;
-      ellm_error err;
-      if (item % (uint64_t)n_threads != (uint64_t)thread) continue;
-      if (work_failed_before(&run->failure, item)) return;
-      const ellm_status status = t->storage == CONTAINER_KEPT ? container_kept(run->file, t, &data, &err)
-                                                              : container_checked_block(run->file, t, b, &block, &err);
-      if (status != ELLM_OK) work_fail(&run->failure, item, &err);
-    }
+  const container_tensor *t = run->tensor;
+  const uint64_t n = t->storage == CONTAINER_KEPT ? 1 : t->geometry.n_blocks;
+  for (uint64_t b = (uint64_t)thread; b < n; b += (uint64_t)n_threads) {
+    const uint8_t *data;
+    container_block block;
+    ellm_error err;
+    if (work_failed_before(&run->failure, b)) return;
+    const ellm_status status = t->storage == CONTAINER_KEPT
+                                   ? container_kept(run->file, t, &data, &err)
+                                   : container_checked_block(run->file, t, b, &block, &err);
+    if (status != ELLM_OK) work_fail(&run->failure, b, &err);
   }
 }
 
-static ellm_status check_all(const ellm_model *m, ellm_error *err) {
+static ellm_status check_all(const ellm_model *m, const ellm_model_options *options, ellm_error *err) {
   check_run run = {.file = source_file(m->source)};
   if (run.file == NULL) return ELLM_OK; /* checkpoints have no checksums */
-  work_failure_init(&run.failure);
-  pool_run(compute_pool(m->compute), check_share, &run);
-  return work_failure_take(&run.failure, err);
+  const size_t n = ellm_file_tensor_count(run.file);
+  uint64_t total = 0, done = 0;
+  for (size_t i = 0; i < n; i++) total += container_tensor_at(run.file, i)->payload_bytes;
+  progress_meter meter;
+  progress_start(&meter, options->progress, options->progress_user, total);
+  for (size_t i = 0; i < n; i++) {
+    run.tensor = container_tensor_at(run.file, i);
+    ELLM_TRY(progress_report(&meter, "check", run.tensor->name, done, err));
+    work_failure_init(&run.failure);
+    pool_run(compute_pool(m->compute), check_share, &run);
+    ELLM_TRY(work_failure_take(&run.failure, err));
+    done += run.tensor->payload_bytes;
+  }
+  return progress_finish(&meter, "check", err);
+}
+
+static ellm_status expand_all(ellm_model *m, const ellm_model_options *options, ellm_error *err) {
+  const ellm_file *file = source_file(m->source);
+  uint64_t total = 0;
+  for (size_t i = 0; file != NULL && i < ellm_file_tensor_count(file); i++)
+    if (container_tensor_at(file, i)->storage == CONTAINER_CODED) total += container_tensor_at(file, i)->payload_bytes;
+  progress_meter meter;
+  progress_start(&meter, options->progress, options->progress_user, total);
+  ELLM_TRY(model_weights_expand(&m->weights, m->compute, &meter, err));
+  return progress_finish(&meter, "expand", err);
 }
 
 /* Were its matrices coded without loss? */
@@ -172,8 +192,8 @@ static ellm_status open_into(ellm_model *m, const ellm_model_options *options, e
   m->cache_positions = options->cache_positions;
   if (m->cache_positions == 0) m->cache_positions = most < DEFAULT_POSITIONS ? most : DEFAULT_POSITIONS;
   ELLM_TRY(compute_create(options->threads, &m->compute, err));
-  if (options->expand) ELLM_TRY(model_weights_expand(&m->weights, m->compute, err));
-  return options->check_all ? check_all(m, err) : ELLM_OK;
+  if (options->expand) ELLM_TRY(expand_all(m, options, err));
+  return options->check_all ? check_all(m, options, err) : ELLM_OK;
 }
 
 ellm_status ellm_model_open(const char *path, const ellm_model_options *options, ellm_model **model, ellm_error *err) {
@@ -292,12 +312,6 @@ void ellm_model_get_info(const ellm_model *model, ellm_model_info *info) {
                             .repetition_penalty = (float)g->repetition_penalty,
                             .top_k = g->top_k};
   memcpy(info->eos_ids, g->eos_ids, sizeof g->eos_ids);
-}
-
-bool model_is_eos(const ellm_model_info *info, uint32_t id) {
-  for (size_t i = 0; i < info->n_eos; i++)
-    if (info->eos_ids[i] == id) return true;
-  return false;
 }
 
 ellm_status ellm_model_tokenizer(ellm_model *model, const ellm_tokenizer **tokenizer, ellm_error *err) {

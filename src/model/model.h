@@ -43,7 +43,4 @@ ellm_status model_fail_closed(const ellm_model *model, ellm_error *err);
  * used[source_count(from)] tells which of them the model takes. */
 ellm_status model_check(tensor_source *from, const ellm_notes *notes, bool *used, ellm_error *err);
 
-/* Is it one of the ids that end a sequence? */
-bool model_is_eos(const ellm_model_info *info, uint32_t id);
-
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/notes.h"
+#include "base/progress.h"
 #include "model/tensor_names.h"
 #include "source/finite.h"
 
@@ -296,7 +297,7 @@ ellm_status model_weights_check(tensor_source *from, const model_config *config,
   return status;
 }
 
-static ellm_status expand_one(model_weights *w, weight_matrix *m, compute *c, ellm_error *err) {
+static ellm_status expand_one(model_weights *w, weight_matrix *m, compute *c, progress_meter *meter, ellm_error *err) {
   if (m->coded == NULL || (m->coded->book.kind == CODER_PLAIN && !m->coded->exact.used)) return ELLM_OK;
   if (m->coded->book.kind == CODER_FIELDS) return ELLM_OK; /* as fast, and smaller */
   if (m != &w->embedding && m->coded == w->embedding.coded) { /* tied */
@@ -305,6 +306,7 @@ static ellm_status expand_one(model_weights *w, weight_matrix *m, compute *c, el
     return ELLM_OK;
   }
   expanded_matrix **slot = &w->expanded[w->n_expanded];
+  ELLM_TRY(progress_report(meter, "expand", m->name, meter->done, err));
   ELLM_TRY(expand_matrix(compute_pool(c), compute_kernels(c)->decode_block, m->file, m->coded, slot, err));
   m->expanded = *slot;
   if (m->coded->exact.used) {
@@ -312,28 +314,30 @@ static ellm_status expand_one(model_weights *w, weight_matrix *m, compute *c, el
     memset(m->seen, 0, ((size_t)m->rows + CODER_PANEL_ROWS - 1) / CODER_PANEL_ROWS); /* other groups of rows now */
   }
   w->n_expanded++;
+  meter->done += m->coded->payload_bytes;
   return ELLM_OK;
 }
 
-static ellm_status expand_group(model_weights *w, matrix_group *group, compute *c, ellm_error *err) {
-  for (size_t i = 0; i < group->n; i++) ELLM_TRY(expand_one(w, &group->matrix[i], c, err));
+static ellm_status expand_group(model_weights *w, matrix_group *group, compute *c, progress_meter *meter,
+                                ellm_error *err) {
+  for (size_t i = 0; i < group->n; i++) ELLM_TRY(expand_one(w, &group->matrix[i], c, meter, err));
   return ELLM_OK;
 }
 
-ellm_status model_weights_expand(model_weights *w, compute *c, ellm_error *err) {
+ellm_status model_weights_expand(model_weights *w, compute *c, progress_meter *meter, ellm_error *err) {
   size_t most = 4 + 13 * (size_t)w->n_layers; /* matrices: three a group at most */
   for (uint32_t i = 0; i < w->n_layers; i++) most += TENSORS_AN_EXPERT * (size_t)w->layers[i].n_experts;
   w->expanded = calloc(most, sizeof *w->expanded);
   if (w->expanded == NULL) return ellm_fail_memory(err, most * sizeof *w->expanded, "the matrices of a model");
-  ELLM_TRY(expand_one(w, &w->embedding, c, err));
-  ELLM_TRY(expand_group(w, &w->head, c, err));
+  ELLM_TRY(expand_one(w, &w->embedding, c, meter, err));
+  ELLM_TRY(expand_group(w, &w->head, c, meter, err));
   for (uint32_t i = 0; i < w->n_layers; i++) {
     layer_weights *layer = &w->layers[i];
     matrix_group *groups[] = {&layer->qkv, &layer->output, &layer->gate_up, &layer->down, &layer->router};
-    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) ELLM_TRY(expand_group(w, groups[g], c, err));
+    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) ELLM_TRY(expand_group(w, groups[g], c, meter, err));
     for (uint32_t e = 0; e < layer->n_experts; e++) {
-      ELLM_TRY(expand_group(w, &layer->experts[e].gate_up, c, err));
-      ELLM_TRY(expand_group(w, &layer->experts[e].down, c, err));
+      ELLM_TRY(expand_group(w, &layer->experts[e].gate_up, c, meter, err));
+      ELLM_TRY(expand_group(w, &layer->experts[e].down, c, meter, err));
     }
   }
   return ELLM_OK;

@@ -7,6 +7,7 @@
 #define ELLM_MODEL_WEIGHTS_H
 
 #include "arch/arch.h"
+#include "base/progress.h"
 #include "model/matrix.h"
 #include "source/source.h"
 
@@ -51,8 +52,8 @@ ellm_status model_weights_bind(tensor_source *from, const model_config *config, 
  * tensors it takes. No matrix is read. After an error `used` says nothing. */
 ellm_status model_weights_check(tensor_source *from, const model_config *config, const ellm_notes *notes, bool *used,
                                 ellm_error *err);
-/* Decode every coded matrix once, into plain codes in memory. */
-ellm_status model_weights_expand(model_weights *weights, compute *c, ellm_error *err);
+/* Decode every coded matrix once, into plain codes in memory. Stage "expand" of the progress, coded bytes. */
+ellm_status model_weights_expand(model_weights *weights, compute *c, progress_meter *meter, ellm_error *err);
 void model_weights_free(model_weights *weights);
 
 #endif

@@ -5,6 +5,10 @@
  * about as well as text of the test's own kind. Where the model has a chat template every second sequence begins with
  * what stands before a user's message, so that it writes both sides of a conversation.
  *
+ * Requests of generate/generator.h would not do: the sums of squares are kept by sequence, so that they are added in one
+ * order, while a generator moves its answers from row to row. So this is a second loop that generates, of sequences that
+ * all are equally long. Nobody else uses the model meanwhile.
+ *
  * The text depends on the model alone: not on threads or instruction set, nor on how many sequences are written at a
  * time, as each has a sampler of its own, seeded by its number.
  */

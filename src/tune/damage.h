@@ -4,7 +4,7 @@
  * tokens of the model's own text. It varies by more than a hundred times between the matrices of a model, and adds up:
  * all of them quantized do about the damage of the sum.
  *
- * The text is run once layer by layer and kept between layers. A matrix that is changed costs a run of its own layer
+ * Nobody else uses the model meanwhile. The text is run once layer by layer and kept between layers. A matrix that is changed costs a run of its own layer
  * and those behind it.
  */
 #ifndef ELLM_TUNE_DAMAGE_H

@@ -122,8 +122,43 @@ static void test_integers(void **state) {
   free(exact);
 }
 
+typedef struct heard { int calls; uint64_t done, total; const char *stage; bool go_on; } heard;
+
+static bool hear(void *user, const ellm_progress *progress) {
+  heard *h = user;
+  assert_true(progress->done >= h->done && progress->done <= progress->total);
+  h->calls++;
+  h->done = progress->done;
+  h->total = progress->total;
+  h->stage = progress->stage;
+  return h->go_on;
+}
+
+/* Opening that reads all weights says how far it is, and can be stopped. */
+static void test_progress(void **state) {
+  (void)state;
+  for (int way = 0; way < 2; way++) {
+    for (int go_on = 0; go_on < 2; go_on++) {
+      ellm_model_options options;
+      ellm_model *model = NULL;
+      ellm_error err;
+      heard h = {.go_on = go_on != 0};
+      ellm_model_options_init(&options);
+      options.check_all = way == 0;
+      options.expand = way == 1;
+      options.progress = hear;
+      options.progress_user = &h;
+      const ellm_status status = ellm_model_open(file, &options, &model, &err);
+      assert_string_equal(h.stage, way == 0 ? "check" : "expand");
+      assert_int_equal(status, go_on ? ELLM_OK : ELLM_INTERRUPTED);
+      assert_true(go_on ? h.done == h.total && h.total > 0 : h.calls == 1 && model == NULL);
+      ellm_model_close(model);
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_file), cmocka_unit_test(test_float),
-                                     cmocka_unit_test(test_integers)};
+                                     cmocka_unit_test(test_integers), cmocka_unit_test(test_progress)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }
