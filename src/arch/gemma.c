@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "arch/config_fields.h"
+#include "arch/usual.h"
 
 /* A soft cap: above 0, or null: none. */
 static ellm_status cap(const config_reader *in, const char *field, double missing, float *out, ellm_error *err) {
@@ -91,33 +92,20 @@ static ellm_status gemma3_facts(const config_reader *in, model_config *config, e
 }
 
 static const arch_fields gemma_fields = {
-    .vocab_size = "vocab_size",
-    .hidden_size = "hidden_size",
-    .intermediate_size = "intermediate_size",
-    .n_layers = "num_hidden_layers",
-    .n_heads = "num_attention_heads",
-    .n_kv_heads = "num_key_value_heads",
-    .head_dim = "head_dim",
-    .max_position_embeddings = "max_position_embeddings",
-    .rms_norm_eps = "rms_norm_eps",
+    ARCH_USUAL_SIZES,
     .activation = "hidden_activation",
 };
 
 static const arch_tensors gemma_tensors = {
-    .embedding = "model.embed_tokens.weight",
-    .norm = "model.norm.weight",
-    .head = "lm_head.weight",
-    .layer = "model.layers",
+    ARCH_USUAL_WHOLE,
     .attention_norm = "input_layernorm",
     .attention_post_norm = "post_attention_layernorm",
     .mlp_norm = "pre_feedforward_layernorm",
     .mlp_post_norm = "post_feedforward_layernorm",
-    .qkv = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
-    .q_norm = "self_attn.q_norm",
-    .k_norm = "self_attn.k_norm",
-    .output = "self_attn.o_proj",
-    .gate_up = {"mlp.gate_proj", "mlp.up_proj"},
-    .down = "mlp.down_proj",
+    ARCH_USUAL_QKV,
+    ARCH_USUAL_QK_NORMS,
+    ARCH_USUAL_OUTPUT,
+    ARCH_USUAL_MLP,
 };
 
 /* The classes have defaults for all sizes, and published configurations rely on them. */

@@ -35,14 +35,10 @@ static ellm_status mixtral_facts(const config_reader *in, model_config *config, 
 }
 
 static const arch_tensors mixtral_tensors = {
-    .embedding = "model.embed_tokens.weight",
-    .norm = "model.norm.weight",
-    .head = "lm_head.weight",
-    .layer = "model.layers",
-    .attention_norm = "input_layernorm",
-    .mlp_norm = "post_attention_layernorm",
-    .qkv = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
-    .output = "self_attn.o_proj",
+    ARCH_USUAL_WHOLE,
+    ARCH_USUAL_NORMS,
+    ARCH_USUAL_QKV,
+    ARCH_USUAL_OUTPUT,
     .router = "block_sparse_moe.gate",
     .experts = "block_sparse_moe.experts",
     .expert_gate_up = {"w1", "w3"},

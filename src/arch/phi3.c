@@ -11,14 +11,10 @@ static ellm_status phi3_facts(const config_reader *in, model_config *config, ell
 }
 
 static const arch_tensors phi3_tensors = {
-    .embedding = "model.embed_tokens.weight",
-    .norm = "model.norm.weight",
-    .head = "lm_head.weight",
-    .layer = "model.layers",
-    .attention_norm = "input_layernorm",
-    .mlp_norm = "post_attention_layernorm",
+    ARCH_USUAL_WHOLE,
+    ARCH_USUAL_NORMS,
     .qkv = {"self_attn.qkv_proj"},
-    .output = "self_attn.o_proj",
+    ARCH_USUAL_OUTPUT,
     .gate_up = {"mlp.gate_up_proj"},
     .down = "mlp.down_proj",
 };
