@@ -2,6 +2,8 @@
 /* Checked sizes and aligned memory. */
 #include "base/memory.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +73,21 @@ bool ellm_buffer_append(ellm_buffer *buffer, const void *data, size_t bytes) {
   if (bytes != 0) memcpy(buffer->data + buffer->size, data, bytes);
   buffer->size += bytes;
   return true;
+}
+
+bool ellm_buffer_print(ellm_buffer *buffer, const char *format, ...) {
+  va_list arguments, again;
+  va_start(arguments, format);
+  va_copy(again, arguments);
+  const int length = vsnprintf(NULL, 0, format, arguments);
+  const bool fits = length >= 0 && ellm_buffer_reserve(buffer, (size_t)length + 1);
+  if (fits) {
+    vsnprintf((char *)buffer->data + buffer->size, (size_t)length + 1, format, again);
+    buffer->size += (size_t)length;
+  }
+  va_end(again);
+  va_end(arguments);
+  return fits;
 }
 
 void ellm_buffer_free(ellm_buffer *buffer) {

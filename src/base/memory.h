@@ -20,6 +20,8 @@ void ellm_aligned_free(void *memory);
 typedef struct ellm_buffer { uint8_t *data; size_t size, capacity; } ellm_buffer;
 bool ellm_buffer_reserve(ellm_buffer *buffer, size_t extra);           /* false: no memory */
 bool ellm_buffer_append(ellm_buffer *buffer, const void *data, size_t bytes);
+/* Text, without the NUL behind it. */
+bool ellm_buffer_print(ellm_buffer *buffer, const char *format, ...) ELLM_PRINTF(2, 3);
 void ellm_buffer_free(ellm_buffer *buffer);
 
 #endif

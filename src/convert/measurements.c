@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/measurements.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,18 +15,6 @@ enum { MOST_BYTES = 1 << 30, MOST_KEY = 1 << 20 };
 static const char magic[8] = "ELLMpln1";
 
 /* ------------------------------------------------------------------------ key */
-
-static bool add_line(ellm_buffer *key, const char *format, ...) ELLM_PRINTF(2, 3);
-
-static bool add_line(ellm_buffer *key, const char *format, ...) {
-  char line[512];
-  va_list args;
-  va_start(args, format);
-  const int length = vsnprintf(line, sizeof line, format, args);
-  va_end(args);
-  return length >= 0 && (size_t)length < sizeof line && ellm_buffer_append(key, line, (size_t)length) &&
-         ellm_buffer_append(key, "\n", 1);
-}
 
 /* Digest of the small files that decide what the model writes, as hex digits. */
 static bool files_digest(const tensor_source *input, char hex[33]) {
@@ -82,15 +68,15 @@ static ellm_status make_key(tensor_source *input, const ellm_compress_options *o
   ELLM_TRY(source_identity(input, options->threads, options->progress, options->progress_user, source, err));
   ELLM_TRY(text_digest(options, text, err));
   const bool none = options->calibrate == ELLM_CALIBRATE_NONE;
-  const bool fits = files_digest(input, files) && globs_digest(options, globs) &&
-                    add_line(&key, "program version=%s", ellm_version()) && add_line(&key, "source=%s", source) &&
-                    add_line(&key, "configuration and tokenizer=%s", files) &&
-                    add_line(&key, "--calibrate=%s", calibrations[options->calibrate]) &&
-                    add_line(&key, "calibration text=%s", text) &&
-                    add_line(&key, "--effort=%s", none ? "none" : full ? "full" : "quick") &&
-                    add_line(&key, "sequences=%zu", options->calibration_sequences) &&
-                    add_line(&key, "length of sequences=%zu", options->calibration_length) &&
-                    add_line(&key, "--keep=%s", globs) && ellm_buffer_append(&key, "", 1);
+  const bool fits =
+      files_digest(input, files) && globs_digest(options, globs) &&
+      ellm_buffer_print(&key,
+                        "program version=%s\nsource=%s\nconfiguration and tokenizer=%s\n--calibrate=%s\n"
+                        "calibration text=%s\n--effort=%s\nsequences=%zu\nlength of sequences=%zu\n--keep=%s\n",
+                        ellm_version(), source, files, calibrations[options->calibrate], text,
+                        none ? "none" : full ? "full" : "quick", options->calibration_sequences,
+                        options->calibration_length, globs) &&
+      ellm_buffer_append(&key, "", 1);
   if (!fits) {
     ellm_buffer_free(&key);
     return ellm_fail_memory(err, key.size, "the key of a plan");

@@ -2,23 +2,10 @@
 #include "convert/sized_text.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
-
-/* Ends with NUL, which the size does not count. */
-static bool add(ellm_buffer *b, const char *format, ...) ELLM_PRINTF(2, 3);
-
-static bool add(ellm_buffer *b, const char *format, ...) {
-  char piece[256];
-  va_list args;
-  va_start(args, format);
-  const int length = vsnprintf(piece, sizeof piece, format, args);
-  va_end(args);
-  return length >= 0 && (size_t)length < sizeof piece && ellm_buffer_append(b, piece, (size_t)length);
-}
 
 /* A name holds no control characters and is UTF-8 (container/record.h). */
 static bool add_name(ellm_buffer *b, const char *name) {
@@ -31,19 +18,20 @@ static bool add_name(ellm_buffer *b, const char *name) {
 ellm_status sized_plan_text(const sized_matrices *s, const sized_expectation *e, char **text, ellm_error *err) {
   const bool measured = s->calibration.squares.sum != NULL;
   ellm_buffer b = {0};
-  bool fits = add(&b, "{\"file_bytes\":%.0f,\"bits_per_weight\":%.6g,", e->file_bytes,
-                  allocation_bits(s->plan.curves, s->matrices.n) / (double)s->matrices.weights) &&
-              (measured ? add(&b, "\"divergence\":%.6g,", plan_damage(&s->plan)) : add(&b, "\"divergence\":null,")) &&
-              add(&b, "\"memory_bytes\":%llu,\"measure_seconds\":%.3g,\"tensors\":[",
-                  (unsigned long long)e->memory_bytes, e->seconds);
+  bool fits = ellm_buffer_print(&b, "{\"file_bytes\":%.0f,\"bits_per_weight\":%.6g,", e->file_bytes,
+                                allocation_bits(s->plan.curves, s->matrices.n) / (double)s->matrices.weights) &&
+              (measured ? ellm_buffer_print(&b, "\"divergence\":%.6g,", plan_damage(&s->plan))
+                        : ellm_buffer_print(&b, "\"divergence\":null,")) &&
+              ellm_buffer_print(&b, "\"memory_bytes\":%llu,\"measure_seconds\":%.3g,\"tensors\":[",
+                                (unsigned long long)e->memory_bytes, e->seconds);
   for (size_t i = 0; fits && i < s->matrices.n; i++) {
     const weight_matrix *m = s->matrices.at[i].matrix;
     const allocation_curve *c = &s->plan.curves[i];
-    fits = add(&b, "%s{\"name\":", i > 0 ? "," : "") && add_name(&b, m->name) &&
-           add(&b, ",\"step\":%.6g,\"bits\":%.6g,\"damage\":%.6g}", plan_step(&s->plan, i),
-               c->bits / ((double)m->rows * m->columns), c->damage);
+    fits = ellm_buffer_print(&b, "%s{\"name\":", i > 0 ? "," : "") && add_name(&b, m->name) &&
+           ellm_buffer_print(&b, ",\"step\":%.6g,\"bits\":%.6g,\"damage\":%.6g}", plan_step(&s->plan, i),
+                             c->bits / ((double)m->rows * m->columns), c->damage);
   }
-  fits = fits && add(&b, "]}") && ellm_buffer_append(&b, "", 1);
+  fits = fits && ellm_buffer_print(&b, "]}") && ellm_buffer_append(&b, "", 1);
   if (!fits) {
     ellm_buffer_free(&b);
     return ellm_fail_memory(err, b.size, "a plan");

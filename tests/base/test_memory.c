@@ -62,6 +62,10 @@ static void buffer(void **state) {
   assert_int_equal(b.data[2], 7);
   assert_true(ellm_buffer_reserve(&b, 100000));
   assert_true(b.capacity - b.size >= 100000);
+  const size_t before = b.size;
+  assert_true(ellm_buffer_print(&b, "%s %d", "seven", 7) && ellm_buffer_print(&b, "."));
+  assert_int_equal(b.size, before + strlen("seven 7."));
+  assert_memory_equal(b.data + before, "seven 7.", strlen("seven 7."));
   ellm_buffer_free(&b);
   assert_null(b.data);
   assert_int_equal(b.size + b.capacity, 0);
