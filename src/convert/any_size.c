@@ -215,7 +215,7 @@ ellm_status any_size_measure(any_size *a, ellm_error *err) {
   ELLM_TRY(calibrate(s->model, a->setup.team->pool, options, s->matrices.weights, scratch_path(a), &a->known, a->setup.meter, &notes,
                      &s->calibration, err));
   begin_stage(a, s->matrices.weights);
-  ELLM_TRY(calibration_plan(&s->calibration, &s->matrices, a->setup.meter, &s->plan, err));
+  ELLM_TRY(calibration_plan(&s->calibration, &s->matrices, scratch_path(a), a->setup.meter, &s->plan, err));
   a->seconds = clock_seconds() - start;
   if (options->target != ELLM_TARGET_DIVERGENCE) {
     ELLM_TRY(check_target(a, err));

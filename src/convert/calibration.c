@@ -80,6 +80,8 @@ static void find_chat(ellm_model *model, beginnings *b) {
 
 /* ------------------------------------------------------------------------- text */
 
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
 /* Sequences of `length` that may be written at a time in half of the memory. */
 static size_t how_many_together(const ellm_model *model, const ellm_compress_options *options, size_t length) {
   const model_config *c = &model->config;
@@ -99,33 +101,38 @@ calibration_size calibration_size_of(const ellm_model *model, const ellm_compres
       .held = HELD,
       .full = full};
   if (size.length > info.max_context) size.length = info.max_context;
-  size.damage_tokens = ALONE * (ALONE_LENGTH < size.length ? ALONE_LENGTH : size.length);
+  size.damage_tokens = ALONE * smaller(ALONE_LENGTH, size.length);
   size.together = how_many_together(model, options, size.length);
   return size;
 }
 
-static ellm_status write_text(calibration *c, const ellm_compress_options *options, size_t n, size_t length,
-                              progress_meter *meter, ellm_error *err) {
+/* With full effort moments are gathered later, layer by layer, and nobody asks for mean squares. */
+static ellm_status write_text(calibration *c, const calibration_size *size, progress_meter *meter, ellm_error *err) {
+  const size_t length = size->length;
   beginnings b = {.chat = NULL};
-  corpus_request request = {.n = n + HELD, .length = length, .n_start = 1, .watched = n};
+  corpus_request request = {.n = size->sequences + HELD,
+                            .length = length,
+                            .n_start = 1,
+                            .together = size->together,
+                            .watched = size->sequences,
+                            .squares = size->full ? NULL : &c->squares};
   ELLM_TRY(find_start(c->model, b.start, err));
   find_chat(c->model, &b);
   request.start = b.start;
   request.chat = b.chat;
   request.n_chat = b.n_chat < length / 2 ? b.n_chat : 0;
-  request.together = how_many_together(c->model, options, length);
-  ellm_status status = squares_create(c->model, request.together, &c->squares, err);
-  request.squares = &c->squares;
+  ellm_status status = squares_create(c->model, size->full ? 1 : size->together, &c->squares, err);
   progress_start(meter, meter->fn, meter->user, request.n * length);
   c->chat = request.n_chat > 0;
   if (status == ELLM_OK) status = corpus_write(c->model, &request, meter, &c->text, err);
   free(b.chat);
-  c->watched = n;
+  c->watched = size->sequences;
   return status;
 }
 
-/* Mean squares of a text that was not written here. */
+/* Mean squares of a text that was not written here; with full effort nobody asks for them. */
 static ellm_status watch_text(calibration *c, progress_meter *meter, ellm_error *err) {
+  if (c->full) return squares_create(c->model, 1, &c->squares, err);
   layerwise *layers = NULL;
   const size_t length = c->text.length;
   float *stream = malloc(length * c->model->config.hidden_size * sizeof *stream);
@@ -133,7 +140,6 @@ static ellm_status watch_text(calibration *c, progress_meter *meter, ellm_error 
                                       : ellm_fail_memory(err, length * sizeof *stream, "a calibration text");
   if (status == ELLM_OK) status = squares_create(c->model, 1, &c->squares, err);
   const forward_watch watch = squares_watch(&c->squares);
-  const uint64_t done = 0;
   progress_start(meter, meter->fn, meter->user, c->watched * length);
   for (size_t k = 0; k < c->watched && status == ELLM_OK; k++) {
     status = layerwise_begin(layers, c->text.ids + k * length, length, stream, err);
@@ -141,14 +147,14 @@ static ellm_status watch_text(calibration *c, progress_meter *meter, ellm_error 
       status = layerwise_layer(layers, layer, length, stream, &watch, err);
     if (status == ELLM_OK) status = layerwise_head(layers, 0, length, stream, NULL, &watch, err);
     squares_close(&c->squares, 1);
-    if (status == ELLM_OK) status = progress_report(meter, "calibrate", "", done + (k + 1) * length, err);
+    if (status == ELLM_OK) status = progress_report(meter, "calibrate", "", (k + 1) * length, err);
   }
   layerwise_free(layers);
   free(stream);
   return status;
 }
 
-static ellm_status read_text(calibration *c, const ellm_compress_options *options, size_t n, size_t length,
+static ellm_status read_text(calibration *c, const ellm_compress_options *options, const calibration_size *size,
                              progress_meter *meter, ellm_error *err) {
   const char *path = options->calibrate_file;
   const ellm_tokenizer *tokenizer;
@@ -163,7 +169,7 @@ static ellm_status read_text(calibration *c, const ellm_compress_options *option
   if (status == ELLM_OK)
     status = ellm_tokenizer_encode(tokenizer, (const char *)text, bytes, ELLM_ENCODE_DEFAULT, &ids, &n_ids, err);
   if (status == ELLM_OK)
-    status = corpus_cut(ids, n_ids, n + HELD, length, LEAST_SEQUENCES + HELD, path, &c->text, err);
+    status = corpus_cut(ids, n_ids, size->sequences + HELD, size->length, LEAST_SEQUENCES + HELD, path, &c->text, err);
   free(ids);
   free(text);
   ELLM_TRY(status);
@@ -205,23 +211,18 @@ static ellm_status gather(calibration *c, const ellm_compress_options *options, 
     if (c->model->config.layers[i].n_experts > 0) /* an expert's inputs are those of the tokens that choose it */
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: calibration does not know experts yet", c->model->path);
   const calibration_size size = calibration_size_of(c->model, options, c->full);
-  const size_t n = size.sequences, length = size.length;
+  const size_t length = size.length;
   ELLM_TRY(ellm_model_reserve(c->model, (uint32_t)(3 * length + 64), err)); /* layer_text and meters */
   if (c->known->text.n > 0) {
     ELLM_TRY(take_known(c, options, info.vocab_size, length, err));
   } else {
-    ELLM_TRY(options->calibrate == ELLM_CALIBRATE_FILE ? read_text(c, options, n, length, meter, err)
-                                                       : write_text(c, options, n, length, meter, err));
+    ELLM_TRY(options->calibrate == ELLM_CALIBRATE_FILE ? read_text(c, options, &size, meter, err)
+                                                       : write_text(c, &size, meter, err));
     ELLM_TRY(measurements_save(c->known, &c->text, c->watched, &c->squares, NULL, 0, err));
   }
   c->conversation = c->watched % 2 == 0; /* odd numbers are conversations */
-  const damage_text alone = {.text = &c->text,
-                             .n = c->watched < ALONE ? c->watched : ALONE,
-                             .length = length < ALONE_LENGTH ? length : ALONE_LENGTH,
-                             .skipped = length < ALONE_LENGTH ? length / 3 : ALONE_SKIPPED};
   const damage_text held = {
-      .text = &c->text, .first = c->watched, .n = HELD, .length = length < HELD_LENGTH ? length : HELD_LENGTH};
-  ELLM_TRY(damage_open(c->model, &alone, path, &c->alone, err));
+      .text = &c->text, .first = c->watched, .n = HELD, .length = smaller(HELD_LENGTH, length)};
   ELLM_TRY(damage_open(c->model, &held, path, &c->held, err));
   return c->full ? layer_text_open(c->model, &c->text, c->watched, path, &c->layers, err) : ELLM_OK;
 }
@@ -234,7 +235,6 @@ ellm_status calibrate(ellm_model *model, thread_pool *pool, const ellm_compress_
                        .known = known,
                        .lambda = rate_lambda,
                        .full = calibration_is_full(options, weights),
-                       .alone = {.streams = {.fd = -1}},
                        .held = {.streams = {.fd = -1}},
                        .layers = {.streams = {.fd = -1}}};
   if (options->calibrate == ELLM_CALIBRATE_NONE || model == NULL) {
@@ -275,11 +275,10 @@ void calibration_free(calibration *c) {
   put_back(c);
   drop_moments(c);
   layer_text_close(&c->layers);
-  damage_close(&c->alone);
   damage_close(&c->held);
   squares_free(&c->squares);
   corpus_free(&c->text);
-  *c = (calibration){.alone = {.streams = {.fd = -1}}, .held = {.streams = {.fd = -1}}, .layers = {.streams = {.fd = -1}}};
+  *c = (calibration){.held = {.streams = {.fd = -1}}, .layers = {.streams = {.fd = -1}}};
 }
 
 /* ------------------------------------------------------------------- layer by layer */
@@ -338,21 +337,35 @@ static ellm_status columns_for_plan(void *user, size_t i, input_columns *out, el
   return calibration_columns(p->c, &p->matrices->at[i], out, err);
 }
 
-ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, progress_meter *meter, plan *out,
-                             ellm_error *err) {
+/* What each matrix does alone is measured on some of the sequences that calibrate. */
+static ellm_status open_alone(const calibration *c, const char *path, damage_meter *out, ellm_error *err) {
+  const size_t length = c->text.length;
+  const damage_text on = {.text = &c->text,
+                          .n = smaller(c->watched, ALONE),
+                          .length = smaller(length, ALONE_LENGTH),
+                          .skipped = length < ALONE_LENGTH ? length / 3 : ALONE_SKIPPED};
+  return damage_open(c->model, &on, path, out, err);
+}
+
+ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, const char *path, progress_meter *meter,
+                             plan *out, ellm_error *err) {
   planning p = {c, matrices};
   const size_t n = matrices->n;
   if (c->known->n_curves == n)
     return plan_take(matrices, (const allocation_point(*)[PLAN_POINTS])c->known->curves, out, err);
+  damage_meter alone = {.streams = {.fd = -1}};
+  const bool measured = c->squares.sum != NULL;
+  ellm_status status = measured ? open_alone(c, path, &alone, err) : ELLM_OK;
   const plan_request request = {.pool = c->pool,
                                 .n_layers = c->model != NULL ? c->model->config.n_layers : 0,
                                 .matrices = matrices,
                                 .columns = columns_for_plan,
                                 .user = &p,
-                                .meter = c->squares.sum != NULL ? &c->alone : NULL,
+                                .meter = measured ? &alone : NULL,
                                 .overhead = 1.03};
   c->planning = true;
-  const ellm_status status = plan_measure(&request, meter, out, err);
+  if (status == ELLM_OK) status = plan_measure(&request, meter, out, err);
+  damage_close(&alone);
   c->planning = c->behind = false;
   drop_moments(c);
   c->layer = 0;

@@ -24,8 +24,8 @@ typedef struct calibration {
   bool chat;                 /* every second sequence is a conversation; of those that are held: */
   size_t conversation;       /* this one */
   measurements *known;       /* what was measured before, and where it is kept */
-  squares squares;           /* all zero: no text */
-  damage_meter alone, held;  /* what a matrix does alone; what the result does, on sequences that nothing else saw */
+  squares squares;           /* all zero: no text; with full effort the sums are zero */
+  damage_meter held;         /* what the result does, on sequences that nothing else saw */
   layer_text layers;         /* full */
   uint32_t layer;            /* that is at work; the text stands before it, or behind it already */
   bool planning, behind;     /* planning: nothing will be replaced before the text goes on */
@@ -57,9 +57,10 @@ ellm_status calibrate(ellm_model *model, thread_pool *pool, const ellm_compress_
                       calibration *out, ellm_error *err);
 void calibration_free(calibration *c);
 
-/* Curves of all matrices, with full effort for rounding with feedback, by the moments of the model as it is. */
-ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, progress_meter *meter, plan *out,
-                             ellm_error *err);
+/* Curves of all matrices, with full effort for rounding with feedback, by the moments of the model as it is. Scratch files
+ * lie in the folder of `path`. */
+ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, const char *path, progress_meter *meter,
+                             plan *out, ellm_error *err);
 /* What rounding is to know of the input of a matrix. Those that read the same input ask once, in the order of
  * tune_matrices. */
 ellm_status calibration_columns(calibration *c, const tune_matrix *m, input_columns *out, ellm_error *err);

@@ -53,12 +53,15 @@ ellm_status forecast(ellm_model *model, const ellm_compress_options *options, co
   const bool has_text = known->text.n > 0, given = options->calibrate == ELLM_CALIBRATE_FILE;
   const double text = has_text ? 0 : given ? tokens * token : rounds * (double)size.length * step;
   /* a matrix alone: half of the layers, on average, of the tokens that damage is measured with */
-  const double left = (double)(matrices->n - known->n_curves);
-  const double damage = left * (double)size.damage_tokens * token / 2;
-  /* with full effort the text goes twice through each layer, and its moments cost about as much as a product */
-  const double whole = text + damage + (size.full ? 3 * tokens * token : 0);
-  ellm_note(&options->notes, "measuring will take about %s; compressing the model about %s", duration(text + damage, measuring),
-            duration(whole, compressing));
+  size_t alone = 0;
+  for (size_t i = 0; i < matrices->n; i++) alone += plan_measures(&matrices->at[i], model->config.n_layers);
+  const double damage = (double)alone * (double)size.damage_tokens * token / 2;
+  /* with full effort the text goes through each layer once for the plan and twice for the codes, and its moments, each
+   * time, cost about as much as a product */
+  const double planning = known->n_curves == matrices->n ? 0 : damage + (size.full ? 2 * tokens * token : 0);
+  const double whole = text + planning + (size.full ? 3 * tokens * token : 0);
+  ellm_note(&options->notes, "measuring will take about %s; compressing the model about %s",
+            duration(text + planning, measuring), duration(whole, compressing));
   return ELLM_OK;
 }
 

@@ -71,11 +71,13 @@ static ellm_status measure_curve(const plan_request *request, tune_matrix *m, co
  * What a unit of error does changes slowly from layer to layer but for the first and the last ones. Those are measured
  * and of the others every third, since measuring is what takes longest; docs/QUANTIZATION.md says what that costs.
  */
-static bool is_measured(const plan_request *request, const tune_matrix *m) {
+bool plan_measures(const tune_matrix *m, uint32_t n_layers) {
   enum { FIRST_ALL = 4, LAST_ALL = 2, EVERY = 3 };
-  const uint32_t n_layers = request->n_layers;
-  return request->meter != NULL &&
-         (m->layer < FIRST_ALL || m->layer + LAST_ALL >= n_layers || m->layer % EVERY == 0);
+  return m->layer < FIRST_ALL || m->layer + LAST_ALL >= n_layers || m->layer % EVERY == 0;
+}
+
+static bool is_measured(const plan_request *request, const tune_matrix *m) {
+  return request->meter != NULL && plan_measures(m, request->n_layers);
 }
 
 /* The nearest matrix of the same place in its layer that was measured, before or after number i; i if there is none. */

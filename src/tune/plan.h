@@ -43,6 +43,8 @@ ellm_status plan_measure(const plan_request *request, progress_meter *progress, 
 ellm_status plan_take(const tune_matrices *matrices, const allocation_point (*known)[PLAN_POINTS], plan *out,
                       ellm_error *err);
 void plan_free(plan *p);
+/* Is a matrix of a model of n_layers measured alone? Others lie between their neighbours. */
+bool plan_measures(const tune_matrix *m, uint32_t n_layers);
 
 /*
  * Steps of the matrices from number `first` on, which are to take `bits` together. The first call finds the center:
