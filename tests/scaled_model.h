@@ -16,7 +16,7 @@
 
 typedef struct scaled_writer {
   container_writer *writer;
-  team team;
+  convert_workers workers;
   ellm_source *source;
   double step;               /* in root mean squares of a row */
   ellm_prefer prefer;
@@ -81,7 +81,8 @@ static inline ellm_status scaled_matrix(scaled_writer *w, const ellm_tensor_info
       .columns_record = w->record,
       .codes = quantized_from_memory,
       .user = &memory};
-  const ellm_status status = quantized_write(w->writer, &w->team, &matrix, (coder_aim){.prefer = w->prefer}, NULL, err);
+  const ellm_status status = quantized_write(w->writer, &w->workers, &matrix, (coder_aim){.prefer = w->prefer}, NULL,
+                                             err);
   free(row_scales);
   free(codes);
   return status;
@@ -125,12 +126,12 @@ static inline ellm_status scaled_model_write(const char *folder, const char *pat
   scaled_writer w = {.step = (float)step, .prefer = prefer};
   const file_writer_options options = {.overwrite = true};
   ELLM_TRY(ellm_source_open(folder, &w.source, err));
-  ELLM_TRY(team_create(threads, &w.team, err));
+  ELLM_TRY(workers_create(threads, &w.workers, err));
   ELLM_TRY(container_writer_open(path, &options, &w.writer, err));
   ellm_status status = scaled_sections(&w, err);
   if (status == ELLM_OK) status = container_writer_commit(w.writer, identity, NULL, err);
   else container_writer_abort(w.writer);
-  team_free(&w.team);
+  workers_free(&w.workers);
   ellm_source_close(w.source);
   free(w.columns);
   return status;

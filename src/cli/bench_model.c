@@ -88,7 +88,7 @@ static int parse_list(const char *text, const char *what, uint32_t low, uint32_t
   return status;
 }
 
-static void tell(const row *r) {
+static void show_progress(const row *r) {
   if (!cli_quiet() && isatty(STDERR_FILENO))
     fprintf(stderr, "\r\033[K%s, depth %u, %u sequences, %d threads ...", r->test, (unsigned)r->depth,
             (unsigned)r->sequences, r->threads);
@@ -100,7 +100,7 @@ static ellm_status measure_row(bench *b, bench_job *job, row r, bench_fn fn, ell
   job->tokens = r.tokens;
   job->depth = r.depth;
   job->sequences = r.sequences;
-  tell(&r);
+  show_progress(&r);
   CLI_TRY(bench_measure(fn, job, &r.result, err));
   b->rows[b->n_rows++] = r;
   return ELLM_OK;
@@ -113,7 +113,7 @@ static ellm_status measure(bench *b, ellm_error *err) {
                      .load = b->common.load,
                      .expand = b->common.expand};
     bench_result read;
-    tell(&(row){.test = "memory", .threads = job.threads});
+    show_progress(&(row){.test = "memory", .threads = job.threads});
     CLI_TRY(bench_measure(bench_read, &job, &read, err));
     for (size_t d = 0; d < b->n_depths; d++) {
       row r = {.test = "prompt", .tokens = (uint32_t)b->prompt, .depth = b->depth[d], .sequences = 1,

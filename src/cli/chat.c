@@ -11,13 +11,13 @@
 
 enum { DEFAULT_TOKENS = 512 };
 
-typedef struct request {
+typedef struct chat_options {
   cli_common common;
   cli_sampling sampling;
   const char *system, *prompt_cache;
   int context;
   cli_template choice;
-} request;
+} chat_options;
 
 /* ------------------------------------------------------------------ reading */
 
@@ -147,7 +147,7 @@ static ellm_status make_sequence(chat *c, uint32_t positions, ellm_error *err) {
   return ellm_sequence_create(c->model, &c->sequence, err);
 }
 
-static ellm_status open_chat(chat *c, const request *r, ellm_error *err) {
+static ellm_status open_chat(chat *c, const chat_options *r, ellm_error *err) {
   CLI_TRY(cli_open_model(&r->common, &c->model, &c->path, err));
   ellm_model_get_info(c->model, &c->info);
   CLI_TRY(cli_chat_open(c->model, c->path, &r->choice, &c->format, err));
@@ -179,7 +179,7 @@ static void close_chat(chat *c) {
   free(c->path);
 }
 
-static int run(const request *r, const option_table *table) {
+static int run_chat(const chat_options *r, const option_table *table) {
   chat c = {0};
   ellm_error err;
   int result;
@@ -209,7 +209,7 @@ static int run(const request *r, const option_table *table) {
 }
 
 int cmd_chat(int argc, char **argv) {
-  request r = {.sampling.tokens = DEFAULT_TOKENS};
+  chat_options r = {.sampling.tokens = DEFAULT_TOKENS};
   option options[] = {CLI_OPTION_MODEL(r.common),
                       OPT_TEXT("system", 0, &r.system, "TEXT", "the system prompt"),
                       CLI_OPTIONS_SAMPLING(r.sampling, "tokens of an answer at most (default 512); -1: until\n"
@@ -242,7 +242,7 @@ int cmd_chat(int argc, char **argv) {
     if (r.system && r.sampling.escape) cli_unescape((char *)r.system, strlen(r.system));
     if (status == ELLM_OK && r.system && !cli_valid_utf8(r.system, strlen(r.system)))
       status = cli_error(ELLM_ERR_INPUT, "chat: the text of --system is not valid UTF-8");
-    if (status == ELLM_OK) status = run(&r, &table);
+    if (status == ELLM_OK) status = run_chat(&r, &table);
   }
   option_list_free(&r.sampling.stops);
   option_list_free(&r.choice.variables);

@@ -20,7 +20,7 @@ static bool drop_turn(chat *c) {
   return true;
 }
 
-static void tell_dropped(chat *c, size_t dropped, bool answering) {
+static void report_dropped(chat *c, size_t dropped, bool answering) {
   if (dropped == 0) return;
   c->dropped += dropped;
   if (answering && isatty(STDOUT_FILENO)) fputc('\n', stderr); /* not within a line of the answer */
@@ -44,8 +44,8 @@ static ellm_status conversation_ids(const chat *c, uint32_t **ids, size_t *n_ids
  * and, as far as dropping turns can make it, `reserve` more. Where they do not
  * fit whatever is dropped, nothing is.
  */
-static ellm_status fit(chat *c, size_t extra, size_t reserve, uint32_t **ids, size_t *n_ids, size_t *dropped,
-                       ellm_error *err) {
+static ellm_status trim_conversation(chat *c, size_t extra, size_t reserve, uint32_t **ids, size_t *n_ids,
+                                     size_t *dropped, ellm_error *err) {
   const size_t capacity = c->capacity, least = extra + (reserve > 0);
   json_t *before = json_copy(c->messages);
   ellm_status status;
@@ -80,8 +80,8 @@ static ellm_status make_room(void *user, const ellm_answer *answer, uint32_t **p
   chat *c = user;
   size_t n_ids, dropped = 0;
   ellm_answer_ids(answer, &n_ids);
-  const ellm_status status = fit(c, n_ids - 1, c->capacity / 4, prompt, n_prompt, &dropped, err);
-  tell_dropped(c, dropped, true);
+  const ellm_status status = trim_conversation(c, n_ids - 1, c->capacity / 4, prompt, n_prompt, &dropped, err);
+  report_dropped(c, dropped, true);
   if (status == ELLM_OK && dropped > 0) return ELLM_OK;
   free(*prompt);
   *prompt = NULL;
@@ -95,7 +95,7 @@ static void end_line(const generation *g) {
 }
 
 /* What is to be said after an answer. */
-static void tell(chat *c, const generation *g) {
+static void report_answer(chat *c, const generation *g) {
   const size_t read = g->n_prompt - g->kept;
   c->answers++;
   c->read_tokens += read;
@@ -148,15 +148,16 @@ bool chat_answer(chat *c) {
   g.sampling.repeat_penalty = (float)s->repeat_penalty;
   g.sampling.seed = s->seed.value;
   g.n_end_ids = ellm_chat_end_ids(c->format, &g.end_ids);
-  ellm_status status = fit(c, 0, limit < capacity / 4 ? limit : capacity / 4, &ids, &g.n_prompt, &dropped, &err);
-  tell_dropped(c, dropped, false);
+  ellm_status status = trim_conversation(c, 0, limit < capacity / 4 ? limit : capacity / 4, &ids, &g.n_prompt,
+                                         &dropped, &err);
+  report_dropped(c, dropped, false);
   g.prompt = ids;
   if (status == ELLM_OK) status = generate(&g, &err);
   const bool begun = status == ELLM_OK && !(cli_stopped() && g.n_ids == 0);
   bool answered = false;
   if (g.text_bytes > 0 || begun) end_line(&g);
   if (begun) {
-    tell(c, &g);
+    report_answer(c, &g);
     answered = chat_append(c, "assistant", g.new_text, g.text_bytes);
   } else if (status != ELLM_OK) {
     chat_fail(c, &err);

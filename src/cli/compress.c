@@ -23,14 +23,14 @@ static const option_choice codes[] = {{"huffman", ELLM_CODE_HUFFMAN},
                                       {"fields", ELLM_CODE_FIELDS},
                                       {NULL, 0}};
 
-typedef struct request {
+typedef struct compress_options {
   cli_common common;
   const char *source, *output;
   int bits, scheme, prefer, machine, code;
   bool dry_run, force, resume, no_assets, strict, lossless;
   option_list keep, include;
   cli_target target;
-} request;
+} compress_options;
 
 /* What the tensors take in the file, all told. */
 static uint64_t stored_bytes(const ellm_report *report) {
@@ -39,7 +39,7 @@ static uint64_t stored_bytes(const ellm_report *report) {
   return bytes;
 }
 
-static json_t *report_json(const request *r, const ellm_report *report, double seconds) {
+static json_t *report_json(const compress_options *r, const ellm_report *report, double seconds) {
   const ellm_totals *totals = &report->totals;
   double coded = totals->coded_bits_per_weight;
   json_t *file = r->output ? cli_json_text(r->output, strlen(r->output)) : NULL;
@@ -82,7 +82,7 @@ static void print_planned(const ellm_report *report, double seconds) {
   printf("measured in              %.1f s; nothing was written\n", seconds);
 }
 
-static void print_report(const request *r, const ellm_report *report, double seconds) {
+static void print_report(const compress_options *r, const ellm_report *report, double seconds) {
   const ellm_totals *t = &report->totals;
   char source[24], file[24];
   size_t kept = 0;
@@ -122,7 +122,7 @@ static int check_lossless(const option_table *table) {
   return ELLM_OK;
 }
 
-static int compress(const request *r, const option_table *table) {
+static int compress(const compress_options *r, const option_table *table) {
   ellm_compress_options options;
   ellm_report *report = NULL;
   ellm_error err;
@@ -168,8 +168,8 @@ static int compress(const request *r, const option_table *table) {
 }
 
 int cmd_compress(int argc, char **argv) {
-  request r = {.bits = 8, .scheme = ELLM_SCHEME_MIXED, .prefer = ELLM_PREFER_BALANCED,
-               .machine = NO_MACHINE, .code = ELLM_CODE_HUFFMAN};
+  compress_options r = {.bits = 8, .scheme = ELLM_SCHEME_MIXED, .prefer = ELLM_PREFER_BALANCED,
+                        .machine = NO_MACHINE, .code = ELLM_CODE_HUFFMAN};
   option options[] = {
       OPT_TEXT("output", 'o', &r.output, "FILE", "the .ellm file to write"),
       CLI_OPTIONS_TARGET(r.target),

@@ -9,14 +9,14 @@ static const option_choice protocols[] = {
     {"lm-eval", ELLM_CHOICE_LM_EVAL}, {"llama.cpp", ELLM_CHOICE_LLAMA_CPP}, {NULL, 0}};
 
 
-typedef struct request {
+typedef struct choice_options {
   cli_eval eval;
   const char *text;
   int protocol;
   bool items;
   ellm_choice_format format;
   ellm_choice_set *set;
-} request;
+} choice_options;
 
 static json_t *items_json(const ellm_choice_set *set, const ellm_choice_result *c) {
   json_t *items = json_array();
@@ -31,7 +31,7 @@ static json_t *items_json(const ellm_choice_set *set, const ellm_choice_result *
 }
 
 static json_t *to_json(const void *request_of, const void *result) {
-  const request *r = request_of;
+  const choice_options *r = request_of;
   const ellm_choice_result *c = result;
   json_t *o = json_pack("{s:s, s:s, s:I}", "protocol", option_choice_name(protocols, r->protocol), "protocol_name",
                         ellm_choice_protocol_name((ellm_choice_protocol)r->protocol), "items_scored",
@@ -47,7 +47,7 @@ static json_t *to_json(const void *request_of, const void *result) {
 }
 
 static void print(const void *request_of, const void *result) {
-  const request *r = request_of;
+  const choice_options *r = request_of;
   const ellm_choice_result *c = result;
   cli_print_figure("acc", c->acc, 100, 2, " %");
   if (r->protocol == ELLM_CHOICE_LM_EVAL) cli_print_figure("acc_norm", c->acc_norm, 100, 2, " %");
@@ -55,7 +55,7 @@ static void print(const void *request_of, const void *result) {
   printf("%-24s %zu\n%-24s %s\n", "items", c->n_items, "activations", cli_activations_text(r->eval.model));
 }
 
-static int measure(request *r) {
+static int measure(choice_options *r) {
   ellm_eval_options options;
   ellm_choice_result *result = NULL;
   char *text = NULL;
@@ -75,7 +75,7 @@ static int measure(request *r) {
 }
 
 int cmd_eval_hellaswag(int argc, char **argv) {
-  request r = {.protocol = ELLM_CHOICE_LM_EVAL, .format = ELLM_CHOICE_HELLASWAG};
+  choice_options r = {.protocol = ELLM_CHOICE_LM_EVAL, .format = ELLM_CHOICE_HELLASWAG};
   option options[] = {
       CLI_OPTION_MODEL(r.eval.common),
       OPT_TEXT("file", 'f', &r.text, "FILE",
@@ -97,7 +97,7 @@ int cmd_eval_hellaswag(int argc, char **argv) {
 }
 
 int cmd_eval_choice(int argc, char **argv) {
-  request r = {.protocol = ELLM_CHOICE_LM_EVAL, .format = ELLM_CHOICE_LINES};
+  choice_options r = {.protocol = ELLM_CHOICE_LM_EVAL, .format = ELLM_CHOICE_LINES};
   option options[] = {CLI_OPTION_MODEL(r.eval.common),
                       OPT_TEXT("file", 'f', &r.text, "FILE", "the same as FILE.jsonl; \"-\": standard input"),
                       OPT_FLAG("items", 0, &r.items, "with --json: the scores of every item"),

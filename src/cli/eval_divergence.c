@@ -7,15 +7,15 @@
 
 static const char protocol_name[] = "KL(reference || model) over the tokens of llama.cpp's perplexity";
 
-typedef struct request {
+typedef struct divergence_options {
   cli_eval eval;
   const char *text, *reference, *save;
   int ctx;
   bool force;
-} request;
+} divergence_options;
 
 static json_t *to_json(const void *request_of, const void *result) {
-  const request *r = request_of;
+  const divergence_options *r = request_of;
   const ellm_divergence_result *d = result;
   json_t *chunks = json_array();
   for (size_t i = 0; i < d->n_chunks; i++) cli_json_append(&chunks, cli_json_real(d->chunk_kl[i]));
@@ -35,7 +35,7 @@ static json_t *to_json(const void *request_of, const void *result) {
 }
 
 static void print(const void *request_of, const void *result) {
-  const request *r = request_of;
+  const divergence_options *r = request_of;
   const ellm_divergence_result *d = result;
   cli_print_figure("KL, mean", d->kl, 1, 6, "");
   cli_print_figure("KL, median", d->median, 1, 6, "");
@@ -54,7 +54,7 @@ static void print(const void *request_of, const void *result) {
 
 /* A reference folder is computed in floats, a .ellm file as it runs by default; where only the reference is computed,
  * --activations is about it. */
-static ellm_status open_reference(const request *r, ellm_model **model, ellm_error *err) {
+static ellm_status open_reference(const divergence_options *r, ellm_model **model, ellm_error *err) {
   ellm_model_options options;
   ellm_model_options_init(&options);
   options.notes = cli_notes;
@@ -63,13 +63,13 @@ static ellm_status open_reference(const request *r, ellm_model **model, ellm_err
   return ellm_model_open(r->reference, &options, model, err);
 }
 
-static void init_request(const request *r, ellm_divergence_request *what) {
+static void init_request(const divergence_options *r, ellm_divergence_request *what) {
   ellm_divergence_request_init(what);
   what->origin = r->text;
   what->n_ctx = (uint32_t)r->ctx;
 }
 
-static ellm_status compare(request *r, const ellm_divergence_request *what, const ellm_eval_options *options,
+static ellm_status compare(divergence_options *r, const ellm_divergence_request *what, const ellm_eval_options *options,
                            ellm_divergence_result **result, ellm_error *err) {
   ellm_model *reference;
   if (ellm_eval_is_reference(r->reference))
@@ -80,7 +80,7 @@ static ellm_status compare(request *r, const ellm_divergence_request *what, cons
   return status;
 }
 
-static int measure(request *r) {
+static int measure(divergence_options *r) {
   ellm_eval_options options;
   ellm_divergence_result *result = NULL;
   ellm_divergence_request what;
@@ -98,7 +98,7 @@ static int measure(request *r) {
   return code;
 }
 
-static int save(request *r) {
+static int save(divergence_options *r) {
   ellm_eval_options options;
   ellm_divergence_request what;
   ellm_model *reference = NULL;
@@ -129,7 +129,7 @@ static int save(request *r) {
 }
 
 int cmd_eval_divergence(int argc, char **argv) {
-  request r = {0};
+  divergence_options r = {0};
   option options[] = {
       CLI_OPTION_MODEL(r.eval.common),
       OPT_TEXT("reference", 'r', &r.reference, "DIR|SAVED", "the reference: a model, or logits saved by --save"),

@@ -4,19 +4,19 @@
 
 #include "cli/eval_shared.h"
 
-typedef struct request {
+typedef struct gsm8k_options {
   cli_eval eval;
   const char *text, *examples;
   int max_new;
-} request;
+} gsm8k_options;
 
-static const char *protocol_name(const request *r) {
+static const char *protocol_name(const gsm8k_options *r) {
   return r->examples ? "lm-evaluation-harness gsm8k_cot: greedy, after the examples given"
                      : "lm-evaluation-harness gsm8k_cot, but 0-shot: greedy, no examples";
 }
 
 static json_t *to_json(const void *request_of, const void *result) {
-  const request *r = request_of;
+  const gsm8k_options *r = request_of;
   const ellm_gsm8k_result *g = result;
   json_t *o = json_pack("{s:s, s:I, s:i, s:i, s:I}", "protocol_name", protocol_name(r), "questions",
                         (json_int_t)g->n_items, "max_new", (int)g->max_new, "max_prompt", (int)g->max_prompt,
@@ -29,7 +29,7 @@ static json_t *to_json(const void *request_of, const void *result) {
 }
 
 static void print(const void *request_of, const void *result) {
-  const request *r = request_of;
+  const gsm8k_options *r = request_of;
   const ellm_gsm8k_result *g = result;
   cli_print_figure("strict match", g->strict, 100, 2, " %");
   cli_print_figure("flexible extract", g->flexible, 100, 2, " %");
@@ -38,7 +38,7 @@ static void print(const void *request_of, const void *result) {
          cli_activations_text(r->eval.model));
 }
 
-static int measure(request *r) {
+static int measure(gsm8k_options *r) {
   ellm_eval_options options;
   ellm_gsm8k_result *result = NULL;
   ellm_gsm8k_request what;
@@ -65,7 +65,7 @@ static int measure(request *r) {
 }
 
 int cmd_eval_gsm8k(int argc, char **argv) {
-  request r = {.max_new = 256};
+  gsm8k_options r = {.max_new = 256};
   option options[] = {CLI_OPTION_MODEL(r.eval.common),
                       OPT_TEXT("file", 'f', &r.text, "FILE", "JSON lines {\"question\": TEXT, \"answer\": TEXT}\n(\"-\": standard input)"),
                       OPT_TEXT("examples", 'x', &r.examples, "FILE",

@@ -10,14 +10,14 @@ static const option_choice protocols[] = {{"a", ELLM_PERPLEXITY_LLAMA_CPP},
                                           {"d", ELLM_PERPLEXITY_ROLLING},
                                           {NULL, 0}};
 
-typedef struct request {
+typedef struct perplexity_options {
   cli_eval eval;
   const char *text;
   int protocol, ctx, stride, chunks;
-} request;
+} perplexity_options;
 
 static json_t *to_json(const void *request_of, const void *result) {
-  const request *r = request_of;
+  const perplexity_options *r = request_of;
   const ellm_perplexity_result *p = result;
   json_t *chunks = json_array();
   for (size_t i = 0; i < p->n_chunks; i++) cli_json_append(&chunks, cli_json_real(p->chunk_nll[i]));
@@ -38,7 +38,7 @@ static json_t *to_json(const void *request_of, const void *result) {
 }
 
 static void print(const void *request_of, const void *result) {
-  const request *r = request_of;
+  const perplexity_options *r = request_of;
   const ellm_perplexity_result *p = result;
   const bool pages = r->protocol == ELLM_PERPLEXITY_ROLLING;
   cli_print_figure(pages ? "word perplexity" : "perplexity", p->perplexity, 1, 4, "");
@@ -54,7 +54,7 @@ static void print(const void *request_of, const void *result) {
   printf("\n%-24s %s\n", "activations", cli_activations_text(r->eval.model));
 }
 
-static int measure(request *r) {
+static int measure(perplexity_options *r) {
   ellm_eval_options options;
   ellm_perplexity_request what;
   ellm_perplexity_result *result = NULL;
@@ -80,7 +80,7 @@ static int measure(request *r) {
 }
 
 int cmd_perplexity(int argc, char **argv) {
-  request r = {.protocol = 'a'};
+  perplexity_options r = {.protocol = 'a'};
   option options[] = {
       CLI_OPTION_MODEL(r.eval.common),
       OPT_TEXT("file", 'f', &r.text, "TEXT", "the text file (\"-\": standard input); protocol d also takes JSON lines {\"page\": TEXT}"),

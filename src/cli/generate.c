@@ -59,7 +59,7 @@ static ellm_status make_room(void *user, const ellm_answer *answer, uint32_t **p
 
 /* -------------------------------------------------------------------- answers */
 
-static ellm_status ask(generation *g, ellm_error *err) {
+static ellm_status add_request(generation *g, ellm_error *err) {
   ellm_request r;
   ellm_request_init(&r);
   r.prompt = g->prompt;
@@ -103,7 +103,7 @@ static void take_results(generation *g) {
 }
 
 /* What was read of the prompt stays for the next time. */
-static ellm_status run(generation *g, ellm_error *err) {
+static ellm_status run_generator(generation *g, ellm_error *err) {
   ellm_status status = ellm_generator_run(g->generator, cli_goes_on, NULL, err);
   if (status == ELLM_INTERRUPTED) { /* one more step ends it, and hands out the text that was held back */
     g->interrupted = true;
@@ -130,13 +130,13 @@ ellm_status generate(generation *g, ellm_error *err) {
     CLI_TRY(ellm_sequence_create(g->model, &g->own, err));
     g->sequence = g->own;
   }
-  CLI_TRY(ask(g, err));
+  CLI_TRY(add_request(g, err));
   CLI_TRY(reserve(g, err));
   if (g->prompt_cache && cli_file_exists(g->prompt_cache)) {
     CLI_TRY(cli_sequence_restore(g->sequence, g->prompt_cache, g->prompt, g->n_prompt, err));
     g->saved = ellm_sequence_length(g->sequence) == g->n_prompt;
   }
-  return run(g, err);
+  return run_generator(g, err);
 }
 
 void generation_free(generation *g) {

@@ -61,14 +61,14 @@ static bool report_tensors_csv(const report_data *data, cli_buffer *out) {
 
 /* ---------------------------------------------------------------- command */
 
-typedef struct request {
+typedef struct report_options {
   cli_common common;
   const char *source, *out, *text;
   int ctx, chunks;
   bool force, keep_files;
-} request;
+} report_options;
 
-static ellm_status write_file(const request *r, const char *name,
+static ellm_status write_file(const report_options *r, const char *name,
                               bool (*make)(const report_data *data, cli_buffer *out), const report_data *data,
                               ellm_error *err) {
   cli_buffer content = {0};
@@ -87,7 +87,7 @@ static ellm_status write_file(const request *r, const char *name,
 }
 
 /* The text that the model is evaluated on: -f, else unseen.txt of the folder, else that of the embedded model. */
-static ellm_status find_text(const request *r, char **path, ellm_error *err) {
+static ellm_status find_text(const report_options *r, char **path, ellm_error *err) {
   if (r->text) {
     *path = malloc(strlen(r->text) + 1);
     if (!*path) return cli_failure_memory(err, strlen(r->text) + 1, "a path");
@@ -106,7 +106,7 @@ static ellm_status find_text(const request *r, char **path, ellm_error *err) {
   return cli_failure(err, ELLM_ERR_USAGE, "report: there is no unseen.txt to evaluate on: name a text with -f");
 }
 
-static ellm_status check_folder(const request *r, ellm_error *err) {
+static ellm_status check_folder(const report_options *r, ellm_error *err) {
   char *page = cli_path_join(r->out, "index.html");
   if (!page) return cli_failure_memory(err, strlen(r->out), "a path");
   const bool there = cli_file_exists(page);
@@ -117,7 +117,7 @@ static ellm_status check_folder(const request *r, ellm_error *err) {
   return cli_create_directory(r->out, err);
 }
 
-static ellm_status make_report(const request *r, report_data *data, ellm_error *err) {
+static ellm_status make_report(const report_options *r, report_data *data, ellm_error *err) {
   report_plan plan = {.source = r->source,
                       .out = r->out,
                       .ctx = r->ctx,
@@ -138,7 +138,7 @@ static ellm_status make_report(const request *r, report_data *data, ellm_error *
 }
 
 int cmd_report(int argc, char **argv) {
-  request r = {.chunks = 40};
+  report_options r = {.chunks = 40};
   option options[] = {
       OPT_TEXT("output", 'o', &r.out, "FOLDER", "where index.html, report.csv and tensors.csv go"),
       OPT_TEXT("file", 'f', &r.text, "TEXT",

@@ -11,7 +11,7 @@
 
 enum { DEFAULT_TOKENS = 256 };
 
-typedef struct request {
+typedef struct run_options {
   cli_common common;
   cli_sampling sampling;
   const char *prompt, *file, *prompt_ids, *prompt_cache, *system;
@@ -19,10 +19,10 @@ typedef struct request {
   cli_template choice;
   bool ignore_eos, print_ids, chat;
   cli_text text; /* of -p, of the file or of standard input; its data is NULL with --prompt-ids */
-} request;
+} run_options;
 
 /* The text of the prompt. Standard input is read where it is named, and where nothing is and it is no terminal. */
-static int read_prompt(request *r) {
+static int read_prompt(run_options *r) {
   ellm_error err;
   const bool named = r->prompt || r->file, dash = r->prompt && strcmp(r->prompt, "-") == 0;
   if (r->prompt_ids) return ELLM_OK;
@@ -37,8 +37,8 @@ static int read_prompt(request *r) {
 }
 
 /* The prompt as a message of the user. Special tokens in it are recognized, as in any prompt of this command. */
-static ellm_status chat_ids(const request *r, const ellm_chat *chat, json_t *variables, uint32_t **ids, size_t *n_ids,
-                            ellm_error *err) {
+static ellm_status chat_ids(const run_options *r, const ellm_chat *chat, json_t *variables, uint32_t **ids,
+                            size_t *n_ids, ellm_error *err) {
   json_t *conversation;
   CLI_TRY(cli_conversation_of_text(r->system, r->text.data, r->text.bytes, &conversation, err));
   const ellm_status status = cli_conversation_encode(chat, conversation, variables, true, ids, n_ids, err);
@@ -47,7 +47,7 @@ static ellm_status chat_ids(const request *r, const ellm_chat *chat, json_t *var
 }
 
 /* The prompt as ids, malloc'ed; of a conversation with the ids that end an answer, owned by *chat. */
-static int prompt_ids(const request *r, const char *path, const ellm_tokenizer *tokenizer, generation *g,
+static int prompt_ids(const run_options *r, const char *path, const ellm_tokenizer *tokenizer, generation *g,
                       ellm_chat **chat, uint32_t **ids) {
   ellm_error err;
   int result;
@@ -81,7 +81,7 @@ static json_t *result_json(const generation *g, const char *path) {
 }
 
 /* What comes after the text. Returns the exit status. */
-static int finish(const request *r, const generation *g, const char *path) {
+static int finish(const run_options *r, const generation *g, const char *path) {
   char size[24], cached[40] = "";
   int result = ELLM_OK;
   if (g->kept > 0) snprintf(cached, sizeof cached, " (%zu from the cache)", g->kept);
@@ -99,7 +99,7 @@ static int finish(const request *r, const generation *g, const char *path) {
   return result;
 }
 
-static int run(const request *r, const option_table *table) {
+static int generate_once(const run_options *r, const option_table *table) {
   generation g = {
       .limit = cli_sampling_limit(&r->sampling),
       .most_positions = (uint32_t)r->context,
@@ -132,7 +132,7 @@ static int run(const request *r, const option_table *table) {
 }
 
 /* Standard input is read last: a mistyped command does not wait for it. */
-static int check(request *r, const option_table *table) {
+static int check(run_options *r, const option_table *table) {
   if ((r->prompt != NULL) + (r->file != NULL) + (r->prompt_ids != NULL) > 1)
     return cli_error(ELLM_ERR_USAGE, "run: -p, -f and --prompt-ids exclude each other (see 'entrollm run --help')");
   if (r->chat && r->prompt_ids) return cli_error(ELLM_ERR_USAGE, "run: --chat needs a text, -p TEXT or -f FILE");
@@ -154,7 +154,7 @@ static int check(request *r, const option_table *table) {
 }
 
 int cmd_run(int argc, char **argv) {
-  request r = {.sampling.tokens = DEFAULT_TOKENS};
+  run_options r = {.sampling.tokens = DEFAULT_TOKENS};
   option options[] = {
       CLI_OPTION_MODEL(r.common),
       OPT_TEXT("prompt", 'p', &r.prompt, "TEXT",
@@ -189,7 +189,7 @@ int cmd_run(int argc, char **argv) {
   int status = cli_parse(&table, argc, argv, &r.common);
   if (status < 0) {
     status = check(&r, &table);
-    if (status == ELLM_OK) status = run(&r, &table);
+    if (status == ELLM_OK) status = generate_once(&r, &table);
   }
   option_list_free(&r.sampling.stops);
   option_list_free(&r.choice.variables);

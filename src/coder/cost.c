@@ -11,12 +11,12 @@
  *
  * ELLM_PREFER_SPEED takes the least time on a class of machine: the bits of all
  * blocks, and the cycles that they take, each as many bits as memory delivers in a
- * cycle. Only here fields are offered that not all codes fit: what they lack is
+ * cycle. Only here fields are tried that not all codes fit: what they lack is
  * patched, which is worth it as long as patches are few (one code in CODES_A_PATCH).
  *
  * Bytes are exact but for the rounding of bitmaps and lists to whole bytes, which
  * is an expected value. Where that leaves in doubt which book is the smallest, the
- * others are given as rivals: coding with each tells.
+ * others are given as alternatives: coding with each tells.
  */
 #include "coder/cost.h"
 
@@ -60,7 +60,7 @@ typedef struct chooser {
   const coder_machine *machine; /* for size it does not matter */
   double entropy;     /* bytes */
   double limit_bytes; /* for balance */
-  candidate best[1 + CODER_RIVALS]; /* best first; one but for size */
+  candidate best[1 + CODER_ALTERNATIVES]; /* best first; one but for size */
   unsigned n_best;
 } chooser;
 
@@ -77,15 +77,15 @@ static bool is_better(const chooser *c, const candidate *a, const candidate *b) 
   return within ? a->cycles < b->cycles : a->bytes < b->bytes;
 }
 
-static void offer(chooser *c, candidate *offered) {
-  offered->cost = 8 * offered->bytes + c->machine->bits_a_cycle * offered->cycles;
-  const unsigned most = c->prefer == ELLM_PREFER_SIZE ? 1 + CODER_RIVALS : 1;
+static void add_candidate(chooser *c, candidate *made) {
+  made->cost = 8 * made->bytes + c->machine->bits_a_cycle * made->cycles;
+  const unsigned most = c->prefer == ELLM_PREFER_SIZE ? 1 + CODER_ALTERNATIVES : 1;
   unsigned at = c->n_best;
-  while (at > 0 && is_better(c, offered, &c->best[at - 1])) at--;
+  while (at > 0 && is_better(c, made, &c->best[at - 1])) at--;
   if (at == most) return;
   if (c->n_best < most) c->n_best++;
   memmove(&c->best[at + 1], &c->best[at], (c->n_best - at - 1) * sizeof *c->best);
-  c->best[at] = *offered;
+  c->best[at] = *made;
 }
 
 /* Sum over all blocks of a function of their codes: blocks come in at most four sizes. */
@@ -203,8 +203,8 @@ static double finish_cycles(const coder_machine *machine, unsigned raw, unsigned
   return codes / 64 * per_64;
 }
 
-static void offer_huffman(chooser *c, unsigned raw, unsigned tuple, const ranked *symbols, size_t n, size_t kept,
-                          double fixed_bytes, double codes) {
+static void try_huffman(chooser *c, unsigned raw, unsigned tuple, const ranked *symbols, size_t n, size_t kept,
+                        double fixed_bytes, double codes) {
   leaf leaves[CODER_MAX_LEAVES];
   uint64_t counts[CODER_MAX_LEAVES] = {0};
   uint8_t lengths[CODER_MAX_LEAVES];
@@ -236,11 +236,11 @@ static void offer_huffman(chooser *c, unsigned raw, unsigned tuple, const ranked
   made.cycles += finish_cycles(c->machine, raw, tuple, codes) + codes / tuple / 64;
   if (made.book.n_nodes > 1) /* all but the root's */
     made.doubt = rounding_doubt((double)(made.book.n_nodes - 1) * (double)c->geometry->n_blocks);
-  offer(c, &made);
+  add_candidate(c, &made);
 }
 
-static void offer_levels(chooser *c, unsigned raw, unsigned tuple, const ranked *symbols, size_t n, double fixed_bytes,
-                         double codes, double limit_bytes) {
+static void try_levels(chooser *c, unsigned raw, unsigned tuple, const ranked *symbols, size_t n, double fixed_bytes,
+                       double codes, double limit_bytes) {
   uint64_t counts[256];
   for (size_t i = 0; i < n; i++) counts[i] = symbols[i].count;
   levels_plan plan;
@@ -262,10 +262,10 @@ static void offer_levels(chooser *c, unsigned raw, unsigned tuple, const ranked 
   if (!coder_codebook_finish(&made.book, c->geometry->panel_rows)) return;
   made.bytes = fixed_bytes + plan.bits / 8 + stored_bytes(&made.book);
   made.cycles = plan.cycles + finish_cycles(c->machine, raw, tuple, codes);
-  offer(c, &made);
+  add_candidate(c, &made);
 }
 
-static void offer_split(chooser *c, unsigned raw, unsigned tuple, double codes) {
+static void try_split(chooser *c, unsigned raw, unsigned tuple, double codes) {
   uint64_t counts[256];
   if (!symbol_counts(c, raw, tuple, counts)) return;
   ranked symbols[256];
@@ -275,13 +275,13 @@ static void offer_split(chooser *c, unsigned raw, unsigned tuple, double codes) 
   }
   qsort(symbols, n, sizeof *symbols, by_falling_count);
   const double fixed = over_blocks(c->geometry, raw_bytes_of, raw) + (double)c->geometry->n_blocks * BLOCK_ENTRY_BYTES;
-  offer_huffman(c, raw, tuple, symbols, n, n, fixed, codes);
+  try_huffman(c, raw, tuple, symbols, n, n, fixed, codes);
   for (size_t kept = 3; kept <= 127 && kept < n; kept = 2 * kept + 1)
-    offer_huffman(c, raw, tuple, symbols, n, kept, fixed, codes);
+    try_huffman(c, raw, tuple, symbols, n, kept, fixed, codes);
   if (n == 1 || c->prefer == ELLM_PREFER_SIZE) return;
-  if (c->prefer == ELLM_PREFER_BALANCED) offer_levels(c, raw, tuple, symbols, n, fixed, codes, c->limit_bytes);
+  if (c->prefer == ELLM_PREFER_BALANCED) try_levels(c, raw, tuple, symbols, n, fixed, codes, c->limit_bytes);
   for (unsigned i = 0; c->prefer == ELLM_PREFER_SPEED && i < N_SPEED_LOSSES; i++)
-    offer_levels(c, raw, tuple, symbols, n, fixed, codes, speed_losses[i] * c->entropy);
+    try_levels(c, raw, tuple, symbols, n, fixed, codes, speed_losses[i] * c->entropy);
 }
 
 /* Where fields of a width hold most codes, those of zero and padding among them; of equal places the one that has zero
@@ -311,7 +311,7 @@ static double patches_bytes(uint64_t n, const coder_geometry *geometry) {
 }
 
 /* All widths that come into question, or the narrowest alone; whether there is one. */
-static bool offer_fields(chooser *c, double codes, bool narrowest) {
+static bool try_fields(chooser *c, double codes, bool narrowest) {
   const double weights = (double)c->geometry->rows * (double)c->geometry->columns;
   bool found = false;
   for (unsigned width = CODER_FIELDS_LEAST; width <= CODER_FIELDS_MOST && width <= (unsigned)c->bits && !(found && narrowest);
@@ -325,7 +325,7 @@ static bool offer_fields(chooser *c, double codes, bool narrowest) {
     made.bytes = over_blocks(c->geometry, raw_bytes_of, width) + (double)c->geometry->n_blocks * BLOCK_ENTRY_BYTES +
                  stored_bytes(&made.book) + patches_bytes(made.outliers, c->geometry);
     made.cycles = codes / 64 * c->machine->fields[width] + (double)made.outliers * c->machine->patch;
-    offer(c, &made);
+    add_candidate(c, &made);
     found = true;
   }
   return found;
@@ -340,22 +340,22 @@ double coder_patches_cost(coder_aim aim, uint64_t n, const coder_geometry *geome
 }
 
 /* All that come into question, plain codes last. */
-static bool offer_all(chooser *c, ellm_code code, candidate *plain) {
+static bool try_all(chooser *c, ellm_code code, candidate *plain) {
   const double codes = over_blocks(c->geometry, codes_count_of, 0);
   c->padding = (uint64_t)(codes - (double)c->geometry->rows * (double)c->geometry->columns);
   for (unsigned raw = 0; code == ELLM_CODE_HUFFMAN && raw < (unsigned)c->bits && raw < 8; raw++) {
-    offer_split(c, raw, 1, codes);
-    if ((unsigned)c->bits - raw <= 4) offer_split(c, raw, 2, codes);
+    try_split(c, raw, 1, codes);
+    if ((unsigned)c->bits - raw <= 4) try_split(c, raw, 2, codes);
   }
   bool done = false; /* fields were asked for and there are some */
-  if (code == ELLM_CODE_FIELDS) done = offer_fields(c, codes, true);
-  else if (code == ELLM_CODE_HUFFMAN && c->prefer == ELLM_PREFER_SPEED) offer_fields(c, codes, false);
+  if (code == ELLM_CODE_FIELDS) done = try_fields(c, codes, true);
+  else if (code == ELLM_CODE_HUFFMAN && c->prefer == ELLM_PREFER_SPEED) try_fields(c, codes, false);
   if (!coder_codebook_plain(c->bits, c->pad, c->geometry->panel_rows, &plain->book)) return false;
   plain->bytes = over_blocks(c->geometry, plain_bytes_of, (unsigned)c->bits) +
                  (double)c->geometry->n_blocks * BLOCK_ENTRY_BYTES + stored_bytes(&plain->book);
   plain->cycles = codes / 64 * c->machine->plain[c->bits > 4];
   if (c->prefer == ELLM_PREFER_BALANCED) plain->cycles = finish_cycles(c->machine, 0, 1, codes);
-  if (!done) offer(c, plain);
+  if (!done) add_candidate(c, plain);
   return true;
 }
 
@@ -372,7 +372,7 @@ ellm_status coder_choose(const coder_codes *codes, coder_aim aim, coder_choice *
   c->entropy = coder_entropy_bits(codes->stats->codes, 256) / 8;
   c->limit_bytes = c->entropy * (8 * c->entropy < LOW_ENTROPY * n ? MOST_LOSS_LOW : MOST_LOSS);
   candidate plain = {.doubt = 0};
-  const bool ok = offer_all(c, aim.code, &plain);
+  const bool ok = try_all(c, aim.code, &plain);
   if (!fast && aim.code != ELLM_CODE_FIELDS && c->best[0].bytes > plain.bytes)
     c->best[0] = plain; /* never worse than no code */
   const candidate *best = &c->best[0];
@@ -380,10 +380,10 @@ ellm_status coder_choose(const coder_codes *codes, coder_aim aim, coder_choice *
   choice->bytes = best->bytes;
   choice->cost = fast ? best->cost : best->bytes;
   choice->outliers = best->outliers;
-  choice->rivals.n = 0;
+  choice->alternatives.n = 0;
   for (unsigned i = 1; i < c->n_best; i++) {
     if (c->best[i].bytes - c->best[i].doubt < best->bytes + best->doubt)
-      choice->rivals.book[choice->rivals.n++] = c->best[i].book;
+      choice->alternatives.book[choice->alternatives.n++] = c->best[i].book;
   }
   free(c);
   return ok ? ELLM_OK : ellm_fail(err, ELLM_ERR_INTERNAL, "no code book for %d bits", codes->bits);

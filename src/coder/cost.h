@@ -8,8 +8,8 @@
 #include "coder/statistics.h"
 
 /* Books for size that may turn out smaller than the one of least expected size. */
-enum { CODER_RIVALS = 3 };
-typedef struct coder_rivals { unsigned n; coder_codebook book[CODER_RIVALS]; } coder_rivals;
+enum { CODER_ALTERNATIVES = 3 };
+typedef struct coder_alternatives { unsigned n; coder_codebook book[CODER_ALTERNATIVES]; } coder_alternatives;
 
 /* What a book is chosen for. */
 typedef struct coder_aim {
@@ -31,7 +31,7 @@ typedef struct coder_choice {
   double bytes;       /* blocks with their patches, block table and book, about */
   double cost;        /* what the choice was made by; compares books of one tensor and aim */
   uint64_t outliers;  /* codes beyond the book's range, which need patches (coder_clip) */
-  coder_rivals rivals; /* for size */
+  coder_alternatives alternatives; /* for size */
 } coder_choice;
 
 /* The book for a tensor; the rule is stated in coder/cost.c. Where no pairs were counted, none of pairs. With code NONE, or where nothing is gained, CODER_PLAIN. */

@@ -68,7 +68,7 @@ static ellm_status list_matrices(any_size *a, const ellm_error *why, ellm_error 
     const pass_progress progress = {.meter = a->setup.meter, .stage = "analyse", .tensor = t->name};
     quant_range range = QUANT_RANGE_EMPTY;
     if (!pass_takes_matrix(t) || t->shape[0] > UINT32_MAX || t->shape[1] > UINT32_MAX) continue;
-    ELLM_TRY(pass_scan(input, t, a->setup.team, &progress, digest, &range, NULL, err));
+    ELLM_TRY(pass_scan(input, t, a->setup.workers, &progress, digest, &range, NULL, err));
     weight_matrix *m = &a->listed[i];
     m->name = t->name;
     m->dtype = t->dtype;
@@ -88,10 +88,10 @@ ellm_status any_size_open(const any_size_setup *setup, any_size **out, ellm_erro
   if (a == NULL) return ellm_fail_memory(err, sizeof *a, "compressing to a size");
   a->setup = *setup;
   a->s = (sized_matrices){
-      .options = setup->options, .team = setup->team, .writer = setup->writer, .codes = {.fd = -1}};
+      .options = setup->options, .workers = setup->workers, .writer = setup->writer, .codes = {.fd = -1}};
   ellm_model_options options;
   ellm_model_options_init(&options);
-  options.threads = setup->team->n_threads;
+  options.threads = setup->workers->n_threads;
   ellm_error why;
   ellm_status status = ellm_model_open(source_path(setup->input), &options, &a->s.model, &why);
   if (status == ELLM_OK) status = tune_matrices_of(a->s.model, &a->s.matrices, &why);
@@ -212,8 +212,8 @@ ellm_status any_size_measure(any_size *a, ellm_error *err) {
   if (a->known.n_curves < s->matrices.n) ELLM_TRY(forecast(s->model, options, &s->matrices, &a->known, err));
   const double start = clock_seconds();
   begin_stage(a, 0);
-  ELLM_TRY(calibrate(s->model, a->setup.team->pool, options, s->matrices.weights, scratch_path(a), &a->known, a->setup.meter, &notes,
-                     &s->calibration, err));
+  ELLM_TRY(calibrate(s->model, a->setup.workers->pool, options, s->matrices.weights, scratch_path(a), &a->known,
+                     a->setup.meter, &notes, &s->calibration, err));
   begin_stage(a, s->matrices.weights);
   ELLM_TRY(calibration_plan(&s->calibration, &s->matrices, scratch_path(a), a->setup.meter, &s->plan, err));
   a->seconds = clock_seconds() - start;
@@ -270,7 +270,7 @@ static ellm_status write_matrix(any_size *a, size_t i, uint64_t done, ellm_error
   if (tensor == NULL) return ellm_fail_memory(err, sizeof *tensor, "a tensor");
   const pass_progress progress = {
       .meter = a->setup.meter, .stage = "encode", .tensor = source->name, .base = done, .bytes = source->bytes};
-  ellm_status status = pass_scan(a->setup.input, source, a->setup.team, &progress, digest, NULL, NULL, err);
+  ellm_status status = pass_scan(a->setup.input, source, a->setup.workers, &progress, digest, NULL, NULL, err);
   if (status == ELLM_OK) status = sized_matrix_store(&a->s, i, tensor, err);
   if (status == ELLM_OK) status = a->hooks->stored(a->hooks->user, source, digest, tensor, err);
   free(tensor);
@@ -365,7 +365,7 @@ static ellm_status open_compressed(const any_size *a, const char *path, ellm_act
                                    ellm_model **model, ellm_error *err) {
   ellm_model_options options;
   ellm_model_options_init(&options);
-  options.threads = a->setup.team->n_threads;
+  options.threads = a->setup.workers->n_threads;
   options.activations = activations;
   return ellm_model_open(path, &options, model, err);
 }

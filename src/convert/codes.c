@@ -3,25 +3,25 @@
 #include <string.h>
 
 #include "container/container.h"
-#include "convert/team.h"
+#include "convert/workers.h"
 #include "kernels/kernels.h"
 
 typedef struct codes_job {
   const ellm_file *file;
   const container_tensor *tensor;
-  team *t;
+  convert_workers *workers;
   uint8_t *codes;
 } codes_job;
 
 static void decode_item(void *user, size_t item, int thread) {
   const codes_job *job = user;
-  team_worker *worker = &job->t->workers[thread];
+  convert_worker *worker = &job->workers->each[thread];
   if (worker->status != ELLM_OK) return;
   coder_patches patches;
   ellm_status status = container_decode_block(job->file, job->tensor, item, kernels_best()->decode_block,
                                               worker->scratch, worker->tiles, &patches, &worker->error);
   if (status != ELLM_OK) {
-    team_fail(worker, item, status);
+    worker_fail(worker, item, status);
     return;
   }
   coder_patch_codes(&patches, job->tensor->quant.bits, worker->tiles); /* beyond its fields a code is in its width yet */
@@ -36,11 +36,11 @@ ellm_status ellm_file_codes(const ellm_file *file, size_t index, int threads, ui
   if (tensor == NULL) return ellm_fail(err, ELLM_ERR_USAGE, "%s: no tensor %zu", container_path(file), index);
   if (tensor->storage != CONTAINER_CODED)
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: tensor %s is kept, it has no codes", container_path(file), tensor->name);
-  team t;
-  ELLM_TRY(team_create(threads, &t, err));
-  codes_job job = {file, tensor, &t, codes};
-  pool_for(t.pool, (size_t)tensor->geometry.n_blocks, decode_item, &job);
-  ellm_status status = team_collect(&t, err);
-  team_free(&t);
+  convert_workers workers;
+  ELLM_TRY(workers_create(threads, &workers, err));
+  codes_job job = {file, tensor, &workers, codes};
+  pool_for(workers.pool, (size_t)tensor->geometry.n_blocks, decode_item, &job);
+  ellm_status status = workers_collect(&workers, err);
+  workers_free(&workers);
   return status;
 }

@@ -27,7 +27,7 @@
 typedef struct compress_job {
   const ellm_compress_options *options;
   tensor_source *input;
-  team team;
+  convert_workers workers;
   container_writer *writer;    /* a dry one for a dry run */
   journal *journal;            /* NULL: not resumable */
   bool adopting;               /* sections of an earlier run may still come */
@@ -89,7 +89,7 @@ static ellm_status keep_tensor(compress_job *job, const source_tensor *from, boo
                                   .bytes = from->bytes};
   kept_stream kept = {.job = job, .tensor = from, .finite = finite};
   ELLM_TRY(container_writer_begin_kept(job->writer, tensor, err));
-  ELLM_TRY(pass_read(job->input, from, &job->team, &progress, digest, keep_piece, &kept, err));
+  ELLM_TRY(pass_read(job->input, from, &job->workers, &progress, digest, keep_piece, &kept, err));
   return container_writer_end(job->writer, err);
 }
 
@@ -421,7 +421,7 @@ static ellm_status open_output(compress_job *job, const char *out_path, ellm_err
 static ellm_status open_matrices(compress_job *job, const char *out_path, ellm_error *err) {
   job->matrices = (matrix_writer){.options = job->options,
                                  .input = job->input,
-                                 .team = &job->team,
+                                 .workers = &job->workers,
                                  .writer = job->writer,
                                  .meter = &job->meter};
   return matrix_writer_open(&job->matrices, out_path, err);
@@ -431,7 +431,7 @@ static ellm_status open_sized(compress_job *job, const char *out_path, ellm_erro
   const any_size_setup setup = {.options = job->options,
                                 .input = job->input,
                                 .out_path = out_path,
-                                .team = &job->team,
+                                .workers = &job->workers,
                                 .writer = job->writer,
                                 .meter = &job->meter,
                                 .report = job->report,
@@ -528,7 +528,7 @@ static ellm_status write_all(compress_job *job, ellm_error *err) {
   return progress_finish(&job->meter, "finish", err);
 }
 
-static ellm_status run(compress_job *job, const char *out_path, ellm_error *err) {
+static ellm_status compress_source(compress_job *job, const char *out_path, ellm_error *err) {
   const ellm_compress_options *options = job->options;
   uint64_t total = 0;
   size_t n = source_count(job->input);
@@ -538,7 +538,7 @@ static ellm_status run(compress_job *job, const char *out_path, ellm_error *err)
   job->report->source_bytes = total;
   ELLM_TRY(check_names(job->input, err));
   ELLM_TRY(warn(job, err));
-  ELLM_TRY(team_create(options->threads, &job->team, err));
+  ELLM_TRY(workers_create(options->threads, &job->workers, err));
   job->digests = calloc(n + 1, sizeof *job->digests);
   if (job->digests == NULL) return ellm_fail_memory(err, n * 16, "digests");
   ELLM_TRY(open_output(job, out_path, err));
@@ -566,7 +566,7 @@ static void release(compress_job *job) {
   any_size_close(job->sized);
   free(job->digests);
   free(job->kept_plan);
-  team_free(&job->team);
+  workers_free(&job->workers);
   source_close(job->input);
 }
 
@@ -587,7 +587,7 @@ ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path, cons
                        : source_file(job.input) != NULL
                            ? ellm_fail(err, ELLM_ERR_INPUT, "%s: a .ellm file already: compress the folder that it was "
                                        "made from", checkpoint_dir)
-                           : run(&job, out_path, err);
+                           : compress_source(&job, out_path, err);
   release(&job);
   if (status == ELLM_OK && report != NULL) *report = job.report;
   else ellm_report_free(job.report);

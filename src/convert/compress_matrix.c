@@ -14,7 +14,7 @@
 enum { STRIPS_PER_THREAD = 4 }; /* of a batch */
 
 /* Shares of a matrix's progress: where each pass ends. */
-static const double scan_end = 0.2, count_end = 0.35, gather_end = 0.5, weigh_end = 0.75;
+static const double scan_end = 0.2, count_end = 0.35, gather_end = 0.5, measure_end = 0.75;
 
 struct strip_output {
   ellm_buffer data;
@@ -27,7 +27,7 @@ typedef struct matrix_job {
   strip_quantizer quantizer;
   container_tensor tensor;
   coder_statistics statistics;
-  coder_rivals rivals;         /* of tensor.book */
+  coder_alternatives alternatives; /* of tensor.book */
   strip_plan plan;
   uint64_t done;               /* source bytes of the tensors before */
   uint64_t first_strip;        /* of the batch */
@@ -40,20 +40,20 @@ typedef struct matrix_job {
 
 /* ------------------------------------------------------------------- passes */
 
-typedef ellm_status (*strip_fn)(matrix_job *m, team_worker *worker, const strip *s, size_t item);
+typedef ellm_status (*strip_fn)(matrix_job *m, convert_worker *worker, const strip *s, size_t item);
 
 typedef struct strip_pass { matrix_job *m; strip_fn fn; } strip_pass;
 
 static void run_strip(void *user, size_t item, int thread) {
   const strip_pass *pass = user;
   matrix_job *m = pass->m;
-  team_worker *worker = &m->shared->team->workers[thread];
+  convert_worker *worker = &m->shared->workers->each[thread];
   if (worker->status != ELLM_OK) return;
   strip s = strip_plan_at(&m->plan, m->first_strip + item);
   ellm_status status = m->stored ? ELLM_OK
                                  : strip_quantize(&m->quantizer, &s, worker->raw, worker->codes, &worker->error);
   if (status == ELLM_OK) status = pass->fn(m, worker, &s, item);
-  if (status != ELLM_OK) team_fail(worker, m->first_strip + item, status);
+  if (status != ELLM_OK) worker_fail(worker, m->first_strip + item, status);
 }
 
 /* All strips, batch by batch; `after` (may be NULL) runs on this thread after each batch. */
@@ -71,8 +71,8 @@ static ellm_status run_pass(matrix_job *m, strip_fn fn, ellm_status (*after)(mat
   for (m->first_strip = 0; m->first_strip < m->plan.n_strips;) {
     uint64_t n = m->plan.n_strips - m->first_strip;
     if (n > shared->n_outputs) n = shared->n_outputs;
-    pool_for(shared->team->pool, (size_t)n, run_strip, &pass);
-    ELLM_TRY(team_collect(shared->team, err));
+    pool_for(shared->workers->pool, (size_t)n, run_strip, &pass);
+    ELLM_TRY(workers_collect(shared->workers, err));
     if (after != NULL) ELLM_TRY(after(m, (size_t)n, err));
     m->first_strip += n;
     ELLM_TRY(pass_report(&progress, (double)m->first_strip / (double)m->plan.n_strips, err));
@@ -81,7 +81,7 @@ static ellm_status run_pass(matrix_job *m, strip_fn fn, ellm_status (*after)(mat
 }
 
 /* The codes of block b of the strip, in tile order. */
-static coder_block tile_block(const matrix_job *m, const strip *s, uint64_t b, team_worker *worker) {
+static coder_block tile_block(const matrix_job *m, const strip *s, uint64_t b, convert_worker *worker) {
   coder_block block = coder_geometry_block(&m->tensor.geometry, s->first_block + b);
   size_t at = (size_t)((block.first_row - s->first_row) * s->columns + (block.first_column - s->first_column));
   coder_tile_block(&block, worker->codes + at, (size_t)s->columns, m->pad, worker->tiles);
@@ -90,7 +90,7 @@ static coder_block tile_block(const matrix_job *m, const strip *s, uint64_t b, t
 
 /* ------------------------------------------------- counting, the choice of a book */
 
-static ellm_status count_codes(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
+static ellm_status count_codes(matrix_job *m, convert_worker *worker, const strip *s, size_t item) {
   (void)m;
   (void)item;
   coder_count_codes(worker->codes, (size_t)(s->rows * s->columns), worker->statistics.codes);
@@ -98,7 +98,7 @@ static ellm_status count_codes(matrix_job *m, team_worker *worker, const strip *
 }
 
 /* n plain blocks from worker->raw. */
-static ellm_status store_codes(matrix_job *m, team_worker *worker, uint64_t first_block, size_t n) {
+static ellm_status store_codes(matrix_job *m, convert_worker *worker, uint64_t first_block, size_t n) {
   ellm_error why;
   ellm_status status = scratch_file_write(&m->shared->codes, first_block * m->stride, worker->raw, n * m->stride, &why);
   if (status == ELLM_OK) return ELLM_OK;
@@ -107,7 +107,7 @@ static ellm_status store_codes(matrix_job *m, team_worker *worker, uint64_t firs
 }
 
 /* Pairs into the statistics, codes into the scratch file. */
-static ellm_status gather_strip(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
+static ellm_status gather_strip(matrix_job *m, convert_worker *worker, const strip *s, size_t item) {
   (void)item;
   const bool store = !m->shared->options->dry_run;
   for (uint64_t first = 0; first < s->n_blocks; first += m->at_once) {
@@ -124,10 +124,11 @@ static ellm_status gather_strip(matrix_job *m, team_worker *worker, const strip 
 }
 
 static ellm_status run_count(matrix_job *m, strip_fn fn, double from, double to, ellm_error *err) {
-  team *t = m->shared->team;
-  for (int i = 0; i < t->n_threads; i++) memset(&t->workers[i].statistics, 0, sizeof t->workers[i].statistics);
+  convert_workers *workers = m->shared->workers;
+  for (int i = 0; i < workers->n_threads; i++)
+    memset(&workers->each[i].statistics, 0, sizeof workers->each[i].statistics);
   ELLM_TRY(run_pass(m, fn, NULL, from, to, "analyse", err));
-  for (int i = 0; i < t->n_threads; i++) coder_statistics_merge(&m->statistics, &t->workers[i].statistics);
+  for (int i = 0; i < workers->n_threads; i++) coder_statistics_merge(&m->statistics, &workers->each[i].statistics);
   return ELLM_OK;
 }
 
@@ -148,7 +149,8 @@ static ellm_status analyse(matrix_job *m, double *progress, ellm_error *err) {
     return ellm_fail(err, ELLM_ERR_INTERNAL, "no plain code of %d bits", m->tensor.quant.bits);
   const coder_block largest = coder_geometry_block(geometry, 0);
   m->stride = coder_plain_bytes(m->plain.bits, coder_block_codes(&largest));
-  m->at_once = (m->shared->team->raw_bytes - CODER_MAX_BLOCK_BYTES) / m->stride + 1; /* the last may want as much room */
+  /* the last may want as much room */
+  m->at_once = (m->shared->workers->raw_bytes - CODER_MAX_BLOCK_BYTES) / m->stride + 1;
   ELLM_TRY(run_count(m, gather_strip, *progress, gather_end, err));
   m->stored = !m->shared->options->dry_run;
   *progress = gather_end;
@@ -158,7 +160,7 @@ static ellm_status analyse(matrix_job *m, double *progress, ellm_error *err) {
 /* ----------------------------------------------------------------- encoding */
 
 /* worker->tiles into worker->block. A book has all codes that the first pass counted. */
-static ellm_status encode_tiles(matrix_job *m, team_worker *worker, const coder_codebook *book,
+static ellm_status encode_tiles(matrix_job *m, convert_worker *worker, const coder_codebook *book,
                                 const coder_block *block, uint64_t index, size_t *bytes) {
   *bytes = coder_encode_block(worker->encoder, book, block, worker->tiles, worker->block);
   if (*bytes != CODER_NOT_CODABLE) return ELLM_OK;
@@ -167,7 +169,7 @@ static ellm_status encode_tiles(matrix_job *m, team_worker *worker, const coder_
                    (unsigned long long)index);
 }
 
-static ellm_status encode_block(matrix_job *m, team_worker *worker, const coder_block *block, uint64_t index,
+static ellm_status encode_block(matrix_job *m, convert_worker *worker, const coder_block *block, uint64_t index,
                                 strip_output *out) {
   size_t bytes, patch_bytes = 0;
   const size_t at = out->data.size;
@@ -187,7 +189,7 @@ static ellm_status encode_block(matrix_job *m, team_worker *worker, const coder_
 }
 
 /* A block of the scratch file, already in worker->raw, into worker->tiles. */
-static ellm_status take_block(matrix_job *m, team_worker *worker, const uint8_t *data, coder_block *block,
+static ellm_status take_block(matrix_job *m, convert_worker *worker, const uint8_t *data, coder_block *block,
                               uint64_t index) {
   *block = coder_geometry_block(&m->tensor.geometry, index);
   size_t bytes = coder_plain_bytes(m->plain.bits, coder_block_codes(block));
@@ -197,7 +199,7 @@ static ellm_status take_block(matrix_job *m, team_worker *worker, const uint8_t 
 }
 
 /* Block b of the strip into worker->tiles, from the scratch file or from the strip's codes. */
-static ellm_status load_block(matrix_job *m, team_worker *worker, const strip *s, uint64_t b, coder_block *block) {
+static ellm_status load_block(matrix_job *m, convert_worker *worker, const strip *s, uint64_t b, coder_block *block) {
   if (!m->stored) {
     *block = tile_block(m, s, b, worker);
     return ELLM_OK;
@@ -209,7 +211,7 @@ static ellm_status load_block(matrix_job *m, team_worker *worker, const strip *s
   return take_block(m, worker, worker->raw + b % m->at_once * m->stride, block, index);
 }
 
-static ellm_status encode_strip(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
+static ellm_status encode_strip(matrix_job *m, convert_worker *worker, const strip *s, size_t item) {
   strip_output *out = &m->shared->outputs[item];
   out->data.size = 0;
   out->n_blocks = 0;
@@ -221,41 +223,41 @@ static ellm_status encode_strip(matrix_job *m, team_worker *worker, const strip 
   return ELLM_OK;
 }
 
-static const coder_codebook *contender(const matrix_job *m, unsigned k) {
-  return k == 0 ? &m->tensor.book : &m->rivals.book[k - 1];
+static const coder_codebook *candidate(const matrix_job *m, unsigned k) {
+  return k == 0 ? &m->tensor.book : &m->alternatives.book[k - 1];
 }
 
-/* The size with the book and with each of its rivals. */
-static ellm_status weigh_strip(matrix_job *m, team_worker *worker, const strip *s, size_t item) {
+/* The size with the book and with each of its alternatives. */
+static ellm_status measure_strip(matrix_job *m, convert_worker *worker, const strip *s, size_t item) {
   (void)item;
   for (uint64_t b = 0; b < s->n_blocks; b++) {
     coder_block block;
     ELLM_TRY(load_block(m, worker, s, b, &block));
-    for (unsigned k = 0; k <= m->rivals.n; k++) {
+    for (unsigned k = 0; k <= m->alternatives.n; k++) {
       size_t bytes;
-      ELLM_TRY(encode_tiles(m, worker, contender(m, k), &block, s->first_block + b, &bytes));
+      ELLM_TRY(encode_tiles(m, worker, candidate(m, k), &block, s->first_block + b, &bytes));
       worker->bytes[k] += bytes;
     }
   }
   return ELLM_OK;
 }
 
-/* Take the rival that makes the matrix smallest, if it does. */
-static ellm_status weigh_rivals(matrix_job *m, double from, double to, ellm_error *err) {
-  team *t = m->shared->team;
+/* Take the alternative that makes the matrix smallest, if it does. */
+static ellm_status choose_alternative(matrix_job *m, double from, double to, ellm_error *err) {
+  convert_workers *workers = m->shared->workers;
   uint64_t least = UINT64_MAX;
   unsigned best = 0;
-  for (int i = 0; i < t->n_threads; i++) memset(t->workers[i].bytes, 0, sizeof t->workers[i].bytes);
-  ELLM_TRY(run_pass(m, weigh_strip, NULL, from, to, "analyse", err));
-  for (unsigned k = 0; k <= m->rivals.n; k++) {
+  for (int i = 0; i < workers->n_threads; i++) memset(workers->each[i].bytes, 0, sizeof workers->each[i].bytes);
+  ELLM_TRY(run_pass(m, measure_strip, NULL, from, to, "analyse", err));
+  for (unsigned k = 0; k <= m->alternatives.n; k++) {
     uint8_t stored[CODER_BOOK_MAX_BYTES];
-    uint64_t bytes = coder_codebook_store(contender(m, k), stored);
-    for (int i = 0; i < t->n_threads; i++) bytes += t->workers[i].bytes[k];
+    uint64_t bytes = coder_codebook_store(candidate(m, k), stored);
+    for (int i = 0; i < workers->n_threads; i++) bytes += workers->each[i].bytes[k];
     if (bytes >= least) continue;
     least = bytes;
     best = k;
   }
-  if (best > 0) m->tensor.book = *contender(m, best);
+  if (best > 0) m->tensor.book = *candidate(m, best);
   return ELLM_OK;
 }
 
@@ -296,7 +298,7 @@ static ellm_status choose_book(matrix_job *m, ellm_error *err) {
   ELLM_TRY(coder_choose(&codes, (coder_aim){options->prefer, options->machine, options->code}, &choice, err));
   tensor->book = choice.book;
   tensor->quant.scales.outliers = coder_clip_counts(&choice.book, m->statistics.codes);
-  m->rivals = choice.rivals;
+  m->alternatives = choice.alternatives;
   tensor->entropy_bits = coder_entropy_bits(m->statistics.codes, 256);
   tensor->huffman_bits = coder_huffman_bits(m->statistics.codes, 256);
   return ELLM_OK;
@@ -308,9 +310,9 @@ static ellm_status code_matrix(matrix_job *m, ellm_error *err) {
   double progress;
   ELLM_TRY(analyse(m, &progress, err));
   ELLM_TRY(choose_book(m, err));
-  if (m->rivals.n > 0) {
-    ELLM_TRY(weigh_rivals(m, progress, weigh_end, err));
-    progress = weigh_end;
+  if (m->alternatives.n > 0) {
+    ELLM_TRY(choose_alternative(m, progress, measure_end, err));
+    progress = measure_end;
   }
   ELLM_TRY(reserve_outputs(shared, m->plan.max_blocks, err));
   ELLM_TRY(container_writer_begin_coded(shared->writer, tensor, err));
@@ -334,13 +336,13 @@ static ellm_status compress(matrix_job *m, const source_tensor *source, uint8_t 
                                   .to = scan_end,
                                   .bytes = source->bytes};
   quant_range range;
-  ELLM_TRY(pass_scan(shared->input, source, shared->team, &progress, digest, &range, shared->patterns, err));
+  ELLM_TRY(pass_scan(shared->input, source, shared->workers, &progress, digest, &range, shared->patterns, err));
   m->tensor.quant = quant_choose(range.lo, range.hi, shared->options->bits, shared->options->scheme);
   if (!coder_geometry_init(&m->tensor.geometry, source->shape[0], source->shape[1]))
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: %llu x %llu cannot be cut into blocks",
                      source_path(shared->input), source->name, (unsigned long long)source->shape[0],
                      (unsigned long long)source->shape[1]);
-  strip_plan_init(&m->plan, &m->tensor.geometry, shared->team->strip_codes, shared->n_outputs);
+  strip_plan_init(&m->plan, &m->tensor.geometry, shared->workers->strip_codes, shared->n_outputs);
   ELLM_TRY(strip_quantizer_init(&m->quantizer, shared->input, source, &m->tensor.quant, err));
   ellm_status status = code_matrix(m, err);
   strip_quantizer_free(&m->quantizer);
@@ -362,7 +364,7 @@ ellm_status compress_matrix(matrix_writer *shared, const source_tensor *source, 
 }
 
 ellm_status matrix_writer_open(matrix_writer *shared, const char *out_path, ellm_error *err) {
-  shared->n_outputs = (size_t)shared->team->n_threads * STRIPS_PER_THREAD;
+  shared->n_outputs = (size_t)shared->workers->n_threads * STRIPS_PER_THREAD;
   shared->outputs = calloc(shared->n_outputs, sizeof *shared->outputs);
   shared->patterns = malloc(QUANT_PATTERNS * sizeof *shared->patterns);
   if (shared->outputs == NULL || shared->patterns == NULL)

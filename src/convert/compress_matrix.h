@@ -8,7 +8,7 @@
  *
  * A pass is spread over the threads by strips. Nothing depends on their number:
  * sums are of integers, blocks are coded independently and written in order.
- * Memory is that of the team, whatever the matrix's size.
+ * Memory is that of the workers, whatever the matrix's size.
  */
 #ifndef ELLM_CONVERT_COMPRESS_MATRIX_H
 #define ELLM_CONVERT_COMPRESS_MATRIX_H
@@ -23,7 +23,7 @@ typedef struct strip_output strip_output; /* one encoded strip on its way to the
 typedef struct matrix_writer {
   const ellm_compress_options *options;
   const tensor_source *input;
-  team *team;
+  convert_workers *workers;
   container_writer *writer;
   progress_meter *meter;
   scratch_file codes;          /* not in a dry run, which reads the source once more */

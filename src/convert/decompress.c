@@ -24,7 +24,7 @@
 #include "container/container.h"
 #include "base/progress.h"
 #include "convert/strips.h"
-#include "convert/team.h"
+#include "convert/workers.h"
 #include "kernels/exact.h"
 #include "kernels/kernels.h"
 
@@ -48,7 +48,7 @@ typedef struct decompress_job {
   char *folder;             /* written into */
   int lock;                 /* on it, or -1 */
   bool temporary;           /* it is to be renamed */
-  team team;
+  convert_workers workers;
   progress_meter meter;
   uint64_t done;            /* output bytes of finished tensors */
   shard *shards;
@@ -111,7 +111,7 @@ static ellm_status convert(const decompress_job *job, const container_tensor *te
 
 /* ------------------------------------------------------------------ tensors */
 
-typedef struct matrix_job {
+typedef struct matrix_decoding {
   decompress_job *job;
   const container_tensor *tensor;
   strip_plan plan;
@@ -119,9 +119,9 @@ typedef struct matrix_job {
   size_t size;              /* of an output element */
   uint8_t elements[256][4]; /* of every code, where it stands for one weight wherever it is */
   bool by_place;            /* rows or columns have scales of their own, or codes have patches */
-} matrix_job;
+} matrix_decoding;
 
-static void expand(const matrix_job *m, const uint8_t *codes, size_t n, uint8_t *out) {
+static void expand(const matrix_decoding *m, const uint8_t *codes, size_t n, uint8_t *out) {
   if (m->size == 2) {
     for (size_t i = 0; i < n; i++) memcpy(out + 2 * i, m->elements[codes[i]], 2);
   } else {
@@ -130,7 +130,8 @@ static void expand(const matrix_job *m, const uint8_t *codes, size_t n, uint8_t 
 }
 
 /* The weight of a code at a place of the matrix; false if it is too large for the output. */
-static bool store_weight(const matrix_job *m, int32_t code, uint64_t row, uint64_t column, uint8_t *out, float *value) {
+static bool store_weight(const matrix_decoding *m, int32_t code, uint64_t row, uint64_t column, uint8_t *out,
+                         float *value) {
   const quant_scales *scales = &m->tensor->quant.scales;
   *value = quant_weight(scales, code, row, column);
   const float slack = fabsf(quant_weight(scales, scales->zero + 1, row, column));
@@ -138,7 +139,7 @@ static bool store_weight(const matrix_job *m, int32_t code, uint64_t row, uint64
 }
 
 /* The patches of a block: its codes lie in a strip's. */
-static bool expand_patches(const matrix_job *m, const strip *s, uint64_t index, const coder_patches *patches,
+static bool expand_patches(const matrix_decoding *m, const strip *s, uint64_t index, const coder_patches *patches,
                            const uint8_t *codes, uint8_t *out, float *value) {
   const coder_block block = coder_geometry_block(&m->tensor->geometry, index);
   int32_t difference = 0;
@@ -158,7 +159,7 @@ static bool expand_patches(const matrix_job *m, const strip *s, uint64_t index, 
   return true;
 }
 
-static ellm_status expand_by_place(const matrix_job *m, const strip *s, const uint8_t *codes, uint8_t *out,
+static ellm_status expand_by_place(const matrix_decoding *m, const strip *s, const uint8_t *codes, uint8_t *out,
                                    ellm_error *err) {
   float value;
   size_t i = 0;
@@ -176,7 +177,7 @@ static ellm_status expand_by_place(const matrix_job *m, const strip *s, const ui
 }
 
 /* The elements of a block that is stored exactly, among those of its strip. The source's type; another one follows. */
-static ellm_status join_block(const matrix_job *m, team_worker *worker, const strip *s, uint64_t index,
+static ellm_status join_block(const matrix_decoding *m, convert_worker *worker, const strip *s, uint64_t index,
                               const coder_block *block, uint8_t *out) {
   const container_tensor *t = m->tensor;
   const size_t size = ellm_dtype_size(t->dtype);
@@ -189,7 +190,7 @@ static ellm_status join_block(const matrix_job *m, team_worker *worker, const st
 }
 
 /* A strip of such a matrix: elements as they were into worker->raw, as they are wanted into out. */
-static ellm_status join_strip(const matrix_job *m, team_worker *worker, const strip *s, uint8_t *out) {
+static ellm_status join_strip(const matrix_decoding *m, convert_worker *worker, const strip *s, uint8_t *out) {
   for (uint64_t b = 0; b < s->n_blocks; b++) {
     const uint64_t index = s->first_block + b;
     const coder_block block = coder_geometry_block(&m->tensor->geometry, index);
@@ -201,27 +202,27 @@ static ellm_status join_strip(const matrix_job *m, team_worker *worker, const st
 }
 
 /* The output of a strip of n weights; NULL: no memory, told. */
-static ellm_buffer *make_room(const matrix_job *m, team_worker *worker, size_t n, size_t item) {
+static ellm_buffer *make_room(const matrix_decoding *m, convert_worker *worker, size_t n, size_t item) {
   ellm_buffer *out = &m->job->outputs[item];
   out->size = 0;
   if (!ellm_buffer_reserve(out, n * m->size)) {
-    team_fail(worker, m->first_strip + item, ellm_fail_memory(&worker->error, n * m->size, "weights"));
+    worker_fail(worker, m->first_strip + item, ellm_fail_memory(&worker->error, n * m->size, "weights"));
     return NULL;
   }
   out->size = n * m->size;
   return out;
 }
 
-static void decode_exact(const matrix_job *m, team_worker *worker, const strip *s, size_t item) {
+static void decode_exact(const matrix_decoding *m, convert_worker *worker, const strip *s, size_t item) {
   const ellm_buffer *out = make_room(m, worker, (size_t)(s->rows * s->columns), item);
   if (out == NULL) return;
   const ellm_status status = join_strip(m, worker, s, out->data);
-  if (status != ELLM_OK) team_fail(worker, m->first_strip + item, status);
+  if (status != ELLM_OK) worker_fail(worker, m->first_strip + item, status);
 }
 
 static void decode_strip(void *user, size_t item, int thread) {
-  const matrix_job *m = user;
-  team_worker *worker = &m->job->team.workers[thread];
+  const matrix_decoding *m = user;
+  convert_worker *worker = &m->job->workers.each[thread];
   if (worker->status != ELLM_OK) return;
   strip s = strip_plan_at(&m->plan, m->first_strip + item);
   if (m->tensor->exact.used) {
@@ -233,7 +234,7 @@ static void decode_strip(void *user, size_t item, int thread) {
                                                 kernels_best()->decode_block, worker->scratch, worker->tiles,
                                                 NULL, &worker->error);
     if (status != ELLM_OK) {
-      team_fail(worker, m->first_strip + item, status);
+      worker_fail(worker, m->first_strip + item, status);
       return;
     }
     coder_block block = coder_geometry_block(&m->tensor->geometry, s.first_block + b);
@@ -245,13 +246,13 @@ static void decode_strip(void *user, size_t item, int thread) {
   if (out == NULL) return;
   if (m->by_place) {
     const ellm_status status = expand_by_place(m, &s, worker->codes, out->data, &worker->error);
-    if (status != ELLM_OK) team_fail(worker, m->first_strip + item, status);
+    if (status != ELLM_OK) worker_fail(worker, m->first_strip + item, status);
     return;
   }
   expand(m, worker->codes, n, out->data);
 }
 
-static ellm_status write_strip(const matrix_job *m, file_writer *writer, uint64_t offset, uint64_t index,
+static ellm_status write_strip(const matrix_decoding *m, file_writer *writer, uint64_t offset, uint64_t index,
                                const ellm_buffer *out, ellm_error *err) {
   strip s = strip_plan_at(&m->plan, index);
   uint64_t columns = m->tensor->shape[1];
@@ -267,7 +268,7 @@ static ellm_status write_strip(const matrix_job *m, file_writer *writer, uint64_
 static ellm_status write_coded(decompress_job *job, const container_tensor *tensor, file_writer *writer,
                                uint64_t offset, ellm_error *err) {
   ellm_dtype dtype = output_dtype(job, tensor);
-  matrix_job *m = calloc(1, sizeof *m);
+  matrix_decoding *m = calloc(1, sizeof *m);
   if (m == NULL) return ellm_fail_memory(err, sizeof *m, "a tensor");
   m->job = job;
   m->tensor = tensor;
@@ -280,12 +281,12 @@ static ellm_status write_coded(decompress_job *job, const container_tensor *tens
     if (!store_element(dtype, value, fabsf(scales->step), m->elements[q]))
       status = too_large(job, tensor, value, err);
   }
-  strip_plan_init(&m->plan, &tensor->geometry, job->team.strip_codes, job->n_outputs);
+  strip_plan_init(&m->plan, &tensor->geometry, job->workers.strip_codes, job->n_outputs);
   while (status == ELLM_OK && m->first_strip < m->plan.n_strips) {
     uint64_t n = m->plan.n_strips - m->first_strip < job->n_outputs ? m->plan.n_strips - m->first_strip
                                                                     : job->n_outputs;
-    pool_for(job->team.pool, (size_t)n, decode_strip, m);
-    status = team_collect(&job->team, err);
+    pool_for(job->workers.pool, (size_t)n, decode_strip, m);
+    status = workers_collect(&job->workers, err);
     for (uint64_t i = 0; status == ELLM_OK && i < n; i++)
       status = write_strip(m, writer, offset, m->first_strip + i, &job->outputs[i], err);
     m->first_strip += n;
@@ -304,8 +305,8 @@ static ellm_status write_kept(decompress_job *job, const container_tensor *tenso
   ELLM_TRY(container_kept(job->file, tensor, &data, err));
   ellm_dtype dtype = output_dtype(job, tensor);
   size_t from = ellm_dtype_size(tensor->dtype), to = ellm_dtype_size(dtype);
-  uint8_t *piece = job->team.workers[0].raw;
-  uint64_t step = job->team.raw_bytes / 8;
+  uint8_t *piece = job->workers.each[0].raw;
+  uint64_t step = job->workers.raw_bytes / 8;
   for (uint64_t i = 0; i < tensor->n_elements; i += step) {
     size_t n = tensor->n_elements - i < step ? (size_t)(tensor->n_elements - i) : (size_t)step;
     const uint8_t *source = data + i * from;
@@ -646,13 +647,13 @@ static void release(decompress_job *job) {
   free(job->shards);
   free(job->folder);
   free(job->target);
-  team_free(&job->team);
+  workers_free(&job->workers);
 }
 
-static ellm_status run(decompress_job *job, const char *out_dir, const ellm_decompress_options *options,
-                       ellm_error *err) {
-  ELLM_TRY(team_create(options->threads, &job->team, err));
-  job->n_outputs = (size_t)job->team.n_threads * STRIPS_PER_THREAD;
+static ellm_status decompress_file(decompress_job *job, const char *out_dir, const ellm_decompress_options *options,
+                                   ellm_error *err) {
+  ELLM_TRY(workers_create(options->threads, &job->workers, err));
+  job->n_outputs = (size_t)job->workers.n_threads * STRIPS_PER_THREAD;
   job->outputs = calloc(job->n_outputs, sizeof *job->outputs);
   if (job->outputs == NULL) return ellm_fail_memory(err, job->n_outputs * sizeof *job->outputs, "buffers");
   ELLM_TRY(plan_shards(job, err));
@@ -679,7 +680,7 @@ ellm_status ellm_decompress(const char *path, const char *out_dir, const ellm_de
   ellm_file *file;
   ELLM_TRY(ellm_file_open(path, &file, err));
   decompress_job job = {.file = file, .dtype = own.dtype, .overwrite = own.overwrite, .lock = -1};
-  const ellm_status status = run(&job, out_dir, &own, err);
+  const ellm_status status = decompress_file(&job, out_dir, &own, err);
   release(&job);
   ellm_file_close(file);
   return status;

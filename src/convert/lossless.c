@@ -93,7 +93,7 @@ static ellm_status plan(lossless_job *job, uint8_t digest[16], bool *smaller, el
   coder_statistics stats = {0};
   uint32_t rests;
   double bytes;
-  ELLM_TRY(pass_scan_exact(shared->input, source, shared->team, &progress, digest, stats.codes, &rests, err));
+  ELLM_TRY(pass_scan_exact(shared->input, source, shared->workers, &progress, digest, stats.codes, &rests, err));
   *smaller = false;
   if (!cut(source, &tensor->geometry)) return ELLM_OK;
   exact_form *form = &tensor->exact;
@@ -124,7 +124,7 @@ static ellm_status changed(const lossless_job *job, uint64_t index, ellm_error *
 }
 
 /* Does the block at `data` give back its elements? */
-static bool gives_back(const lossless_job *job, team_worker *worker, uint8_t *elements, const coder_block *block,
+static bool gives_back(const lossless_job *job, convert_worker *worker, uint8_t *elements, const coder_block *block,
                        const uint8_t *data, size_t bytes, const uint8_t *source, size_t stride) {
   const container_tensor *t = &job->tensor;
   const size_t rests = t->exact.planes * coder_block_codes(block), row = block->columns * ellm_dtype_size(t->dtype);
@@ -139,7 +139,7 @@ static bool gives_back(const lossless_job *job, team_worker *worker, uint8_t *el
 static ellm_status code_block(const lossless_job *job, int thread, const strip *s, uint64_t index,
                               lossless_output *out) {
   const container_tensor *t = &job->tensor;
-  team_worker *worker = &job->shared->team->workers[thread];
+  convert_worker *worker = &job->shared->workers->each[thread];
   const coder_block block = coder_geometry_block(&t->geometry, index);
   const size_t size = ellm_dtype_size(t->dtype), stride = (size_t)s->columns * size;
   const uint8_t *source =
@@ -161,7 +161,7 @@ static ellm_status code_block(const lossless_job *job, int thread, const strip *
 
 static void code_strip(void *user, size_t item, int thread) {
   lossless_job *job = user;
-  team_worker *worker = &job->shared->team->workers[thread];
+  convert_worker *worker = &job->shared->workers->each[thread];
   if (worker->status != ELLM_OK) return;
   const uint64_t index = job->first_strip + item;
   const strip s = strip_plan_at(&job->plan, index);
@@ -171,7 +171,7 @@ static void code_strip(void *user, size_t item, int thread) {
   ellm_status status = strip_read(job->shared->input, job->source, &s, worker->raw, &worker->error);
   for (uint64_t b = 0; b < s.n_blocks && status == ELLM_OK; b++)
     status = code_block(job, thread, &s, s.first_block + b, out);
-  if (status != ELLM_OK) team_fail(worker, index, status);
+  if (status != ELLM_OK) worker_fail(worker, index, status);
 }
 
 static ellm_status write_strips(const lossless_job *job, size_t n, ellm_error *err) {
@@ -197,8 +197,8 @@ static ellm_status code_all(lossless_job *job, ellm_error *err) {
   while (job->first_strip < job->plan.n_strips) {
     const uint64_t left = job->plan.n_strips - job->first_strip;
     const size_t n = left < job->n_outputs ? (size_t)left : job->n_outputs;
-    pool_for(shared->team->pool, n, code_strip, job);
-    ELLM_TRY(team_collect(shared->team, err));
+    pool_for(shared->workers->pool, n, code_strip, job);
+    ELLM_TRY(workers_collect(shared->workers, err));
     ELLM_TRY(write_strips(job, n, err));
     job->first_strip += n;
     ELLM_TRY(pass_report(&progress, (double)job->first_strip / (double)job->plan.n_strips, err));
@@ -207,13 +207,14 @@ static ellm_status code_all(lossless_job *job, ellm_error *err) {
 }
 
 static ellm_status allocate(lossless_job *job, ellm_error *err) {
-  const team *t = job->shared->team;
-  job->n_outputs = (size_t)t->n_threads * STRIPS_PER_THREAD;
-  strip_plan_init(&job->plan, &job->tensor.geometry, t->strip_codes, job->n_outputs);
+  const convert_workers *workers = job->shared->workers;
+  job->n_outputs = (size_t)workers->n_threads * STRIPS_PER_THREAD;
+  strip_plan_init(&job->plan, &job->tensor.geometry, workers->strip_codes, job->n_outputs);
   job->outputs = calloc(job->n_outputs, sizeof *job->outputs);
-  job->elements = calloc((size_t)t->n_threads, sizeof *job->elements);
+  job->elements = calloc((size_t)workers->n_threads, sizeof *job->elements);
   bool good = job->outputs != NULL && job->elements != NULL;
-  for (int i = 0; good && i < t->n_threads; i++) good = (job->elements[i] = malloc(CODER_MAX_BLOCK_BYTES)) != NULL;
+  for (int i = 0; good && i < workers->n_threads; i++)
+    good = (job->elements[i] = malloc(CODER_MAX_BLOCK_BYTES)) != NULL;
   for (size_t i = 0; good && i < job->n_outputs; i++) {
     job->outputs[i].sizes = malloc(job->plan.max_blocks * sizeof(uint32_t));
     job->outputs[i].checksums = malloc(job->plan.max_blocks * sizeof(uint32_t));
@@ -223,7 +224,7 @@ static ellm_status allocate(lossless_job *job, ellm_error *err) {
 }
 
 static void release(lossless_job *job) {
-  for (int i = 0; job->elements != NULL && i < job->shared->team->n_threads; i++) free(job->elements[i]);
+  for (int i = 0; job->elements != NULL && i < job->shared->workers->n_threads; i++) free(job->elements[i]);
   for (size_t i = 0; job->outputs != NULL && i < job->n_outputs; i++) {
     ellm_buffer_free(&job->outputs[i].data);
     free(job->outputs[i].sizes);

@@ -27,7 +27,7 @@ bool pass_takes_matrix(const source_tensor *tensor) {
 typedef struct scan_job {
   const tensor_source *input;
   const source_tensor *tensor;
-  team *t;
+  convert_workers *workers;
   uint64_t first_chunk;
   uint8_t *sums;            /* 8 bytes a chunk */
   bool range, patterns, exact; /* what to look for */
@@ -68,7 +68,7 @@ static void merge_range(quant_range *into, const quant_range *from) {
   }
 }
 
-static ellm_status count_patterns(team_worker *worker, size_t n) {
+static ellm_status count_patterns(convert_worker *worker, size_t n) {
   const size_t bytes = QUANT_PATTERNS * sizeof *worker->patterns;
   if (worker->patterns == NULL) worker->patterns = malloc(bytes);
   if (worker->patterns == NULL) return ellm_fail_memory(&worker->error, bytes, "counts");
@@ -78,7 +78,7 @@ static ellm_status count_patterns(team_worker *worker, size_t n) {
   return ELLM_OK;
 }
 
-static void count_exact(team_worker *worker, size_t size, size_t n) {
+static void count_exact(convert_worker *worker, size_t size, size_t n) {
   uint32_t rests = worker->rests;
   uint64_t *counts = worker->statistics.codes;
   for (size_t i = 0; i < n; i++) {
@@ -91,7 +91,7 @@ static void count_exact(team_worker *worker, size_t size, size_t n) {
 
 static void scan_chunk(void *user, size_t item, int thread) {
   const scan_job *job = user;
-  team_worker *worker = &job->t->workers[thread];
+  convert_worker *worker = &job->workers->each[thread];
   if (worker->status != ELLM_OK) return;
   uint64_t chunk = job->first_chunk + item;
   size_t bytes;
@@ -99,7 +99,7 @@ static void scan_chunk(void *user, size_t item, int thread) {
   size_t size = ellm_dtype_size(job->tensor->dtype);
   if (status == ELLM_OK && job->patterns) status = count_patterns(worker, bytes / size);
   if (status != ELLM_OK) {
-    team_fail(worker, chunk, status);
+    worker_fail(worker, chunk, status);
     return;
   }
   if (job->exact) count_exact(worker, size, bytes / size);
@@ -112,16 +112,16 @@ static void scan_chunk(void *user, size_t item, int thread) {
 
 /* All chunks, over the threads. */
 static ellm_status scan(scan_job *job, const pass_progress *progress, uint8_t digest[16], ellm_error *err) {
-  team *t = job->t;
+  convert_workers *workers = job->workers;
   uint64_t n_chunks = chunk_count(job->tensor);
   ELLM_TRY(allocate_sums(job->tensor, &job->sums, err));
   ellm_status status = pass_report(progress, 0, err);
   for (job->first_chunk = 0; status == ELLM_OK && job->first_chunk < n_chunks;) {
-    uint64_t n = (uint64_t)t->n_threads * CHUNKS_PER_THREAD;
+    uint64_t n = (uint64_t)workers->n_threads * CHUNKS_PER_THREAD;
     if (n > n_chunks - job->first_chunk) n = n_chunks - job->first_chunk;
-    pool_for(t->pool, (size_t)n, scan_chunk, job);
+    pool_for(workers->pool, (size_t)n, scan_chunk, job);
     job->first_chunk += n;
-    status = team_collect(t, err);
+    status = workers_collect(workers, err);
     if (status == ELLM_OK) status = pass_report(progress, (double)job->first_chunk / (double)n_chunks, err);
   }
   if (status == ELLM_OK) hash128(job->sums, (size_t)n_chunks * 8, digest);
@@ -131,12 +131,12 @@ static ellm_status scan(scan_job *job, const pass_progress *progress, uint8_t di
 
 static ellm_status scan_range(scan_job *job, const pass_progress *progress, uint8_t digest[16], quant_range *range,
                               ellm_error *err) {
-  team *t = job->t;
+  convert_workers *workers = job->workers;
   job->range = true;
   *range = QUANT_RANGE_EMPTY;
-  for (int i = 0; i < t->n_threads; i++) t->workers[i].range = QUANT_RANGE_EMPTY;
+  for (int i = 0; i < workers->n_threads; i++) workers->each[i].range = QUANT_RANGE_EMPTY;
   ELLM_TRY(scan(job, progress, digest, err));
-  for (int i = 0; i < t->n_threads; i++) merge_range(range, &t->workers[i].range);
+  for (int i = 0; i < workers->n_threads; i++) merge_range(range, &workers->each[i].range);
   if (!range->bad) return ELLM_OK;
   return ellm_fail(err, ELLM_ERR_INPUT,
                    "%s: tensor %s: element %llu is %g: weights must be finite and at most 1e30 in magnitude",
@@ -146,21 +146,23 @@ static ellm_status scan_range(scan_job *job, const pass_progress *progress, uint
 
 static ellm_status scan_patterns(scan_job *job, const pass_progress *progress, uint8_t digest[16], quant_range *range,
                                  uint64_t *patterns, ellm_error *err) {
-  team *t = job->t;
+  convert_workers *workers = job->workers;
   job->patterns = true;
-  for (int i = 0; i < t->n_threads; i++) t->workers[i].has_patterns = false;
+  for (int i = 0; i < workers->n_threads; i++) workers->each[i].has_patterns = false;
   ELLM_TRY(scan(job, progress, digest, err));
   memset(patterns, 0, QUANT_PATTERNS * sizeof *patterns);
-  for (int i = 0; i < t->n_threads; i++)
-    for (size_t k = 0; t->workers[i].has_patterns && k < QUANT_PATTERNS; k++) patterns[k] += t->workers[i].patterns[k];
+  for (int i = 0; i < workers->n_threads; i++)
+    for (size_t k = 0; workers->each[i].has_patterns && k < QUANT_PATTERNS; k++)
+      patterns[k] += workers->each[i].patterns[k];
   *range = QUANT_RANGE_EMPTY;
   quant_range_from_patterns(patterns, job->tensor->dtype, range);
   return ELLM_OK;
 }
 
-ellm_status pass_scan(const tensor_source *input, const source_tensor *tensor, team *t, const pass_progress *progress,
-                      uint8_t digest[16], quant_range *range, uint64_t *patterns, ellm_error *err) {
-  scan_job job = {.input = input, .tensor = tensor, .t = t};
+ellm_status pass_scan(const tensor_source *input, const source_tensor *tensor, convert_workers *workers,
+                      const pass_progress *progress, uint8_t digest[16], quant_range *range, uint64_t *patterns,
+                      ellm_error *err) {
+  scan_job job = {.input = input, .tensor = tensor, .workers = workers};
   if (range == NULL) return scan(&job, progress, digest, err);
   if (patterns != NULL && tensor->dtype != ELLM_F32) {
     ELLM_TRY(scan_patterns(&job, progress, digest, range, patterns, err));
@@ -173,28 +175,29 @@ ellm_status pass_scan(const tensor_source *input, const source_tensor *tensor, t
   return scan_range(&job, progress, digest, range, err);
 }
 
-ellm_status pass_scan_exact(const tensor_source *input, const source_tensor *tensor, team *t,
+ellm_status pass_scan_exact(const tensor_source *input, const source_tensor *tensor, convert_workers *workers,
                             const pass_progress *progress, uint8_t digest[16], uint64_t counts[256], uint32_t *rests,
                             ellm_error *err) {
-  scan_job job = {.input = input, .tensor = tensor, .t = t, .exact = true};
-  for (int i = 0; i < t->n_threads; i++) {
-    memset(t->workers[i].statistics.codes, 0, sizeof t->workers[i].statistics.codes);
-    t->workers[i].rests = 0;
+  scan_job job = {.input = input, .tensor = tensor, .workers = workers, .exact = true};
+  for (int i = 0; i < workers->n_threads; i++) {
+    memset(workers->each[i].statistics.codes, 0, sizeof workers->each[i].statistics.codes);
+    workers->each[i].rests = 0;
   }
   ELLM_TRY(scan(&job, progress, digest, err));
   memset(counts, 0, 256 * sizeof *counts);
   *rests = 0;
-  for (int i = 0; i < t->n_threads; i++) {
-    for (int q = 0; q < 256; q++) counts[q] += t->workers[i].statistics.codes[q];
-    *rests |= t->workers[i].rests;
+  for (int i = 0; i < workers->n_threads; i++) {
+    for (int q = 0; q < 256; q++) counts[q] += workers->each[i].statistics.codes[q];
+    *rests |= workers->each[i].rests;
   }
   return ELLM_OK;
 }
 
-ellm_status pass_read(const tensor_source *input, const source_tensor *tensor, team *t, const pass_progress *progress,
-                      uint8_t digest[16], pass_piece_fn take, void *user, ellm_error *err) {
+ellm_status pass_read(const tensor_source *input, const source_tensor *tensor, convert_workers *workers,
+                      const pass_progress *progress, uint8_t digest[16], pass_piece_fn take, void *user,
+                      ellm_error *err) {
   uint64_t n_chunks = chunk_count(tensor);
-  uint8_t *piece = t->workers[0].raw, *sums;
+  uint8_t *piece = workers->each[0].raw, *sums;
   ELLM_TRY(allocate_sums(tensor, &sums, err));
   ellm_status status = ELLM_OK;
   for (uint64_t chunk = 0; status == ELLM_OK && chunk < n_chunks; chunk++) {

@@ -36,12 +36,12 @@ typedef struct unit_worker {
 } unit_worker;
 
 typedef struct quantized_job {
-  team *t;
+  convert_workers *workers;
   const quantized_matrix *matrix;
   container_writer *writer;
   container_tensor tensor;
   uint64_t groups_per_unit, n_units, first_unit;
-  unit_worker *workers;     /* [n_threads] */
+  unit_worker *buffers;     /* [n_threads] */
   unit_output *outputs;     /* [n_outputs] */
   size_t n_outputs, max_blocks;
   uint64_t counts[2 * FARTHEST + 1];
@@ -77,14 +77,14 @@ typedef struct unit_pass { quantized_job *job; unit_fn fn; } unit_pass;
 static void run_unit(void *user, size_t item, int thread) {
   const unit_pass *pass = user;
   quantized_job *job = pass->job;
-  team_worker *worker = &job->t->workers[thread];
+  convert_worker *worker = &job->workers->each[thread];
   if (worker->status != ELLM_OK) return;
   const uint64_t index = job->first_unit + item;
   const unit u = unit_at(job, index);
   const quantized_matrix *m = job->matrix;
-  ellm_status status = m->codes(m->user, u.first_row, (size_t)u.n_rows, job->workers[thread].codes, &worker->error);
+  ellm_status status = m->codes(m->user, u.first_row, (size_t)u.n_rows, job->buffers[thread].codes, &worker->error);
   if (status == ELLM_OK) status = pass->fn(job, thread, &u, item);
-  if (status != ELLM_OK) team_fail(worker, index, status);
+  if (status != ELLM_OK) worker_fail(worker, index, status);
 }
 
 /* All units, batch by batch; `after` (may be NULL) takes a batch's outputs. */
@@ -94,8 +94,8 @@ static ellm_status run_pass(quantized_job *job, unit_fn fn, ellm_status (*after)
   for (job->first_unit = 0; job->first_unit < job->n_units;) {
     const uint64_t left = job->n_units - job->first_unit;
     const size_t n = left < job->n_outputs ? (size_t)left : job->n_outputs;
-    pool_for(job->t->pool, n, run_unit, &pass);
-    ELLM_TRY(team_collect(job->t, err));
+    pool_for(job->workers->pool, n, run_unit, &pass);
+    ELLM_TRY(workers_collect(job->workers, err));
     if (after != NULL) ELLM_TRY(after(job, n, err));
     job->first_unit += n;
   }
@@ -125,7 +125,7 @@ static coder_block tile_block(const quantized_job *job, const unit *u, uint64_t 
 
 static ellm_status count_unit(quantized_job *job, int thread, const unit *u, size_t item) {
   (void)item;
-  unit_worker *w = &job->workers[thread];
+  unit_worker *w = &job->buffers[thread];
   const size_t n = (size_t)(u->n_rows * job->matrix->columns);
   for (size_t i = 0; i < n; i++) {
     const int32_t code = w->codes[i];
@@ -164,8 +164,8 @@ static void find_widths(quantized_job *job) {
 
 static ellm_status count_pairs(quantized_job *job, int thread, const unit *u, size_t item) {
   (void)item;
-  unit_worker *w = &job->workers[thread];
-  uint8_t *tiles = job->t->workers[thread].tiles;
+  unit_worker *w = &job->buffers[thread];
+  uint8_t *tiles = job->workers->each[thread].tiles;
   for (int k = 0; k < job->n_widths; k++) {
     const int32_t zero = 1 << (job->widths[k] - 1);
     clamp(job, zero, 0, 2 * zero - 1, u, w->codes, w->clamped);
@@ -196,7 +196,7 @@ static ellm_status choose(quantized_job *job, coder_aim aim, double *bytes, ellm
     coder_choice choice;
     double patches;
     const int bits = job->widths[k], zero = 1 << (bits - 1);
-    for (int i = 0; i < job->t->n_threads; i++) coder_statistics_merge(&all, &job->workers[i].of_width[k]);
+    for (int i = 0; i < job->workers->n_threads; i++) coder_statistics_merge(&all, &job->buffers[i].of_width[k]);
     counts_at(job, bits, all.codes);
     const coder_codes codes = {&all, &tensor->geometry, bits, zero, job->pad[k]};
     ELLM_TRY(coder_choose(&codes, aim, &choice, err));
@@ -220,8 +220,8 @@ static ellm_status choose(quantized_job *job, coder_aim aim, double *bytes, ellm
 
 static ellm_status plan(quantized_job *job, coder_aim aim, double *bytes, ellm_error *err) {
   ELLM_TRY(run_pass(job, count_unit, NULL, err));
-  for (int i = 0; i < job->t->n_threads; i++)
-    for (int c = 0; c <= 2 * FARTHEST; c++) job->counts[c] += job->workers[i].counts[c];
+  for (int i = 0; i < job->workers->n_threads; i++)
+    for (int c = 0; c <= 2 * FARTHEST; c++) job->counts[c] += job->buffers[i].counts[c];
   find_widths(job);
   if (job->tensor.geometry.panel_rows == CODER_PANEL_ROWS) ELLM_TRY(run_pass(job, count_pairs, NULL, err));
   return choose(job, aim, bytes, err);
@@ -256,7 +256,7 @@ static ellm_status too_far(const quantized_job *job, const coder_block *block, e
 
 static ellm_status encode_block(quantized_job *job, int thread, const coder_block *block, const int32_t *codes,
                                 unit_output *out) {
-  team_worker *worker = &job->t->workers[thread];
+  convert_worker *worker = &job->workers->each[thread];
   const quant_params *quant = &job->tensor.quant;
   size_t patch_bytes = 0;
   const size_t bytes = coder_encode_block(worker->encoder, &job->tensor.book, block, worker->tiles, worker->block);
@@ -283,7 +283,7 @@ static ellm_status encode_block(quantized_job *job, int thread, const coder_bloc
 }
 
 static ellm_status encode_unit(quantized_job *job, int thread, const unit *u, size_t item) {
-  unit_worker *w = &job->workers[thread];
+  unit_worker *w = &job->buffers[thread];
   unit_output *out = &job->outputs[item];
   out->data.size = 0;
   out->n_blocks = 0;
@@ -292,7 +292,7 @@ static ellm_status encode_unit(quantized_job *job, int thread, const unit *u, si
   for (uint64_t b = 0; b < u->n_blocks; b++) {
     size_t first;
     const coder_block block =
-        tile_block(job, u, b, job->tensor.book.pad, w->clamped, job->t->workers[thread].tiles, &first);
+        tile_block(job, u, b, job->tensor.book.pad, w->clamped, job->workers->each[thread].tiles, &first);
     ELLM_TRY(encode_block(job, thread, &block, w->codes + first, out));
   }
   return ELLM_OK;
@@ -311,29 +311,29 @@ static ellm_status write_units(quantized_job *job, size_t n, ellm_error *err) {
 /* ----------------------------------------------------------------- the whole */
 
 static void release(quantized_job *job) {
-  for (int i = 0; job->workers != NULL && i < job->t->n_threads; i++) {
-    free(job->workers[i].codes);
-    free(job->workers[i].clamped);
+  for (int i = 0; job->buffers != NULL && i < job->workers->n_threads; i++) {
+    free(job->buffers[i].codes);
+    free(job->buffers[i].clamped);
   }
   for (size_t i = 0; job->outputs != NULL && i < job->n_outputs; i++) {
     ellm_buffer_free(&job->outputs[i].data);
     free(job->outputs[i].sizes);
     free(job->outputs[i].checksums);
   }
-  free(job->workers);
+  free(job->buffers);
   free(job->outputs);
 }
 
 static ellm_status allocate(quantized_job *job, ellm_error *err) {
   const unit largest = unit_at(job, 0);
   const size_t codes = (size_t)(largest.n_rows * job->matrix->columns);
-  job->n_outputs = (size_t)job->t->n_threads * UNITS_PER_THREAD;
+  job->n_outputs = (size_t)job->workers->n_threads * UNITS_PER_THREAD;
   job->max_blocks = (size_t)largest.n_blocks;
-  job->workers = calloc((size_t)job->t->n_threads, sizeof *job->workers);
+  job->buffers = calloc((size_t)job->workers->n_threads, sizeof *job->buffers);
   job->outputs = calloc(job->n_outputs, sizeof *job->outputs);
-  bool good = job->workers != NULL && job->outputs != NULL;
-  for (int i = 0; good && i < job->t->n_threads; i++) {
-    unit_worker *w = &job->workers[i];
+  bool good = job->buffers != NULL && job->outputs != NULL;
+  for (int i = 0; good && i < job->workers->n_threads; i++) {
+    unit_worker *w = &job->buffers[i];
     w->codes = malloc(codes * sizeof *w->codes);
     w->clamped = malloc(codes);
     good = w->codes != NULL && w->clamped != NULL;
@@ -367,7 +367,7 @@ static ellm_status prepare(quantized_job *job, ellm_error *err) {
   return allocate(job, err);
 }
 
-static ellm_status run(quantized_job *job, coder_aim aim, double *bytes, ellm_error *err) {
+static ellm_status plan_or_write(quantized_job *job, coder_aim aim, double *bytes, ellm_error *err) {
   ELLM_TRY(prepare(job, err));
   ELLM_TRY(plan(job, aim, bytes, err));
   if (job->writer == NULL) return ELLM_OK;
@@ -376,26 +376,26 @@ static ellm_status run(quantized_job *job, coder_aim aim, double *bytes, ellm_er
   return container_writer_end(job->writer, err);
 }
 
-static ellm_status start(container_writer *writer, team *t, const quantized_matrix *matrix, coder_aim aim,
-                         container_tensor *tensor, double *bytes, ellm_error *err) {
+static ellm_status start(container_writer *writer, convert_workers *workers, const quantized_matrix *matrix,
+                         coder_aim aim, container_tensor *tensor, double *bytes, ellm_error *err) {
   quantized_job *job = calloc(1, sizeof *job);
   if (job == NULL) return ellm_fail_memory(err, sizeof *job, "a matrix");
-  job->t = t;
+  job->workers = workers;
   job->matrix = matrix;
   job->writer = writer;
-  const ellm_status status = run(job, aim, bytes, err);
+  const ellm_status status = plan_or_write(job, aim, bytes, err);
   if (tensor != NULL) *tensor = job->tensor;
   release(job);
   free(job);
   return status;
 }
 
-ellm_status quantized_plan(team *t, const quantized_matrix *matrix, coder_aim aim, container_tensor *tensor,
-                           double *bytes, ellm_error *err) {
-  return start(NULL, t, matrix, aim, tensor, bytes, err);
+ellm_status quantized_plan(convert_workers *workers, const quantized_matrix *matrix, coder_aim aim,
+                           container_tensor *tensor, double *bytes, ellm_error *err) {
+  return start(NULL, workers, matrix, aim, tensor, bytes, err);
 }
 
-ellm_status quantized_write(container_writer *writer, team *t, const quantized_matrix *matrix, coder_aim aim,
-                            container_tensor *tensor, ellm_error *err) {
-  return start(writer, t, matrix, aim, tensor, NULL, err);
+ellm_status quantized_write(container_writer *writer, convert_workers *workers, const quantized_matrix *matrix,
+                            coder_aim aim, container_tensor *tensor, ellm_error *err) {
+  return start(writer, workers, matrix, aim, tensor, NULL, err);
 }

@@ -10,7 +10,7 @@
 #define ELLM_CONVERT_QUANTIZED_H
 
 #include "container/container.h"
-#include "convert/team.h"
+#include "convert/workers.h"
 
 /* Codes of rows [first_row, first_row + n_rows), row-major, as multiples of the step: 0 is the weight 0. Called from
  * several threads at once, for each row several times, and always with the same result. */
@@ -33,11 +33,11 @@ ellm_status quantized_from_memory(void *user, uint64_t first_row, size_t n_rows,
 
 /* How a matrix would be stored, in `tensor`: width, zero, book, entropy. *bytes (may be NULL): about what blocks,
  * tables and scales of rows take together. */
-ellm_status quantized_plan(team *t, const quantized_matrix *matrix, coder_aim aim, container_tensor *tensor,
-                           double *bytes, ellm_error *err);
+ellm_status quantized_plan(convert_workers *workers, const quantized_matrix *matrix, coder_aim aim,
+                           container_tensor *tensor, double *bytes, ellm_error *err);
 /* Stores it. `tensor` (may be NULL) gets its description. ELLM_ERR_INPUT where codes are so far out that the bound of
  * coder/patches.h does not hold at 8 bits: nearer than 33,027 never. */
-ellm_status quantized_write(container_writer *writer, team *t, const quantized_matrix *matrix, coder_aim aim,
-                            container_tensor *tensor, ellm_error *err);
+ellm_status quantized_write(container_writer *writer, convert_workers *workers, const quantized_matrix *matrix,
+                            coder_aim aim, container_tensor *tensor, ellm_error *err);
 
 #endif

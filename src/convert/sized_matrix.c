@@ -91,7 +91,7 @@ static ellm_status try_step(sized_matrices *s, rounder *r, double step, double *
   ELLM_TRY(rounder_set(r, step, s->calibration.lambda, err));
   ELLM_TRY(round_all(s, r, err));
   const quantized_matrix matrix = describe(s, r, &reader);
-  ELLM_TRY(quantized_plan(s->team, &matrix, aim_of(s), &tensor, &bytes, err));
+  ELLM_TRY(quantized_plan(s->workers, &matrix, aim_of(s), &tensor, &bytes, err));
   *bits = 8 * bytes;
   return ELLM_OK;
 }
@@ -188,7 +188,7 @@ static ellm_status write_rounded(sized_matrices *s, size_t i, const rounder *r, 
   codes_reader reader;
   quantized_matrix matrix = describe(s, r, &reader);
   if (!has_columns(s, i)) matrix.scales.columns = NULL;
-  return quantized_write(s->writer, s->team, &matrix, aim_of(s), tensor, err);
+  return quantized_write(s->writer, s->workers, &matrix, aim_of(s), tensor, err);
 }
 
 /* What the last matrix takes is only estimated before it is written. Where that was too little, it goes once more. */
@@ -211,7 +211,7 @@ ellm_status sized_matrix_store(sized_matrices *s, size_t i, container_tensor *te
   rounder r;
   ELLM_TRY(next_columns(s, i, err));
   ELLM_TRY(plan_rest(s, i, err));
-  ELLM_TRY(rounder_open(s->team->pool, m->matrix, &s->columns, &r, err));
+  ELLM_TRY(rounder_open(s->workers->pool, m->matrix, &s->columns, &r, err));
   ellm_status status;
   if (i + 1 == s->matrices.n && s->options->target != ELLM_TARGET_DIVERGENCE) {
     status = store_last(s, i, &r, tensor, err);

@@ -13,7 +13,7 @@
 /* What matrices have in common, and how far they are. */
 typedef struct sized_matrices {
   const ellm_compress_options *options;
-  team *team;
+  convert_workers *workers;
   container_writer *writer;
   ellm_model *model;          /* NULL: it cannot be run */
   tune_matrices matrices;

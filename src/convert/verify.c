@@ -28,7 +28,7 @@ typedef struct verify_job {
   const char *path, *against;
   ellm_file *file;
   tensor_source *input;             /* NULL without `against` */
-  team team;
+  convert_workers workers;
   progress_meter meter;
   uint64_t done;
   uint8_t (*digests)[16];
@@ -87,10 +87,10 @@ typedef struct tensor_job {
   struct { finding *items; size_t n; } *found; /* a list for each strip of the batch */
 } tensor_job;
 
-static void note(tensor_job *t, team_worker *worker, size_t item, finding what) {
+static void note(tensor_job *t, convert_worker *worker, size_t item, finding what) {
   finding *grown = realloc(t->found[item].items, (t->found[item].n + 1) * sizeof *grown);
   if (grown == NULL) {
-    team_fail(worker, t->first_strip + item, ellm_fail_memory(&worker->error, sizeof *grown, "a finding"));
+    worker_fail(worker, t->first_strip + item, ellm_fail_memory(&worker->error, sizeof *grown, "a finding"));
     return;
   }
   grown[t->found[item].n++] = what;
@@ -98,7 +98,7 @@ static void note(tensor_job *t, team_worker *worker, size_t item, finding what) 
 }
 
 /* Compare a block's codes with the source's, in worker->codes; notes the first difference. */
-static void compare_block(tensor_job *t, team_worker *worker, size_t item, const strip *s, const coder_block *block,
+static void compare_block(tensor_job *t, convert_worker *worker, size_t item, const strip *s, const coder_block *block,
                           uint64_t index, const uint8_t *codes) {
   for (uint32_t r = 0; r < block->rows; r++) {
     const uint8_t *have = codes + (size_t)r * block->columns;
@@ -115,8 +115,8 @@ static void compare_block(tensor_job *t, team_worker *worker, size_t item, const
 
 /* Compare the elements of a block that is stored exactly with the source's, in worker->raw; notes the first that
  * differs. */
-static void compare_elements(tensor_job *t, team_worker *worker, size_t item, const strip *s, const coder_block *block,
-                             uint64_t index, const uint8_t *rests) {
+static void compare_elements(tensor_job *t, convert_worker *worker, size_t item, const strip *s,
+                             const coder_block *block, uint64_t index, const uint8_t *rests) {
   const container_tensor *tensor = t->tensor;
   const size_t size = ellm_dtype_size(tensor->dtype), row = block->columns * size;
   uint8_t *elements = worker->block;
@@ -146,7 +146,7 @@ static bool patches_needed(const coder_patches *patches, const uint8_t *tiles, c
 static void verify_strip(void *user, size_t item, int thread) {
   tensor_job *t = user;
   verify_job *job = t->job;
-  team_worker *worker = &job->team.workers[thread];
+  convert_worker *worker = &job->workers.each[thread];
   if (worker->status != ELLM_OK) return;
   strip s = strip_plan_at(&t->plan, t->first_strip + item);
   ellm_status status = t->source != NULL ? strip_quantize(t->source, &s, worker->raw, worker->codes, &worker->error)
@@ -188,10 +188,10 @@ static void verify_strip(void *user, size_t item, int thread) {
     if (t->source != NULL) compare_block(t, worker, item, &s, &block, index, codes);
     if (t->exact != NULL) compare_elements(t, worker, item, &s, &block, index, coded.rests);
   }
-  if (status != ELLM_OK) team_fail(worker, t->first_strip + item, status);
+  if (status != ELLM_OK) worker_fail(worker, t->first_strip + item, status);
 }
 
-static void tell_findings(tensor_job *t, size_t n) {
+static void report_findings(tensor_job *t, size_t n) {
   const char *name = t->tensor->name, *path = t->job->path;
   for (size_t i = 0; i < n; i++) {
     for (size_t k = 0; k < t->found[i].n; k++) {
@@ -220,9 +220,9 @@ static void tell_findings(tensor_job *t, size_t n) {
 /* The directory's figures against those of the decoded codes. */
 static void check_figures(verify_job *job, const container_tensor *tensor) {
   uint64_t counts[256] = {0}, total = 0, outliers = 0;
-  for (int i = 0; i < job->team.n_threads; i++) outliers += job->team.workers[i].outliers;
-  for (int i = 0; i < job->team.n_threads; i++)
-    for (int q = 0; q < 256; q++) counts[q] += job->team.workers[i].statistics.codes[q];
+  for (int i = 0; i < job->workers.n_threads; i++) outliers += job->workers.each[i].outliers;
+  for (int i = 0; i < job->workers.n_threads; i++)
+    for (int q = 0; q < 256; q++) counts[q] += job->workers.each[i].statistics.codes[q];
   for (int q = 0; q < 256; q++) total += counts[q];
   if (total != tensor->n_elements) return; /* blocks were missing: told already */
   for (int q = 1 << tensor->quant.bits; q < 256; q++)
@@ -244,13 +244,13 @@ static void check_figures(verify_job *job, const container_tensor *tensor) {
 static ellm_status verify_coded(verify_job *job, const container_tensor *tensor, const strip_quantizer *source,
                                 const source_tensor *exact, double from, ellm_error *err) {
   tensor_job t = {.job = job, .tensor = tensor, .source = source, .exact = exact};
-  size_t batch = (size_t)job->team.n_threads * BATCH_PER_THREAD;
-  strip_plan_init(&t.plan, &tensor->geometry, job->team.strip_codes, batch);
+  size_t batch = (size_t)job->workers.n_threads * BATCH_PER_THREAD;
+  strip_plan_init(&t.plan, &tensor->geometry, job->workers.strip_codes, batch);
   t.found = calloc(batch, sizeof *t.found);
   if (t.found == NULL) return ellm_fail_memory(err, batch * sizeof *t.found, "findings");
-  for (int i = 0; i < job->team.n_threads; i++) {
-    memset(job->team.workers[i].statistics.codes, 0, sizeof job->team.workers[i].statistics.codes);
-    job->team.workers[i].outliers = 0;
+  for (int i = 0; i < job->workers.n_threads; i++) {
+    memset(job->workers.each[i].statistics.codes, 0, sizeof job->workers.each[i].statistics.codes);
+    job->workers.each[i].outliers = 0;
   }
   const pass_progress progress = {.meter = &job->meter,
                                   .stage = "verify",
@@ -262,9 +262,9 @@ static ellm_status verify_coded(verify_job *job, const container_tensor *tensor,
   ellm_status status = ELLM_OK;
   while (status == ELLM_OK && t.first_strip < t.plan.n_strips) {
     uint64_t n = t.plan.n_strips - t.first_strip < batch ? t.plan.n_strips - t.first_strip : batch;
-    pool_for(job->team.pool, (size_t)n, verify_strip, &t);
-    status = team_collect(&job->team, err);
-    tell_findings(&t, (size_t)n);
+    pool_for(job->workers.pool, (size_t)n, verify_strip, &t);
+    status = workers_collect(&job->workers, err);
+    report_findings(&t, (size_t)n);
     t.first_strip += n;
     if (status == ELLM_OK) status = pass_report(&progress, (double)t.first_strip / (double)t.plan.n_strips, err);
   }
@@ -302,7 +302,7 @@ static ellm_status verify_kept(verify_job *job, const container_tensor *tensor, 
                                const pass_progress *progress, uint8_t *digest, ellm_error *err) {
   kept_data kept = {.job = job, .tensor = tensor};
   ELLM_TRY(container_kept(job->file, tensor, &kept.data, err));
-  return pass_read(job->input, source, &job->team, progress, digest, compare_piece, &kept, err);
+  return pass_read(job->input, source, &job->workers, progress, digest, compare_piece, &kept, err);
 }
 
 static bool same_shape(const container_tensor *tensor, const source_tensor *source) {
@@ -334,7 +334,8 @@ static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor
                           tensor->quant.scales.columns == NULL &&
                           (tensor->quant.scales.outliers == 0 || tensor->book.kind == CODER_FIELDS);
   quant_range range = QUANT_RANGE_EMPTY;
-  ellm_status status = pass_scan(job->input, source, &job->team, &scan, digest, repeatable ? &range : NULL, NULL, err);
+  ellm_status status = pass_scan(job->input, source, &job->workers, &scan, digest, repeatable ? &range : NULL, NULL,
+                                 err);
   if (status == ELLM_ERR_INPUT && coded && range.bad) {
     add_problem(job, "%s", err->message);
     return usable ? verify_coded(job, tensor, NULL, NULL, 0.3, err) : ELLM_OK;
@@ -484,8 +485,8 @@ static ellm_status make_again(verify_job *job, const ellm_verify_options *option
   return ELLM_OK;
 }
 
-static ellm_status run(verify_job *job, const ellm_verify_options *options, ellm_error *err) {
-  ELLM_TRY(team_create(options->threads, &job->team, err));
+static ellm_status verify_file(verify_job *job, const ellm_verify_options *options, ellm_error *err) {
+  ELLM_TRY(workers_create(options->threads, &job->workers, err));
   ELLM_TRY(container_open_lenient(job->path, section_problem, job, &job->file, err));
   if (job->against != NULL) {
     ELLM_TRY(open_checkpoint(job, err));
@@ -517,13 +518,13 @@ ellm_status ellm_verify(const char *path, const ellm_verify_options *options, el
   verify_job job = {.path = path, .against = own.against, .result = calloc(1, sizeof(ellm_verify_result))};
   if (job.result == NULL) return ellm_fail_memory(err, sizeof *job.result, "a result");
   job.result->ok = true;
-  const ellm_status status = run(&job, &own, err);
+  const ellm_status status = verify_file(&job, &own, err);
   if (status != ELLM_OK) job.result->ok = false;
   if (result != NULL && (status == ELLM_OK || status == ELLM_ERR_DIFFERENCE)) *result = job.result;
   else ellm_verify_free(job.result);
   ellm_file_close(job.file);
   source_close(job.input);
   free(job.digests);
-  team_free(&job.team);
+  workers_free(&job.workers);
   return status;
 }

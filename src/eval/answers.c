@@ -14,15 +14,15 @@ struct answerer {
   ellm_generator *generator; /* keeps the last sequence: prompts begin alike */
 };
 
-/* An answer at work. */
-typedef struct course {
+/* An answer that the generator is at. */
+typedef struct running_answer {
   const answers_request *request;
   greedy_answer *own;
   ellm_answer *answer;
   bool stopped;
   ellm_status status;
   ellm_error err;
-} course;
+} running_answer;
 
 ellm_status answerer_create(ellm_model *model, answerer **out, ellm_error *err) {
   ellm_generator_options options;
@@ -77,7 +77,7 @@ static ellm_status decode(const answers_request *r, greedy_answer *w, bool *stop
 
 /* A stop string ends the answer. It is looked for here, as it may be a special token, which answers have not. */
 static bool take(void *user, const ellm_answer *answer, const ellm_answer_part *part) {
-  course *c = user;
+  running_answer *c = user;
   size_t n;
   const uint32_t *ids = ellm_answer_ids(answer, &n);
   if (!part->has_id) return true;
@@ -89,7 +89,7 @@ static bool take(void *user, const ellm_answer *answer, const ellm_answer_part *
 
 /* ------------------------------------------------------------------ answering */
 
-static ellm_status begin(answerer *a, course *c, ellm_error *err) {
+static ellm_status begin(answerer *a, running_answer *c, ellm_error *err) {
   ellm_request r;
   bool stopped;
   ellm_request_init(&r);
@@ -103,7 +103,7 @@ static ellm_status begin(answerer *a, course *c, ellm_error *err) {
   return ellm_generator_add(a->generator, &r, &c->answer, err);
 }
 
-static ellm_status finish(const course *c, ellm_error *err) {
+static ellm_status finish(const running_answer *c, ellm_error *err) {
   if (c->status != ELLM_OK) {
     if (err) *err = c->err;
     return c->status;
@@ -120,19 +120,19 @@ static size_t longest_prompt(const greedy_answer *answers, size_t n) {
 
 ellm_status answers_run(answerer *a, const answers_request *request, greedy_answer *answers, size_t n,
                         ellm_error *err) {
-  course courses[ANSWERS_MOST];
+  running_answer running[ANSWERS_MOST];
   ellm_status status = ellm_model_reserve(
       a->model, (uint32_t)(longest_prompt(answers, n) + request->max_new + ANSWERS_POSITIONS), err);
   for (size_t i = 0; i < n; i++) {
     answers[i].n_generated = 0;
     answers[i].text = NULL;
-    courses[i] = (course){.request = request, .own = &answers[i]};
+    running[i] = (running_answer){.request = request, .own = &answers[i]};
   }
-  for (size_t i = 0; i < n && status == ELLM_OK; i++) status = begin(a, &courses[i], err);
+  for (size_t i = 0; i < n && status == ELLM_OK; i++) status = begin(a, &running[i], err);
   if (status == ELLM_OK) status = ellm_generator_run(a->generator, request->go_on, request->user, err);
   for (size_t i = 0; i < n; i++) {
-    if (status == ELLM_OK) status = finish(&courses[i], err);
-    ellm_answer_free(courses[i].answer);
+    if (status == ELLM_OK) status = finish(&running[i], err);
+    ellm_answer_free(running[i].answer);
   }
   return status;
 }

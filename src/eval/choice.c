@@ -210,7 +210,8 @@ static ellm_status identify(const ellm_choice_set *set, char text[33], ellm_erro
   return good ? ELLM_OK : ellm_fail_memory(err, all.size, "the items");
 }
 
-static ellm_status run(choosing *c, const ellm_eval_options *options, ellm_choice_result *result, ellm_error *err) {
+static ellm_status run_choice(choosing *c, const ellm_eval_options *options, ellm_choice_result *result,
+                              ellm_error *err) {
   char model[33], data[33];
   ELLM_TRY(ellm_eval_fingerprint(c->model, model, err));
   ELLM_TRY(identify(c->set, data, err));
@@ -244,7 +245,7 @@ ellm_status eval_choice(ellm_model *model, const ellm_choice_set *set, ellm_choi
   c.before = info.bos_id >= 0 ? info.bos_id : info.n_eos ? (int64_t)info.eos_ids[0] : -1;
   ELLM_TRY(ellm_model_tokenizer(model, &c.tokenizer, err));
   ELLM_TRY(perplexity_bos(model, NULL, 0, &c.bos, err));
-  ellm_status status = run(&c, options, result, err);
+  ellm_status status = run_choice(&c, options, result, err);
   scorer_free(c.scorer);
   free(c.log_probs);
   if (status != ELLM_OK) eval_choice_free(result);

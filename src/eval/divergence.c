@@ -172,8 +172,8 @@ static void release(comparison *c) {
   free(c->log_probs);
 }
 
-static ellm_status run(comparison *c, ellm_model *model, const char *reference, size_t n,
-                       const ellm_eval_options *options, ellm_divergence_result *result, ellm_error *err) {
+static ellm_status run_divergence(comparison *c, ellm_model *model, const char *reference, size_t n,
+                                  const ellm_eval_options *options, ellm_divergence_result *result, ellm_error *err) {
   char fingerprint[33];
   ELLM_TRY(ellm_eval_fingerprint(model, fingerprint, err));
   if (options->limit && options->limit < n) n = options->limit;
@@ -218,7 +218,7 @@ ellm_status eval_divergence(ellm_model *model, ellm_model *reference, const ellm
   if (status == ELLM_OK) status = scorer_create(reference, c.chunks.n_ctx - 1, 0, &c.reference, err);
   if (status == ELLM_OK) status = allocate(&c, model, err);
   if (status == ELLM_OK) status = ellm_eval_fingerprint(reference, fingerprint, err);
-  if (status == ELLM_OK) status = run(&c, model, fingerprint, c.chunks.count, options, result, err);
+  if (status == ELLM_OK) status = run_divergence(&c, model, fingerprint, c.chunks.count, options, result, err);
   release(&c);
   if (status != ELLM_OK) eval_divergence_free(result);
   return status;
@@ -252,7 +252,7 @@ ellm_status eval_divergence_saved(ellm_model *model, const char *path, const ell
                                 err);
   if (status == ELLM_OK) status = check_saved(&c, r->origin, err);
   if (status == ELLM_OK) status = allocate(&c, model, err);
-  if (status == ELLM_OK) status = run(&c, model, saved.head.model, saved.head.chunks, options, result, err);
+  if (status == ELLM_OK) status = run_divergence(&c, model, saved.head.model, saved.head.chunks, options, result, err);
   release(&c);
   reference_close(&saved);
   if (status != ELLM_OK) eval_divergence_free(result);

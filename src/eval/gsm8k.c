@@ -186,7 +186,7 @@ static void running(void *self, const double *values, size_t done, char text[EVA
            100 * (double)total(values, done, FLEXIBLE) / (double)done);
 }
 
-static ellm_status run(solving *s, const ellm_gsm8k_request *r, ellm_gsm8k_result *result, ellm_error *err) {
+static ellm_status run_gsm8k(solving *s, const ellm_gsm8k_request *r, ellm_gsm8k_result *result, ellm_error *err) {
   char model[33], data[33], examples[33];
   ELLM_TRY(read_questions(s, r, err));
   ELLM_TRY(ellm_eval_fingerprint(s->model, model, err));
@@ -228,7 +228,7 @@ ellm_status eval_gsm8k(ellm_model *model, const ellm_gsm8k_request *request, con
   if (s.max_new > s.info.max_context / 2) s.max_new = s.info.max_context / 2;
   s.max_prompt = s.info.max_context - s.max_new;
   ELLM_TRY(ellm_model_tokenizer(model, &s.tokenizer, err));
-  ellm_status status = run(&s, request, result, err);
+  ellm_status status = run_gsm8k(&s, request, result, err);
   for (size_t i = 0; i < s.count; i++) {
     free(s.questions[i].prompt);
     free(s.questions[i].answer);

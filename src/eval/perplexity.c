@@ -285,8 +285,8 @@ static json_t *identify(const plan *p, const ellm_perplexity_request *r, const c
                    model, "text", data, "ctx", (int)p->n_ctx, "stride", (int)p->stride, "bos", (json_int_t)p->bos);
 }
 
-static ellm_status run(plan *p, const ellm_perplexity_request *r, const ellm_eval_options *options,
-                       ellm_perplexity_result *result, ellm_error *err) {
+static ellm_status run_perplexity(plan *p, const ellm_perplexity_request *r, const ellm_eval_options *options,
+                                  ellm_perplexity_result *result, ellm_error *err) {
   char model[33];
   ELLM_TRY(make_plan(p, r, err));
   ELLM_TRY(ellm_eval_fingerprint(p->model, model, err));
@@ -310,7 +310,7 @@ ellm_status eval_perplexity(ellm_model *model, const ellm_perplexity_request *re
                             ellm_perplexity_result *result, ellm_error *err) {
   plan p = {.protocol = request->protocol, .model = model, .origin = request->origin};
   memset(result, 0, sizeof *result);
-  ellm_status status = run(&p, request, options, result, err);
+  ellm_status status = run_perplexity(&p, request, options, result, err);
   scorer_free(p.scorer);
   eval_pages_free(&p.pages);
   free(p.ids);

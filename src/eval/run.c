@@ -135,8 +135,8 @@ static ellm_status append_state(state_file *state, size_t index, const double *v
 
 /* -------------------------------------------------------------------- items */
 
-static ellm_status tell(const eval_task *task, const ellm_eval_options *options, const double *values, size_t done,
-                        ellm_error *err) {
+static ellm_status report_progress(const eval_task *task, const ellm_eval_options *options, const double *values,
+                                   size_t done, ellm_error *err) {
   char text[EVAL_RUNNING_TEXT] = "";
   if (!options->progress) return ELLM_OK;
   if (done && task->running) task->running(task->self, values, done, text);
@@ -150,11 +150,11 @@ static ellm_status run_items(const eval_task *task, const ellm_eval_options *opt
                              ellm_error *err) {
   for (size_t i = state->done; i < task->n_items; i++) {
     double *own = values + i * task->n_values;
-    ELLM_TRY(tell(task, options, values, i, err));
+    ELLM_TRY(report_progress(task, options, values, i, err));
     ELLM_TRY(task->item(task->self, i, own, err));
     if (state->stream) ELLM_TRY(append_state(state, i, own, task->n_values, err));
   }
-  return tell(task, options, values, task->n_items, err);
+  return report_progress(task, options, values, task->n_items, err);
 }
 
 ellm_status eval_run(const eval_task *task, const ellm_eval_options *options, double *values, size_t *n_resumed,

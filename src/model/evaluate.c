@@ -200,7 +200,7 @@ static ellm_status compute_batch(ellm_model *model, const ellm_batch_item *items
 }
 
 /* The sequences are acquired, and the model's lock is held. */
-static ellm_status run(ellm_model *model, const ellm_batch_item *items, size_t n_items, ellm_error *err) {
+static ellm_status run_batch(ellm_model *model, const ellm_batch_item *items, size_t n_items, ellm_error *err) {
   for (size_t k = 0; k < n_items; k++) {
     ELLM_TRY(check_length(model, &items[k], err));
     ELLM_TRY(sequence_make_room(items[k].sequence, items[k].sequence->length + (uint32_t)items[k].n_ids, err));
@@ -228,7 +228,7 @@ ellm_status ellm_evaluate(ellm_model *model, const ellm_batch_item *items, size_
   while (n < n_items && (status = acquire(items, n, err)) == ELLM_OK) n++;
   if (status == ELLM_OK) {
     pthread_mutex_lock(&model->lock);
-    status = run(model, items, n_items, err);
+    status = run_batch(model, items, n_items, err);
     pthread_mutex_unlock(&model->lock);
   }
   release(items, n);

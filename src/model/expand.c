@@ -98,7 +98,7 @@ static ellm_status allocate(expanded_matrix *m, const container_tensor *tensor, 
   return m->data != NULL ? ELLM_OK : ellm_fail_memory(err, m->offset[geometry->n_blocks], "decoded weights");
 }
 
-static ellm_status run(expansion *e, thread_pool *pool, ellm_error *err) {
+static ellm_status expand_all(expansion *e, thread_pool *pool, ellm_error *err) {
   const int n = thread_pool_size(pool);
   ellm_status status = ELLM_OK;
   e->shares = calloc((size_t)n, sizeof *e->shares);
@@ -129,7 +129,7 @@ ellm_status expand_matrix(thread_pool *pool, coder_decode_fn decode, const ellm_
   expansion e = {.file = file, .tensor = tensor, .decode = decode, .out = m};
   ellm_status status = allocate(m, tensor, err);
   if (status == ELLM_OK && tensor->quant.scales.outliers != 0) status = allocate_patches(m, file, tensor, err);
-  if (status == ELLM_OK) status = run(&e, pool, err);
+  if (status == ELLM_OK) status = expand_all(&e, pool, err);
   if (status == ELLM_OK) {
     container_drop_blocks(file, tensor);
     *out = m;

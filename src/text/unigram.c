@@ -28,8 +28,8 @@ static double score_of(const scored_model *m, uint32_t id) {
 }
 
 /* A character that is no piece. */
-static ellm_status offer_unknown(const scored_model *m, const char *text, place *to, double before, size_t start,
-                                 ellm_error *err) {
+static ellm_status try_unknown(const scored_model *m, const char *text, place *to, double before, size_t start,
+                               ellm_error *err) {
   const double sum = m->sentencepiece ? (float)((float)m->least - (float)unknown_penalty) + (float)before
                                       : m->least - unknown_penalty + before;
   if (!is_better(to, sum)) return ELLM_OK;
@@ -57,7 +57,7 @@ static ellm_status find_best(const scored_model *m, place *places, const char *t
       if (is_better(&places[at], sum)) places[at] = (place){sum, (uint32_t)start, id};
       if (at - start == length) single = true;
     }
-    if (!single) ELLM_TRY(offer_unknown(m, text, &places[start + length], before, start, err));
+    if (!single) ELLM_TRY(try_unknown(m, text, &places[start + length], before, start, err));
   }
   return ELLM_OK;
 }

@@ -519,9 +519,9 @@ static void loss_over_entropy(void **state) {
   }
 }
 
-/* In small matrices rounding decides: sometimes a rival is smaller, and with all tried nothing of the choice is larger
- * than what another way of choosing would take. */
-static void rivals(void **state) {
+/* In small matrices rounding decides: sometimes an alternative is smaller, and with all tried nothing of the choice is
+ * larger than what another way of choosing would take. */
+static void alternatives(void **state) {
   fixture *f = *state;
   coder_geometry g;
   unsigned doubtful = 0, smaller = 0;
@@ -536,8 +536,8 @@ static void rivals(void **state) {
     const coder_choice balanced = choose(&stats, &g, bits, pad, ELLM_PREFER_BALANCED),
                        smallest = choose(&stats, &g, bits, pad, ELLM_PREFER_SIZE);
     const coder_codebook book = smallest.book, quick = balanced.book;
-    const coder_rivals others = smallest.rivals;
-    assert_int_equal(balanced.rivals.n, 0);
+    const coder_alternatives others = smallest.alternatives;
+    assert_int_equal(balanced.alternatives.n, 0);
     uint8_t stored[CODER_BOOK_MAX_BYTES];
     const size_t first = round_trip(f, &g, &book) + coder_codebook_store(&book, stored);
     size_t least = first;
@@ -549,7 +549,7 @@ static void rivals(void **state) {
     smaller += least < first;
     assert_true(least <= round_trip(f, &g, &quick) + coder_codebook_store(&quick, stored));
   }
-  print_message("of 400 small matrices %u had rivals, %u took one\n", doubtful, smaller);
+  print_message("of 400 small matrices %u had alternatives, %u took one\n", doubtful, smaller);
   assert_true(smaller > 0 && doubtful < 400);
 }
 
@@ -638,6 +638,6 @@ int main(void) {
                                      cmocka_unit_test(malformed_books), cmocka_unit_test(chosen_fields),
     cmocka_unit_test(no_fields), cmocka_unit_test(classes_of_machines), cmocka_unit_test(malformed_fields),   cmocka_unit_test(package_merge_is_optimal),
                                      cmocka_unit_test(loss_over_entropy), cmocka_unit_test(largest_blocks),
-                                     cmocka_unit_test(rivals),            cmocka_unit_test(documented_example)};
+                                     cmocka_unit_test(alternatives),        cmocka_unit_test(documented_example)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -40,19 +40,19 @@ static int32_t *made_codes(size_t n, double spread, uint32_t far, int32_t farthe
 static ellm_status write_file(const quantized_matrix *matrix, int threads, ellm_prefer prefer, container_tensor *tensor,
                               ellm_error *err) {
   static const uint8_t identity[16];
-  team t;
+  convert_workers workers;
   container_writer *writer;
   const file_writer_options options = {.overwrite = true};
   quantized_matrix m = *matrix;
-  ELLM_TRY(team_create(threads, &t, err));
+  ELLM_TRY(workers_create(threads, &workers, err));
   ELLM_TRY(container_writer_open(path, &options, &writer, err));
   ellm_status status = ELLM_OK;
   if (m.scales.columns != NULL)
     status = container_writer_columns(writer, m.name, m.scales.columns, m.columns, &m.columns_record, err);
-  if (status == ELLM_OK) status = quantized_write(writer, &t, &m, (coder_aim){.prefer = prefer}, tensor, err);
+  if (status == ELLM_OK) status = quantized_write(writer, &workers, &m, (coder_aim){.prefer = prefer}, tensor, err);
   if (status == ELLM_OK) status = container_writer_commit(writer, identity, NULL, err);
   else container_writer_abort(writer);
-  team_free(&t);
+  workers_free(&workers);
   return status;
 }
 
@@ -169,12 +169,13 @@ static void test_plan(void **state) {
   quantized_memory memory = {codes, 512};
   const quantized_matrix m = {.name = "w", .rows = 512, .columns = 512, .scales = {.step = 1},
                               .codes = quantized_from_memory, .user = &memory};
-  team t;
+  convert_workers workers;
   ellm_error err = {0};
   container_tensor planned, written;
   double bytes;
-  assert_int_equal(team_create(2, &t, &err), ELLM_OK);
-  assert_int_equal(quantized_plan(&t, &m, (coder_aim){.prefer = ELLM_PREFER_SIZE}, &planned, &bytes, &err), ELLM_OK);
+  assert_int_equal(workers_create(2, &workers, &err), ELLM_OK);
+  const coder_aim aim = {.prefer = ELLM_PREFER_SIZE};
+  assert_int_equal(quantized_plan(&workers, &m, aim, &planned, &bytes, &err), ELLM_OK);
   assert_int_equal(write_file(&m, 2, ELLM_PREFER_SIZE, &written, &err), ELLM_OK);
   assert_int_equal(planned.quant.bits, written.quant.bits);
   assert_true(written.quant.bits <= 5 && written.quant.scales.outliers > 0);
@@ -185,7 +186,7 @@ static void test_plan(void **state) {
   assert_true(bytes > 0.97 * (double)info.stored_bytes && bytes < 1.03 * (double)info.stored_bytes);
   assert_true(8 * bytes / (512 * 512) < info.entropy * 1.05 + 0.03);
   ellm_file_close(file);
-  team_free(&t);
+  workers_free(&workers);
   free(codes);
 }
 

@@ -5,8 +5,8 @@
  * leaves its error with its worker; the caller collects the one of the lowest
  * item, so that the message does not depend on the number of threads.
  */
-#ifndef ELLM_CONVERT_TEAM_H
-#define ELLM_CONVERT_TEAM_H
+#ifndef ELLM_CONVERT_WORKERS_H
+#define ELLM_CONVERT_WORKERS_H
 
 #include "base/threads.h"
 #include "base/work_failure.h"
@@ -16,11 +16,11 @@
 #include "coder/patches.h"
 #include "quant/quantize.h"
 
-enum { TEAM_MAX_THREADS = 64, TEAM_SLACK = 64 };
+enum { WORKERS_MOST = 64, WORKER_SLACK = 64 };
 
-typedef struct team_worker {
-  uint8_t *raw;                /* team.raw_bytes: source or output elements */
-  uint8_t *codes;              /* team.strip_codes: row-major codes of a strip */
+typedef struct convert_worker {
+  uint8_t *raw;                /* convert_workers.raw_bytes: source or output elements */
+  uint8_t *codes;              /* convert_workers.strip_codes: row-major codes of a strip */
   uint8_t *tiles;              /* CODER_MAX_CODES + CODER_SLACK */
   uint8_t *block;              /* CODER_MAX_BLOCK_BYTES + CODER_SLACK */
   coder_patch *patches;        /* CODER_MAX_CODES */
@@ -33,27 +33,27 @@ typedef struct team_worker {
   uint64_t differences, first_difference;
   uint64_t outliers;           /* codes with patches */
   uint32_t rests;              /* bits that are set in some rest (quant/exact.h) */
-  uint64_t bytes[1 + CODER_RIVALS];  /* of a matrix with each of several books */
-  work_failure *failure;       /* of the team */
-  ellm_status status;          /* of its first failure since team_collect */
+  uint64_t bytes[1 + CODER_ALTERNATIVES];  /* of a matrix with each of several books */
+  work_failure *failure;       /* of all workers */
+  ellm_status status;          /* of its first failure since workers_collect */
   ellm_error error;
-} team_worker;
+} convert_worker;
 
-typedef struct team {
+typedef struct convert_workers {
   thread_pool *pool;
   int n_threads;
   size_t strip_codes, raw_bytes;
-  team_worker *workers;
+  convert_worker *each;        /* [n_threads] */
   work_failure *failure;
-} team;
+} convert_workers;
 
-/* threads 0: all of the process's affinity; more than TEAM_MAX_THREADS are not used. */
-ellm_status team_create(int threads, team *out, ellm_error *err);
-void team_free(team *out);
+/* threads 0: all of the process's affinity; more than WORKERS_MOST are not used. */
+ellm_status workers_create(int threads, convert_workers *out, ellm_error *err);
+void workers_free(convert_workers *out);
 
 /* Remember a failure; error may be that of the worker itself. */
-void team_fail(team_worker *worker, uint64_t item, ellm_status status);
+void worker_fail(convert_worker *worker, uint64_t item, ellm_status status);
 /* The failure of the lowest item, if any; forgets all. */
-ellm_status team_collect(team *t, ellm_error *err);
+ellm_status workers_collect(convert_workers *workers, ellm_error *err);
 
 #endif
