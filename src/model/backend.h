@@ -5,6 +5,11 @@
  * itself; the buffers, the memory of the pages and the threads belong to the
  * backend. src/model/cpu is the first one.
  *
+ * No operation hands out an address of the backend's memory, which need not be
+ * the host's: what the host reads or writes is copied, pages by page_read and
+ * page_write, rows by read_rows and write_rows. Weights are the host's. They are
+ * named by address and change only between passes.
+ *
  * A batch is 1 .. BACKEND_MAX_ROWS rows. A row is a token at a position of a
  * sequence. Every operation works on the rows at work: all from `begin` on, those
  * whose logits are wanted from `select` on. What an operation does to a row
@@ -36,7 +41,7 @@ typedef struct batch_row {
   uint32_t item;          /* of the batch that it belongs to; for those who watch, no operation looks at it */
 } batch_row;
 
-/* Floats of the rows at work, [row][columns]. */
+/* Floats of the rows at work, [row][columns]; backend_columns gives the columns. */
 typedef enum backend_buffer {
   BUFFER_STREAM,     /* the residual stream: hidden_size */
   BUFFER_NORMED,     /* hidden_size */
@@ -71,9 +76,11 @@ typedef struct backend_ops {
 
   /* rows[n] are at work, and stay the caller's; STREAM = their rows of the embedding, scaled. */
   ellm_status (*begin)(backend *b, const batch_row *rows, size_t n, ellm_error *err);
-  /* A buffer of the rows at work as floats of the host, [row][*stride], zero from its columns to the next multiple of
-   * 16; valid until the next operation. What is written there is the buffer's. */
-  float *(*rows)(backend *b, backend_buffer buffer, size_t *stride);
+  /* The first n rows at work of a buffer to memory of the host, out[n][stride], stride >= the buffer's columns; zeros
+   * beyond these. What earlier operations have put there is complete. */
+  void (*read_rows)(backend *b, backend_buffer buffer, size_t n, float *out, size_t stride);
+  /* The other way; `data` may be freed afterwards. What lies beyond the columns is not looked at. */
+  void (*write_rows)(backend *b, backend_buffer buffer, size_t n, const float *data, size_t stride);
   /* out = (x / rms(x)) * weight; all of a row, hidden_size columns. */
   void (*norm)(backend *b, const float *weight, backend_buffer x, backend_buffer out);
   /* out = W x + bias, W the matrices of the group one below the other. */
@@ -99,5 +106,8 @@ typedef struct backend_ops {
 
 /* The head of every backend. One pass at a time. */
 struct backend { const backend_ops *ops; };
+
+/* Columns of a buffer. */
+uint32_t backend_columns(const model_config *config, backend_buffer buffer);
 
 #endif

@@ -7,12 +7,35 @@
  */
 #include "model/forward.h"
 
-static void watch(const ellm_model *model, uint32_t layer, forward_input input, const batch_row *rows, size_t n,
+#include "base/memory.h"
+
+/* A row of what a watch sees, in floats: whole vectors. */
+static size_t watched_stride(const ellm_model *model, backend_buffer x) {
+  return ((size_t)backend_columns(&model->config, x) + 15) / 16 * 16;
+}
+
+ellm_status forward_set_watch(ellm_model *model, const forward_watch *watch, ellm_error *err) {
+  static const backend_buffer inputs[] = {BUFFER_NORMED, BUFFER_MIXED, BUFFER_INNER};
+  size_t widest = 0;
+  model->watch = NULL;
+  ellm_aligned_free(model->watched);
+  model->watched = NULL;
+  if (watch == NULL) return ELLM_OK;
+  for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
+    if (watched_stride(model, inputs[i]) > widest) widest = watched_stride(model, inputs[i]);
+  model->watched = ellm_aligned_calloc(BACKEND_MAX_ROWS, widest * sizeof *model->watched);
+  if (model->watched == NULL)
+    return ellm_fail_memory(err, BACKEND_MAX_ROWS * widest * sizeof *model->watched, "what a calibration sees");
+  model->watch = watch;
+  return ELLM_OK;
+}
+
+void forward_show(const ellm_model *model, uint32_t layer, forward_input input, const batch_row *rows, size_t n,
                   backend_buffer x) {
   if (model->watch == NULL) return;
-  size_t stride;
-  const float *floats = model->backend->ops->rows(model->backend, x, &stride);
-  model->watch->see(model->watch->user, layer, input, rows, n, floats, stride);
+  const size_t stride = watched_stride(model, x);
+  model->backend->ops->read_rows(model->backend, x, n, model->watched, stride);
+  model->watch->see(model->watch->user, layer, input, rows, n, model->watched, stride);
 }
 
 matrix_group *layer_group(layer_weights *layer, forward_input input) {
@@ -25,11 +48,11 @@ static ellm_status network(ellm_model *model, uint32_t index, const batch_row *r
   backend *b = model->backend;
   const layer_weights *w = &model->weights.layers[index];
   const layer_facts *facts = &model->config.layers[index];
-  watch(model, index, INPUT_GATE_UP, rows, n, BUFFER_NORMED);
+  forward_show(model, index, INPUT_GATE_UP, rows, n, BUFFER_NORMED);
   if (facts->n_experts > 0) return b->ops->experts(b, w, facts, err);
   ELLM_TRY(b->ops->product(b, &w->gate_up, BUFFER_NORMED, BUFFER_GATE_UP, err));
   b->ops->activate(b, facts->activation, facts->intermediate_size);
-  watch(model, index, INPUT_DOWN, rows, n, BUFFER_INNER);
+  forward_show(model, index, INPUT_DOWN, rows, n, BUFFER_INNER);
   return b->ops->product(b, &w->down, BUFFER_INNER, BUFFER_PROJECTED, err);
 }
 
@@ -40,11 +63,11 @@ ellm_status forward_layer(ellm_model *model, uint32_t index, const batch_row *ro
   const layer_facts *facts = &model->config.layers[index];
 
   ops->norm(b, w->attention_norm, BUFFER_STREAM, BUFFER_NORMED);
-  watch(model, index, INPUT_QKV, rows, n, BUFFER_NORMED);
+  forward_show(model, index, INPUT_QKV, rows, n, BUFFER_NORMED);
   ELLM_TRY(ops->product(b, &w->qkv, BUFFER_NORMED, BUFFER_QKV, err));
   ops->rotate(b, facts->rope, w->q_norm, w->k_norm);
   ops->attention(b, index, facts);
-  watch(model, index, INPUT_OUTPUT, rows, n, BUFFER_MIXED);
+  forward_show(model, index, INPUT_OUTPUT, rows, n, BUFFER_MIXED);
   ELLM_TRY(ops->product(b, &w->output, BUFFER_MIXED, BUFFER_PROJECTED, err));
   if (w->attention_post_norm != NULL) ops->norm(b, w->attention_post_norm, BUFFER_PROJECTED, BUFFER_PROJECTED);
   ops->add(b);
@@ -56,13 +79,13 @@ ellm_status forward_layer(ellm_model *model, uint32_t index, const batch_row *ro
   return ELLM_OK;
 }
 
-static void watch_head(const ellm_model *model, const batch_row *rows, size_t n) {
+static void show_head(const ellm_model *model, const batch_row *rows, size_t n) {
   batch_row wanted[BACKEND_MAX_ROWS];
   size_t n_wanted = 0;
   if (model->watch == NULL) return;
   for (size_t i = 0; i < n; i++)
     if (rows[i].logits != NULL) wanted[n_wanted++] = rows[i];
-  watch(model, model->weights.n_layers, INPUT_HEAD, wanted, n_wanted, BUFFER_NORMED);
+  forward_show(model, model->weights.n_layers, INPUT_HEAD, wanted, n_wanted, BUFFER_NORMED);
 }
 
 ellm_status forward(ellm_model *model, const batch_row *rows, size_t n, ellm_error *err) {
@@ -71,6 +94,6 @@ ellm_status forward(ellm_model *model, const batch_row *rows, size_t n, ellm_err
   for (uint32_t i = 0; i < model->weights.n_layers; i++) ELLM_TRY(forward_layer(model, i, rows, n, err));
   if (b->ops->select(b) == 0) return ELLM_OK;
   b->ops->norm(b, model->weights.norm, BUFFER_STREAM, BUFFER_NORMED);
-  watch_head(model, rows, n);
+  show_head(model, rows, n);
   return b->ops->logits(b, &model->weights.head, BUFFER_NORMED, err);
 }

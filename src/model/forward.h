@@ -18,19 +18,27 @@ typedef enum forward_input {
   INPUT_HEAD = LAYER_INPUTS /* hidden_size, normed: of the output matrix; only rows whose logits are wanted */
 } forward_input;
 
-/* Sees x[n][stride] before the matrices that read it; rows[n] are those of the batch. Called by the thread that
- * evaluates; changes nothing. */
+/* Sees x[n][stride], a copy of what the matrices are about to read, zero beyond its columns; rows[n] are those of the
+ * batch. Called by the thread that evaluates; x is valid during the call. */
 typedef struct forward_watch {
   void (*see)(void *user, uint32_t layer, forward_input input, const batch_row *rows, size_t n, const float *x,
               size_t stride);
   void *user;
 } forward_watch;
 
+/* From now on `watch` sees all inputs of a model; NULL: nobody does any more. It stays the caller's and outlives that.
+ * ELLM_ERR_MEMORY: nobody sees them. Not while the model evaluates. */
+ellm_status forward_set_watch(ellm_model *model, const forward_watch *watch, ellm_error *err);
+
+/* Shows n rows at work of a buffer, an input of the layer, to the model's watch, where it has one. */
+void forward_show(const ellm_model *model, uint32_t layer, forward_input input, const batch_row *rows, size_t n,
+                  backend_buffer x);
+
 /* The group of matrices behind an input. */
 matrix_group *layer_group(layer_weights *layer, forward_input input);
 
 /* Computes rows[n], 1 .. BACKEND_MAX_ROWS of them, with the invariants of backend.h: their keys and values go to their
- * pages, logits where they are wanted. model->watch, where it is set, sees all inputs. */
+ * pages, logits where they are wanted. */
 ellm_status forward(ellm_model *model, const batch_row *rows, size_t n, ellm_error *err);
 
 /* One layer of rows that are at work: STREAM before it to STREAM behind it. */

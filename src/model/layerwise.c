@@ -2,7 +2,6 @@
 #include "model/layerwise.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "model/sequence.h"
 
@@ -72,15 +71,15 @@ static ellm_status begin(layerwise *w, const uint32_t *ids, size_t first, size_t
   return w->model->backend->ops->begin(w->model->backend, w->rows, n, err);
 }
 
-/* The rows at work between STREAM and the caller's memory. */
-static void move_stream(layerwise *w, size_t n, float *stream, bool to_backend) {
-  const size_t hidden = w->model->config.hidden_size;
-  size_t stride;
-  float *rows = w->model->backend->ops->rows(w->model->backend, BUFFER_STREAM, &stride);
-  for (size_t i = 0; i < n; i++) {
-    if (to_backend) memcpy(rows + i * stride, stream + i * hidden, hidden * sizeof *rows);
-    else memcpy(stream + i * hidden, rows + i * stride, hidden * sizeof *rows);
-  }
+/* The rows at work from STREAM to the caller's memory, and back. */
+static void read_stream(layerwise *w, size_t n, float *stream) {
+  backend *b = w->model->backend;
+  b->ops->read_rows(b, BUFFER_STREAM, n, stream, w->model->config.hidden_size);
+}
+
+static void write_stream(layerwise *w, size_t n, const float *stream) {
+  backend *b = w->model->backend;
+  b->ops->write_rows(b, BUFFER_STREAM, n, stream, w->model->config.hidden_size);
 }
 
 static size_t piece_of(size_t left) { return left < BACKEND_MAX_ROWS ? left : BACKEND_MAX_ROWS; }
@@ -95,7 +94,7 @@ ellm_status layerwise_begin(layerwise *w, const uint32_t *ids, size_t n, float *
   for (size_t first = 0, m; first < n; first += m) {
     m = piece_of(n - first);
     ELLM_TRY(begin(w, ids + first, first, m, false, NULL, err));
-    move_stream(w, m, stream + first * hidden, false);
+    read_stream(w, m, stream + first * hidden);
   }
   return ELLM_OK;
 }
@@ -103,18 +102,17 @@ ellm_status layerwise_begin(layerwise *w, const uint32_t *ids, size_t n, float *
 ellm_status layerwise_layer(layerwise *w, uint32_t layer, size_t n, float *stream, const forward_watch *watch,
                             ellm_error *err) {
   const size_t hidden = w->model->config.hidden_size;
-  ellm_status status = ELLM_OK;
   if (n > w->positions) return ellm_fail(err, ELLM_ERR_INTERNAL, "%zu positions are too many", n);
-  w->model->watch = watch;
+  ellm_status status = forward_set_watch(w->model, watch, err);
   for (size_t first = 0, m; first < n && status == ELLM_OK; first += m) {
     m = piece_of(n - first);
     status = begin(w, NULL, first, m, false, NULL, err);
     if (status != ELLM_OK) break;
-    move_stream(w, m, stream + first * hidden, true);
+    write_stream(w, m, stream + first * hidden);
     status = forward_layer(w->model, layer, w->rows, m, err);
-    if (status == ELLM_OK) move_stream(w, m, stream + first * hidden, false);
+    if (status == ELLM_OK) read_stream(w, m, stream + first * hidden);
   }
-  w->model->watch = NULL;
+  forward_set_watch(w->model, NULL, NULL);
   return status;
 }
 
@@ -122,22 +120,19 @@ ellm_status layerwise_head(layerwise *w, size_t first, size_t n, const float *st
                            const forward_watch *watch, ellm_error *err) {
   const size_t hidden = w->model->config.hidden_size, vocab = w->model->config.vocab_size;
   backend *b = w->model->backend;
-  ellm_status status = ELLM_OK;
   if (n > w->positions) return ellm_fail(err, ELLM_ERR_INTERNAL, "%zu positions are too many", n);
+  ellm_status status = forward_set_watch(w->model, watch, err);
   for (size_t at = first, m; at < n && status == ELLM_OK; at += m) {
     m = piece_of(n - at);
     float *rows = logits != NULL ? logits + (at - first) * vocab : NULL;
     status = begin(w, NULL, at, m, logits != NULL, rows, err);
     if (status != ELLM_OK) break;
-    move_stream(w, m, (float *)(uintptr_t)(stream + at * hidden), true);
+    write_stream(w, m, stream + at * hidden);
     if (logits != NULL) b->ops->select(b);
     b->ops->norm(b, w->model->weights.norm, BUFFER_STREAM, BUFFER_NORMED);
-    if (watch != NULL) {
-      size_t stride;
-      const float *x = b->ops->rows(b, BUFFER_NORMED, &stride);
-      watch->see(watch->user, w->model->weights.n_layers, INPUT_HEAD, w->rows, m, x, stride);
-    }
+    forward_show(w->model, w->model->weights.n_layers, INPUT_HEAD, w->rows, m, BUFFER_NORMED);
     if (logits != NULL) status = b->ops->logits(b, &w->model->weights.head, BUFFER_NORMED, err);
   }
+  forward_set_watch(w->model, NULL, NULL);
   return status;
 }

@@ -231,6 +231,7 @@ void model_release(ellm_model *model) {
   if (atomic_fetch_sub(&model->references, 1) != 1) return;
   ellm_tokenizer_free(model->tokenizer);
   if (model->backend != NULL) model->backend->ops->free(model->backend);
+  ellm_aligned_free(model->watched);
   page_pool_free(&model->pool);
   compute_free(model->compute);
   model_weights_free(&model->weights);

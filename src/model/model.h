@@ -28,7 +28,8 @@ struct ellm_model {
   atomic_uint references;  /* the caller's handle, while it is not closed, and one a sequence */
   atomic_bool closed;
   ellm_tokenizer *tokenizer; /* made on first use */
-  const struct forward_watch *watch; /* sees the inputs of products (model/forward.h); NULL: nobody does */
+  const struct forward_watch *watch; /* sees the inputs of products (forward_set_watch); NULL: nobody does */
+  float *watched;          /* the rows that it sees, NULL without it */
 };
 
 /* One user more, one less; the last one frees the model. */

@@ -169,10 +169,10 @@ ellm_status corpus_write(ellm_model *model, const corpus_request *request, progr
   if (status == ELLM_OK) {
     if (request->squares != NULL) {
       watch = squares_watch(request->squares);
-      model->watch = &watch;
+      status = forward_set_watch(model, &watch, err);
     }
-    status = write_all(&w, meter, err);
-    model->watch = NULL;
+    if (status == ELLM_OK) status = write_all(&w, meter, err);
+    forward_set_watch(model, NULL, NULL);
   }
   writing_clear(&w);
   free(w.sequences);

@@ -25,7 +25,7 @@ typedef struct squares {
 ellm_status squares_create(const ellm_model *model, size_t together, squares *out, ellm_error *err);
 void squares_free(squares *s);
 
-/* What counts rows by the item of their batch, item < together: for model->watch. */
+/* What counts rows by the item of their batch, item < together: for forward_set_watch. */
 forward_watch squares_watch(squares *s);
 /* The items 0 .. n - 1 are complete sequences: their sums are added in this order, and the next ones begin. */
 void squares_close(squares *s, size_t n);

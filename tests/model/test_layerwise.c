@@ -81,8 +81,42 @@ static void what_does_not_fit_is_refused(void **state) {
   ellm_model_close(model);
 }
 
+/* What write_rows puts into a buffer read_rows gives back, whatever the strides; other rows stay, zeros follow columns. */
+static void rows_are_copied_both_ways(void **state) {
+  (void)state;
+  enum { ROWS = 3, MORE = 5 };
+  ellm_model *model = open_model(STORIES_FOLDER, 1, ELLM_ACTIVATIONS_F32);
+  layerwise *w = NULL;
+  ASSERT_OK(layerwise_create(model, 16, &w, ERR)); /* makes the backend */
+  backend *b = model->backend;
+  const batch_row rows[ROWS] = {{.position = 0}, {.position = 1}, {.position = 2}};
+  for (int buffer = 0; buffer < BACKEND_BUFFERS; buffer++) {
+    const size_t columns = backend_columns(&model->config, (backend_buffer)buffer), stride = columns + MORE;
+    float *in = malloc(ROWS * stride * sizeof *in), *out = malloc(ROWS * stride * sizeof *out);
+    assert_true(columns > 0);
+    for (size_t i = 0; i < ROWS * stride; i++) in[i] = (float)(i + 1);
+    ASSERT_OK(b->ops->begin(b, rows, ROWS, ERR));
+    b->ops->write_rows(b, (backend_buffer)buffer, ROWS, in, stride);
+    b->ops->write_rows(b, (backend_buffer)buffer, 1, in + stride, stride); /* the first row alone */
+    b->ops->read_rows(b, (backend_buffer)buffer, ROWS, out, stride);
+    assert_memory_equal(out, in + stride, columns * sizeof *out);
+    for (size_t row = 1; row < ROWS; row++)
+      assert_memory_equal(out + row * stride, in + row * stride, columns * sizeof *out);
+    for (size_t i = 0; i < ROWS * MORE; i++) assert_true(out[i / MORE * stride + columns + i % MORE] == 0);
+    memset(out, 0x55, ROWS * stride * sizeof *out);
+    b->ops->read_rows(b, (backend_buffer)buffer, 2, out, columns); /* packed */
+    assert_memory_equal(out, in + stride, columns * sizeof *out);
+    assert_memory_equal(out + columns, in + stride, columns * sizeof *out);
+    free(in);
+    free(out);
+  }
+  layerwise_free(w);
+  ellm_model_close(model);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(layers_equal_an_evaluation),
-                                     cmocka_unit_test(what_does_not_fit_is_refused)};
+                                     cmocka_unit_test(what_does_not_fit_is_refused),
+                                     cmocka_unit_test(rows_are_copied_both_ways)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,9 +26,9 @@ static void moments_are_those_of_an_evaluation(void **state) {
     items[k] = (ellm_batch_item){NULL, ids + k * LENGTH, LENGTH, logits + k * LENGTH * info.vocab_size, LENGTH};
     ASSERT_OK(ellm_sequence_create(model, &items[k].sequence, ERR));
   }
-  model->watch = &watch;
+  ASSERT_OK(forward_set_watch(model, &watch, ERR));
   ASSERT_OK(ellm_evaluate(model, items, SEQUENCES, ERR));
-  model->watch = NULL;
+  ASSERT_OK(forward_set_watch(model, NULL, ERR));
   squares_close(&sums, SEQUENCES);
   for (size_t k = 0; k < SEQUENCES; k++) ellm_sequence_free(items[k].sequence);
 

@@ -36,9 +36,19 @@ static ellm_status begin(backend *b, const batch_row *rows, size_t n, ellm_error
   return ELLM_OK;
 }
 
-static float *rows_of(backend *b, backend_buffer buffer, size_t *stride) {
-  *stride = cpu_of(b)->stride[buffer];
-  return cpu_of(b)->buffer[buffer];
+static void read_rows(backend *b, backend_buffer buffer, size_t n, float *out, size_t stride) {
+  const cpu_backend *c = cpu_of(b);
+  const size_t columns = c->columns[buffer];
+  for (size_t row = 0; row < n; row++, out += stride) {
+    memcpy(out, row_of(c, buffer, row), columns * sizeof *out);
+    memset(out + columns, 0, (stride - columns) * sizeof *out);
+  }
+}
+
+static void write_rows(backend *b, backend_buffer buffer, size_t n, const float *data, size_t stride) {
+  const cpu_backend *c = cpu_of(b);
+  for (size_t row = 0; row < n; row++, data += stride)
+    memcpy(row_of(c, buffer, row), data, c->columns[buffer] * sizeof *data);
 }
 
 typedef struct row_job {
@@ -180,26 +190,20 @@ static float *floats(size_t count, size_t size, ellm_status *status, ellm_error 
 
 static ellm_status allocate(cpu_backend *c, ellm_error *err) {
   const model_config *config = c->shape.config;
-  const uint32_t q = config->n_heads * config->head_dim, kv = config->n_kv_heads * config->head_dim;
-  const uint32_t hidden = config->hidden_size;
-  uint32_t inner = 0;
-  for (uint32_t i = 0; i < config->n_layers; i++)
-    if (config->layers[i].intermediate_size > inner) inner = config->layers[i].intermediate_size;
-  const uint32_t columns[BACKEND_BUFFERS] = {
-      [BUFFER_STREAM] = hidden,   [BUFFER_NORMED] = hidden,     [BUFFER_PROJECTED] = hidden, [BUFFER_QKV] = q + 2 * kv,
-      [BUFFER_MIXED] = q,         [BUFFER_GATE_UP] = 2 * inner, [BUFFER_INNER] = inner};
   ellm_status status = ELLM_OK;
   for (int i = 0; i < BACKEND_BUFFERS; i++) {
-    c->columns[i] = columns[i];
-    c->stride[i] = cpu_round_up(columns[i]);
+    c->columns[i] = backend_columns(config, (backend_buffer)i);
+    c->stride[i] = cpu_round_up(c->columns[i]);
     c->buffer[i] = floats(BACKEND_MAX_ROWS, c->stride[i], &status, err);
   }
   c->cos_sin = floats(BACKEND_MAX_ROWS, c->shape.ropes->stride, &status, err);
   if (status == ELLM_OK) status = cpu_experts_create(c, err);
   c->staged = floats(CPU_STAGED_ROWS, config->vocab_size, &status, err);
   if (cpu_digits(c) == 0 || status != ELLM_OK) return status;
-  uint32_t widest = hidden > q ? hidden : q;
-  if (inner > widest) widest = inner;
+  uint32_t widest = 0; /* of what products read */
+  const backend_buffer inputs[] = {BUFFER_NORMED, BUFFER_MIXED, BUFFER_INNER};
+  for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
+    if (c->columns[inputs[i]] > widest) widest = c->columns[inputs[i]];
   const size_t bytes = kernel_activations_bytes(widest, BACKEND_MAX_ROWS, cpu_digits(c));
   c->scratch = bytes > 0 ? ellm_aligned_calloc(1, bytes) : NULL;
   return c->scratch != NULL ? ELLM_OK : ellm_fail_memory(err, bytes, "a batch of tokens");
@@ -221,7 +225,8 @@ static const backend_ops operations = {
     .page_read = cpu_page_read,
     .page_write = cpu_page_write,
     .begin = begin,
-    .rows = rows_of,
+    .read_rows = read_rows,
+    .write_rows = write_rows,
     .norm = norm,
     .product = product,
     .rotate = rotate,
