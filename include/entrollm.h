@@ -960,6 +960,25 @@ ELLM_API ellm_status ellm_bench_decode(const ellm_file *file, int threads, int r
                                        void *progress_user, ellm_bench_speed *speed, uint64_t *weights,
                                        ellm_error *err);
 
+/*
+ * Files as large as models that are at hand nowhere: a configuration, and random weights with about the entropies of
+ * trained ones, which are made while they are read and lie nowhere. They run as the model would and say nothing.
+ */
+typedef struct ellm_bench_shape {
+  size_t size;         /* set by ellm_bench_shape_init */
+  const char *name;    /* of a published shape; with `config`: what errors call it */
+  const void *config;  /* the text of a config.json; NULL: that of the published shape */
+  size_t config_bytes;
+  uint32_t layers;     /* instead of the configuration's; 0: those */
+  uint64_t seed;       /* the same one gives the same weights everywhere */
+} ellm_bench_shape;
+ELLM_API void ellm_bench_shape_init(ellm_bench_shape *shape); /* nothing but seed 1 */
+ELLM_API const char *ellm_bench_shape_name(size_t index);     /* of published shapes, static; NULL: no more */
+/* As ellm_compress, with BF16 weights of the shape as source; a target size, which needs a model that can be run, is
+ * ELLM_ERR_USAGE, and so is an unknown name. */
+ELLM_API ellm_status ellm_bench_compress(const ellm_bench_shape *shape, const char *out_path,
+                                         const ellm_compress_options *options, ellm_report **report, ellm_error *err);
+
 /* Seconds that this model has spent in products of matrices so far. */
 ELLM_API double ellm_bench_product_seconds(const ellm_model *model);
 

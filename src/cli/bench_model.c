@@ -151,8 +151,9 @@ static int print_json(const bench *b) {
                         r->result.products, "peak_rss_bytes",
                         (json_int_t)r->result.peak_bytes, "file_bytes", (json_int_t)b->file_bytes));
   }
-  return cli_print_json(json_pack("{s:o, s:s, s:i, s:o}", "model", cli_json_text(b->model, strlen(b->model)), "isa",
-                                  ellm_isa(), "cpus", ellm_cpu_count(), "rows", rows));
+  return cli_print_json(json_pack("{s:o, s:s, s:i, s:I, s:o}", "model", cli_json_text(b->model, strlen(b->model)), "isa",
+                                  ellm_isa(), "cpus", ellm_cpu_count(), "bytes_a_token", (json_int_t)b->token_bytes,
+                                  "rows", rows));
 }
 
 static int print_csv(const bench *b) {
@@ -173,8 +174,10 @@ static int print_csv(const bench *b) {
 
 static int print_table(const bench *b) {
   const char *bar = b->markdown ? "|" : "";
+  char token[24];
   if (!b->markdown)
-    printf("%s, instruction set %s, %d usable cores\n\n", b->model, ellm_isa(), ellm_cpu_count());
+    printf("%s, instruction set %s, %d usable cores; a token reads %s\n\n", b->model, ellm_isa(), ellm_cpu_count(),
+           cli_size_text(b->token_bytes, token));
   printf("%s%-9s %s %6s %s %6s %s %9s %s %7s %s %9s %s %-17s %s %10s %s %7s %s %8s %s %11s %s %9s %s\n", bar, "test",
          bar, "tokens", bar, "depth", bar, "sequences", bar, "threads", bar, "tokens/s", bar, "least - most", bar,
          "coded GB/s", bar, "of read", bar, "products", bar, "peak memory", bar, "file", bar);

@@ -3,6 +3,8 @@
  * ellm_compress: assets, metadata and tensors of a checkpoint, one after the
  * other, into a container. Matrices: compress_matrix.c.
  */
+#include "convert/compress.h"
+
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -237,7 +239,7 @@ static ellm_status check_target(const ellm_compress_options *options, ellm_error
   return ELLM_OK;
 }
 
-static ellm_status check_options(const ellm_compress_options *options, ellm_error *err) {
+ellm_status compress_check_options(const ellm_compress_options *options, ellm_error *err) {
   if (options->bits < 2 || options->bits > 8)
     return ellm_fail(err, ELLM_ERR_USAGE, "%d bits: 2 to 8 are possible", options->bits);
   if (options->scheme > ELLM_SCHEME_ASYMMETRIC)
@@ -570,26 +572,32 @@ static void release(compress_job *job) {
   source_close(job->input);
 }
 
-ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path, const ellm_compress_options *options,
-                          ellm_report **report, ellm_error *err) {
+ellm_status compress_from_source(tensor_source *input, const char *out_path, const ellm_compress_options *options,
+                                 ellm_report **report, ellm_error *err) {
   if (report != NULL) *report = NULL;
-  ELLM_SIZED(ellm_compress_options, own, options, err);
-  compress_job job = {.options = &own};
-  ELLM_TRY(check_options(job.options, err));
-  const source_options from = {
-      .assets = {.include = own.include, .n_include = own.n_include, .needed_only = own.no_assets}};
-  ELLM_TRY(source_open(checkpoint_dir, &from, &job.input, err));
-  job.report = report_create();
+  compress_job job = {.options = options, .input = input, .report = report_create()};
   ellm_status status = job.report == NULL
                            ? ellm_fail_memory(err, sizeof *job.report, "a report")
                        : source_count(job.input) == 0
-                           ? ellm_fail(err, ELLM_ERR_INPUT, "%s: no tensors to compress", checkpoint_dir)
+                           ? ellm_fail(err, ELLM_ERR_INPUT, "%s: no tensors to compress", source_path(input))
                        : source_file(job.input) != NULL
                            ? ellm_fail(err, ELLM_ERR_INPUT, "%s: a .ellm file already: compress the folder that it was "
-                                       "made from", checkpoint_dir)
+                                       "made from", source_path(input))
                            : compress_source(&job, out_path, err);
   release(&job);
   if (status == ELLM_OK && report != NULL) *report = job.report;
   else ellm_report_free(job.report);
   return status;
+}
+
+ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path, const ellm_compress_options *options,
+                          ellm_report **report, ellm_error *err) {
+  if (report != NULL) *report = NULL;
+  ELLM_SIZED(ellm_compress_options, own, options, err);
+  ELLM_TRY(compress_check_options(&own, err));
+  const source_options from = {
+      .assets = {.include = own.include, .n_include = own.n_include, .needed_only = own.no_assets}};
+  tensor_source *input;
+  ELLM_TRY(source_open(checkpoint_dir, &from, &input, err));
+  return compress_from_source(input, out_path, &own, report, err);
 }

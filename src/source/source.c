@@ -20,18 +20,14 @@ static void sort_names(tensor_source *s) {
   if (s->n_tensors > 0) qsort(s->by_name, s->n_tensors, sizeof *s->by_name, name_order);
 }
 
-ellm_status source_open(const char *path, const source_options *options, tensor_source **out, ellm_error *err) {
-  const source_options none = {0};
-  if (options == NULL) options = &none;
+ellm_status source_create(source_opener open, void *user, tensor_source **out, ellm_error *err) {
   *out = NULL;
   tensor_source *s = calloc(1, sizeof *s);
   if (s == NULL || pthread_mutex_init(&s->lock, NULL) != 0) {
     free(s);
     return ellm_fail_memory(err, sizeof *s, "a model's tensors");
   }
-  const ellm_status status = file_is_directory(path) ? checkpoint_source_open(path, options, s, err)
-                             : gguf_source_is(path)  ? gguf_source_open(path, s, err)
-                                                     : file_source_open(path, options, s, err);
+  const ellm_status status = open(s, user, err);
   if (status != ELLM_OK) {
     source_close(s);
     return status;
@@ -39,6 +35,21 @@ ellm_status source_open(const char *path, const source_options *options, tensor_
   sort_names(s);
   *out = s;
   return ELLM_OK;
+}
+
+typedef struct open_job { const char *path; const source_options *options; } open_job;
+
+static ellm_status open_by_content(tensor_source *s, void *user, ellm_error *err) {
+  const open_job *job = user;
+  return file_is_directory(job->path) ? checkpoint_source_open(job->path, job->options, s, err)
+         : gguf_source_is(job->path)  ? gguf_source_open(job->path, s, err)
+                                      : file_source_open(job->path, job->options, s, err);
+}
+
+ellm_status source_open(const char *path, const source_options *options, tensor_source **out, ellm_error *err) {
+  const source_options none = {0};
+  open_job job = {path, options != NULL ? options : &none};
+  return source_create(open_by_content, &job, out, err);
 }
 
 void source_close(tensor_source *s) {

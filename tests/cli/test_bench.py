@@ -16,6 +16,7 @@ equal(
     [(test, n, d, t) for t in (1, 2) for d in (0, 16) for test, n in (("prompt", 64), ("generate", 8))],
     "bench model: a row for each test, depth and number of threads",
 )
+ok(0 < about["bytes_a_token"] <= os.path.getsize(F), "bytes that a token reads", about)
 for r in rows:
     speed = r["tokens_per_s"]
     ok(0 < speed["min"] <= speed["median"] <= speed["max"], "least, median and most in order", r)
