@@ -466,7 +466,8 @@ typedef struct ellm_model_info {
 ELLM_API void ellm_model_get_info(const ellm_model *model, ellm_model_info *info);
 /* The model's own tokenizer, owned by the model. ELLM_ERR_INPUT when it has none. */
 ELLM_API ellm_status ellm_model_tokenizer(ellm_model *model, const ellm_tokenizer **tokenizer, ellm_error *err);
-/* A file of the checkpoint ("config.json", ...), owned by the model, or NULL. */
+/* A small file of the checkpoint ("config.json", ...), a NUL behind it; owned by the model. `bytes` may be NULL. NULL
+ * where there is none of that name; then *bytes is 0. */
 ELLM_API const void *ellm_model_asset(ellm_model *model, const char *name, size_t *bytes);
 
 /* --------------------------------------------------------------- sequences */

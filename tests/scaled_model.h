@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/quantized.h"
+#include "codes_in_memory.h"
 
 typedef struct scaled_writer {
   container_writer *writer;
@@ -71,7 +71,7 @@ static inline ellm_status scaled_matrix(scaled_writer *w, const ellm_tensor_info
         codes[r * columns + c] += 150; /* beyond any width */
     }
   }
-  quantized_memory memory = {codes, columns};
+  codes_in_memory memory = {codes, columns};
   const quantized_matrix matrix = {
       .name = info->name,
       .dtype = ELLM_F32,
@@ -79,7 +79,7 @@ static inline ellm_status scaled_matrix(scaled_writer *w, const ellm_tensor_info
       .columns = columns,
       .scales = {.step = (float)w->step, .rows = row_scales, .columns = w->columns},
       .columns_record = w->record,
-      .codes = quantized_from_memory,
+      .codes = codes_from_memory,
       .user = &memory};
   const ellm_status status = quantized_write(w->writer, &w->workers, &matrix, (coder_aim){.prefer = w->prefer}, NULL,
                                              err);

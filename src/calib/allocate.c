@@ -9,7 +9,6 @@
 static const double LN2 = 0.69314718055994530942;
 enum { HALVINGS = 200 };
 
-static double exp2_of(double x) { return exact_exp(x * LN2); }
 static double log2_of(double x) { return exact_log(x) / LN2; }
 
 allocation_point allocation_between(const allocation_point *a, const allocation_point *b, double log2_step) {
@@ -41,11 +40,11 @@ static void choose(allocation_curve *curve, double lambda) {
     const double step = last ? curve->points[i].log2_step : best_between(&curve->points[i], lambda);
     const allocation_point *a = &curve->points[i];
     const allocation_point at = allocation_between(a, last ? a : a + 1, step);
-    const double bits = at.bits + curve->correction, cost = at.damage + lambda * bits;
+    const double cost = at.damage + lambda * at.bits;
     if (!(cost < least)) continue;
     least = cost;
     curve->log2_step = step;
-    curve->bits = bits;
+    curve->bits = at.bits;
     curve->damage = at.damage;
   }
 }
@@ -66,11 +65,6 @@ double allocation_damage(const allocation_curve *curves, size_t n_curves) {
   return sum;
 }
 
-void allocation_correct(allocation_curve *curve, double bits) {
-  curve->correction += bits - curve->bits;
-  curve->bits = bits;
-}
-
 static ellm_status check(const allocation_curve *curves, size_t n_curves, ellm_error *err) {
   for (size_t i = 0; i < n_curves; i++) {
     if (curves[i].n_points == 0) return ellm_fail(err, ELLM_ERR_INPUT, "allocation: matrix %zu has no points", i);
@@ -87,44 +81,19 @@ static ellm_status check(const allocation_curve *curves, size_t n_curves, ellm_e
 
 enum { COARSEST = 650, FINEST = -650 }; /* logarithms of lambda, beyond any */
 
-/* Steps for the lambda nearest to `beyond` whose sum still is within `limit`; that of `within` is. */
-static void bisect(allocation_curve *curves, size_t n_curves, double (*sum)(const allocation_curve *, size_t),
-                   double limit, double within, double beyond) {
-  for (int i = 0; i < HALVINGS; i++) {
-    const double middle = 0.5 * (within + beyond);
-    choose_all(curves, n_curves, middle);
-    if (sum(curves, n_curves) <= limit) within = middle;
-    else beyond = middle;
-  }
-  choose_all(curves, n_curves, within);
-}
-
 ellm_status allocate_for_bits(allocation_curve *curves, size_t n_curves, double bits, ellm_error *err) {
   ELLM_TRY(check(curves, n_curves, err));
   choose_all(curves, n_curves, COARSEST);
   const double least = allocation_bits(curves, n_curves);
   if (least > bits)
     return ellm_fail(err, ELLM_ERR_INPUT, "allocation: %.0f bits are asked for, the least possible are %.0f", bits, least);
-  bisect(curves, n_curves, allocation_bits, bits, COARSEST, FINEST);
-  return ELLM_OK;
-}
-
-ellm_status allocate_for_damage(allocation_curve *curves, size_t n_curves, double damage, ellm_error *err) {
-  ELLM_TRY(check(curves, n_curves, err));
-  choose_all(curves, n_curves, FINEST);
-  const double least = allocation_damage(curves, n_curves);
-  if (least > damage)
-    return ellm_fail(err, ELLM_ERR_INPUT, "allocation: damage %g is asked for, the least possible is %g", damage, least);
-  bisect(curves, n_curves, allocation_damage, damage, FINEST, COARSEST);
-  return ELLM_OK;
-}
-
-void allocation_assume(double weights, double bits_at_one, double damage_at_one, double least, double most,
-                       allocation_point *points, size_t n_points) {
-  const double first = log2_of(least), last = log2_of(most);
-  for (size_t i = 0; i < n_points; i++) {
-    const double l = first + (last - first) * (double)i / (double)(n_points - 1);
-    const double bits = bits_at_one - weights * l;
-    points[i] = (allocation_point){l, bits > 0 ? bits : 0, damage_at_one * exp2_of(2 * l)};
+  double within = COARSEST, beyond = FINEST;
+  for (int i = 0; i < HALVINGS; i++) {
+    const double middle = 0.5 * (within + beyond);
+    choose_all(curves, n_curves, middle);
+    if (allocation_bits(curves, n_curves) <= bits) within = middle;
+    else beyond = middle;
   }
+  choose_all(curves, n_curves, within);
+  return ELLM_OK;
 }

@@ -3,8 +3,7 @@
  * Sharing out bits between the matrices of a model. Each matrix has a curve:
  * how many bits it takes and how much damage it does at some steps, measured.
  * Damage is in one unit for all matrices (divergence of the model's output), and
- * adds up. Then the best steps for a size, or for a damage, are those where one
- * more bit saves the same damage everywhere: for one lambda, each matrix has the
+ * adds up. Then the best steps for a size are those where one more bit saves the same damage everywhere: for one lambda, each matrix has the
  * step that makes
  *
  *   damage(step) + lambda x bits(step)
@@ -13,9 +12,9 @@
  * of the step (its square, at fine steps), in the logarithm of the step, so the
  * minimum is a formula. Lambda is found by bisection.
  *
- * A curve is an estimate; what a file takes is known when it is coded. So: code
- * with these steps, give the measured bits to allocation_correct, allocate
- * again. Curves keep their shape and one or two rounds are enough.
+ * A curve is an estimate; what a matrix takes is known when it is coded. So
+ * matrices are coded one by one, and what is left is shared out again between
+ * those that follow.
  */
 #ifndef ELLM_CALIB_ALLOCATE_H
 #define ELLM_CALIB_ALLOCATE_H
@@ -35,24 +34,14 @@ allocation_point allocation_between(const allocation_point *a, const allocation_
 typedef struct allocation_curve {
   const allocation_point *points; /* ascending log2_step, not ascending bits, not falling damage */
   size_t n_points;                /* >= 1 */
-  double correction;              /* added to bits; 0 at first */
   double log2_step, bits, damage; /* chosen */
 } allocation_curve;
-
-/* Points of a matrix whose damage is a x step^2 and whose bits are those of weights / step of a smooth density: what is
- * assumed where nothing was measured but one point. n_points >= 2 from least to most, steps not logarithms. */
-void allocation_assume(double weights, double bits_at_one, double damage_at_one, double least, double most,
-                       allocation_point *points, size_t n_points);
 
 /* Steps for the least damage within `bits`. ELLM_ERR_INPUT: bad curves, or `bits` is less than the coarsest steps take
  * (the least possible number is named). Bits beyond what the finest steps take are left over. */
 ellm_status allocate_for_bits(allocation_curve *curves, size_t n_curves, double bits, ellm_error *err);
-/* Steps for the fewest bits within `damage`; ELLM_ERR_INPUT where the finest steps do more. */
-ellm_status allocate_for_damage(allocation_curve *curves, size_t n_curves, double damage, ellm_error *err);
 /* Sums over the chosen steps. */
 double allocation_bits(const allocation_curve *curves, size_t n_curves);
 double allocation_damage(const allocation_curve *curves, size_t n_curves);
-/* The chosen step was found to take `bits`. */
-void allocation_correct(allocation_curve *curve, double bits);
 
 #endif

@@ -224,13 +224,7 @@ static ellm_status open_weights(checkpoint *ckpt, ellm_error *err) {
   return status;
 }
 
-ellm_status checkpoint_open(const char *dir, checkpoint **ckpt, ellm_error *err) {
-  const checkpoint_options options = {0};
-  return checkpoint_open_with(dir, &options, ckpt, err);
-}
-
-ellm_status checkpoint_open_with(const char *dir, const checkpoint_options *options, checkpoint **ckpt,
-                                 ellm_error *err) {
+ellm_status checkpoint_open(const char *dir, const checkpoint_options *options, checkpoint **ckpt, ellm_error *err) {
   *ckpt = NULL;
   checkpoint *opened = calloc(1, sizeof *opened);
   if (opened == NULL) return ellm_fail_memory(err, sizeof *opened, "a checkpoint");

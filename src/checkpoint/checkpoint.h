@@ -17,15 +17,13 @@
 
 typedef struct checkpoint checkpoint;
 
-/* `dir` may also be a folder of Hugging Face's cache with one snapshot (checkpoint/folder.h). A folder without weights
- * is ELLM_ERR_INPUT naming the cause: what lies there instead, and what to do. */
-ellm_status checkpoint_open(const char *dir, checkpoint **ckpt, ellm_error *err);
 typedef struct checkpoint_options {
   asset_selection assets;
   bool small_files_only; /* no weights are looked for: any folder will do, and there are no tensors */
 } checkpoint_options;
-ellm_status checkpoint_open_with(const char *dir, const checkpoint_options *options, checkpoint **ckpt,
-                                 ellm_error *err);
+/* `dir` may also be a folder of Hugging Face's cache with one snapshot (checkpoint/folder.h). A folder without weights
+ * is ELLM_ERR_INPUT naming the cause: what lies there instead, and what to do. */
+ellm_status checkpoint_open(const char *dir, const checkpoint_options *options, checkpoint **ckpt, ellm_error *err);
 void checkpoint_close(checkpoint *ckpt);
 const char *checkpoint_path(const checkpoint *ckpt); /* of the snapshot, where there is one */
 

@@ -49,13 +49,6 @@ typedef struct quantized_job {
   uint8_t pad[WIDTHS];
 } quantized_job;
 
-ellm_status quantized_from_memory(void *user, uint64_t first_row, size_t n_rows, int32_t *codes, ellm_error *err) {
-  (void)err;
-  const quantized_memory *memory = user;
-  memcpy(codes, memory->codes + first_row * memory->columns, n_rows * (size_t)memory->columns * sizeof *codes);
-  return ELLM_OK;
-}
-
 /* --------------------------------------------------------------------- units */
 
 typedef struct unit { uint64_t first_block, n_blocks, first_row, n_rows; } unit;

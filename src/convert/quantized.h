@@ -27,10 +27,6 @@ typedef struct quantized_matrix {
   void *user;
 } quantized_matrix;
 
-/* The codes of a matrix that lie in memory: for quantized_matrix.codes, user being this. */
-typedef struct quantized_memory { const int32_t *codes; uint64_t columns; } quantized_memory;
-ellm_status quantized_from_memory(void *user, uint64_t first_row, size_t n_rows, int32_t *codes, ellm_error *err);
-
 /* How a matrix would be stored, in `tensor`: width, zero, book, entropy. *bytes (may be NULL): about what blocks,
  * tables and scales of rows take together. */
 ellm_status quantized_plan(convert_workers *workers, const quantized_matrix *matrix, coder_aim aim,

@@ -22,6 +22,7 @@ void ellm_model_options_init(ellm_model_options *options) {
 }
 
 const void *ellm_model_asset(ellm_model *model, const char *name, size_t *bytes) {
+  if (bytes != NULL) *bytes = 0;
   return source_asset(model->source, name, bytes);
 }
 

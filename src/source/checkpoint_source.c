@@ -203,7 +203,7 @@ static ellm_status add_tensors(tensor_source *s, ellm_error *err) {
 ellm_status checkpoint_source_open(const char *path, const source_options *options, tensor_source *s, ellm_error *err) {
   const checkpoint_options from = {.assets = options->assets, .small_files_only = options->small_files_only};
   s->kind = &checkpoint_kind;
-  ELLM_TRY(checkpoint_open_with(path, &from, &s->ckpt, err));
+  ELLM_TRY(checkpoint_open(path, &from, &s->ckpt, err));
   s->path = strdup(checkpoint_path(s->ckpt));
   if (s->path == NULL) return ellm_fail_memory(err, strlen(path), "a path");
   return add_tensors(s, err);

@@ -64,6 +64,39 @@ static void compressing(void **state) {
   assert_non_null(strstr(err.message, "ellm_compress_options.size"));
 }
 
+/* A model gives the files beside its weights as they are on disk, from a folder and from what it was compressed to. */
+static void assets(void **state) {
+  (void)state;
+  static const char *const names[] = {"config.json", "tokenizer.json"};
+  const char *const paths[] = {MODEL, file};
+  ellm_error err;
+  for (size_t p = 0; p < 2; p++) {
+    ellm_model *model;
+    ok(ellm_model_open(paths[p], NULL, &model, &err), &err);
+    for (size_t i = 0; i < 2; i++) {
+      char path[256], *expected = NULL;
+      size_t bytes = 0, size = 0;
+      snprintf(path, sizeof path, "%s/%s", MODEL, names[i]);
+      FILE *in = fopen(path, "rb"), *copy = open_memstream(&expected, &size);
+      assert_true(in && copy);
+      for (int c; (c = fgetc(in)) != EOF;) fputc(c, copy);
+      fclose(in);
+      fclose(copy);
+      const char *found = ellm_model_asset(model, names[i], &bytes);
+      assert_non_null(found);
+      assert_int_equal(bytes, size);
+      assert_memory_equal(found, expected, size + 1); /* and the NUL */
+      assert_ptr_equal(ellm_model_asset(model, names[i], NULL), found);
+      free(expected);
+    }
+    size_t bytes = 1;
+    assert_null(ellm_model_asset(model, "model.safetensors", &bytes)); /* no small file */
+    assert_int_equal(bytes, 0);
+    assert_null(ellm_model_asset(model, "", NULL));
+    ellm_model_close(model);
+  }
+}
+
 static bool stop(void *user, const ellm_progress *step) {
   (void)user;
   (void)step;
@@ -119,7 +152,7 @@ static void decompressing(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(compressing), cmocka_unit_test(verifying),
-                                     cmocka_unit_test(decompressing)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(compressing), cmocka_unit_test(assets),
+                                     cmocka_unit_test(verifying),   cmocka_unit_test(decompressing)};
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

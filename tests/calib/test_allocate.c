@@ -16,11 +16,20 @@ enum { N = 20, POINTS = 9 };
 static allocation_point points[N][POINTS];
 static allocation_curve curves[N];
 
-static void assumed(double least, double most) {
+/* Damage a x step^2, and the bits of weights / step of a smooth density: a matrix of many fine steps. */
+static void smooth_curve(double weights, double bits_at_one, double damage_at_one, double least, double most,
+                         allocation_point out[POINTS]) {
+  for (size_t i = 0; i < POINTS; i++) {
+    const double l = log2(least) + (log2(most) - log2(least)) * (double)i / (POINTS - 1);
+    out[i] = (allocation_point){l, fmax(bits_at_one - weights * l, 0), damage_at_one * exp2(2 * l)};
+  }
+}
+
+static void smooth(double least, double most) {
   number_state = 9;
   for (size_t i = 0; i < N; i++) {
     const double weights = 1000.0 * (double)(1 + number_u64() % 100), damage = exp(4 * (double)number_unit());
-    allocation_assume(weights, 2 * weights, damage, least, most, points[i], POINTS);
+    smooth_curve(weights, 2 * weights, damage, least, most, points[i]);
     curves[i] = (allocation_curve){.points = points[i], .n_points = POINTS};
   }
 }
@@ -28,7 +37,7 @@ static void assumed(double least, double most) {
 /* Equal slopes: damage a s^2, bits -n log2 s: s^2 is proportional to n / a. */
 static void closed_form(void **state) {
   (void)state;
-  assumed(1e-6, 1.9); /* so fine that no end is reached; coarse enough for bits > 0 */
+  smooth(1e-6, 1.9); /* so fine that no end is reached; coarse enough for bits > 0 */
   assert_int_equal(allocate_for_bits(curves, N, 4.5e6, NULL), ELLM_OK);
   assert_true(fabs(allocation_bits(curves, N) / 4.5e6 - 1) < 1e-9);
   double want = 0;
@@ -40,10 +49,6 @@ static void closed_form(void **state) {
     assert_true(fabs(ratio / want - 1) < 1e-6);
     assert_true(fabs(curves[i].damage / (a * exp2(2 * curves[i].log2_step)) - 1) < 1e-9);
   }
-  const double damage = allocation_damage(curves, N), steps0 = curves[0].log2_step;
-  assert_int_equal(allocate_for_damage(curves, N, damage, NULL), ELLM_OK); /* the same from the other side */
-  assert_true(fabs(curves[0].log2_step - steps0) < 1e-6);
-  assert_true(allocation_damage(curves, N) <= damage);
 }
 
 /* Measured curves are rough; no choice among 20,000 random ones that takes as few bits does less damage. */
@@ -73,26 +78,10 @@ static void rough_curves(void **state) {
   }
 }
 
-static void corrections(void **state) {
-  (void)state;
-  assumed(0.01, 1.9);
-  double total = 0;
-  for (int round = 0; round < 3; round++) { /* the file takes 3 % and 100 bits more than thought */
-    assert_int_equal(allocate_for_bits(curves, N, 4.5e6, NULL), ELLM_OK);
-    total = 0;
-    for (size_t i = 0; i < N; i++) {
-      const double real = 1.03 * (curves[i].bits - curves[i].correction) + 100;
-      allocation_correct(&curves[i], real);
-      total += real;
-    }
-  }
-  assert_true(fabs(total / 4.5e6 - 1) < 1e-4);
-}
-
 static void ends(void **state) {
   ellm_error error;
   (void)state;
-  assumed(0.1, 1.0);
+  smooth(0.1, 1.0);
   double least = 0, most = 0;
   for (size_t i = 0; i < N; i++) {
     least += points[i][POINTS - 1].bits;
@@ -104,10 +93,6 @@ static void ends(void **state) {
   for (size_t i = 0; i < N; i++) assert_true(fabs(curves[i].log2_step - points[i][POINTS - 1].log2_step) < 1e-9);
   assert_int_equal(allocate_for_bits(curves, N, least - 1, &error), ELLM_ERR_INPUT);
   assert_non_null(strstr(error.message, "the least possible are"));
-  assert_int_equal(allocate_for_damage(curves, N, 1e-9, &error), ELLM_ERR_INPUT);
-  assert_non_null(strstr(error.message, "the least possible is"));
-  assert_int_equal(allocate_for_damage(curves, N, 1e9, NULL), ELLM_OK);
-  for (size_t i = 0; i < N; i++) assert_true(fabs(curves[i].log2_step - points[i][POINTS - 1].log2_step) < 1e-9);
   curves[4].n_points = 1; /* one point is no choice */
   assert_int_equal(allocate_for_bits(curves, N, most, NULL), ELLM_OK);
   assert_true(curves[4].bits == points[4][0].bits);
@@ -127,7 +112,7 @@ static void refused(void **state) {
   (void)state;
   for (int what = 0; what < 6; what++) {
     ellm_error error;
-    assumed(0.1, 1.0);
+    smooth(0.1, 1.0);
     if (what == 0) points[3][2].damage = NAN;
     if (what == 1) points[3][2].damage = 0;
     if (what == 2) points[3][2].bits = INFINITY;
@@ -137,14 +122,13 @@ static void refused(void **state) {
     assert_int_equal(allocate_for_bits(curves, N, 4e6, &error), ELLM_ERR_INPUT);
     assert_non_null(strstr(error.message, "allocation: point 2 of matrix 3"));
     curves[0].n_points = 0;
-    assert_int_equal(allocate_for_damage(curves, N, 4e6, &error), ELLM_ERR_INPUT);
+    assert_int_equal(allocate_for_bits(curves, N, 4e6, &error), ELLM_ERR_INPUT);
     assert_string_equal(error.message, "allocation: matrix 0 has no points");
   }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(closed_form), cmocka_unit_test(rough_curves),
-                                     cmocka_unit_test(corrections), cmocka_unit_test(ends), cmocka_unit_test(between),
-                                     cmocka_unit_test(refused)};
+                                     cmocka_unit_test(ends), cmocka_unit_test(between), cmocka_unit_test(refused)};
   return cmocka_run_group_tests_name("allocate", tests, NULL, NULL);
 }

@@ -73,14 +73,14 @@ static int clean(void **state) {
 static checkpoint *open_good(void) {
   checkpoint *c;
   ellm_error err = {0};
-  if (checkpoint_open(folder, &c, &err) != ELLM_OK) fail_msg("%s", err.message);
+  if (checkpoint_open(folder, &(checkpoint_options){0}, &c, &err) != ELLM_OK) fail_msg("%s", err.message);
   return c;
 }
 
 static void refused(ellm_status status, const char *part) {
   checkpoint *c;
   ellm_error err = {0};
-  assert_int_equal(checkpoint_open(folder, &c, &err), status);
+  assert_int_equal(checkpoint_open(folder, &(checkpoint_options){0}, &c, &err), status);
   assert_null(c);
   if (strstr(err.message, part) == NULL) fail_msg("message: %s\nwanted:  %s", err.message, part);
 }
@@ -175,7 +175,7 @@ static checkpoint *open_selecting(const asset_selection *selection) {
   checkpoint *c;
   ellm_error err = {0};
   const checkpoint_options options = {.assets = *selection};
-  if (checkpoint_open_with(folder, &options, &c, &err) != ELLM_OK) fail_msg("%s", err.message);
+  if (checkpoint_open(folder, &options, &c, &err) != ELLM_OK) fail_msg("%s", err.message);
   return c;
 }
 
@@ -273,7 +273,7 @@ static void select_refused(const asset_selection *selection, const char *part) {
   checkpoint *c;
   ellm_error err = {0};
   const checkpoint_options options = {.assets = *selection};
-  assert_int_equal(checkpoint_open_with(folder, &options, &c, &err), ELLM_ERR_INPUT);
+  assert_int_equal(checkpoint_open(folder, &options, &c, &err), ELLM_ERR_INPUT);
   if (strstr(err.message, part) == NULL) fail_msg("message: %s\nwanted:  %s", err.message, part);
 }
 
@@ -305,7 +305,7 @@ static void test_small_files_only(void **state) {
   ellm_error err = {0};
   const checkpoint_options options = {.small_files_only = true};
   write_text("tokenizer.json", "{}");
-  assert_int_equal(checkpoint_open_with(folder, &options, &c, &err), ELLM_OK);
+  assert_int_equal(checkpoint_open(folder, &options, &c, &err), ELLM_OK);
   assert_int_equal(checkpoint_tensor_count(c), 0);
   assert_null(checkpoint_find(c, "a"));
   has_assets(c, "tokenizer.json ");
@@ -390,12 +390,12 @@ static void test_not_a_folder(void **state) {
   (void)state;
   checkpoint *c;
   ellm_error err = {0};
-  assert_int_equal(checkpoint_open("/nonexistent/folder", &c, &err), ELLM_ERR_IO);
+  assert_int_equal(checkpoint_open("/nonexistent/folder", &(checkpoint_options){0}, &c, &err), ELLM_ERR_IO);
   assert_non_null(strstr(err.message, "/nonexistent/folder"));
   write_text("file", "x");
   char path[600];
   snprintf(path, sizeof path, "%s/file", folder);
-  assert_int_equal(checkpoint_open(path, &c, &err), ELLM_ERR_INPUT);
+  assert_int_equal(checkpoint_open(path, &(checkpoint_options){0}, &c, &err), ELLM_ERR_INPUT);
 }
 
 static void test_changed_file(void **state) {

@@ -76,7 +76,7 @@ static int remove_top(void **state) {
 static void refused(const char *path, const char *part) {
   checkpoint *c;
   ellm_error err = {0};
-  assert_int_equal(checkpoint_open(path, &c, &err), ELLM_ERR_INPUT);
+  assert_int_equal(checkpoint_open(path, &(checkpoint_options){0}, &c, &err), ELLM_ERR_INPUT);
   assert_null(c);
   if (strstr(err.message, part) == NULL) fail_msg("message: %s\nwanted:  %s", err.message, part);
 }
@@ -84,7 +84,7 @@ static void refused(const char *path, const char *part) {
 static void opens(const char *path, size_t n_tensors) {
   checkpoint *c;
   ellm_error err = {0};
-  if (checkpoint_open(path, &c, &err) != ELLM_OK) fail_msg("%s", err.message);
+  if (checkpoint_open(path, &(checkpoint_options){0}, &c, &err) != ELLM_OK) fail_msg("%s", err.message);
   assert_int_equal(checkpoint_tensor_count(c), n_tensors);
   checkpoint_close(c);
 }

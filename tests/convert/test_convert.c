@@ -89,7 +89,7 @@ static void check_all_codes(const char *path, const char *from) {
   ellm_file *file;
   checkpoint *ckpt;
   must(ellm_file_open(path, &file, &err));
-  must(checkpoint_open(from, &ckpt, &err));
+  must(checkpoint_open(from, &(checkpoint_options){0}, &ckpt, &err));
   assert_int_equal(ellm_file_tensor_count(file), checkpoint_tensor_count(ckpt));
   for (size_t i = 0; i < ellm_file_tensor_count(file); i++) {
     ellm_tensor_info info;
@@ -553,7 +553,7 @@ static void test_decompress(void **state) {
     }
     assert_int_equal(count_entries(back), 5);
     checkpoint *ckpt;
-    must(checkpoint_open(back, &ckpt, &err));
+    must(checkpoint_open(back, &(checkpoint_options){0}, &ckpt, &err));
     assert_int_equal(checkpoint_tensor_count(ckpt), ZOO);
     for (size_t i = 0; i < ZOO; i++) {
       ellm_tensor_info info;
@@ -580,8 +580,8 @@ static void test_decompress(void **state) {
     checkpoint_close(ckpt);
     if (dtype < 0) { /* kept tensors came back as they were; the folder is not written over */
       checkpoint *original;
-      must(checkpoint_open(source, &original, &err));
-      must(checkpoint_open(back, &ckpt, &err));
+      must(checkpoint_open(source, &(checkpoint_options){0}, &original, &err));
+      must(checkpoint_open(back, &(checkpoint_options){0}, &ckpt, &err));
       const uint8_t *x, *y;
       const checkpoint_tensor *norm = checkpoint_find(original, "model.norm.weight");
       must(checkpoint_map(original, norm, &x, &err));
@@ -624,7 +624,7 @@ static void test_too_large(void **state) {
     must(decompress_file(out, back, -1, false, 1, NULL, &err));
     checkpoint *ckpt;
     const uint8_t *data;
-    must(checkpoint_open(back, &ckpt, &err));
+    must(checkpoint_open(back, &(checkpoint_options){0}, &ckpt, &err));
     must(checkpoint_map(ckpt, checkpoint_find(ckpt, "w"), &data, &err));
     assert_int_equal(load_u16(data), 0x7bff);
     checkpoint_close(ckpt);

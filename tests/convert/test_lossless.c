@@ -85,8 +85,8 @@ static ellm_compress_options options_of(int threads) {
 /* All tensors of both folders, byte for byte. */
 static void check_same(const char *a, const char *b) {
   checkpoint *x, *y;
-  must(checkpoint_open(a, &x, &err));
-  must(checkpoint_open(b, &y, &err));
+  must(checkpoint_open(a, &(checkpoint_options){0}, &x, &err));
+  must(checkpoint_open(b, &(checkpoint_options){0}, &y, &err));
   assert_int_equal(checkpoint_tensor_count(x), checkpoint_tensor_count(y));
   for (size_t i = 0; i < checkpoint_tensor_count(x); i++) {
     const checkpoint_tensor *t = checkpoint_tensor_at(x, i), *u = checkpoint_find(y, t->name);

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "codes_in_memory.h"
 #include "convert/quantized.h"
 
 static char path[] = "/tmp/ellm-quantized-XXXXXX";
@@ -113,7 +114,7 @@ static void test_round_trip(void **state) {
       uint16_t *rows = malloc(c->rows * sizeof *rows), *columns = calloc(c->columns + 3, sizeof *columns);
       for (uint64_t k = 0; k < c->rows; k++) rows[k] = (uint16_t)(0x3d80 + random_u32() % 0x400);
       for (uint64_t k = 0; k < c->columns; k++) columns[k] = (uint16_t)(0x3d80 + random_u32() % 0x400);
-      quantized_memory memory = {codes, c->columns};
+      codes_in_memory memory = {codes, c->columns};
       const quantized_matrix m = {.name = "w",
                                   .dtype = ELLM_BF16,
                                   .rows = c->rows,
@@ -121,7 +122,7 @@ static void test_round_trip(void **state) {
                                   .scales = {.step = 0.01f,
                                              .rows = with & 1 ? rows : NULL,
                                              .columns = with & 2 ? columns : NULL},
-                                  .codes = quantized_from_memory,
+                                  .codes = codes_from_memory,
                                   .user = &memory};
       ellm_error err = {0};
       container_tensor tensor;
@@ -138,9 +139,9 @@ static void test_round_trip(void **state) {
 static void test_same_bytes(void **state) {
   (void)state;
   int32_t *codes = made_codes(900 * 700, 3, 2000, 1000);
-  quantized_memory memory = {codes, 700};
+  codes_in_memory memory = {codes, 700};
   const quantized_matrix m = {.name = "w", .rows = 900, .columns = 700, .scales = {.step = 1},
-                              .codes = quantized_from_memory, .user = &memory};
+                              .codes = codes_from_memory, .user = &memory};
   for (int prefer = 0; prefer < 3; prefer++) {
     uint8_t *first = NULL, *again;
     size_t size = 0, size_again;
@@ -166,9 +167,9 @@ static void test_same_bytes(void **state) {
 static void test_plan(void **state) {
   (void)state;
   int32_t *codes = made_codes(512 * 512, 1.5, 4000, 300);
-  quantized_memory memory = {codes, 512};
+  codes_in_memory memory = {codes, 512};
   const quantized_matrix m = {.name = "w", .rows = 512, .columns = 512, .scales = {.step = 1},
-                              .codes = quantized_from_memory, .user = &memory};
+                              .codes = codes_from_memory, .user = &memory};
   convert_workers workers;
   ellm_error err = {0};
   container_tensor planned, written;
@@ -201,9 +202,9 @@ static void test_errors(void **state) {
   (void)state;
   ellm_error err = {0};
   int32_t codes[64] = {0};
-  quantized_memory memory = {codes, 4};
+  codes_in_memory memory = {codes, 4};
   quantized_matrix m = {.name = "w", .rows = 16, .columns = 4, .scales = {.step = 1},
-                        .codes = quantized_from_memory, .user = &memory};
+                        .codes = codes_from_memory, .user = &memory};
   unlink(path);
   codes[5] = 33100 - 1 + 128; /* the bound of one row: 33,027 beyond the last code of 8 bits */
   codes[6] = -1;
