@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { DEPTH = 256 }; /* tokens: deep enough that loading and storing the sums costs little */
+enum { DEPTH = MOMENTS_DEPTH };
 
 ellm_status moments_create(size_t columns, moments *out, ellm_error *err) {
   memset(out, 0, sizeof *out);

@@ -19,6 +19,9 @@
 
 #include "calib/panels.h"
 
+/* Tokens that are packed at a time, twice: deep enough that loading and storing the sums costs little. */
+enum { MOMENTS_DEPTH = 256 };
+
 typedef struct moments {
   uint64_t tokens;
   square_matrix sum;  /* of x x^T */

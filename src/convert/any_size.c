@@ -75,7 +75,7 @@ static ellm_status list_matrices(any_size *a, const ellm_error *why, ellm_error 
     m->rows = (uint32_t)t->shape[0];
     m->columns = (uint32_t)t->shape[1];
     ELLM_TRY(source_map(input, t, &m->data, err));
-    all->at[all->n++] = (tune_matrix){.matrix = m, .layer = (uint32_t)i, .input = INPUT_HEAD, .looked_up = true};
+    all->at[all->n++] = (tune_matrix){.matrix = m, .layer = (uint32_t)i, .input = INPUT_HEAD, .expert = FORWARD_NO_EXPERT, .looked_up = true};
     all->weights += t->n_elements;
   }
   if (a->setup.options->calibrate == ELLM_CALIBRATE_NONE) return ELLM_OK;

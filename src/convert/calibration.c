@@ -87,7 +87,10 @@ static size_t how_many_together(const ellm_model *model, const ellm_compress_opt
   const model_config *c = &model->config;
   const uint64_t memory = options->memory > 0 ? options->memory : default_memory;
   const uint64_t position = (uint64_t)c->n_layers * c->n_kv_heads * c->head_dim * 2 * sizeof(float);
-  const uint64_t sequence = position * length + (uint64_t)c->vocab_size * sizeof(float);
+  uint64_t sums = 0; /* of squares; only those of experts are many */
+  for (uint32_t i = 0; i < c->n_layers; i++)
+    sums += (uint64_t)c->layers[i].n_experts * (c->hidden_size + c->layers[i].intermediate_size) * sizeof(double);
+  const uint64_t sequence = position * length + (uint64_t)c->vocab_size * sizeof(float) + sums;
   const uint64_t n = memory / 2 / sequence;
   return n < 1 ? 1 : n > MOST_TOGETHER ? MOST_TOGETHER : (size_t)n;
 }
@@ -207,9 +210,6 @@ static ellm_status gather(calibration *c, const ellm_compress_options *options, 
                           progress_meter *meter, ellm_error *err) {
   ellm_model_info info;
   ellm_model_get_info(c->model, &info);
-  for (uint32_t i = 0; i < c->model->config.n_layers; i++)
-    if (c->model->config.layers[i].n_experts > 0) /* an expert's inputs are those of the tokens that choose it */
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: calibration does not know experts yet", c->model->path);
   const calibration_size size = calibration_size_of(c->model, options, c->full);
   const size_t length = size.length;
   ELLM_TRY(ellm_model_reserve(c->model, (uint32_t)(3 * length + 64), err)); /* layer_text and meters */
@@ -224,7 +224,14 @@ static ellm_status gather(calibration *c, const ellm_compress_options *options, 
   const damage_text held = {
       .text = &c->text, .first = c->watched, .n = HELD, .length = smaller(HELD_LENGTH, length)};
   ELLM_TRY(damage_open(c->model, &held, path, &c->held, err));
-  return c->full ? layer_text_open(c->model, &c->text, c->watched, path, &c->layers, err) : ELLM_OK;
+  if (!c->full) return ELLM_OK;
+  uint32_t experts = 0;
+  for (uint32_t i = 0; i < c->model->config.n_layers; i++)
+    if (c->model->config.layers[i].n_experts > experts) experts = c->model->config.layers[i].n_experts;
+  const size_t most = 3 * ((size_t)LAYER_INPUTS + experts);
+  c->replaced = calloc(most, sizeof *c->replaced);
+  if (c->replaced == NULL) return ellm_fail_memory(err, most * sizeof *c->replaced, "rounded matrices");
+  return layer_text_open(c->model, &c->text, c->watched, path, &c->layers, err);
 }
 
 ellm_status calibrate(ellm_model *model, thread_pool *pool, const ellm_compress_options *options, uint64_t weights,
@@ -234,6 +241,7 @@ ellm_status calibrate(ellm_model *model, thread_pool *pool, const ellm_compress_
                        .pool = pool,
                        .known = known,
                        .lambda = rate_lambda,
+                       .expert_memory = (options->memory > 0 ? options->memory : default_memory) / 4,
                        .full = calibration_is_full(options, weights),
                        .held = {.streams = {.fd = -1}},
                        .layers = {.streams = {.fd = -1}}};
@@ -258,21 +266,30 @@ ellm_status calibrate(ellm_model *model, thread_pool *pool, const ellm_compress_
   return ELLM_OK;
 }
 
+static void drop_experts(calibration *c) {
+  for (uint32_t i = 0; i < c->experts.n_experts; i++) moments_free(&c->experts.experts[i]);
+  free(c->experts.experts);
+  free(c->experts.expert_squares);
+  c->experts = (layer_moments){.n_experts = 0};
+}
+
 static void drop_moments(calibration *c) {
+  drop_experts(c);
   for (int i = 0; i < LAYER_INPUTS; i++) moments_free(&c->inputs[i]);
   c->gathered = false;
 }
 
 static void put_back(calibration *c) {
   while (c->n_replaced > 0) {
-    c->n_replaced--;
-    tune_matrix_replace(c->replaced[c->n_replaced], c->before[c->n_replaced]);
-    free(c->weights[c->n_replaced]);
+    const calibration_replaced *last = &c->replaced[--c->n_replaced];
+    tune_matrix_replace(last->matrix, last->before);
+    free(last->weights);
   }
 }
 
 void calibration_free(calibration *c) {
   put_back(c);
+  free(c->replaced);
   drop_moments(c);
   layer_text_close(&c->layers);
   damage_close(&c->held);
@@ -295,37 +312,156 @@ static ellm_status go_to(calibration *c, uint32_t layer, ellm_error *err) {
   return ELLM_OK;
 }
 
+/* Those of all tokens. */
 static ellm_status gather_moments(calibration *c, ellm_error *err) {
   const uint32_t n_layers = c->model->config.n_layers;
-  const bool head = c->layer == n_layers;
-  moments *wanted[LAYER_INPUTS];
+  const bool head = c->layer == n_layers, experts = !head && c->model->config.layers[c->layer].n_experts > 0;
+  layer_moments wanted = {.n_experts = 0};
   if (c->gathered) return ELLM_OK;
-  for (int i = 0; i < (head ? 1 : LAYER_INPUTS); i++) {
-    ELLM_TRY(moments_create(c->squares.columns[head ? INPUT_HEAD : i], &c->inputs[i], err));
-    wanted[i] = &c->inputs[i];
+  for (int i = 0; i < (head ? 1 : experts ? INPUT_DOWN : LAYER_INPUTS); i++) {
+    const size_t columns = squares_columns(&c->squares, c->layer, head ? INPUT_HEAD : (forward_input)i);
+    ELLM_TRY(moments_create(columns, &c->inputs[i], err));
+    wanted.inputs[i] = &c->inputs[i];
   }
   c->gathered = true;
   if (head) return layer_text_head(&c->layers, &c->inputs[0], err);
-  c->behind = c->planning;
-  return c->planning ? layer_text_advance(&c->layers, c->layer, wanted, err)
-                     : layer_text_moments(&c->layers, c->layer, wanted, err);
+  c->behind = c->planning && !experts; /* those of experts are still to come */
+  return c->behind ? layer_text_advance(&c->layers, c->layer, &wanted, err)
+                   : layer_text_moments(&c->layers, c->layer, &wanted, err);
+}
+
+/*
+ * Those of an expert's input, and of as many more experts as there is memory for. The text goes through the layer once for
+ * each such lot. How many these are changes nothing: what experts read does not depend on the same matrices of others.
+ */
+static ellm_status gather_experts(calibration *c, const tune_matrix *m, ellm_error *err) {
+  layer_moments *e = &c->experts;
+  if (e->n_experts > 0 && e->expert_input == m->input && m->expert - e->first_expert < e->n_experts) return ELLM_OK;
+  drop_experts(c);
+  const uint64_t columns = m->matrix->columns;
+  const uint64_t fit = c->expert_memory / (columns * (columns + 2 * MOMENTS_DEPTH) * sizeof(float));
+  const uint32_t left = c->model->config.layers[m->layer].n_experts - m->expert;
+  const uint32_t n = fit < 1 ? 1 : fit < left ? (uint32_t)fit : left;
+  e->expert_input = m->input;
+  e->first_expert = m->expert;
+  e->experts = calloc(n, sizeof *e->experts);
+  e->expert_squares = calloc(columns, sizeof *e->expert_squares);
+  if (e->experts == NULL || e->expert_squares == NULL)
+    return ellm_fail_memory(err, n * sizeof *e->experts, "moments of experts");
+  while (e->n_experts < n) {
+    moments *next = &e->experts[e->n_experts++];
+    ELLM_TRY(moments_create(columns, next, err));
+  }
+  return layer_text_moments(&c->layers, c->layer, e, err);
+}
+
+/* ------------------------------------------------------------------------ columns */
+
+static bool all_zero(const double *sums, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (sums[i] != 0) return false; /* NaN is none */
+  return true;
+}
+
+/* An input that is always 0 says nothing of its columns. */
+static ellm_status from_squares(const double *sums, size_t n, uint64_t tokens, const columns_options *options,
+                                const char *name, input_columns *out, ellm_error *err) {
+  return all_zero(sums, n) ? columns_unknown(n, out, err)
+                           : columns_from_squares(sums, n, tokens, options, name, out, err);
+}
+
+static ellm_status from_moments(const calibration *c, const moments *m, uint64_t tokens, const char *name,
+                                input_columns *out, ellm_error *err) {
+  const columns_options options = COLUMNS_DEFAULTS;
+  moments counted = *m; /* shares the sums */
+  bool zero = true;
+  counted.tokens = tokens;
+  for (size_t i = 0; i < m->sum.n && zero; i++) zero = m->sum.at[i * (m->sum.stride + 1)] == 0;
+  return zero ? columns_unknown(m->sum.n, out, err)
+              : columns_from_moments(compute_pool(c->model->compute), &counted, &options, name, out, err);
+}
+
+/*
+ * Moments are means over all tokens of the layer, also those of experts: what few tokens choose matters little. Few are
+ * counted as if they were CALIBRATION_EXPERT_TOKENS, as a text is only a sample.
+ */
+static uint64_t counted_tokens(uint64_t of_expert, uint64_t all) {
+  const uint64_t least = all < CALIBRATION_EXPERT_TOKENS ? all : CALIBRATION_EXPERT_TOKENS;
+  return of_expert > least ? of_expert : least;
+}
+
+/* Tokens to divide sums over all tokens by, so that they count as those of an expert. */
+static uint64_t diluted(uint64_t of_expert, uint64_t all) {
+  return all > 0 ? all * all / counted_tokens(of_expert, all) : 0;
+}
+
+/* Of the down of an expert: its columns count alike, as much as those of the other experts on average. sums[n] over
+ * sum_tokens inputs of all of them. */
+static ellm_status down_of_few(const double *sums, size_t n, uint64_t sum_tokens, uint64_t of_expert, uint64_t all,
+                               const char *name, input_columns *out, ellm_error *err) {
+  const columns_options flat = {.damping = 0, .power = 0};
+  double mean = 0;
+  for (size_t i = 0; i < n; i++) mean += sums[i] / (double)n;
+  double *same = malloc(n * sizeof *same);
+  if (same == NULL) return ellm_fail_memory(err, n * sizeof *same, "columns");
+  for (size_t i = 0; i < n; i++)
+    same[i] = sum_tokens > 0 ? mean * (double)counted_tokens(of_expert, all) / (double)sum_tokens : 0;
+  const ellm_status status = from_squares(same, n, all, &flat, name, out, err);
+  free(same);
+  return status;
+}
+
+/* Without feedback. */
+static ellm_status expert_of_squares(const calibration *c, const tune_matrix *m, input_columns *out, ellm_error *err) {
+  const columns_options options = COLUMNS_QUICK_DEFAULTS;
+  const size_t n = m->matrix->columns;
+  uint64_t own, all, tokens, sum_tokens = 0;
+  const double *whole = squares_of(&c->squares, (forward_place){m->layer, INPUT_GATE_UP, FORWARD_NO_EXPERT}, &all);
+  const double *sums = squares_of(&c->squares, tune_place(m), &own);
+  if (own >= CALIBRATION_EXPERT_TOKENS) return from_squares(sums, n, all, &options, m->matrix->name, out, err);
+  if (m->input == INPUT_GATE_UP)
+    return from_squares(whole, n, diluted(own, all), &options, m->matrix->name, out, err);
+  double *together = calloc(n, sizeof *together);
+  if (together == NULL) return ellm_fail_memory(err, n * sizeof *together, "columns");
+  for (uint32_t i = 0; i < c->model->config.layers[m->layer].n_experts; i++) {
+    sums = squares_of(&c->squares, (forward_place){m->layer, m->input, i}, &tokens);
+    for (size_t k = 0; k < n; k++) together[k] += sums[k];
+    sum_tokens += tokens;
+  }
+  const ellm_status status = down_of_few(together, n, sum_tokens, own, all, m->matrix->name, out, err);
+  free(together);
+  return status;
+}
+
+static ellm_status expert_of_moments(calibration *c, const tune_matrix *m, input_columns *out, ellm_error *err) {
+  ELLM_TRY(gather_experts(c, m, err));
+  const layer_moments *e = &c->experts;
+  const moments *whole = &c->inputs[INPUT_GATE_UP], *own = &e->experts[m->expert - e->first_expert];
+  const uint64_t all = whole->tokens;
+  if (own->tokens >= CALIBRATION_EXPERT_TOKENS) return from_moments(c, own, all, m->matrix->name, out, err);
+  if (m->input == INPUT_GATE_UP)
+    return from_moments(c, whole, diluted(own->tokens, all), m->matrix->name, out, err);
+  return down_of_few(e->expert_squares, m->matrix->columns, e->expert_tokens, own->tokens, all, m->matrix->name, out,
+                     err);
 }
 
 /* What is known without feedback. */
 static ellm_status columns_of_squares(const calibration *c, const tune_matrix *m, input_columns *out, ellm_error *err) {
   uint64_t tokens;
   if (c->squares.sum == NULL || m->looked_up) return columns_unknown(m->matrix->columns, out, err);
-  const double *sums = squares_of(&c->squares, m->layer, m->input, &tokens);
-  return columns_from_squares(sums, m->matrix->columns, tokens, &COLUMNS_QUICK_DEFAULTS, m->matrix->name, out, err);
+  if (m->expert != FORWARD_NO_EXPERT) return expert_of_squares(c, m, out, err);
+  const columns_options options = COLUMNS_QUICK_DEFAULTS;
+  const double *sums = squares_of(&c->squares, tune_place(m), &tokens);
+  return from_squares(sums, m->matrix->columns, tokens, &options, m->matrix->name, out, err);
 }
 
 ellm_status calibration_columns(calibration *c, const tune_matrix *m, input_columns *out, ellm_error *err) {
   if (!c->full || m->looked_up) return columns_of_squares(c, m, out, err);
   ELLM_TRY(go_to(c, m->layer, err));
   ELLM_TRY(gather_moments(c, err));
+  if (m->expert != FORWARD_NO_EXPERT) return expert_of_moments(c, m, out, err);
   const moments *input = &c->inputs[m->input == INPUT_HEAD ? 0 : m->input];
-  const columns_options options = COLUMNS_DEFAULTS;
-  return columns_from_moments(compute_pool(c->model->compute), input, &options, m->matrix->name, out, err);
+  return from_moments(c, input, input->tokens, m->matrix->name, out, err);
 }
 
 /* ------------------------------------------------------------------------ plan */
@@ -381,10 +517,8 @@ bool calibration_wants(const calibration *c, const tune_matrix *m) {
 }
 
 void calibration_rounded(calibration *c, tune_matrix *m, uint16_t *weights) {
-  const size_t n = c->n_replaced++;
-  c->weights[n] = weights;
-  c->replaced[n] = m;
-  c->before[n] = tune_matrix_replace(m, (tune_elements){(const uint8_t *)weights, ELLM_BF16});
+  const tune_elements before = tune_matrix_replace(m, (tune_elements){(const uint8_t *)weights, ELLM_BF16});
+  c->replaced[c->n_replaced++] = (calibration_replaced){m, weights, before};
 }
 
 ellm_status calibration_restart(calibration *c, ellm_error *err) {

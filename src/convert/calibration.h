@@ -6,6 +6,9 @@
  * With full effort a layer is quantized for what the quantized layers before it make of the text: matrices come in the
  * order of tune_matrices, each is handed back when it is rounded, and the model multiplies with its new weights until
  * the text has gone through the layer.
+ *
+ * Of an expert only the tokens that have chosen it count. One that fewer than CALIBRATION_EXPERT_TOKENS have is rounded
+ * by what all tokens of its layer say of gate and up; of the columns of its down nothing is known.
  */
 #ifndef ELLM_CONVERT_CALIBRATION_H
 #define ELLM_CONVERT_CALIBRATION_H
@@ -13,6 +16,14 @@
 #include "convert/measurements.h"
 #include "tune/layer_text.h"
 #include "tune/plan.h"
+
+enum { CALIBRATION_EXPERT_TOKENS = 128 };
+
+typedef struct calibration_replaced {
+  tune_matrix *matrix;
+  uint16_t *weights;         /* that it has now, owned */
+  tune_elements before;
+} calibration_replaced;
 
 typedef struct calibration {
   ellm_model *model;         /* NULL: none that can be run */
@@ -31,9 +42,9 @@ typedef struct calibration {
   bool planning, behind;     /* planning: nothing will be replaced before the text goes on */
   bool gathered;             /* its moments: */
   moments inputs[LAYER_INPUTS];
-  uint16_t *weights[LAYER_INPUTS * 3]; /* of matrices of this layer that are rounded */
-  tune_matrix *replaced[LAYER_INPUTS * 3];
-  tune_elements before[LAYER_INPUTS * 3];
+  layer_moments experts;     /* n_experts 0: of none */
+  uint64_t expert_memory;    /* that their moments may take, but those of one expert are always kept */
+  calibration_replaced *replaced; /* matrices of this layer that are rounded */
   size_t n_replaced;
 } calibration;
 

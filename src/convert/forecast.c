@@ -54,7 +54,10 @@ ellm_status forecast(ellm_model *model, const ellm_compress_options *options, co
   const double text = has_text ? 0 : given ? tokens * token : rounds * (double)size.length * step;
   /* a matrix alone: half of the layers, on average, of the tokens that damage is measured with */
   size_t alone = 0;
-  for (size_t i = 0; i < matrices->n; i++) alone += plan_measures(&matrices->at[i], model->config.n_layers);
+  for (size_t i = 0; i < matrices->n; i++) {
+    const tune_matrix *m = &matrices->at[i];
+    alone += plan_measures(m, model->config.n_layers) && (m->expert == FORWARD_NO_EXPERT || m->expert == 0);
+  }
   const double damage = (double)alone * (double)size.damage_tokens * token / 2;
   /* with full effort the text goes through each layer once for the plan and twice for the codes, and its moments, each
    * time, cost about as much as a product */

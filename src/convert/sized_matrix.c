@@ -96,22 +96,33 @@ static ellm_status try_step(sized_matrices *s, rounder *r, double step, double *
   return ELLM_OK;
 }
 
-/* The last matrix takes what is left over: the finest step that does not exceed `left`, within 0.3 %. */
-static ellm_status fit_last(sized_matrices *s, rounder *r, double step, double left, ellm_error *err) {
+/* Too little is left for the last matrix; with `reached` bits in all it could be stored. */
+static ellm_status fail_size(const sized_matrices *s, const weight_matrix *last, double reached, ellm_error *err) {
+  if (s->options->target == ELLM_TARGET_BYTES)
+    return ellm_fail(err, ELLM_ERR_INPUT, "a file of %.0f bytes cannot be met, as nothing is left for %s: %.0f can",
+                     s->options->target_value, last->name,
+                     s->options->target_value + (reached - (double)s->target_bits) / 8);
+  const double weights = (double)s->matrices.weights;
+  return ellm_fail(err, ELLM_ERR_INPUT, "%.3f bits a weight cannot be met, as nothing is left for %s: %.3f can",
+                   (double)s->target_bits / weights, last->name, reached / weights);
+}
+
+/* The last matrix takes what is left over: the finest step that does not exceed `left`, within 0.3 %. *bits: that it takes,
+ * or more than `left` where no step was found that takes fewer. */
+static ellm_status fit_last(sized_matrices *s, rounder *r, double step, double left, double *bits, ellm_error *err) {
   static const double finest_step = 1.0 / 45; /* finer ones gain nothing, and codes become many and large */
-  double finest = 0, coarsest = INFINITY, bits = 0;
+  double finest = 0, coarsest = INFINITY;
   for (int i = 0; i < LAST_TRIES; i++) {
-    ELLM_TRY(try_step(s, r, step, &bits, err));
-    if (bits <= left) coarsest = step;
+    ELLM_TRY(try_step(s, r, step, bits, err));
+    if (*bits <= left) coarsest = step;
     else finest = step;
-    if (bits <= left && (bits >= 0.997 * left || step <= finest_step)) return ELLM_OK;
+    if (*bits <= left && (*bits >= 0.997 * left || step <= finest_step)) return ELLM_OK;
     /* a bit a weight less for each octave, at fine steps */
-    double next = step * exp2((bits - 0.9985 * left) / ((double)r->matrix->rows * r->matrix->columns));
+    double next = step * exp2((*bits - 0.9985 * left) / ((double)r->matrix->rows * r->matrix->columns));
     if (next <= finest || next >= coarsest) next = isfinite(coarsest) ? sqrt((finest > 0 ? finest : coarsest / 4) * coarsest) : 2 * step;
     step = next > finest_step ? next : finest_step;
   }
-  if (isfinite(coarsest)) return try_step(s, r, coarsest, &bits, err);
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: the size that is asked for cannot be met", r->matrix->name);
+  return isfinite(coarsest) ? try_step(s, r, coarsest, bits, err) : ELLM_OK;
 }
 
 /* The first matrix that reads the same input as this one. */
@@ -194,16 +205,18 @@ static ellm_status write_rounded(sized_matrices *s, size_t i, const rounder *r, 
 /* What the last matrix takes is only estimated before it is written. Where that was too little, it goes once more. */
 static ellm_status store_last(sized_matrices *s, size_t i, rounder *r, container_tensor *tensor, ellm_error *err) {
   const container_mark mark = container_writer_mark(s->writer);
-  double left = (double)s->target_bits * (1 - margin / 2) - stored_bits(s);
+  const double most = (double)s->target_bits - stored_bits(s);
+  double left = most - margin / 2 * (double)s->target_bits, bits = 0;
   for (int k = 0; k < LAST_TRIES; k++) {
-    ELLM_TRY(fit_last(s, r, plan_step(&s->plan, i), left, err));
+    ELLM_TRY(fit_last(s, r, plan_step(&s->plan, i), left, &bits, err));
+    if (bits > left) break;
     ELLM_TRY(write_rounded(s, i, r, tensor, err));
     const double excess = stored_bits(s) - (double)s->target_bits;
     if (excess <= 0) return ELLM_OK;
     left -= excess + margin * left;
     ELLM_TRY(container_writer_rewind(s->writer, &mark, err));
   }
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: the size that is asked for cannot be met", r->matrix->name);
+  return fail_size(s, r->matrix, (double)s->target_bits + (bits > left ? bits - left : 0) + margin * most, err);
 }
 
 ellm_status sized_matrix_store(sized_matrices *s, size_t i, container_tensor *tensor, ellm_error *err) {

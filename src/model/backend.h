@@ -56,6 +56,13 @@ typedef enum backend_buffer {
 /* What is computed of a page, for page_read and page_write. */
 typedef enum page_part { PAGE_KEYS, PAGE_VALUES } page_part;
 
+/* Sees what the matrices of one expert read: x[n][stride], of the rows at work that have chosen it, rows[n] being their
+ * numbers, ascending. `inner`: what `down` multiplies; else what gate and up do. Called by the thread that evaluates. */
+typedef struct backend_expert_watch {
+  void (*see)(void *user, uint32_t expert, bool inner, const uint32_t *rows, size_t n, const float *x, size_t stride);
+  void *user;
+} backend_expert_watch;
+
 typedef struct backend backend;
 
 typedef struct backend_ops {
@@ -94,8 +101,10 @@ typedef struct backend_ops {
   /* INNER = activation(gate) * up of GATE_UP: intermediate_size columns each. */
   void (*activate)(backend *b, arch_activation activation, uint32_t intermediate_size);
   /* PROJECTED = the weighted sum of the networks of the experts that the router of a layer chooses for a row, by facts of
-   * the layer; NORMED is what router and networks read. Only matrices of experts that a row needs are read. */
-  ellm_status (*experts)(backend *b, const layer_weights *w, const layer_facts *facts, ellm_error *err);
+   * the layer; NORMED is what router and networks read. Only matrices of experts that a row needs are read.
+   * `watch` (NULL: nobody) sees the inputs of experts. */
+  ellm_status (*experts)(backend *b, const layer_weights *w, const layer_facts *facts,
+                         const backend_expert_watch *watch, ellm_error *err);
   /* STREAM += PROJECTED. */
   void (*add)(backend *b);
   /* Only rows whose logits are wanted are at work from here on, in their order; their number. STREAM is theirs. */

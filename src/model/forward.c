@@ -35,7 +35,28 @@ void forward_show(const ellm_model *model, uint32_t layer, forward_input input, 
   if (model->watch == NULL) return;
   const size_t stride = watched_stride(model, x);
   model->backend->ops->read_rows(model->backend, x, n, model->watched, stride);
-  model->watch->see(model->watch->user, layer, input, rows, n, model->watched, stride);
+  model->watch->see(model->watch->user, (forward_place){layer, input, FORWARD_NO_EXPERT}, rows, n, model->watched, stride);
+}
+
+/* Rows of the batch for those who watch the inputs of a layer's experts. */
+typedef struct experts_seen { const ellm_model *model; uint32_t layer; const batch_row *rows; } experts_seen;
+
+static void watch_expert(void *user, uint32_t expert, bool inner, const uint32_t *rows, size_t n, const float *x,
+                         size_t stride) {
+  const experts_seen *seen = user;
+  const forward_watch *watch = seen->model->watch;
+  const forward_place place = {seen->layer, inner ? INPUT_DOWN : INPUT_GATE_UP, expert};
+  batch_row chosen[BACKEND_MAX_ROWS];
+  for (size_t i = 0; i < n; i++) chosen[i] = seen->rows[rows[i]];
+  watch->see(watch->user, place, chosen, n, x, stride);
+}
+
+static ellm_status experts(ellm_model *model, uint32_t index, const batch_row *rows, ellm_error *err) {
+  backend *b = model->backend;
+  experts_seen seen = {model, index, rows};
+  const backend_expert_watch watch = {watch_expert, &seen};
+  return b->ops->experts(b, &model->weights.layers[index], &model->config.layers[index],
+                         model->watch != NULL ? &watch : NULL, err);
 }
 
 matrix_group *layer_group(layer_weights *layer, forward_input input) {
@@ -49,7 +70,7 @@ static ellm_status network(ellm_model *model, uint32_t index, const batch_row *r
   const layer_weights *w = &model->weights.layers[index];
   const layer_facts *facts = &model->config.layers[index];
   forward_show(model, index, INPUT_GATE_UP, rows, n, BUFFER_NORMED);
-  if (facts->n_experts > 0) return b->ops->experts(b, w, facts, err);
+  if (facts->n_experts > 0) return experts(model, index, rows, err);
   ELLM_TRY(b->ops->product(b, &w->gate_up, BUFFER_NORMED, BUFFER_GATE_UP, err));
   b->ops->activate(b, facts->activation, facts->intermediate_size);
   forward_show(model, index, INPUT_DOWN, rows, n, BUFFER_INNER);

@@ -18,11 +18,19 @@ typedef enum forward_input {
   INPUT_HEAD = LAYER_INPUTS /* hidden_size, normed: of the output matrix; only rows whose logits are wanted */
 } forward_input;
 
+/* Where an input is read. Where a layer has experts, the rows that have chosen one are its INPUT_GATE_UP and its
+ * INPUT_DOWN; without expert, INPUT_GATE_UP is that of all rows, whichever they choose, and INPUT_DOWN does not occur. */
+#define FORWARD_NO_EXPERT UINT32_MAX
+typedef struct forward_place {
+  uint32_t layer; /* n_layers for INPUT_HEAD */
+  forward_input input;
+  uint32_t expert; /* FORWARD_NO_EXPERT: of none */
+} forward_place;
+
 /* Sees x[n][stride], a copy of what the matrices are about to read, zero beyond its columns; rows[n] are those of the
  * batch. Called by the thread that evaluates; x is valid during the call. */
 typedef struct forward_watch {
-  void (*see)(void *user, uint32_t layer, forward_input input, const batch_row *rows, size_t n, const float *x,
-              size_t stride);
+  void (*see)(void *user, forward_place place, const batch_row *rows, size_t n, const float *x, size_t stride);
   void *user;
 } forward_watch;
 

@@ -87,7 +87,7 @@ static void compare_row(void *user, size_t i, int thread) {
                                            score_log_sum_exp(row, vocab), vocab);
 }
 
-/* From the first layer that the matrix changes on. */
+/* From the first layer that matrices like this one change on. */
 static ellm_status run_changed(damage_meter *d, const tune_matrix *m, size_t sequence, ellm_error *err) {
   const uint32_t n_layers = d->model->config.n_layers;
   const bool embedding = m->twin != NULL || m->looked_up;
@@ -99,23 +99,27 @@ static ellm_status run_changed(damage_meter *d, const tune_matrix *m, size_t seq
   return layerwise_head(d->layers, d->skipped, d->length, d->stream, d->logits, NULL, err);
 }
 
-ellm_status damage_of(damage_meter *d, tune_matrix *m, const uint16_t *weights, double *divergence, ellm_error *err) {
+static void exchange(damage_change *changes, size_t n) {
+  for (size_t i = 0; i < n; i++) changes[i].elements = tune_matrix_replace(changes[i].matrix, changes[i].elements);
+}
+
+ellm_status damage_of(damage_meter *d, damage_change *changes, size_t n, double *divergence, ellm_error *err) {
   const size_t vocab = d->model->config.vocab_size;
-  const tune_elements before = tune_matrix_replace(m, (tune_elements){(const uint8_t *)weights, ELLM_BF16});
+  exchange(changes, n);
   ellm_status status = ELLM_OK;
   double sum = 0;
   for (size_t k = 0; k < d->n && status == ELLM_OK; k++) {
     compare_job job = {d, d->reference + k * d->scored * vocab, d->log_sum + k * d->scored};
-    status = run_changed(d, m, k, err);
+    status = run_changed(d, changes[0].matrix, k, err);
     if (status != ELLM_OK) break;
     pool_for(compute_pool(d->model->compute), d->scored, compare_row, &job);
     for (size_t i = 0; i < d->scored; i++) sum += d->divergence[i];
   }
-  tune_matrix_replace(m, before);
+  exchange(changes, n);
   *divergence = sum / (double)(d->n * d->scored);
   if (status == ELLM_OK && !isfinite(*divergence))
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: its damage is not a number", d->model->path,
-                     m->matrix->name);
+                     changes[0].matrix->matrix->name);
   return status;
 }
 

@@ -4,8 +4,8 @@
  * tokens of the model's own text. It varies by more than a hundred times between the matrices of a model, and adds up:
  * all of them quantized do about the damage of the sum.
  *
- * Nobody else uses the model meanwhile. The text is run once layer by layer and kept between layers. A matrix that is changed costs a run of its own layer
- * and those behind it.
+ * Nobody else uses the model meanwhile. The text is run once layer by layer and kept between layers. A matrix that is
+ * changed costs a run of its own layer and those behind it.
  */
 #ifndef ELLM_TUNE_DAMAGE_H
 #define ELLM_TUNE_DAMAGE_H
@@ -36,8 +36,10 @@ typedef struct damage_text { const corpus *text; size_t first, n, length, skippe
 ellm_status damage_open(ellm_model *model, const damage_text *on, const char *path, damage_meter *out, ellm_error *err);
 void damage_close(damage_meter *d);
 
-/* The divergence with weights[rows][columns] (BF16) in place of the matrix's. ELLM_ERR_INPUT: no number. */
-ellm_status damage_of(damage_meter *d, tune_matrix *m, const uint16_t *weights, double *divergence, ellm_error *err);
+/* Elements in place of a matrix's. */
+typedef struct damage_change { tune_matrix *matrix; tune_elements elements; } damage_change;
+/* The divergence with n >= 1 changes, all in one layer. ELLM_ERR_INPUT: no number. */
+ellm_status damage_of(damage_meter *d, damage_change *changes, size_t n, double *divergence, ellm_error *err);
 
 /* Another model on the tokens of sequences first .. first + n - 1: mean divergence from this one, and the share of tokens where both have the same
  * likeliest next one. ELLM_ERR_INPUT: no numbers. */

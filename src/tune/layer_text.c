@@ -45,20 +45,26 @@ void layer_text_close(layer_text *t) {
 }
 
 typedef struct gathering {
-  moments *const *m;
+  layer_moments *m;
   thread_pool *pool;
 } gathering;
 
-static void gather(void *user, uint32_t layer, forward_input input, const batch_row *rows, size_t n, const float *x,
-                   size_t stride) {
+static void gather(void *user, forward_place place, const batch_row *rows, size_t n, const float *x, size_t stride) {
   const gathering *g = user;
-  moments *m = g->m[input];
-  (void)layer;
+  layer_moments *m = g->m;
   (void)rows;
-  if (m != NULL) moments_add(m, g->pool, x, n, stride);
+  if (place.expert == FORWARD_NO_EXPERT) {
+    if (m->inputs[place.input] != NULL) moments_add(m->inputs[place.input], g->pool, x, n, stride);
+    return;
+  }
+  if (m->n_experts == 0 || place.input != m->expert_input) return;
+  const uint32_t which = place.expert - m->first_expert; /* wraps for those before it */
+  if (which < m->n_experts) moments_add(&m->experts[which], g->pool, x, n, stride);
+  if (m->expert_squares != NULL) moments_add_squares(x, n, stride, m->experts[0].sum.n, m->expert_squares);
+  m->expert_tokens += n;
 }
 
-static ellm_status pass_layer(layer_text *t, uint32_t layer, moments *const *m, bool stays, ellm_error *err) {
+static ellm_status pass_layer(layer_text *t, uint32_t layer, layer_moments *m, bool stays, ellm_error *err) {
   gathering g = {m, compute_pool(t->model->compute)};
   const forward_watch watch = {gather, &g};
   for (size_t k = 0; k < t->n; k++) {
@@ -69,17 +75,17 @@ static ellm_status pass_layer(layer_text *t, uint32_t layer, moments *const *m, 
   return ELLM_OK;
 }
 
-ellm_status layer_text_moments(layer_text *t, uint32_t layer, moments *const m[LAYER_INPUTS], ellm_error *err) {
+ellm_status layer_text_moments(layer_text *t, uint32_t layer, layer_moments *m, ellm_error *err) {
   return pass_layer(t, layer, m, true, err);
 }
 
-ellm_status layer_text_advance(layer_text *t, uint32_t layer, moments *const *m, ellm_error *err) {
+ellm_status layer_text_advance(layer_text *t, uint32_t layer, layer_moments *m, ellm_error *err) {
   return pass_layer(t, layer, m, false, err);
 }
 
 ellm_status layer_text_head(layer_text *t, moments *m, ellm_error *err) {
-  moments *all[LAYER_INPUTS + 1] = {[INPUT_HEAD] = m};
-  gathering g = {all, compute_pool(t->model->compute)};
+  layer_moments all = {.inputs = {[INPUT_HEAD] = m}};
+  gathering g = {&all, compute_pool(t->model->compute)};
   const forward_watch watch = {gather, &g};
   for (size_t k = 0; k < t->n; k++) {
     ELLM_TRY(load(t, k, err));

@@ -28,10 +28,21 @@ void layer_text_close(layer_text *t);
 /* Back before layer 0. */
 ellm_status layer_text_rewind(layer_text *t, ellm_error *err);
 
-/* Adds the inputs of a layer to m[LAYER_INPUTS], NULL where one is not wanted. The text stays before the layer. */
-ellm_status layer_text_moments(layer_text *t, uint32_t layer, moments *const m[LAYER_INPUTS], ellm_error *err);
+/* What is gathered of a layer. */
+typedef struct layer_moments {
+  moments *inputs[LAYER_INPUTS + 1]; /* NULL where one is not wanted */
+  /* One of the inputs of experts, as far as there is memory: */
+  forward_input expert_input;
+  uint32_t first_expert, n_experts;  /* 0: of none */
+  moments *experts;                  /* [n_experts] */
+  uint64_t expert_tokens;            /* of all experts of the layer together, ... */
+  double *expert_squares;            /* [columns], ... their sums of squares; NULL: not wanted */
+} layer_moments;
+
+/* Adds the inputs of a layer to `m`. The text stays before the layer. */
+ellm_status layer_text_moments(layer_text *t, uint32_t layer, layer_moments *m, ellm_error *err);
 /* Takes the text behind the layer, and adds the inputs on its way to m, NULL: to nothing. */
-ellm_status layer_text_advance(layer_text *t, uint32_t layer, moments *const *m, ellm_error *err);
+ellm_status layer_text_advance(layer_text *t, uint32_t layer, layer_moments *m, ellm_error *err);
 /* Behind the last layer: adds the inputs of the output matrix to m. */
 ellm_status layer_text_head(layer_text *t, moments *m, ellm_error *err);
 

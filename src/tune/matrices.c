@@ -5,23 +5,28 @@
 
 #include "base/bytes.h"
 
-static void add(tune_matrices *all, weight_matrix *matrix, uint32_t layer, forward_input input) {
+static void add(tune_matrices *all, weight_matrix *matrix, forward_place place) {
   const tune_matrix *before = all->n > 0 ? &all->at[all->n - 1] : NULL;
-  const bool beside = before != NULL && before->layer == layer && before->input == input;
-  all->at[all->n++] = (tune_matrix){
-      .matrix = matrix, .layer = layer, .input = input, .part = beside ? before->part + 1 : 0};
+  const bool beside = before != NULL && before->layer == place.layer && before->input == place.input &&
+                      before->expert == place.expert;
+  all->at[all->n++] = (tune_matrix){.matrix = matrix,
+                                    .layer = place.layer,
+                                    .input = place.input,
+                                    .expert = place.expert,
+                                    .part = beside ? before->part + 1 : 0};
   all->weights += (uint64_t)matrix->rows * matrix->columns;
 }
 
-static void add_group(tune_matrices *all, matrix_group *group, uint32_t layer, forward_input input) {
-  for (size_t i = 0; i < group->n; i++) add(all, &group->matrix[i], layer, input);
+static void add_group(tune_matrices *all, matrix_group *group, forward_place place) {
+  for (size_t i = 0; i < group->n; i++) add(all, &group->matrix[i], place);
 }
 
 /* The router is not among them: it is small, and what it chooses should not be changed for the size of a file. */
 static void add_experts(tune_matrices *all, layer_weights *w, uint32_t layer, forward_input input) {
   for (uint32_t i = 0; i < w->n_experts; i++) {
-    if (input == INPUT_GATE_UP) add_group(all, &w->experts[i].gate_up, layer, input);
-    if (input == INPUT_DOWN) add_group(all, &w->experts[i].down, layer, input);
+    const forward_place place = {layer, input, i};
+    if (input == INPUT_GATE_UP) add_group(all, &w->experts[i].gate_up, place);
+    if (input == INPUT_DOWN) add_group(all, &w->experts[i].down, place);
   }
 }
 
@@ -34,14 +39,16 @@ ellm_status tune_matrices_of(ellm_model *model, tune_matrices *out, ellm_error *
   if (out->at == NULL) return ellm_fail_memory(err, most * sizeof *out->at, "the list of matrices");
   for (uint32_t layer = 0; layer < w->n_layers; layer++)
     for (int input = 0; input < LAYER_INPUTS; input++) {
-      add_group(out, layer_group(&w->layers[layer], (forward_input)input), layer, (forward_input)input);
+      const forward_place place = {layer, (forward_input)input, FORWARD_NO_EXPERT};
+      add_group(out, layer_group(&w->layers[layer], place.input), place);
       add_experts(out, &w->layers[layer], layer, (forward_input)input);
     }
-  add(out, &w->head.matrix[0], w->n_layers, INPUT_HEAD);
+  const forward_place end = {w->n_layers, INPUT_HEAD, FORWARD_NO_EXPERT};
+  add(out, &w->head.matrix[0], end);
   if (w->head.matrix[0].data == w->embedding.data) {
     out->at[out->n - 1].twin = &w->embedding;
   } else {
-    add(out, &w->embedding, w->n_layers, INPUT_HEAD);
+    add(out, &w->embedding, end);
     out->at[out->n - 1].looked_up = true;
   }
   for (size_t i = 0; i < out->n; i++)
@@ -59,8 +66,10 @@ void tune_matrices_free(tune_matrices *m) {
 }
 
 bool tune_same_input(const tune_matrix *a, const tune_matrix *b) {
-  return a->layer == b->layer && a->input == b->input && a->looked_up == b->looked_up;
+  return a->layer == b->layer && a->input == b->input && a->expert == b->expert && a->looked_up == b->looked_up;
 }
+
+forward_place tune_place(const tune_matrix *m) { return (forward_place){m->layer, m->input, m->expert}; }
 
 void tune_matrix_floats(const weight_matrix *m, uint64_t row, size_t n, float *out) {
   const size_t count = n * m->columns, element = ellm_dtype_size(m->dtype);

@@ -10,12 +10,14 @@ typedef struct tune_matrix {
   weight_matrix *twin;    /* where the same tensor stands a second time: a tied embedding is the output matrix, too */
   uint32_t layer;         /* n_layers for what belongs to no layer */
   forward_input input;
-  size_t part;            /* which of those that multiply this input in its layer */
+  uint32_t expert;        /* that it belongs to; FORWARD_NO_EXPERT */
+  size_t part;            /* which of those that multiply this input */
   bool looked_up;         /* an embedding that is not the output matrix: its rows are looked up, it multiplies nothing */
 } tune_matrix;
 
 typedef struct tune_matrices {
-  tune_matrix *at;        /* layer by layer, in the order of inputs; output matrix and embedding last */
+  tune_matrix *at;        /* layer by layer, in the order of inputs, for each expert by expert; output matrix and
+                           * embedding last */
   size_t n;
   uint64_t weights;       /* of all of them */
 } tune_matrices;
@@ -27,6 +29,7 @@ void tune_matrices_free(tune_matrices *m);
 
 /* Do they multiply the same input, so that all that is known of it serves both? */
 bool tune_same_input(const tune_matrix *a, const tune_matrix *b);
+forward_place tune_place(const tune_matrix *m);
 
 /* Rows [row, row + n) as floats to out[n][columns]. */
 void tune_matrix_floats(const weight_matrix *m, uint64_t row, size_t n, float *out);

@@ -15,20 +15,16 @@ enum { SAMPLE_ROWS = 256 };
 
 static double exp2_of(double x) { return exact_exp(x * LN2); }
 
-/* Scales and codes that a matrix has beside its entropy: 16 bits a row, and its share of a column's. */
-static double fixed_bits(const tune_matrix *m) { return 16.0 * (m->matrix->rows + (double)m->matrix->columns / 2); }
-
-/* The divergence with the matrix alone at measured_step. */
-static ellm_status measure_divergence(const plan_request *request, rounder *r, tune_matrix *m, double *divergence,
-                                      ellm_error *err) {
-  const size_t bytes = (size_t)m->matrix->rows * m->matrix->columns * sizeof(uint16_t);
-  uint16_t *weights = malloc(bytes);
-  if (weights == NULL) return ellm_fail_memory(err, bytes, "a matrix at a coarse step");
-  ellm_status status = rounder_set(r, measured_step, 0, err);
-  if (status == ELLM_OK) status = rounder_weights(r, weights, err);
-  if (status == ELLM_OK) status = damage_of(request->meter, m, weights, divergence, err);
-  free(weights);
-  return status;
+/*
+ * What a matrix takes beside the entropy of its codes, about: scales of its rows and, where it is the first to read its
+ * input, of columns; sections end at multiples of 64 bytes; the code book has about 2 bytes a code, and 16 rows are
+ * coded together, those that are padding as zeros. All that counts in small matrices only.
+ */
+static double fixed_bits(const tune_matrix *m, bool has_columns, size_t n_codes) {
+  static const double half_section = 8 * 32, bits_a_zero = 2;
+  const double rows = m->matrix->rows, columns = m->matrix->columns, padding = (16 - m->matrix->rows % 16) % 16;
+  return 16 * rows + half_section + 8 * (32 + 2 * (double)n_codes) + bits_a_zero * padding * columns +
+         (has_columns && m->part == 0 && !m->looked_up ? 16 * columns + half_section : 0);
 }
 
 /* The curve that its points give must be what calib/allocate.h wants, whatever noise there is in a sample. */
@@ -39,28 +35,24 @@ static void make_monotonic(allocation_point *points) {
   }
 }
 
-/* Bits and squared errors of a matrix at all steps. *unit: what a unit of squared error does to the output, by a
- * measurement with this matrix alone; 1 where that is not wanted. */
-static ellm_status measure_curve(const plan_request *request, tune_matrix *m, const input_columns *columns, bool alone,
-                                 allocation_point *points, double *unit, ellm_error *err) {
-  const double weights = (double)m->matrix->rows * m->matrix->columns;
+/* Bits and squared errors of a matrix at all steps. weights[rows][columns] (NULL: not wanted): it at measured_step, and
+ * *error its squared error there. */
+static ellm_status measure_curve(const plan_request *request, const tune_matrix *m, const input_columns *columns,
+                                 allocation_point *points, uint16_t *weights, double *error, ellm_error *err) {
   rounder r = {0};
   rounder_estimate at;
-  double divergence = 0;
-  *unit = 1;
   ellm_status status = rounder_open(request->pool, m->matrix, columns, &r, err);
-  if (status == ELLM_OK && alone) {
-    status = measure_divergence(request, &r, m, &divergence, err);
+  if (status == ELLM_OK && weights != NULL) {
+    status = rounder_set(&r, measured_step, 0, err);
+    if (status == ELLM_OK) status = rounder_weights(&r, weights, err);
     if (status == ELLM_OK) status = rounder_sample(&r, SAMPLE_ROWS, &at, err);
-    /* a divergence of 0, of a matrix that does nothing for these tokens, would give it no bits at all */
-    const double least = 1e-9 * weights / (double)request->matrices->weights;
-    if (status == ELLM_OK) *unit = (divergence > least ? divergence : least) / (at.damage > 0 ? at.damage : 1);
+    *error = at.damage;
   }
   for (size_t i = 0; i < PLAN_POINTS && status == ELLM_OK; i++) {
     points[i].log2_step = first_log2_step + (double)i * log2_spacing;
     status = rounder_set(&r, exp2_of(points[i].log2_step), 0, err);
     if (status == ELLM_OK) status = rounder_sample(&r, SAMPLE_ROWS, &at, err);
-    points[i].bits = at.entropy_bits * request->overhead + fixed_bits(m);
+    points[i].bits = at.entropy_bits * request->overhead + fixed_bits(m, request->meter != NULL, at.n_codes);
     points[i].damage = at.damage;
   }
   rounder_close(&r);
@@ -76,17 +68,24 @@ bool plan_measures(const tune_matrix *m, uint32_t n_layers) {
   return m->layer < FIRST_ALL || m->layer + LAST_ALL >= n_layers || m->layer % EVERY == 0;
 }
 
-static bool is_measured(const plan_request *request, const tune_matrix *m) {
-  return request->meter != NULL && plan_measures(m, request->n_layers);
-}
+static bool is_expert(const tune_matrix *m) { return m->expert != FORWARD_NO_EXPERT; }
 
-/* The nearest matrix of the same place in its layer that was measured, before or after number i; i if there is none. */
+/* The nearest matrix of the same place in its layer that is measured by rule, before or after number i; i if there is
+ * none. What holds for one expert of a layer holds for all. */
 static size_t neighbour(const plan_request *request, size_t i, bool after) {
-  const tune_matrices *all = request->matrices;
-  for (size_t k = i; after ? ++k < all->n : k-- > 0;)
-    if (all->at[k].input == all->at[i].input && all->at[k].part == all->at[i].part && is_measured(request, &all->at[k]))
+  const tune_matrix *all = request->matrices->at, *m = &all[i];
+  for (size_t k = i; after ? ++k < request->matrices->n : k-- > 0;)
+    if (all[k].input == m->input && all[k].part == m->part && is_expert(&all[k]) == is_expert(m) &&
+        plan_measures(&all[k], request->n_layers))
       return k;
   return i;
+}
+
+/* By rule, or since there is no other to go by. */
+static bool is_measured(const plan_request *request, size_t i) {
+  if (request->meter == NULL) return false;
+  return plan_measures(&request->matrices->at[i], request->n_layers) ||
+         (neighbour(request, i, false) == i && neighbour(request, i, true) == i);
 }
 
 /* Geometrically between its neighbours. */
@@ -101,7 +100,7 @@ static double unit_between(const plan_request *request, const double *units, siz
 /* Squared errors become divergences, and the curves what calib/allocate.h wants. */
 static void apply_units(const plan_request *request, const double *units, plan *out) {
   for (size_t i = 0; i < out->matrices->n; i++) {
-    const bool measured = request->meter == NULL || is_measured(request, &out->matrices->at[i]);
+    const bool measured = request->meter == NULL || is_measured(request, i);
     const double unit = measured ? units[i] : unit_between(request, units, i);
     for (size_t k = 0; k < PLAN_POINTS; k++) {
       const double damage = out->measured[i][k].damage * unit;
@@ -129,29 +128,96 @@ ellm_status plan_take(const tune_matrices *matrices, const allocation_point (*kn
   return ELLM_OK;
 }
 
+/* Measuring at work. */
+typedef struct measuring {
+  const plan_request *request;
+  progress_meter *progress;
+  uint64_t before, done;   /* weights of matrices */
+  plan *out;
+  double *units;           /* [matrices->n] what a unit of squared error does to the output */
+  input_columns columns;
+  const tune_matrix *read; /* columns are those of its input; NULL: of none */
+  damage_change *changes;  /* [matrices->n] */
+} measuring;
+
+/* One matrix; a change more of those that are measured together, if `change` says so. */
+static ellm_status measure_matrix(measuring *w, size_t i, bool change, size_t *n_changes, double *error,
+                                  ellm_error *err) {
+  tune_matrix *m = &w->request->matrices->at[i];
+  const size_t weights = (size_t)m->matrix->rows * m->matrix->columns;
+  uint16_t *rounded = NULL;
+  double at = 0;
+  ELLM_TRY(progress_report(w->progress, "measure", m->matrix->name, w->before + w->done, err));
+  if (w->read == NULL || !tune_same_input(m, w->read)) {
+    columns_free(&w->columns);
+    w->read = NULL;
+    ELLM_TRY(w->request->columns(w->request->user, i, &w->columns, err));
+    w->read = m;
+  }
+  if (change) {
+    rounded = malloc(weights * sizeof *rounded);
+    if (rounded == NULL) return ellm_fail_memory(err, weights * sizeof *rounded, "a matrix at a coarse step");
+    w->changes[(*n_changes)++] = (damage_change){m, {(const uint8_t *)rounded, ELLM_BF16}};
+  }
+  ELLM_TRY(measure_curve(w->request, m, &w->columns, w->out->measured[i], rounded, &at, err));
+  *error += at;
+  w->done += weights;
+  return ELLM_OK;
+}
+
+/* The matrices of this part from number `first` to `end` are measured together: one, or one kind of all experts of a
+ * layer. */
+static ellm_status measure_together(measuring *w, size_t first, size_t end, size_t part, ellm_error *err) {
+  const plan_request *request = w->request;
+  const tune_matrix *at = request->matrices->at;
+  const bool change = is_measured(request, first);
+  const double before = (double)w->done;
+  double error = 0, divergence = 0, unit = 1;
+  size_t n = 0;
+  ellm_status status = ELLM_OK;
+  for (size_t i = first; i < end && status == ELLM_OK; i++)
+    if (at[i].part == part) status = measure_matrix(w, i, change, &n, &error, err);
+  if (status == ELLM_OK && n > 0) {
+    status = damage_of(request->meter, w->changes, n, &divergence, err);
+    /* a divergence of 0, of a matrix that does nothing for these tokens, would give it no bits at all */
+    const double least = 1e-9 * ((double)w->done - before) / (double)request->matrices->weights;
+    unit = (divergence > least ? divergence : least) / (error > 0 ? error : 1);
+  }
+  for (size_t i = 0; i < n; i++) free((void *)(uintptr_t)w->changes[i].elements.data);
+  for (size_t i = first; i < end; i++)
+    if (at[i].part == part) w->units[i] = unit;
+  return status;
+}
+
+static ellm_status measure_all(measuring *w, ellm_error *err) {
+  const tune_matrices *all = w->request->matrices;
+  for (size_t first = 0, end; first < all->n; first = end) {
+    const tune_matrix *m = &all->at[first];
+    size_t most = m->part;
+    end = first + 1;
+    for (; is_expert(m) && end < all->n && is_expert(&all->at[end]) && all->at[end].layer == m->layer &&
+           all->at[end].input == m->input; end++)
+      if (all->at[end].part > most) most = all->at[end].part;
+    for (size_t part = is_expert(m) ? 0 : most; part <= most; part++)
+      ELLM_TRY(measure_together(w, first, end, part, err));
+  }
+  return ELLM_OK;
+}
+
 ellm_status plan_measure(const plan_request *request, progress_meter *progress, plan *out, ellm_error *err) {
   const size_t n = request->matrices->n;
-  const uint64_t before = progress->done;
-  uint64_t done = 0;
-  double *units = calloc(n, sizeof *units);
-  input_columns columns = {0};
+  measuring w = {.request = request, .progress = progress, .before = progress->done, .out = out};
+  w.units = calloc(n, sizeof *w.units);
+  w.changes = calloc(n, sizeof *w.changes);
   ellm_status status = plan_create(request->matrices, out, err);
-  if (status == ELLM_OK && units == NULL) status = ellm_fail_memory(err, n * sizeof *units, "a plan");
-  for (size_t i = 0; i < n && status == ELLM_OK; i++) {
-    tune_matrix *m = &request->matrices->at[i];
-    status = progress_report(progress, "measure", m->matrix->name, before + done, err);
-    if (status == ELLM_OK && (i == 0 || !tune_same_input(m, m - 1))) {
-      columns_free(&columns);
-      status = request->columns(request->user, i, &columns, err);
-    }
-    if (status == ELLM_OK)
-      status = measure_curve(request, m, &columns, is_measured(request, m), out->measured[i], &units[i], err);
-    done += (uint64_t)m->matrix->rows * m->matrix->columns;
-  }
-  if (status == ELLM_OK) apply_units(request, units, out);
-  columns_free(&columns);
-  free(units);
-  return status == ELLM_OK ? progress_report(progress, "measure", "", before + done, err) : status;
+  if (status == ELLM_OK && (w.units == NULL || w.changes == NULL))
+    status = ellm_fail_memory(err, n * sizeof *w.changes, "a plan");
+  if (status == ELLM_OK) status = measure_all(&w, err);
+  if (status == ELLM_OK) apply_units(request, w.units, out);
+  columns_free(&w.columns);
+  free(w.units);
+  free(w.changes);
+  return status == ELLM_OK ? progress_report(progress, "measure", "", w.before + w.done, err) : status;
 }
 
 void plan_free(plan *p) {

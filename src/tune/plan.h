@@ -23,8 +23,8 @@ typedef struct plan {
   bool centered;
 } plan;
 
-/* What rounding is to know of the input of matrix i. Asked in the order of the matrices, once for those that read the
- * same input. */
+/* What rounding is to know of the input of matrix i. Asked layer by layer in the order of inputs, once for matrices that
+ * read the same input and follow each other; of the experts of a layer once for each kind of their matrices. */
 typedef ellm_status (*plan_columns_fn)(void *user, size_t i, input_columns *out, ellm_error *err);
 
 typedef struct plan_request {
@@ -43,7 +43,8 @@ ellm_status plan_measure(const plan_request *request, progress_meter *progress, 
 ellm_status plan_take(const tune_matrices *matrices, const allocation_point (*known)[PLAN_POINTS], plan *out,
                       ellm_error *err);
 void plan_free(plan *p);
-/* Is a matrix of a model of n_layers measured alone? Others lie between their neighbours. */
+/* Is a matrix of a model of n_layers measured alone? Others lie between their neighbours. Matrices of a kind of all experts
+ * of a layer are measured together. */
 bool plan_measures(const tune_matrix *m, uint32_t n_layers);
 
 /*

@@ -104,6 +104,8 @@ ellm_status rounder_sample(rounder *r, size_t rows, rounder_estimate *out, ellm_
   const double share = (double)r->matrix->rows / (double)seen;
   out->entropy_bits = rates_entropy_bits(&counts) * share;
   out->damage *= share;
+  out->n_codes = 0;
+  for (size_t i = 0; i < RATES_COUNTS; i++) out->n_codes += counts.count[i] != 0;
   return ELLM_OK;
 }
 

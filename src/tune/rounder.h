@@ -28,6 +28,7 @@ typedef struct rounder {
 typedef struct rounder_estimate {
   double entropy_bits; /* of all codes */
   double damage;       /* sum over all rows of the mean squared error of their outputs, each by its row's scale */
+  size_t n_codes;      /* different ones that were seen */
 } rounder_estimate;
 
 /* Row scales are computed here, by one pass over the matrix. `columns` is of its input; both outlive the rounder. */

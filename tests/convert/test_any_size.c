@@ -274,6 +274,64 @@ static void a_killed_run_goes_on(void **state) {
   }
 }
 
+/* Stops a run when it has told of so many matrices. It is told of none sooner than 0.1 s after the last. */
+static bool stop_encoding(void *user, const ellm_progress *p) {
+  int *left = user;
+  if (strcmp(p->stage, "encode") != 0) return true;
+  usleep(100000);
+  return --*left > 0;
+}
+
+/* A run that is stopped among the gates and ups of a layer's experts, once more among their downs, and goes on. */
+static void compress_in_pieces(const char *model, const char *name, ellm_compress_options options) {
+  ellm_error err;
+  unlink(path_of(name));
+  options.resume = true;
+  options.progress = stop_encoding;
+  for (int i = 0; i < 2; i++) {
+    int left = i == 0 ? 7 : 8;
+    options.progress_user = &left;
+    assert_int_equal(ellm_compress(model, path_of(name), &options, NULL, &err), ELLM_INTERRUPTED);
+  }
+  options.progress = NULL;
+  ASSERT_OK(ellm_compress(model, path_of(name), &options, NULL, ERR));
+}
+
+/* Experts that many tokens choose and experts that few do; the bytes depend on neither threads nor memory, nor on where a
+ * run was interrupted. */
+static void experts_are_calibrated(void **state) {
+  (void)state;
+  static const char *const names[] = {"mixtral-window", "qwen3moe-mixed", "qwen3moe-plain"};
+  static const double asked[] = {8, 8.5, 9.3}; /* matrices of 640 weights have tables as large as their codes */
+  for (size_t i = 0; i < 3; i++)
+    for (int many = 0; many < 2; many++)
+      for (int effort = ELLM_EFFORT_QUICK; effort <= ELLM_EFFORT_FULL; effort++) {
+        char model[256];
+        ellm_report *report = NULL;
+        if (!golden_model(names[i], model, sizeof model)) skip();
+        ellm_compress_options options = small_options(ELLM_TARGET_BITS, asked[i]);
+        options.effort = (ellm_effort)effort;
+        options.calibration_length = many ? 64 : 32;
+        options.calibration_sequences = many ? 16 : 4;
+        ASSERT_OK(ellm_compress(model, path_of("a.ellm"), &options, &report, ERR));
+        const double bits = report->totals.coded_bits_per_weight;
+        if (bits > asked[i] || bits < 0.995 * asked[i]) fail_msg("%s: %g bits", names[i], bits);
+        const double reached = number_of(report->quality, "\"divergence_i16\":");
+        assert_true(reached > 0 && reached < 1);
+        ellm_report_free(report);
+        ASSERT_OK(ellm_verify(path_of("a.ellm"), NULL, NULL, ERR));
+        options.threads = 1;
+        options.memory = 1 << 20; /* a sequence at a time, and moments of some experts at a time */
+        ASSERT_OK(ellm_compress(model, path_of("b.ellm"), &options, NULL, ERR));
+        assert_same_file("a.ellm", "b.ellm");
+        if (i == 0 && many == 1) {
+          compress_in_pieces(model, "b.ellm", options);
+          assert_same_file("a.ellm", "b.ellm");
+        }
+        unlink(path_of("b.ellm"));
+      }
+}
+
 static void without_calibration_rows_alone_have_scales(void **state) {
   (void)state;
   ellm_compress_options options = small_options(ELLM_TARGET_BITS, 4.25);
@@ -323,6 +381,7 @@ int main(void) {
       cmocka_unit_test(a_dry_run_plans),
       cmocka_unit_test(a_divergence_is_met),
       cmocka_unit_test(a_killed_run_goes_on),
+      cmocka_unit_test(experts_are_calibrated),
       cmocka_unit_test(without_calibration_rows_alone_have_scales),
       cmocka_unit_test(what_cannot_be_is_refused),
   };

@@ -11,11 +11,10 @@ static void some_ids(const ellm_model_info *info, uint32_t *ids, size_t n) {
 
 typedef struct seen { size_t rows[LAYER_INPUTS + 1]; bool finite; } seen;
 
-static void see(void *user, uint32_t layer, forward_input input, const batch_row *rows, size_t n, const float *x,
-                size_t stride) {
+static void see(void *user, forward_place place, const batch_row *rows, size_t n, const float *x, size_t stride) {
   seen *s = user;
-  (void)layer;
-  s->rows[input] += n;
+  s->rows[place.input] += n;
+  assert_int_equal(place.expert, FORWARD_NO_EXPERT);
   for (size_t i = 0; i < n; i++)
     if (!isfinite(x[i * stride]) || rows[i].position >= N) s->finite = false;
 }

@@ -36,7 +36,7 @@ static void text_and_sums_do_not_depend_on_how_many_are_written_at_a_time(void *
     assert_memory_equal(text.ids + k * LENGTH, k % 2 ? chat : start, (k % 2 ? 3 : 1) * sizeof *start);
   assert_memory_not_equal(text.ids, text.ids + 2 * LENGTH, LENGTH * sizeof *text.ids); /* a seed each */
   uint64_t tokens;
-  const double *first = squares_of(&sums, 0, INPUT_QKV, &tokens);
+  const double *first = squares_of(&sums, (forward_place){0, INPUT_QKV, FORWARD_NO_EXPERT}, &tokens);
   assert_int_equal(tokens, WATCHED * (LENGTH - 1)); /* the last id is not evaluated */
   assert_true(first[0] > 0 && isfinite(first[0]));
   const size_t two = 2, many = 8;

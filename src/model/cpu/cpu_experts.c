@@ -174,20 +174,29 @@ static ellm_status multiply_group(cpu_backend *c, const matrix_group *group, con
   return multiply(c, matrices, group->n, x, x_stride, n, y, y_stride, err);
 }
 
+static void tell(const backend_expert_watch *watch, size_t expert, bool inner, const uint32_t *rows, size_t n,
+                 const float *x, size_t stride) {
+  if (watch != NULL) watch->see(watch->user, (uint32_t)expert, inner, rows, n, x, stride);
+}
+
 /* One row: all gates and ups of its experts at once, then each expert's `down`. */
-static ellm_status one_row(cpu_backend *c, const layer_weights *w, const layer_facts *facts, ellm_error *err) {
+static ellm_status one_row(cpu_backend *c, const layer_weights *w, const layer_facts *facts,
+                           const backend_expert_watch *watch, ellm_error *err) {
+  static const uint32_t row[1] = {0};
   cpu_experts *e = c->experts;
   const size_t used = facts->n_experts_used, inner = facts->intermediate_size;
   float *projected = c->buffer[BUFFER_PROJECTED], *network = c->buffer[BUFFER_INNER];
   size_t n = 0;
   for (size_t i = 0; i < used; i++) {
     const matrix_group *group = &w->experts[e->chosen[i]].gate_up;
+    tell(watch, e->chosen[i], false, row, 1, c->buffer[BUFFER_NORMED], c->stride[BUFFER_NORMED]);
     for (size_t j = 0; j < group->n; j++) e->matrices[n++] = &group->matrix[j];
   }
   ELLM_TRY(multiply(c, e->matrices, n, c->buffer[BUFFER_NORMED], c->stride[BUFFER_NORMED], 1, e->gate_up,
                     2 * used * inner, err));
   for (size_t i = 0; i < used; i++) {
     cpu_activate(c, facts->activation, e->gate_up + 2 * i * inner, inner, network);
+    tell(watch, e->chosen[i], true, row, 1, network, c->stride[BUFFER_INNER]);
     ELLM_TRY(multiply_group(c, &w->experts[e->chosen[i]].down, network, c->stride[BUFFER_INNER], 1, e->outputs,
                             e->hidden, err));
     c->k->axpy(e->weights[i], e->outputs, projected, c->columns[BUFFER_PROJECTED]);
@@ -198,6 +207,7 @@ static ellm_status one_row(cpu_backend *c, const layer_weights *w, const layer_f
 typedef struct rows_job {
   cpu_backend *c;
   const layer_facts *facts;
+  uint32_t expert;
   const uint32_t *rows;
   const float *weights;
 } rows_job;
@@ -227,30 +237,34 @@ static void scatter_row(void *user, size_t i, int thread) {
 }
 
 /* The rows of one expert: a row is here once, so that no two threads add to the same. */
-static ellm_status rows_of_expert(rows_job *job, const expert_weights *w, size_t n, ellm_error *err) {
+static ellm_status rows_of_expert(rows_job *job, const expert_weights *w, size_t n, const backend_expert_watch *watch,
+                                  ellm_error *err) {
   cpu_backend *c = job->c;
   cpu_experts *e = c->experts;
   cpu_for_rows(c, n, gather_row, job);
+  tell(watch, job->expert, false, job->rows, n, e->gathered, e->hidden);
   ELLM_TRY(multiply_group(c, &w->gate_up, e->gathered, e->hidden, n, c->buffer[BUFFER_GATE_UP],
                           c->stride[BUFFER_GATE_UP], err));
   cpu_for_rows(c, n, activate_row, job);
+  tell(watch, job->expert, true, job->rows, n, c->buffer[BUFFER_INNER], c->stride[BUFFER_INNER]);
   ELLM_TRY(multiply_group(c, &w->down, c->buffer[BUFFER_INNER], c->stride[BUFFER_INNER], n, e->outputs, e->hidden,
                           err));
   cpu_for_rows(c, n, scatter_row, job);
   return ELLM_OK;
 }
 
-ellm_status cpu_experts_compute(backend *b, const layer_weights *w, const layer_facts *facts, ellm_error *err) {
+ellm_status cpu_experts_compute(backend *b, const layer_weights *w, const layer_facts *facts,
+                                const backend_expert_watch *watch, ellm_error *err) {
   cpu_backend *c = cpu_of(b);
   cpu_experts *e = c->experts;
   ELLM_TRY(choose(c, w, facts, err));
   memset(c->buffer[BUFFER_PROJECTED], 0, c->n * c->stride[BUFFER_PROJECTED] * sizeof(float));
-  if (c->n == 1) return one_row(c, w, facts, err);
+  if (c->n == 1) return one_row(c, w, facts, watch, err);
   group_rows(e, c->n, facts->n_experts, facts->n_experts_used);
   for (uint32_t i = 0; i < facts->n_experts; i++) {
     const uint32_t first = e->first[i], n = e->first[i + 1] - first;
-    rows_job job = {.c = c, .facts = facts, .rows = e->rows + first, .weights = e->row_weights + first};
-    if (n > 0) ELLM_TRY(rows_of_expert(&job, &w->experts[i], n, err));
+    rows_job job = {.c = c, .facts = facts, .expert = i, .rows = e->rows + first, .weights = e->row_weights + first};
+    if (n > 0) ELLM_TRY(rows_of_expert(&job, &w->experts[i], n, watch, err));
   }
   return ELLM_OK;
 }

@@ -8,6 +8,7 @@
 /* After the buffers are made; nothing where no layer has experts. */
 ellm_status cpu_experts_create(cpu_backend *c, ellm_error *err);
 void cpu_experts_free(cpu_experts *e);
-ellm_status cpu_experts_compute(backend *b, const layer_weights *w, const layer_facts *facts, ellm_error *err);
+ellm_status cpu_experts_compute(backend *b, const layer_weights *w, const layer_facts *facts,
+                                const backend_expert_watch *watch, ellm_error *err);
 
 #endif
