@@ -44,16 +44,12 @@ foreach(source ${tests})
   endif()
 endforeach()
 
-# the tests that count calls of the allocator, and let them fail
-foreach(test generate_test_allocations generate_test_out_of_memory model_test_out_of_memory)
+# the tests that count calls of the allocator, and let them fail (tests/failing_allocator.h)
+foreach(test generate_test_allocations generate_test_out_of_memory model_test_out_of_memory
+             model_test_opening_out_of_memory)
   if(TARGET ${test})
     target_link_options(${test} PRIVATE
-      LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup)
+      LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+      LINKER:--wrap=aligned_alloc,--wrap=posix_memalign,--wrap=free)
   endif()
 endforeach()
-if(TARGET generate_test_allocations)
-  target_link_options(generate_test_allocations PRIVATE LINKER:--wrap=aligned_alloc,--wrap=posix_memalign)
-endif()
-if(TARGET model_test_out_of_memory)
-  target_link_options(model_test_out_of_memory PRIVATE LINKER:--wrap=free)
-endif()

@@ -396,14 +396,16 @@ static ellm_status open_readers(gguf_source *g, ellm_error *err) {
   return ELLM_OK;
 }
 
-bool gguf_source_is(const char *path) {
-  uint8_t first[4];
+ellm_status gguf_source_is(const char *path, bool *is, ellm_error *err) {
+  uint8_t first[4] = {0};
   file_reader reader;
-  if (file_reader_open(path, &reader, NULL) != ELLM_OK) return false;
-  const bool is = reader.size >= sizeof first && file_reader_read(&reader, 0, first, sizeof first, NULL) == ELLM_OK &&
-                  gguf_begins(first, sizeof first);
+  *is = false;
+  ELLM_TRY(file_reader_open(path, &reader, err));
+  ellm_status status = ELLM_OK;
+  if (reader.size >= sizeof first) status = file_reader_read(&reader, 0, first, sizeof first, err);
   file_reader_close(&reader);
-  return is;
+  *is = gguf_begins(first, sizeof first);
+  return status;
 }
 
 ellm_status gguf_source_open(const char *path, tensor_source *s, ellm_error *err) {

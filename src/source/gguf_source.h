@@ -12,8 +12,8 @@
 
 #include "source/kind.h"
 
-/* Does the file at `path` begin as a GGUF file does? False where it cannot be read. */
-bool gguf_source_is(const char *path);
+/* Does the file at `path` begin as a GGUF file does? ELLM_ERR_IO where it cannot be read. */
+ellm_status gguf_source_is(const char *path, bool *is, ellm_error *err);
 
 /* Into *s, which is zero but for its lock. */
 ellm_status gguf_source_open(const char *path, tensor_source *s, ellm_error *err);

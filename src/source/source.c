@@ -41,9 +41,10 @@ typedef struct open_job { const char *path; const source_options *options; } ope
 
 static ellm_status open_by_content(tensor_source *s, void *user, ellm_error *err) {
   const open_job *job = user;
-  return file_is_directory(job->path) ? checkpoint_source_open(job->path, job->options, s, err)
-         : gguf_source_is(job->path)  ? gguf_source_open(job->path, s, err)
-                                      : file_source_open(job->path, job->options, s, err);
+  bool is_gguf;
+  if (file_is_directory(job->path)) return checkpoint_source_open(job->path, job->options, s, err);
+  ELLM_TRY(gguf_source_is(job->path, &is_gguf, err));
+  return is_gguf ? gguf_source_open(job->path, s, err) : file_source_open(job->path, job->options, s, err);
 }
 
 ellm_status source_open(const char *path, const source_options *options, tensor_source **out, ellm_error *err) {

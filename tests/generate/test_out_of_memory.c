@@ -2,34 +2,11 @@
 /*
  * The n-th allocation fails, for every n: while a chat is opened and encoded,
  * requests are made and computed together. Each time that is an error that says
- * so, of a call or of an answer, and all is well when it is done again. The
- * linker leads every call of the allocator here (cmake/tests.cmake, --wrap).
+ * so, of a call or of an answer, nothing is leaked, and all is well when it is
+ * done again.
  */
-#include <pthread.h>
-
+#include "failing_allocator.h"
 #include "model/model_testing.h"
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static long fail_after = -1; /* allocations that succeed before one fails; -1: all */
-static bool failed;
-
-static bool refuse(void) {
-  pthread_mutex_lock(&lock);
-  const bool now = fail_after == 0;
-  if (fail_after >= 0) fail_after--;
-  failed = failed || now;
-  pthread_mutex_unlock(&lock);
-  return now;
-}
-
-#define WRAP(type, name, parameters) \
-  type __real_##name parameters;     \
-  type __wrap_##name parameters;     \
-  type __wrap_##name parameters
-WRAP(void *, malloc, (size_t bytes)) { return refuse() ? NULL : __real_malloc(bytes); }
-WRAP(void *, calloc, (size_t n, size_t bytes)) { return refuse() ? NULL : __real_calloc(n, bytes); }
-WRAP(void *, realloc, (void *old, size_t bytes)) { return refuse() ? NULL : __real_realloc(old, bytes); }
-WRAP(char *, strdup, (const char *text)) { return refuse() ? NULL : __real_strdup(text); }
 
 static ellm_model *model;
 
@@ -80,12 +57,14 @@ static void each_allocation_fails_once(void **state) {
   model = open_model(STORIES_FOLDER, 1, ELLM_ACTIVATIONS_F32);
   ASSERT_OK(play(wanted, &n_wanted, ERR));
   assert_true(n_wanted > 2);
-  for (failed = true; failed; count++) {
+  const long live = allocator.live;
+  for (bool failed = true; failed; count++) {
     ellm_error err = {0};
-    failed = false;
-    fail_after = count;
+    allocator_fail_after(count);
     const ellm_status status = play(got, &n, &err);
-    fail_after = -1;
+    allocator_recover();
+    failed = allocator.failed;
+    if (allocator.live != live) fail_msg("allocation %ld fails: %ld blocks are left", count, allocator.live - live);
     if (status == ELLM_OK) { /* all that was asked for; it could do without */
       assert_int_equal(n, n_wanted);
       assert_memory_equal(got, wanted, n * sizeof *got);

@@ -3,76 +3,12 @@
  * The n-th allocation fails, for every n: while a model is opened, sequences are
  * made, forked, evaluated, saved and restored, and the pool grows. Each time that
  * is an error that says so, nothing is lost or leaked, and the same call succeeds
- * with the same logits once there is memory again. The linker leads every call of
- * the allocator here (cmake/tests.cmake, --wrap).
+ * with the same logits once there is memory again.
  */
-#include <pthread.h>
 #include <unistd.h>
 
+#include "failing_allocator.h"
 #include "model/model_testing.h"
-
-/* ------------------------------------------------------------- the allocator */
-
-enum { MOST_BLOCKS = 1 << 16 };
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static void *blocks[MOST_BLOCKS]; /* by address, open addressing; what was freed stays as `gone` */
-static char gone;
-static long live, fail_after = -1; /* allocations that succeed before one fails; -1: all */
-static bool failed;
-
-static size_t place_of(const void *block) { return (uintptr_t)block / 16 * 2654435761u % MOST_BLOCKS; }
-
-static bool refuse(void) {
-  pthread_mutex_lock(&lock);
-  const bool now = fail_after == 0;
-  if (fail_after >= 0) fail_after--;
-  failed = failed || now;
-  pthread_mutex_unlock(&lock);
-  return now;
-}
-
-static void *add(void *block) {
-  if (block == NULL) return NULL;
-  pthread_mutex_lock(&lock);
-  size_t at = place_of(block);
-  while (blocks[at] != NULL && blocks[at] != &gone) at = (at + 1) % MOST_BLOCKS;
-  blocks[at] = block;
-  live++;
-  pthread_mutex_unlock(&lock);
-  return block;
-}
-
-/* What libraries allocated and we free is not among them. */
-static void drop(void *block) {
-  if (block == NULL) return;
-  pthread_mutex_lock(&lock);
-  for (size_t at = place_of(block); blocks[at] != NULL; at = (at + 1) % MOST_BLOCKS)
-    if (blocks[at] == block) {
-      blocks[at] = &gone;
-      live--;
-      break;
-    }
-  pthread_mutex_unlock(&lock);
-}
-
-#define WRAP(type, name, parameters) \
-  type __real_##name parameters;     \
-  type __wrap_##name parameters;     \
-  type __wrap_##name parameters
-WRAP(void *, malloc, (size_t bytes)) { return refuse() ? NULL : add(__real_malloc(bytes)); }
-WRAP(void *, calloc, (size_t n, size_t bytes)) { return refuse() ? NULL : add(__real_calloc(n, bytes)); }
-WRAP(void *, realloc, (void *old, size_t bytes)) {
-  if (refuse()) return NULL;
-  drop(old);
-  void *block = __real_realloc(old, bytes);
-  add(block != NULL ? block : old);
-  return block;
-}
-WRAP(char *, strdup, (const char *text)) { return refuse() ? NULL : add(__real_strdup(text)); }
-WRAP(void, free, (void *block)) {
-  drop(block);
-  __real_free(block);
-}
 
 /* --------------------------------------------------------------- the scenario */
 
@@ -119,17 +55,16 @@ static uint32_t length(const ellm_sequence *s) { return s != NULL ? ellm_sequenc
 /* All steps; allocation number n of all of them fails, and the step that it hits is done again. False: no step made so
  * many. */
 static bool play(scene *s, long n) {
-  const long before = live;
+  const long before = allocator.live;
   uint32_t free_before = 0, free_after;
-  failed = false;
-  fail_after = n;
+  allocator_fail_after(n);
   for (int i = 0; i < STEPS; i++) {
     ellm_error err = {0};
     const uint32_t lengths[3] = {length(s->first), length(s->fork), length(s->restored)};
     if (s->model != NULL) ellm_model_cache_usage(s->model, NULL, &free_before);
     const ellm_status status = steps[i](s, &err);
     if (status == ELLM_OK) continue;
-    if (!failed) fail_msg("step %d: %s", i, err.message);
+    if (!allocator.failed) fail_msg("step %d: %s", i, err.message);
     if (status != ELLM_ERR_IO || strstr(err.message, "memory") == NULL)
       fail_msg("allocation %ld, step %d: status %d: %s", n, i, (int)status, err.message);
     assert_true(length(s->first) == lengths[0] && length(s->fork) == lengths[1] && length(s->restored) == lengths[2]);
@@ -137,10 +72,10 @@ static bool play(scene *s, long n) {
       ellm_model_cache_usage(s->model, NULL, &free_after);
       assert_int_equal(free_after, free_before);
     }
-    fail_after = -1;
+    allocator_recover();
     ASSERT_OK(steps[i](s, ERR));
   }
-  fail_after = -1;
+  allocator_recover();
   assert_memory_equal(s->logits, s->logits + s->vocab_size, s->vocab_size * sizeof *s->logits);
   ellm_sequence_free(s->first);
   ellm_sequence_free(s->fork);
@@ -148,8 +83,9 @@ static bool play(scene *s, long n) {
   ellm_model_close(s->model);
   s->model = NULL;
   s->first = s->fork = s->restored = NULL;
-  if (live != before) fail_msg("allocation %ld fails: %ld blocks are left", n, live - before);
-  return failed;
+  if (allocator.live != before)
+    fail_msg("allocation %ld fails: %ld blocks are left", n, allocator.live - before);
+  return allocator.failed;
 }
 
 static void play_all(const char *path, const ellm_model_options *options) {
