@@ -118,7 +118,8 @@ static ellm_status write_text(calibration *c, const calibration_size *size, prog
                             .n_start = 1,
                             .together = size->together,
                             .watched = size->sequences,
-                            .squares = size->full ? NULL : &c->squares};
+                            .squares = size->full ? NULL : &c->squares,
+                            .chances = &c->chances};
   ELLM_TRY(find_start(c->model, b.start, err));
   find_chat(c->model, &b);
   request.start = b.start;
@@ -130,6 +131,30 @@ static ellm_status write_text(calibration *c, const calibration_size *size, prog
   if (status == ELLM_OK) status = corpus_write(c->model, &request, meter, &c->text, err);
   free(b.chat);
   c->watched = size->sequences;
+  return status;
+}
+
+/* Chances of tokens in a text that was not written here: the ends of a few sequences will do. */
+static ellm_status find_chances(calibration *c, ellm_error *err) {
+  enum { LOOKED_AT = 8 };
+  const size_t vocab = c->model->config.vocab_size, length = c->text.length, n_rows = (length + 3) / 4;
+  float *logits = malloc(n_rows * vocab * sizeof *logits), **rows = malloc(n_rows * sizeof *rows);
+  ellm_status status = logits != NULL && rows != NULL
+                           ? ELLM_OK
+                           : ellm_fail_memory(err, n_rows * vocab * sizeof *logits, "chances of tokens");
+  for (size_t i = 0; i < n_rows && status == ELLM_OK; i++) rows[i] = logits + i * vocab;
+  for (size_t k = 0; k < c->watched && k < LOOKED_AT && status == ELLM_OK; k++) {
+    ellm_batch_item item = {
+        .ids = c->text.ids + k * length, .n_ids = length, .logits = logits, .n_logits = n_rows};
+    status = ellm_sequence_create(c->model, &item.sequence, err);
+    if (status == ELLM_OK) status = ellm_evaluate(c->model, &item, 1, err);
+    ellm_sequence_free(item.sequence);
+    for (size_t i = 0; i < n_rows && status == ELLM_OK; i++)
+      status = ellm_logits_check(rows[i], vocab, (uint32_t)(length - n_rows + i), err);
+    if (status == ELLM_OK) chances_add(&c->chances, c->model->compute, rows, n_rows);
+  }
+  free(logits);
+  free(rows);
   return status;
 }
 
@@ -177,6 +202,7 @@ static ellm_status read_text(calibration *c, const ellm_compress_options *option
   free(text);
   ELLM_TRY(status);
   c->watched = c->text.n - HELD;
+  ELLM_TRY(find_chances(c, err));
   return watch_text(c, meter, err);
 }
 
@@ -188,7 +214,7 @@ static ellm_status take_known(calibration *c, const ellm_compress_options *optio
   bool fits = text->length == length && known->watched > 0 && text->n == known->watched + HELD;
   for (size_t i = 0; fits && i < text->n * length; i++) fits = text->ids[i] < vocab_size;
   ELLM_TRY(squares_create(c->model, 1, &c->squares, err));
-  if (!fits || c->squares.total != known->n_squares)
+  if (!fits || c->squares.total != known->n_squares || known->chances.n != vocab_size)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: the text of this plan is not one of this model", known->path);
   memcpy(c->squares.sum, known->squares, c->squares.total * sizeof *known->squares);
   c->squares.tokens = known->tokens;
@@ -196,11 +222,22 @@ static ellm_status take_known(calibration *c, const ellm_compress_options *optio
   c->text = *text;
   c->watched = known->watched;
   known->text = (corpus){0};
+  chances_free(&c->chances);
+  c->chances = known->chances;
+  known->chances = (token_chances){0};
   if (options->calibrate == ELLM_CALIBRATE_FILE) return ELLM_OK;
   beginnings b = {.chat = NULL};
   find_chat(c->model, &b);
   c->chat = b.n_chat > 0 && b.n_chat < length / 2;
   free(b.chat);
+  return ELLM_OK;
+}
+
+/* What rows of a vocabulary matter, see chances.h. */
+static ellm_status weigh_rows(calibration *c, ellm_error *err) {
+  c->row_factors = malloc(c->chances.n * sizeof *c->row_factors);
+  if (c->row_factors == NULL) return ellm_fail_memory(err, c->chances.n * sizeof *c->row_factors, "chances of tokens");
+  chances_row_factors(&c->chances, c->row_factors);
   return ELLM_OK;
 }
 
@@ -213,13 +250,15 @@ static ellm_status gather(calibration *c, const ellm_compress_options *options, 
   const calibration_size size = calibration_size_of(c->model, options, c->full);
   const size_t length = size.length;
   ELLM_TRY(ellm_model_reserve(c->model, (uint32_t)(3 * length + 64), err)); /* layer_text and meters */
+  ELLM_TRY(chances_create(info.vocab_size, &c->chances, err));
   if (c->known->text.n > 0) {
     ELLM_TRY(take_known(c, options, info.vocab_size, length, err));
   } else {
     ELLM_TRY(options->calibrate == ELLM_CALIBRATE_FILE ? read_text(c, options, &size, meter, err)
                                                        : write_text(c, &size, meter, err));
-    ELLM_TRY(measurements_save(c->known, &c->text, c->watched, &c->squares, NULL, 0, err));
+    ELLM_TRY(measurements_save(c->known, &c->text, c->watched, &c->squares, &c->chances, NULL, 0, err));
   }
+  ELLM_TRY(weigh_rows(c, err));
   c->conversation = c->watched % 2 == 0; /* odd numbers are conversations */
   const damage_text held = {
       .text = &c->text, .first = c->watched, .n = HELD, .length = smaller(HELD_LENGTH, length)};
@@ -294,6 +333,8 @@ void calibration_free(calibration *c) {
   layer_text_close(&c->layers);
   damage_close(&c->held);
   squares_free(&c->squares);
+  chances_free(&c->chances);
+  free(c->row_factors);
   corpus_free(&c->text);
   *c = (calibration){.held = {.streams = {.fd = -1}}, .layers = {.streams = {.fd = -1}}};
 }
@@ -485,6 +526,7 @@ static ellm_status open_alone(const calibration *c, const char *path, damage_met
 
 ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, const char *path, progress_meter *meter,
                              plan *out, ellm_error *err) {
+  tune_matrices_weigh(matrices, c->row_factors, c->chances.n);
   planning p = {c, matrices};
   const size_t n = matrices->n;
   if (c->known->n_curves == n)
@@ -506,7 +548,7 @@ ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, cons
   drop_moments(c);
   c->layer = 0;
   ELLM_TRY(status);
-  ELLM_TRY(measurements_save(c->known, &c->text, c->watched, &c->squares, out, n, err));
+  ELLM_TRY(measurements_save(c->known, &c->text, c->watched, &c->squares, &c->chances, out, n, err));
   return c->full ? layer_text_rewind(&c->layers, err) : ELLM_OK;
 }
 

@@ -36,6 +36,8 @@ typedef struct calibration {
   size_t conversation;       /* this one */
   measurements *known;       /* what was measured before, and where it is kept */
   squares squares;           /* all zero: no text; with full effort the sums are zero */
+  token_chances chances;     /* of the text; what follows from them: */
+  float *row_factors;        /* [vocab_size], see chances.h */
   damage_meter held;         /* what the result does, on sequences that nothing else saw */
   layer_text layers;         /* full */
   uint32_t layer;            /* that is at work; the text stands before it, or behind it already */

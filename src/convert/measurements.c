@@ -12,7 +12,7 @@
 #include "source/identity.h"
 
 enum { MOST_BYTES = 1 << 30, MOST_KEY = 1 << 20 };
-static const char magic[8] = "ELLMpln1";
+static const char magic[8] = "ELLMpln2";
 
 /* ------------------------------------------------------------------------ key */
 
@@ -148,6 +148,21 @@ static bool parse_text(cursor *c, measurements *m, bool *memory) {
   return true;
 }
 
+static bool parse_chances(cursor *c, measurements *m, bool *memory) {
+  const uint8_t *head = take(c, 2, 8);
+  if (head == NULL) return false;
+  const uint64_t n = load_u64(head);
+  m->chances.positions = load_u64(head + 8);
+  const uint8_t *sums = take(c, n, 8);
+  if (sums == NULL || (n > 0 && m->chances.positions == 0)) return false;
+  m->chances.sum = array_of(n, sizeof *m->chances.sum);
+  m->chances.n = (size_t)n;
+  *memory = m->chances.sum != NULL;
+  if (!*memory) return false;
+  for (uint64_t i = 0; i < n; i++) m->chances.sum[i] = load_u64(sums + 8 * i);
+  return true;
+}
+
 static bool parse_curves(cursor *c, measurements *m, bool *memory) {
   const uint8_t *head = take(c, 1, 4);
   if (head == NULL) return false;
@@ -180,7 +195,7 @@ ellm_status measurements_parse(const uint8_t *data, size_t bytes, const char *or
     out->key = calloc(1, (size_t)key_bytes + 1);
     if (out->key == NULL) return ellm_fail_memory(err, key_bytes, "a plan");
     memcpy(out->key, key, key_bytes);
-    whole = parse_text(&c, out, &memory) && parse_curves(&c, out, &memory);
+    whole = parse_text(&c, out, &memory) && parse_chances(&c, out, &memory) && parse_curves(&c, out, &memory);
   }
   if (!memory) return ellm_fail_memory(err, bytes, "a plan");
   return whole ? ELLM_OK : ellm_fail(err, ELLM_ERR_INPUT, "%s: this plan is damaged", origin);
@@ -190,6 +205,7 @@ static void forget(measurements *m) {
   free(m->key);
   corpus_free(&m->text);
   free(m->squares);
+  chances_free(&m->chances);
   free(m->curves);
   *m = (measurements){.path = m->path};
 }
@@ -257,6 +273,12 @@ static bool add_text(ellm_buffer *b, const corpus *text, size_t watched, const s
   return fits;
 }
 
+static bool add_chances(ellm_buffer *b, const token_chances *c) {
+  bool fits = add_u64(b, c->n) && add_u64(b, c->positions);
+  for (size_t i = 0; fits && i < c->n; i++) fits = add_u64(b, c->sum[i]);
+  return fits;
+}
+
 static bool add_curves(ellm_buffer *b, const plan *p, size_t n) {
   bool fits = add_u32(b, n);
   for (size_t i = 0; i < n; i++)
@@ -268,13 +290,13 @@ static bool add_curves(ellm_buffer *b, const plan *p, size_t n) {
 }
 
 ellm_status measurements_save(const measurements *m, const corpus *text, size_t watched, const squares *s,
-                              const plan *p, size_t n_curves, ellm_error *err) {
+                              const token_chances *chances, const plan *p, size_t n_curves, ellm_error *err) {
   if (m->path == NULL) return ELLM_OK;
   ellm_buffer b = {0};
   const size_t key_bytes = strlen(m->key);
   const bool fits = ellm_buffer_append(&b, magic, sizeof magic) && add_u32(&b, key_bytes) &&
                     ellm_buffer_append(&b, m->key, key_bytes) && add_text(&b, text, watched, s) &&
-                    add_curves(&b, p, n_curves) && add_u64(&b, hash64(b.data, b.size));
+                    add_chances(&b, chances) && add_curves(&b, p, n_curves) && add_u64(&b, hash64(b.data, b.size));
   const file_writer_options options = {.overwrite = true, .unfinished = true};
   file_writer *file = NULL;
   ellm_status status = fits ? file_writer_open(m->path, &options, &file, err)

@@ -224,7 +224,7 @@ ellm_status sized_matrix_store(sized_matrices *s, size_t i, container_tensor *te
   rounder r;
   ELLM_TRY(next_columns(s, i, err));
   ELLM_TRY(plan_rest(s, i, err));
-  ELLM_TRY(rounder_open(s->workers->pool, m->matrix, &s->columns, &r, err));
+  ELLM_TRY(rounder_open(s->workers->pool, m, &s->columns, &r, err));
   ellm_status status;
   if (i + 1 == s->matrices.n && s->options->target != ELLM_TARGET_DIVERGENCE) {
     status = store_last(s, i, &r, tensor, err);

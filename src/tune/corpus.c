@@ -34,6 +34,7 @@ typedef struct writing {
   ellm_batch_item *items;
   float *logits;              /* [together][vocab_size] */
   ellm_error *drawn;          /* [together], what came of drawing */
+  float **seen;               /* [together], rows of logits for request->chances */
 } writing;
 
 static void writing_clear(writing *w) {
@@ -52,9 +53,10 @@ static ellm_status writing_create(writing *w, ellm_error *err) {
   w->samplers = calloc(n, sizeof *w->samplers);
   w->items = calloc(n, sizeof *w->items);
   w->drawn = calloc(n, sizeof *w->drawn);
+  w->seen = calloc(n, sizeof *w->seen);
   if (ellm_mul_size(n, w->vocab_size, &bytes) && ellm_mul_size(bytes, sizeof(float), &bytes)) w->logits = malloc(bytes);
   return w->sequences != NULL && w->samplers != NULL && w->items != NULL && w->logits != NULL &&
-                 w->drawn != NULL
+                 w->drawn != NULL && w->seen != NULL
              ? ELLM_OK
              : ellm_fail_memory(err, bytes, "writing a calibration text");
 }
@@ -100,20 +102,31 @@ static void draw_next(void *user, size_t i, int thread) {
   w->drawn[i].status = status;
 }
 
+/* What the model thought of, now that ids are drawn. */
+static void add_chances(writing *w) {
+  size_t n = 0;
+  for (size_t i = 0; i < w->n && w->first + i < w->request->watched; i++)
+    if (w->items[i].n_ids > 0) w->seen[n++] = w->items[i].logits;
+  chances_add(w->request->chances, w->model->compute, w->seen, n);
+}
+
 /* One evaluation, and an id more for every sequence that is not full. *open: how many are not. Items stand in the order
  * of sequences; full ones stay in their place, without ids. Threads share out the drawing, which looks at each logit:
  * each sequence has a sampler of its own. */
 static ellm_status step(writing *w, size_t *open, ellm_error *err) {
   ELLM_TRY(ellm_evaluate(w->model, w->items, w->n, err));
   pool_for(compute_pool(w->model->compute), w->n, draw_next, w);
+  for (size_t i = 0; i < w->n; i++) {
+    if (w->items[i].n_ids > 0 && w->drawn[i].status != ELLM_OK) {
+      if (err != NULL) *err = w->drawn[i];
+      return w->drawn[i].status;
+    }
+  }
+  if (w->request->chances != NULL) add_chances(w);
   *open = 0;
   for (size_t i = 0; i < w->n; i++) {
     ellm_batch_item *item = &w->items[i];
     if (item->n_ids == 0) continue;
-    if (w->drawn[i].status != ELLM_OK) {
-      if (err != NULL) *err = w->drawn[i];
-      return w->drawn[i].status;
-    }
     uint32_t *ids = ids_of(w, i);
     const size_t at = next_place(w, i);
     const bool more = at + 1 < w->text->length;
@@ -179,6 +192,7 @@ ellm_status corpus_write(ellm_model *model, const corpus_request *request, progr
   free(w.samplers);
   free(w.items);
   free(w.drawn);
+  free(w.seen);
   free(w.logits);
   if (status != ELLM_OK) corpus_free(out);
   return status;

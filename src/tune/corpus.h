@@ -16,6 +16,7 @@
 #define ELLM_TUNE_CORPUS_H
 
 #include "base/progress.h"
+#include "tune/chances.h"
 #include "tune/squares.h"
 
 typedef struct corpus {
@@ -30,8 +31,9 @@ typedef struct corpus_request {
   const uint32_t *chat;        /* what sequences 1, 3, 5, ... begin with */
   size_t n_chat;
   size_t together;             /* sequences written at a time, >= 1; changes nothing but memory and time */
-  size_t watched;              /* the first so many sequences are seen by `squares` */
+  size_t watched;              /* the first so many sequences are seen by `squares` and `chances` */
   squares *squares;            /* sums of squares of all inputs; NULL: none */
+  token_chances *chances;      /* that the next token had at every position; NULL: none */
 } corpus_request;
 
 /* Written by the model. Takes together * length positions of its pool, which it makes large enough. The last id of a

@@ -60,6 +60,11 @@ ellm_status tune_matrices_of(ellm_model *model, tune_matrices *out, ellm_error *
   return ELLM_OK;
 }
 
+void tune_matrices_weigh(const tune_matrices *m, const float *factors, size_t vocab_size) {
+  for (size_t i = 0; i < m->n; i++)
+    if (m->at[i].input == INPUT_HEAD && m->at[i].matrix->rows == vocab_size) m->at[i].row_factors = factors;
+}
+
 void tune_matrices_free(tune_matrices *m) {
   free(m->at);
   *m = (tune_matrices){0};

@@ -13,6 +13,7 @@ typedef struct tune_matrix {
   uint32_t expert;        /* that it belongs to; FORWARD_NO_EXPERT */
   size_t part;            /* which of those that multiply this input */
   bool looked_up;         /* an embedding that is not the output matrix: its rows are looked up, it multiplies nothing */
+  const float *row_factors; /* [rows] of its row scales, larger for rows that matter less; NULL: all alike */
 } tune_matrix;
 
 typedef struct tune_matrices {
@@ -25,6 +26,8 @@ typedef struct tune_matrices {
 /* Of a model opened from a folder. ELLM_ERR_INPUT, naming it, for a matrix that is quantized already. Points into the
  * model's weights; free with tune_matrices_free. */
 ellm_status tune_matrices_of(ellm_model *model, tune_matrices *out, ellm_error *err);
+/* Factors of row scales for the matrices of the vocabulary, factors[vocab_size], which outlives the matrices' use. */
+void tune_matrices_weigh(const tune_matrices *m, const float *factors, size_t vocab_size);
 void tune_matrices_free(tune_matrices *m);
 
 /* Do they multiply the same input, so that all that is known of it serves both? */

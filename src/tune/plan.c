@@ -41,7 +41,7 @@ static ellm_status measure_curve(const plan_request *request, const tune_matrix 
                                  allocation_point *points, uint16_t *weights, double *error, ellm_error *err) {
   rounder r = {0};
   rounder_estimate at;
-  ellm_status status = rounder_open(request->pool, m->matrix, columns, &r, err);
+  ellm_status status = rounder_open(request->pool, m, columns, &r, err);
   if (status == ELLM_OK && weights != NULL) {
     status = rounder_set(&r, measured_step, 0, err);
     if (status == ELLM_OK) status = rounder_weights(&r, weights, err);

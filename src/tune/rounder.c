@@ -8,8 +8,21 @@
 
 enum { STRIP_WEIGHTS = 1 << 21, MOST_STRIP_ROWS = 1024, RATE_ROWS = 256 };
 
-ellm_status rounder_open(thread_pool *pool, const weight_matrix *matrix, const input_columns *columns, rounder *out,
+/* Root of the mean square of each row, times its factor. */
+static void set_row_scales(rounder *r, const float *factors) {
+  const weight_matrix *matrix = r->matrix;
+  for (uint64_t row = 0, n; row < matrix->rows; row += n) {
+    n = matrix->rows - row < r->strip_rows ? matrix->rows - row : r->strip_rows;
+    tune_matrix_floats(matrix, row, (size_t)n, r->weights);
+    rounding_row_scales(r->weights, (size_t)n, matrix->columns, r->row_scales + row);
+  }
+  for (uint64_t row = 0; factors != NULL && row < matrix->rows; row++)
+    r->row_scales[row] = bf16_from_float(float_from_bf16(r->row_scales[row]) * factors[row]);
+}
+
+ellm_status rounder_open(thread_pool *pool, const tune_matrix *m, const input_columns *columns, rounder *out,
                          ellm_error *err) {
+  const weight_matrix *matrix = m->matrix;
   *out = (rounder){.pool = pool, .matrix = matrix, .columns = columns};
   size_t n = STRIP_WEIGHTS / matrix->columns;
   n = n > MOST_STRIP_ROWS ? MOST_STRIP_ROWS : n < 32 ? 32 : n / 32 * 32;
@@ -23,11 +36,7 @@ ellm_status rounder_open(thread_pool *pool, const weight_matrix *matrix, const i
     rounder_close(out);
     return ellm_fail_memory(err, weights * 8, "rounding a matrix");
   }
-  for (uint64_t row = 0; row < matrix->rows; row += n) {
-    n = matrix->rows - row < out->strip_rows ? (size_t)(matrix->rows - row) : out->strip_rows;
-    tune_matrix_floats(matrix, row, n, out->weights);
-    rounding_row_scales(out->weights, n, matrix->columns, out->row_scales + row);
-  }
+  set_row_scales(out, m->row_factors);
   out->scales = (quant_scales){.step = 1, .rows = out->row_scales, .columns = columns->scale};
   return ELLM_OK;
 }

@@ -31,12 +31,12 @@ typedef struct rounder_estimate {
   size_t n_codes;      /* different ones that were seen */
 } rounder_estimate;
 
-/* Row scales are computed here, by one pass over the matrix. `columns` is of its input; both outlive the rounder. */
-ellm_status rounder_open(thread_pool *pool, const weight_matrix *matrix, const input_columns *columns, rounder *out,
+/* Row scales are computed here, by one pass over the matrix. `columns` is of its input; all outlive the rounder. */
+ellm_status rounder_open(thread_pool *pool, const tune_matrix *m, const input_columns *columns, rounder *out,
                          ellm_error *err);
 void rounder_close(rounder *r); /* fine for one that is all zero */
 
-/* Steps are relative: to the root of the mean square of a row. With lambda above 0 a sample of rows is rounded to see
+/* Steps are relative: to the root of the mean square of a row, times its factor. With lambda above 0 a sample of rows is rounded to see
  * what codes cost. */
 ellm_status rounder_set(rounder *r, double step, double lambda, ellm_error *err);
 /* From about `rows` rows, evenly spread. */

@@ -168,6 +168,7 @@ static void a_plan_of_something_else_is_refused(void **state) {
     measurements_free(&m);
   }
   ASSERT_OK(measurements_parse(data, bytes, "plan", &m, ERR));
+  assert_true(m.text.n > 0 && m.chances.n > 0 && m.chances.positions > 0 && m.n_curves > 0);
   measurements_free(&m);
   free(data);
 }
