@@ -290,7 +290,8 @@ ellm_status calibrate(ellm_model *model, thread_pool *pool, const ellm_compress_
   }
   ellm_error why;
   const ellm_status status = gather(out, options, path, meter, &why);
-  const bool asked = options->calibrate != ELLM_CALIBRATE_AUTO || options->effort != ELLM_EFFORT_AUTO;
+  const bool asked = options->calibrate != ELLM_CALIBRATE_AUTO || options->effort != ELLM_EFFORT_AUTO ||
+                     options->target == ELLM_TARGET_DIVERGENCE;
   if (status == ELLM_OK) return ELLM_OK;
   if (asked || status != ELLM_ERR_INPUT) {
     if (err != NULL) *err = why;

@@ -10,6 +10,8 @@
 /* Below the target by this much when the last matrix is planned, so that what remains of an estimate's error is not
  * above it; and how often the last one is planned again. */
 static const double margin = 0.0005;
+/* Of the last matrix: finer ones gain nothing, and codes become many and large. */
+static const double finest_step = 1.0 / 45;
 enum { LAST_TRIES = 12 };
 
 /* Bits that the stored matrices take, with all that belongs to them. */
@@ -84,14 +86,14 @@ static coder_aim aim_of(const sized_matrices *s) {
 }
 
 /* Rounds at a step; about how many bits that takes. */
-static ellm_status try_step(sized_matrices *s, rounder *r, double step, double *bits, ellm_error *err) {
+static ellm_status try_step(sized_matrices *s, rounder *r, coder_aim aim, double step, double *bits, ellm_error *err) {
   container_tensor tensor;
   codes_reader reader;
   double bytes;
   ELLM_TRY(rounder_set(r, step, s->calibration.lambda, err));
   ELLM_TRY(round_all(s, r, err));
   const quantized_matrix matrix = describe(s, r, &reader);
-  ELLM_TRY(quantized_plan(s->workers, &matrix, aim_of(s), &tensor, &bytes, err));
+  ELLM_TRY(quantized_plan(s->workers, &matrix, aim, &tensor, &bytes, err));
   *bits = 8 * bytes;
   return ELLM_OK;
 }
@@ -109,20 +111,21 @@ static ellm_status fail_size(const sized_matrices *s, const weight_matrix *last,
 
 /* The last matrix takes what is left over: the finest step that does not exceed `left`, within 0.3 %. *bits: that it takes,
  * or more than `left` where no step was found that takes fewer. */
-static ellm_status fit_last(sized_matrices *s, rounder *r, double step, double left, double *bits, ellm_error *err) {
-  static const double finest_step = 1.0 / 45; /* finer ones gain nothing, and codes become many and large */
+static ellm_status fit_last(sized_matrices *s, rounder *r, coder_aim aim, double step, double left, double *bits,
+                            ellm_error *err) {
   double finest = 0, coarsest = INFINITY;
   for (int i = 0; i < LAST_TRIES; i++) {
-    ELLM_TRY(try_step(s, r, step, bits, err));
+    ELLM_TRY(try_step(s, r, aim, step, bits, err));
     if (*bits <= left) coarsest = step;
     else finest = step;
     if (*bits <= left && (*bits >= 0.997 * left || step <= finest_step)) return ELLM_OK;
+    if (coarsest < 1.002 * finest) break; /* sizes jump between the two */
     /* a bit a weight less for each octave, at fine steps */
     double next = step * exp2((*bits - 0.9985 * left) / ((double)r->matrix->rows * r->matrix->columns));
     if (next <= finest || next >= coarsest) next = isfinite(coarsest) ? sqrt((finest > 0 ? finest : coarsest / 4) * coarsest) : 2 * step;
     step = next > finest_step ? next : finest_step;
   }
-  return isfinite(coarsest) ? try_step(s, r, coarsest, bits, err) : ELLM_OK;
+  return isfinite(coarsest) ? try_step(s, r, aim, coarsest, bits, err) : ELLM_OK;
 }
 
 /* The first matrix that reads the same input as this one. */
@@ -194,12 +197,32 @@ static ellm_status hand_back(sized_matrices *s, tune_matrix *m, rounder *r, ellm
   return status;
 }
 
-static ellm_status write_rounded(sized_matrices *s, size_t i, const rounder *r, container_tensor *tensor,
-                                 ellm_error *err) {
+static ellm_status write_rounded(sized_matrices *s, size_t i, const rounder *r, coder_aim aim,
+                                 container_tensor *tensor, ellm_error *err) {
   codes_reader reader;
   quantized_matrix matrix = describe(s, r, &reader);
   if (!has_columns(s, i)) matrix.scales.columns = NULL;
-  return quantized_write(s->writer, s->workers, &matrix, aim_of(s), tensor, err);
+  return quantized_write(s->writer, s->workers, &matrix, aim, tensor, err);
+}
+
+/*
+ * Codes for speed have sizes that jump, as fields have whole bits; so the last matrix may miss what is left. It is then
+ * coded for balance or, at last, for size, whose sizes lie close together.
+ */
+static ellm_status fit_last_somehow(sized_matrices *s, rounder *r, double step, double left, coder_aim *aim, double *bits,
+                                    ellm_error *err) {
+  static const ellm_prefer order[] = {ELLM_PREFER_SPEED, ELLM_PREFER_BALANCED, ELLM_PREFER_SIZE};
+  static const double enough = 0.9965; /* of all matrices */
+  size_t k = 0;
+  *aim = aim_of(s);
+  while (order[k] != aim->prefer) k++;
+  for (;;) {
+    ELLM_TRY(fit_last(s, r, *aim, step, left, bits, err));
+    const bool near = *bits <= left && (stored_bits(s) + *bits >= enough * (double)s->target_bits ||
+                                        (double)r->scales.step <= finest_step);
+    if (near || aim->prefer == ELLM_PREFER_SIZE) return ELLM_OK;
+    aim->prefer = order[++k];
+  }
 }
 
 /* What the last matrix takes is only estimated before it is written. Where that was too little, it goes once more. */
@@ -208,9 +231,10 @@ static ellm_status store_last(sized_matrices *s, size_t i, rounder *r, container
   const double most = (double)s->target_bits - stored_bits(s);
   double left = most - margin / 2 * (double)s->target_bits, bits = 0;
   for (int k = 0; k < LAST_TRIES; k++) {
-    ELLM_TRY(fit_last(s, r, plan_step(&s->plan, i), left, &bits, err));
+    coder_aim aim;
+    ELLM_TRY(fit_last_somehow(s, r, plan_step(&s->plan, i), left, &aim, &bits, err));
     if (bits > left) break;
-    ELLM_TRY(write_rounded(s, i, r, tensor, err));
+    ELLM_TRY(write_rounded(s, i, r, aim, tensor, err));
     const double excess = stored_bits(s) - (double)s->target_bits;
     if (excess <= 0) return ELLM_OK;
     left -= excess + margin * left;
@@ -231,7 +255,7 @@ ellm_status sized_matrix_store(sized_matrices *s, size_t i, container_tensor *te
   } else {
     status = rounder_set(&r, plan_step(&s->plan, i), s->calibration.lambda, err);
     if (status == ELLM_OK) status = round_all(s, &r, err);
-    if (status == ELLM_OK) status = write_rounded(s, i, &r, tensor, err);
+    if (status == ELLM_OK) status = write_rounded(s, i, &r, aim_of(s), tensor, err);
   }
   if (status == ELLM_OK && calibration_wants(&s->calibration, m)) status = hand_back(s, m, &r, err);
   if (status == ELLM_OK) s->planned_bits += s->plan.curves[i].bits;
