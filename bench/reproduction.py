@@ -3,11 +3,13 @@
 """Make docs/REPRODUCTION.md: what of the paper's results reproduces on the models at hand.
 
     bench/reproduction.py [--build DIR] [--shared DIR] [--chunks N] [--items N] [--model NAME=FOLDER] [--print]
+    bench/reproduction.py --smollm2 FOLDER          # the part about SmolLM2-135M alone, into the page as it is
 
 Each model is compressed to uint8 and uint4 as the paper defines them (one step a tensor, mixed scheme, every matrix),
 and compared with full precision: effective bits, perplexity and divergence over the first chunks of WikiText-2 test,
 HellaSwag. Weights without embedding are compressed only; stories260k, a file of llama2.c, is made a folder first.
-Standard library only.
+SmolLM2-135M, a real model, is downloaded, and compared with files of the same size that `compress --target-bpw` makes:
+bench/reproduction_smollm2.py. Standard library only.
 """
 
 import argparse
@@ -19,6 +21,8 @@ import struct
 import subprocess
 import sys
 import tempfile
+
+import reproduction_smollm2
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -42,6 +46,8 @@ error. Figures of models with different tokenizers must not be compared with eac
 |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 """
 
+BEGIN, END = "<!-- smollm2: begin -->", "<!-- smollm2: end -->"
+
 PAPER = """
 ## The paper's figures
 
@@ -62,23 +68,23 @@ protocol d of [EVALUATION.md](EVALUATION.md)), not of the token perplexity above
 - **Reproduces: entropy coding of coarsely quantized weights pays, and loses nothing.** One step a tensor leaves most
   weights in few of the codes; Huffman codes store uint8 in {bits8} and uint4 in {bits4} bits on these models, code
   books and the structure for parallel decoding included. Coded and plain files give the same logits to the last bit.
-- **Reproduces in direction, not in size: the paper's bits are not reached on small models.** Outliers stretch the grid
-  of a tensor, and the larger a matrix is, the larger are its outliers: the paper's 5.58 and 1.39 bits are of models
-  with billions of weights. The models here have 0.3 to 6 million in smaller tensors with fewer outliers, so more of the
-  codes are in use and the entropy is higher.
+- **The paper's bits are reached by a real model, not by the tellers of stories.** Outliers stretch the grid of a tensor,
+  and the larger a matrix is, the larger are its outliers: the paper's 5.58 and 1.39 bits are of models with billions of
+  weights, SmolLM2's 135 million come near. The small models of the first table have 0.3 to 6 million in smaller tensors
+  with fewer outliers, so more of the codes are in use and the entropy is higher.
 - **Does not reproduce here: quality at 4 bits.** The paper reports perplexities that rise by 1 to 12 %. Here one step a
   tensor at 4 bits makes the perplexity rise by {rise4}. The arithmetic lets one expect it: the rounding error at 4 bits
   is {error4} of the weights' energy, and at the paper's 1.39 bits it would be about 20 % for Gaussian weights. Large
   models bear more, but this alone does not explain how the paper's models keep nearly all of their quality, and it
   cannot be checked without their weights.
-- **Reproduces: 8 bits are nearly free.** KL is {kl8} nats a token, and perplexity moves by less than its standard
+- **Reproduces on the small models: 8 bits are nearly free.** KL is {kl8} nats a token, and perplexity moves by less than its standard
   error.
 - **The integer kernels cost next to nothing** beside the quantizer: compare the two columns of each figure.
 - **HellaSwag says little at this size.** Such small models are near the chance level of 25 %; nearly all differences
   are within the errors. The column is there for real models: the same command measures them.
 
-No model of the paper is at hand where this page was made. For one that is, `bench/reproduction.py --model NAME=FOLDER`
-adds its rows.
+None of the paper's own models is at hand where this page was made. For one that is, `bench/reproduction.py --model
+NAME=FOLDER` adds its rows.
 """
 
 
@@ -211,6 +217,26 @@ def words(values, form):
     return low if low == high else f"{low} to {high}"
 
 
+def smollm2_part(run, options):
+    """The part about SmolLM2: made anew and put into the page with --smollm2, else the one that is in the page."""
+    with open(options.out) as f:
+        page = f.read()
+    before, found, rest = page.partition(BEGIN)
+    old, _, after = rest.partition(END + "\n")
+    if not options.smollm2:
+        return BEGIN + old + END + "\n" if found else ""
+    part = BEGIN + "\n" + reproduction_smollm2.section(run, options) + END + "\n"
+    if not found:
+        before, found, after = page.partition("\n## The paper's figures\n")
+        part, after = "\n" + part, found + after
+    if options.print:
+        print(part)
+    else:
+        with open(options.out, "w") as f:
+            f.write(before + part + after)
+    return part
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(ROOT, "build"))
@@ -220,8 +246,21 @@ def main():
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FOLDER", help="one more model")
     parser.add_argument("--out", default=os.path.join(ROOT, "docs", "REPRODUCTION.md"))
     parser.add_argument("--print", action="store_true", help="print the page, write nothing")
+    parser.add_argument("--smollm2", metavar="FOLDER", help="only the part about SmolLM2; FOLDER keeps what it needs")
+    parser.add_argument("--effort", default="full", help="of its sized files")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of its figures but speed")
+    parser.add_argument("--b-windows", type=int, default=20, help="of 2,048 tokens, protocol b")
+    parser.add_argument("--d-pages", type=int, default=10, help="protocol d")
+    parser.add_argument("--kl-chunks", type=int, default=20, help="of 512 tokens, divergence and protocol a")
+    parser.add_argument("--variants", default="full,paper8,sized8,paper4,sized4", help="of SmolLM2")
+    parser.add_argument("--measures", default="b,d,hellaswag,gsm8k,speed", help="of SmolLM2, beside divergence")
+    parser.add_argument("--smollm2-items", type=int, default=500, help="of HellaSwag")
+    parser.add_argument("--questions", type=int, default=100, help="of GSM8K")
     options = parser.parse_args()
     run = Program(os.path.join(options.build, "entrollm"))
+    part = smollm2_part(run, options)
+    if options.smollm2:
+        return
     text = os.path.join(options.shared, "eval", "wikitext2", "wiki.test.raw")
     hellaswag = os.path.join(options.shared, "eval", "hellaswag", "hellaswag_val_1000_activitynet.jsonl")
     models = [
@@ -243,7 +282,7 @@ def main():
                 source, folder = os.path.join(folder, "stories260K.bin"), os.path.join(tmp, name)
                 folder_of_llama2c(source, tokenizer, folder)
             rows += measure_model(run, name, folder, text, hellaswag, options, found, tmp)
-    page = HEAD.format(chunks=options.chunks, items=f"{found['items']:,}") + "\n".join(rows) + "\n"
+    page = HEAD.format(chunks=options.chunks, items=f"{found['items']:,}") + "\n".join(rows) + "\n\n" + part
     page += PAPER.format(
         bits8=words(found["bits", 8], "{:.1f}".format),
         bits4=words(found["bits", 4], "{:.1f}".format),
