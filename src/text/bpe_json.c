@@ -15,18 +15,32 @@ static ellm_status refuse_affix(const json_t *model, const char *field, const ch
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.%s is set: not supported", origin, field);
 }
 
-static ellm_status load_piece(json_reader *reader, bpe_builder *b, ellm_error *err) {
+/* A piece is added when the next one has been read: by then the memory that its hash leads to has come. */
+typedef struct read_piece { const char *text; size_t bytes; uint32_t id; bool there; } read_piece;
+
+static ellm_status add_piece(bpe_builder *b, read_piece *piece, ellm_error *err) {
+  if (!piece->there) return ELLM_OK;
+  piece->there = false;
+  return bpe_build_piece(b, piece->text, piece->bytes, piece->id, err);
+}
+
+/* `last` is the piece before; `which`, 0 and 1 in turns, holds strings with escapes. */
+static ellm_status load_piece(json_reader *reader, bpe_builder *b, read_piece *last, int which, ellm_error *err) {
   const vocab *pieces = &b->bpe->pieces;
-  const char *piece;
-  size_t bytes;
+  read_piece piece = {.there = true};
   uint64_t id;
-  if (!json_reader_string(reader, 0, &piece, &bytes) || !json_reader_take(reader, ':')) {
-    if (reader->no_memory) return ellm_fail_memory(err, reader->unescaped[0].size, "vocabulary");
+  if (!json_reader_string(reader, which, &piece.text, &piece.bytes) || !json_reader_take(reader, ':')) {
+    if (reader->no_memory) return ellm_fail_memory(err, reader->unescaped[which].size, "vocabulary");
+    ELLM_TRY(add_piece(b, last, err));
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.vocab: no piece and id after \"%.*s\"", b->origin, 60,
                      pieces->count > 0 ? vocab_string(pieces, &pieces->pieces[pieces->count - 1]) : "");
   }
   if (!json_reader_integer(reader, &id) || id > UINT32_MAX) id = UINT32_MAX; /* which is no id */
-  return bpe_build_piece(b, piece, bytes, (uint32_t)id, err);
+  piece.id = (uint32_t)id;
+  vocab_expect(pieces, piece.text, piece.bytes);
+  ELLM_TRY(add_piece(b, last, err));
+  *last = piece;
+  return ELLM_OK;
 }
 
 static ellm_status load_vocab(const json_range *range, bpe_builder *b, ellm_error *err) {
@@ -35,12 +49,17 @@ static ellm_status load_vocab(const json_range *range, bpe_builder *b, ellm_erro
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.vocab is not an object", b->origin);
   }
   ellm_status status = ELLM_OK;
+  read_piece last = {.there = false};
+  int which = 0;
   bool end = json_reader_take(&reader, '}');
   while (status == ELLM_OK && !end) {
-    status = load_piece(&reader, b, err);
+    status = load_piece(&reader, b, &last, which, err);
+    which ^= 1;
     if (status != ELLM_OK || json_reader_take(&reader, ',')) continue;
     end = json_reader_take(&reader, '}');
-    if (!end) status = ellm_fail(err, ELLM_ERR_INPUT, "%s: model.vocab: no comma between two pieces", b->origin);
+    status = add_piece(b, &last, err);
+    if (status == ELLM_OK && !end)
+      status = ellm_fail(err, ELLM_ERR_INPUT, "%s: model.vocab: no comma between two pieces", b->origin);
   }
   if (status == ELLM_OK && !json_reader_at_end(&reader)) {
     status = ellm_fail(err, ELLM_ERR_INPUT, "%s: model.vocab is not an object", b->origin);
@@ -70,7 +89,34 @@ static bool read_listed_parts(json_reader *reader, merge_parts *parts) {
          json_reader_take(reader, ']');
 }
 
+/* Merges that have been read and wait until the memory that their pieces' hashes lead to has come. */
+typedef struct merge_queue { merge_parts items[32]; size_t n; } merge_queue;
+
+static ellm_status build_queued(bpe_builder *b, merge_queue *queue, ellm_error *err) {
+  ellm_status status = ELLM_OK;
+  const size_t n = queue->n;
+  queue->n = 0;
+  for (size_t i = 0; i < n; i++)
+    for (int k = 0; k < 2; k++)
+      vocab_expect_string(&b->bpe->pieces, queue->items[i].text[k], queue->items[i].bytes[k]);
+  for (size_t i = 0; i < n && status == ELLM_OK; i++) status = bpe_build_merge(b, &queue->items[i], err);
+  return status;
+}
+
+static ellm_status queue_merge(const json_reader *reader, bpe_builder *b, merge_queue *queue, const merge_parts *parts,
+                               ellm_error *err) {
+  bool stays = true; /* does the text lie in the input, not in a buffer that the next string overwrites? */
+  for (int k = 0; k < 2; k++) {
+    stays = stays && parts->text[k] >= reader->start && parts->text[k] < reader->end;
+    vocab_expect(&b->bpe->pieces, parts->text[k], parts->bytes[k]);
+  }
+  queue->items[queue->n++] = *parts;
+  const bool full = queue->n == sizeof queue->items / sizeof *queue->items;
+  return full || !stays ? build_queued(b, queue, err) : ELLM_OK;
+}
+
 static ellm_status read_merges(json_reader *reader, bpe_builder *b, ellm_error *err) {
+  merge_queue queue = {.n = 0};
   if (json_reader_take(reader, ']')) return ELLM_OK;
   json_reader first = *reader; /* all merges are written in the form of the first */
   bool listed = json_reader_take(&first, '[');
@@ -78,20 +124,22 @@ static ellm_status read_merges(json_reader *reader, bpe_builder *b, ellm_error *
     merge_parts parts;
     if (!(listed ? read_listed_parts(reader, &parts) : read_joined_parts(reader, &parts))) {
       if (reader->no_memory) return ellm_fail_memory(err, reader->unescaped[0].size, "merges");
+      ELLM_TRY(build_queued(b, &queue, err));
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.merges: merge %u is not %s", b->origin, b->rank,
                        listed ? "[\"a\", \"b\"]" : "\"a b\"");
     }
     /* the first line of merges.txt may have got in */
     if (!listed && parts.bytes[0] >= 8 && memcmp(parts.text[0], "#version", 8) == 0) continue;
-    ELLM_TRY(bpe_build_merge(b, &parts, err));
+    ELLM_TRY(queue_merge(reader, b, &queue, &parts, err));
   } while (json_reader_take(reader, ','));
+  ELLM_TRY(build_queued(b, &queue, err));
   return json_reader_take(reader, ']')
              ? ELLM_OK
              : ellm_fail(err, ELLM_ERR_INPUT, "%s: model.merges: no comma after merge %u", b->origin, b->rank);
 }
 
 static ellm_status load_merges(const json_range *range, bpe_builder *b, ellm_error *err) {
-  json_reader reader = {.at = range->text, .end = range->text ? range->text + range->bytes : NULL};
+  json_reader reader = {.start = range->text, .at = range->text, .end = range->text ? range->text + range->bytes : NULL};
   ellm_status status = ELLM_OK;
   const bool is_array = range->text && json_reader_take(&reader, '[');
   if (is_array) status = read_merges(&reader, b, err);

@@ -74,20 +74,22 @@ static bool unescape(json_reader *r, ellm_buffer *out) {
   return append(r, out, encoded, utf8_encode(cp, encoded));
 }
 
-/* Advance to the next quote, backslash or control character. */
-static void skip_plain(json_reader *r) {
-  while (r->at < r->end && *r->at != '"' && *r->at != '\\' && (uint8_t)*r->at >= 0x20) ++r->at;
+/* Advance to the next quote, backslash or control character. True: past nothing but ASCII. */
+static bool skip_plain(json_reader *r) {
+  uint8_t all = 0;
+  for (; r->at < r->end && *r->at != '"' && *r->at != '\\' && (uint8_t)*r->at >= 0x20; ++r->at) all |= (uint8_t)*r->at;
+  return all < 0x80;
 }
 
 bool json_reader_string(json_reader *r, int which, const char **text, size_t *bytes) {
   if (!json_reader_take(r, '"')) return false;
   const char *start = r->at;
-  skip_plain(r);
+  const bool ascii = skip_plain(r);
   if (r->at == r->end) return false;
   if (*r->at == '"') {
     *text = start;
     *bytes = (size_t)(r->at++ - start);
-    return utf8_is_valid(*text, *bytes);
+    return ascii || utf8_is_valid(*text, *bytes);
   }
   ellm_buffer *out = &r->unescaped[which];
   out->size = 0;

@@ -20,6 +20,7 @@ bool json_cut(const char *json, size_t bytes, json_range *vocab, json_range *mer
 
 /* Reading a value piece by piece; strict. */
 typedef struct json_reader {
+  const char *start;         /* of the input; for those who ask whether a string points into it, else NULL */
   const char *at, *end;
   ellm_buffer unescaped[2];  /* of strings with escapes; free with json_reader_free */
   bool no_memory;            /* a string could not be read for want of memory */

@@ -103,6 +103,15 @@ ellm_status vocab_add(vocab *v, const char *piece, size_t bytes, uint32_t id, el
   return ELLM_OK;
 }
 
+void vocab_expect(const vocab *v, const char *piece, size_t bytes) {
+  __builtin_prefetch(&v->slots[XXH3_64bits_withSeed(piece, bytes, v->seed) & v->slot_mask]);
+}
+
+void vocab_expect_string(const vocab *v, const char *piece, size_t bytes) {
+  const vocab_slot *slot = &v->slots[XXH3_64bits_withSeed(piece, bytes, v->seed) & v->slot_mask];
+  if (slot->offset != UINT32_MAX) __builtin_prefetch(v->arena.data + slot->offset);
+}
+
 uint32_t vocab_find(const vocab *v, const char *piece, size_t bytes) {
   if (bytes > v->longest || v->count == 0) return VOCAB_NONE;
   uint32_t tag;

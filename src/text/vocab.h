@@ -36,6 +36,10 @@ ellm_status vocab_init(vocab *v, size_t count, ellm_error *err);
 void vocab_free(vocab *v);
 /* ELLM_ERR_USAGE when the string is there already (err is not written). */
 ellm_status vocab_add(vocab *v, const char *piece, size_t bytes, uint32_t id, ellm_error *err);
+/* Where many pieces are looked for, memory is what is waited for. The first fetches what a piece's hash leads to, the
+ * second, some calls later, the string there, so that vocab_find or vocab_add finds both in the cache. */
+void vocab_expect(const vocab *v, const char *piece, size_t bytes);
+void vocab_expect_string(const vocab *v, const char *piece, size_t bytes);
 /* Id of a piece, or VOCAB_NONE. */
 uint32_t vocab_find(const vocab *v, const char *piece, size_t bytes);
 static inline const char *vocab_string(const vocab *v, const vocab_piece *piece) {
