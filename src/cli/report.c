@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/report_measure.h"
+#include "cli/report_curve.h"
 #include "cli/report_page.h"
 
 /* -------------------------------------------------------------------- CSV */
@@ -129,6 +129,7 @@ static ellm_status make_report(const report_options *r, report_data *data, ellm_
   plan.text = text;
   ellm_status status = check_folder(r, err);
   if (status == ELLM_OK) status = report_measure(&plan, data, err);
+  if (status == ELLM_OK) status = report_curve_measure(&plan, data, err);
   if (status == ELLM_OK) status = write_file(r, "report.csv", report_csv, data, err);
   if (status == ELLM_OK) status = write_file(r, "tensors.csv", report_tensors_csv, data, err);
   if (status == ELLM_OK) status = write_file(r, "index.html", report_page, data, err);

@@ -40,6 +40,9 @@ typedef struct report_variant {
 
 enum { REPORT_VARIANTS = 13 }; /* the original, then 8 and 4 bits, three schemes, two codes */
 
+enum { REPORT_CURVE = 32 };
+typedef struct report_curve_point { double bits, divergence; } report_curve_point;
+
 typedef struct report_data {
   const char *source;   /* folder */
   const char *text;     /* file of the evaluation */
@@ -51,6 +54,9 @@ typedef struct report_data {
   uint64_t scored;
   report_variant variants[REPORT_VARIANTS];
   size_t n_variants;
+  report_curve_point curve[REPORT_CURVE]; /* predicted, bits ascending (report_curve.h) */
+  size_t n_curve;                         /* 0: there is none */
+  report_curve_point chosen;              /* on it */
 } report_data;
 
 typedef struct report_plan {

@@ -8,8 +8,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "cli/report_plot.h"
 #include "cli/markup.h"
+#include "cli/report_curve.h"
+#include "cli/report_plot.h"
 
 static const char style[] =
     ":root{--page:#fff;--ink:#1b1f24;--soft:#57606a;--line:#d8dee4;--card:#f6f8fa;--c0:#1f6fb5;--c1:#c2550a;--c2:#"
@@ -157,7 +158,7 @@ static bool add_plot(const report_data *d, const char *title, axis x, const char
     else if (v->scheme == ELLM_SCHEME_MIXED && v->code == ELLM_CODE_HUFFMAN)
       snprintf(points[i].tag, sizeof points[i].tag, "%d bits, coded", v->bits);
   }
-  const report_plot plot = {title, x_name, y_name, points, d->n_variants};
+  const report_plot plot = {title, x_name, y_name, points, d->n_variants, 0};
   return cli_add(out, "<figure><figcaption>%s</figcaption>\n", title) && report_plot_svg(&plot, out) &&
          cli_add(out, "</figure>\n");
 }
@@ -251,7 +252,7 @@ static bool add_tensors(const report_data *d, cli_buffer *out) {
 bool report_page(const report_data *d, cli_buffer *out) {
   return add_head(d, out) && cli_add(out, "<div class=\"cards\">\n") && add_original_card(d, out) &&
          add_card(d, 8, out) && add_card(d, 4, out) && cli_add(out, "</div>\n") && add_plots(d, out) &&
-         add_table(d, out) && add_tensors(d, out) &&
+         report_curve_page(d, out) && add_table(d, out) && add_tensors(d, out) &&
          cli_add(out,
                  "<p class=\"soft\">The figures: <a href=\"report.csv\">report.csv</a>, <a href=\"tensors.csv\">"
                  "tensors.csv</a>. What each means: docs/EVALUATION.md of EntroLLM.</p>\n</body>\n</html>\n");

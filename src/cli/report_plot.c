@@ -99,12 +99,22 @@ static bool add_point(const report_point *p, const scale *sx, const scale *sy, c
          cli_add_escaped(out, p->tag) && cli_add(out, "</text>\n");
 }
 
+static bool add_curve(const report_plot *plot, const scale *sx, const scale *sy, cli_buffer *out) {
+  bool good = plot->n_connected < 2 || cli_add(out, "<path class=\"axis\" d=\"");
+  for (size_t i = 0, drawn = 0; good && i < plot->n_connected; i++)
+    if (drawable(&plot->points[i]))
+      good = cli_add(out, "%s%.1f %.1f", drawn++ > 0 ? "L" : "M", place(sx, plot->points[i].x),
+                     place(sy, plot->points[i].y));
+  return good && (plot->n_connected < 2 || cli_add(out, "\"/>\n"));
+}
+
 bool report_plot_svg(const report_plot *plot, cli_buffer *out) {
   scale x, y;
   find_scales(plot, &x, &y);
   bool good = cli_add(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot\" viewBox=\"0 0 %d %d\" "
                               "role=\"img\" aria-label=\"", WIDTH, HEIGHT) &&
-              cli_add_escaped(out, plot->title) && cli_add(out, "\">\n") && add_axes(plot, &x, &y, out);
+              cli_add_escaped(out, plot->title) && cli_add(out, "\">\n") && add_axes(plot, &x, &y, out) &&
+              add_curve(plot, &x, &y, out);
   for (int circles = 0; circles < 2; circles++) /* above the others */
     for (size_t i = 0; good && i < plot->n_points; i++)
       if (drawable(&plot->points[i]) && (plot->points[i].shape == 0) == circles)

@@ -18,6 +18,7 @@ typedef struct report_plot {
   const char *title, *x_name, *y_name;
   const report_point *points;
   size_t n_points;
+  size_t n_connected; /* the first so many are joined by a line */
 } report_plot;
 /* Append to a buffer; false: no memory. */
 bool report_plot_svg(const report_plot *plot, cli_buffer *out);

@@ -251,11 +251,29 @@ ellm_status any_size_again(any_size *a, bool *again, ellm_error *err) {
   return aim(a, err);
 }
 
+/* Other sizes by the same plan, from 2 bits a weight up, as far as it has steps for them. Then it aims where it did. */
+static ellm_status predict_curve(any_size *a, sized_expectation *e, ellm_error *err) {
+  static const double first_bits = 2, last_bits = 7;
+  plan *p = &a->s.plan;
+  const double weights = (double)a->s.matrices.weights;
+  if (a->s.calibration.squares.sum == NULL) return ELLM_OK; /* nothing was measured */
+  for (int i = 0; i < SIZED_CURVE_POINTS; i++) {
+    const double bits = first_bits + i * (last_bits - first_bits) / (SIZED_CURVE_POINTS - 1);
+    if (bits * weights < plan_least_bits(p) || bits * weights > plan_most_bits(p)) continue;
+    plan_recenter(p);
+    ELLM_TRY(plan_steps(p, 0, bits * weights, err));
+    e->curve[e->n_curve].bits = bits;
+    e->curve[e->n_curve++].divergence = plan_damage(p);
+  }
+  return aim(a, err);
+}
+
 ellm_status any_size_plan(any_size *a, char **text, ellm_error *err) {
   const sized_matrices *s = &a->s;
   const double file = (double)s->bytes_before + reserved_bytes(s->matrices.n) + allocation_bits(s->plan.curves, s->matrices.n) / 8;
-  const sized_expectation e = {
+  sized_expectation e = {
       .file_bytes = file, .seconds = a->seconds, .memory_bytes = forecast_memory(s->model, (uint64_t)file)};
+  ELLM_TRY(predict_curve(a, &e, err));
   return sized_plan_text(s, &e, text, err);
 }
 

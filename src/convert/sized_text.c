@@ -31,6 +31,10 @@ ellm_status sized_plan_text(const sized_matrices *s, const sized_expectation *e,
            ellm_buffer_print(&b, ",\"step\":%.6g,\"bits\":%.6g,\"damage\":%.6g}", plan_step(&s->plan, i),
                              c->bits / ((double)m->rows * m->columns), c->damage);
   }
+  fits = fits && ellm_buffer_print(&b, "],\"curve\":[");
+  for (size_t i = 0; fits && i < e->n_curve; i++)
+    fits = ellm_buffer_print(&b, "%s{\"bits_per_weight\":%.6g,\"divergence\":%.6g}", i > 0 ? "," : "",
+                             e->curve[i].bits, e->curve[i].divergence);
   fits = fits && ellm_buffer_print(&b, "]}") && ellm_buffer_append(&b, "", 1);
   if (!fits) {
     ellm_buffer_free(&b);

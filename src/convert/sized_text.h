@@ -6,7 +6,14 @@
 #include "convert/sized_matrix.h"
 
 /* A plan: the chosen steps of s->plan. `file_bytes`: of the whole file; seconds: that measuring took or will take. */
-typedef struct sized_expectation { double file_bytes, seconds; uint64_t memory_bytes; } sized_expectation;
+enum { SIZED_CURVE_POINTS = 21 };
+typedef struct sized_expectation {
+  double file_bytes, seconds;
+  uint64_t memory_bytes;
+  /* What the plan predicts of other sizes: bits a weight, divergence. */
+  struct { double bits, divergence; } curve[SIZED_CURVE_POINTS];
+  size_t n_curve;
+} sized_expectation;
 /* For ellm_report.plan; malloc'ed. */
 ellm_status sized_plan_text(const sized_matrices *s, const sized_expectation *e, char **text, ellm_error *err);
 

@@ -126,10 +126,10 @@ page.close()
 equal((page.problems, page.open), ([], []), "well-formed HTML that loads nothing")
 ok(not re.search(r"url\(|@import|<script|javascript:", source_text), "no scripts, no imports")
 counts = [page.counts.get(t, 0) for t in ("img", "script", "link", "figure")]
-equal(counts, [0, 0, 0, 3], "three plots and no foreign tags")
+equal(counts, [0, 0, 0, 4], "four plots and no foreign tags")
 ok(hostile in page.text, "the name is escaped and shown as it is")
 pictures = re.findall(r"<svg.*?</svg>", source_text, re.S)
-equal(len(pictures), 3 + 2 * n_matrices, "a picture for every plot, and two for every tensor")
+equal(len(pictures), 4 + 2 * n_matrices, "a picture for every plot, and two for every tensor")
 bad = 0
 for picture in pictures:
     root = xml.fromstring(picture)
@@ -140,9 +140,11 @@ for picture in pictures:
         for k in ("y", "cy", "y1", "y2"):
             bad += not -1 <= float(e.attrib.get(k, 0)) <= height + 1
 equal(bad, 0, "everything is drawn within its picture")
-points = [xml.fromstring(x) for x in pictures[:3]]
+points = [xml.fromstring(x) for x in pictures[:4]]
 counts = [sum("point" in e.attrib.get("class", "") for e in root.iter()) for root in points]
-equal(counts, [12, 12, 13], "points of the plots")
+equal(counts, [12, 12, 13, 21 + 1 + 2], "points of the plots")
+falling = [float(x) for x in re.findall(r"<title>predicted: [^,]*, ([^<]*)</title>", pictures[3])]
+ok(len(falling) == 21 and falling == sorted(falling, reverse=True) and falling[-1] > 0, "the curve of sizes falls", falling)
 ok(not re.search(r"\b(nan|inf)\b", page.text), "no figure is missing")
 ok(source_text.count("<tr>") == 2 + 13, "a row for every variant")
 equal(page.text.count("\u00b1"), 1 + 7 + 6 * 13, "an error beside every figure of quality")

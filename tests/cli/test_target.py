@@ -66,6 +66,9 @@ expected = json.loads(p.stdout)["plan"] if p.returncode == 0 else {}
 ok(len(expected.get("tensors", [])) == 29 and not os.path.exists(dry), "a dry run plans", p.stderr.decode())
 ok(b"measuring will take about" in p.stderr, "and says first how long it takes", p.stderr.decode())
 ok(all(t["step"] > 0 and t["bits"] > 0 and t["damage"] > 0 for t in expected["tensors"]), "step, bits, damage of each")
+curve = [(c["bits_per_weight"], c["divergence"]) for c in expected["curve"]]
+ok(len(curve) > 10 and curve == sorted(curve, key=lambda c: (c[0], -c[1])) and curve[0][1] > 10 * curve[-1][1],
+   "the curve of other sizes", str(curve))
 ok(expected["memory_bytes"] > expected["file_bytes"] > 2e6 and expected["divergence"] > 0, "size, memory, divergence")
 p = run("compress", MODEL, "-o", dry, "--dry-run", "--calibrate", text, "--effort", "quick", "--plan", plan)
 ok(p.returncode == 0 and b"expected divergence" in p.stdout, "in words", p.stdout.decode())
