@@ -27,12 +27,14 @@ static double fixed_bits(const tune_matrix *m, bool has_columns, size_t n_codes)
          (has_columns && m->part == 0 && !m->looked_up ? 16 * columns + half_section : 0);
 }
 
-/* The curve that its points give must be what calib/allocate.h wants, whatever noise there is in a sample. */
+/* The curve that its points give must be what calib/allocate.h wants, whatever noise there is in a sample. A coarse step
+ * is believed sooner than a fine one, where codes may be too large for their range: one bad point at the fine end must not
+ * say that finer steps gain nothing. */
 static void make_monotonic(allocation_point *points) {
-  for (size_t i = 1; i < PLAN_POINTS; i++) {
+  for (size_t i = 1; i < PLAN_POINTS; i++)
     if (points[i].bits > points[i - 1].bits) points[i].bits = points[i - 1].bits;
-    if (points[i].damage < points[i - 1].damage) points[i].damage = points[i - 1].damage;
-  }
+  for (size_t i = PLAN_POINTS - 1; i > 0; i--)
+    if (points[i - 1].damage > points[i].damage) points[i - 1].damage = points[i].damage;
 }
 
 /* Bits and squared errors of a matrix at all steps. weights[rows][columns] (NULL: not wanted): it at measured_step, and

@@ -162,8 +162,36 @@ static void order_and_factor(void **state) {
     const double h = (double)m.sum.at[c.order[p] * (m.sum.stride + 1)] / TOKENS + 0.01 * mean;
     assert_true(fabs(sum - h) < 1e-4 * h);
   }
-  /* scale ~ 1 / pivot: every place weighs the same */
-  for (size_t p = 0; p < MOST; p++) assert_true(c.slack[p] > 0.98f && c.slack[p] < 1.02f);
+  /* scale ~ 1 / pivot: every place weighs the same, but for the outlier, whose codes would become too large */
+  for (size_t p = 1; p < MOST; p++) assert_true(fabsf(c.slack[p] / c.slack[1] - 1) < 0.03f);
+  assert_true(float_from_bf16(c.scale[3]) == 0x1p-5f && c.slack[0] < c.slack[1]);
+  columns_free(&c);
+  moments_free(&m);
+}
+
+/* A column of massive activations does not drive its codes out of their range: a finer step gains what it should. */
+static void finer_steps_gain(void **state) {
+  const columns_options options = COLUMNS_DEFAULTS;
+  moments m;
+  input_columns c;
+  double sum[2] = {0, 0};
+  (void)state;
+  make(MOST, &m, &c);
+  columns_free(&c);
+  moments_free(&m);
+  for (size_t t = 0; t < TOKENS; t++) x[t * MOST + 3] *= 1000;
+  for (size_t row = 0; row < ROWS; row++) weights[row * MOST + 3] *= 6;
+  assert_int_equal(moments_create(MOST, &m, NULL), ELLM_OK);
+  moments_add(&m, pool, x, TOKENS, MOST);
+  assert_int_equal(columns_from_moments(pool, &m, &options, "m", &c, NULL), ELLM_OK);
+  for (int fine = 0; fine < 2; fine++) {
+    const quant_scales scales = {.step = fine ? 1.0f / 32 : 0.5f, .rows = row_scales, .columns = c.scale};
+    const rounding how = {&c, &scales, NULL};
+    assert_int_equal(rounding_rows(pool, &how, weights, ROWS, codes, damage, NULL), ELLM_OK);
+    for (size_t i = 0; i < ROWS * MOST; i++) assert_true(codes[i] > -ROUNDING_LARGEST && codes[i] < ROUNDING_LARGEST);
+    for (size_t row = 0; row < ROWS; row++) sum[fine] += damage[row];
+  }
+  assert_true(sum[1] * 200 < sum[0]); /* 256 times less */
   columns_free(&c);
   moments_free(&m);
 }
@@ -269,6 +297,6 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(same_bits),     cmocka_unit_test(damage_is_true),  cmocka_unit_test(order_and_factor),
       cmocka_unit_test(rates_save_bits), cmocka_unit_test(quick_and_none), cmocka_unit_test(no_factor),
-      cmocka_unit_test(row_scales_are_rms)};
+      cmocka_unit_test(row_scales_are_rms), cmocka_unit_test(finer_steps_gain)};
   return cmocka_run_group_tests_name("rounding", tests, start, stop);
 }
