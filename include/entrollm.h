@@ -258,8 +258,9 @@ typedef struct ellm_report {
   /* Of a model compressed to a size, what was expected before: a JSON object with "file_bytes", "bits_per_weight",
    * "divergence" (nats a token, null without calibration), "memory_bytes" (when running, with 4096 positions),
    * "measure_seconds", and "tensors", each with "name", "step" (relative to the root mean square of a row), "bits" (a
-   * weight) and "damage" (its part of the divergence, or of the squared error); and "curve", of other sizes "bits_per_weight"
-   * and "divergence", ascending, empty without calibration. A dry run's `totals` and `tensors` cover what is not quantized. Else NULL. */
+   * weight) and "damage" (its part of the divergence, or of the squared error); and "curve", of other sizes
+   * "bits_per_weight" and "divergence", ascending, empty without calibration. A dry run's `totals` and `tensors` cover
+   * what is not quantized. Else NULL. */
   const char *plan;
 } ellm_report;
 

@@ -56,16 +56,16 @@ static void assert_runs(const char *name) {
 
 static void bits_and_bytes_are_met(void **state) {
   (void)state;
-  static const double bits[] = {2.5, 4.25};
-  for (size_t i = 0; i < 2; i++)
-    for (int effort = ELLM_EFFORT_QUICK; effort <= ELLM_EFFORT_FULL; effort++) {
-      ellm_compress_options options = small_options(ELLM_TARGET_BITS, bits[i]);
-      options.effort = (ellm_effort)effort;
-      const ellm_totals totals = compress_to("bits.ellm", &options);
-      if (totals.coded_bits_per_weight > bits[i] || totals.coded_bits_per_weight < 0.995 * bits[i])
-        fail_msg("%g bits, effort %d: %g", bits[i], effort, totals.coded_bits_per_weight);
-      assert_runs("bits.ellm");
-    }
+  static const struct { double bits; ellm_effort effort; } cases[] = {{2.5, ELLM_EFFORT_FULL}, {4.25, ELLM_EFFORT_QUICK}};
+  for (size_t i = 0; i < 2; i++) {
+    const double bits = cases[i].bits;
+    ellm_compress_options options = small_options(ELLM_TARGET_BITS, bits);
+    options.effort = cases[i].effort;
+    const ellm_totals totals = compress_to("bits.ellm", &options);
+    if (totals.coded_bits_per_weight > bits || totals.coded_bits_per_weight < 0.995 * bits)
+      fail_msg("%g bits, effort %d: %g", bits, (int)cases[i].effort, totals.coded_bits_per_weight);
+    assert_runs("bits.ellm");
+  }
   ellm_compress_options options = small_options(ELLM_TARGET_BYTES, 2000000);
   options.effort = ELLM_EFFORT_QUICK;
   const ellm_totals totals = compress_to("bytes.ellm", &options);
@@ -305,32 +305,32 @@ static void experts_are_calibrated(void **state) {
   static const char *const names[] = {"mixtral-window", "qwen3moe-mixed", "qwen3moe-plain"};
   static const double asked[] = {8, 8.5, 9.3}; /* matrices of 640 weights have tables as large as their codes */
   for (size_t i = 0; i < 3; i++)
-    for (int many = 0; many < 2; many++)
-      for (int effort = ELLM_EFFORT_QUICK; effort <= ELLM_EFFORT_FULL; effort++) {
-        char model[256];
-        ellm_report *report = NULL;
-        if (!golden_model(names[i], model, sizeof model)) skip();
-        ellm_compress_options options = small_options(ELLM_TARGET_BITS, asked[i]);
-        options.effort = (ellm_effort)effort;
-        options.calibration_length = many ? 64 : 32;
-        options.calibration_sequences = many ? 16 : 4;
-        ASSERT_OK(ellm_compress(model, path_of("a.ellm"), &options, &report, ERR));
-        const double bits = report->totals.coded_bits_per_weight;
-        if (bits > asked[i] || bits < 0.995 * asked[i]) fail_msg("%s: %g bits", names[i], bits);
-        const double reached = number_of(report->quality, "\"divergence_i16\":");
-        assert_true(reached > 0 && reached < 1);
-        ellm_report_free(report);
-        ASSERT_OK(ellm_verify(path_of("a.ellm"), NULL, NULL, ERR));
-        options.threads = 1;
-        options.memory = 1 << 20; /* a sequence at a time, and moments of some experts at a time */
-        ASSERT_OK(ellm_compress(model, path_of("b.ellm"), &options, NULL, ERR));
+    for (int effort = ELLM_EFFORT_QUICK; effort <= ELLM_EFFORT_FULL; effort++) {
+      const bool many = i < 2;
+      char model[256];
+      ellm_report *report = NULL;
+      if (!golden_model(names[i], model, sizeof model)) skip();
+      ellm_compress_options options = small_options(ELLM_TARGET_BITS, asked[i]);
+      options.effort = (ellm_effort)effort;
+      options.calibration_length = many ? 64 : 32;
+      options.calibration_sequences = many ? 16 : 4;
+      ASSERT_OK(ellm_compress(model, path_of("a.ellm"), &options, &report, ERR));
+      const double bits = report->totals.coded_bits_per_weight;
+      if (bits > asked[i] || bits < 0.995 * asked[i]) fail_msg("%s: %g bits", names[i], bits);
+      const double reached = number_of(report->quality, "\"divergence_i16\":");
+      assert_true(reached > 0 && reached < 1);
+      ellm_report_free(report);
+      ASSERT_OK(ellm_verify(path_of("a.ellm"), NULL, NULL, ERR));
+      options.threads = 1;
+      options.memory = 1 << 20; /* a sequence at a time, and moments of some experts at a time */
+      ASSERT_OK(ellm_compress(model, path_of("b.ellm"), &options, NULL, ERR));
+      assert_same_file("a.ellm", "b.ellm");
+      if (i == 0) {
+        compress_in_pieces(model, "b.ellm", options);
         assert_same_file("a.ellm", "b.ellm");
-        if (i == 0 && many == 1) {
-          compress_in_pieces(model, "b.ellm", options);
-          assert_same_file("a.ellm", "b.ellm");
-        }
-        unlink(path_of("b.ellm"));
       }
+      unlink(path_of("b.ellm"));
+    }
 }
 
 static void without_calibration_rows_alone_have_scales(void **state) {
