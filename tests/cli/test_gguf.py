@@ -222,6 +222,13 @@ def test_refused(keys, tensors):
     plain("key tokenizer.ggml.scores is missing", "tokenizer.ggml.model", STRING, "llama")
     plain("key tokenizer.ggml.pre is falcon, gpt-2, smollm, ", "tokenizer.ggml.pre", STRING, "falcon")
     plain("key tokenizer.ggml.eos_token_id is 384, 0 to 383", "tokenizer.ggml.eos_token_id", U32, 384)
+    plain("key tokenizer.ggml.bos_token_id is -1, 0 to 383", "tokenizer.ggml.bos_token_id", I32, -1)
+    for part in ("attention.head_count", "attention.head_count_kv", "attention.key_length", "embedding_length",
+                 "feed_forward_length", "context_length"):  # divisors and sizes
+        plain(f"key llama.{part} is 0, 1 to", "llama." + part, U32, 0)
+        plain(f"key llama.{part} is -1, 1 to", "llama." + part, I32, -1)
+        plain(f"key llama.{part} is 4294967295, 1 to", "llama." + part, U32, 4294967295)
+    plain("key llama.vocab_size is 4294967295", "llama.vocab_size", U32, 4294967295)
     name = "tokenizer.ggml.token_type"
     with_key("token_type has 2 elements, there are 384 tokens", name, array(name, I32, [1, 1]))
     name = "tokenizer.ggml.tokens"
