@@ -427,8 +427,9 @@ typedef struct ellm_model_options {
   ellm_notes notes;            /* what opening has to say */
   uint32_t cache_positions;    /* of the pool of pages (see below), rounded up to whole pages; 0: the smaller of 4096
                                   and max_context. Memory is taken with the first sequence and touched as it fills */
-  ellm_progress_fn progress;   /* of check_all (stage "check") and expand ("expand"), bytes of tensors as they lie in the
-                                  file; may be NULL. Nothing else of opening takes long */
+  ellm_progress_fn progress;   /* of load (stage "load"), lock_memory ("lock"), expand ("expand") and check_all ("check"),
+                                  one after the other, in bytes of the file; may be NULL. Nothing else of opening takes
+                                  long */
   void *progress_user;
 } ellm_model_options;
 

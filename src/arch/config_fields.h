@@ -22,6 +22,8 @@ ellm_status config_experts(const config_reader *in, const char *const fields[2],
 /* `layer_types`, where it is given: sliding[n_layers] says which layers are "sliding_attention", the others are
  * "full_attention". *given: is it there? */
 ellm_status config_layer_types(const config_reader *in, uint32_t n_layers, bool *given, bool *sliding, ellm_error *err);
+/* What the classes of Mistral, Qwen and Gemma take where the field is missing. */
+enum { CONFIG_USUAL_WINDOW = 4096 };
 /* The field sliding_window where it is neither missing nor null; else `missing`, or 0 for null. */
 ellm_status config_window(const config_reader *in, uint32_t missing, uint32_t *window, ellm_error *err);
 /* For architectures whose layers are all alike: every layer has `window`, and layer_types must not say otherwise. */

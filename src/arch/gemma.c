@@ -29,7 +29,7 @@ static ellm_status windows(const config_reader *in, uint32_t pattern, model_conf
                            ellm_error *err) {
   bool given = false;
   uint32_t window = 0;
-  ELLM_TRY(config_window(in, 4096, &window, err));
+  ELLM_TRY(config_window(in, CONFIG_USUAL_WINDOW, &window, err));
   ELLM_TRY(config_layer_types(in, config->n_layers, &given, sliding, err));
   for (uint32_t i = 0; i < config->n_layers; i++) {
     if (!given) sliding[i] = (i + 1) % pattern != 0;

@@ -6,7 +6,7 @@
 static ellm_status mistral_facts(const config_reader *in, model_config *config, ellm_error *err) {
   uint32_t window = 0;
   ELLM_TRY(config_no_attention_bias(in, err));
-  ELLM_TRY(config_window(in, 4096, &window, err));
+  ELLM_TRY(config_window(in, CONFIG_USUAL_WINDOW, &window, err));
   return config_same_window(in, window, config, err);
 }
 

@@ -11,7 +11,7 @@ static ellm_status windows(const config_reader *in, model_config *config, bool *
   bool used = false, by_type = false;
   uint32_t window = 0, first = 28;
   ELLM_TRY(config_bool(in, "use_sliding_window", &used, err));
-  if (used) ELLM_TRY(config_window(in, 4096, &window, err));
+  if (used) ELLM_TRY(config_window(in, CONFIG_USUAL_WINDOW, &window, err));
   if (window > 0) ELLM_TRY(json_get_u32(in->root, "max_window_layers", false, in->origin, &first, err));
   ELLM_TRY(config_layer_types(in, config->n_layers, &by_type, sliding, err));
   for (uint32_t i = 0; i < config->n_layers; i++) {
@@ -77,7 +77,7 @@ static ellm_status qwen3_moe_facts(const config_reader *in, model_config *config
   bool sliding = false, normalize = false;
   ELLM_TRY(norms_and_biases(in, config, err));
   ELLM_TRY(config_bool(in, "use_sliding_window", &sliding, err));
-  if (sliding) ELLM_TRY(config_window(in, 4096, &window, err));
+  if (sliding) ELLM_TRY(config_window(in, CONFIG_USUAL_WINDOW, &window, err));
   ELLM_TRY(config_experts(in, fields, 128, 8, &n, &used, err));
   ELLM_TRY(config_size(in, "moe_intermediate_size", false, CONFIG_MAX_SIZE / 2, &inner, err));
   ELLM_TRY(config_bool(in, "norm_topk_prob", &normalize, err));

@@ -11,6 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/progress.h"
+
+enum { PIECE = 1 << 26 }; /* bytes that are read or locked between two words of progress */
+
 /* Opens a regular file for reading and gives its size and time of change. O_NONBLOCK: a FIFO is refused, not waited
  * for; it changes nothing for regular files. */
 static ellm_status open_regular(const char *path, int *fd, uint64_t *size, struct timespec *changed, ellm_error *err) {
@@ -70,14 +74,23 @@ ellm_status file_map_open(const char *path, file_map *map, ellm_error *err) {
 }
 
 /* Anonymous memory that begins at a huge page, written once. */
-static ellm_status copy_to_memory(const file_reader *reader, void **data, ellm_error *err) {
+static ellm_status copy_to_memory(const file_reader *reader, ellm_progress_fn progress, void *user, void **data,
+                                  ellm_error *err) {
   const size_t size = (size_t)reader->size;
   void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return ellm_fail_memory(err, size, reader->path);
 #ifdef MADV_HUGEPAGE
   (void)madvise(memory, size, MADV_HUGEPAGE);
 #endif
-  const ellm_status status = file_reader_read(reader, 0, memory, size, err);
+  progress_meter meter;
+  progress_start(&meter, progress, user, size);
+  ellm_status status = ELLM_OK;
+  for (size_t at = 0, n; at < size && status == ELLM_OK; at += n) {
+    n = size - at < PIECE ? size - at : PIECE;
+    status = progress_report(&meter, "load", "", at, err);
+    if (status == ELLM_OK) status = file_reader_read(reader, at, (uint8_t *)memory + at, n, err);
+  }
+  if (status == ELLM_OK) status = progress_finish(&meter, "load", err);
   if (status == ELLM_OK && mprotect(memory, size, PROT_READ) == 0) {
     *data = memory;
     return ELLM_OK;
@@ -87,14 +100,14 @@ static ellm_status copy_to_memory(const file_reader *reader, void **data, ellm_e
   return status != ELLM_OK ? status : ellm_fail_errno(err, code, "protect the memory of", reader->path);
 }
 
-ellm_status file_map_load(const char *path, file_map *map, ellm_error *err) {
+ellm_status file_map_load(const char *path, ellm_progress_fn progress, void *user, file_map *map, ellm_error *err) {
   *map = (file_map){0};
   file_reader reader;
   void *data = NULL;
   ELLM_TRY(file_reader_open(path, &reader, err));
   ellm_status status = ELLM_OK;
   if (reader.size > SIZE_MAX) status = ellm_fail(err, ELLM_ERR_IO, "%s: too large for memory", path);
-  else if (reader.size > 0) status = copy_to_memory(&reader, &data, err);
+  else if (reader.size > 0) status = copy_to_memory(&reader, progress, user, &data, err);
   if (status == ELLM_OK) *map = (file_map){.data = data, .size = reader.size, .path = strdup(path), .copied = true};
   file_reader_close(&reader);
   if (status == ELLM_OK && map->path == NULL) {
@@ -118,10 +131,22 @@ void file_map_drop(const file_map *map, const uint8_t *data, size_t bytes) {
 #endif
 }
 
-ellm_status file_map_lock(const file_map *map, ellm_error *err) {
-  if (map->data == NULL || mlock(map->data, (size_t)map->size) == 0) return ELLM_OK;
-  return ellm_fail(err, ELLM_ERR_IO, "cannot lock the %llu bytes of %s in memory: %s (see ulimit -l)",
-                   (unsigned long long)map->size, map->path, strerror(errno));
+ellm_status file_map_lock(const file_map *map, ellm_progress_fn progress, void *user, ellm_error *err) {
+  const size_t size = (size_t)map->size;
+  progress_meter meter;
+  progress_start(&meter, progress, user, size);
+  ellm_status status = ELLM_OK;
+  if (map->data == NULL) return ELLM_OK;
+  for (size_t at = 0, n; at < size && status == ELLM_OK; at += n) {
+    n = size - at < PIECE ? size - at : PIECE;
+    status = progress_report(&meter, "lock", "", at, err);
+    if (status == ELLM_OK && mlock(map->data + at, n) != 0)
+      status = ellm_fail(err, ELLM_ERR_IO, "cannot lock the %llu bytes of %s in memory: %s (see ulimit -l)",
+                         (unsigned long long)size, map->path, strerror(errno));
+  }
+  if (status == ELLM_OK) status = progress_finish(&meter, "lock", err);
+  if (status != ELLM_OK) (void)munlock(map->data, size);
+  return status;
 }
 
 void file_map_close(file_map *map) {

@@ -11,13 +11,15 @@
 typedef struct file_map { const uint8_t *data; uint64_t size; char *path; bool copied; } file_map;
 ellm_status file_map_open(const char *path, file_map *map, ellm_error *err);
 void file_map_close(file_map *map);
-/* The same over a copy in memory of its own, in huge pages where the system gives them. */
-ellm_status file_map_load(const char *path, file_map *map, ellm_error *err);
+/* The same over a copy in memory of its own, in huge pages where the system gives them. `progress` (may be NULL) hears
+ * how far reading is, stage "load". */
+ellm_status file_map_load(const char *path, ellm_progress_fn progress, void *user, file_map *map, ellm_error *err);
 /* bytes at `data`, inside the mapping, are not wanted for now: their pages need not stay in this process's memory. They
  * are read again where they are wanted after all; a copy stays. */
 void file_map_drop(const file_map *map, const uint8_t *data, size_t bytes);
-/* Reads all pages and keeps them in memory (mlock); ELLM_ERR_IO where the limit of locked memory is too low. */
-ellm_status file_map_lock(const file_map *map, ellm_error *err);
+/* Reads all pages and keeps them in memory (mlock); ELLM_ERR_IO where the limit of locked memory is too low. Then, or
+ * where `progress` (stage "lock", may be NULL) stops it, none stay locked. */
+ellm_status file_map_lock(const file_map *map, ellm_progress_fn progress, void *user, ellm_error *err);
 
 /* Reading by position, safe from several threads: EINTR and short reads are
  * handled, a read past the end is ELLM_ERR_INPUT. */

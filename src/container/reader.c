@@ -450,10 +450,11 @@ ellm_status ellm_file_open(const char *path, ellm_file **file, ellm_error *err) 
   return container_open_lenient(path, NULL, NULL, file, err);
 }
 
-ellm_status container_open_loaded(const char *path, ellm_file **file, ellm_error *err) {
+ellm_status container_open_loaded(const char *path, ellm_progress_fn progress, void *user, ellm_file **file,
+                                  ellm_error *err) {
   *file = NULL;
   file_map map = {0};
-  ELLM_TRY(file_map_load(path, &map, err));
+  ELLM_TRY(file_map_load(path, progress, user, &map, err));
   return open_bytes(&map, map.data, map.size, path, NULL, NULL, file, err);
 }
 
@@ -485,8 +486,8 @@ const container_tensor *container_find(const ellm_file *file, const char *name) 
 bool container_tensor_usable(const container_tensor *tensor) { return entry_of(tensor)->usable; }
 const char *container_path(const ellm_file *file) { return file->path; }
 uint64_t container_file_bytes(const ellm_file *file) { return file->size; }
-ellm_status container_lock(const ellm_file *file, ellm_error *err) {
-  return file->map.path != NULL ? file_map_lock(&file->map, err) : ELLM_OK;
+ellm_status container_lock(const ellm_file *file, ellm_progress_fn progress, void *user, ellm_error *err) {
+  return file->map.path != NULL ? file_map_lock(&file->map, progress, user, err) : ELLM_OK;
 }
 size_t ellm_file_asset_count(const ellm_file *file) { return file->n_assets; }
 

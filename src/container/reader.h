@@ -59,9 +59,10 @@ ellm_status container_open_lenient(const char *path, container_problem_fn proble
 bool container_tensor_usable(const container_tensor *tensor);
 uint64_t container_file_bytes(const ellm_file *file);
 /* ellm_file_open over a copy in memory: file_map_load. */
-ellm_status container_open_loaded(const char *path, ellm_file **file, ellm_error *err);
+ellm_status container_open_loaded(const char *path, ellm_progress_fn progress, void *user, ellm_file **file,
+                                  ellm_error *err);
 /* Keeps the whole file in memory: file_map_lock. */
-ellm_status container_lock(const ellm_file *file, ellm_error *err);
+ellm_status container_lock(const ellm_file *file, ellm_progress_fn progress, void *user, ellm_error *err);
 /* The public description of a tensor; strings as those of `tensor`. */
 void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info *info);
 /* Value of a metadata record, NUL-terminated, or NULL. */

@@ -19,19 +19,13 @@
 #include <string.h>
 
 #include "kernels/columns.h"
+#include "kernels/full_tiles.h"
 
 KERNEL_INLINE columns columns_after(columns x, size_t n) {
   x.low += n;
   if (x.high) x.high += n;
   x.wide += n;
   return x;
-}
-
-/* Tiles of fewer rows, `bytes` each, to tiles of 16 rows, the others 0. */
-static const uint8_t *full_tiles(const uint8_t *codes, size_t n_tiles, size_t bytes, uint8_t *full) {
-  memset(full, 0, n_tiles * CODER_TILE);
-  for (size_t tile = 0; tile < n_tiles; tile++) memcpy(full + tile * CODER_TILE, codes + tile * bytes, bytes);
-  return full;
 }
 
 void KERNEL_PASTE(multiply_codes_, KERNEL_NAME)(const uint8_t *panel_codes, const coder_block *block,
@@ -47,7 +41,7 @@ void KERNEL_PASTE(multiply_codes_, KERNEL_NAME)(const uint8_t *panel_codes, cons
       const size_t first = g * x.tiles_per_group, left = block->tiles - first;
       const size_t n_tiles = left < x.tiles_per_group ? left : x.tiles_per_group;
       const uint8_t *codes = panel_codes + first * tile_bytes;
-      if (tile_bytes < CODER_TILE) codes = full_tiles(codes, n_tiles, tile_bytes, full);
+      if (tile_bytes < CODER_TILE) codes = kernel_full_tiles(codes, n_tiles, block->panel_rows, 0, full);
       multiply_group(codes, n_tiles, columns_after(x, g * a->group), now, a->stride, sums + g * CODER_PANEL_ROWS,
                      token_sums);
     }
@@ -68,7 +62,7 @@ static void dot_codes(const uint8_t *codes, const coder_block *block, const kern
       const size_t first = g * x.tiles_per_group, left = block->tiles - first;
       const size_t n_tiles = left < x.tiles_per_group ? left : x.tiles_per_group;
       const uint8_t *from = codes + first * tile_bytes;
-      if (tile_bytes < CODER_TILE) from = full_tiles(from, n_tiles, tile_bytes, full);
+      if (tile_bytes < CODER_TILE) from = kernel_full_tiles(from, n_tiles, block->panel_rows, 0, full);
       dot_group(from, n_tiles, columns_after(x, g * a->group), sums);
     }
   }

@@ -182,6 +182,7 @@ KERNEL_INLINE void dot_all(const fused *from, int32_t *sums, int tuple, int raw_
 }
 
 typedef void (*fused_fn)(const fused *f, int32_t *sums);
+/* A function for each case, named by its constants: dot_1042 is dot_all of tuple 1, 0 raw bits, way 4 and 2 digits. */
 #define FUSED(tuple, raw, way, digits)                                                                               \
   static void dot_##tuple##raw##way##digits(const fused *f, int32_t *sums) {                                         \
     dot_all(f, sums, tuple, raw, way, digits);                                                                       \
@@ -306,6 +307,7 @@ KERNEL_INLINE void multiply_panel(fused *f, size_t stride, int32_t *sums, size_t
 }
 
 typedef void (*panel_fn)(fused *f, size_t stride, int32_t *sums, size_t sums_stride, uint8_t *keep);
+/* panel_123 is multiply_panel of tuple 1, 2 raw bits and 3 tokens. */
 #define PANEL(tuple, raw, tokens)                                                                                    \
   static void panel_##tuple##raw##tokens(fused *f, size_t stride, int32_t *sums, size_t sums_stride, uint8_t *keep) { \
     multiply_panel(f, stride, sums, sums_stride, tokens == FUSED_TOKENS ? keep : NULL, tuple, raw, tokens);            \

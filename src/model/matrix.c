@@ -10,6 +10,7 @@
 #include "base/work_failure.h"
 #include "source/finite.h"
 #include "kernels/exact.h"
+#include "kernels/full_tiles.h"
 #include "kernels/patches.h"
 
 enum {
@@ -22,7 +23,7 @@ enum {
 typedef struct worker {
   kernel_scratch scratch;
   float chunk[CHUNK_TILES * CODER_TILE];
-  uint8_t expanded[CHUNK_TILES * CODER_TILE];
+  uint8_t padded[CHUNK_TILES * CODER_TILE]; /* whole tiles of a narrow panel */
   float sums[MATRIX_MAX_TOKENS * TILE_SUMS];
   const float *x[MATRIX_MAX_TOKENS];
 } worker;
@@ -148,14 +149,11 @@ static void multiply_chunk(const job *j, size_t n_tiles, uint64_t column) {
 
 static void zero_sums(const job *j) { memset(j->w->sums, 0, j->product->n_tokens * TILE_SUMS * sizeof *j->w->sums); }
 
-/* Tiles of a matrix of fewer than 16 rows, to 64 bytes each: rows that are not there are `zero`, weight 0. */
-static const uint8_t *full_tiles(worker *w, const uint8_t *codes, size_t n_tiles, uint32_t panel_rows, int zero) {
-  if (panel_rows == CODER_PANEL_ROWS) return codes;
-  memset(w->expanded, zero, n_tiles * CODER_TILE);
-  for (size_t t = 0; t < n_tiles; t++)
-    memcpy(w->expanded + t * CODER_TILE, codes + t * CODER_TILE_COLUMNS * panel_rows,
-           (size_t)CODER_TILE_COLUMNS * panel_rows);
-  return w->expanded;
+/* Whole tiles of a panel: rows that are not there have weight 0. */
+static const uint8_t *whole_tiles(worker *w, const coder_block *block, const uint8_t *codes, size_t n_tiles,
+                                  const quant_scales *scales) {
+  if (block->panel_rows == CODER_PANEL_ROWS) return codes;
+  return kernel_full_tiles(codes, n_tiles, block->panel_rows, scales->zero, w->padded);
 }
 
 /* The factors of the rows of a panel, 16 readable ones: those that are not there are 1. */
@@ -180,7 +178,7 @@ static void float_panel(const job *j, const coder_block *block, uint32_t panel, 
                                              block->first_row + panel * block->panel_rows,
                                              panel_rows_left(block, panel), column, rows);
     const size_t first = place + tile * tile_codes;
-    const uint8_t *codes = full_tiles(w, w->scratch.codes + first, n, block->panel_rows, scales.zero);
+    const uint8_t *codes = whole_tiles(w, block, w->scratch.codes + first, n, &scales);
     j->c->kernels->tiles_from_codes(codes, n, &scales, w->chunk);
     kernel_patch_tiles(patches, block, (uint32_t)first, n, codes, &scales, w->chunk);
     multiply_chunk(j, n, column);

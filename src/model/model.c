@@ -165,7 +165,8 @@ static bool has_exact(const ellm_file *file) {
 }
 
 static ellm_status open_into(ellm_model *m, const ellm_model_options *options, ellm_error *err) {
-  const source_options from = {.load = options->load};
+  const source_options from = {
+      .load = options->load, .progress = options->progress, .progress_user = options->progress_user};
   ELLM_TRY(source_open(m->path, &from, &m->source, err));
   ellm_file *file = source_file(m->source);
   const bool folder = file == NULL;
@@ -185,7 +186,8 @@ static ellm_status open_into(ellm_model *m, const ellm_model_options *options, e
                       (options->cache_type == ELLM_CACHE_DEFAULT && m->activations != ELLM_ACTIVATIONS_F32);
   if (m->half_precision && m->activations == ELLM_ACTIVATIONS_F32)
     return ellm_fail(err, ELLM_ERR_USAGE, "f32 activations go with an F32 KV cache only");
-  if (options->lock_memory && file != NULL) ELLM_TRY(container_lock(file, err));
+  if (options->lock_memory && file != NULL)
+    ELLM_TRY(container_lock(file, options->progress, options->progress_user, err));
   ELLM_TRY(read_configs(m, &options->notes, err));
   ELLM_TRY(model_weights_bind(m->source, &m->config, &options->notes, &m->weights, err));
   rope_tables_init(&m->ropes, &m->config);

@@ -85,6 +85,8 @@ ellm_status file_source_open(const char *path, const source_options *options, te
   s->kind = &file_kind;
   s->path = strdup(path);
   if (s->path == NULL) return ellm_fail_memory(err, strlen(path), "a path");
-  ELLM_TRY(options->load ? container_open_loaded(path, &s->file, err) : ellm_file_open(path, &s->file, err));
+  ELLM_TRY(options->load
+               ? container_open_loaded(path, options->progress, options->progress_user, &s->file, err)
+               : ellm_file_open(path, &s->file, err));
   return add_tensors(s, err);
 }

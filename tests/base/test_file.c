@@ -109,7 +109,7 @@ static void dropping_pages(void **state) {
   for (int copied = 0; copied < 2; copied++) {
     file_map map;
     ellm_error err;
-    assert_int_equal((copied ? file_map_load : file_map_open)(path, &map, &err), ELLM_OK);
+    assert_int_equal(copied ? file_map_load(path, NULL, NULL, &map, &err) : file_map_open(path, &map, &err), ELLM_OK);
     assert_memory_equal(map.data, content, size);
     const size_t before = copied ? 0 : resident(map.data, pages, page);
     file_map_drop(&map, map.data + page + 1, size - 2 * page);

@@ -111,6 +111,7 @@ KERNEL_INLINE const uint8_t *dot_all(const fused *from, int32_t *sums, unsigned 
   return f.next;
 }
 
+/* A function for each case, named by its constants: dot_1432 is tuple 1, width 4, 3 raw bits and 2 digits. */
 #define FUSED(tuple, width, raw, digits)                                                                             \
   static const uint8_t *dot_##tuple##width##raw##digits(const fused *f, int32_t *sums) {                             \
     return dot_all(f, sums, tuple, width, raw, digits);                                                              \

@@ -130,6 +130,8 @@ KERNEL_INLINE void multiply_panel(const pass *p, unsigned tuple, unsigned raw_bi
 }
 
 typedef void (*pass_fn)(const pass *p);
+/* A function for each case, named by its constants: pass_1326 is multiply_panel of tuple 1, 3 raw bits, 2 digits and 6
+ * tokens; 9, KEEP, stands for a first pass that keeps the codes. */
 #define PASS(tuple, raw, digits, tokens)                                                                             \
   static void pass_##tuple##raw##digits##tokens(const pass *p) {                                                      \
     multiply_panel(p, tuple, raw, digits, tokens == KEEP ? PASS_TOKENS : tokens, tokens == KEEP);                      \
