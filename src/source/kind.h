@@ -48,9 +48,6 @@ void made_tensor_free(made_tensor *made);
 
 typedef struct gguf_source gguf_source; /* gguf_source.c */
 
-/* Fills an empty source: kind, path, tensors. What it has filled by then is closed when it fails. */
-typedef ellm_status (*source_opener)(tensor_source *s, void *user, ellm_error *err);
-
 struct tensor_source {
   const source_kind *kind;
   char *path;
@@ -71,9 +68,6 @@ struct tensor_source {
   pthread_mutex_t lock;           /* of what is found out late: */
   char identity[33];              /* "" until somebody asks */
 };
-
-/* A source of any kind, those of other folders too. */
-ellm_status source_create(source_opener open, void *user, tensor_source **out, ellm_error *err);
 
 /* Room for n tensors, all zero; `n_tensors` may be made less afterwards. */
 ellm_status source_make_tensors(tensor_source *s, size_t n, ellm_error *err);

@@ -19,6 +19,11 @@
 ellm_status source_open(const char *path, const source_options *options, tensor_source **out, ellm_error *err);
 void source_close(tensor_source *s); /* NULL is fine */
 
+/* A source of any kind, those of other folders too (kind.h): `open` fills an empty one with kind, path and tensors. What it
+ * has filled by then is closed when it fails. */
+typedef ellm_status (*source_opener)(tensor_source *s, void *user, ellm_error *err);
+ellm_status source_create(source_opener open, void *user, tensor_source **out, ellm_error *err);
+
 const char *source_path(const tensor_source *s); /* of the folder that is read, which a cache's snapshot may be */
 /* The .ellm file behind it; NULL: there is none, and no tensor is coded. */
 ellm_file *source_file(const tensor_source *s);
