@@ -94,7 +94,7 @@ static void put_sentencepiece(ellm_buffer *b) {
 
 /* Byte pairs, of a text of letters. */
 static void put_byte_pairs(ellm_buffer *b) {
-  static const char *const tokens[] = {"<|end|>", "a", "b", "c", "\xC4\xA0", "ab", "\xC4\xA0" "ab", "abc"};
+  static const char *const tokens[] = {"<|end|>", "a", "b", "c", "\xC4\xA0", "ab", "\304\240ab", "abc"};
   static const char *const merges[] = {"a b", "\xC4\xA0 ab", "ab c"};
   enum { N = sizeof tokens / sizeof *tokens, MERGES = sizeof merges / sizeof *merges };
   put_header(b, 3, TENSORS, SIZE_KEYS + 6);
