@@ -158,12 +158,6 @@ static bool state(const tensor_source *s, ellm_buffer *out) {
   return ellm_buffer_print(out, "random weights %llu", (unsigned long long)m->seed);
 }
 
-static ellm_status unchanged(const tensor_source *s, ellm_error *err) {
-  (void)s;
-  (void)err;
-  return ELLM_OK;
-}
-
 /* No `read` and no `map`: all tensors are made. */
 static const source_kind shape_kind = {.close = close_shape,
                                        .origin = origin,
@@ -172,8 +166,7 @@ static const source_kind shape_kind = {.close = close_shape,
                                        .asset = asset,
                                        .metadata = metadata,
                                        .reads_file = reads_file,
-                                       .state = state,
-                                       .unchanged = unchanged};
+                                       .state = state};
 
 static ellm_status open_shape(tensor_source *s, void *user, ellm_error *err) {
   const ellm_bench_shape *shape = user;

@@ -46,13 +46,6 @@ static bool state(const tensor_source *s, ellm_buffer *out) {
   return ellm_buffer_append(out, self, sizeof self);
 }
 
-/* Every byte is checked by its section's checksum when it is used. */
-static ellm_status unchanged(const tensor_source *s, ellm_error *err) {
-  (void)s;
-  (void)err;
-  return ELLM_OK;
-}
-
 static const source_kind file_kind = {.close = close_file,
                                       .origin = origin,
                                       .read = read_elements,
@@ -62,8 +55,7 @@ static const source_kind file_kind = {.close = close_file,
                                       .asset = asset,
                                       .metadata = metadata,
                                       .reads_file = reads_file,
-                                      .state = state,
-                                      .unchanged = unchanged};
+                                      .state = state};
 
 static ellm_status add_tensors(tensor_source *s, ellm_error *err) {
   const size_t n = ellm_file_tensor_count(s->file);

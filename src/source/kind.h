@@ -27,7 +27,7 @@ typedef struct source_kind {
   const char *(*quantized)(const tensor_source *s); /* may be NULL: not */
   bool (*reads_file)(const tensor_source *s, const char *path);
   bool (*state)(const tensor_source *s, ellm_buffer *out);
-  ellm_status (*unchanged)(const tensor_source *s, ellm_error *err);
+  ellm_status (*unchanged)(const tensor_source *s, ellm_error *err); /* NULL: what is read is checked, or cannot change */
   /* What a description says beside the configuration: "format", "types", "tokenizer". May be NULL; false: no memory. */
   bool (*describe)(const tensor_source *s, json_t *out);
 } source_kind;

@@ -127,7 +127,9 @@ const char *source_quantized(const tensor_source *s) {
 }
 bool source_reads_file(const tensor_source *s, const char *path) { return s->kind->reads_file(s, path); }
 bool source_state(const tensor_source *s, ellm_buffer *out) { return s->kind->state(s, out); }
-ellm_status source_unchanged(const tensor_source *s, ellm_error *err) { return s->kind->unchanged(s, err); }
+ellm_status source_unchanged(const tensor_source *s, ellm_error *err) {
+  return s->kind->unchanged == NULL ? ELLM_OK : s->kind->unchanged(s, err);
+}
 
 size_t source_left_out(const tensor_source *s, uint64_t *bytes, char text[280]) {
   *bytes = 0;
