@@ -222,7 +222,6 @@ static ellm_status take_known(calibration *c, const ellm_compress_options *optio
   c->text = *text;
   c->watched = known->watched;
   known->text = (corpus){0};
-  chances_free(&c->chances);
   c->chances = known->chances;
   known->chances = (token_chances){0};
   if (options->calibrate == ELLM_CALIBRATE_FILE) return ELLM_OK;
@@ -250,10 +249,10 @@ static ellm_status gather(calibration *c, const ellm_compress_options *options, 
   const calibration_size size = calibration_size_of(c->model, options, c->full);
   const size_t length = size.length;
   ELLM_TRY(ellm_model_reserve(c->model, (uint32_t)(3 * length + 64), err)); /* layer_text and meters */
-  ELLM_TRY(chances_create(info.vocab_size, &c->chances, err));
   if (c->known->text.n > 0) {
     ELLM_TRY(take_known(c, options, info.vocab_size, length, err));
   } else {
+    ELLM_TRY(chances_create(info.vocab_size, &c->chances, err));
     ELLM_TRY(options->calibrate == ELLM_CALIBRATE_FILE ? read_text(c, options, &size, meter, err)
                                                        : write_text(c, &size, meter, err));
     ELLM_TRY(measurements_save(c->known, &c->text, c->watched, &c->squares, &c->chances, NULL, 0, err));

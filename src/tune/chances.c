@@ -6,7 +6,7 @@
 #include "base/exact_math.h"
 #include "base/memory.h"
 
-static const double unit = 1.0 / ((uint64_t)1 << 40);
+static const double units = (double)((uint64_t)1 << 40); /* of a sum, in 1 */
 /* p (1 - p) of a token that was never thought of at all */
 static const double least_importance = 1e-9, shrunk_exponent = -0.25, most_factor = 4;
 enum { SLICE = 4096 }; /* tokens of the vocabulary that a thread takes at a time */
@@ -45,7 +45,7 @@ static void add_slice(void *user, size_t slice, int thread) {
     const float *p = a->rows[r];
     for (size_t i = first; i < end; i++) {
       const float importance = p[i] * (1 - p[i]); /* below 0 by rounding: p is at most 1 and a little */
-      a->to->sum[i] += importance > 0 ? (uint64_t)(importance * (float)((uint64_t)1 << 40)) : 0;
+      a->to->sum[i] += importance > 0 ? (uint64_t)(importance * (float)units) : 0;
     }
   }
 }
@@ -58,7 +58,7 @@ void chances_add(token_chances *c, compute *on, float *const *rows, size_t n_row
 }
 
 void chances_row_factors(const token_chances *c, float *out) {
-  const double scale = unit / (double)c->positions;
+  const double scale = 1 / units / (double)c->positions;
   double mean = 0;
   for (size_t i = 0; i < c->n; i++) mean += exact_log((double)c->sum[i] * scale + least_importance);
   mean /= (double)c->n;
