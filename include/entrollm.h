@@ -99,11 +99,14 @@ typedef struct ellm_notes {
 
 /* ---------------------------------------------------------------- progress */
 
+typedef enum ellm_unit { ELLM_UNIT_BYTES, ELLM_UNIT_ITEMS, ELLM_UNIT_TOKENS, ELLM_UNIT_WEIGHTS } ellm_unit;
+
 typedef struct ellm_progress {
   const char *stage;  /* "analyse", "encode", "verify", ...; valid during the call */
-  const char *tensor; /* tensor now at work, or "" */
-  uint64_t done;      /* in the unit of `total` (bytes for conversions) */
+  const char *tensor; /* tensor now at work, the running result of an evaluation, or "" */
+  uint64_t done;      /* as `total`, in this unit */
   uint64_t total;     /* 0 when unknown */
+  ellm_unit unit;
 } ellm_progress;
 
 /* Called from the thread that made the library call, a few times a second at

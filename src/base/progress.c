@@ -11,7 +11,8 @@ void progress_start(progress_meter *meter, ellm_progress_fn fn, void *user, uint
 }
 
 static ellm_status call(progress_meter *meter, const char *stage, const char *tensor, ellm_error *err) {
-  const ellm_progress progress = {.stage = stage, .tensor = tensor, .done = meter->done, .total = meter->total};
+  const ellm_progress progress = {
+      .stage = stage, .tensor = tensor, .done = meter->done, .total = meter->total, .unit = meter->unit};
   if (!meter->stopped && !meter->fn(meter->user, &progress)) meter->stopped = true;
   return meter->stopped ? ellm_fail(err, ELLM_INTERRUPTED, "interrupted") : ELLM_OK;
 }

@@ -11,10 +11,11 @@ typedef struct progress_meter {
   uint64_t done, total;
   double last;        /* time of the last call, seconds; < 0: none yet */
   bool stopped;
+  ellm_unit unit;     /* bytes, unless it is set after progress_start */
 } progress_meter;
 
 void progress_start(progress_meter *meter, ellm_progress_fn fn, void *user, uint64_t total);
-/* `done` bytes so far. ELLM_INTERRUPTED once the callback has returned false. */
+/* `done` units so far. ELLM_INTERRUPTED once the callback has returned false. */
 ellm_status progress_report(progress_meter *meter, const char *stage, const char *tensor, uint64_t done,
                             ellm_error *err);
 /* The last call: done == total, not held back. */

@@ -112,7 +112,7 @@ static ellm_status time_decoding(decoding *d, thread_pool *pool, int repeats, el
   const size_t passes =
       once > 0 && decode_seconds / once < 1e6 ? (size_t)(decode_seconds / once) + 1 : 1;
   for (int i = 0; i < repeats; i++) {
-    const ellm_progress step = {"decode", "", (uint64_t)i, (uint64_t)repeats};
+    const ellm_progress step = {"decode", "", (uint64_t)i, (uint64_t)repeats, ELLM_UNIT_ITEMS};
     if (progress != NULL && !progress(user, &step)) return ellm_fail(err, ELLM_INTERRUPTED, "interrupted");
     start = clock_seconds();
     pool_for(pool, d->n_blocks * passes, decode_one, d);

@@ -159,7 +159,8 @@ static bool state(const tensor_source *s, ellm_buffer *out) {
 }
 
 /* No `read` and no `map`: all tensors are made. */
-static const source_kind shape_kind = {.close = close_shape,
+static const source_kind shape_kind = {.format = "shape",
+                                       .close = close_shape,
                                        .origin = origin,
                                        .asset_count = asset_count,
                                        .asset_name = asset_name,

@@ -90,7 +90,7 @@ static int bench_compress_shape(const request *r) {
   int result = find_shape(r, &shape, &config);
   if (result != ELLM_OK) return result;
   ellm_compress_options_init(&options);
-  cli_progress_init(&progress, true);
+  cli_progress_init(&progress);
   options.bits = r->bits;
   options.prefer = (ellm_prefer)r->prefer;
   options.overwrite = r->force;

@@ -128,7 +128,7 @@ static int compress(const compress_options *r, const option_table *table) {
   ellm_error err;
   cli_progress progress;
   ellm_compress_options_init(&options);
-  cli_progress_init(&progress, true);
+  cli_progress_init(&progress);
   options.bits = r->bits;
   options.scheme = (ellm_scheme)r->scheme;
   options.keep = r->keep.items;

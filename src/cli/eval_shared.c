@@ -8,7 +8,7 @@
 #include "cli/input.h"
 
 void cli_eval_options(cli_eval *e, ellm_eval_options *options) {
-  cli_progress_init(&e->progress, false);
+  cli_progress_init(&e->progress);
   ellm_eval_options_init(options);
   options->state = e->state;
   options->limit = (size_t)e->limit;

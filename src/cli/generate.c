@@ -10,7 +10,7 @@ double cli_rate(double amount, double seconds) { return seconds > 0 ? amount / s
 ellm_status cli_sequence_restore(ellm_sequence *sequence, const char *path, const uint32_t *ids, size_t n_ids,
                                  ellm_error *err) {
   cli_progress progress;
-  cli_progress_init(&progress, true);
+  cli_progress_init(&progress);
   const ellm_status status = ellm_sequence_restore(sequence, path, ids, n_ids, cli_progress_update, &progress, err);
   cli_progress_end(&progress);
   return status;
@@ -18,7 +18,7 @@ ellm_status cli_sequence_restore(ellm_sequence *sequence, const char *path, cons
 
 ellm_status cli_sequence_save(const ellm_sequence *sequence, const char *path, ellm_error *err) {
   cli_progress progress;
-  cli_progress_init(&progress, true);
+  cli_progress_init(&progress);
   const ellm_progress_fn update = cli_stopped() ? NULL : cli_progress_update;
   const ellm_status status = ellm_sequence_save(sequence, path, update, &progress, err);
   cli_progress_end(&progress);

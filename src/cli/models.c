@@ -66,7 +66,7 @@ ellm_status cli_open_model(const cli_common *common, ellm_model **model, char **
   options.load = common->load;
   options.expand = common->expand;
   cli_progress progress;
-  cli_progress_init(&progress, true);
+  cli_progress_init(&progress);
   options.progress = cli_progress_update;
   options.progress_user = &progress;
   *model = NULL;

@@ -25,9 +25,8 @@ static size_t terminal_columns(void) {
   return size.ws_col;
 }
 
-void cli_progress_init(cli_progress *progress, bool bytes) {
+void cli_progress_init(cli_progress *progress) {
   memset(progress, 0, sizeof *progress);
-  progress->bytes = bytes;
   progress->start = cli_seconds();
 }
 
@@ -39,17 +38,34 @@ static const char *name_end(const char *name, size_t room) {
   return name;
 }
 
+/* How much of how much is done, and how fast: not for items, which take unlike times. */
+static size_t write_figures(const ellm_progress *step, double rate, char *out, size_t room) {
+  const unsigned long long done = step->done, total = step->total;
+  char done_text[24], total_text[24];
+  int used = 0;
+  switch (step->unit) {
+    case ELLM_UNIT_BYTES:
+      used = snprintf(out, room, "  %s of %s  %.0f MB/s", cli_size_text(done, done_text),
+                      cli_size_text(total, total_text), rate / 1e6);
+      break;
+    case ELLM_UNIT_TOKENS:
+      used = snprintf(out, room, "  %llu of %llu tokens  %.3g tokens/s", done, total, rate);
+      break;
+    case ELLM_UNIT_WEIGHTS:
+      used = snprintf(out, room, "  %.1f of %.1f M weights", (double)done / 1e6, (double)total / 1e6);
+      break;
+    case ELLM_UNIT_ITEMS: used = snprintf(out, room, "  %llu of %llu", done, total); break;
+  }
+  return used > 0 ? (size_t)used : 0;
+}
+
 static void draw(const cli_progress *progress, const ellm_progress *step, double now) {
-  char line[400], figures[160], bar[BAR_WIDTH + 1], done[24], total[24];
+  char line[400], figures[160], bar[BAR_WIDTH + 1];
+  const bool running = step->unit == ELLM_UNIT_ITEMS; /* its name is a running result */
   double share = step->total ? (double)step->done / (double)step->total : 0, seconds = now - progress->start;
-  size_t used = 0, columns = terminal_columns() - 1;
-  if (progress->bytes)
-    used = (size_t)snprintf(figures, sizeof figures, "  %s of %s  %.0f MB/s", cli_size_text(step->done, done),
-                            cli_size_text(step->total, total),
-                            seconds > 0 ? (double)(step->done - progress->first) / seconds / 1e6 : 0);
-  else
-    used = (size_t)snprintf(figures, sizeof figures, "  %llu of %llu", (unsigned long long)step->done,
-                            (unsigned long long)step->total);
+  const size_t columns = terminal_columns() - 1;
+  const double rate = seconds > 0 ? (double)(step->done - progress->first) / seconds : 0;
+  size_t used = write_figures(step, rate, figures, sizeof figures);
   if (step->total > step->done && step->done > progress->first && seconds > 0.3) {
     double left = seconds * (double)(step->total - step->done) / (double)(step->done - progress->first);
     snprintf(figures + used, sizeof figures - used, "  %.0f:%02.0f left", left < 60 ? 0.0 : (double)((long)left / 60),
@@ -57,7 +73,7 @@ static void draw(const cli_progress *progress, const ellm_progress *step, double
   }
   /* The bar gives way: to the end of a tensor's name, to the whole of a running result. */
   const char *name = step->tensor ? step->tensor : "";
-  size_t taken = 8 + 3 + 6 + strlen(figures) + 2 + (progress->bytes ? NAME_WIDTH : strlen(name));
+  size_t taken = 8 + 3 + 6 + strlen(figures) + 2 + (running ? strlen(name) : NAME_WIDTH);
   size_t width = columns > taken + BAR_LEAST ? columns - taken : BAR_LEAST;
   if (width > BAR_WIDTH) width = BAR_WIDTH;
   if (share > 1) share = 1;
@@ -66,7 +82,7 @@ static void draw(const cli_progress *progress, const ellm_progress *step, double
   bar[width] = '\0';
   used = (size_t)snprintf(line, sizeof line, "%-8s [%s] %3.0f %%%s  ", step->stage, bar, share * 100, figures);
   snprintf(line + used, sizeof line - used, "%s",
-           !progress->bytes ? name : columns > used ? name_end(name, columns - used) : "");
+           running ? name : columns > used ? name_end(name, columns - used) : "");
   if (columns < sizeof line) line[columns] = '\0';
   fprintf(stderr, "\r\033[K%s", line);
   fflush(stderr);

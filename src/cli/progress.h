@@ -11,9 +11,9 @@ typedef struct cli_progress {
   double start, last;     /* of the counting, of the last drawing */
   uint64_t first, before; /* `done` at the start and at the last call */
   uint64_t total;         /* another one, or fewer done than before: counting starts anew */
-  bool shown, bytes;
+  bool shown;
 } cli_progress;
-void cli_progress_init(cli_progress *progress, bool bytes);
+void cli_progress_init(cli_progress *progress);
 bool cli_progress_update(void *user, const ellm_progress *step);
 void cli_progress_end(cli_progress *progress);
 

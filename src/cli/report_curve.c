@@ -32,7 +32,7 @@ ellm_status report_curve_measure(const report_plan *plan, report_data *data, ell
   cli_progress progress;
   ellm_report *report = NULL;
   ellm_compress_options_init(&options);
-  cli_progress_init(&progress, true);
+  cli_progress_init(&progress);
   options.target = ELLM_TARGET_BITS;
   options.target_value = standard_bits;
   options.effort = ELLM_EFFORT_QUICK;

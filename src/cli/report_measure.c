@@ -187,7 +187,7 @@ static ellm_status evaluate(measuring *m, const char *path, report_variant *v, i
     ellm_eval_options options;
     what.n_ctx = 0; /* that of the reference */
     file_name(m->plan, v->name, kind == REPORT_FLOAT ? ".f32.state" : ".run.state", state);
-    cli_progress_init(&progress, false);
+    cli_progress_init(&progress);
     ellm_eval_options_init(&options);
     options.state = state;
     options.progress = cli_progress_update;
@@ -290,7 +290,7 @@ static ellm_status save_reference(measuring *m, ellm_error *err) {
   const ellm_divergence_request what = request_for(m);
   ellm_eval_options options;
   CLI_TRY(open_for(m, m->plan->source, REPORT_FLOAT, &reference, err));
-  cli_progress_init(&progress, false);
+  cli_progress_init(&progress);
   ellm_eval_options_init(&options);
   options.limit = (size_t)m->plan->chunks;
   options.progress = cli_progress_update;
@@ -305,7 +305,7 @@ static ellm_status compress_variant(const measuring *m, const report_variant *v,
   ellm_compress_options options;
   cli_progress progress;
   ellm_compress_options_init(&options);
-  cli_progress_init(&progress, true);
+  cli_progress_init(&progress);
   options.bits = v->bits;
   options.scheme = v->scheme;
   options.code = v->code;

@@ -48,7 +48,7 @@ int cmd_verify(int argc, char **argv) {
   ellm_verify_result *result;
   ellm_error err;
   cli_progress progress;
-  cli_progress_init(&progress, true);
+  cli_progress_init(&progress);
   ellm_verify_options_init(&how);
   how.against = against;
   how.requantize = again;
@@ -101,7 +101,7 @@ int cmd_decompress(int argc, char **argv) {
 
   ellm_error err;
   cli_progress progress;
-  cli_progress_init(&progress, true);
+  cli_progress_init(&progress);
   ellm_decompress_options how;
   ellm_decompress_options_init(&how);
   how.dtype = dtype;

@@ -187,9 +187,10 @@ static ellm_status check_target(any_size *a, ellm_error *err) {
 /* ------------------------------------------------------------------------ stages */
 
 /* A stage of its own: progress begins anew, in its own unit. */
-static void begin_stage(any_size *a, uint64_t total) {
+static void begin_stage(any_size *a, uint64_t total, ellm_unit unit) {
   const progress_meter *m = a->setup.meter;
   progress_start(a->setup.meter, m->fn, m->user, total);
+  a->setup.meter->unit = unit;
 }
 
 static const char *scratch_path(const any_size *a) {
@@ -211,10 +212,10 @@ ellm_status any_size_measure(any_size *a, ellm_error *err) {
   ELLM_TRY(find_target(a, err));
   if (a->known.n_curves < s->matrices.n) ELLM_TRY(forecast(s->model, options, &s->matrices, &a->known, err));
   const double start = clock_seconds();
-  begin_stage(a, 0);
+  begin_stage(a, 0, ELLM_UNIT_BYTES);
   ELLM_TRY(calibrate(s->model, a->setup.workers->pool, options, s->matrices.weights, scratch_path(a), &a->known,
                      a->setup.meter, &notes, &s->calibration, err));
-  begin_stage(a, s->matrices.weights);
+  begin_stage(a, s->matrices.weights, ELLM_UNIT_WEIGHTS);
   ELLM_TRY(calibration_plan(&s->calibration, &s->matrices, scratch_path(a), a->setup.meter, &s->plan, err));
   a->seconds = clock_seconds() - start;
   if (options->target != ELLM_TARGET_DIVERGENCE) {
@@ -364,7 +365,7 @@ ellm_status any_size_write(any_size *a, const any_size_hooks *hooks, ellm_error 
   ELLM_TRY(calibration_restart(&a->s.calibration, err));
   if (a->s.codes.fd < 0) ELLM_TRY(scratch_file_open(scratch_path(a), &a->s.codes, err));
   for (size_t i = 0; i < n; i++) bytes += source_of(a, i)->bytes;
-  begin_stage(a, bytes);
+  begin_stage(a, bytes, ELLM_UNIT_BYTES);
   while (first < n && adopted) {
     ELLM_TRY(sized_matrix_adopt(&a->s, first, adopt, a, &adopted, err));
     if (adopted) done += source_of(a, first++)->bytes;

@@ -127,6 +127,7 @@ static ellm_status write_text(calibration *c, const calibration_size *size, prog
   request.n_chat = b.n_chat < length / 2 ? b.n_chat : 0;
   ellm_status status = squares_create(c->model, size->full ? 1 : size->together, &c->squares, err);
   progress_start(meter, meter->fn, meter->user, request.n * length);
+  meter->unit = ELLM_UNIT_TOKENS;
   c->chat = request.n_chat > 0;
   if (status == ELLM_OK) status = corpus_write(c->model, &request, meter, &c->text, err);
   free(b.chat);
@@ -169,6 +170,7 @@ static ellm_status watch_text(calibration *c, progress_meter *meter, ellm_error 
   if (status == ELLM_OK) status = squares_create(c->model, 1, &c->squares, err);
   const forward_watch watch = squares_watch(&c->squares);
   progress_start(meter, meter->fn, meter->user, c->watched * length);
+  meter->unit = ELLM_UNIT_TOKENS;
   for (size_t k = 0; k < c->watched && status == ELLM_OK; k++) {
     status = layerwise_begin(layers, c->text.ids + k * length, length, stream, err);
     for (uint32_t layer = 0; layer < c->model->config.n_layers && status == ELLM_OK; layer++)

@@ -580,7 +580,7 @@ ellm_status compress_from_source(tensor_source *input, const char *out_path, con
                            ? ellm_fail_memory(err, sizeof *job.report, "a report")
                        : source_count(job.input) == 0
                            ? ellm_fail(err, ELLM_ERR_INPUT, "%s: no tensors to compress", source_path(input))
-                       : source_file(job.input) != NULL
+                       : source_compressed(job.input)
                            ? ellm_fail(err, ELLM_ERR_INPUT, "%s: a .ellm file already: compress the folder that it was "
                                        "made from", source_path(input))
                            : compress_source(&job, out_path, err);

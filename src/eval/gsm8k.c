@@ -106,7 +106,7 @@ static ellm_status read_questions(solving *s, const ellm_gsm8k_request *r, ellm_
 /* The interruption is looked for within a group, too: it may take long. */
 static bool go_on(void *user) {
   const solving *s = user;
-  ellm_progress step = {"answer", "", s->now, s->n_items};
+  ellm_progress step = {"answer", "", s->now, s->n_items, ELLM_UNIT_ITEMS};
   return !s->options->progress || s->options->progress(s->options->progress_user, &step);
 }
 

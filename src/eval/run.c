@@ -140,7 +140,7 @@ static ellm_status report_progress(const eval_task *task, const ellm_eval_option
   char text[EVAL_RUNNING_TEXT] = "";
   if (!options->progress) return ELLM_OK;
   if (done && task->running) task->running(task->self, values, done, text);
-  ellm_progress step = {task->stage, text, done, task->n_items};
+  ellm_progress step = {task->stage, text, done, task->n_items, ELLM_UNIT_ITEMS};
   if (options->progress(options->progress_user, &step) || done == task->n_items) return ELLM_OK;
   return ellm_fail(err, ELLM_INTERRUPTED, "interrupted after %zu of %zu items%s%s", done, task->n_items,
                    options->state ? "; they are kept in " : "", options->state ? options->state : "");

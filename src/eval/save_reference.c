@@ -100,7 +100,7 @@ static ellm_status save_chunks(saving *s, const ellm_eval_options *options, ellm
   for (;; done++) {
     char running[EVAL_RUNNING_TEXT] = "";
     if (moments.count) snprintf(running, sizeof running, "perplexity %.4f", exact_exp(score_mean(&moments)));
-    ellm_progress step = {"save", running, done, s->head.chunks};
+    ellm_progress step = {"save", running, done, s->head.chunks, ELLM_UNIT_ITEMS};
     if (options->progress && !options->progress(options->progress_user, &step) && done < s->head.chunks)
       return ellm_fail(err, ELLM_INTERRUPTED, "interrupted after %zu of %u chunks; the same command goes on", done,
                        (unsigned)s->head.chunks);

@@ -106,88 +106,81 @@ ellm_status model_check(tensor_source *from, const ellm_notes *notes, bool *used
 
 /* Every block of a tensor, or the whole of a kept one, against its checksum, on all threads. */
 typedef struct check_run {
-  const ellm_file *file;
-  const container_tensor *tensor;
+  const tensor_source *source;
+  const source_tensor *tensor;
   work_failure failure;
 } check_run;
 
 static void check_share(void *user, int thread, int n_threads) {
   check_run *run = user;
-  const container_tensor *t = run->tensor;
-  const uint64_t n = t->storage == CONTAINER_KEPT ? 1 : t->geometry.n_blocks;
-  for (uint64_t b = (uint64_t)thread; b < n; b += (uint64_t)n_threads) {
-    const uint8_t *data;
-    container_block block;
+  const uint64_t n = source_parts(run->source, run->tensor);
+  for (uint64_t i = (uint64_t)thread; i < n; i += (uint64_t)n_threads) {
     ellm_error err;
-    if (work_failed_before(&run->failure, b)) return;
-    const ellm_status status = t->storage == CONTAINER_KEPT
-                                   ? container_kept(run->file, t, &data, &err)
-                                   : container_checked_block(run->file, t, b, &block, &err);
-    if (status != ELLM_OK) work_fail(&run->failure, b, &err);
+    if (work_failed_before(&run->failure, i)) return;
+    if (source_check_part(run->source, run->tensor, i, &err) != ELLM_OK) work_fail(&run->failure, i, &err);
   }
 }
 
+/* Checkpoints have no checksums. */
 static ellm_status check_all(const ellm_model *m, const ellm_model_options *options, ellm_error *err) {
-  check_run run = {.file = source_file(m->source)};
-  if (run.file == NULL) return ELLM_OK; /* checkpoints have no checksums */
-  const size_t n = ellm_file_tensor_count(run.file);
+  check_run run = {.source = m->source};
+  const size_t n = source_count(m->source);
   uint64_t total = 0, done = 0;
-  for (size_t i = 0; i < n; i++) total += container_tensor_at(run.file, i)->payload_bytes;
+  for (size_t i = 0; i < n; i++) total += source_stored_bytes(source_at(m->source, i));
   progress_meter meter;
   progress_start(&meter, options->progress, options->progress_user, total);
   for (size_t i = 0; i < n; i++) {
-    run.tensor = container_tensor_at(run.file, i);
+    run.tensor = source_at(m->source, i);
+    if (source_parts(m->source, run.tensor) == 0) continue;
     ELLM_TRY(progress_report(&meter, "check", run.tensor->name, done, err));
     work_failure_init(&run.failure);
     pool_run(compute_pool(m->compute), check_share, &run);
     ELLM_TRY(work_failure_take(&run.failure, err));
-    done += run.tensor->payload_bytes;
+    done += source_stored_bytes(run.tensor);
   }
   return progress_finish(&meter, "check", err);
 }
 
 static ellm_status expand_all(ellm_model *m, const ellm_model_options *options, ellm_error *err) {
-  const ellm_file *file = source_file(m->source);
   uint64_t total = 0;
-  for (size_t i = 0; file != NULL && i < ellm_file_tensor_count(file); i++)
-    if (container_tensor_at(file, i)->storage == CONTAINER_CODED) total += container_tensor_at(file, i)->payload_bytes;
+  for (size_t i = 0; i < source_count(m->source); i++) {
+    const source_tensor *t = source_at(m->source, i);
+    if (t->coded != NULL) total += source_stored_bytes(t);
+  }
   progress_meter meter;
   progress_start(&meter, options->progress, options->progress_user, total);
   ELLM_TRY(model_weights_expand(&m->weights, m->compute, &meter, err));
   return progress_finish(&meter, "expand", err);
 }
 
-/* Were its matrices coded without loss? */
-static bool has_exact(const ellm_file *file) {
-  for (size_t i = 0; i < ellm_file_tensor_count(file); i++)
-    if (container_tensor_at(file, i)->exact.used) return true;
-  return false;
+/* Activations and cache as asked for. Integer activations multiply with codes of a quantizer: sources of elements and
+ * lossless files have none. */
+static ellm_status set_precision(ellm_model *m, const ellm_model_options *options, ellm_error *err) {
+  bool exact = false;
+  for (size_t i = 0; i < source_count(m->source); i++) {
+    const container_tensor *t = source_at(m->source, i)->coded;
+    exact = exact || (t != NULL && t->exact.used);
+  }
+  const bool quantized = source_compressed(m->source) && !exact;
+  m->activations = options->activations;
+  if (m->activations == ELLM_ACTIVATIONS_AUTO) m->activations = quantized ? ELLM_ACTIVATIONS_I16 : ELLM_ACTIVATIONS_F32;
+  if (!quantized && m->activations != ELLM_ACTIVATIONS_F32)
+    return ellm_fail(err, ELLM_ERR_USAGE,
+                     "%s: %s runs with f32 activations only: integer ones multiply with quantized weights", m->path,
+                     exact ? "a lossless file" : "a checkpoint");
+  m->half_precision = options->cache_type == ELLM_CACHE_F16 ||
+                      (options->cache_type == ELLM_CACHE_DEFAULT && m->activations != ELLM_ACTIVATIONS_F32);
+  if (m->half_precision && m->activations == ELLM_ACTIVATIONS_F32)
+    return ellm_fail(err, ELLM_ERR_USAGE, "f32 activations go with an F32 KV cache only");
+  return ELLM_OK;
 }
 
 static ellm_status open_into(ellm_model *m, const ellm_model_options *options, ellm_error *err) {
   const source_options from = {
       .load = options->load, .progress = options->progress, .progress_user = options->progress_user};
   ELLM_TRY(source_open(m->path, &from, &m->source, err));
-  ellm_file *file = source_file(m->source);
-  const bool folder = file == NULL;
-  m->activations = options->activations;
-  const bool exact = !folder && has_exact(file);
-  if (m->activations == ELLM_ACTIVATIONS_AUTO)
-    m->activations = folder || exact ? ELLM_ACTIVATIONS_F32 : ELLM_ACTIVATIONS_I16;
-  if (folder && m->activations != ELLM_ACTIVATIONS_F32)
-    return ellm_fail(err, ELLM_ERR_USAGE,
-                     "%s: a checkpoint folder runs with f32 activations only: integer ones multiply with coded weights",
-                     m->path);
-  if (exact && m->activations != ELLM_ACTIVATIONS_F32)
-    return ellm_fail(err, ELLM_ERR_USAGE,
-                     "%s: a lossless file runs with f32 activations only: integer ones multiply with quantized weights",
-                     m->path);
-  m->half_precision = options->cache_type == ELLM_CACHE_F16 ||
-                      (options->cache_type == ELLM_CACHE_DEFAULT && m->activations != ELLM_ACTIVATIONS_F32);
-  if (m->half_precision && m->activations == ELLM_ACTIVATIONS_F32)
-    return ellm_fail(err, ELLM_ERR_USAGE, "f32 activations go with an F32 KV cache only");
-  if (options->lock_memory && file != NULL)
-    ELLM_TRY(container_lock(file, options->progress, options->progress_user, err));
+  ELLM_TRY(set_precision(m, options, err));
+  if (options->lock_memory) ELLM_TRY(source_lock(m->source, options->progress, options->progress_user, err));
   ELLM_TRY(read_configs(m, &options->notes, err));
   ELLM_TRY(model_weights_bind(m->source, &m->config, &options->notes, &m->weights, err));
   rope_tables_init(&m->ropes, &m->config);

@@ -79,7 +79,8 @@ static bool state(const tensor_source *s, ellm_buffer *out) {
 
 static ellm_status unchanged(const tensor_source *s, ellm_error *err) { return checkpoint_unchanged(s->ckpt, err); }
 
-static const source_kind checkpoint_kind = {.close = close_folder,
+static const source_kind checkpoint_kind = {.format = "safetensors",
+                                            .close = close_folder,
                                             .origin = origin,
                                             .read = read_elements,
                                             .map = map_elements,

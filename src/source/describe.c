@@ -86,7 +86,7 @@ static bool describe(const tensor_source *s, json_t *out) {
   uint64_t parameters = 0, bytes = 0;
   for (size_t i = 0; i < s->n_tensors; i++) parameters += s->tensors[i].n_elements;
   const char *quantized = source_quantized(s);
-  bool ok = json_object_set_new(out, "format", json_string(source_file(s) != NULL ? "ellm" : "safetensors")) == 0;
+  bool ok = json_object_set_new(out, "format", json_string(s->kind->format)) == 0;
   if (s->kind->describe != NULL) ok = ok && s->kind->describe(s, out);
   ok = ok && describe_config(s, out);
   if (json_object_get(out, "types") == NULL) ok = ok && describe_types(s, out);

@@ -27,6 +27,22 @@ static ellm_status read_elements(const tensor_source *s, const source_tensor *te
   return ELLM_OK;
 }
 
+static uint64_t parts(const tensor_source *s, const source_tensor *tensor) {
+  (void)s;
+  return tensor->coded != NULL ? tensor->coded->geometry.n_blocks : 1;
+}
+
+static ellm_status check_part(const tensor_source *s, const source_tensor *tensor, uint64_t part, ellm_error *err) {
+  container_block block;
+  const uint8_t *data;
+  return tensor->coded != NULL ? container_checked_block(s->file, tensor->coded, part, &block, err)
+                               : container_kept(s->file, container_find(s->file, tensor->name), &data, err);
+}
+
+static ellm_status lock(const tensor_source *s, ellm_progress_fn progress, void *user, ellm_error *err) {
+  return container_lock(s->file, progress, user, err);
+}
+
 static size_t asset_count(const tensor_source *s) { return ellm_file_asset_count(s->file); }
 static const char *asset_name(const tensor_source *s, size_t index) { return container_asset_name(s->file, index); }
 static const void *asset(const tensor_source *s, const char *name, size_t *bytes) {
@@ -46,7 +62,9 @@ static bool state(const tensor_source *s, ellm_buffer *out) {
   return ellm_buffer_append(out, self, sizeof self);
 }
 
-static const source_kind file_kind = {.close = close_file,
+static const source_kind file_kind = {.format = "ellm",
+                                      .compressed = true,
+                                      .close = close_file,
                                       .origin = origin,
                                       .read = read_elements,
                                       .map = map_elements,
@@ -55,7 +73,10 @@ static const source_kind file_kind = {.close = close_file,
                                       .asset = asset,
                                       .metadata = metadata,
                                       .reads_file = reads_file,
-                                      .state = state};
+                                      .state = state,
+                                      .parts = parts,
+                                      .check_part = check_part,
+                                      .lock = lock};
 
 static ellm_status add_tensors(tensor_source *s, ellm_error *err) {
   const size_t n = ellm_file_tensor_count(s->file);

@@ -260,7 +260,8 @@ static ellm_status gemma_scale(maker *k, uint32_t layers_of_27b, ellm_error *err
 static ellm_status gemma2(maker *k, ellm_error *err) {
   uint32_t window;
   ELLM_TRY(gemma_scale(k, 46, err));
-  ELLM_TRY(count(k, "attention.sliding_window", 4096, "sliding_window", &window, err));
+  if (has(k, "attention.sliding_window"))
+    ELLM_TRY(count(k, "attention.sliding_window", 0, "sliding_window", &window, err));
   ELLM_TRY(real_if_there(k, "attn_logit_softcapping", k->config, "attn_logit_softcapping", err));
   return real_if_there(k, "final_logit_softcapping", k->config, "final_logit_softcapping", err);
 }

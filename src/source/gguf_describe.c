@@ -44,8 +44,7 @@ bool gguf_describe(const gguf_file *file, json_t *out) {
   const bool has_tokenizer = gguf_find(m, "tokenizer.ggml.model") != NULL;
   add_string(m, "general.name", "name", out);
   add_string(m, "general.architecture", "gguf_architecture", out);
-  return json_object_set_new(out, "format", json_string("GGUF")) == 0 &&
-         json_object_set_new(out, "files", json_integer((json_int_t)gguf_file_count(file))) == 0 &&
+  return json_object_set_new(out, "files", json_integer((json_int_t)gguf_file_count(file))) == 0 &&
          json_object_set_new(out, "tokenizer", has_tokenizer ? tokenizer(m) : json_null()) == 0 &&
          json_object_set_new(out, "types", types(file)) == 0;
 }

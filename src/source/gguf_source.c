@@ -195,7 +195,8 @@ static ellm_status unchanged(const tensor_source *s, ellm_error *err) {
 
 static bool describe(const tensor_source *s, json_t *out) { return gguf_describe(s->gguf->file, out); }
 
-static const source_kind gguf_kind = {.close = close_gguf,
+static const source_kind gguf_kind = {.format = "GGUF",
+                                      .close = close_gguf,
                                       .origin = origin,
                                       .read = read_elements,
                                       .map = map_elements,

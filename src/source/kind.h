@@ -15,6 +15,8 @@
 #include "source/tensor.h"
 
 typedef struct source_kind {
+  const char *format; /* as descriptions call it; static */
+  bool compressed;    /* source_compressed */
   void (*close)(tensor_source *s); /* its own part only */
   const char *(*origin)(const tensor_source *s, const source_tensor *tensor);
   ellm_status (*read)(const tensor_source *s, const source_tensor *tensor, uint64_t offset, void *out, size_t bytes,
@@ -28,7 +30,12 @@ typedef struct source_kind {
   bool (*reads_file)(const tensor_source *s, const char *path);
   bool (*state)(const tensor_source *s, ellm_buffer *out);
   ellm_status (*unchanged)(const tensor_source *s, ellm_error *err); /* NULL: what is read is checked, or cannot change */
-  /* What a description says beside the configuration: "format", "types", "tokenizer". May be NULL; false: no memory. */
+  /* Where tensors have checksums (source.h); NULL: they have none. */
+  uint64_t (*parts)(const tensor_source *s, const source_tensor *tensor);
+  ellm_status (*check_part)(const tensor_source *s, const source_tensor *tensor, uint64_t part, ellm_error *err);
+  /* NULL: nothing is pinned. */
+  ellm_status (*lock)(const tensor_source *s, ellm_progress_fn progress, void *user, ellm_error *err);
+  /* What a description says beside the configuration: "types", "tokenizer", its version. May be NULL; false: no memory. */
   bool (*describe)(const tensor_source *s, json_t *out);
 } source_kind;
 

@@ -69,7 +69,24 @@ void source_close(tensor_source *s) {
   free(s);
 }
 
+uint64_t source_parts(const tensor_source *s, const source_tensor *tensor) {
+  return s->kind->parts != NULL ? s->kind->parts(s, tensor) : 0;
+}
+
+ellm_status source_check_part(const tensor_source *s, const source_tensor *tensor, uint64_t part, ellm_error *err) {
+  return s->kind->check_part(s, tensor, part, err);
+}
+
+uint64_t source_stored_bytes(const source_tensor *tensor) {
+  return tensor->coded != NULL ? tensor->coded->payload_bytes : tensor->bytes;
+}
+
+ellm_status source_lock(const tensor_source *s, ellm_progress_fn progress, void *user, ellm_error *err) {
+  return s->kind->lock != NULL ? s->kind->lock(s, progress, user, err) : ELLM_OK;
+}
+
 const char *source_path(const tensor_source *s) { return s->path; }
+bool source_compressed(const tensor_source *s) { return s->kind->compressed; }
 ellm_file *source_file(const tensor_source *s) { return s->file; }
 size_t source_count(const tensor_source *s) { return s->n_tensors; }
 const source_tensor *source_at(const tensor_source *s, size_t index) { return &s->tensors[index]; }

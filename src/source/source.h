@@ -25,7 +25,9 @@ typedef ellm_status (*source_opener)(tensor_source *s, void *user, ellm_error *e
 ellm_status source_create(source_opener open, void *user, tensor_source **out, ellm_error *err);
 
 const char *source_path(const tensor_source *s); /* of the folder that is read, which a cache's snapshot may be */
-/* The .ellm file behind it; NULL: there is none, and no tensor is coded. */
+/* Was it made by compress, and is no source to compress again? */
+bool source_compressed(const tensor_source *s);
+/* The .ellm file behind it, for decoding what is coded; NULL: there is none, and no tensor is coded. */
 ellm_file *source_file(const tensor_source *s);
 
 /* Tensors in the order in which they lie in the files. Safe from several threads, as all that takes a const source. */
@@ -42,6 +44,15 @@ ellm_status source_read(const tensor_source *s, const source_tensor *tensor, uin
 /* All of them, any alignment (load with base/bytes.h); they live as long as the source. Mapped where they lie in a file
  * as they are; else made once, in memory. One thread at a time. */
 ellm_status source_map(tensor_source *s, const source_tensor *tensor, const uint8_t **data, ellm_error *err);
+
+/* Checksums: a tensor is checked in parts, the blocks of a coded one. 0 parts: the source has no checksums. Safe from
+ * several threads. ELLM_ERR_CORRUPT names file, tensor and part. */
+uint64_t source_parts(const tensor_source *s, const source_tensor *tensor);
+ellm_status source_check_part(const tensor_source *s, const source_tensor *tensor, uint64_t part, ellm_error *err);
+/* Bytes of a tensor as it is stored. */
+uint64_t source_stored_bytes(const source_tensor *tensor);
+/* Keeps what is mapped in memory, where that is promised: of a .ellm file (container_lock). */
+ellm_status source_lock(const tensor_source *s, ellm_progress_fn progress, void *user, ellm_error *err);
 
 /* The small files: "config.json", "tokenizer.json", ... sorted by name. NULL if absent. */
 size_t source_asset_count(const tensor_source *s);
