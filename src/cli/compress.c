@@ -105,7 +105,10 @@ static void print_report(const compress_options *r, const ellm_report *report, d
       printf("smaller than             plain %d-bit codes %.2f times, 16-bit weights %.2f times\n", r->bits,
              r->bits / t->coded_bits_per_weight, 16 / t->coded_bits_per_weight);
   }
-  if (report->quality != NULL) cli_print_quality(report->quality);
+  if (report->quality != NULL) {
+    cli_print_quality(report->quality);
+    cli_print_full_gain(report->quality, t->coded_bits_per_weight);
+  }
   if (!r->lossless)
     printf("preferred                %s%s\n", option_choice_name(prefers, r->prefer),
            r->code == ELLM_CODE_NONE ? " (not coded)" : r->code == ELLM_CODE_FIELDS ? " (fields)" : "");

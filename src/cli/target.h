@@ -42,5 +42,7 @@ int cli_target_apply(const cli_target *t, const option_table *table, ellm_compre
 void cli_print_plan(const char *json, bool tensors);
 /* What a file that was made to a size says of its quality ("entrollm.quality"), in words. */
 void cli_print_quality(const char *json);
+/* After quick effort at so many bits a weight: what full effort would gain. */
+void cli_print_full_gain(const char *quality_json, double bits);
 
 #endif

@@ -61,6 +61,7 @@ ok(p.returncode == 0 and 0.995 * 1700000 <= size <= 1700000, "a size in bytes, f
 # The same bytes once more, of a file that was calibrated.
 p = compress(GOLDEN, "--target-bpw", "5", "--effort", "quick")
 ok(p.returncode == 0, "a calibrated file", p.stderr.decode())
+ok(b"with --effort full " in p.stdout, "quick effort says what full effort would gain", p.stdout.decode())
 p = run("verify", OUT, "--against", GOLDEN, "--requantize")
 ok(p.returncode == 0, "is the same once more", p.stdout.decode() + p.stderr.decode())
 
