@@ -280,26 +280,35 @@ KERNEL_INLINE void row_to_floats(ellm_dtype dtype, size_t size, const uint8_t *b
   }
 }
 
+/* Lines of bytes, wherever they lie; an address that nothing is at is no error. */
+KERNEL_INLINE void fetch_lines(uintptr_t from, size_t bytes) {
+  for (uintptr_t line = from & ~(uintptr_t)63; line < from + bytes; line += 64)
+    __builtin_prefetch((const void *)line, 0, 2);
+}
+
 KERNEL_INLINE void tiles_from_rows_of(ellm_dtype dtype, size_t size, const uint8_t *const rows[16], size_t n_rows,
-                                      size_t n_columns, float *w) {
+                                      size_t n_columns, ptrdiff_t ahead, float *w) {
   float chunk[LANES][LANES_STRIDE];
   memset(chunk, 0, sizeof chunk);
   for (size_t first = 0; first < n_columns; first += LANES_STRIDE) {
     const size_t n = n_columns - first < LANES_STRIDE ? n_columns - first : LANES_STRIDE;
-    for (size_t row = 0; row < n_rows; row++) row_to_floats(dtype, size, rows[row] + first * size, n, chunk[row]);
+    for (size_t row = 0; row < n_rows; row++) {
+      if (ahead != 0) fetch_lines((uintptr_t)rows[row] + first * size + (uintptr_t)ahead, n * size);
+      row_to_floats(dtype, size, rows[row] + first * size, n, chunk[row]);
+    }
     for (size_t column = 0; column < n; column += CODER_TILE_COLUMNS, w += CODER_TILE)
       lanes_transpose(&chunk[0][column], w);
   }
 }
 
 static void kernel_tiles_from_rows(ellm_dtype dtype, const uint8_t *const rows[16], size_t n_rows, size_t n_columns,
-                                   float *w) {
+                                   ptrdiff_t ahead, float *w) {
   if (dtype == ELLM_F32)
-    tiles_from_rows_of(ELLM_F32, 4, rows, n_rows, n_columns, w);
+    tiles_from_rows_of(ELLM_F32, 4, rows, n_rows, n_columns, ahead, w);
   else if (dtype == ELLM_F16)
-    tiles_from_rows_of(ELLM_F16, 2, rows, n_rows, n_columns, w);
+    tiles_from_rows_of(ELLM_F16, 2, rows, n_rows, n_columns, ahead, w);
   else if (dtype == ELLM_BF16)
-    tiles_from_rows_of(ELLM_BF16, 2, rows, n_rows, n_columns, w);
+    tiles_from_rows_of(ELLM_BF16, 2, rows, n_rows, n_columns, ahead, w);
   else
     memset(w, 0, (n_columns + 3) / 4 * CODER_TILE * sizeof(float));
 }

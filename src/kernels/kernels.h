@@ -104,8 +104,11 @@ typedef struct kernel_table {
   void (*tiles_from_codes)(const uint8_t *codes, size_t n_tiles, const quant_scales *scales, float *w);
   /* Row-major source rows (n_rows <= 16, n_columns columns from each row pointer,
    * unaligned, little-endian) of F32, F16 or BF16 to ceil(n_columns / 4) tiles;
-   * missing rows and columns become +0, an unknown dtype gives zeros. */
-  void (*tiles_from_rows)(ellm_dtype dtype, const uint8_t *const rows[16], size_t n_rows, size_t n_columns, float *w);
+   * missing rows and columns become +0, an unknown dtype gives zeros. What lies `ahead` bytes behind each row
+   * (0: nothing) is fetched into the second-level cache meanwhile: 16 rows far apart are more than processors foresee.
+   * It need not be there. */
+  void (*tiles_from_rows)(ellm_dtype dtype, const uint8_t *const rows[16], size_t n_rows, size_t n_columns,
+                          ptrdiff_t ahead, float *w);
   /* sums[token][column mod 4][row] += chunk times x: 64 floats a token. x[token]
    * points at the chunk's first column, 4 * n_tiles floats readable. */
   void (*tiles_multiply)(const float *w, size_t n_tiles, const float *const *x, size_t n_tokens, float *sums);

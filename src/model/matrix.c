@@ -265,7 +265,10 @@ static ellm_status raw_group(const job *j, uint64_t group, ellm_error *err) {
   for (size_t column = 0; column < m->columns; column += CHUNK_COLUMNS) {
     const size_t n = m->columns - column < CHUNK_COLUMNS ? m->columns - column : CHUNK_COLUMNS;
     for (size_t r = 0; r < n_rows; r++) rows[r] = m->data + ((first + r) * m->columns + column) * element;
-    j->c->kernels->tiles_from_rows(m->dtype, rows, n_rows, n, j->w->chunk);
+    /* what follows: the rest of these rows, or the rows behind them, of which they are CODER_PANEL_ROWS */
+    const bool last = column + CHUNK_COLUMNS >= m->columns;
+    const size_t ahead = (last ? CODER_PANEL_ROWS * (size_t)m->columns - column : CHUNK_COLUMNS) * element;
+    j->c->kernels->tiles_from_rows(m->dtype, rows, n_rows, n, (ptrdiff_t)ahead, j->w->chunk);
     multiply_chunk(j, (n + CODER_TILE_COLUMNS - 1) / CODER_TILE_COLUMNS, column);
   }
   finish_sums(j, j->w->sums, first, n_rows);
@@ -513,7 +516,7 @@ ellm_status matrix_row(compute *c, const weight_matrix *m, uint32_t row, float *
     for (size_t column = 0; column < m->columns; column += CHUNK_COLUMNS) {
       const size_t n = m->columns - column < CHUNK_COLUMNS ? m->columns - column : CHUNK_COLUMNS;
       rows[0] = m->data + ((uint64_t)row * m->columns + column) * element;
-      c->kernels->tiles_from_rows(m->dtype, rows, 1, n, w->chunk);
+      c->kernels->tiles_from_rows(m->dtype, rows, 1, n, 0, w->chunk);
       for (size_t i = 0; i < n; i++) out[column + i] = w->chunk[i * CODER_PANEL_ROWS];
     }
     return ELLM_OK;

@@ -87,7 +87,7 @@ static ellm_status bind_vector(binder *b, const char *name, uint32_t n, float **
   float tile[CODER_TILE];
   for (uint32_t i = 0; i < n; i += 4) {
     rows[0] = data + (size_t)i * size;
-    k->tiles_from_rows(t->dtype, rows, 1, n - i < 4 ? n - i : 4, tile);
+    k->tiles_from_rows(t->dtype, rows, 1, n - i < 4 ? n - i : 4, 0, tile);
     for (uint32_t c = 0; c < 4 && i + c < n; c++) values[i + c] = tile[c * CODER_PANEL_ROWS];
   }
   return ELLM_OK;

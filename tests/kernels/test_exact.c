@@ -43,7 +43,7 @@ static void check_tiles(const coder_block *block, ellm_dtype dtype, const exact_
     const uint32_t first = p * block->panel_rows, left = block->rows - first;
     const uint32_t n = left < block->panel_rows ? left : block->panel_rows;
     for (uint32_t r = 0; r < n; r++) rows[r] = source + (first + r) * stride;
-    kernels_find("scalar")->tiles_from_rows(dtype, rows, n, block->columns, want);
+    kernels_find("scalar")->tiles_from_rows(dtype, rows, n, block->columns, 0, want);
     exact_tiles(block, dtype, form, codes, planes, (size_t)p * block->tiles * CODER_TILE_COLUMNS * block->panel_rows,
                 block->tiles, tiles);
     for (uint32_t r = 0; r < n; r++)
