@@ -603,7 +603,8 @@ typedef struct ellm_generator_options {
 } ellm_generator_options;
 ELLM_API void ellm_generator_options_init(ellm_generator_options *options); /* size; else 0 */
 
-/* The model must outlive the generator. `options` may be NULL. */
+/* It keeps the model, which may be closed before it: requests are refused then (ELLM_ERR_USAGE), answers that have not
+ * ended fail. `options` may be NULL. */
 ELLM_API ellm_status ellm_generator_create(ellm_model *model, const ellm_generator_options *options,
                                            ellm_generator **generator, ellm_error *err);
 ELLM_API void ellm_generator_free(ellm_generator *generator); /* with all of its answers */
@@ -643,7 +644,8 @@ typedef struct ellm_request {
   size_t n_stops;
   bool no_text;                  /* ids only, without stop strings: the model needs no tokenizer */
   ellm_sequence *sequence;       /* the caller's, for prompt and answer: positions that agree with the prompt are kept.
-                                    It must outlive the answer. NULL: one of the generator's */
+                                    It must outlive the answer and serve no other meanwhile, nor be used otherwise.
+                                    NULL: one of the generator's */
   /* Called in ellm_generator_step when the answer has grown, and once more at the end where text was held back. False:
    * it is cancelled. Must not call the generator; the request's own sequence, which holds all ids but the newest, may
    * be read and saved. NULL: none. */
@@ -659,7 +661,8 @@ ELLM_API void ellm_request_init(ellm_request *request); /* size, no limit; else 
 
 /* Queue a request. The answer belongs to the generator; free it with ellm_answer_free or leave that to
  * ellm_generator_free. ELLM_ERR_INPUT: the prompt has no ids, more than there are positions, or one beyond the
- * vocabulary; the model has no tokenizer. */
+ * vocabulary; the model has no tokenizer. ELLM_ERR_USAGE: the sequence is another model's or serves an answer that
+ * has not ended; a stop string is empty; the model was closed. */
 ELLM_API ellm_status ellm_generator_add(ellm_generator *generator, const ellm_request *request, ellm_answer **answer,
                                         ellm_error *err);
 /* One batch. *more (may be NULL): there are answers that have not ended. What goes wrong with one answer ends that
@@ -721,7 +724,7 @@ typedef struct ellm_conversation {
 ELLM_API void ellm_conversation_init(ellm_conversation *conversation); /* size; else NULL, 0 and false */
 
 /* `options` may be NULL. ELLM_ERR_INPUT where the model has no such template, or one that is not understood. The chat
- * uses the model's tokenizer: the model must outlive it. */
+ * keeps the model, whose tokenizer it uses. */
 ELLM_API ellm_status ellm_chat_open(ellm_model *model, const ellm_chat_options *options, ellm_chat **chat,
                                     ellm_error *err);
 /* Of a .ellm file or of a folder, which needs nothing but its templates. Texts only: ellm_chat_encode is refused, and

@@ -81,6 +81,8 @@ ellm_status ellm_chat_open(ellm_model *model, const ellm_chat_options *options, 
   ellm_chat *chat;
   *out = NULL;
   ELLM_TRY(open_chat(model->source, model->path, options, &chat, err));
+  chat->model = model;
+  model_retain(model);
   ellm_status status = ellm_model_tokenizer(model, &chat->tokenizer, err);
   if (status == ELLM_OK) {
     take_end_ids(model, chat);
@@ -96,6 +98,7 @@ void ellm_chat_free(ellm_chat *chat) {
   chat_template_free(chat->plain.template_);
   chat_template_free(chat->tools.template_);
   json_decref(chat->tokens);
+  if (chat->model) model_release(chat->model);
   free(chat);
 }
 

@@ -22,6 +22,7 @@ typedef struct chat_choice {
 enum { CHAT_MAX_END_IDS = 17 }; /* those of ellm_model_info and one */
 
 struct ellm_chat {
+  ellm_model *model;               /* counts it, for its tokenizer; NULL: opened without one */
   const ellm_tokenizer *tokenizer; /* NULL: none, texts only */
   json_t *tokens;                  /* variables: the special tokens' texts */
   chat_choice plain, tools;        /* for conversations without and with tools; tools: NULL and ELLM_OK, as without */

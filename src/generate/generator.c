@@ -5,6 +5,7 @@
 
 #include "base/sized.h"
 #include "generate/schedule.h"
+#include "model/sequence.h"
 
 void ellm_generator_options_init(ellm_generator_options *options) {
   *options = (ellm_generator_options){.size = sizeof *options};
@@ -28,6 +29,7 @@ ellm_status ellm_generator_create(ellm_model *model, const ellm_generator_option
   ellm_generator *g = calloc(1, sizeof *g);
   if (!g) return ellm_fail_memory(err, sizeof *g, "a generator");
   g->model = model;
+  model_retain(model);
   ellm_model_get_info(model, &g->info);
   g->most = options.most > 0 ? options.most : GENERATOR_MOST;
   g->piece = options.piece > 0 ? options.piece : GENERATOR_PIECE;
@@ -56,6 +58,7 @@ void ellm_generator_free(ellm_generator *g) {
   free(g->items);
   free(g->owners);
   ellm_aligned_free(g->logits);
+  model_release(g->model);
   free(g);
 }
 
@@ -77,6 +80,11 @@ static ellm_status check_request(const ellm_generator *g, const ellm_request *r,
   if (r->n_stops > 0 && !r->stops) return ellm_fail(err, ELLM_ERR_USAGE, "the %zu stop strings are missing", r->n_stops);
   for (size_t i = 0; i < r->n_stops; i++)
     if (!r->stops[i] || !*r->stops[i]) return ellm_fail(err, ELLM_ERR_USAGE, "a stop string is empty");
+  if (r->sequence && r->sequence->model != g->model)
+    return ellm_fail(err, ELLM_ERR_USAGE, "the sequence of the request is one of another model");
+  for (const ellm_answer *a = g->answers; a && r->sequence; a = a->next)
+    if (a->given == r->sequence && a->state != ANSWER_ENDED)
+      return ellm_fail(err, ELLM_ERR_USAGE, "the sequence of the request has an answer that has not ended");
   if (r->no_text && r->n_stops > 0) return ellm_fail(err, ELLM_ERR_USAGE, "stop strings need text");
   return ELLM_OK;
 }
@@ -84,6 +92,7 @@ static ellm_status check_request(const ellm_generator *g, const ellm_request *r,
 ellm_status ellm_generator_add(ellm_generator *g, const ellm_request *request, ellm_answer **out, ellm_error *err) {
   *out = NULL;
   ELLM_SIZED(ellm_request, own, request, err);
+  if (atomic_load(&g->model->closed)) return model_fail_closed(g->model, err);
   ELLM_TRY(check_request(g, &own, err));
   ellm_answer *a;
   const ellm_status status = answer_create(g, g->model, &g->info, &own, &a, err);

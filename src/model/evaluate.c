@@ -27,7 +27,7 @@ typedef struct span {
 static span span_of(const ellm_batch_item *item) {
   ellm_sequence *s = item->sequence;
   span v = {.s = s, .first = s->cached, .end = s->length + (uint32_t)item->n_ids};
-  const uint32_t reached = v.end > s->announced ? v.end : s->announced;
+  const uint32_t reached = sequence_full_length(s, v.end);
   v.long_factors = reached > s->model->ropes.long_above;
   if (s->cached > 0 && s->model->pool.info[s->pages[0]].long_factors != v.long_factors) v.first = 0;
   return v;

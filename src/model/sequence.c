@@ -103,6 +103,7 @@ ellm_status ellm_sequence_fork(const ellm_sequence *from, ellm_sequence **out, e
     s->length = from->length;
     s->cached = from->cached;
     s->announced = from->announced;
+    s->begun_with = from->begun_with;
     s->n_pages = from->n_pages;
     pthread_mutex_lock(&s->model->pool.lock);
     for (uint32_t i = 0; i < s->n_pages; i++) s->model->pool.info[s->pages[i]].refs++;
@@ -120,26 +121,34 @@ ellm_status ellm_sequence_fork(const ellm_sequence *from, ellm_sequence **out, e
 uint32_t ellm_sequence_length(const ellm_sequence *s) { return s->length; }
 const uint32_t *ellm_sequence_ids(const ellm_sequence *s) { return s->ids; }
 
+static void truncate_to(ellm_sequence *s, uint32_t length) {
+  if (length >= s->length) return;
+  s->length = length;
+  if (s->cached > length) s->cached = length;
+  pthread_mutex_lock(&s->model->pool.lock);
+  sequence_drop_pages(s, pages_of(length));
+  pthread_mutex_unlock(&s->model->pool.lock);
+}
+
 ellm_status ellm_sequence_truncate(ellm_sequence *s, uint32_t length, ellm_error *err) {
   ELLM_TRY(sequence_acquire(s, err));
-  if (length < s->length) {
-    s->length = length;
-    if (s->cached > length) s->cached = length;
-    pthread_mutex_lock(&s->model->pool.lock);
-    sequence_drop_pages(s, pages_of(length));
-    pthread_mutex_unlock(&s->model->pool.lock);
-  }
+  if (length < s->length) s->begun_with = 0; /* another text may follow */
+  truncate_to(s, length);
   sequence_release(s);
   return ELLM_OK;
 }
 
+static ellm_status check_length(const ellm_sequence *s, size_t length, ellm_error *err) {
+  const model_config *c = &s->model->config;
+  const char *reason = c->max_context_reason;
+  if (length <= c->max_context) return ELLM_OK;
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: a sequence of %zu positions is beyond the model's context of %u%s%s",
+                   s->model->path, length, (unsigned)c->max_context, reason != NULL ? ": " : "",
+                   reason != NULL ? reason : "");
+}
+
 ellm_status ellm_sequence_announce(ellm_sequence *s, uint32_t length, ellm_error *err) {
-  const uint32_t most = s->model->config.max_context;
-  const char *reason = s->model->config.max_context_reason;
-  if (length > most)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: a sequence of %u positions is beyond the model's context of %u%s%s",
-                     s->model->path, (unsigned)length, (unsigned)most, reason != NULL ? ": " : "",
-                     reason != NULL ? reason : "");
+  ELLM_TRY(check_length(s, length, err));
   ELLM_TRY(sequence_acquire(s, err));
   s->announced = length;
   sequence_release(s);
@@ -154,10 +163,10 @@ size_t sequence_common_ids(const uint32_t *a, const uint32_t *b, size_t most) {
   return n;
 }
 
-/* Would the first of its positions be computed with other factors than now, were it n long? */
-static bool factors_change(const ellm_sequence *s, size_t n) {
+/* Would its first positions be computed with other factors than now? */
+static bool factors_change(const ellm_sequence *s) {
   page_pool *pool = &s->model->pool;
-  const bool wanted = n > s->model->ropes.long_above;
+  const bool wanted = sequence_full_length(s, 0) > s->model->ropes.long_above;
   pthread_mutex_lock(&pool->lock);
   const bool change = s->cached > 0 && pool->info[s->pages[0]].long_factors != wanted;
   pthread_mutex_unlock(&pool->lock);
@@ -166,10 +175,13 @@ static bool factors_change(const ellm_sequence *s, size_t n) {
 
 ellm_status sequence_begin(ellm_sequence *s, const uint32_t *ids, size_t n_ids, size_t most, size_t *kept,
                            ellm_error *err) {
+  ELLM_TRY(check_length(s, n_ids, err));
+  ELLM_TRY(sequence_acquire(s, err));
+  s->begun_with = (uint32_t)n_ids;
   if (most > s->cached) most = s->cached;
-  size_t same = sequence_common_ids(s->ids, ids, most);
-  if (same < n_ids && factors_change(s, n_ids)) same = 0;
-  *kept = same;
-  ELLM_TRY(ellm_sequence_truncate(s, (uint32_t)same, err));
-  return ellm_sequence_announce(s, n_ids < UINT32_MAX ? (uint32_t)n_ids : UINT32_MAX, err);
+  *kept = sequence_common_ids(s->ids, ids, most);
+  if (*kept < n_ids && factors_change(s)) *kept = 0;
+  truncate_to(s, (uint32_t)*kept);
+  sequence_release(s);
+  return ELLM_OK;
 }

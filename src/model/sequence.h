@@ -28,7 +28,8 @@ struct ellm_sequence {
   ellm_model *model;         /* counts it: model_release */
   atomic_uint state;
   uint32_t length, cached;
-  uint32_t announced;        /* the length that it will have, 0: unknown */
+  uint32_t announced;        /* by the caller: the length that it will have, 0: unknown */
+  uint32_t begun_with;       /* the length of the text that sequence_begin was given */
   uint32_t room;
   uint32_t *ids;             /* [room] */
   uint32_t *pages;           /* [room / PAGE_POSITIONS] */
@@ -51,7 +52,13 @@ uint32_t sequence_limit(ellm_model *model);
 /* How many ids a and b begin alike with, of the first `most`. */
 size_t sequence_common_ids(const uint32_t *a, const uint32_t *b, size_t most);
 
-/* Forget all but what agrees with the first `most` (<= n_ids) of ids[n_ids], whose number is announced. *kept: how many
+/* The length that decides longrope's factors where `reached` positions are there. */
+static inline uint32_t sequence_full_length(const ellm_sequence *s, uint32_t reached) {
+  const uint32_t known = s->announced > s->begun_with ? s->announced : s->begun_with;
+  return known > reached ? known : reached;
+}
+
+/* Forget all but what agrees with the first `most` (<= n_ids) of ids[n_ids], which are all to be evaluated. *kept: how many
  * positions stay; 0 where longrope's factors change, as all is evaluated anew then. */
 ellm_status sequence_begin(ellm_sequence *s, const uint32_t *ids, size_t n_ids, size_t most, size_t *kept,
                            ellm_error *err);

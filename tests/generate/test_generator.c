@@ -488,9 +488,107 @@ static void room_made(void **state) {
   ellm_model_close(model);
 }
 
+static void expect_refused(ellm_generator *g, const ellm_request *r, const char *word) {
+  ellm_error err;
+  ellm_answer *answer;
+  assert_int_equal(ellm_generator_add(g, r, &answer, &err), ELLM_ERR_USAGE);
+  assert_non_null(strstr(err.message, word));
+  assert_null(answer);
+}
+
+/* A sequence serves one answer at a time, of its own model: others are refused, and those there go on. */
+static void sequences_of_callers(void **state) {
+  (void)state;
+  static asked all[REQUESTS];
+  make_requests(all, 20, 1000, 7);
+  ellm_model *model = open_pool(0), *stranger = open_pool(0);
+  ellm_generator *g = generator_of(model, 2, 0, 0);
+  ellm_sequence *own = sequence_of(model, all[0].prompt, 1), *strange = sequence_of(stranger, all[0].prompt, 1);
+  ellm_request r = request_of(&all[0]);
+  r.sequence = strange;
+  expect_refused(g, &r, "another model");
+  r.sequence = own;
+  ellm_answer *answer = add(g, &r);
+  expect_refused(g, &r, "has not ended");
+  ASSERT_OK(ellm_generator_run(g, NULL, NULL, ERR));
+  assert_int_not_equal(end_of(answer), ELLM_END_FAILED);
+  answer = add(g, &r); /* its answer has ended */
+  ASSERT_OK(ellm_generator_run(g, NULL, NULL, ERR));
+  assert_int_not_equal(end_of(answer), ELLM_END_FAILED);
+  ellm_generator_free(g);
+  ellm_sequence_free(own);
+  ellm_sequence_free(strange);
+  ellm_model_close(stranger);
+  ellm_model_close(model);
+}
+
+/* A model that is closed goes with the last generator and chat; until then they refuse by name. */
+static void closed_model(void **state) {
+  (void)state;
+  static asked all[REQUESTS];
+  ellm_error err;
+  make_requests(all, 20, 1000, 8);
+  ellm_model *model = open_pool(0);
+  ellm_generator *g = generator_of(model, 2, 0, 0);
+  ellm_request r = request_of(&all[0]);
+  ellm_answer *answer = add(g, &r);
+  ellm_model_close(model);
+  expect_refused(g, &r, "closed");
+  assert_int_equal(ellm_generator_run(g, NULL, NULL, &err), ELLM_OK);
+  assert_int_equal(end_of(answer), ELLM_END_FAILED);
+  ellm_generator_free(g);
+}
+
+/* Longrope: what a caller has announced of a sequence outlives an answer with it. */
+static void announced_before(void **state) {
+  (void)state;
+  char path[600];
+  uint32_t ids[60];
+  if (!golden_model("phi3-longrope", path, sizeof path)) skip();
+  model_path = path;
+  ellm_model *model = open_pool(0);
+  model_path = STORIES_FOLDER;
+  ellm_model_info info;
+  ellm_model_get_info(model, &info);
+  for (uint32_t i = 0; i < 60; i++) ids[i] = 1 + i * 7 % (info.vocab_size - 1);
+  float *logits[2];
+  for (int generated = 0; generated < 2; generated++) {
+    ellm_sequence *s;
+    ASSERT_OK(ellm_sequence_create(model, &s, ERR));
+    ASSERT_OK(ellm_sequence_announce(s, info.max_context, ERR));
+    logits[generated] = calloc(info.vocab_size, sizeof **logits);
+    assert_non_null(logits[generated]);
+    if (generated) {
+      ellm_generator *g = generator_of(model, 1, 0, 0);
+      ellm_request r;
+      ellm_request_init(&r);
+      r.prompt = ids;
+      r.n_prompt = 20;
+      r.limit = 1;
+      r.no_text = true;
+      r.sequence = s;
+      add(g, &r);
+      ASSERT_OK(ellm_generator_run(g, NULL, NULL, ERR));
+      ellm_generator_free(g);
+    }
+    const uint32_t there = ellm_sequence_length(s);
+    const ellm_batch_item item = {s, ids + there, 30 - there, logits[generated], 1};
+    ASSERT_OK(ellm_evaluate(model, &item, 1, ERR));
+    ellm_sequence_free(s);
+  }
+  assert_memory_equal(logits[0], logits[1], info.vocab_size * sizeof **logits);
+  free(logits[0]);
+  free(logits[1]);
+  ellm_model_close(model);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(together_as_alone), cmocka_unit_test(coded_together_as_alone), cmocka_unit_test(giving_way), cmocka_unit_test(shared_beginnings), cmocka_unit_test(stop_strings),
-      cmocka_unit_test(cancelling),        cmocka_unit_test(no_room),           cmocka_unit_test(room_made)};
+      cmocka_unit_test(together_as_alone), cmocka_unit_test(coded_together_as_alone),
+      cmocka_unit_test(giving_way),        cmocka_unit_test(shared_beginnings),
+      cmocka_unit_test(stop_strings),      cmocka_unit_test(cancelling),
+      cmocka_unit_test(no_room),           cmocka_unit_test(room_made),
+      cmocka_unit_test(announced_before),  cmocka_unit_test(sequences_of_callers),
+      cmocka_unit_test(closed_model)};
   return cmocka_run_group_tests_name("generator", tests, NULL, NULL);
 }
