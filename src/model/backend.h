@@ -105,11 +105,11 @@ typedef struct backend_ops {
    * `watch` (NULL: nobody) sees the inputs of experts. */
   ellm_status (*experts)(backend *b, const layer_weights *w, const layer_facts *facts,
                          const backend_expert_watch *watch, ellm_error *err);
-  /* STREAM += PROJECTED. */
-  void (*add)(backend *b);
+  /* STREAM += scale * PROJECTED, which is scaled and rounded first where scale is not 1. */
+  void (*add)(backend *b, float scale);
   /* Only rows whose logits are wanted are at work from here on, in their order; their number. STREAM is theirs. */
   size_t (*select)(backend *b);
-  /* The product of `head` with x, soft-capped, to the rows' logits. */
+  /* The product of `head` with x, scaled and soft-capped as the configuration says, to the rows' logits. */
   ellm_status (*logits)(backend *b, const matrix_group *head, backend_buffer x, ellm_error *err);
 } backend_ops;
 

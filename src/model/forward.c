@@ -91,12 +91,12 @@ ellm_status forward_layer(ellm_model *model, uint32_t index, const batch_row *ro
   forward_show(model, index, INPUT_OUTPUT, rows, n, BUFFER_MIXED);
   ELLM_TRY(ops->product(b, &w->output, BUFFER_MIXED, BUFFER_PROJECTED, err));
   if (w->attention_post_norm != NULL) ops->norm(b, w->attention_post_norm, BUFFER_PROJECTED, BUFFER_PROJECTED);
-  ops->add(b);
+  ops->add(b, facts->residual_scale);
 
   ops->norm(b, w->mlp_norm, BUFFER_STREAM, BUFFER_NORMED);
   ELLM_TRY(network(model, index, rows, n, err));
   if (w->mlp_post_norm != NULL) ops->norm(b, w->mlp_post_norm, BUFFER_PROJECTED, BUFFER_PROJECTED);
-  ops->add(b);
+  ops->add(b, facts->residual_scale);
   return ELLM_OK;
 }
 

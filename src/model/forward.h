@@ -35,7 +35,7 @@ typedef struct forward_watch {
 } forward_watch;
 
 /* From now on `watch` sees all inputs of a model; NULL: nobody does any more. It stays the caller's and outlives that.
- * ELLM_ERR_MEMORY: nobody sees them. Not while the model evaluates. */
+ * ELLM_ERR_IO: nobody sees them. Not while the model evaluates. */
 ellm_status forward_set_watch(ellm_model *model, const forward_watch *watch, ellm_error *err);
 
 /* Shows n rows at work of a buffer, an input of the layer, to the model's watch, where it has one. */

@@ -213,21 +213,7 @@ static void note_others(const binder *b) {
               n == 1 ? " is" : "s are", b->config->arch_name, text, n > SHOWN ? ", ..." : "");
 }
 
-/* Facts that the forward pass does not compute. */
-static ellm_status refuse_uncomputed(const binder *b, ellm_error *err) {
-  const model_config *c = b->config;
-  const char *what = NULL;
-  if (c->logits_scale != 1) what = "scaled logits";
-  for (uint32_t i = 0; i < c->n_layers; i++) {
-    const layer_facts *facts = &c->layers[i];
-    if (facts->residual_scale != 1) what = "scaled residuals";
-  }
-  if (what == NULL) return ELLM_OK;
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s has %s, which is not supported", b->path, c->arch_name, what);
-}
-
 static ellm_status bind_all(binder *b, ellm_error *err) {
-  ELLM_TRY(refuse_uncomputed(b, err));
   const model_config *c = b->config;
   model_weights *w = b->weights;
   /* of a matrix that has two names safetensors stores one, the first in alphabetical order */

@@ -62,6 +62,11 @@ static bool state(const tensor_source *s, ellm_buffer *out) {
   return ellm_buffer_append(out, self, sizeof self);
 }
 
+static void identity(const tensor_source *s, char text[33]) {
+  char of_source[33];
+  ellm_file_identity(s->file, of_source, text);
+}
+
 static const source_kind file_kind = {.format = "ellm",
                                       .compressed = true,
                                       .close = close_file,
@@ -74,6 +79,7 @@ static const source_kind file_kind = {.format = "ellm",
                                       .metadata = metadata,
                                       .reads_file = reads_file,
                                       .state = state,
+                                      .identity = identity,
                                       .parts = parts,
                                       .check_part = check_part,
                                       .lock = lock};

@@ -92,9 +92,8 @@ static ellm_status find_identity(digest_run *run, char text[33], ellm_error *err
 
 ellm_status source_identity(tensor_source *s, int threads, ellm_progress_fn progress, void *user, char text[33],
                             ellm_error *err) {
-  if (s->file != NULL) {
-    char of_source[33];
-    ellm_file_identity(s->file, of_source, text);
+  if (s->kind->identity != NULL) {
+    s->kind->identity(s, text);
     return ELLM_OK;
   }
   pthread_mutex_lock(&s->lock);

@@ -30,6 +30,8 @@ typedef struct source_kind {
   bool (*reads_file)(const tensor_source *s, const char *path);
   bool (*state)(const tensor_source *s, ellm_buffer *out);
   ellm_status (*unchanged)(const tensor_source *s, ellm_error *err); /* NULL: what is read is checked, or cannot change */
+  /* What identifies it, where that is known without reading all tensors (identity.h). */
+  void (*identity)(const tensor_source *s, char text[33]);
   /* Where tensors have checksums (source.h); NULL: they have none. */
   uint64_t (*parts)(const tensor_source *s, const source_tensor *tensor);
   ellm_status (*check_part)(const tensor_source *s, const source_tensor *tensor, uint64_t part, ellm_error *err);

@@ -46,7 +46,7 @@ ellm_status source_read(const tensor_source *s, const source_tensor *tensor, uin
 ellm_status source_map(tensor_source *s, const source_tensor *tensor, const uint8_t **data, ellm_error *err);
 
 /* Checksums: a tensor is checked in parts, the blocks of a coded one. 0 parts: the source has no checksums. Safe from
- * several threads. ELLM_ERR_CORRUPT names file, tensor and part. */
+ * several threads. ELLM_ERR_INPUT names file, tensor and part. */
 uint64_t source_parts(const tensor_source *s, const source_tensor *tensor);
 ellm_status source_check_part(const tensor_source *s, const source_tensor *tensor, uint64_t part, ellm_error *err);
 /* Bytes of a tensor as it is stored. */

@@ -105,13 +105,21 @@ static void activate(backend *b, arch_activation activation, uint32_t intermedia
   cpu_for_rows(job.c, job.c->n, activate_row, &job);
 }
 
+typedef struct add_job { cpu_backend *c; float scale; } add_job;
+
 static void add_row(void *user, size_t row, int thread) {
   (void)thread;
-  const cpu_backend *c = user;
-  c->k->add(row_of(c, BUFFER_PROJECTED, row), row_of(c, BUFFER_STREAM, row), c->columns[BUFFER_STREAM]);
+  const add_job *job = user;
+  const size_t n = job->c->columns[BUFFER_STREAM];
+  float *branch = row_of(job->c, BUFFER_PROJECTED, row);
+  if (job->scale != 1) job->c->k->scale(branch, job->scale, n);
+  job->c->k->add(branch, row_of(job->c, BUFFER_STREAM, row), n);
 }
 
-static void add(backend *b) { cpu_for_rows(cpu_of(b), cpu_of(b)->n, add_row, b); }
+static void add(backend *b, float scale) {
+  add_job job = {cpu_of(b), scale};
+  cpu_for_rows(job.c, job.c->n, add_row, &job);
+}
 
 static size_t select_rows(backend *b) {
   cpu_backend *c = cpu_of(b);
@@ -152,10 +160,12 @@ static ellm_status product(backend *b, const matrix_group *group, backend_buffer
 
 static float *logits_at(const cpu_backend *c, size_t i) { return c->rows[c->wanted[i]].logits; }
 
-static void cap_row(void *user, size_t row, int thread) {
+static void finish_row(void *user, size_t row, int thread) {
   (void)thread;
   const cpu_backend *c = user;
-  c->k->soft_cap(logits_at(c, row), c->shape.config->logits_soft_cap, c->shape.config->vocab_size);
+  const model_config *config = c->shape.config;
+  if (config->logits_scale != 1) c->k->scale(logits_at(c, row), config->logits_scale, config->vocab_size);
+  if (config->logits_soft_cap != 0) c->k->soft_cap(logits_at(c, row), config->logits_soft_cap, config->vocab_size);
 }
 
 /* Rows of logits that lie one behind the other are written in place, others through `staged`. */
@@ -172,7 +182,8 @@ static ellm_status logits(backend *b, const matrix_group *head, backend_buffer x
     ELLM_TRY(multiply(c, head, x, first, n, c->staged, vocab, err));
     for (size_t i = 0; i < n; i++) memcpy(logits_at(c, first + i), c->staged + i * vocab, vocab * sizeof(float));
   }
-  if (c->shape.config->logits_soft_cap != 0) cpu_for_rows(c, c->n, cap_row, c);
+  const model_config *config = c->shape.config;
+  if (config->logits_scale != 1 || config->logits_soft_cap != 0) cpu_for_rows(c, c->n, finish_row, c);
   return ELLM_OK;
 }
 
