@@ -48,7 +48,11 @@ typedef struct row {
   bool cached;
   double entropy, coded_bits;
   ellm_bench_speed speed;
+  const ellm_bench_ceiling *ceiling; /* of reading */
 } row;
+
+/* What so many threads read, whatever is read: measured when it is first asked for. */
+typedef struct ceiling { int threads; bool cached; ellm_bench_ceiling found; } ceiling;
 
 typedef struct bench {
   cli_common common;
@@ -56,6 +60,8 @@ typedef struct bench {
   const char *layout, *isa;
   row *rows;
   size_t n_rows, room;
+  ceiling ceilings[4]; /* one thread and all, from memory and from cache */
+  size_t n_ceilings;
 } bench;
 
 static void free_rows(bench *b) {
@@ -80,6 +86,28 @@ static ellm_status append_row(bench *b, const row *r, const char *tensor, ellm_e
 
 /* ---------------------------------------------------------------- measuring */
 
+/* The row of a matrix that is read at the ceiling. */
+static ellm_status measure_read(bench *b, row *r, ellm_error *err) {
+  ceiling *c = b->ceilings;
+  const ceiling *end = c + b->n_ceilings;
+  while (c < end && (c->threads != r->threads || c->cached != r->cached)) c++;
+  if (c == end) {
+    ellm_bench_read_options options;
+    ellm_bench_read_options_init(&options);
+    options.bytes = (uint64_t)b->megabytes * 1000000;
+    options.threads = r->threads;
+    options.cached = r->cached;
+    options.repeats = b->repeats;
+    *c = (ceiling){.threads = r->threads, .cached = r->cached};
+    CLI_TRY(ellm_bench_read(&options, &c->found, err));
+    b->n_ceilings++;
+  }
+  const double scale = 8 / r->coded_bits; /* GB/s to G weights/s */
+  r->ceiling = &c->found;
+  r->speed = (ellm_bench_speed){c->found.speed.median * scale, c->found.speed.least * scale, c->found.speed.most * scale};
+  return ELLM_OK;
+}
+
 static ellm_status measure_row(bench *b, const ellm_bench_matrix *matrix, row *r, const char *tensor,
                                ellm_error *err) {
   ellm_bench_job job;
@@ -87,6 +115,11 @@ static ellm_status measure_row(bench *b, const ellm_bench_matrix *matrix, row *r
   if (!cli_quiet() && isatty(STDERR_FILENO))
     fprintf(stderr, "\r\033[K%s, %s, %.1f bits, %s, %d threads ...", option_choice_name(op_choices, (int)r->op),
             r->layout, r->entropy, r->isa, r->threads);
+  r->ceiling = NULL;
+  if (r->op == ELLM_BENCH_READ) {
+    CLI_TRY(measure_read(b, r, err));
+    return append_row(b, r, tensor, err);
+  }
   ellm_bench_job_init(&job);
   job.op = r->op;
   job.isa = r->isa;
@@ -94,7 +127,7 @@ static ellm_status measure_row(bench *b, const ellm_bench_matrix *matrix, row *r
   if (r->digits) job.digits = r->digits;
   if (r->tokens) job.tokens = (uint32_t)r->tokens;
   job.cached = r->cached;
-  job.max_blocks = strcmp(r->isa, "scalar") == 0 && r->op != ELLM_BENCH_READ ? SCALAR_BLOCKS : 0;
+  job.max_blocks = strcmp(r->isa, "scalar") == 0 ? SCALAR_BLOCKS : 0;
   job.repeats = b->repeats;
   CLI_TRY(ellm_bench_kernel(matrix, &job, &r->speed, err));
   return append_row(b, r, tensor, err);
@@ -127,7 +160,7 @@ static ellm_status measure_matrix(bench *b, const ellm_bench_matrix *matrix, con
     r.op = (ellm_bench_op)op;
     r.digits = op < ELLM_BENCH_DOT ? 0 : b->common.activations == ELLM_ACTIVATIONS_I8 ? 1 : 2;
     r.tokens = op == ELLM_BENCH_MULTIPLY ? b->tokens : op == ELLM_BENCH_DOT;
-    if (op == ELLM_BENCH_READ) { /* one kernel for all */
+    if (op == ELLM_BENCH_READ) { /* whatever is fastest */
       r.isa = ellm_isa();
       CLI_TRY(measure_op(b, matrix, &r, tensor, err));
       continue;
@@ -210,6 +243,8 @@ static json_t *speed_json(const ellm_bench_speed *speed, double factor) {
 
 static const char *digits_name(const row *r) { return r->digits == 0 ? NULL : r->digits == 1 ? "i8" : "i16"; }
 
+static const char *pages_name(const ellm_bench_ceiling *c) { return c->huge_pages ? "huge" : "4 KiB"; }
+
 static json_t *row_json(const row *r) {
   json_t *json = json_pack("{s:s, s:s, s:s?, s:s?, s:s, s:i, s:f, s:f, s:s, s:s?}", "op",
                            option_choice_name(op_choices, (int)r->op), "layout", r->layout, "prefer", r->prefer,
@@ -221,6 +256,10 @@ static json_t *row_json(const row *r) {
   if (ok && r->op == ELLM_BENCH_MULTIPLY) {
     ok = json_object_set_new(json, "tokens", json_integer((json_int_t)r->tokens)) == 0 &&
          json_object_set_new(json, "gproducts_per_s", speed_json(&r->speed, r->tokens)) == 0;
+  }
+  if (ok && r->ceiling != NULL) {
+    ok = json_object_set_new(json, "loop", json_string(r->ceiling->loop)) == 0 &&
+         json_object_set_new(json, "pages", json_string(pages_name(r->ceiling))) == 0;
   }
   if (ok) return json;
   json_decref(json);
@@ -247,6 +286,12 @@ static int print_rows(const bench *b) {
            r->speed.median, range, r->speed.median * r->coded_bits / 8, r->tensor ? "  " : "",
            r->tensor ? r->tensor : "");
   }
+  for (size_t i = 0; i < b->n_ceilings; i++) {
+    const ceiling *c = &b->ceilings[i];
+    printf("%sread, %d thread%s, %s: %.2f GB/s (%s%s)\n", i == 0 ? "\n" : "", c->threads, c->threads == 1 ? "" : "s",
+           c->cached ? "cache" : "ram", c->found.speed.median, c->found.loop,
+           c->cached ? "" : c->found.huge_pages ? ", huge pages" : ", pages of 4 KiB");
+  }
   return ELLM_OK;
 }
 
@@ -270,7 +315,8 @@ int cmd_bench_kernels(int argc, char **argv) {
       .synopsis = "[options]",
       .about = "Measure the kernels on this machine: reading, decoding, and decoding with product, in G (10^9)\n"
                "weights a second, for codes of normally distributed weights at entropies of 1.4 to 5.5 bits, by\n"
-               "layout, instruction set, threads and place. ENTROLLM_ISA limits it to one instruction set.",
+               "layout, instruction set, threads and place. ENTROLLM_ISA limits it to one instruction set. Reading is\n"
+               "by the fastest of several loops, which is named, in small pages and in huge ones.",
       .options = options,
       .n_options = sizeof options / sizeof *options};
   int result = cli_parse(&table, argc, argv, &b.common);

@@ -276,24 +276,14 @@ ellm_status bench_generate(const bench_job *job, bench_result *result, ellm_erro
 /* -------------------------------------------------------------------- memory */
 
 ellm_status bench_read(const bench_job *job, bench_result *result, ellm_error *err) {
-  enum { BYTES = 512 << 20 }; /* more than caches hold */
-  ellm_bench_matrix *matrix;
-  ellm_bench_matrix_options options;
-  ellm_bench_job read;
-  ellm_bench_speed speed = {0};
-  ellm_bench_matrix_options_init(&options);
-  options.code = ELLM_CODE_NONE;
-  options.n_codes = BYTES;
-  CLI_TRY(ellm_bench_matrix_create(&options, &matrix, err));
-  ellm_bench_job_init(&read);
-  read.threads = job->threads;
-  read.repeats = REPEATS;
-  const ellm_status status = ellm_bench_kernel(matrix, &read, &speed, err);
-  const double scale = ellm_bench_matrix_get_info(matrix)->coded_bits / 8;
-  result->median = speed.median * scale;
-  result->low = speed.least * scale;
-  result->high = speed.most * scale;
-  result->amount = BYTES;
-  ellm_bench_matrix_free(matrix);
-  return status;
+  ellm_bench_read_options options;
+  ellm_bench_ceiling ceiling;
+  ellm_bench_read_options_init(&options);
+  options.threads = job->threads;
+  CLI_TRY(ellm_bench_read(&options, &ceiling, err));
+  result->median = ceiling.speed.median;
+  result->low = ceiling.speed.least;
+  result->high = ceiling.speed.most;
+  result->amount = options.bytes;
+  return ELLM_OK;
 }

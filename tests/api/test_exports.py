@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
 from cli_testing import *
 
-header = read(os.path.join(ROOT, "include", "entrollm.h")).decode()
+header = "".join(read(os.path.join(ROOT, "include", name)).decode() for name in ("entrollm.h", "entrollm_bench.h"))
 code = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
 code = re.sub(r"^[ \t]*#(?:.*\\\n)*.*$", "", code, flags=re.MULTILINE)
 exported = set(re.findall(r"ELLM_API\s[^;{]*?\b(\w+)\s*\(", code))

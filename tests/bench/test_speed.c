@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "bench/read.h"
 #include "bench/speed.h"
 
 static bench_coded make(int bits, double step, ellm_prefer prefer, ellm_code code) {
@@ -67,7 +68,36 @@ static void test_measure(void **state) {
   thread_pool_free(pool);
 }
 
+static void test_read(void **state) {
+  (void)state;
+  thread_pool *pool = NULL;
+  ellm_bench_ceiling ceiling;
+  ellm_error err;
+  assert_int_equal(thread_pool_create(2, &pool, NULL), ELLM_OK);
+  ellm_bench_read_options options;
+  ellm_bench_read_options_init(&options);
+  options.bytes = 1;
+  options.repeats = 2;
+  for (int cached = 0; cached < 2; cached++) {
+    options.cached = cached != 0;
+    assert_int_equal(read_ceiling(&options, pool, &ceiling, &err), ELLM_OK);
+    assert_true(ceiling.speed.least > 0 && ceiling.speed.least <= ceiling.speed.median &&
+                ceiling.speed.median <= ceiling.speed.most);
+    assert_true(ceiling.loop[0] != '\0');
+  }
+  assert_false(ceiling.huge_pages); /* there is no choice in a cache */
+  options.repeats = 0;
+  assert_int_equal(read_ceiling(&options, pool, &ceiling, &err), ELLM_ERR_USAGE);
+  options.repeats = 1;
+  options.bytes = 0;
+  assert_int_equal(read_ceiling(&options, pool, &ceiling, &err), ELLM_ERR_USAGE);
+  options.size = 1;
+  assert_int_equal(ellm_bench_read(&options, &ceiling, &err), ELLM_ERR_USAGE);
+  thread_pool_free(pool);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_layouts), cmocka_unit_test(test_measure)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_layouts), cmocka_unit_test(test_measure),
+                                     cmocka_unit_test(test_read)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

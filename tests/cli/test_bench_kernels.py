@@ -21,6 +21,11 @@ ok("scalar" in isas and about["isa"] in isas, "every usable instruction set", is
 BEST = {"ENTROLLM_ISA": about["isa"]}
 rows = run_json("bench", "kernels", *QUICK, env=BEST)["rows"]
 equal({r["op"] for r in rows}, {"read", "decode", "dot"}, "what is measured")
+reads = [r for r in rows if r["op"] == "read"]
+ok(all(r["loop"] and r["pages"] in ("4 KiB", "huge") for r in reads), "reading says by which loop", reads)
+for where in {(r["threads"], r["source"]) for r in reads}:
+    found = [r["gbytes_per_s"]["median"] for r in reads if (r["threads"], r["source"]) == where]
+    ok(max(found) - min(found) < 1e-6 * max(found), f"one ceiling for all layouts: {where}", found)
 equal({r["threads"] for r in rows}, {1, 2}, "one thread and all")
 equal({r["source"] for r in rows}, {"ram", "cache"}, "from memory and from cache")
 ok({"huffman", "tuples", "plain4", "plain8"} <= {r["layout"] for r in rows}, "layouts", {r["layout"] for r in rows})
@@ -41,7 +46,10 @@ rows = run_json("bench", "kernels", "--op", "multiply", "--tokens", "24", "--lay
 ok(rows and all(r["tokens"] == 24 and r["activations"] == "i8" and ordered(r["gproducts_per_s"]) for r in rows),
    "products with many tokens", rows)
 
-lines = run("bench", "kernels", "--op", "read", "--layout", "plain8", *QUICK).stdout.decode().splitlines()
+table, notes = (run("bench", "kernels", "--op", "read", "--layout", "plain8", *QUICK).stdout.decode().strip()
+                .split("\n\n"))
+lines = table.splitlines()
+equal(len(notes.splitlines()), 4, "the loop of each ceiling is named")
 ok(len(lines) > 4 and len({len(line) for line in lines}) == 1, "a table", lines)
 
 equal(run("bench", "kernels", "--activations", "f32").returncode, USAGE, "no integer product with f32")
