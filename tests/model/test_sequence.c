@@ -149,7 +149,7 @@ static void modes_that_do_not_go_together(void **state) {
   ellm_error err;
   ellm_model_options_init(&options);
   options.activations = ELLM_ACTIVATIONS_I16;
-  expect_error(ellm_model_open(STORIES_FOLDER, &options, &model, &err), ELLM_ERR_USAGE, &err, "folder");
+  expect_error(ellm_model_open(STORIES_FOLDER, &options, &model, &err), ELLM_ERR_USAGE, &err, "runs with f32");
   options.activations = ELLM_ACTIVATIONS_F32;
   options.cache_type = ELLM_CACHE_F16;
   expect_error(ellm_model_open(STORIES_FOLDER, &options, &model, &err), ELLM_ERR_USAGE, &err, "cache");
