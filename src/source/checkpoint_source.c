@@ -8,38 +8,50 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "checkpoint/checkpoint.h"
 #include "source/fp8.h"
 #include "source/mxfp4.h"
 #include "source/packed.h"
 
+typedef struct folder_source {
+  checkpoint *ckpt;
+  const checkpoint_tensor **stored; /* [n_tensors] */
+} folder_source;
+
+static folder_source *folder_of(const tensor_source *s) { return s->own; }
+static checkpoint *checkpoint_of(const tensor_source *s) { return folder_of(s)->ckpt; }
+
 static const checkpoint_tensor *stored(const tensor_source *s, const source_tensor *tensor) {
-  return s->in_checkpoint[tensor - s->tensors];
+  return folder_of(s)->stored[tensor - s->tensors];
 }
 
 static void close_folder(tensor_source *s) {
-  checkpoint_close(s->ckpt);
-  free(s->in_checkpoint);
+  folder_source *folder = s->own;
+  if (folder == NULL) return;
+  checkpoint_close(folder->ckpt);
+  free(folder->stored);
+  free(folder);
 }
 
 static const char *origin(const tensor_source *s, const source_tensor *tensor) {
-  return checkpoint_shard_path(s->ckpt, stored(s, tensor)->shard);
+  return checkpoint_shard_path(checkpoint_of(s), stored(s, tensor)->shard);
 }
 
 static ellm_status read_elements(const tensor_source *s, const source_tensor *tensor, uint64_t offset, void *out,
                                  size_t bytes, ellm_error *err) {
-  return checkpoint_read(s->ckpt, stored(s, tensor), offset, out, bytes, err);
+  return checkpoint_read(checkpoint_of(s), stored(s, tensor), offset, out, bytes, err);
 }
 
 static ellm_status map_elements(tensor_source *s, const source_tensor *tensor, const uint8_t **data, ellm_error *err) {
-  return checkpoint_map(s->ckpt, stored(s, tensor), data, err);
+  return checkpoint_map(checkpoint_of(s), stored(s, tensor), data, err);
 }
 
-static size_t asset_count(const tensor_source *s) { return checkpoint_asset_count(s->ckpt); }
-static const char *asset_name(const tensor_source *s, size_t index) { return checkpoint_asset_name(s->ckpt, index); }
+static size_t asset_count(const tensor_source *s) { return checkpoint_asset_count(checkpoint_of(s)); }
+static const char *asset_name(const tensor_source *s, size_t index) { return checkpoint_asset_name(checkpoint_of(s), index); }
 static const void *asset(const tensor_source *s, const char *name, size_t *bytes) {
-  return checkpoint_asset(s->ckpt, name, bytes);
+  return checkpoint_asset(checkpoint_of(s), name, bytes);
 }
-static const char *metadata(const tensor_source *s) { return checkpoint_metadata(s->ckpt); }
+static const char *metadata(const tensor_source *s) { return checkpoint_metadata(checkpoint_of(s)); }
 
 /* What the largest tensor that is made floats was before. */
 static const char *quantized(const tensor_source *s) {
@@ -53,20 +65,24 @@ static const char *quantized(const tensor_source *s) {
   return what;
 }
 
+static size_t left_out(const tensor_source *s, uint64_t *bytes, char text[280]) {
+  return checkpoint_left_out(checkpoint_of(s), bytes, text);
+}
+
 static bool reads_file(const tensor_source *s, const char *path) {
-  for (uint32_t i = 0; i < checkpoint_shard_count(s->ckpt); i++)
-    if (file_same(path, checkpoint_shard_path(s->ckpt, i))) return true;
+  for (uint32_t i = 0; i < checkpoint_shard_count(checkpoint_of(s)); i++)
+    if (file_same(path, checkpoint_shard_path(checkpoint_of(s), i))) return true;
   return false;
 }
 
 static bool state(const tensor_source *s, ellm_buffer *out) {
   bool ok = true;
-  for (size_t i = 0; ok && i < checkpoint_tensor_count(s->ckpt); i++) {
-    const checkpoint_tensor *tensor = checkpoint_tensor_at(s->ckpt, i);
+  for (size_t i = 0; ok && i < checkpoint_tensor_count(checkpoint_of(s)); i++) {
+    const checkpoint_tensor *tensor = checkpoint_tensor_at(checkpoint_of(s), i);
     uint64_t bytes;
     struct timespec changed; /* of the open file: another may have its name by now */
     char line[256];
-    checkpoint_shard_state(s->ckpt, tensor->shard, &bytes, &changed);
+    checkpoint_shard_state(checkpoint_of(s), tensor->shard, &bytes, &changed);
     const int n = snprintf(line, sizeof line, "%u %llu %lld.%09ld %llu %d", tensor->shard, (unsigned long long)bytes,
                            (long long)changed.tv_sec, (long)changed.tv_nsec, (unsigned long long)tensor->offset,
                            (int)tensor->dtype);
@@ -77,7 +93,9 @@ static bool state(const tensor_source *s, ellm_buffer *out) {
   return ok;
 }
 
-static ellm_status unchanged(const tensor_source *s, ellm_error *err) { return checkpoint_unchanged(s->ckpt, err); }
+static ellm_status unchanged(const tensor_source *s, ellm_error *err) {
+  return checkpoint_unchanged(checkpoint_of(s), err);
+}
 
 static const source_kind checkpoint_kind = {.format = "safetensors",
                                             .close = close_folder,
@@ -89,6 +107,7 @@ static const source_kind checkpoint_kind = {.format = "safetensors",
                                             .asset = asset,
                                             .metadata = metadata,
                                             .quantized = quantized,
+                                            .left_out = left_out,
                                             .reads_file = reads_file,
                                             .state = state,
                                             .unchanged = unchanged};
@@ -142,12 +161,12 @@ static ellm_status describe_made(source_tensor *out, const checkpoint_tensor *t,
 typedef struct part_list { const checkpoint_tensor **items; size_t n; } part_list;
 
 static ellm_status make_all(tensor_source *s, packed_found *found, part_list *parts, ellm_error *err) {
-  const size_t n = checkpoint_tensor_count(s->ckpt);
-  const fp8_blocks blocks = fp8_blocks_of(s->ckpt);
+  const size_t n = checkpoint_tensor_count(checkpoint_of(s));
+  const fp8_blocks blocks = fp8_blocks_of(checkpoint_of(s));
   quantization q;
-  quantization_of(s->ckpt, &q);
+  quantization_of(checkpoint_of(s), &q);
   for (size_t i = 0; i < n; i++) {
-    ELLM_TRY(find_made(s->ckpt, &q, blocks, checkpoint_tensor_at(s->ckpt, i), &found[i], err));
+    ELLM_TRY(find_made(checkpoint_of(s), &q, blocks, checkpoint_tensor_at(checkpoint_of(s), i), &found[i], err));
     s->made[i] = found[i].made; /* owned from now on */
     for (size_t k = 0; found[i].made != NULL && k < found[i].n_parts; k++)
       parts->items[parts->n++] = found[i].parts[k];
@@ -160,10 +179,10 @@ static ellm_status make_all(tensor_source *s, packed_found *found, part_list *pa
 static ellm_status check_made_names(const tensor_source *s, ellm_error *err) {
   for (size_t i = 0; i < s->n_tensors; i++) {
     if (s->made[i] == NULL || s->made[i]->name == NULL) continue;
-    const checkpoint_tensor *other = checkpoint_find(s->ckpt, s->made[i]->name);
-    if (other != NULL && other != s->in_checkpoint[i])
+    const checkpoint_tensor *other = checkpoint_find(checkpoint_of(s), s->made[i]->name);
+    if (other != NULL && other != folder_of(s)->stored[i])
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is there, and quantized as %s, too", s->path,
-                       s->made[i]->name, s->in_checkpoint[i]->name);
+                       s->made[i]->name, folder_of(s)->stored[i]->name);
   }
   return ELLM_OK;
 }
@@ -172,27 +191,28 @@ static ellm_status check_made_names(const tensor_source *s, ellm_error *err) {
 static ellm_status keep_whole(tensor_source *s, const packed_found *found, const part_list *parts, ellm_error *err) {
   size_t n_left = 0;
   ellm_status status = ELLM_OK;
-  for (size_t i = 0, n = checkpoint_tensor_count(s->ckpt); status == ELLM_OK && i < n; i++) {
-    const checkpoint_tensor *t = checkpoint_tensor_at(s->ckpt, i);
+  for (size_t i = 0, n = checkpoint_tensor_count(checkpoint_of(s)); status == ELLM_OK && i < n; i++) {
+    const checkpoint_tensor *t = checkpoint_tensor_at(checkpoint_of(s), i);
     if (parts->n > 0 && found[i].made == NULL &&
         bsearch(&t, parts->items, parts->n, sizeof *parts->items, by_address) != NULL)
       continue;
     s->made[i] = NULL;
     s->made[n_left] = found[i].made;
     status = describe_made(&s->tensors[n_left], t, &found[i], err);
-    s->in_checkpoint[n_left++] = t;
+    folder_of(s)->stored[n_left++] = t;
   }
   if (status == ELLM_OK) s->n_tensors = n_left;
   return status == ELLM_OK ? check_made_names(s, err) : status;
 }
 
 static ellm_status add_tensors(tensor_source *s, ellm_error *err) {
-  const size_t n = checkpoint_tensor_count(s->ckpt);
+  const size_t n = checkpoint_tensor_count(checkpoint_of(s));
   ELLM_TRY(source_make_tensors(s, n, err));
-  s->in_checkpoint = calloc(n + 1, sizeof *s->in_checkpoint);
+  folder_source *folder = folder_of(s);
+  folder->stored = calloc(n + 1, sizeof *folder->stored);
   part_list parts = {.items = calloc(PACKED_PARTS * n + 1, sizeof *parts.items)};
   packed_found *found = calloc(n + 1, sizeof *found);
-  ellm_status status = s->in_checkpoint != NULL && parts.items != NULL && found != NULL
+  ellm_status status = folder->stored != NULL && parts.items != NULL && found != NULL
                            ? make_all(s, found, &parts, err)
                            : ellm_fail_memory(err, n * sizeof *found, "tensors");
   if (status == ELLM_OK) status = keep_whole(s, found, &parts, err);
@@ -204,8 +224,10 @@ static ellm_status add_tensors(tensor_source *s, ellm_error *err) {
 ellm_status checkpoint_source_open(const char *path, const source_options *options, tensor_source *s, ellm_error *err) {
   const checkpoint_options from = {.assets = options->assets, .small_files_only = options->small_files_only};
   s->kind = &checkpoint_kind;
-  ELLM_TRY(checkpoint_open(path, &from, &s->ckpt, err));
-  s->path = strdup(checkpoint_path(s->ckpt));
+  folder_source *folder = s->own = calloc(1, sizeof *folder);
+  if (folder == NULL) return ellm_fail_memory(err, sizeof *folder, "a checkpoint folder");
+  ELLM_TRY(checkpoint_open(path, &from, &folder->ckpt, err));
+  s->path = strdup(checkpoint_path(checkpoint_of(s)));
   if (s->path == NULL) return ellm_fail_memory(err, strlen(path), "a path");
   return add_tensors(s, err);
 }

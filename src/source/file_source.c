@@ -8,21 +8,23 @@
 #include "base/file.h"
 #include "base/memory.h"
 
-static void close_file(tensor_source *s) { ellm_file_close(s->file); }
+static ellm_file *file_of(const tensor_source *s) { return s->own; }
+
+static void close_file(tensor_source *s) { ellm_file_close(s->own); }
 
 static const char *origin(const tensor_source *s, const source_tensor *tensor) {
   (void)tensor;
-  return container_path(s->file);
+  return container_path(file_of(s));
 }
 
 static ellm_status map_elements(tensor_source *s, const source_tensor *tensor, const uint8_t **data, ellm_error *err) {
-  return container_kept(s->file, container_find(s->file, tensor->name), data, err);
+  return container_kept(file_of(s), container_find(file_of(s), tensor->name), data, err);
 }
 
 static ellm_status read_elements(const tensor_source *s, const source_tensor *tensor, uint64_t offset, void *out,
                                  size_t bytes, ellm_error *err) {
   const uint8_t *data;
-  ELLM_TRY(container_kept(s->file, container_find(s->file, tensor->name), &data, err));
+  ELLM_TRY(container_kept(file_of(s), container_find(file_of(s), tensor->name), &data, err));
   memcpy(out, data + offset, bytes);
   return ELLM_OK;
 }
@@ -35,41 +37,41 @@ static uint64_t parts(const tensor_source *s, const source_tensor *tensor) {
 static ellm_status check_part(const tensor_source *s, const source_tensor *tensor, uint64_t part, ellm_error *err) {
   container_block block;
   const uint8_t *data;
-  return tensor->coded != NULL ? container_checked_block(s->file, tensor->coded, part, &block, err)
-                               : container_kept(s->file, container_find(s->file, tensor->name), &data, err);
+  return tensor->coded != NULL ? container_checked_block(file_of(s), tensor->coded, part, &block, err)
+                               : container_kept(file_of(s), container_find(file_of(s), tensor->name), &data, err);
 }
 
 static ellm_status lock(const tensor_source *s, ellm_progress_fn progress, void *user, ellm_error *err) {
-  return container_lock(s->file, progress, user, err);
+  return container_lock(file_of(s), progress, user, err);
 }
 
-static size_t asset_count(const tensor_source *s) { return ellm_file_asset_count(s->file); }
-static const char *asset_name(const tensor_source *s, size_t index) { return container_asset_name(s->file, index); }
+static size_t asset_count(const tensor_source *s) { return ellm_file_asset_count(file_of(s)); }
+static const char *asset_name(const tensor_source *s, size_t index) { return container_asset_name(file_of(s), index); }
 static const void *asset(const tensor_source *s, const char *name, size_t *bytes) {
-  return ellm_file_asset(s->file, name, bytes);
+  return ellm_file_asset(file_of(s), name, bytes);
 }
 
 static const char *metadata(const tensor_source *s) {
-  const char *text = container_metadata(s->file, "safetensors.metadata");
+  const char *text = container_metadata(file_of(s), "safetensors.metadata");
   return text != NULL ? text : "{}";
 }
 
-static bool reads_file(const tensor_source *s, const char *path) { return file_same(path, container_path(s->file)); }
+static bool reads_file(const tensor_source *s, const char *path) { return file_same(path, container_path(file_of(s))); }
 
 static bool state(const tensor_source *s, ellm_buffer *out) {
   char of_source[33], self[33];
-  ellm_file_identity(s->file, of_source, self);
+  ellm_file_identity(file_of(s), of_source, self);
   return ellm_buffer_append(out, self, sizeof self);
 }
 
 static void identity(const tensor_source *s, char text[33]) {
   char of_source[33];
-  ellm_file_identity(s->file, of_source, text);
+  ellm_file_identity(file_of(s), of_source, text);
 }
 
 static const source_kind file_kind = {.format = "ellm",
-                                      .compressed = true,
                                       .close = close_file,
+                                      .file = file_of,
                                       .origin = origin,
                                       .read = read_elements,
                                       .map = map_elements,
@@ -85,10 +87,10 @@ static const source_kind file_kind = {.format = "ellm",
                                       .lock = lock};
 
 static ellm_status add_tensors(tensor_source *s, ellm_error *err) {
-  const size_t n = ellm_file_tensor_count(s->file);
+  const size_t n = ellm_file_tensor_count(file_of(s));
   ELLM_TRY(source_make_tensors(s, n, err));
   for (size_t i = 0; i < n; i++) {
-    const container_tensor *t = container_tensor_at(s->file, i);
+    const container_tensor *t = container_tensor_at(file_of(s), i);
     s->tensors[i] = (source_tensor){.name = t->name,
                                     .dtype = t->dtype,
                                     .n_dims = t->n_dims,
@@ -104,8 +106,9 @@ ellm_status file_source_open(const char *path, const source_options *options, te
   s->kind = &file_kind;
   s->path = strdup(path);
   if (s->path == NULL) return ellm_fail_memory(err, strlen(path), "a path");
-  ELLM_TRY(options->load
-               ? container_open_loaded(path, options->progress, options->progress_user, &s->file, err)
-               : ellm_file_open(path, &s->file, err));
+  ellm_file *file;
+  ELLM_TRY(options->load ? container_open_loaded(path, options->progress, options->progress_user, &file, err)
+                         : ellm_file_open(path, &file, err));
+  s->own = file;
   return add_tensors(s, err);
 }

@@ -6,6 +6,7 @@
 #ifndef ELLM_SOURCE_FP8_H
 #define ELLM_SOURCE_FP8_H
 
+#include "checkpoint/checkpoint.h"
 #include "source/kind.h"
 
 /* How checkpoints cut matrices that have a scale for each block. */

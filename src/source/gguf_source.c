@@ -33,7 +33,7 @@ typedef struct gguf_asset {
   size_t bytes;
 } gguf_asset;
 
-struct gguf_source {
+typedef struct gguf_source {
   gguf_file *file;
   file_reader *readers; /* [n_readers], one a file of the set: what it was when it was opened */
   size_t n_readers;
@@ -41,7 +41,9 @@ struct gguf_source {
   size_t n_assets;
   char (*names)[MAX_NAME]; /* of tensors */
   gguf_place *places;      /* the same */
-};
+} gguf_source;
+
+static gguf_source *gguf_of(const tensor_source *s) { return s->own; }
 
 /* ---- elements ---- */
 
@@ -104,17 +106,17 @@ static void free_made(made_tensor *made) { free(made); }
 /* ---- the kind ---- */
 
 static const gguf_tensor *stored(const tensor_source *s, const source_tensor *tensor) {
-  return s->gguf->places[source_number(s, tensor)].tensor;
+  return gguf_of(s)->places[source_number(s, tensor)].tensor;
 }
 
 /* The bytes of one that is not made. */
 static const uint8_t *bytes_of(const tensor_source *s, const source_tensor *tensor) {
-  const gguf_place *place = &s->gguf->places[source_number(s, tensor)];
+  const gguf_place *place = &gguf_of(s)->places[source_number(s, tensor)];
   return place->tensor->data + place->first * ellm_dtype_size(tensor->dtype);
 }
 
 static void close_gguf(tensor_source *s) {
-  gguf_source *g = s->gguf;
+  gguf_source *g = gguf_of(s);
   if (g == NULL) return;
   for (size_t i = 0; i < g->n_assets; i++) free(g->assets[i].data);
   for (size_t i = 0; i < g->n_readers; i++) file_reader_close(&g->readers[i]);
@@ -140,11 +142,11 @@ static ellm_status map_elements(tensor_source *s, const source_tensor *tensor, c
   return ELLM_OK;
 }
 
-static size_t asset_count(const tensor_source *s) { return s->gguf->n_assets; }
-static const char *asset_name(const tensor_source *s, size_t index) { return s->gguf->assets[index].name; }
+static size_t asset_count(const tensor_source *s) { return gguf_of(s)->n_assets; }
+static const char *asset_name(const tensor_source *s, size_t index) { return gguf_of(s)->assets[index].name; }
 
 static const void *asset(const tensor_source *s, const char *name, size_t *bytes) {
-  const gguf_source *g = s->gguf;
+  const gguf_source *g = gguf_of(s);
   for (size_t i = 0; i < g->n_assets; i++) {
     if (strcmp(g->assets[i].name, name) != 0) continue;
     if (bytes != NULL) *bytes = g->assets[i].bytes;
@@ -171,15 +173,15 @@ static const char *quantized(const tensor_source *s) {
 }
 
 static bool reads_file(const tensor_source *s, const char *path) {
-  for (size_t i = 0; i < s->gguf->n_readers; i++)
-    if (file_same(path, s->gguf->readers[i].path)) return true;
+  for (size_t i = 0; i < gguf_of(s)->n_readers; i++)
+    if (file_same(path, gguf_of(s)->readers[i].path)) return true;
   return false;
 }
 
 static bool state(const tensor_source *s, ellm_buffer *out) {
   bool ok = true;
-  for (size_t i = 0; ok && i < s->gguf->n_readers; i++) {
-    const file_reader *reader = &s->gguf->readers[i];
+  for (size_t i = 0; ok && i < gguf_of(s)->n_readers; i++) {
+    const file_reader *reader = &gguf_of(s)->readers[i];
     char line[128];
     const int n = snprintf(line, sizeof line, "%llu %lld.%09ld", (unsigned long long)reader->size,
                            (long long)reader->changed.tv_sec, (long)reader->changed.tv_nsec);
@@ -189,11 +191,11 @@ static bool state(const tensor_source *s, ellm_buffer *out) {
 }
 
 static ellm_status unchanged(const tensor_source *s, ellm_error *err) {
-  for (size_t i = 0; i < s->gguf->n_readers; i++) ELLM_TRY(file_reader_unchanged(&s->gguf->readers[i], err));
+  for (size_t i = 0; i < gguf_of(s)->n_readers; i++) ELLM_TRY(file_reader_unchanged(&gguf_of(s)->readers[i], err));
   return ELLM_OK;
 }
 
-static bool describe(const tensor_source *s, json_t *out) { return gguf_describe(s->gguf->file, out); }
+static bool describe(const tensor_source *s, json_t *out) { return gguf_describe(gguf_of(s)->file, out); }
 
 static const source_kind gguf_kind = {.format = "GGUF",
                                       .close = close_gguf,
@@ -325,7 +327,7 @@ static ellm_status pieces_of(const gguf_tensor *t, const gguf_shape *shape, uint
 
 static ellm_status add_tensor(tensor_source *s, size_t at, const gguf_tensor *t, uint32_t piece, uint32_t n_pieces,
                               const gguf_shape *shape, ellm_error *err) {
-  gguf_source *g = s->gguf;
+  gguf_source *g = gguf_of(s);
   source_tensor *out = &s->tensors[at];
   bool merged;
   ELLM_TRY(checkpoint_name(t, shape, piece, &merged, g->names[at], err));
@@ -344,7 +346,7 @@ static ellm_status add_tensor(tensor_source *s, size_t at, const gguf_tensor *t,
 }
 
 static ellm_status add_tensors(tensor_source *s, const gguf_shape *shape, ellm_error *err) {
-  gguf_source *g = s->gguf;
+  gguf_source *g = gguf_of(s);
   const size_t n_stored = gguf_tensor_count(g->file);
   uint32_t pieces;
   size_t n = 0;
@@ -411,12 +413,12 @@ ellm_status gguf_source_is(const char *path, bool *is, ellm_error *err) {
 
 ellm_status gguf_source_open(const char *path, tensor_source *s, ellm_error *err) {
   gguf_shape shape;
-  s->gguf = calloc(1, sizeof *s->gguf);
+  gguf_source *g = s->own = calloc(1, sizeof *g);
   s->kind = &gguf_kind;
   s->path = strdup(path);
-  if (s->gguf == NULL || s->path == NULL) return ellm_fail_memory(err, sizeof *s->gguf, "a GGUF file");
-  ELLM_TRY(gguf_open(path, &s->gguf->file, err));
-  ELLM_TRY(open_readers(s->gguf, err));
-  ELLM_TRY(add_assets(s->gguf, &shape, err));
+  if (g == NULL || s->path == NULL) return ellm_fail_memory(err, sizeof *g, "a GGUF file");
+  ELLM_TRY(gguf_open(path, &g->file, err));
+  ELLM_TRY(open_readers(g, err));
+  ELLM_TRY(add_assets(g, &shape, err));
   return add_tensors(s, &shape, err);
 }

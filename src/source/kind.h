@@ -11,13 +11,12 @@
 #include <pthread.h>
 
 #include "base/memory.h"
-#include "checkpoint/checkpoint.h"
 #include "source/tensor.h"
 
 typedef struct source_kind {
   const char *format; /* as descriptions call it; static */
-  bool compressed;    /* source_compressed */
-  void (*close)(tensor_source *s); /* its own part only */
+  void (*close)(tensor_source *s); /* its own part only; after a failed opening, too */
+  ellm_file *(*file)(const tensor_source *s); /* source_file; NULL: there is none */
   const char *(*origin)(const tensor_source *s, const source_tensor *tensor);
   ellm_status (*read)(const tensor_source *s, const source_tensor *tensor, uint64_t offset, void *out, size_t bytes,
                       ellm_error *err);
@@ -26,6 +25,8 @@ typedef struct source_kind {
   const char *(*asset_name)(const tensor_source *s, size_t index);
   const void *(*asset)(const tensor_source *s, const char *name, size_t *bytes);
   const char *(*metadata)(const tensor_source *s);
+  /* source_left_out; may be NULL: none. */
+  size_t (*left_out)(const tensor_source *s, uint64_t *bytes, char text[280]);
   const char *(*quantized)(const tensor_source *s); /* may be NULL: not */
   bool (*reads_file)(const tensor_source *s, const char *path);
   bool (*state)(const tensor_source *s, ellm_buffer *out);
@@ -55,8 +56,6 @@ struct made_tensor {
 /* With its name; NULL is fine. */
 void made_tensor_free(made_tensor *made);
 
-typedef struct gguf_source gguf_source; /* gguf_source.c */
-
 struct tensor_source {
   const source_kind *kind;
   char *path;
@@ -65,15 +64,7 @@ struct tensor_source {
   const source_tensor **by_name;  /* the same, sorted */
   made_tensor **made;             /* [n_tensors], owned; NULL: elements lie as they are */
   uint8_t **made_data;            /* [n_tensors], owned: all elements of those, once somebody wants them mapped */
-  /* of checkpoint folders: */
-  checkpoint *ckpt;
-  const checkpoint_tensor **in_checkpoint; /* [n_tensors] */
-  /* of .ellm files: */
-  ellm_file *file;
-  /* of GGUF files: */
-  gguf_source *gguf;
-  /* of kinds that stand outside of this folder: */
-  void *own;
+  void *own;                      /* the kind's */
   pthread_mutex_t lock;           /* of what is found out late: */
   char identity[33];              /* "" until somebody asks */
 };

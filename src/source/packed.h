@@ -18,6 +18,7 @@
 #ifndef ELLM_SOURCE_PACKED_H
 #define ELLM_SOURCE_PACKED_H
 
+#include "checkpoint/checkpoint.h"
 #include "source/kind.h"
 #include "source/quantization.h"
 

@@ -86,8 +86,8 @@ ellm_status source_lock(const tensor_source *s, ellm_progress_fn progress, void 
 }
 
 const char *source_path(const tensor_source *s) { return s->path; }
-bool source_compressed(const tensor_source *s) { return s->kind->compressed; }
-ellm_file *source_file(const tensor_source *s) { return s->file; }
+bool source_compressed(const tensor_source *s) { return s->kind->file != NULL; }
+ellm_file *source_file(const tensor_source *s) { return s->kind->file != NULL ? s->kind->file(s) : NULL; }
 size_t source_count(const tensor_source *s) { return s->n_tensors; }
 const source_tensor *source_at(const tensor_source *s, size_t index) { return &s->tensors[index]; }
 size_t source_index(const tensor_source *s, const source_tensor *tensor) { return source_number(s, tensor); }
@@ -151,5 +151,5 @@ ellm_status source_unchanged(const tensor_source *s, ellm_error *err) {
 size_t source_left_out(const tensor_source *s, uint64_t *bytes, char text[280]) {
   *bytes = 0;
   text[0] = '\0';
-  return s->ckpt != NULL ? checkpoint_left_out(s->ckpt, bytes, text) : 0;
+  return s->kind->left_out != NULL ? s->kind->left_out(s, bytes, text) : 0;
 }
