@@ -20,7 +20,7 @@ foreach(layer ${layers})
     set(test ${layer}_${test})
     add_executable(${test} ${source})
     target_link_libraries(${test} PRIVATE entrollm_${layer} entrollm_cmocka)
-    if(layer MATCHES "^(model|generate)$")
+    if(layer MATCHES "^(model|generate|eval)$")
       target_link_libraries(${test} PRIVATE entrollm_convert) # these make the files that they run
     endif()
     target_include_directories(${test} PRIVATE ${CMAKE_SOURCE_DIR}/tests)

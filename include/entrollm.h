@@ -174,7 +174,7 @@ typedef struct ellm_tensor_info {
   int zero;
   bool row_scales, column_scales; /* rows, columns have a scale each */
   uint64_t outliers;    /* codes beyond the width, or beyond the fields, stored as exact patches */
-  const char *layout;   /* "huffman", "tuples", "fields", "plain8", "plain4"; static */
+  const char *layout;   /* "huffman", "levels", "fields", "plain8", "plain4"; static */
   int raw_bits;         /* low bits of a code stored verbatim; of fields their width */
   int tuple;            /* codes coded together as one symbol: 1 or 2 */
   int symbols;          /* leaves of the code book */

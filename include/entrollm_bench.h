@@ -38,7 +38,7 @@ ELLM_API ellm_status ellm_bench_matrix_of_file(const ellm_file *file, size_t ind
 ELLM_API void ellm_bench_matrix_free(ellm_bench_matrix *matrix);
 
 typedef struct ellm_bench_matrix_info {
-  const char *layout;  /* "huffman", "tuples", "fields", "plain8", "plain4"; static */
+  const char *layout;  /* "huffman", "levels", "fields", "plain8", "plain4"; static */
   double entropy;      /* of single codes, bits a weight */
   double coded_bits;   /* of the blocks, bits a weight */
   uint64_t weights, coded_bytes;

@@ -121,15 +121,6 @@ void bench_coded_free(bench_coded *coded) {
   memset(coded, 0, sizeof *coded);
 }
 
-const char *bench_coded_layout(const bench_coded *coded) {
-  switch (coded->book.kind) {
-    case CODER_HUFFMAN: return "huffman";
-    case CODER_LEVELS: return "tuples";
-    case CODER_FIELDS: return "fields";
-    default: return coded->book.bits > 4 ? "plain8" : "plain4";
-  }
-}
-
 double bench_coded_bits(const bench_coded *coded) {
   const double weights = (double)coded->geometry.rows * (double)coded->geometry.columns;
   return 8.0 * (double)(coded->offset[coded->geometry.n_blocks] - coded->offset[0]) / weights;

@@ -25,8 +25,6 @@ typedef struct bench_coded {
 ellm_status bench_coded_normal(bench_coded *coded, double step, int bits, coder_aim aim, size_t n_codes,
                                ellm_error *err);
 void bench_coded_free(bench_coded *coded);
-/* "huffman", "tuples", "fields", "plain8" or "plain4". */
-const char *bench_coded_layout(const bench_coded *coded);
 /* Bits a weight, as stored. */
 double bench_coded_bits(const bench_coded *coded);
 

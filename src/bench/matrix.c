@@ -20,7 +20,7 @@ void ellm_bench_matrix_options_init(ellm_bench_matrix_options *options) {
 
 static void describe(ellm_bench_matrix *m) {
   const coder_geometry *g = &m->coded.geometry;
-  m->info = (ellm_bench_matrix_info){.layout = bench_coded_layout(&m->coded),
+  m->info = (ellm_bench_matrix_info){.layout = coder_codebook_layout(&m->coded.book),
                                      .entropy = m->coded.entropy,
                                      .coded_bits = bench_coded_bits(&m->coded),
                                      .weights = g->rows * g->columns,

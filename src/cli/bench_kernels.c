@@ -149,12 +149,17 @@ static ellm_status measure_op(bench *b, const ellm_bench_matrix *matrix, row *r,
 
 static bool wanted(const char *choice, const char *name) { return choice == NULL || strcmp(choice, name) == 0; }
 
+/* Levels were called tuples once. */
+static bool wanted_layout(const char *choice, const char *name) {
+  return wanted(choice != NULL && strcmp(choice, "tuples") == 0 ? "levels" : choice, name);
+}
+
 static ellm_status measure_matrix(bench *b, const ellm_bench_matrix *matrix, const char *prefer, const char *tensor,
                                   ellm_error *err) {
   const ellm_bench_matrix_info *info = ellm_bench_matrix_get_info(matrix);
   row r = {.prefer = prefer, .entropy = info->entropy, .coded_bits = info->coded_bits};
   snprintf(r.layout, sizeof r.layout, "%s", info->layout);
-  if (!wanted(b->layout, r.layout)) return ELLM_OK;
+  if (!wanted_layout(b->layout, r.layout)) return ELLM_OK;
   for (int op = ELLM_BENCH_READ; op <= ELLM_BENCH_MULTIPLY; op++) {
     if (b->op == ALL_OPS ? op == ELLM_BENCH_MULTIPLY : b->op != op) continue;
     r.op = (ellm_bench_op)op;
@@ -183,7 +188,7 @@ static ellm_status measure_normal(bench *b, const coding *c, const source *s, el
   CLI_TRY(ellm_bench_matrix_create(&options, &matrix, err));
   const ellm_bench_matrix_info *info = ellm_bench_matrix_get_info(matrix);
   const double bits = info->coded_bits;
-  const bool skip = !wanted(b->layout, info->layout);
+  const bool skip = !wanted_layout(b->layout, info->layout);
   ellm_bench_matrix_free(matrix);
   if (skip) return ELLM_OK;
   options.n_codes = (uint64_t)(1e6 * b->megabytes * 8 / (bits < 1 ? 1 : bits));
@@ -303,7 +308,7 @@ int cmd_bench_kernels(int argc, char **argv) {
       CLI_OPTION_ACTIVATIONS(b.common),
       OPT_CHOICE("op", 0, &b.op, op_choices, "OP",
                  "only read, decode, dot (decode and product with one token) or multiply (with many)"),
-      OPT_TEXT("layout", 0, &b.layout, "LAYOUT", "only huffman, tuples, fields, plain4 or plain8"),
+      OPT_TEXT("layout", 0, &b.layout, "LAYOUT", "only huffman, levels, fields, plain4 or plain8"),
       OPT_INT("tokens", 0, &b.tokens, 1, ELLM_BENCH_TOKENS, "N", "tokens of multiply (default 128)"),
       OPT_INT("megabytes", 0, &b.megabytes, 1, 65536, "N",
               "coded bytes of a matrix in memory; more than caches hold (default 160)"),

@@ -13,6 +13,15 @@
 
 #include "coder/geometry.h"
 
+const char *coder_codebook_layout(const coder_codebook *book) {
+  switch (book->kind) {
+    case CODER_HUFFMAN: return "huffman";
+    case CODER_LEVELS: return "levels";
+    case CODER_FIELDS: return "fields";
+    default: return book->bits > 4 ? "plain8" : "plain4";
+  }
+}
+
 static bool rules_hold(const coder_codebook *book, uint32_t panel_rows) {
   if (book->bits < 2 || book->bits > 8 || book->raw_bits > book->bits || book->raw_bits > 7 ||
       book->pad >= 1u << book->bits)

@@ -35,7 +35,7 @@ static uint32_t count_ones_plain(const uint8_t *data, uint32_t n) {
   return ones;
 }
 
-bool coder_locate_by(coder_count_fn count_ones, const coder_codebook *book, const coder_block *block,
+bool coder_locate_by(coder_count_fn ones_of, const coder_codebook *book, const coder_block *block,
                      const uint8_t *data, size_t bytes, coder_scratch *scratch, coder_parts *parts) {
   const size_t n_codes = coder_block_codes(block);
   size_t at = coder_raw_bytes(book->raw_bits, n_codes);
@@ -51,7 +51,7 @@ bool coder_locate_by(coder_count_fn count_ones, const coder_codebook *book, cons
     const int left = book->node[node].child[0], right = book->node[node].child[1];
     if ((count & 7) != 0 && data[at + length - 1] >> (count & 7) != 0) return false; /* padding is zero */
     if (left >= 0 || right >= 0 || ~left == CODER_ESCAPE || ~right == CODER_ESCAPE) {
-      const uint32_t ones = count_ones(data + at, count);
+      const uint32_t ones = ones_of(data + at, count);
       if (left >= 0) scratch->node_count[left] = (uint16_t)(count - ones);
       if (right >= 0) scratch->node_count[right] = (uint16_t)ones;
       if (~left == CODER_ESCAPE) parts->n_escapes = count - ones;

@@ -17,7 +17,7 @@ bool coder_locate(const coder_codebook *book, const coder_block *block, const ui
                   coder_scratch *scratch, coder_parts *parts);
 /* The same, by a function that counts the ones among the first n bits; it may read 8 bytes past them. */
 typedef uint32_t (*coder_count_fn)(const uint8_t *bitmap, uint32_t n);
-bool coder_locate_by(coder_count_fn count_ones, const coder_codebook *book, const coder_block *block,
+bool coder_locate_by(coder_count_fn ones_of, const coder_codebook *book, const coder_block *block,
                      const uint8_t *data, size_t bytes, coder_scratch *scratch, coder_parts *parts);
 
 /* Decode a block to tile-ordered codes[panels * tiles * 4 * panel_rows +

@@ -539,11 +539,7 @@ void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info 
   info->row_scales = tensor->quant.scales.rows != NULL;
   info->column_scales = tensor->quant.scales.columns != NULL;
   info->outliers = tensor->quant.scales.outliers;
-  info->layout = book->kind == CODER_HUFFMAN  ? "huffman"
-                 : book->kind == CODER_LEVELS ? "tuples"
-                 : book->kind == CODER_FIELDS ? "fields"
-                 : book->bits > 4             ? "plain8"
-                                              : "plain4";
+  info->layout = coder_codebook_layout(book);
   info->raw_bits = book->raw_bits;
   info->tuple = book->tuple;
   info->symbols = book->n_leaves;

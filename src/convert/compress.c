@@ -21,6 +21,7 @@
 #include "convert/journal.h"
 #include "convert/lossless.h"
 #include "convert/matrix_error.h"
+#include "convert/recorded_options.h"
 #include "convert/report.h"
 #include "convert/runnable.h"
 #include "source/finite.h"
@@ -317,39 +318,13 @@ static ellm_status warn(compress_job *job, ellm_error *err) {
   return ELLM_OK;
 }
 
-/* "size", or "speed, avx2". */
-static const char *preference_text(const ellm_compress_options *options) {
-  static const char *const speed[] = {"speed, avx2", "speed, avx512", "speed, neon"};
-  if (options->prefer == ELLM_PREFER_SPEED) return speed[options->machine];
-  return options->prefer == ELLM_PREFER_SIZE ? "size" : "balanced";
-}
-
-static void options_json(const ellm_compress_options *options, char *out, size_t bytes) {
-  static const char *const code_texts[] = {"huffman", "none", "fields"};
-  snprintf(out, bytes, "{\"bits\":%d,\"scheme\":\"%s\",\"prefer\":\"%s\",\"code\":\"%s\"}", options->bits,
-           ellm_scheme_name(options->scheme), preference_text(options), code_texts[options->code]);
-  if (options->lossless) snprintf(out, bytes, "{\"lossless\":true}");
-  if (options->target == ELLM_TARGET_NONE) return;
-  static const char *const targets[] = {"none", "bytes", "bits", "divergence"},
-                    *const efforts[] = {"auto", "quick", "full"}, *const calibrations[] = {"auto", "self", "file", "none"};
-  int used = snprintf(out, bytes,
-                      "{\"target\":\"%s\",\"value\":%.17g,\"effort\":\"%s\",\"calibrate\":\"%s\",\"prefer\":\"%s\"",
-                      targets[options->target], options->target_value, efforts[options->effort],
-                      calibrations[options->calibrate], preference_text(options));
-  if (options->calibration_sequences > 0)
-    used += snprintf(out + used, bytes - (size_t)used, ",\"sequences\":%zu", options->calibration_sequences);
-  if (options->calibration_length > 0)
-    used += snprintf(out + used, bytes - (size_t)used, ",\"length\":%zu", options->calibration_length);
-  snprintf(out + used, bytes - (size_t)used, "}");
-}
-
 /* What a resumed run must share with the one before: options, the source's
  * files (size, time of change), tensors and assets. */
 static ellm_status resume_key(const compress_job *job, uint8_t key[16], ellm_error *err) {
   ellm_buffer text = {0};
   const ellm_compress_options *options = job->options;
   char line[256];
-  options_json(options, line, sizeof line);
+  recorded_options_write(options, line, sizeof line);
   bool ok = ellm_buffer_append(&text, ellm_version(), strlen(ellm_version()) + 1) &&
             ellm_buffer_append(&text, line, strlen(line) + 1);
   if (options->calibrate_file != NULL) {
@@ -517,7 +492,7 @@ static ellm_status write_sized(compress_job *job, ellm_error *err) {
 
 static ellm_status write_all(compress_job *job, ellm_error *err) {
   char options[256];
-  options_json(job->options, options, sizeof options);
+  recorded_options_write(job->options, options, sizeof options);
   ELLM_TRY(add_assets(job, err));
   ELLM_TRY(add_metadata(job, "entrollm.options", options, err));
   const char *metadata = source_metadata(job->input);

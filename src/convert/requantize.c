@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "container/container.h"
+#include "convert/recorded_options.h"
 #include "json/json.h"
 
 /* Names as patterns that match nothing else. */
@@ -47,51 +48,6 @@ static ellm_status find_names(const ellm_file *file, globs *kept, globs *assets,
   }
   for (size_t i = 0; i < ellm_file_asset_count(file); i++)
     ELLM_TRY(add_name(assets, container_asset_name(file, i), err));
-  return ELLM_OK;
-}
-
-/* The number of a word in a list; what was there where it is not in it. */
-static int choice(const char *word, const char *const *list, size_t n, int otherwise) {
-  for (size_t i = 0; word != NULL && i < n; i++)
-    if (strcmp(word, list[i]) == 0) return (int)i;
-  return otherwise;
-}
-#define CHOICE(word, list, otherwise) choice(word, list, sizeof(list) / sizeof *(list), otherwise)
-
-/* What compress.c wrote. */
-static ellm_status read_options(const char *path, const json_t *json, ellm_compress_options *out, ellm_error *err) {
-  static const char *const schemes[] = {"mixed", "symmetric", "asymmetric"}, *const codes[] = {"huffman", "none", "fields"},
-                    *const targets[] = {"none", "bytes", "bits", "divergence"}, *const efforts[] = {"auto", "quick", "full"},
-                    *const calibrations[] = {"auto", "self", "file", "none"}, *const prefers[] = {"balanced", "size"},
-                    *const machines[] = {"speed, avx2", "speed, avx512", "speed, neon"};
-  const char *scheme = NULL, *code = NULL, *target = NULL, *effort = NULL, *calibrate = NULL, *prefer = NULL;
-  uint32_t bits = 8, sequences = 0, length = 0;
-  double value = 0;
-  ELLM_TRY(json_get_u32(json, "bits", false, path, &bits, err));
-  ELLM_TRY(json_get_u32(json, "sequences", false, path, &sequences, err));
-  ELLM_TRY(json_get_u32(json, "length", false, path, &length, err));
-  ELLM_TRY(json_get_double(json, "value", false, path, &value, err));
-  ELLM_TRY(json_get_bool(json, "lossless", false, path, &out->lossless, err));
-  ELLM_TRY(json_get_string(json, "scheme", false, path, &scheme, err));
-  ELLM_TRY(json_get_string(json, "code", false, path, &code, err));
-  ELLM_TRY(json_get_string(json, "target", false, path, &target, err));
-  ELLM_TRY(json_get_string(json, "effort", false, path, &effort, err));
-  ELLM_TRY(json_get_string(json, "calibrate", false, path, &calibrate, err));
-  ELLM_TRY(json_get_string(json, "prefer", false, path, &prefer, err));
-  out->bits = (int)bits;
-  out->target_value = value;
-  out->calibration_sequences = sequences;
-  out->calibration_length = length;
-  out->scheme = (ellm_scheme)CHOICE(scheme, schemes, out->scheme);
-  out->code = (ellm_code)CHOICE(code, codes, out->code);
-  out->target = (ellm_target)CHOICE(target, targets, out->target);
-  out->effort = (ellm_effort)CHOICE(effort, efforts, out->effort);
-  out->calibrate = (ellm_calibrate)CHOICE(calibrate, calibrations, out->calibrate);
-  out->prefer = (ellm_prefer)CHOICE(prefer, prefers, out->prefer);
-  const int machine = CHOICE(prefer, machines, -1);
-  if (machine < 0) return ELLM_OK;
-  out->prefer = ELLM_PREFER_SPEED;
-  out->machine = (ellm_machine)machine;
   return ELLM_OK;
 }
 
@@ -135,7 +91,7 @@ ellm_status requantize(const ellm_file *file, const ellm_verify_options *options
   char *again = NULL;
   ellm_compress_options_init(&how);
   ELLM_TRY(json_parse(text, strlen(text), path, &json, err));
-  ellm_status status = read_options(path, json, &how, err);
+  ellm_status status = recorded_options_read(path, json, &how, err);
   json_decref(json);
   if (status == ELLM_OK && how.calibrate == ELLM_CALIBRATE_FILE && options->calibrate_file == NULL)
     status = ellm_fail(err, ELLM_ERR_USAGE, "%s: it was calibrated on a text, which has to be given", path);

@@ -22,17 +22,17 @@ static bench_coded make(int bits, double step, ellm_prefer prefer, ellm_code cod
 static void test_layouts(void **state) {
   (void)state;
   bench_coded coded = make(4, 1.77, ELLM_PREFER_SIZE, ELLM_CODE_HUFFMAN);
-  assert_string_equal(bench_coded_layout(&coded), "huffman");
+  assert_string_equal(coder_codebook_layout(&coded.book), "huffman");
   assert_true(coded.entropy > 1.3 && coded.entropy < 1.5);
   assert_true(bench_coded_bits(&coded) >= coded.entropy && bench_coded_bits(&coded) < coded.entropy + 0.3);
   assert_true(coded.geometry.rows * coded.geometry.columns >= (uint64_t)3 << 17);
   bench_coded_free(&coded);
   coded = make(4, 1.77, ELLM_PREFER_BALANCED, ELLM_CODE_NONE);
-  assert_string_equal(bench_coded_layout(&coded), "plain4");
+  assert_string_equal(coder_codebook_layout(&coded.book), "plain4");
   assert_true(bench_coded_bits(&coded) == 4.0);
   bench_coded_free(&coded);
   coded = make(8, 0.09, ELLM_PREFER_BALANCED, ELLM_CODE_NONE);
-  assert_string_equal(bench_coded_layout(&coded), "plain8");
+  assert_string_equal(coder_codebook_layout(&coded.book), "plain8");
   assert_true(bench_coded_bits(&coded) == 8.0);
   bench_coded_free(&coded);
 }

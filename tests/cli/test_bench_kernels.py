@@ -28,9 +28,9 @@ for where in {(r["threads"], r["source"]) for r in reads}:
     ok(max(found) - min(found) < 1e-6 * max(found), f"one ceiling for all layouts: {where}", found)
 equal({r["threads"] for r in rows}, {1, 2}, "one thread and all")
 equal({r["source"] for r in rows}, {"ram", "cache"}, "from memory and from cache")
-ok({"huffman", "tuples", "plain4", "plain8"} <= {r["layout"] for r in rows}, "layouts", {r["layout"] for r in rows})
+ok({"huffman", "levels", "plain4", "plain8"} <= {r["layout"] for r in rows}, "layouts", {r["layout"] for r in rows})
 equal(sorted({int(r["coded_bits"]) for r in rows if r["layout"] == "fields"}), [2, 3, 4, 5, 6], "widths of fields")
-for layout in ("huffman", "tuples"):
+for layout in ("huffman", "levels"):
     found = sorted({round(r["entropy"], 1) for r in rows if r["layout"] == layout})
     equal(found, [1.4, 2.2, 3.0, 4.0, 5.5], f"entropies of {layout}")
 ok(all(ordered(r["gweights_per_s"]) and ordered(r["gbytes_per_s"]) for r in rows), "least, median and most in order")
