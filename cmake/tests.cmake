@@ -49,7 +49,7 @@ foreach(test generate_test_allocations generate_test_out_of_memory model_test_ou
              model_test_opening_out_of_memory)
   if(TARGET ${test})
     target_link_options(${test} PRIVATE
-      LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+      LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
       LINKER:--wrap=aligned_alloc,--wrap=posix_memalign,--wrap=free)
   endif()
 endforeach()

@@ -14,7 +14,8 @@
  * with a newer header is refused (ELLM_ERR_USAGE). Where such a struct is passed, NULL stands for all defaults. Results
  * that may grow are allocated by the library; structs that it fills in for the caller end with reserved room, which is
  * zero. Callers embed neither in structs that cross a boundary of their own. Structs without either stay as they
- * are: ellm_error, ellm_notes and, as elements of arrays, ellm_batch_item. Enumerators keep their values; new ones may come: a switch has a default.
+ * are: ellm_error, ellm_notes and, as elements of arrays, ellm_batch_item. Enumerators keep their values; new ones may
+ * come: a switch has a default.
  *
  * Ownership: what a function hands out through a pointer to a pointer belongs to the caller, who frees it with the
  * function named beside it, or with free() where it is said to be malloc'ed; it is NULL after an error. What is
@@ -526,8 +527,8 @@ typedef struct ellm_batch_item {
 
 /* Append ids to sequences of the model and compute them, all in one batch: any mixture of prompts and single tokens.
  * After an error every sequence has the ids it had, whatever the error, and can go on; of a longrope sequence whose
- * factors were to change, keys and values may have to be computed again first. Contents of logits are undefined then. A full pool
- * is ELLM_ERR_FULL; a sequence longer than the pool or than the model's context, or an id beyond the vocabulary,
+ * factors were to change, keys and values may have to be computed again first (and it cannot be saved before), and a page
+ * that sequences shared may be one of each by then. Contents of logits are undefined. A full pool is ELLM_ERR_FULL; a sequence longer than the pool or than the model's context, or an id beyond the vocabulary,
  * ELLM_ERR_INPUT; a sequence twice in a batch, of another model, or in use by another thread, ELLM_ERR_USAGE.
  * Logits of items that lie one behind the other in memory, in the order of the items, are written without a copy. */
 ELLM_API ellm_status ellm_evaluate(ellm_model *model, const ellm_batch_item *items, size_t n_items, ellm_error *err);
@@ -753,7 +754,8 @@ ELLM_API size_t ellm_chat_end_ids(const ellm_chat *chat, const uint32_t **ids);
  * The evaluations of docs/EVALUATION.md. Each is a list of items (chunks of a text, questions) that are computed one by
  * one and give a result with standard errors. All take a model that no other thread evaluates with meanwhile, data as
  * bytes, a request (what is measured) and options (how it is run; NULL: the defaults), and hand out a result that the
- * caller frees. Errors: ELLM_ERR_USAGE, a request that makes no sense or a state file of another evaluation;
+ * caller frees. The model's pool grows to the longest item and stays so (ellm_model_reserve). Errors: ELLM_ERR_USAGE, a
+ * request that makes no sense or a state file of another evaluation;
  * ELLM_ERR_INPUT, data, model or state file cannot be evaluated; ELLM_INTERRUPTED, the progress callback has stopped
  * it, and the state file, if there is one, holds what is done.
  */

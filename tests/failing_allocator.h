@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An allocator that counts, and that fails when it is told to. The linker leads every call of malloc, calloc, realloc,
- * strdup, aligned_alloc, posix_memalign and free of a program here (cmake/tests.cmake, --wrap); calls that shared
+ * strdup, strndup, aligned_alloc, posix_memalign and free of a program here (cmake/tests.cmake, --wrap); calls that shared
  * libraries make are not seen. For one source file of a program.
  */
 #ifndef TESTS_FAILING_ALLOCATOR_H
@@ -92,6 +92,9 @@ ALLOCATOR_WRAP(void *, realloc, (void *old, size_t bytes)) {
 }
 ALLOCATOR_WRAP(char *, strdup, (const char *text)) {
   return allocator_refuses() ? NULL : allocator_add(__real_strdup(text));
+}
+ALLOCATOR_WRAP(char *, strndup, (const char *text, size_t bytes)) {
+  return allocator_refuses() ? NULL : allocator_add(__real_strndup(text, bytes));
 }
 ALLOCATOR_WRAP(void *, aligned_alloc, (size_t alignment, size_t bytes)) {
   return allocator_refuses() ? NULL : allocator_add(__real_aligned_alloc(alignment, bytes));

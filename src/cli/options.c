@@ -117,12 +117,19 @@ static bool parse_real(const char *word, double low, double high, double *out) {
 int options_parse_ids(const char *text, size_t bytes, const char *what, int bad, uint32_t **ids, size_t *n_ids) {
   size_t capacity = 0, count = 0, i = 0;
   uint32_t *list = NULL;
+  bool comma = false; /* since the last number: another one means that one is missing */
   while (i < bytes) {
     char c = text[i];
+    if (c == ',' && comma) {
+      free(list);
+      return cli_error((ellm_status)bad, "%s: a number is missing between two commas", what);
+    }
     if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == ',') {
+      comma = comma || c == ',';
       i++;
       continue;
     }
+    comma = false;
     uint64_t value = 0;
     size_t start = i;
     while (i < bytes && text[i] >= '0' && text[i] <= '9' && value <= UINT32_MAX)
@@ -132,7 +139,7 @@ int options_parse_ids(const char *text, size_t bytes, const char *what, int bad,
       size_t length = 0;
       while (start + length < bytes && length < 24 && !memchr(" \t\n\r,", text[start + length], 5)) length++;
       free(list);
-      return cli_error((ellm_status)bad, "%s: '%.*s' is not a token id (a whole number)", what, (int)length,
+      return cli_error((ellm_status)bad, "%s: '%.*s' is not a whole number below 2^32", what, (int)length,
                        text + start);
     }
     if (count == capacity) {
@@ -140,7 +147,7 @@ int options_parse_ids(const char *text, size_t bytes, const char *what, int bad,
       uint32_t *grown = larger <= SIZE_MAX / sizeof *grown ? realloc(list, larger * sizeof *grown) : NULL;
       if (!grown) {
         free(list);
-        return cli_error(ELLM_ERR_IO, "out of memory for token ids");
+        return cli_error(ELLM_ERR_IO, "out of memory for a list of numbers");
       }
       list = grown;
       capacity = larger;

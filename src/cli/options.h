@@ -91,8 +91,8 @@ bool option_parse_value(option *o, const char *word);
 /* The nearest of `names` to a mistyped word, or NULL if none is near. */
 const char *options_nearest(const char *word, const char *const *names, size_t n_names);
 
-/* "1 2 3" (spaces, tabs, newlines or commas between) to ids. Something that is
- * no number below 2^32 is said and `bad` returned, else 0. *ids is malloc'ed. */
+/* "1 2 3" (spaces, tabs, newlines or one comma between) to numbers, token ids mostly. Something that is no number below
+ * 2^32, or a missing one, is said and `bad` returned, else 0. *ids is malloc'ed. */
 int options_parse_ids(const char *text, size_t bytes, const char *what, int bad, uint32_t **ids, size_t *n_ids);
 
 #endif

@@ -29,7 +29,7 @@
 
 typedef struct quant_scales {
   float step;               /* finite; may be negative or 0 */
-  int zero;                 /* the code that stands for 0, 0..255 */
+  int zero;                 /* the code that stands for 0, 0..255; coder, which knows no scales, is told it alone */
   const uint16_t *rows;     /* BF16 [rows], or NULL: all 1; not owned */
   const uint16_t *columns;  /* BF16 [columns], readable to the next multiple of 4, or NULL: all 1; not owned */
   uint64_t outliers;        /* codes that need a patch */

@@ -45,6 +45,14 @@ def check_logits(program):
     ok(p.stdout.endswith(alone.stdout), "logits: the same alone", text(alone))
 
 
+def check_continuations(program):
+    p = call(program, MODEL, "Once upon a time", "3")
+    ok(p.returncode == 0 and p.stdout.count(b"--- ") == 3, "continuations", text(p))
+    alone = call(program, MODEL, "Once upon a time", "1")
+    ok(alone.returncode == 0 and p.stdout.startswith(alone.stdout), "continuations: the first is that alone", text(alone))
+    equal(len(set(re.split(rb"--- \d\n", p.stdout)[1:])), 3, "continuations: each its own")
+
+
 def check_generate(program):
     prompts = ["Once upon a time", "The dog", "Tom and Lily"]
     p = call(program, MODEL, *prompts)
