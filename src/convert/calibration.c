@@ -14,17 +14,18 @@ enum {
   MOST_TOGETHER = 32,
   SEQUENCES = MOST_TOGETHER - HELD, LENGTH = 512, /* of a calibration text: with HELD all are written in one go */
   HELD_LENGTH = 256,            /* ids of each that are looked at */
-  ALONE = 4, ALONE_LENGTH = 192, ALONE_SKIPPED = 64, /* sequences that each matrix is measured on alone; see damage.h */
+  /* sequences that each matrix is measured on alone (damage.h): fewer of a large model, where they take the most time */
+  ALONE = 4, ALONE_LENGTH = 192, ALONE_OF_LARGE = 2, ALONE_LENGTH_OF_LARGE = 160, ALONE_SKIPPED = 64,
   LEAST_SEQUENCES = 4,          /* of a text that is given */
   MOST_TEXT = 1 << 28,
   MOST_START = 256
 };
-static const uint64_t full_below = 1000000000, default_memory = 2500000000;
+static const uint64_t large = 1000000000, default_memory = 2500000000;
 /* A code may go a step towards zero where that saves 0.1 of (error / step)^2 a bit; finer steps gain nothing by it. */
 static const double rate_lambda = 0.1;
 
 bool calibration_is_full(const ellm_compress_options *options, uint64_t weights) {
-  return options->effort == ELLM_EFFORT_FULL || (options->effort == ELLM_EFFORT_AUTO && weights < full_below);
+  return options->effort == ELLM_EFFORT_FULL || (options->effort == ELLM_EFFORT_AUTO && weights < large);
 }
 
 /* ------------------------------------------------------------------------ start */
@@ -95,22 +96,26 @@ static size_t how_many_together(const ellm_model *model, const ellm_compress_opt
   return n < 1 ? 1 : n > MOST_TOGETHER ? MOST_TOGETHER : (size_t)n;
 }
 
-calibration_size calibration_size_of(const ellm_model *model, const ellm_compress_options *options, bool full) {
+calibration_size calibration_size_of(const ellm_model *model, const ellm_compress_options *options, uint64_t weights) {
   ellm_model_info info;
   ellm_model_get_info(model, &info);
   calibration_size size = {
       .sequences = options->calibration_sequences > 0 ? options->calibration_sequences : SEQUENCES,
       .length = options->calibration_length > 0 ? options->calibration_length : LENGTH,
       .held = HELD,
-      .full = full};
+      .alone = weights < large ? ALONE : ALONE_OF_LARGE,
+      .alone_length = weights < large ? ALONE_LENGTH : ALONE_LENGTH_OF_LARGE,
+      .full = calibration_is_full(options, weights)};
   if (size.length > info.max_context) size.length = info.max_context;
-  size.damage_tokens = ALONE * smaller(ALONE_LENGTH, size.length);
+  size.alone = smaller(size.alone, size.sequences);
+  size.alone_length = smaller(size.alone_length, size.length);
   size.together = how_many_together(model, options, size.length);
   return size;
 }
 
 /* With full effort moments are gathered later, layer by layer, and nobody asks for mean squares. */
-static ellm_status write_text(calibration *c, const calibration_size *size, progress_meter *meter, ellm_error *err) {
+static ellm_status write_text(calibration *c, progress_meter *meter, ellm_error *err) {
+  const calibration_size *size = &c->size;
   const size_t length = size->length;
   beginnings b = {.chat = NULL};
   corpus_request request = {.n = size->sequences + HELD,
@@ -184,8 +189,9 @@ static ellm_status watch_text(calibration *c, progress_meter *meter, ellm_error 
   return status;
 }
 
-static ellm_status read_text(calibration *c, const ellm_compress_options *options, const calibration_size *size,
-                             progress_meter *meter, ellm_error *err) {
+static ellm_status read_text(calibration *c, const ellm_compress_options *options, progress_meter *meter,
+                             ellm_error *err) {
+  const calibration_size *size = &c->size;
   const char *path = options->calibrate_file;
   const ellm_tokenizer *tokenizer;
   uint8_t *text = NULL;
@@ -248,15 +254,14 @@ static ellm_status gather(calibration *c, const ellm_compress_options *options, 
                           progress_meter *meter, ellm_error *err) {
   ellm_model_info info;
   ellm_model_get_info(c->model, &info);
-  const calibration_size size = calibration_size_of(c->model, options, c->full);
-  const size_t length = size.length;
+  const size_t length = c->size.length;
   ELLM_TRY(ellm_model_reserve(c->model, (uint32_t)(3 * length + 64), err)); /* layer_text and meters */
   if (c->known->text.n > 0) {
     ELLM_TRY(take_known(c, options, info.vocab_size, length, err));
   } else {
     ELLM_TRY(chances_create(info.vocab_size, &c->chances, err));
-    ELLM_TRY(options->calibrate == ELLM_CALIBRATE_FILE ? read_text(c, options, &size, meter, err)
-                                                       : write_text(c, &size, meter, err));
+    ELLM_TRY(options->calibrate == ELLM_CALIBRATE_FILE ? read_text(c, options, meter, err)
+                                                       : write_text(c, meter, err));
     ELLM_TRY(measurements_save(c->known, &c->text, c->watched, &c->squares, &c->chances, NULL, 0, err));
   }
   ELLM_TRY(weigh_rows(c, err));
@@ -289,6 +294,7 @@ ellm_status calibrate(ellm_model *model, thread_pool *pool, const ellm_compress_
     out->full = false;
     return ELLM_OK;
   }
+  out->size = calibration_size_of(model, options, weights);
   ellm_error why;
   const ellm_status status = gather(out, options, path, meter, &why);
   const bool asked = options->calibrate != ELLM_CALIBRATE_AUTO || options->effort != ELLM_EFFORT_AUTO ||
@@ -520,9 +526,9 @@ static ellm_status columns_for_plan(void *user, size_t i, input_columns *out, el
 static ellm_status open_alone(const calibration *c, const char *path, damage_meter *out, ellm_error *err) {
   const size_t length = c->text.length;
   const damage_text on = {.text = &c->text,
-                          .n = smaller(c->watched, ALONE),
-                          .length = smaller(length, ALONE_LENGTH),
-                          .skipped = length < ALONE_LENGTH ? length / 3 : ALONE_SKIPPED};
+                          .n = smaller(c->watched, c->size.alone),
+                          .length = smaller(length, c->size.alone_length),
+                          .skipped = length < c->size.alone_length ? length / 3 : ALONE_SKIPPED};
   return damage_open(c->model, &on, path, out, err);
 }
 

@@ -25,10 +25,19 @@ typedef struct calibration_replaced {
   tune_elements before;
 } calibration_replaced;
 
+/* What a calibration is made of. */
+typedef struct calibration_size {
+  size_t sequences, length, held; /* sequences that are calibrated with, and those beside them */
+  size_t together;                /* that are written at a time */
+  size_t alone, alone_length;     /* sequences that each matrix is tried on, and how much of each */
+  bool full;
+} calibration_size;
+
 typedef struct calibration {
   ellm_model *model;         /* NULL: none that can be run */
   thread_pool *pool;
   bool full;                 /* second moments and error feedback */
+  calibration_size size;     /* zero where there is no text */
   double lambda;             /* of rate-aware rounding */
   corpus text;               /* its first `watched` sequences; the others measure */
   size_t watched;
@@ -53,14 +62,7 @@ typedef struct calibration {
 /* Does a model of so many weights get full effort by default? Below a billion it takes minutes. */
 bool calibration_is_full(const ellm_compress_options *options, uint64_t weights);
 
-/* What a calibration is made of. */
-typedef struct calibration_size {
-  size_t sequences, length, held; /* sequences that are calibrated with, and those beside them */
-  size_t together;                /* that are written at a time */
-  size_t damage_tokens;           /* that each matrix is tried on */
-  bool full;
-} calibration_size;
-calibration_size calibration_size_of(const ellm_model *model, const ellm_compress_options *options, bool full);
+calibration_size calibration_size_of(const ellm_model *model, const ellm_compress_options *options, uint64_t weights);
 
 /* Writes or reads the text and gathers what is needed, as far as it is not known; scratch files lie in the folder of
  * `path`. `model` NULL: nothing is gathered. `known` outlives the calibration, which takes its text. `notes`: what could

@@ -44,7 +44,7 @@ ellm_status forecast(ellm_model *model, const ellm_compress_options *options, co
                      const measurements *known, ellm_error *err) {
   if (!options->dry_run || options->notes.take == NULL || options->calibrate == ELLM_CALIBRATE_NONE || model == NULL)
     return ELLM_OK;
-  const calibration_size size = calibration_size_of(model, options, calibration_is_full(options, matrices->weights));
+  const calibration_size size = calibration_size_of(model, options, matrices->weights);
   double step, token;
   char measuring[32], compressing[32];
   ELLM_TRY(time_steps(model, size.together, &step, &token, err));
@@ -58,7 +58,7 @@ ellm_status forecast(ellm_model *model, const ellm_compress_options *options, co
     const tune_matrix *m = &matrices->at[i];
     alone += plan_measures(m, model->config.n_layers) && (m->expert == FORWARD_NO_EXPERT || m->expert == 0);
   }
-  const double damage = (double)alone * (double)size.damage_tokens * token / 2;
+  const double damage = (double)alone * (double)(size.alone * size.alone_length) * token / 2;
   /* with full effort the text goes through each layer once for the plan and twice for the codes, and its moments, each
    * time, cost about as much as a product */
   const double planning = known->n_curves == matrices->n ? 0 : damage + (size.full ? 2 * tokens * token : 0);
