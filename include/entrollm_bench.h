@@ -119,6 +119,64 @@ ELLM_API const char *ellm_bench_shape_name(size_t index);     /* of published sh
 ELLM_API ellm_status ellm_bench_compress(const ellm_bench_shape *shape, const char *out_path,
                                          const ellm_compress_options *options, ellm_report **report, ellm_error *err);
 
+/*
+ * Which way of compressing suits a machine: how many tokens a second a model generates when it is coded for size, for
+ * balance, for speed, or not coded at all. Products of some layers of the model are made as when generating, in turns
+ * for all codes; one thread is measured with everything in its cache, too, which tells what decoding allows. A machine that
+ * is not at hand is modelled: cycles are those of the tables of its class, which `compress` chooses by for speed.
+ */
+typedef struct ellm_bench_advise_options {
+  size_t size;            /* set by ellm_bench_advise_options_init */
+  const char *model;      /* a .ellm file: its own codes; a folder or a GGUF file: codes by the paper's method */
+  const ellm_bench_shape *shape; /* where there is no model; NULL: the published shape "smollm-1.7b" */
+  int bits;               /* width of codes, 2..8, where the model is not quantized; 0: 4, 5, 6 and 8 */
+  int threads;            /* at most; 1, 2, 4, ... and this many are measured; 0: all */
+  int digits;             /* of activations, 1 (i8) or 2 (i16) */
+  double gbytes_per_s;    /* above 0: of a machine that is not at hand, which has */
+  int cores;              /* these many cores, */
+  double ghz;             /* of this clock, */
+  ellm_machine machine;   /* of this class */
+  ellm_progress_fn progress; /* may be NULL */
+  void *progress_user;
+} ellm_bench_advise_options;
+ELLM_API void ellm_bench_advise_options_init(ellm_bench_advise_options *options); /* this machine, 2 digits, else 0 */
+
+typedef struct ellm_bench_advice_speed {
+  int threads;
+  double read;         /* GB/s that so many threads read, at most */
+  double memory;       /* tokens/s that memory allows, */
+  double decoding;     /* that decoding and multiplying allow where nothing waits for memory, */
+  double tokens_per_s; /* and that both together give */
+} ellm_bench_advice_speed;
+
+typedef struct ellm_bench_advice_row {
+  const char *code;      /* "file": as it is; "size", "balanced", "speed", "plain" (no code); static */
+  int bits;              /* width of the codes; 0: those of the file */
+  double entropy;        /* of the codes, bits a weight */
+  double bits_a_weight;  /* as stored */
+  double weight_error;   /* root mean square by that of the weights; negative: unknown */
+  double file_bytes, token_bytes; /* of the whole file, and what a token reads, about */
+  double gweights_per_s; /* 10^9 weights a second that a thread decodes and multiplies, from its cache */
+  double break_even;     /* GB/s of all threads together below which it is faster than plain codes of its width; 0: plain
+                          * codes themselves, infinity: always */
+  const ellm_bench_advice_speed *speeds; /* [n_threads] */
+} ellm_bench_advice_row;
+
+typedef struct ellm_bench_advice {
+  bool measured;         /* or modelled */
+  const char *isa;       /* instruction set, or class of machine: "avx512", "avx2", "neon"; static */
+  ellm_machine machine;  /* the class, of this machine too */
+  double weights, token_weights; /* of the model's matrices, of those that a token multiplies */
+  const char *read_loop; /* that read the most with all threads; static, "" where nothing was measured */
+  bool huge_pages;       /* that it read from */
+  size_t n_threads, n_rows;
+  const ellm_bench_advice_row *rows; /* by width; in each: as it is, for size, balanced, for speed, plain */
+} ellm_bench_advice;
+/* Takes some seconds. ELLM_ERR_USAGE: there is no such class of machine or shape, or no quantized weights in the file. */
+ELLM_API ellm_status ellm_bench_advise(const ellm_bench_advise_options *options, ellm_bench_advice **advice,
+                                       ellm_error *err);
+ELLM_API void ellm_bench_advice_free(ellm_bench_advice *advice);
+
 /* Seconds that this model has spent in products of matrices so far. */
 ELLM_API double ellm_bench_product_seconds(const ellm_model *model);
 

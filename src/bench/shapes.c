@@ -11,6 +11,26 @@
 typedef struct published { const char *name, *config; } published;
 
 static const published shapes[] = {
+    {"smollm-1.7b",
+     "{\n"
+     "  \"architectures\": [\"LlamaForCausalLM\"],\n"
+     "  \"model_type\": \"llama\",\n"
+     "  \"vocab_size\": 49152,\n"
+     "  \"hidden_size\": 2048,\n"
+     "  \"intermediate_size\": 8192,\n"
+     "  \"num_hidden_layers\": 24,\n"
+     "  \"num_attention_heads\": 32,\n"
+     "  \"num_key_value_heads\": 32,\n"
+     "  \"hidden_act\": \"silu\",\n"
+     "  \"max_position_embeddings\": 2048,\n"
+     "  \"rms_norm_eps\": 1e-05,\n"
+     "  \"rope_theta\": 10000.0,\n"
+     "  \"rope_scaling\": null,\n"
+     "  \"tie_word_embeddings\": true,\n"
+     "  \"bos_token_id\": 0,\n"
+     "  \"eos_token_id\": 0,\n"
+     "  \"torch_dtype\": \"bfloat16\"\n"
+     "}\n"},
     {"qwen3-30b-a3b",
      "{\n"
      "  \"architectures\": [\"Qwen3MoeForCausalLM\"],\n"

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/bench_advise.h"
 #include "cli/bench_compress.h"
 #include "cli/bench_kernels.h"
 #include "cli/bench_measure.h"
@@ -133,6 +134,7 @@ static int print_rows(const bench *b) {
 }
 
 int cmd_bench(int argc, char **argv) {
+  if (argc > 1 && strcmp(argv[1], "advise") == 0) return cmd_bench_advise(argc - 1, argv + 1);
   if (argc > 1 && strcmp(argv[1], "compress") == 0) return cmd_bench_compress(argc - 1, argv + 1);
   if (argc > 1 && strcmp(argv[1], "kernels") == 0) return cmd_bench_kernels(argc - 1, argv + 1);
   if (argc > 1 && strcmp(argv[1], "model") == 0) return cmd_bench_model(argc - 1, argv + 1);
@@ -141,11 +143,12 @@ int cmd_bench(int argc, char **argv) {
                       CLI_OPTION_JSON(b.common), CLI_OPTION_QUIET(b.common)};
   option_table table = {
       .command = "bench",
-      .synopsis = "[compress | kernels | model] [-m MODEL] [options]",
+      .synopsis = "[advise | compress | kernels | model] [-m MODEL] [options]",
       .about = "Measure on this machine: compressing (MB of source a second), decoding (G weights a second) by number\n"
                "of threads, reading a prompt and generating (tokens a second), peak memory. Medians of five.\n"
                "'entrollm bench model' measures one model in more detail, 'entrollm bench kernels' the kernels alone;\n"
-               "'entrollm bench compress' makes a file of the shape of a model that is not at hand.",
+               "'entrollm bench compress' makes a file of the shape of a model that is not at hand; 'entrollm bench\n"
+               "advise' says which way of compressing suits a machine.",
       .options = options,
       .n_options = sizeof options / sizeof *options};
   int result = cli_parse(&table, argc, argv, &b.common);

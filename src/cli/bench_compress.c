@@ -8,9 +8,8 @@
 #include <sys/resource.h>
 
 #include "cli/bench_compress.h"
+#include "cli/bench_shape.h"
 #include "cli/cli.h"
-
-enum { LONGEST_CONFIG = 1 << 24 };
 
 static const option_choice prefers[] = {{"size", ELLM_PREFER_SIZE},
                                         {"balanced", ELLM_PREFER_BALANCED},
@@ -59,27 +58,6 @@ static void print_text(const request *r, const ellm_report *report, double secon
   printf("peak memory              %s\n", cli_size_text(peak_bytes(), peak));
 }
 
-/* A name is that of a published shape; a path leads to a config.json. *config is malloc'ed, or NULL. */
-static int find_shape(const request *r, ellm_bench_shape *shape, char **config) {
-  ellm_error err;
-  ellm_bench_shape_init(shape);
-  shape->name = r->shape;
-  shape->layers = (uint32_t)r->layers;
-  shape->seed = r->seed.value;
-  for (size_t i = 0; ellm_bench_shape_name(i) != NULL; i++)
-    if (strcmp(ellm_bench_shape_name(i), r->shape) == 0) return ELLM_OK;
-  if (strchr(r->shape, '/') == NULL && !cli_file_exists(r->shape)) {
-    char names[200] = "";
-    size_t used = 0;
-    for (size_t i = 0; ellm_bench_shape_name(i) != NULL && used < sizeof names; i++)
-      used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", ellm_bench_shape_name(i));
-    return cli_error(ELLM_ERR_USAGE, "bench compress: no shape and no file is called %s (shapes: %s)", r->shape, names);
-  }
-  if (cli_read_file(r->shape, LONGEST_CONFIG, config, &shape->config_bytes, &err) != ELLM_OK) return cli_fail(&err);
-  shape->config = *config;
-  return ELLM_OK;
-}
-
 static int bench_compress_shape(const request *r) {
   ellm_compress_options options;
   ellm_report *report = NULL;
@@ -87,8 +65,10 @@ static int bench_compress_shape(const request *r) {
   ellm_error err;
   cli_progress progress;
   char *config = NULL;
-  int result = find_shape(r, &shape, &config);
+  int result = cli_find_shape("bench compress", r->shape, &shape, &config);
   if (result != ELLM_OK) return result;
+  shape.layers = (uint32_t)r->layers;
+  shape.seed = r->seed.value;
   ellm_compress_options_init(&options);
   cli_progress_init(&progress);
   options.bits = r->bits;
@@ -113,7 +93,7 @@ int cmd_bench_compress(int argc, char **argv) {
   request r = {.bits = 4, .prefer = ELLM_PREFER_BALANCED, .seed = {.value = 1}};
   option options[] = {
       OPT_TEXT("shape", 0, &r.shape, "SHAPE",
-               "qwen3-30b-a3b, gemma-3-4b, or a config.json of any model that can be\nrun (a path)"),
+               CLI_SHAPES ", or a config.json of any\nmodel that can be run (a path)"),
       OPT_TEXT("output", 'o', &r.output, "FILE", "the .ellm file to write"),
       OPT_INT("bits", 'b', &r.bits, 2, 8, "N", "codes of 2 to 8 bits, one step a tensor (default 4)"),
       OPT_CHOICE("prefer", 0, &r.prefer, prefers, "KIND", "as of compress: size, balanced (default), speed"),

@@ -388,3 +388,54 @@ ellm_status coder_choose(const coder_codes *codes, coder_aim aim, coder_choice *
   free(c);
   return ok ? ELLM_OK : ellm_fail(err, ELLM_ERR_INTERNAL, "no code book for %d bits", codes->bits);
 }
+
+/* Fields of all levels, by how many symbols each level passes on. */
+static double levels_cycles(const chooser *c, const coder_codebook *book, const uint64_t counts[256]) {
+  double left = 0, cycles = 0;
+  unsigned from = 0;
+  for (unsigned s = 0; s < 256; s++) left += (double)counts[s];
+  for (unsigned level = 0; level < book->n_levels; level++) {
+    cycles += left / 64 * c->machine->level[book->width[level]] +
+              (double)c->geometry->n_blocks * c->machine->level_start;
+    for (unsigned place = (1u << book->width[level]) - 1; place > 0 && from < book->n_leaves; place--)
+      left -= (double)counts[book->symbol[from++]];
+  }
+  return cycles + left; /* a byte each */
+}
+
+static double huffman_cycles(const chooser *c, const coder_codebook *book, const uint64_t counts[256]) {
+  leaf leaves[CODER_MAX_LEAVES];
+  double total = 0, known = 0, bits, cycles;
+  for (unsigned s = 0; s < 256; s++) total += (double)counts[s];
+  for (unsigned i = 0; i < book->n_leaves; i++) {
+    leaves[i] = (leaf){book->length[i], book->symbol[i], 0};
+    if (book->symbol[i] == CODER_ESCAPE) continue;
+    leaves[i].count = counts[book->symbol[i]];
+    known += (double)leaves[i].count;
+  }
+  for (unsigned i = 0; i < book->n_leaves; i++)
+    if (book->symbol[i] == CODER_ESCAPE) leaves[i].count = (uint64_t)(total - known);
+  huffman_cost(c->machine, book, leaves, c->geometry, &bits, &cycles);
+  return cycles + total / 64;
+}
+
+ellm_status coder_cycles(const coder_codebook *book, const coder_codes *codes, uint64_t outliers, ellm_machine machine,
+                         double *cycles, ellm_error *err) {
+  uint64_t counts[256];
+  const double n = over_blocks(codes->geometry, codes_count_of, 0);
+  chooser c = {.stats = codes->stats, .geometry = codes->geometry, .bits = codes->bits, .zero = codes->zero,
+               .pad = codes->pad, .machine = coder_machine_of(machine)};
+  if (c.machine == NULL) return ellm_fail(err, ELLM_ERR_USAGE, "unknown class of machine %d", (int)machine);
+  c.padding = (uint64_t)(n - (double)codes->geometry->rows * (double)codes->geometry->columns);
+  *cycles = (double)outliers * c.machine->patch;
+  switch ((coder_kind)book->kind) {
+    case CODER_PLAIN: *cycles += n / 64 * c.machine->plain[book->bits > 4]; return ELLM_OK;
+    case CODER_FIELDS: *cycles += n / 64 * c.machine->fields[book->raw_bits]; return ELLM_OK;
+    default: break;
+  }
+  if (!symbol_counts(&c, book->raw_bits, book->tuple, counts))
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "no pairs were counted for a book of pairs");
+  *cycles += finish_cycles(c.machine, book->raw_bits, book->tuple, n) +
+             (book->kind == CODER_LEVELS ? levels_cycles(&c, book, counts) : huffman_cycles(&c, book, counts));
+  return ELLM_OK;
+}

@@ -37,6 +37,11 @@ typedef struct coder_choice {
 /* The book for a tensor; the rule is stated in coder/cost.c. Where no pairs were counted, none of pairs. With code NONE, or where nothing is gained, CODER_PLAIN. */
 ellm_status coder_choose(const coder_codes *codes, coder_aim aim, coder_choice *choice, ellm_error *err);
 
+/* Cycles of one core of a class of machine for decoding all these codes by a book, and multiplying them with one token,
+ * where nothing waits for memory. ELLM_ERR_USAGE: there is no such class. */
+ellm_status coder_cycles(const coder_codebook *book, const coder_codes *codes, uint64_t outliers, ellm_machine machine,
+                         double *cycles, ellm_error *err);
+
 /* What patches of n codes more add to the cost of a choice, and to its bytes. */
 double coder_patches_cost(coder_aim aim, uint64_t n, const coder_geometry *geometry, double *bytes);
 
