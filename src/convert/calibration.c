@@ -524,11 +524,11 @@ static ellm_status columns_for_plan(void *user, size_t i, input_columns *out, el
 
 /* What each matrix does alone is measured on some of the sequences that calibrate. */
 static ellm_status open_alone(const calibration *c, const char *path, damage_meter *out, ellm_error *err) {
-  const size_t length = c->text.length;
+  const size_t length = smaller(c->text.length, c->size.alone_length);
   const damage_text on = {.text = &c->text,
                           .n = smaller(c->watched, c->size.alone),
-                          .length = smaller(length, c->size.alone_length),
-                          .skipped = length < c->size.alone_length ? length / 3 : ALONE_SKIPPED};
+                          .length = length,
+                          .skipped = length < 2 * ALONE_SKIPPED ? length / 3 : ALONE_SKIPPED};
   return damage_open(c->model, &on, path, out, err);
 }
 
