@@ -16,17 +16,7 @@
 
 #include "container/container.h"
 #include "convert/checkpoints.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#include "sanitized.h"
 
 static char folder[] = "/tmp/ellm-limits-XXXXXX";
 static char source[64], out[64], whole[64];
