@@ -18,8 +18,8 @@
 #include "bench/token_sample.h"
 #include "coder/machine.h"
 
-enum { CODES = 5, MOST_WIDTHS = 4, MOST_ROWS = CODES * MOST_WIDTHS, TURNS = 7, MOST_CORES = 1024, READ_REPEATS = 3 };
-#define SAMPLE_BYTES 96e6    /* coded: more than caches hold */
+enum { CODES = 5, MOST_WIDTHS = 4, MOST_ROWS = CODES * MOST_WIDTHS, TURNS = 7, MOST_TURNS = 21, MOST_CORES = 1024, READ_REPEATS = 3 };
+#define SAMPLE_BYTES 128e6   /* coded: so much more than caches hold that little of it is still there at the next turn */
 #define MODELLED_WEIGHTS 64e6 /* that codes are counted of, at least */
 #define CACHE_BYTES 64e6      /* more than caches hold */
 #define LONGEST_TURN 0.7     /* seconds of a pass: of slower ones there are fewer */
@@ -63,7 +63,7 @@ typedef struct width {
   bool used[CODES];
   coded_sample coded[CODES];
   size_t row[CODES];      /* in the advice */
-  double seconds[CODES][ADVISE_COUNTS][TURNS];
+  double seconds[CODES][ADVISE_COUNTS][MOST_TURNS];
   double cached[CODES];
   int n_turns;
 } width;
@@ -116,6 +116,10 @@ static void break_even(adviser *a, const width *w) {
 
 /* --------------------------------------------------------------- measuring */
 
+static uint64_t widths_of(const adviser *a) { return a->options->bits != 0 || is_quantized(a) ? 1 : MOST_WIDTHS; }
+/* One width has as much time as several. */
+static int turns_of(const adviser *a) { return widths_of(a) == 1 ? MOST_TURNS : TURNS; }
+
 static ellm_status measure_turn(adviser *a, width *w, token_run *run, int turn, ellm_error *err) {
   for (int i = 0; i < CODES; i++)
     for (size_t t = 0; w->used[i] && t < a->n_counts; t++) {
@@ -128,7 +132,7 @@ static ellm_status measure_turn(adviser *a, width *w, token_run *run, int turn, 
 static ellm_status measure_all(adviser *a, width *w, token_run *run, ellm_error *err) {
   double longest = 0; /* seconds of a pass, by what it stands for */
   const double part = token_plan_taken(&w->plan) / w->plan.token_weights;
-  w->n_turns = TURNS;
+  w->n_turns = turns_of(a);
   ELLM_TRY(measure_turn(a, w, run, 0, err)); /* to warm up, and to see how long it takes */
   for (int i = 0; i < CODES; i++)
     if (w->used[i] && w->seconds[i][0][0] * part > longest) longest = w->seconds[i][0][0] * part;
@@ -206,12 +210,24 @@ static ellm_status model_width(adviser *a, width *w, int bits, ellm_error *err) 
 
 /* ---------------------------------------------------------------- together */
 
+/* Bits a weight of the coded matrices of a file, or what codes of a width will have, about: two less. */
+static double guessed_bits(const adviser *a, int bits) {
+  double all = 0, weights = 0;
+  if (bits != 0) return bits > 3 ? bits - 2 : 1.5;
+  for (size_t i = 0; i < source_count(a->source); i++) {
+    const container_tensor *t = source_at(a->source, i)->coded;
+    if (t == NULL) continue;
+    all += 8 * (double)t->payload_bytes;
+    weights += (double)t->n_elements;
+  }
+  return weights > 0 && all > weights ? all / weights : 1;
+}
+
 static ellm_status advise_width(adviser *a, int bits, ellm_error *err) {
   width *w = calloc(1, sizeof *w);
   if (w == NULL) return ellm_fail_memory(err, sizeof *w, "a measurement");
   const bool measured = a->out->public.measured;
-  /* entropies lie two bits below the width, about; of a file nobody has looked yet */
-  const double guess = bits == 0 ? 3 : bits > 3 ? bits - 2 : 1.5, wanted = measured ? 8 * SAMPLE_BYTES / guess : MODELLED_WEIGHTS;
+  const double wanted = measured ? 8 * SAMPLE_BYTES / guessed_bits(a, bits) : MODELLED_WEIGHTS;
   ellm_status status = token_plan_make(a->source, wanted, &w->plan, err);
   if (status == ELLM_OK) status = token_sample_make(&w->plan, bits, a->pools[a->n_counts - 1], &w->sample, err);
   if (status == ELLM_OK) status = measured ? measure_width(a, w, bits, err) : model_width(a, w, bits, err);
@@ -239,8 +255,9 @@ static ellm_status measure_reading(adviser *a, ellm_error *err) {
 
 /* How many steps there will be, about. */
 static uint64_t steps_of(const adviser *a) {
-  const uint64_t widths = a->options->bits != 0 || is_quantized(a) ? 1 : MOST_WIDTHS;
-  return a->out->public.measured ? a->n_counts + widths * CODES * (1 + a->n_counts * (1 + TURNS)) : widths * CODES;
+  const uint64_t codes_of_all = widths_of(a) * CODES;
+  return a->out->public.measured ? a->n_counts + codes_of_all * (1 + a->n_counts * (1 + (uint64_t)turns_of(a)))
+                                 : codes_of_all;
 }
 
 static ellm_status prepare(adviser *a, ellm_error *err) {

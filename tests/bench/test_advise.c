@@ -29,7 +29,7 @@ static void test_formulas(void **state) {
   assert_int_equal(advise_thread_counts(1024, counts), 11);
   assert_int_equal(counts[10], 1024);
 
-  close_to(advise_other_seconds(24, 2048), 24 * 2048e-8);
+  close_to(advise_other_seconds(24, 2048), 24 * 2048 * 2e-8);
   close_to(advise_read_share(30, 1, 1), 30);
   close_to(advise_read_share(30, 1, 4), 15);
   close_to(advise_read_share(30, 3, 4), 22.5);

@@ -166,7 +166,7 @@ CASES = [
     (["run", "-m", M, "-p", "a", "--stop", ""], USAGE, "stop"),
     (["run", "-m", M, "-p", "a", "--stop", b"\xff"], INPUT, "UTF-8"),
     (["run", "-m", M, "-p", "a", "-t", "0"], USAGE, "threads"),
-    (["run", "-m", M, "-p", "a", "--activations", "i8"], USAGE, "folder"),
+    (["run", "-m", M, "-p", "a", "--activations", "i8"], USAGE, "runs with f32"),
     (["run", "-m", M, "-p", "a", "--activations", "i4"], USAGE, "i4"),
     (["run", "-m", M, "-p", "a", "--kv-cache", "f16"], USAGE, "KV cache"),
     (["run", "-m", M, "-p", "a", "--kv-cache", "f8"], USAGE, "f8"),
