@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/progress.h"
 #include "base/sized.h"
@@ -23,6 +24,7 @@ enum { CODES = 5, MOST_WIDTHS = 4, MOST_ROWS = CODES * MOST_WIDTHS, TURNS = 7, M
 #define MODELLED_WEIGHTS 64e6 /* that codes are counted of, at least */
 #define CACHE_BYTES 64e6      /* more than caches hold */
 #define LONGEST_TURN 0.7     /* seconds of a pass: of slower ones there are fewer */
+#define LONGEST_WIDTH 5.0    /* seconds of all turns of a width, of which three are made in any case */
 
 typedef struct code {
   const char *name;
@@ -138,8 +140,11 @@ static ellm_status measure_all(adviser *a, width *w, token_run *run, ellm_error 
     if (w->used[i] && w->seconds[i][0][0] * part > longest) longest = w->seconds[i][0][0] * part;
   if (longest > LONGEST_TURN) w->n_turns = 1;
   else if (2 * longest > LONGEST_TURN) w->n_turns = 3;
-  for (int turn = 0; longest <= LONGEST_TURN && turn < w->n_turns; turn++)
+  const double start = clock_seconds();
+  for (int turn = 0; longest <= LONGEST_TURN && turn < w->n_turns; turn++) {
     ELLM_TRY(measure_turn(a, w, run, turn, err));
+    if (turn >= 2 && clock_seconds() - start > LONGEST_WIDTH) w->n_turns = turn + 1; /* others are at work, too */
+  }
   for (int i = 0; i < CODES; i++)
     if (w->used[i]) ELLM_TRY(token_run_cached(run, &w->coded[i], &w->cached[i], err));
   return ELLM_OK;
