@@ -23,7 +23,7 @@ declare -A allowed=(
   [tune]="base calib model"
   [convert]="base json coder quant kernels container checkpoint source text template model tune"
   [eval]="base json container text model"
-  [bench]="base json coder kernels container source arch model convert"
+  [bench]="base json coder quant kernels container source arch model convert"
   [cli]=""
 )
 n=0
