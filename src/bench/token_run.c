@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See token_run.h. Row groups are dealt to threads as in model/matrix.c: long runs first, short ones in the end. */
+/* See token_run.h. Row groups are dealt to threads as in model/matrix.c (base/dealing.h). */
 #include "bench/token_run.h"
 
 #include <stdatomic.h>
@@ -7,11 +7,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/dealing.h"
 #include "base/memory.h"
 #include "coder/patches.h"
 #include "kernels/patches.h"
 
-enum { ITEM_WEIGHTS = 1 << 16, CACHED_BLOCKS = 8, CACHED_TURNS = 3 };
+enum { CACHED_BLOCKS = 8, CACHED_TURNS = 3 };
 static const double CACHED_SECONDS = 0.001; /* of a turn, at least */
 
 typedef struct worker {
@@ -31,8 +32,7 @@ struct token_run {
   /* the product at work */
   const coded_sample *coded;
   const plan_product *product;
-  uint64_t n_groups, least, parts; /* as in model/matrix.c */
-  atomic_uint_fast64_t next;
+  dealing groups;
   atomic_bool damaged;
 };
 
@@ -66,24 +66,12 @@ static bool multiply_group(token_run *r, worker *w, const bench_coded *c, uint64
   return true;
 }
 
-static bool take_run(token_run *r, uint64_t *first, uint64_t *end) {
-  const uint64_t parts = r->parts;
-  uint64_t at = atomic_load_explicit(&r->next, memory_order_relaxed);
-  do {
-    if (at >= r->n_groups) return false;
-    const uint64_t left = r->n_groups - at, share = left / parts > r->least ? left / parts : r->least;
-    *first = at;
-    *end = share < left ? at + share : r->n_groups;
-  } while (!atomic_compare_exchange_weak_explicit(&r->next, &at, *end, memory_order_relaxed, memory_order_relaxed));
-  return true;
-}
-
 /* An item a thread: one that does not wake up is not waited for. */
 static void run_item(void *user, size_t item, int thread) {
   (void)item;
   token_run *r = user;
   uint64_t first, end;
-  while (take_run(r, &first, &end)) {
+  while (dealing_take(&r->groups, &first, &end)) {
     uint64_t before = 0, rows = 0; /* of the matrices passed */
     for (size_t i = r->product->first; i < r->product->first + r->product->n && first < end; i++) {
       const bench_coded *c = &r->coded->coded[i];
@@ -96,19 +84,15 @@ static void run_item(void *user, size_t item, int thread) {
 }
 
 static double run_product(token_run *r, const plan_product *product, thread_pool *pool) {
-  uint64_t weights = 0;
+  uint64_t weights = 0, n_groups = 0;
   const double start = clock_seconds();
   prepare_product(r, product);
-  r->n_groups = 0;
   for (size_t i = product->first; i < product->first + product->n; i++) {
     const coder_geometry *g = &r->coded->coded[i].geometry;
-    r->n_groups += g->row_groups;
+    n_groups += g->row_groups;
     weights += g->rows * g->columns;
   }
-  const uint64_t group = weights / r->n_groups;
-  r->least = group < ITEM_WEIGHTS ? ITEM_WEIGHTS / (group + 1) + 1 : 1;
-  atomic_store(&r->next, 0);
-  r->parts = 2 * (uint64_t)thread_pool_size(pool);
+  dealing_begin(&r->groups, n_groups, weights, thread_pool_size(pool));
   pool_for(pool, (size_t)thread_pool_size(pool), run_item, r);
   return clock_seconds() - start;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/matrix.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/dealing.h"
 #include "base/memory.h"
 #include "base/work_failure.h"
 #include "source/finite.h"
@@ -16,8 +16,7 @@
 enum {
   CHUNK_TILES = CODER_MAX_CODES / CODER_TILE, /* tiles expanded to floats at a time: 64 KiB */
   CHUNK_COLUMNS = CHUNK_TILES * CODER_TILE_COLUMNS,
-  TILE_SUMS = CODER_TILE_COLUMNS * CODER_PANEL_ROWS,
-  ITEM_WEIGHTS = 65536                        /* weights that a thread takes at a time, at least */
+  TILE_SUMS = CODER_TILE_COLUMNS * CODER_PANEL_ROWS
 };
 
 typedef struct worker {
@@ -325,36 +324,18 @@ static ellm_status integer_group(const job *j, uint64_t group, ellm_error *err) 
 
 /* ----------------------------------------------------------- dealing them out */
 
-/*
- * Row groups of all matrices are numbered through. A thread takes a run of them,
- * half of its even share of what is left: long runs first, because the start of a
- * run waits for memory that nothing has fetched ahead, short ones in the end, so
- * that threads finish together.
- */
+/* Row groups of all matrices are numbered through (base/dealing.h). */
 typedef struct product_run {
   compute *c;
   const matrix_product *product;
   const kernel_activations *activations;
-  uint64_t n_groups, least; /* least: about ITEM_WEIGHTS */
-  atomic_uint_fast64_t next;
+  dealing groups;
   work_failure failure;       /* by group, counted through all matrices */
 } product_run;
 
 static uint64_t groups_of(const weight_matrix *m) {
   return m->data == NULL ? m->coded->geometry.row_groups
                           : ((uint64_t)m->rows + CODER_PANEL_ROWS - 1) / CODER_PANEL_ROWS;
-}
-
-static bool take_run(product_run *run, uint64_t *first, uint64_t *end) {
-  const uint64_t parts = 2 * (uint64_t)thread_pool_size(run->c->pool);
-  uint64_t at = atomic_load_explicit(&run->next, memory_order_relaxed);
-  do {
-    if (at >= run->n_groups) return false;
-    const uint64_t left = run->n_groups - at, share = left / parts > run->least ? left / parts : run->least;
-    *first = at;
-    *end = share < left ? at + share : run->n_groups;
-  } while (!atomic_compare_exchange_weak_explicit(&run->next, &at, *end, memory_order_relaxed, memory_order_relaxed));
-  return true;
 }
 
 static ellm_status one_group(const job *j, uint64_t group, ellm_error *err) {
@@ -387,22 +368,20 @@ static void run_worker(void *user, size_t item, int thread) {
   product_run *run = user;
   worker *w = run->c->workers[thread];
   uint64_t first, end;
-  while (!work_failed_before(&run->failure, UINT64_MAX) && take_run(run, &first, &end))
+  while (!work_failed_before(&run->failure, UINT64_MAX) && dealing_take(&run->groups, &first, &end))
     groups_from(run, w, first, end);
 }
 
 static ellm_status run_product(compute *c, const matrix_product *product, const kernel_activations *activations,
                                ellm_error *err) {
   product_run run = {.c = c, .product = product, .activations = activations};
-  uint64_t weights = 0;
+  uint64_t weights = 0, n_groups = 0;
   for (size_t i = 0; i < product->n_matrices; i++) {
-    run.n_groups += groups_of(product->matrices[i]);
+    n_groups += groups_of(product->matrices[i]);
     weights += (uint64_t)product->matrices[i]->rows * product->matrices[i]->columns;
   }
-  const uint64_t group_weights = weights / run.n_groups;
-  run.least = group_weights < ITEM_WEIGHTS ? ITEM_WEIGHTS / (group_weights + 1) + 1 : 1;
-  atomic_init(&run.next, 0);
   const int n = thread_pool_size(c->pool);
+  dealing_begin(&run.groups, n_groups, weights, n);
   work_failure_init(&run.failure);
   pool_for(c->pool, (size_t)n, run_worker, &run);
   return work_failure_take(&run.failure, err);
