@@ -166,7 +166,7 @@ static ellm_status find_chances(calibration *c, ellm_error *err) {
 
 /* Mean squares of a text that was not written here; with full effort nobody asks for them. */
 static ellm_status watch_text(calibration *c, progress_meter *meter, ellm_error *err) {
-  if (c->full) return squares_create(c->model, 1, &c->squares, err);
+  if (c->size.full) return squares_create(c->model, 1, &c->squares, err);
   layerwise *layers = NULL;
   const size_t length = c->text.length;
   float *stream = malloc(length * c->model->config.hidden_size * sizeof *stream);
@@ -269,7 +269,7 @@ static ellm_status gather(calibration *c, const ellm_compress_options *options, 
   const damage_text held = {
       .text = &c->text, .first = c->watched, .n = HELD, .length = smaller(HELD_LENGTH, length)};
   ELLM_TRY(damage_open(c->model, &held, path, &c->held, err));
-  if (!c->full) return ELLM_OK;
+  if (!c->size.full) return ELLM_OK;
   uint32_t experts = 0;
   for (uint32_t i = 0; i < c->model->config.n_layers; i++)
     if (c->model->config.layers[i].n_experts > experts) experts = c->model->config.layers[i].n_experts;
@@ -287,13 +287,9 @@ ellm_status calibrate(ellm_model *model, thread_pool *pool, const ellm_compress_
                        .known = known,
                        .lambda = rate_lambda,
                        .expert_memory = (options->memory > 0 ? options->memory : default_memory) / 4,
-                       .full = calibration_is_full(options, weights),
                        .held = {.streams = {.fd = -1}},
                        .layers = {.streams = {.fd = -1}}};
-  if (options->calibrate == ELLM_CALIBRATE_NONE || model == NULL) {
-    out->full = false;
-    return ELLM_OK;
-  }
+  if (options->calibrate == ELLM_CALIBRATE_NONE || model == NULL) return ELLM_OK;
   out->size = calibration_size_of(model, options, weights);
   ellm_error why;
   const ellm_status status = gather(out, options, path, meter, &why);
@@ -505,7 +501,7 @@ static ellm_status columns_of_squares(const calibration *c, const tune_matrix *m
 }
 
 ellm_status calibration_columns(calibration *c, const tune_matrix *m, input_columns *out, ellm_error *err) {
-  if (!c->full || m->looked_up) return columns_of_squares(c, m, out, err);
+  if (!c->size.full || m->looked_up) return columns_of_squares(c, m, out, err);
   ELLM_TRY(go_to(c, m->layer, err));
   ELLM_TRY(gather_moments(c, err));
   if (m->expert != FORWARD_NO_EXPERT) return expert_of_moments(c, m, out, err);
@@ -557,13 +553,13 @@ ellm_status calibration_plan(calibration *c, const tune_matrices *matrices, cons
   c->layer = 0;
   ELLM_TRY(status);
   ELLM_TRY(measurements_save(c->known, &c->text, c->watched, &c->squares, &c->chances, out, n, err));
-  return c->full ? layer_text_rewind(&c->layers, err) : ELLM_OK;
+  return c->size.full ? layer_text_rewind(&c->layers, err) : ELLM_OK;
 }
 
 /* ---------------------------------------------------------------------- rounded matrices */
 
 bool calibration_wants(const calibration *c, const tune_matrix *m) {
-  return c->full && m->layer < c->model->config.n_layers;
+  return c->size.full && m->layer < c->model->config.n_layers;
 }
 
 void calibration_rounded(calibration *c, tune_matrix *m, uint16_t *weights) {
@@ -576,7 +572,7 @@ ellm_status calibration_restart(calibration *c, ellm_error *err) {
   drop_moments(c);
   c->layer = 0;
   c->behind = false;
-  return c->full ? layer_text_rewind(&c->layers, err) : ELLM_OK;
+  return c->size.full ? layer_text_rewind(&c->layers, err) : ELLM_OK;
 }
 
 ellm_status calibration_adopted(calibration *c, tune_matrix *m, uint16_t *weights, uint32_t last_layer,

@@ -36,8 +36,7 @@ typedef struct calibration_size {
 typedef struct calibration {
   ellm_model *model;         /* NULL: none that can be run */
   thread_pool *pool;
-  bool full;                 /* second moments and error feedback */
-  calibration_size size;     /* zero where there is no text */
+  calibration_size size;     /* zero where there is no text; .full: second moments and error feedback */
   double lambda;             /* of rate-aware rounding */
   corpus text;               /* its first `watched` sequences; the others measure */
   size_t watched;

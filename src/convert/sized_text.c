@@ -50,7 +50,7 @@ void sized_quality_text(const sized_matrices *s, const sized_quality *q, char *t
   const bool calibrated = c->squares.sum != NULL;
   size_t used = (size_t)snprintf(text, bytes, "{\"calibration\":\"%s\",\"effort\":\"%s\"",
                                  calibrated ? names[s->options->calibrate] : "none",
-                                 !calibrated ? "none" : c->full ? "full" : "quick");
+                                 !calibrated ? "none" : c->size.full ? "full" : "quick");
   if (q != NULL) {
     used += (size_t)snprintf(text + used, bytes - used,
                              ",\"calibration_tokens\":%zu,\"tokens\":%llu,\"divergence_i16\":%.6g,\"equal_top_i16\":"
