@@ -77,7 +77,7 @@ static ellm_status step(adviser *a, const char *name, ellm_error *err) {
 }
 
 static coder_aim aim_of(const adviser *a, int i) {
-  return (coder_aim){codes[i].prefer, a->out->public.machine, codes[i].code};
+  return (coder_aim){codes[i].prefer, a->out->public.machine, codes[i].code, 0};
 }
 
 /* -------------------------------------------------------------------- rows */

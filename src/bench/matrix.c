@@ -37,7 +37,7 @@ ellm_status ellm_bench_matrix_create(const ellm_bench_matrix_options *options, e
   ellm_bench_matrix *m = calloc(1, sizeof *m);
   if (m == NULL) return ellm_fail_memory(err, sizeof *m, "a matrix");
   const ellm_status status =
-      bench_coded_normal(&m->coded, o.step, o.bits, (coder_aim){o.prefer, o.machine, o.code}, (size_t)o.n_codes, err);
+      bench_coded_normal(&m->coded, o.step, o.bits, (coder_aim){o.prefer, o.machine, o.code, 0}, (size_t)o.n_codes, err);
   if (status != ELLM_OK) {
     free(m);
     return status;

@@ -5,9 +5,9 @@
  * fields, and no code at all, each by its total cost.
  *
  * ELLM_PREFER_SIZE takes the fewest bytes. ELLM_PREFER_BALANCED takes the fewest
- * modelled cycles of AVX-512 (coder/machine.c) among the books whose total is at
- * most MOST_LOSS above the entropy (MOST_LOSS_LOW below LOW_ENTROPY bits a code),
- * and the smallest book where none is.
+ * modelled cycles of AVX-512 (coder/machine.c) among the books whose total exceeds
+ * the entropy by at most aim.most_loss (MOST_LOSS where that is 0, and at least
+ * MOST_LOSS_LOW below LOW_ENTROPY bits a code), and the smallest book where none is.
  *
  * ELLM_PREFER_SPEED takes the least time on a class of machine: the bits of all
  * blocks, and the cycles that they take, each as many bits as memory delivers in a
@@ -31,7 +31,7 @@
 #include "coder/patches.h"
 #include "coder/raw_bits.h"
 
-static const double MOST_LOSS = 1.06, MOST_LOSS_LOW = 1.10, LOW_ENTROPY = 2.2;
+static const double MOST_LOSS = 0.06, MOST_LOSS_LOW = 0.10, LOW_ENTROPY = 2.2;
 /* Sizes of levels that are tried for speed, above the entropy: fewer levels are faster and larger. */
 static const double speed_losses[] = {1.03, 1.08, 1.2};
 enum { N_SPEED_LOSSES = sizeof speed_losses / sizeof speed_losses[0] };
@@ -370,7 +370,9 @@ ellm_status coder_choose(const coder_codes *codes, coder_aim aim, coder_choice *
   double n = 0;
   for (unsigned q = 0; q < 256; q++) n += (double)codes->stats->codes[q];
   c->entropy = coder_entropy_bits(codes->stats->codes, 256) / 8;
-  c->limit_bytes = c->entropy * (8 * c->entropy < LOW_ENTROPY * n ? MOST_LOSS_LOW : MOST_LOSS);
+  double loss = aim.most_loss > 0 ? aim.most_loss : MOST_LOSS;
+  if (8 * c->entropy < LOW_ENTROPY * n && loss < MOST_LOSS_LOW) loss = MOST_LOSS_LOW;
+  c->limit_bytes = c->entropy * (1 + loss);
   candidate plain = {.doubt = 0};
   const bool ok = try_all(c, aim.code, &plain);
   if (!fast && aim.code != ELLM_CODE_FIELDS && c->best[0].bytes > plain.bytes)

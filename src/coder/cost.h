@@ -16,6 +16,7 @@ typedef struct coder_aim {
   ellm_prefer prefer;
   ellm_machine machine; /* for ELLM_PREFER_SPEED */
   ellm_code code;
+  double most_loss;     /* for ELLM_PREFER_BALANCED: a book may exceed the entropy by this part; 0: by 0.06 */
 } coder_aim;
 
 /* The codes that are to be coded. */

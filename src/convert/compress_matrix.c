@@ -295,7 +295,7 @@ static ellm_status choose_book(matrix_job *m, ellm_error *err) {
   container_tensor *tensor = &m->tensor;
   coder_choice choice;
   const coder_codes codes = {&m->statistics, &tensor->geometry, tensor->quant.bits, tensor->quant.scales.zero, m->pad};
-  ELLM_TRY(coder_choose(&codes, (coder_aim){options->prefer, options->machine, options->code}, &choice, err));
+  ELLM_TRY(coder_choose(&codes, (coder_aim){options->prefer, options->machine, options->code, 0}, &choice, err));
   tensor->book = choice.book;
   tensor->quant.scales.outliers = coder_clip_counts(&choice.book, m->statistics.codes);
   m->alternatives = choice.alternatives;

@@ -90,7 +90,7 @@ static void test_cycles_of_choices(void **state) {
   ellm_error err;
   for (int bits = 4; bits <= 8; bits++)
     for (int machine = ELLM_MACHINE_AVX2; machine <= ELLM_MACHINE_NEON; machine++) {
-      const coder_aim aim = {ELLM_PREFER_SPEED, (ellm_machine)machine, ELLM_CODE_HUFFMAN};
+      const coder_aim aim = {ELLM_PREFER_SPEED, (ellm_machine)machine, ELLM_CODE_HUFFMAN, 0};
       coder_choice choice;
       double cycles;
       count(&c, bits, steps[bits - 4]);

@@ -353,14 +353,14 @@ static void classes_of_machines(void **state) {
   gather(f, &g, 6, pad, &stats);
   const coder_codes codes = {&stats, &g, 6, 32, pad};
   coder_choice choice, other;
-  assert_int_equal(coder_choose(&codes, (coder_aim){ELLM_PREFER_SPEED, ELLM_MACHINE_AVX2, 0}, &choice, NULL), ELLM_OK);
+  assert_int_equal(coder_choose(&codes, (coder_aim){ELLM_PREFER_SPEED, ELLM_MACHINE_AVX2, 0, 0}, &choice, NULL), ELLM_OK);
   assert_int_equal(choice.book.kind, CODER_FIELDS);
-  assert_int_equal(coder_choose(&codes, (coder_aim){ELLM_PREFER_BALANCED, ELLM_MACHINE_AVX2, 0}, &choice, NULL),
+  assert_int_equal(coder_choose(&codes, (coder_aim){ELLM_PREFER_BALANCED, ELLM_MACHINE_AVX2, 0, 0}, &choice, NULL),
                    ELLM_OK);
   assert_int_equal(choice.book.kind, CODER_LEVELS);
-  assert_int_equal(coder_choose(&codes, (coder_aim){ELLM_PREFER_BALANCED, ELLM_MACHINE_NEON, 0}, &other, NULL), ELLM_OK);
+  assert_int_equal(coder_choose(&codes, (coder_aim){ELLM_PREFER_BALANCED, ELLM_MACHINE_NEON, 0, 0}, &other, NULL), ELLM_OK);
   assert_memory_equal(&choice.book, &other.book, sizeof choice.book);
-  assert_int_equal(coder_choose(&codes, (coder_aim){ELLM_PREFER_SPEED, (ellm_machine)3, 0}, &other, NULL),
+  assert_int_equal(coder_choose(&codes, (coder_aim){ELLM_PREFER_SPEED, (ellm_machine)3, 0, 0}, &other, NULL),
                    ELLM_ERR_USAGE);
 }
 
