@@ -91,7 +91,7 @@ static uint32_t character_symbol(const bpe_model *bpe, const char *text, size_t 
 }
 
 /* Note which symbols the merge may bring together. */
-static void note_join(bpe_model *bpe, const merge_parts *parts, const uint32_t id[2]) {
+static void note_join(bpe_model *bpe, const merge_parts *parts) {
   if (parts->bytes[0] == 0 || parts->bytes[1] == 0) return; /* an empty piece never becomes a symbol */
   size_t start = parts->bytes[0] - 1;
   while (start > 0 && ((uint8_t)parts->text[0][start] & 0xC0) == 0x80) --start;
@@ -101,9 +101,9 @@ static void note_join(bpe_model *bpe, const merge_parts *parts, const uint32_t i
   /* A piece that can also stand for something else than its own characters
    * breaks the reasoning about first and last characters. */
   for (size_t i = 0; i < 2; ++i) {
-    if (id[i] == bpe->unk) bpe->cut = false;
+    if (parts->id[i] == bpe->unk) bpe->cut = false;
     for (size_t b = 0; bpe->byte_fallback && parts->bytes[i] == 6 && parts->text[i][0] == '<' && b < 256; ++b) {
-      if (id[i] == bpe->byte_ids[b]) bpe->cut = false;
+      if (parts->id[i] == bpe->byte_ids[b]) bpe->cut = false;
     }
   }
 }
@@ -129,17 +129,25 @@ static uint32_t merged_piece(bpe_builder *b, const char *whole, size_t bytes) {
   return id;
 }
 
-ellm_status bpe_build_merge(bpe_builder *b, const merge_parts *parts, ellm_error *err) {
+/* The ids of a merge's parts; it is the one `ahead` after the next to be built. Fetches its place in the table. */
+static ellm_status look_up(const bpe_builder *b, size_t ahead, merge_parts *parts, ellm_error *err) {
+  for (size_t i = 0; i < 2; ++i) {
+    parts->id[i] = vocab_find(&b->bpe->pieces, parts->text[i], parts->bytes[i]);
+    if (parts->id[i] == VOCAB_NONE)
+      return unknown_piece(b->origin, b->rank + ahead, parts->text[i], parts->bytes[i], err);
+  }
+  merge_table_expect(&b->bpe->merges, parts->id[0], parts->id[1]);
+  return ELLM_OK;
+}
+
+static ellm_status build_merge(bpe_builder *b, const merge_parts *parts, ellm_error *err) {
   bpe_model *bpe = b->bpe;
   ellm_buffer *joined = &b->joined;
   const size_t rank = b->rank;
-  uint32_t id[2];
   if (rank == UINT32_MAX - 1) return ellm_fail(err, ELLM_ERR_INPUT, "%s: too many merges", b->origin);
   b->rank++;
   joined->size = 0;
   for (size_t i = 0; i < 2; ++i) {
-    id[i] = vocab_find(&bpe->pieces, parts->text[i], parts->bytes[i]);
-    if (id[i] == VOCAB_NONE) return unknown_piece(b->origin, rank, parts->text[i], parts->bytes[i], err);
     if (parts->bytes[i] > 0 && !ellm_buffer_append(joined, parts->text[i], parts->bytes[i])) {
       return ellm_fail_memory(err, parts->bytes[i], "merges");
     }
@@ -147,9 +155,22 @@ ellm_status bpe_build_merge(bpe_builder *b, const merge_parts *parts, ellm_error
   const char *whole = joined->size > 0 ? (const char *)joined->data : "";
   const uint32_t merged = merged_piece(b, whole, joined->size);
   if (merged == VOCAB_NONE) return unknown_piece(b->origin, rank, whole, joined->size, err);
-  ELLM_TRY(merge_table_add(&bpe->merges, id[0], id[1], (uint32_t)rank, merged, err));
-  note_join(bpe, parts, id);
+  ELLM_TRY(merge_table_add(&bpe->merges, parts->id[0], parts->id[1], (uint32_t)rank, merged, err));
+  note_join(bpe, parts);
   return ELLM_OK;
+}
+
+ellm_status bpe_build_merge(bpe_builder *b, merge_parts *merges, size_t n, ellm_error *err) {
+  ellm_status status = ELLM_OK;
+  size_t found = 0;
+  for (size_t i = 0; i < n; i++)
+    for (int k = 0; k < 2; k++) vocab_expect_string(&b->bpe->pieces, merges[i].text[k], merges[i].bytes[k]);
+  while (found < n && status == ELLM_OK) {
+    status = look_up(b, found, &merges[found], err);
+    if (status == ELLM_OK) found++;
+  }
+  for (size_t i = 0; i < found; i++) ELLM_TRY(build_merge(b, &merges[i], err)); /* their errors come first */
+  return status;
 }
 
 void bpe_build_end(bpe_builder *b) { ellm_buffer_free(&b->joined); }

@@ -93,14 +93,9 @@ static bool read_listed_parts(json_reader *reader, merge_parts *parts) {
 typedef struct merge_queue { merge_parts items[32]; size_t n; } merge_queue;
 
 static ellm_status build_queued(bpe_builder *b, merge_queue *queue, ellm_error *err) {
-  ellm_status status = ELLM_OK;
   const size_t n = queue->n;
   queue->n = 0;
-  for (size_t i = 0; i < n; i++)
-    for (int k = 0; k < 2; k++)
-      vocab_expect_string(&b->bpe->pieces, queue->items[i].text[k], queue->items[i].bytes[k]);
-  for (size_t i = 0; i < n && status == ELLM_OK; i++) status = bpe_build_merge(b, &queue->items[i], err);
-  return status;
+  return bpe_build_merge(b, queue->items, n, err);
 }
 
 static ellm_status queue_merge(const json_reader *reader, bpe_builder *b, merge_queue *queue, const merge_parts *parts,

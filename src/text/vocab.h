@@ -69,6 +69,11 @@ void merge_table_free(merge_table *table);
 ellm_status merge_table_add(merge_table *table, uint32_t left, uint32_t right, uint32_t rank, uint32_t id,
                             ellm_error *err);
 
+/* Fetches what merge_table_add or merge_find will look at. */
+static inline void merge_table_expect(const merge_table *table, uint32_t left, uint32_t right) {
+  __builtin_prefetch(&table->slots[merge_hash(table, left, right) & table->mask], 1);
+}
+
 /* NULL if the pair does not merge. */
 static inline const merge *merge_find(const merge_table *table, uint32_t left, uint32_t right) {
   uint64_t key = merge_key(left, right);

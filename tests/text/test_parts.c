@@ -36,12 +36,12 @@ static void add_special(tokenizer_parts *parts, uint32_t id) {
 }
 
 static tokenizer_parts all_parts(void) {
-  static const merge_parts merges[] = {{{"a", "b"}, {1, 1}}, {{"ab", "b"}, {2, 1}}};
+  merge_parts merges[] = {{.text = {"a", "b"}, .bytes = {1, 1}}, {.text = {"ab", "b"}, .bytes = {2, 1}}};
   tokenizer_parts parts = {0};
   ellm_error err = {0};
   bpe_builder b = builder(&parts);
   assert_int_equal(bpe_build_merges(&b, "?", 2, &err), ELLM_OK);
-  for (size_t i = 0; i < 2; ++i) assert_int_equal(bpe_build_merge(&b, &merges[i], &err), ELLM_OK);
+  assert_int_equal(bpe_build_merge(&b, merges, 2, &err), ELLM_OK);
   bpe_build_end(&b);
   parts.normalizer.steps[parts.normalizer.count++].kind = NORMALIZE_LOWERCASE;
   assert_true(id_list_append(&parts.post.before, &(uint32_t){6}, 1));
@@ -104,8 +104,23 @@ static void test_refused(void **state) {
   tokenizer_parts_free(&again);
   b = builder(&again);
   assert_int_equal(bpe_build_merges(&b, NULL, 0, &err), ELLM_OK);
-  assert_int_equal(bpe_build_merge(&b, &(merge_parts){{"a", "c"}, {1, 1}}, &err), ELLM_ERR_INPUT);
+  assert_int_equal(bpe_build_merge(&b, &(merge_parts){.text = {"a", "c"}, .bytes = {1, 1}}, 1, &err), ELLM_ERR_INPUT);
   assert_string_equal(err.message, "parts: merge 0 names \"ac\", which is not in the vocabulary");
+  bpe_build_end(&b);
+  tokenizer_parts_free(&again);
+  /* of several faults the first merge's is told */
+  b = builder(&again);
+  assert_int_equal(bpe_build_merges(&b, NULL, 0, &err), ELLM_OK);
+  merge_parts two[] = {{.text = {"a", "c"}, .bytes = {1, 1}}, {.text = {"a", "q"}, .bytes = {1, 1}}};
+  assert_int_equal(bpe_build_merge(&b, two, 2, &err), ELLM_ERR_INPUT);
+  assert_string_equal(err.message, "parts: merge 0 names \"ac\", which is not in the vocabulary");
+  bpe_build_end(&b);
+  tokenizer_parts_free(&again);
+  b = builder(&again);
+  assert_int_equal(bpe_build_merges(&b, NULL, 0, &err), ELLM_OK);
+  two[0].text[1] = "b";
+  assert_int_equal(bpe_build_merge(&b, two, 2, &err), ELLM_ERR_INPUT);
+  assert_string_equal(err.message, "parts: merge 1 names \"q\", which is not in the vocabulary");
   bpe_build_end(&b);
   tokenizer_parts_free(&again);
 }
