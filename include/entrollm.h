@@ -57,6 +57,8 @@ extern "C" {
 
 /* The version of the library as "MAJOR.MINOR.PATCH"; static storage. */
 ELLM_API const char *ellm_version(void);
+/* ELLM_ABI of the library, for those who load it by a path and not by its name. */
+ELLM_API int ellm_abi(void);
 
 /* ----------------------------------------------------------------- machine */
 

@@ -9,6 +9,8 @@ const char *ellm_version(void) {
   return TEXT(ELLM_VERSION_MAJOR) "." TEXT(ELLM_VERSION_MINOR) "." TEXT(ELLM_VERSION_PATCH);
 }
 
+int ellm_abi(void) { return ELLM_ABI; }
+
 const char *ellm_scheme_name(ellm_scheme scheme) {
   static const char *const names[] = {
       [ELLM_SCHEME_MIXED] = "mixed", [ELLM_SCHEME_SYMMETRIC] = "symmetric", [ELLM_SCHEME_ASYMMETRIC] = "asymmetric"};

@@ -37,6 +37,11 @@ static void nothing_to_free(void **state) {
   ellm_bench_matrix_free(NULL);
 }
 
+static void tells_its_number(void **state) {
+  (void)state;
+  assert_int_equal(ellm_abi(), ELLM_ABI);
+}
+
 static void nothing_after_an_error(void **state) {
   (void)state;
   static char some[8]; /* an address that would be freed */
@@ -108,7 +113,8 @@ static void from_opening_to_closing(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_to_free), cmocka_unit_test(nothing_after_an_error),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_to_free), cmocka_unit_test(tells_its_number),
+                                     cmocka_unit_test(nothing_after_an_error),
                                      cmocka_unit_test(from_opening_to_closing)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
