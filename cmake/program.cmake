@@ -4,7 +4,12 @@ add_library(entrollm_program OBJECT ${cli_sources})
 target_include_directories(entrollm_program PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
 target_link_libraries(entrollm_program PRIVATE PkgConfig::JANSSON PkgConfig::EDIT)
 add_executable(entrollm $<TARGET_OBJECTS:entrollm_program>)
-target_link_libraries(entrollm PRIVATE entrollm_static PkgConfig::JANSSON PkgConfig::EDIT)
+option(ENTROLLM_SHARED_PROGRAM "link the program with libentrollm.so, as packages of distributions do" OFF)
+if(ENTROLLM_SHARED_PROGRAM)
+  target_link_libraries(entrollm PRIVATE entrollm_shared PkgConfig::JANSSON PkgConfig::EDIT m)
+else()
+  target_link_libraries(entrollm PRIVATE entrollm_static PkgConfig::JANSSON PkgConfig::EDIT)
+endif()
 
 # The same with libentrollm.so, for a test.
 add_executable(entrollm_with_shared $<TARGET_OBJECTS:entrollm_program>)

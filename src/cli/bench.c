@@ -133,11 +133,17 @@ static int print_rows(const bench *b) {
   return ELLM_OK;
 }
 
+static const cli_command commands[] = {
+    {"advise", cmd_bench_advise, "which way of compressing suits a machine"},
+    {"compress", cmd_bench_compress, "make a file of the shape of a model that is not at hand"},
+    {"kernels", cmd_bench_kernels, "measure the kernels alone"},
+    {"model", cmd_bench_model, "measure one model in detail"},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
 int cmd_bench(int argc, char **argv) {
-  if (argc > 1 && strcmp(argv[1], "advise") == 0) return cmd_bench_advise(argc - 1, argv + 1);
-  if (argc > 1 && strcmp(argv[1], "compress") == 0) return cmd_bench_compress(argc - 1, argv + 1);
-  if (argc > 1 && strcmp(argv[1], "kernels") == 0) return cmd_bench_kernels(argc - 1, argv + 1);
-  if (argc > 1 && strcmp(argv[1], "model") == 0) return cmd_bench_model(argc - 1, argv + 1);
+  for (size_t i = 0; argc > 1 && i < N_COMMANDS; i++)
+    if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
   bench b = {0};
   option options[] = {CLI_OPTION_MODEL(b.common), CLI_OPTION_THREADS(b.common), CLI_OPTION_ACTIVATIONS(b.common),
                       CLI_OPTION_JSON(b.common), CLI_OPTION_QUIET(b.common)};
@@ -150,7 +156,9 @@ int cmd_bench(int argc, char **argv) {
                "'entrollm bench compress' makes a file of the shape of a model that is not at hand; 'entrollm bench\n"
                "advise' says which way of compressing suits a machine.",
       .options = options,
-      .n_options = sizeof options / sizeof *options};
+      .n_options = sizeof options / sizeof *options,
+      .commands = commands,
+      .n_commands = N_COMMANDS};
   int result = cli_parse(&table, argc, argv, &b.common);
   if (result >= 0) return result;
   ellm_error err;

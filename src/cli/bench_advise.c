@@ -269,9 +269,10 @@ static ellm_status advise(const request *r, const ellm_bench_shape *shape, resul
 int cmd_bench_advise(int argc, char **argv) {
   request r = {.machine = ELLM_MACHINE_AVX2};
   option options[] = {
-      OPT_TEXT("model", 'm', &r.common.model, "MODEL",
-               "a .ellm file, whose codes are coded in all ways, or a checkpoint folder\nor a GGUF file"),
-      OPT_TEXT("shape", 0, &r.shape, "SHAPE", CLI_SHAPES ", or a config.json\n(a path); default smollm-1.7b"),
+      OPT_SUGGEST("model", 'm', &r.common.model, "MODEL", SUGGEST_MODEL,
+                  "a .ellm file, whose codes are coded in all ways, or a checkpoint folder\nor a GGUF file"),
+      OPT_SUGGEST("shape", 0, &r.shape, "SHAPE", CLI_SUGGEST_SHAPES,
+                  CLI_SHAPES ", or a config.json\n(a path); default smollm-1.7b"),
       OPT_INT("bits", 'b', &r.bits, 2, 8, "N", "width of codes where MODEL has none (default: 4, 5, 6 and 8)"),
       OPT_REAL("bandwidth", 0, &r.bandwidth, 0.01, 1e5, "GB/S", "of a machine that is not at hand: what its memory gives,"),
       OPT_INT("cores", 0, &r.cores, 1, 1024, "N", "how many cores it has,"),

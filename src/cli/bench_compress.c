@@ -92,9 +92,9 @@ static int bench_compress_shape(const request *r) {
 int cmd_bench_compress(int argc, char **argv) {
   request r = {.bits = 4, .prefer = ELLM_PREFER_BALANCED, .seed = {.value = 1}};
   option options[] = {
-      OPT_TEXT("shape", 0, &r.shape, "SHAPE",
-               CLI_SHAPES ", or a config.json of any\nmodel that can be run (a path)"),
-      OPT_TEXT("output", 'o', &r.output, "FILE", "the .ellm file to write"),
+      OPT_SUGGEST("shape", 0, &r.shape, "SHAPE", CLI_SUGGEST_SHAPES,
+                  CLI_SHAPES ", or a config.json of any\nmodel that can be run (a path)"),
+      OPT_SUGGEST("output", 'o', &r.output, "FILE", SUGGEST_ELLM, "the .ellm file to write"),
       OPT_INT("bits", 'b', &r.bits, 2, 8, "N", "codes of 2 to 8 bits, one step a tensor (default 4)"),
       OPT_CHOICE("prefer", 0, &r.prefer, prefers, "KIND", "as of compress: size, balanced (default), speed"),
       OPT_INT("layers", 0, &r.layers, 1, 1 << 16, "N", "that many layers (default: all of the shape)"),

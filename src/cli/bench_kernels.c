@@ -303,12 +303,14 @@ static int print_rows(const bench *b) {
 int cmd_bench_kernels(int argc, char **argv) {
   bench b = {.op = ALL_OPS, .repeats = 5, .megabytes = 160, .tokens = 128, .isa = getenv("ENTROLLM_ISA")};
   option options[] = {
-      OPT_TEXT("model", 'm', &b.common.model, "FILE", "the largest tensors of this .ellm file, not made-up ones"),
+      OPT_SUGGEST("model", 'm', &b.common.model, "FILE", SUGGEST_ELLM,
+                  "the largest tensors of this .ellm file, not made-up ones"),
       CLI_OPTION_THREADS(b.common),
       CLI_OPTION_ACTIVATIONS(b.common),
       OPT_CHOICE("op", 0, &b.op, op_choices, "OP",
                  "only read, decode, dot (decode and product with one token) or multiply (with many)"),
-      OPT_TEXT("layout", 0, &b.layout, "LAYOUT", "only huffman, levels, fields, plain4 or plain8"),
+      OPT_SUGGEST("layout", 0, &b.layout, "LAYOUT", "huffman levels fields plain4 plain8",
+                  "only huffman, levels, fields, plain4 or plain8"),
       OPT_INT("tokens", 0, &b.tokens, 1, ELLM_BENCH_TOKENS, "N", "tokens of multiply (default 128)"),
       OPT_INT("megabytes", 0, &b.megabytes, 1, 65536, "N",
               "coded bytes of a matrix in memory; more than caches hold (default 160)"),

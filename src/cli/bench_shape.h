@@ -7,6 +7,7 @@
 
 /* The names of published shapes, for help. */
 #define CLI_SHAPES "smollm-1.7b, qwen3-30b-a3b, gemma-3-4b"
+#define CLI_SUGGEST_SHAPES "smollm-1.7b qwen3-30b-a3b gemma-3-4b .json"
 
 /* A name is that of a published shape; a path leads to a config.json. *config is malloc'ed, or NULL: the shape uses it.
  * Returns an exit status; what is wrong was said. */

@@ -8,6 +8,14 @@
 #define ELLM_CLI_COMMANDS_H
 
 typedef int (*cli_command_fn)(int argc, char **argv);
+
+/* A command of the program, or one below such a command (`entrollm eval NAME`). */
+typedef struct cli_command {
+  const char *name;
+  cli_command_fn run;
+  const char *about; /* what it does, some words */
+} cli_command;
+
 int cmd_compress(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_verify(int argc, char **argv);

@@ -174,7 +174,7 @@ int cmd_compress(int argc, char **argv) {
   compress_options r = {.bits = 8, .scheme = ELLM_SCHEME_MIXED, .prefer = ELLM_PREFER_BALANCED,
                         .machine = NO_MACHINE, .code = ELLM_CODE_HUFFMAN};
   option options[] = {
-      OPT_TEXT("output", 'o', &r.output, "FILE", "the .ellm file to write"),
+      OPT_SUGGEST("output", 'o', &r.output, "FILE", SUGGEST_ELLM, "the .ellm file to write"),
       CLI_OPTIONS_TARGET(r.target),
       OPT_FLAG("lossless", 0, &r.lossless,
                "quantize nothing: code F32, F16 and BF16 so that every bit comes back\n(about a third smaller); such a "
@@ -216,6 +216,7 @@ int cmd_compress(int argc, char **argv) {
       .options = options,
       .n_options = sizeof options / sizeof *options,
       .operand = "DIR",
+      .operand_suggest = SUGGEST_SOURCE,
       .operand_target = &r.source};
   int status = cli_parse(&table, argc, argv, &r.common);
   if (status < 0) {

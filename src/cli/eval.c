@@ -5,13 +5,7 @@
 
 #include "cli/cli.h"
 
-typedef struct evaluation {
-  const char *name;
-  cli_command_fn run;
-  const char *about;
-} evaluation;
-
-static const evaluation evaluations[] = {
+static const cli_command evaluations[] = {
     {"perplexity", cmd_perplexity, "how well a text is predicted, by four published protocols"},
     {"divergence", cmd_eval_divergence, "how far the predictions are from those of a reference model"},
     {"hellaswag", cmd_eval_hellaswag, "which of four endings is likeliest (HellaSwag)"},
@@ -19,6 +13,12 @@ static const evaluation evaluations[] = {
     {"choice", cmd_eval_choice, "multiple choice from a file of JSON lines"},
 };
 enum { N_EVALUATIONS = sizeof evaluations / sizeof *evaluations };
+
+static const option_table table = {.command = "eval",
+                                   .synopsis = "NAME [options]",
+                                   .about = "Evaluations of a model; protocols and formats: docs/EVALUATION.md.",
+                                   .commands = evaluations,
+                                   .n_commands = N_EVALUATIONS};
 
 int cmd_eval(int argc, char **argv) {
   char names[120] = "";
@@ -30,12 +30,12 @@ int cmd_eval(int argc, char **argv) {
   }
   if (argc < 2) return cli_error(ELLM_ERR_USAGE, "eval: the evaluation is missing (available: %s)", names);
   if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-    printf("usage: entrollm eval NAME [options]\n\nEvaluations of a model; protocols and formats: "
-           "docs/EVALUATION.md.\n\n");
+    printf("usage: entrollm eval %s\n\n%s\n\n", table.synopsis, table.about);
     for (size_t i = 0; i < N_EVALUATIONS; i++) printf("  %-12s %s\n", words[i], evaluations[i].about);
     printf("\n'entrollm eval NAME --help' shows the options of an evaluation.\n");
     return ELLM_OK;
   }
+  if (options_asks_json(argv[1])) return options_print_json(&table);
   for (size_t i = 0; i < N_EVALUATIONS; i++)
     if (strcmp(argv[1], words[i]) == 0) return evaluations[i].run(argc - 1, argv + 1);
   const char *near = options_nearest(argv[1], words, N_EVALUATIONS);

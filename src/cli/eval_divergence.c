@@ -132,7 +132,8 @@ int cmd_eval_divergence(int argc, char **argv) {
   divergence_options r = {0};
   option options[] = {
       CLI_OPTION_MODEL(r.eval.common),
-      OPT_TEXT("reference", 'r', &r.reference, "DIR|SAVED", "the reference: a model, or logits saved by --save"),
+      OPT_SUGGEST("reference", 'r', &r.reference, "DIR|SAVED", "* /",
+                  "the reference: a model, or logits saved by --save"),
       OPT_TEXT("file", 'f', &r.text, "TEXT", "the text file (\"-\": standard input)"),
       OPT_INT("ctx", 'c', &r.ctx, 4, 1 << 24, "N",
               "tokens a chunk (default: that of SAVED, else 512 or the model's\ncontext, the smaller)"),

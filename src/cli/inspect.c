@@ -197,6 +197,7 @@ int cmd_inspect(int argc, char **argv) {
       .options = options,
       .n_options = sizeof options / sizeof *options,
       .operand = "FILE",
+      .operand_suggest = SUGGEST_MODEL,
       .operand_target = &path};
   int parsed = cli_parse(&table, argc, argv, &common);
   if (parsed >= 0) return parsed;

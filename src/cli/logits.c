@@ -70,7 +70,7 @@ int cmd_logits(int argc, char **argv) {
   const char *id_text = NULL, *path = NULL;
   option options[] = {CLI_OPTION_MODEL(common),
                       OPT_TEXT("ids", 0, &id_text, "\"1 2 3\"", "the token ids"),
-                      OPT_TEXT("output", 'o', &path, "F", "the file to write ('-': standard output)"),
+                      OPT_SUGGEST("output", 'o', &path, "F", "*", "the file to write ('-': standard output)"),
                       CLI_OPTION_THREADS(common),
                       CLI_OPTIONS_RUNNING(common),
                       CLI_OPTION_JSON(common),

@@ -8,13 +8,7 @@
 
 #include "cli/cli.h"
 
-typedef struct command {
-  const char *name;
-  cli_command_fn run;
-  const char *about;
-} command;
-
-static const command commands[] = {
+static const cli_command commands[] = {
     {"compress", cmd_compress, "compress a checkpoint folder into one .ellm file"},
     {"inspect", cmd_inspect, "describe a .ellm file, tensor by tensor"},
     {"verify", cmd_verify, "check every byte of a .ellm file"},
@@ -32,14 +26,24 @@ static const command commands[] = {
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
+static option program_options[] = {OPT_FLAG("version", 'V', NULL, "show the version")};
+static const option_table program = {
+    .command = "",
+    .synopsis = "COMMAND [options]",
+    .about = "Language models that stay entropy-coded in memory: compress a checkpoint to 8, 4 or other\n"
+             "numbers of bits, Huffman-code it losslessly, and run it from the compressed file.",
+    .notes = "exit status: 0 done, 1 internal error, 2 usage, 3 bad input, 4 input/output failure or no memory,\n"
+             "5 verification found a difference, 130 interrupted",
+    .options = program_options,
+    .n_options = 1,
+    .commands = commands,
+    .n_commands = N_COMMANDS};
+
 static void print_usage(FILE *out) {
-  fprintf(out, "usage: entrollm COMMAND [options]\n\n"
-               "Language models that stay entropy-coded in memory: compress a checkpoint to 8, 4 or other\n"
-               "numbers of bits, Huffman-code it losslessly, and run it from the compressed file.\n\ncommands:\n");
+  fprintf(out, "usage: entrollm %s\n\n%s\n\ncommands:\n", program.synopsis, program.about);
   for (size_t i = 0; i < N_COMMANDS; i++) fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].about);
-  fprintf(out, "\n'entrollm COMMAND --help' shows the options of a command; 'entrollm --version' the version.\n"
-               "exit status: 0 done, 1 internal error, 2 usage, 3 bad input, 4 input/output failure or no memory,\n"
-               "5 verification found a difference, 130 interrupted\n");
+  fprintf(out, "\n'entrollm COMMAND --help' shows the options of a command; 'entrollm --version' the version.\n%s\n",
+          program.notes);
 }
 
 static int unknown_command(const char *word) {
@@ -82,6 +86,7 @@ static int dispatch(int argc, char **argv) {
     print_usage(stdout);
     return ELLM_OK;
   }
+  if (options_asks_json(word)) return options_print_json(&program);
   if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0 || strcmp(word, "version") == 0) {
     printf("entrollm %s\n", ellm_version());
     return ELLM_OK;

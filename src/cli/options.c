@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cli/messages.h"
+#include "cli/output.h"
 
 enum { NAME_LIMIT = 32, HELP_COLUMN = 26 };
 
@@ -180,6 +181,33 @@ static void print_help(const option_table *table) {
   if (table->notes) printf("\n%s\n", table->notes);
 }
 
+bool options_asks_json(const char *word) { return strcmp(word, "--help=json") == 0; }
+
+static json_t *option_json(const option *o) {
+  static const char *const kinds[] = {[OPTION_FLAG] = "flag", [OPTION_TEXT] = "text", [OPTION_LIST] = "list",
+                                      [OPTION_INT] = "integer", [OPTION_SEED] = "seed", [OPTION_REAL] = "real",
+                                      [OPTION_CHOICE] = "choice"};
+  const char letter[2] = {o->letter, '\0'};
+  json_t *choices = json_array();
+  for (const option_choice *c = o->choices; c && c->name; c++) cli_json_append(&choices, json_string(c->name));
+  return json_pack("{s:s, s:s, s:s, s:s*, s:s, s:s*, s:o}", "name", o->name, "letter", letter, "kind", kinds[o->kind],
+                   "value", o->value, "help", o->help, "suggest", o->suggest, "choices", choices);
+}
+
+int options_print_json(const option_table *table) {
+  static const option help = OPT_FLAG("help", 'h', NULL, "show this help");
+  json_t *options = json_array(), *commands = json_array();
+  for (size_t i = 0; i < table->n_options; i++) cli_json_append(&options, option_json(&table->options[i]));
+  cli_json_append(&options, option_json(&help));
+  for (size_t i = 0; i < table->n_commands; i++)
+    cli_json_append(&commands, json_pack("{s:s, s:s}", "name", table->commands[i].name, "about",
+                                         table->commands[i].about));
+  return cli_print_json(json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:b, s:s*, s:o, s:o}", "command", table->command,
+                                  "synopsis", table->synopsis, "about", table->about, "notes", table->notes, "operand",
+                                  table->operand, "operand_optional", table->operand_optional, "operand_suggest",
+                                  table->operand_suggest, "options", options, "commands", commands));
+}
+
 /* ------------------------------------------------------------------ parser */
 
 static int usage_error(const option_table *table, const char *message, const char *word, const char *hint) {
@@ -297,6 +325,7 @@ int options_parse(option_table *table, int argc, char **argv) {
       print_help(table);
       return ELLM_OK;
     }
+    if (options_asks_json(word)) return options_print_json(table);
     const char *value;
     option *o = find_option(table, word, &value);
     if (!o) return unknown_option(table, word, word[1] == '-' ? word + 2 : NULL);

@@ -2,7 +2,8 @@
 /*
  * One small parser for the options of every command. A command describes
  * itself by a table; parsing, checking of ranges, errors and --help follow
- * from it, so that they cannot drift apart.
+ * from it, so that they cannot drift apart. `--help=json` prints the table for
+ * programs: the manual pages and the completions of shells are made from that.
  */
 #ifndef ELLM_CLI_OPTIONS_H
 #define ELLM_CLI_OPTIONS_H
@@ -10,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "cli/commands.h"
 
 typedef enum option_kind {
   OPTION_FLAG,   /* bool *, no value */
@@ -48,19 +51,32 @@ typedef struct option {
   double low, high;  /* of OPTION_INT and OPTION_REAL */
   const option_choice *choices;
   bool given;        /* set by the parser */
+  const char *suggest; /* what a shell may complete the value to, as below; NULL: what its name says */
 } option;
 
+/* Suggestions, separated by blanks: ".ellm" for files of that ending, "*" for all files, "/" for folders, anything else
+ * for itself. Where there are none the name of the value decides: all files for FILE, PATH, OUT or TEXT of an option
+ * `file`, those of an ending for FILE.ending, folders for DIR or FOLDER, also as a part of A|B. */
+#define SUGGEST_MODEL ".ellm .gguf /"
+#define SUGGEST_ELLM ".ellm"
+#define SUGGEST_SOURCE ".gguf /" /* what is compressed */
+
 /* Rows of a table. */
-#define OPT_FLAG(name, letter, target, help) {name, letter, OPTION_FLAG, target, NULL, help, 0, 0, NULL, false}
-#define OPT_TEXT(name, letter, target, value, help) {name, letter, OPTION_TEXT, target, value, help, 0, 0, NULL, false}
-#define OPT_LIST(name, letter, target, value, help) {name, letter, OPTION_LIST, target, value, help, 0, 0, NULL, false}
-#define OPT_SEED(name, letter, target, value, help) {name, letter, OPTION_SEED, target, value, help, 0, 0, NULL, false}
+#define OPT_FLAG(name, letter, target, help) {name, letter, OPTION_FLAG, target, NULL, help, 0, 0, NULL, false, NULL}
+#define OPT_TEXT(name, letter, target, value, help) \
+  {name, letter, OPTION_TEXT, target, value, help, 0, 0, NULL, false, NULL}
+#define OPT_LIST(name, letter, target, value, help) \
+  {name, letter, OPTION_LIST, target, value, help, 0, 0, NULL, false, NULL}
+#define OPT_SEED(name, letter, target, value, help) \
+  {name, letter, OPTION_SEED, target, value, help, 0, 0, NULL, false, NULL}
 #define OPT_INT(name, letter, target, low, high, value, help) \
-  {name, letter, OPTION_INT, target, value, help, low, high, NULL, false}
+  {name, letter, OPTION_INT, target, value, help, low, high, NULL, false, NULL}
 #define OPT_REAL(name, letter, target, low, high, value, help) \
-  {name, letter, OPTION_REAL, target, value, help, low, high, NULL, false}
+  {name, letter, OPTION_REAL, target, value, help, low, high, NULL, false, NULL}
 #define OPT_CHOICE(name, letter, target, choices, value, help) \
-  {name, letter, OPTION_CHOICE, target, value, help, 0, 0, choices, false}
+  {name, letter, OPTION_CHOICE, target, value, help, 0, 0, choices, false, NULL}
+#define OPT_SUGGEST(name, letter, target, value, suggest, help) \
+  {name, letter, OPTION_TEXT, target, value, help, 0, 0, NULL, false, suggest}
 
 typedef struct option_table {
   const char *command;  /* "compress" */
@@ -72,11 +88,21 @@ typedef struct option_table {
   const char *operand;   /* name of the one argument that is no option; NULL if there is none */
   const char **operand_target;
   bool operand_optional;
+  const char *operand_suggest; /* as `suggest` of an option */
+  const cli_command *commands; /* below this one; the command itself finds and runs them */
+  size_t n_commands;
 } option_table;
 
 /* Parse argv[1..argc-1] (argv[0] is the command). Returns -1 when the command
  * shall go on, else the exit status: 0 after --help, 2 after an error (printed). */
 int options_parse(option_table *table, int argc, char **argv);
+
+/* Is the word `--help=json`? */
+bool options_asks_json(const char *word);
+
+/* What `--help=json` prints, one object; its members are those of option_table and option, its kinds of options
+ * "flag", "text", "list", "integer", "seed", "real" and "choice". Returns an exit status. */
+int options_print_json(const option_table *table);
 
 /* Was the option of this name given? */
 bool option_given(const option_table *table, const char *name);

@@ -161,6 +161,7 @@ int cmd_report(int argc, char **argv) {
       .options = options,
       .n_options = sizeof options / sizeof *options,
       .operand = "DIR",
+      .operand_suggest = SUGGEST_SOURCE,
       .operand_target = &r.source};
   int result = cli_parse(&table, argc, argv, &r.common);
   if (result >= 0) return result;

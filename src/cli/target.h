@@ -26,8 +26,8 @@ extern const option_choice cli_qualities[], cli_efforts[];
              "with these: quick (mean squares of activations) or full (second\n" \
              "moments, errors made good by later columns); default: full below\n" \
              "a billion weights"), \
-  OPT_TEXT("calibrate", 0, &(t).calibrate, "TEXT", \
-           "with these: self (default: the model writes the text), none, or a\nfile of UTF-8 text"), \
+  OPT_SUGGEST("calibrate", 0, &(t).calibrate, "TEXT", "self none *", \
+              "with these: self (default: the model writes the text), none, or a\nfile of UTF-8 text"), \
   OPT_TEXT("plan", 0, &(t).plan, "FILE", \
            "keep what was measured in FILE, or take it from there: another size of\nthe same model then takes a fraction "\
            "of the time"), \

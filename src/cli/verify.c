@@ -21,9 +21,9 @@ int cmd_verify(int argc, char **argv) {
   cli_common common = {0};
   const char *path = NULL, *against = NULL, *calibrate = NULL;
   bool again = false;
-  option options[] = {OPT_TEXT("against", 0, &against, "DIR",
-                               "also compare with this checkpoint or GGUF file: its identity, and each\nmatrix: its codes, "
-                               "or, where a size was asked for, the error that was\nrecorded"),
+  option options[] = {OPT_SUGGEST("against", 0, &against, "DIR", SUGGEST_SOURCE,
+                                  "also compare with this checkpoint or GGUF file: its identity, and each\nmatrix: its "
+                                  "codes, or, where a size was asked for, the error that was\nrecorded"),
                       OPT_FLAG("requantize", 0, &again,
                                "with --against: also make the file again, as it says that it was made,\nand compare bytes"),
                       OPT_TEXT("calibrate", 0, &calibrate, "FILE", "with --requantize: the text that it was calibrated on"),
@@ -36,6 +36,7 @@ int cmd_verify(int argc, char **argv) {
       .options = options,
       .n_options = sizeof options / sizeof *options,
       .operand = "FILE",
+      .operand_suggest = SUGGEST_ELLM,
       .operand_target = &path};
   int parsed = cli_parse(&table, argc, argv, &common);
   if (parsed >= 0) return parsed;
@@ -94,6 +95,7 @@ int cmd_decompress(int argc, char **argv) {
       .options = options,
       .n_options = sizeof options / sizeof *options,
       .operand = "FILE",
+      .operand_suggest = SUGGEST_ELLM,
       .operand_target = &path};
   int parsed = cli_parse(&table, argc, argv, &common);
   if (parsed >= 0) return parsed;
