@@ -1,18 +1,19 @@
 # The program. It sees entrollm.h and what the library exports, and nothing else: it is linked with the archive, in which
 # the rest is local, so that it runs from anywhere without a path to a shared library.
+set(program_needs PkgConfig::JANSSON PkgConfig::EDIT PkgConfig::MICROHTTPD) # beside the library
 add_library(entrollm_program OBJECT ${cli_sources})
 target_include_directories(entrollm_program PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
-target_link_libraries(entrollm_program PRIVATE PkgConfig::JANSSON PkgConfig::EDIT)
+target_link_libraries(entrollm_program PRIVATE ${program_needs})
 add_executable(entrollm $<TARGET_OBJECTS:entrollm_program>)
 option(ENTROLLM_SHARED_PROGRAM "link the program with libentrollm.so, as packages of distributions do" OFF)
 if(ENTROLLM_SHARED_PROGRAM)
-  target_link_libraries(entrollm PRIVATE entrollm_shared PkgConfig::JANSSON PkgConfig::EDIT m)
+  target_link_libraries(entrollm PRIVATE entrollm_shared ${program_needs} m)
 else()
-  target_link_libraries(entrollm PRIVATE entrollm_static PkgConfig::JANSSON PkgConfig::EDIT)
+  target_link_libraries(entrollm PRIVATE entrollm_static ${program_needs})
 endif()
 
 # The same with libentrollm.so, for a test.
 add_executable(entrollm_with_shared $<TARGET_OBJECTS:entrollm_program>)
-target_link_libraries(entrollm_with_shared PRIVATE entrollm_shared PkgConfig::JANSSON PkgConfig::EDIT m)
+target_link_libraries(entrollm_with_shared PRIVATE entrollm_shared ${program_needs} m)
 set_target_properties(entrollm_with_shared PROPERTIES OUTPUT_NAME entrollm-shared
                       RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)

@@ -24,7 +24,8 @@ declare -A allowed=(
   [convert]="base json coder quant kernels container checkpoint source text template model tune"
   [eval]="base json container text model"
   [bench]="base json coder quant kernels container source arch model convert"
-  [cli]=""
+  [serve]=""
+  [cli]="serve"
 )
 n=0
 result() { # status, name; details on standard input

@@ -30,6 +30,7 @@ int cmd_render(int argc, char **argv);
 int cmd_logits(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_report(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
 
 /* entrollm eval NAME; perplexity is a command by itself, too. */
 int cmd_eval_divergence(int argc, char **argv);

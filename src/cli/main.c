@@ -15,6 +15,7 @@ static const cli_command commands[] = {
     {"decompress", cmd_decompress, "write a .ellm file back as a checkpoint folder"},
     {"run", cmd_run, "continue a text"},
     {"chat", cmd_chat, "talk with a model"},
+    {"serve", cmd_serve, "serve a model over HTTP"},
     {"perplexity", cmd_perplexity, "measure how well a model predicts a text"},
     {"eval", cmd_eval, "perplexity, divergence, HellaSwag, GSM8K, multiple choice"},
     {"report", cmd_report, "compress in several ways, measure each, write a web page"},

@@ -9,8 +9,7 @@ const option_choice cli_efforts[] = {{"quick", ELLM_EFFORT_QUICK}, {"full", ELLM
 static const double quality_bits[] = {0, 2.75, 3.25, 4.25, 5.5};
 enum { STANDARD = 3 };
 
-/* "1.9GiB", "750 MB", "123456": bytes; 0: no size. */
-static double parse_size(const char *text) {
+double cli_parse_size(const char *text) {
   static const struct { const char *name; double bytes; } units[] = {
       {"", 1},      {"B", 1},         {"kB", 1e3},        {"KB", 1e3},           {"MB", 1e6},    {"GB", 1e9},
       {"TB", 1e12}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30},      {"K", 1 << 10}, {"M", 1 << 20},
@@ -30,7 +29,7 @@ static int apply_calibration(const cli_target *t, ellm_compress_options *options
   options->effort = (ellm_effort)t->effort;
   options->plan = t->plan;
   if (t->memory != NULL) {
-    const double memory = parse_size(t->memory);
+    const double memory = cli_parse_size(t->memory);
     if (memory < 1e6)
       return cli_error(ELLM_ERR_USAGE, "compress: --memory '%s' is no size of at least 1MB", t->memory);
     options->memory = (uint64_t)memory;
@@ -63,7 +62,7 @@ int cli_target_apply(const cli_target *t, const option_table *table, ellm_compre
       return cli_error(ELLM_ERR_USAGE, "compress: --%s is of the paper's method and excludes a size", others[i]);
   if (t->size != NULL) {
     options->target = ELLM_TARGET_BYTES;
-    options->target_value = parse_size(t->size);
+    options->target_value = cli_parse_size(t->size);
     if (!(options->target_value > 0))
       return cli_error(ELLM_ERR_USAGE, "compress: --target-size '%s' is no size (1.9GiB, 750MB, ...)", t->size);
   } else if (t->max_kl > 0) {

@@ -33,6 +33,9 @@ extern const option_choice cli_qualities[], cli_efforts[];
            "of the time"), \
   OPT_TEXT("memory", 0, &(t).memory, "SIZE", "with these: memory to use, mapped files not counted (default 2.5GB)")
 
+/* "1.9GiB", "750 MB", "123456": bytes; 0: no size. */
+double cli_parse_size(const char *text);
+
 /* Was any of them given? */
 bool cli_target_given(const cli_target *t);
 /* Into the options of compressing. Returns the exit status. */

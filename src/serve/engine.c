@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See engine.h. A task is a job at work: some answers of the generator. Between
+ * two steps new ones are taken, and those that nobody wants any more, or that
+ * have taken too long, are cancelled. What answers have grown by is written to
+ * the task while a step runs and handed out after it, once it is known that the
+ * model's file could be read.
+ *
+ * The generator starts answers in the order of asking, as room becomes free.
+ */
+#include "serve/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "serve/reply.h"
+#include "serve/request.h"
+
+typedef struct choice {
+  struct task *task;
+  size_t index;
+  ellm_answer *answer;   /* NULL: it has ended, and what follows is set */
+  ellm_answer_info info;
+  const char *finish;
+  text all;              /* of a whole answer */
+} choice;
+
+typedef struct task {
+  struct task *next;
+  job *job;
+  choice *choices;       /* [n] */
+  size_t n, n_ended;
+  text events;           /* of a stream, to be handed out */
+  const char *reason;    /* why it was cancelled; NULL: it was not */
+  bool lost;             /* nobody wants it any more */
+} task;
+
+struct engine {
+  server *server;
+  ellm_generator *generator;
+  pthread_t thread;
+  task *tasks;           /* the thread's own */
+  /* the lock's */
+  pthread_cond_t wake;
+  job *first, **last;    /* that were handed in */
+  bool cut, quit, done;
+};
+
+/* -------------------------------------------------------------------- tasks */
+
+static bool take(void *user, const ellm_answer *answer, const ellm_answer_part *part) {
+  choice *c = user;
+  (void)answer;
+  if (c->task->job->request->stream && part->bytes > 0)
+    reply_part(c->task->job, c->index, part->text, part->bytes, &c->task->events);
+  return true;
+}
+
+static ellm_status add_answer(engine *e, choice *c, ellm_error *err) {
+  const request *r = c->task->job->request;
+  const prompt *from = &r->prompts[c->index / r->n];
+  ellm_sampling sampling = r->sampling;
+  ellm_request q;
+  ellm_request_init(&q);
+  sampling.seed += c->index % r->n;
+  q.prompt = from->ids;
+  q.n_prompt = from->n;
+  q.limit = r->limit;
+  q.positions = e->server->options->context;
+  q.sampling = &sampling;
+  q.end_ids = r->end_ids;
+  q.n_end_ids = r->n_end_ids;
+  q.stops = (const char *const *)r->stops;
+  q.n_stops = r->n_stops;
+  q.no_text = e->server->tokenizer == NULL;
+  q.take = take;
+  q.user = c;
+  return ellm_generator_add(e->generator, &q, &c->answer, err);
+}
+
+static void free_task(engine *e, task *t) {
+  server *s = e->server;
+  for (size_t i = 0; i < t->n; i++) {
+    ellm_answer_free(t->choices[i].answer);
+    text_free(&t->choices[i].all);
+  }
+  pthread_mutex_lock(&s->lock);
+  s->admitted -= request_answers(t->job->request);
+  pthread_mutex_unlock(&s->lock);
+  text_free(&t->events);
+  free(t->choices);
+  job_release(t->job);
+  free(t);
+}
+
+static void begin(engine *e, job *j) {
+  problem p;
+  ellm_error err = {0};
+  const request *r = j->request;
+  task *t = calloc(1, sizeof *t);
+  choice *choices = calloc(request_answers(r), sizeof *choices);
+  if (!t || !choices) {
+    free(t);
+    free(choices);
+    problem_memory(&p);
+    job_problem(j, &p);
+    pthread_mutex_lock(&e->server->lock);
+    e->server->admitted -= request_answers(r);
+    pthread_mutex_unlock(&e->server->lock);
+    job_release(j);
+    return;
+  }
+  t->job = j;
+  t->choices = choices;
+  t->n = request_answers(r);
+  for (size_t i = 0; i < t->n && err.status == ELLM_OK; i++) {
+    choices[i].task = t;
+    choices[i].index = i;
+    if (add_answer(e, &choices[i], &err) == ELLM_OK && r->stream && r->chat) reply_role(j, i, &t->events);
+  }
+  if (err.status != ELLM_OK) {
+    problem_of(&p, r->chat ? "messages" : "prompt", &err);
+    job_problem(j, &p);
+    free_task(e, t);
+    return;
+  }
+  task **last = &e->tasks;
+  while (*last) last = &(*last)->next;
+  *last = t;
+}
+
+/* ----------------------------------------------------------------------- ends */
+
+static const char *finish_of(const task *t, ellm_end end) {
+  switch (end) {
+    case ELLM_END_ID:
+    case ELLM_END_STOP: return "stop";
+    case ELLM_END_CANCELLED: return t->reason ? t->reason : "cancelled";
+    default: return "length";
+  }
+}
+
+/* Keep what is needed of an answer that has ended. False: it has failed, which is the job's problem. */
+static bool settle_choice(choice *c, problem *p) {
+  ellm_error err;
+  size_t bytes;
+  task *t = c->task;
+  if (ellm_answer_error(c->answer, &err) != ELLM_OK) {
+    problem_set(p, 500, NULL, "%s", err.message);
+    return false;
+  }
+  c->finish = finish_of(t, c->info.end);
+  const char *all = ellm_answer_text(c->answer, &bytes);
+  if (t->job->request->stream) reply_finish(t->job, c->index, c->finish, &t->events);
+  else text_add(&c->all, all, bytes);
+  ellm_answer_free(c->answer);
+  c->answer = NULL;
+  t->n_ended++;
+  return true;
+}
+
+static reply_usage usage_of(const task *t) {
+  reply_usage u = {0};
+  const size_t n = t->job->request->n;
+  for (size_t i = 0; i < t->n; i++) {
+    const ellm_answer_info *info = &t->choices[i].info;
+    if (i % n == 0) { /* a prompt counts once, however many choices it has */
+      u.prompt += info->n_prompt;
+      u.kept += info->n_kept;
+      u.prompt_seconds += info->prompt_seconds;
+    }
+    u.tokens += info->n_ids;
+    if (info->seconds > u.seconds) u.seconds = info->seconds;
+    if (info->n_prompt + info->n_ids > u.context) u.context = info->n_prompt + info->n_ids;
+  }
+  return u;
+}
+
+static void count(server *s, const task *t) {
+  pthread_mutex_lock(&s->lock);
+  for (size_t i = 0; i < t->n; i++) {
+    const ellm_answer_info *info = &t->choices[i].info;
+    s->counts.prompt_tokens += info->n_prompt;
+    s->counts.kept_tokens += info->n_kept;
+    s->counts.tokens += info->n_ids;
+    s->counts.prompt_seconds += info->prompt_seconds;
+    s->counts.seconds += info->seconds;
+  }
+  pthread_mutex_unlock(&s->lock);
+}
+
+static void answer_whole(task *t) {
+  problem p;
+  text out = {0};
+  const reply_usage usage = usage_of(t);
+  reply_choice *choices = calloc(t->n, sizeof *choices);
+  bool good = choices != NULL;
+  for (size_t i = 0; i < t->n && good; i++) {
+    const choice *c = &t->choices[i];
+    choices[i] = (reply_choice){i, c->all.data ? c->all.data : "", c->all.bytes, c->finish};
+    good = !c->all.failed;
+  }
+  if (good) reply_whole(t->job, choices, t->n, &usage, &out);
+  free(choices);
+  if (good && !out.failed) {
+    job_answer(t->job, 200, "application/json", &out);
+    return;
+  }
+  text_free(&out);
+  problem_memory(&p);
+  job_problem(t->job, &p);
+}
+
+/* Hand out what there is. True: the task is at its end. */
+static bool publish(engine *e, task *t) {
+  problem p;
+  const bool stream = t->job->request->stream;
+  for (size_t i = 0; i < t->n; i++) {
+    choice *c = &t->choices[i];
+    if (!c->answer) continue;
+    ellm_answer_get_info(c->answer, &c->info);
+    if (c->info.end == ELLM_END_NOT) continue;
+    if (settle_choice(c, &p)) continue;
+    job_problem(t->job, &p);
+    return true;
+  }
+  const bool end = t->n_ended == t->n;
+  if (end) count(e->server, t);
+  if (t->lost) return end;
+  if (stream && end) {
+    const reply_usage usage = usage_of(t);
+    reply_end(t->job, &usage, &t->events);
+  }
+  if (stream && (t->events.bytes > 0 || t->events.failed)) job_stream(t->job, &t->events, end);
+  else if (!stream && end) answer_whole(t);
+  return end;
+}
+
+static void publish_all(engine *e) {
+  for (task **at = &e->tasks; *at;) {
+    task *t = *at;
+    if (publish(e, t)) {
+      *at = t->next;
+      free_task(e, t);
+    } else {
+      at = &t->next;
+    }
+  }
+}
+
+static void fail_all(engine *e, const problem *p) {
+  while (e->tasks) {
+    task *t = e->tasks;
+    e->tasks = t->next;
+    job_problem(t->job, p);
+    free_task(e, t);
+  }
+}
+
+/* ---------------------------------------------------------------------- steps */
+
+static void cancel(task *t, const char *reason) {
+  if (!t->reason) t->reason = reason;
+  for (size_t i = 0; i < t->n; i++)
+    if (t->choices[i].answer) ellm_answer_cancel(t->choices[i].answer);
+}
+
+static void look_at_tasks(engine *e, bool cut) {
+  const double now = job_clock(), timeout = e->server->options->timeout;
+  for (task *t = e->tasks; t; t = t->next) {
+    t->lost = t->lost || !job_wanted(t->job);
+    if (t->lost) cancel(t, "cancelled");
+    else if (cut) cancel(t, "shutdown");
+    else if (now - t->job->received > timeout) cancel(t, "timeout");
+  }
+}
+
+static bool damaged(const server *s) { return s->options->damaged && s->options->damaged(); }
+
+/* The model's file has gone bad: nothing that was computed counts. */
+static void fail_server(engine *e, const ellm_error *err) {
+  server *s = e->server;
+  problem p;
+  pthread_mutex_lock(&s->lock);
+  if (!s->failed) {
+    s->failed = true;
+    s->failure = *err;
+  }
+  problem_set(&p, 500, NULL, "%s", s->failure.message);
+  pthread_cond_broadcast(&s->quiet);
+  pthread_mutex_unlock(&s->lock);
+  fail_all(e, &p);
+}
+
+static void step(engine *e) {
+  ellm_error err = {0};
+  problem p;
+  const ellm_status status = ellm_generator_step(e->generator, NULL, &err);
+  if (damaged(e->server)) {
+    err = (ellm_error){.status = ELLM_ERR_INPUT, .message = "the file of the model cannot be read any more: it was cut while it was in use"};
+    fail_server(e, &err);
+  } else if (status == ELLM_ERR_INPUT || status == ELLM_ERR_INTERNAL) {
+    fail_server(e, &err);
+  } else if (status != ELLM_OK) { /* no memory, mostly: those at work end, others may do better */
+    problem_set(&p, status == ELLM_ERR_IO ? 503 : 500, NULL, "%s", err.message);
+    fail_all(e, &p);
+  } else {
+    publish_all(e);
+  }
+}
+
+static size_t count_running(const engine *e) {
+  size_t n = 0;
+  for (const task *t = e->tasks; t; t = t->next) n += t->n - t->n_ended;
+  return n;
+}
+
+/* Wait for work. What was handed in, in its order; NULL: nothing was. *quit: the end. */
+static job *wait_for_work(engine *e, bool *cut, bool *quit, bool *failed) {
+  server *s = e->server;
+  pthread_mutex_lock(&s->lock);
+  s->running = count_running(e);
+  while (!e->first && !e->tasks && !e->quit && !s->failed) pthread_cond_wait(&e->wake, &s->lock);
+  job *first = e->first;
+  e->first = NULL;
+  e->last = &e->first;
+  *cut = e->cut;
+  *quit = e->quit;
+  *failed = s->failed;
+  s->counts.steps++;
+  pthread_mutex_unlock(&s->lock);
+  return first;
+}
+
+static void *run(void *user) {
+  engine *e = user;
+  server *s = e->server;
+  ellm_error failure = {0};
+  for (bool cut, quit = false, failed; !quit;) {
+    for (job *j = wait_for_work(e, &cut, &quit, &failed), *next; j; j = next) {
+      next = j->next_queued;
+      begin(e, j);
+    }
+    look_at_tasks(e, cut || quit);
+    if (failed) fail_server(e, &failure);
+    else if (e->tasks) step(e);
+    if (failed && !quit) { /* nothing can be computed any more: wait for the end */
+      pthread_mutex_lock(&s->lock);
+      while (!e->quit && !e->first) pthread_cond_wait(&e->wake, &s->lock);
+      pthread_mutex_unlock(&s->lock);
+    }
+  }
+  const problem end = {.status = 503, .message = "the server ends"};
+  fail_all(e, &end);
+  pthread_mutex_lock(&s->lock);
+  e->done = true;
+  pthread_cond_broadcast(&s->quiet);
+  pthread_mutex_unlock(&s->lock);
+  return NULL;
+}
+
+/* ------------------------------------------------------------------ from others */
+
+void engine_submit(server *s, job *j) {
+  const size_t n = request_answers(j->request), most = s->options->parallel + s->options->queue;
+  engine *e = s->engine;
+  problem p;
+  pthread_mutex_lock(&s->lock);
+  const bool ends = s->stopping || s->failed, full = s->admitted + n > most;
+  const size_t admitted = s->admitted;
+  if (!ends && !full) {
+    s->admitted += n;
+    j->references++;
+    j->next_queued = NULL;
+    *e->last = j;
+    e->last = &j->next_queued;
+    pthread_cond_signal(&e->wake);
+  }
+  pthread_mutex_unlock(&s->lock);
+  if (!ends && !full) return;
+  if (ends) problem_set(&p, 503, NULL, "the server is about to end");
+  else if (n > most)
+    problem_set(&p, 400, "n", "%zu answers are asked for, more than are computed and queued at once (%zu)", n, most);
+  else problem_set(&p, 429, NULL, "%zu answers are computed or wait already: try again later", admitted);
+  job_problem(j, &p);
+}
+
+ellm_status engine_start(server *s, ellm_error *err) {
+  ellm_generator_options options;
+  ellm_sequence *sequence;
+  engine *e = calloc(1, sizeof *e);
+  if (!e) {
+    *err = (ellm_error){.status = ELLM_ERR_IO, .message = "out of memory"};
+    return ELLM_ERR_IO;
+  }
+  e->server = s;
+  e->last = &e->first;
+  pthread_cond_init(&e->wake, NULL);
+  s->engine = e;
+  ellm_generator_options_init(&options);
+  options.most = s->options->parallel;
+  options.keep = 64;
+  ellm_status status = ellm_generator_create(s->model, &options, &e->generator, err);
+  if (status == ELLM_OK) status = ellm_model_reserve(s->model, s->options->context * (uint32_t)s->options->parallel, err);
+  if (status == ELLM_OK) status = ellm_sequence_create(s->model, &sequence, err); /* takes the pool's memory */
+  if (status == ELLM_OK) ellm_sequence_free(sequence);
+  if (status == ELLM_OK && pthread_create(&e->thread, NULL, run, e) != 0) {
+    *err = (ellm_error){.status = ELLM_ERR_IO, .message = "cannot start a thread"};
+    status = ELLM_ERR_IO;
+  }
+  if (status == ELLM_OK) return status;
+  ellm_generator_free(e->generator);
+  pthread_cond_destroy(&e->wake);
+  free(e);
+  s->engine = NULL;
+  return status;
+}
+
+void engine_cut(server *s) {
+  pthread_mutex_lock(&s->lock);
+  s->engine->cut = true;
+  pthread_cond_signal(&s->engine->wake);
+  pthread_mutex_unlock(&s->lock);
+}
+
+void engine_fail(server *s, const ellm_error *err) {
+  pthread_mutex_lock(&s->lock);
+  if (!s->failed) s->failure = *err;
+  s->failed = true;
+  pthread_cond_signal(&s->engine->wake);
+  pthread_mutex_unlock(&s->lock);
+}
+
+bool engine_stop(server *s, double until) {
+  engine *e = s->engine;
+  pthread_mutex_lock(&s->lock);
+  e->cut = e->quit = true;
+  pthread_cond_signal(&e->wake);
+  while (!e->done && job_clock() < until) {
+    struct timespec soon;
+    clock_gettime(CLOCK_REALTIME, &soon);
+    soon.tv_nsec += 20000000;
+    if (soon.tv_nsec >= 1000000000) {
+      soon.tv_nsec -= 1000000000;
+      soon.tv_sec++;
+    }
+    pthread_cond_timedwait(&s->quiet, &s->lock, &soon);
+  }
+  const bool done = e->done;
+  pthread_mutex_unlock(&s->lock);
+  if (!done) return false;
+  pthread_join(e->thread, NULL);
+  ellm_generator_free(e->generator);
+  pthread_cond_destroy(&e->wake);
+  free(e);
+  s->engine = NULL;
+  return true;
+}

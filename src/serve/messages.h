@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The conversation of a request, from the form of OpenAI's clients to the one that chat templates know. */
+#ifndef ELLM_SERVE_MESSAGES_H
+#define ELLM_SERVE_MESSAGES_H
+
+#include "serve/fields.h"
+
+/*
+ * A conversation for ellm_chat: "messages", "tools" where there are some and tool_choice is not "none", and the fields of
+ * chat_template_kwargs. Contents that are lists of text parts become one text, "developer" becomes "system", and the
+ * arguments of tool calls become objects, as templates have them. The caller owns *conversation.
+ */
+bool messages_read(const json_t *body, json_t **conversation, problem *p);
+
+#endif

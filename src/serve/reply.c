@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See reply.h. Written as text: a token takes some microseconds, and so may its event. */
+#include "serve/reply.h"
+
+#include <inttypes.h>
+
+#include "serve/request.h"
+
+static void head(const job *j, const char *object, text *out) {
+  const server *s = j->server;
+  const request *r = j->request;
+  text_print(out, "{\"id\":\"%s-%016" PRIx64 "%08" PRIx64 "\",\"object\":\"%s\",\"created\":%" PRId64 ",\"model\":",
+             r->chat ? "chatcmpl" : "cmpl", s->instance, j->id, object, j->created);
+  text_json_or_null(out, s->options->model_name);
+  text_print(out, ",\"system_fingerprint\":\"entrollm-%s\",\"seed\":%" PRIu64, ellm_version(), r->sampling.seed);
+}
+
+static double rate(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
+
+static void usage_json(const reply_usage *u, text *out) {
+  text_print(out,
+             ",\"usage\":{\"prompt_tokens\":%zu,\"completion_tokens\":%zu,\"total_tokens\":%zu,"
+             "\"prompt_tokens_details\":{\"cached_tokens\":%zu}},\"timings\":{\"prompt_tokens_per_s\":%.1f,"
+             "\"tokens_per_s\":%.1f,\"context_used\":%zu}",
+             u->prompt, u->tokens, u->prompt + u->tokens, u->kept, rate((double)(u->prompt - u->kept), u->prompt_seconds),
+             rate((double)u->tokens, u->seconds), u->context);
+}
+
+void reply_whole(const job *j, const reply_choice *choices, size_t n, const reply_usage *usage, text *out) {
+  const bool chat = j->request->chat;
+  head(j, chat ? "chat.completion" : "text_completion", out);
+  text_print(out, ",\"choices\":[");
+  for (size_t i = 0; i < n; i++) {
+    const reply_choice *c = &choices[i];
+    text_print(out, "%s{\"index\":%zu,%s", i > 0 ? "," : "", c->index,
+               chat ? "\"message\":{\"role\":\"assistant\",\"content\":" : "\"text\":");
+    text_json(out, c->text, c->bytes);
+    text_print(out, "%s,\"logprobs\":null,\"finish_reason\":\"%s\"}", chat ? "}" : "", c->finish);
+  }
+  text_print(out, "]");
+  usage_json(usage, out);
+  text_print(out, "}");
+}
+
+/* -------------------------------------------------------------------- events */
+
+/* An event with one choice, up to what it brings. */
+static void open_event(const job *j, size_t index, text *out) {
+  text_print(out, "data: ");
+  head(j, j->request->chat ? "chat.completion.chunk" : "text_completion", out);
+  text_print(out, ",\"choices\":[{\"index\":%zu,", index);
+}
+
+static void close_event(const job *j, const char *finish, text *out) {
+  text_print(out, ",\"logprobs\":null,\"finish_reason\":");
+  text_json_or_null(out, finish);
+  text_print(out, "}]%s}\n\n", j->request->include_usage ? ",\"usage\":null" : "");
+}
+
+void reply_role(const job *j, size_t index, text *out) {
+  open_event(j, index, out);
+  text_print(out, "\"delta\":{\"role\":\"assistant\",\"content\":\"\"}");
+  close_event(j, NULL, out);
+}
+
+void reply_part(const job *j, size_t index, const char *piece, size_t bytes, text *out) {
+  open_event(j, index, out);
+  text_print(out, j->request->chat ? "\"delta\":{\"content\":" : "\"text\":");
+  text_json(out, piece, bytes);
+  if (j->request->chat) text_print(out, "}");
+  close_event(j, NULL, out);
+}
+
+void reply_finish(const job *j, size_t index, const char *finish, text *out) {
+  open_event(j, index, out);
+  text_print(out, j->request->chat ? "\"delta\":{}" : "\"text\":\"\"");
+  close_event(j, finish, out);
+}
+
+void reply_end(const job *j, const reply_usage *usage, text *out) {
+  if (j->request->include_usage) {
+    text_print(out, "data: ");
+    head(j, j->request->chat ? "chat.completion.chunk" : "text_completion", out);
+    text_print(out, ",\"choices\":[]");
+    usage_json(usage, out);
+    text_print(out, "}\n\n");
+  }
+  text_print(out, "data: [DONE]\n\n");
+}

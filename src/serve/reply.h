@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Answers in the forms of OpenAI's API: whole, and as events of a stream. */
+#ifndef ELLM_SERVE_REPLY_H
+#define ELLM_SERVE_REPLY_H
+
+#include "serve/job.h"
+
+/* What an answer has taken; sums of several are made field by field. */
+typedef struct reply_usage {
+  size_t prompt, kept, tokens; /* kept: of the prompt, what was there already */
+  double prompt_seconds, seconds;
+  size_t context;              /* tokens of the longest conversation */
+} reply_usage;
+
+/* One choice of a whole answer. */
+typedef struct reply_choice {
+  size_t index;
+  const char *text;
+  size_t bytes;
+  const char *finish;
+} reply_choice;
+
+void reply_whole(const job *j, const reply_choice *choices, size_t n, const reply_usage *usage, text *out);
+
+/* Events of a stream. Of a chat the first of each choice names the role. */
+void reply_role(const job *j, size_t index, text *out);
+void reply_part(const job *j, size_t index, const char *piece, size_t bytes, text *out);
+void reply_finish(const job *j, size_t index, const char *finish, text *out);
+/* What comes last: usage, where it is asked for, and the mark of the end. */
+void reply_end(const job *j, const reply_usage *usage, text *out);
+
+#endif
