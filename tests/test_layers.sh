@@ -26,6 +26,7 @@ declare -A allowed=(
   [bench]="base json coder quant kernels container source arch model convert"
   [serve]=""
   [cli]="serve"
+  [cli]=""
 )
 n=0
 result() { # status, name; details on standard input

@@ -11,8 +11,9 @@ optional=() # installed where the distribution has them
 if [ "${1:-}" = --all ]; then
   needed+=(clang libsimde-dev qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross valgrind)
   optional+=(libclang-rt-dev) # the sanitizers' run-time library; part of clang in other releases
-  optional+=(chromium fonts-dejavu-core) # looks at the page of `entrollm report`; Ubuntu has it as a snap only
   optional+=(zsh shellcheck mandoc man-db) # look at completions and manual pages
+  # draws the page of `entrollm report` and uses the one of `entrollm serve`; Ubuntu has Chromium as a snap only
+  optional+=(chromium chromium-driver python3-selenium fonts-dejavu-core)
 elif [ $# -gt 0 ]; then
   echo "usage: $0 [--all]" >&2
   exit 2
