@@ -26,7 +26,6 @@ declare -A allowed=(
   [bench]="base json coder quant kernels container source arch model convert"
   [serve]=""
   [cli]="serve"
-  [cli]=""
 )
 n=0
 result() { # status, name; details on standard input
