@@ -25,7 +25,8 @@ declare -A allowed=(
   [eval]="base json container text model"
   [bench]="base json coder quant kernels container source arch model convert"
   [serve]=""
-  [cli]="serve"
+  [hub]=""
+  [cli]="serve hub"
 )
 n=0
 result() { # status, name; details on standard input

@@ -6,7 +6,8 @@
 set -u
 
 needed=(build-essential cmake ninja-build pkg-config python3
-  libjansson-dev libpcre2-dev libutf8proc-dev libxxhash-dev libcmocka-dev libedit-dev libmicrohttpd-dev)
+  libjansson-dev libpcre2-dev libutf8proc-dev libxxhash-dev libcmocka-dev libedit-dev libmicrohttpd-dev
+  libcurl4-openssl-dev libssl-dev)
 optional=() # installed where the distribution has them
 if [ "${1:-}" = --all ]; then
   needed+=(clang libsimde-dev qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross valgrind)

@@ -303,6 +303,7 @@ int cmd_bench_advise(int argc, char **argv) {
   ellm_bench_advice *advice = NULL;
   ellm_error err;
   char *config = NULL;
+  if (cli_find_model(&r.common.model, &err) != ELLM_OK) return cli_fail(&err);
   result out = {.request = &r, .what = r.common.model != NULL ? r.common.model : r.shape != NULL ? r.shape : "smollm-1.7b"};
   if (r.shape != NULL) status = cli_find_shape("bench advise", r.shape, &shape, &config);
   if (status != ELLM_OK) return status;

@@ -334,7 +334,8 @@ int cmd_bench_kernels(int argc, char **argv) {
     return cli_error(ELLM_ERR_USAGE, "bench kernels: --activations i8 or i16");
   ellm_status status = ELLM_OK;
   if (b.common.model != NULL) {
-    status = measure_file(&b, b.common.model, &err);
+    status = cli_find_model(&b.common.model, &err);
+    if (status == ELLM_OK) status = measure_file(&b, b.common.model, &err);
   } else {
     for (size_t c = 0; c < N_CODINGS; c++)
       for (size_t s = 0; status == ELLM_OK && s < N_SOURCES; s++)

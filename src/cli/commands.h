@@ -18,6 +18,7 @@ typedef struct cli_command {
 
 int cmd_compress(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
+int cmd_pull(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_decompress(int argc, char **argv);
 int cmd_run(int argc, char **argv);

@@ -18,7 +18,7 @@ extern const option_choice cli_activations[], cli_cache_types[];
 
 #define CLI_OPTION_MODEL(c) \
   OPT_SUGGEST("model", 'm', &(c).model, "MODEL", SUGGEST_MODEL, \
-           "a .ellm file, a checkpoint folder or a GGUF file (default: embedded)")
+           "a .ellm file, a checkpoint folder, a GGUF file, or hf:OWNER/NAME\n(default: embedded)")
 #define CLI_OPTION_THREADS(c) OPT_INT("threads", 't', &(c).threads, 1, 1024, "N", "threads (default: all usable cores)")
 #define CLI_OPTION_JSON(c) OPT_FLAG("json", 0, &(c).json, "print one JSON object on standard output")
 #define CLI_OPTION_QUIET(c) OPT_FLAG("quiet", 'q', &(c).quiet, "no progress and no notes")

@@ -205,7 +205,7 @@ int cmd_compress(int argc, char **argv) {
       .command = "compress",
       .synopsis = "DIR -o FILE [options]",
       .about = "Compress a Hugging Face checkpoint folder (config.json, tokenizer.json, model.safetensors or its\n"
-               "shards) or a GGUF file into one .ellm file. Matrices are quantized to the size that is asked for\n"
+               "shards), a GGUF file or hf:OWNER/NAME into one .ellm file. Matrices are quantized to the size that is asked for\n"
                "(--target-size, --target-bpw, --quality, --max-kl; without any: --quality standard) with a text\n"
                "that the model writes itself, and Huffman-coded; the rest is kept as it is.\n"
                "The file appears under its name only when it is whole; until then its folder must have room for\n"
@@ -220,11 +220,12 @@ int cmd_compress(int argc, char **argv) {
       .operand_target = &r.source};
   int status = cli_parse(&table, argc, argv, &r.common);
   if (status < 0) {
+    ellm_error err;
     if (!r.output && !r.dry_run)
       status = cli_error(ELLM_ERR_USAGE, "compress: -o FILE is missing (see 'entrollm compress --help')");
     else if (r.machine != NO_MACHINE && r.prefer != ELLM_PREFER_SPEED)
       status = cli_error(ELLM_ERR_USAGE, "compress: --for is of use with --prefer speed only");
-    else status = compress(&r, &table);
+    else status = cli_find_model(&r.source, &err) == ELLM_OK ? compress(&r, &table) : cli_fail(&err);
   }
   option_list_free(&r.keep);
   option_list_free(&r.include);

@@ -60,7 +60,9 @@ static ellm_status open_reference(const divergence_options *r, ellm_model **mode
   options.notes = cli_notes;
   options.threads = r->eval.common.threads;
   if (r->save) options.activations = (ellm_activations)r->eval.common.activations;
-  return ellm_model_open(r->reference, &options, model, err);
+  const char *reference = r->reference;
+  CLI_TRY(cli_find_model(&reference, err));
+  return ellm_model_open(reference, &options, model, err);
 }
 
 static void init_request(const divergence_options *r, ellm_divergence_request *what) {

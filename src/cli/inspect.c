@@ -204,13 +204,14 @@ int cmd_inspect(int argc, char **argv) {
   if (codes && !name) return cli_error(ELLM_ERR_USAGE, "inspect: --codes needs --tensor NAME");
   if (as_table && common.json) return cli_error(ELLM_ERR_USAGE, "inspect: --table and --json exclude each other");
 
+  ellm_error err;
+  if (cli_find_model(&path, &err) != ELLM_OK) return cli_fail(&err);
   if (cli_is_source(path)) {
     if (codes || svg) return cli_error(ELLM_ERR_INPUT, "%s: is not compressed and has no codes", path);
     return cli_inspect_source(path, name, as_table);
   }
 
   ellm_file *file = NULL;
-  ellm_error err;
   ellm_tensor_info info;
   size_t index;
   if (ellm_file_open(path, &file, &err) != ELLM_OK) return cli_fail(&err);

@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 
 static const cli_command commands[] = {
+    {"pull", cmd_pull, "bring a model from the Hugging Face hub"},
     {"compress", cmd_compress, "compress a checkpoint folder into one .ellm file"},
     {"inspect", cmd_inspect, "describe a .ellm file, tensor by tensor"},
     {"verify", cmd_verify, "check every byte of a .ellm file"},

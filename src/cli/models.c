@@ -3,6 +3,7 @@
  * Finding and opening models. The embedded model is looked up relative to the
  * running program, never through a path fixed when it was built: beside the
  * build folder in the source tree, then in the share folder of an installation.
+ * Models of the hub are found in its cache, or brought there.
  */
 #include "cli/models.h"
 
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/files.h"
+#include "cli/hub_access.h"
 #include "cli/messages.h"
 #include "cli/progress.h"
 
@@ -41,13 +43,53 @@ char *cli_embedded_model(void) {
   return NULL;
 }
 
+/* Where a model of the hub is, malloc'ed. The cache is asked first: without the network what is there is enough. */
+static ellm_status find_in_hub(const cli_hub *hub, const hub_name *name, char **path, ellm_error *err) {
+  hub_result result;
+  ellm_status status = hub_find(&hub->options, name, NULL, 0, true, &result, err);
+  if (status != ELLM_OK && status != ELLM_INTERRUPTED && !hub->options.offline) {
+    hub_result_free(&result);
+    status = hub_pull(&hub->options, name, NULL, 0, true, &result, err);
+  }
+  if (status == ELLM_OK) {
+    *path = result.path;
+    result.path = NULL;
+  } else if (result.several) {
+    cli_print_candidates(&result, "-m hf:OWNER/NAME:FILE");
+  }
+  hub_result_free(&result);
+  return status;
+}
+
+ellm_status cli_find_model(const char **name, ellm_error *err) {
+  static struct kept { char *path; struct kept *next; } *all; /* what was found, for as long as the program runs */
+  hub_name parsed;
+  cli_hub hub;
+  cli_progress progress;
+  if (*name == NULL || strncmp(*name, "hf:", 3) != 0) return ELLM_OK;
+  CLI_TRY(hub_parse_name(*name + 3, &parsed, err));
+  struct kept *found = calloc(1, sizeof *found);
+  if (found == NULL) return cli_failure_memory(err, sizeof *found, "the path of the model");
+  cli_progress_init(&progress);
+  ellm_status status = cli_hub_init(&hub, err);
+  hub.options.progress = cli_progress_update;
+  hub.options.progress_user = &progress;
+  if (status == ELLM_OK) status = find_in_hub(&hub, &parsed, &found->path, err);
+  cli_progress_end(&progress);
+  cli_hub_free(&hub);
+  found->next = all;
+  all = found;
+  if (status == ELLM_OK) *name = found->path;
+  return status;
+}
+
 ellm_status cli_model_path(const cli_common *common, char **path, ellm_error *err) {
+  const char *model = common->model;
   *path = NULL;
-  if (common->model) {
-    *path = malloc(strlen(common->model) + 1);
-    if (!*path) return cli_failure_memory(err, strlen(common->model) + 1, "the path of the model");
-    strcpy(*path, common->model);
-    return ELLM_OK;
+  CLI_TRY(cli_find_model(&model, err));
+  if (model != NULL) {
+    *path = strdup(model);
+    return *path != NULL ? ELLM_OK : cli_failure_memory(err, strlen(model) + 1, "the path of the model");
   }
   *path = cli_embedded_model();
   if (!*path) return cli_failure(err, ELLM_ERR_USAGE, "the embedded model is not installed: name a model with -m");

@@ -168,7 +168,8 @@ int cmd_report(int argc, char **argv) {
   if (!r.out) return cli_error(ELLM_ERR_USAGE, "report: -o FOLDER is missing (see 'entrollm report --help')");
   report_data data = {0};
   ellm_error err;
-  const ellm_status status = make_report(&r, &data, &err);
+  ellm_status status = cli_find_model(&r.source, &err);
+  if (status == ELLM_OK) status = make_report(&r, &data, &err);
   report_data_free(&data);
   if (status != ELLM_OK) return cli_fail(&err);
   if (r.common.json) return cli_print_json(json_pack("{s:o}", "folder", cli_json_text(r.out, strlen(r.out))));

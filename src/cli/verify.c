@@ -50,6 +50,7 @@ int cmd_verify(int argc, char **argv) {
   ellm_error err;
   cli_progress progress;
   cli_progress_init(&progress);
+  if (cli_find_model(&path, &err) != ELLM_OK || cli_find_model(&against, &err) != ELLM_OK) return cli_fail(&err);
   ellm_verify_options_init(&how);
   how.against = against;
   how.requantize = again;
@@ -104,6 +105,7 @@ int cmd_decompress(int argc, char **argv) {
   ellm_error err;
   cli_progress progress;
   cli_progress_init(&progress);
+  if (cli_find_model(&path, &err) != ELLM_OK) return cli_fail(&err);
   ellm_decompress_options how;
   ellm_decompress_options_init(&how);
   how.dtype = dtype;

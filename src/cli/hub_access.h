@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How the hub is reached: what the environment says about it, which the folder hub does not read itself. */
+#ifndef ELLM_CLI_HUB_ACCESS_H
+#define ELLM_CLI_HUB_ACCESS_H
+
+#include "cli/failure.h"
+#include "hub/hub.h"
+
+typedef struct cli_hub {
+  hub_options options; /* strings are below, or the environment's */
+  char *cache, *token;
+} cli_hub;
+
+/* For the help of commands that bring models. */
+#define CLI_HUB_VARIABLES \
+  "environment, as other programs of the hub read it: HF_TOKEN (else the file HF_HOME/token): sent to the hub\n" \
+  "and to nobody else; HF_ENDPOINT: another hub; HF_HOME (default ~/.cache/huggingface): the cache is in its\n" \
+  "folder hub, or in HF_HUB_CACHE; HF_HUB_OFFLINE=1: no network; HF_HUB_DOWNLOAD_TIMEOUT: seconds without a\n" \
+  "byte (default 30); CURL_CA_BUNDLE or SSL_CERT_FILE: certificates to trust; https_proxy and no_proxy\n"
+
+/* After an error that says so (`several`): the models to choose from, a line each on standard error, and by what. */
+void cli_print_candidates(const hub_result *result, const char *by);
+
+/* Free in any case. */
+ellm_status cli_hub_init(cli_hub *hub, ellm_error *err);
+void cli_hub_free(cli_hub *hub);
+
+#endif
