@@ -158,7 +158,9 @@ static int serve(const serve_command *c, const option_list *keys) {
   prepare_process();
   if (cli_open_model(&c->common, &model, &path, &err) != ELLM_OK) return cli_fail(&err);
   ellm_model_get_info(model, &info);
-  char *name = c->alias ? strdup(c->alias) : name_of(path);
+  const char *model_name = c->common.model;
+  const bool of_hub = model_name != NULL && strncmp(model_name, "hf:", 3) == 0; /* its path ends with a commit */
+  char *name = c->alias ? strdup(c->alias) : of_hub ? strdup(model_name + 3) : name_of(path);
   serve_options o = {.host = c->host,
                      .port = c->port,
                      .unix_path = c->unix_path,

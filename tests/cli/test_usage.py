@@ -259,6 +259,7 @@ for words in (["--help"], ["-h"], ["help"]):
 p = run("--version")
 ok(p.returncode == 0 and re.fullmatch(rb"entrollm \d+\.\d+\.\d+\n", p.stdout), "--version", p.stdout)
 for command in (
+    "pull",
     "compress",
     "inspect",
     "verify",

@@ -50,6 +50,16 @@ class Repository:
         return self.edit(answer) or answer if self.edit else answer
 
 
+    def tree(self):
+        """The same as another endpoint has it, which huggingface_hub asks."""
+        entries = []
+        for path, data in self.files.items():
+            entries.append({"type": "file", "path": path, "size": len(data), "oid": git_hash(data)})
+            if self.is_large(path):
+                entries[-1]["lfs"] = {"size": len(data), "oid": self.hash(path), "pointerSize": 134}
+        return entries
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # headers and bodies are written apart
@@ -97,7 +107,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         hub = self.server.hub
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
         content = re.fullmatch(r"/content/(\w+)/(.+)", path)
-        api = re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/(.+)", path)
+        tree = re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)", path)
+        api = tree or re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/(.+)", path)
         file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         kind = "content" if content else "api" if api else "head" if file and self.command == "HEAD" else "file" if file else "?"
         name = content.group(2) if content else file.group(3) if file else ""
@@ -115,7 +126,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if (api or file).group(2) not in ("main", "v1", "refs/pr/1", repository.commit):
             return self.refuse(404, "RevisionNotFound")
         if api:
-            return self.answer(200, json.dumps(repository.listing()).encode(), [("X-Repo-Commit", repository.commit)])
+            answer = repository.tree() if tree else repository.listing()
+            return self.answer(200, json.dumps(answer).encode(), [("X-Repo-Commit", repository.commit)])
         if name not in repository.files:
             return self.refuse(404, "EntryNotFound")
         headers = [("X-Repo-Commit", repository.commit)]
