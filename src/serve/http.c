@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "serve/endpoints.h"
+#include "serve/page.h"
 #include "serve/work.h"
 
 static const char *header(const job *j, const char *name) {
@@ -156,16 +157,17 @@ static enum MHD_Result respond(job *j) {
   return queue(j, r);
 }
 
-static const char plain_page[] =
-    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>EntroLLM</title><p>An EntroLLM server: POST "
-    "/v1/chat/completions, /v1/completions, /tokenize, /detokenize, /apply-template; GET /v1/models, /health, /props, "
-    "/metrics.</p></html>\n";
-
 static enum MHD_Result respond_page(job *j) {
   j->status = 200;
   j->type = "text/html; charset=utf-8";
   j->ready = j->ended = true;
-  return queue(j, MHD_create_response_from_buffer(sizeof plain_page - 1, (void *)plain_page, MHD_RESPMEM_PERSISTENT));
+  struct MHD_Response *r =
+      MHD_create_response_from_buffer(serve_page_bytes, (void *)serve_page, MHD_RESPMEM_PERSISTENT);
+  if (!r) return MHD_NO;
+  MHD_add_response_header(r, "Content-Security-Policy", serve_page_policy);
+  MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
+  MHD_add_response_header(r, "Cache-Control", "no-cache"); /* a newer program may have a newer page */
+  return queue(j, r);
 }
 
 static enum MHD_Result respond_options(job *j) {

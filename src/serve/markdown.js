@@ -217,7 +217,7 @@ function putInline(parent, text, depth = 0) {
     if (bracket !== -1 && bracket < open) bracket = text.indexOf("](", open);
     if (bracket < 0 || bracket - open > 1000 || depth > MOST_NESTED) return false;
     const label = text.slice(open + 1, bracket), rest = text.slice(bracket + 2, bracket + 2100);
-    const match = /^<?([^\s<>]*?)>?(?:[ \t]+"[^"\n]*")?\)/.exec(rest);
+    const match = /^<?([^\s<>()]*(?:\([^\s<>()]*\)[^\s<>()]*)?)>?(?:[ \t]{1,9}"[^"\n]{0,200}")?\)/.exec(rest);
     const address = match && !label.includes("[") ? safeAddress(match[1]) : null;
     if (!address) return false;
     const anchor = make("a", { href: address, title: address, rel: "noopener noreferrer nofollow", target: "_blank" });

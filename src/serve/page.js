@@ -69,14 +69,18 @@ function showProps() {
   const bits = isNumber(file.bits_a_weight) ? number(file.bits_a_weight, 2) : null;
   const same = isNumber(file.same_top) ? percent(file.same_top) : null;
   byId("facts").textContent = [size, bits && `${bits} bits a weight`, same && `${same} same first token`].filter(Boolean).join(" · ");
-  const tiles = byId("welcome-facts").querySelectorAll("dd");
   const loss = isNumber(file.divergence) ? lossNumber(file.divergence) : null;
-  [size, bits, loss, same].forEach((text, i) => (tiles[i].textContent = text || "not known"));
-  byId("welcome-words").textContent = typeof file.words === "string" && file.words ? file.words :
-    "A language model that stays compressed in memory.";
+  const context = isNumber(props.context) ? plural(props.context, "token") : null;
+  const facts = [["Size", size], ["Bits a weight", bits], ["Divergence, nats a token", loss], ["Same first token", same],
+    ["Weights", isNumber(props.parameters) && countText(props.parameters)], ["Context", context]];
+  byId("welcome-facts").replaceChildren(...facts.filter((fact) => fact[1]).slice(0, 4).map(([term, words]) =>
+    make("div", null, make("dt", null, term), make("dd", null, words))));
+  byId("welcome-words").textContent = typeof file.words === "string" && file.words ? file.words : same ?
+    `Its likeliest next token is the original’s in ${same} of cases.` : "Write a message to begin.";
+  byId("coded-words").hidden = !bits;
   const rows = [["Model", name], ["Size", size && `${size} (${number(file.bytes)} bytes)`], ["Bits a weight", bits],
     ["Expected loss against the original", lossText(file) || "not recorded in this file"], ["In words", file.words],
-    ["Context of a conversation", isNumber(props.context) && plural(props.context, "token")],
+    ["Weights", isNumber(props.parameters) && number(props.parameters)], ["Context of a conversation", context],
     ["Conversations at a time", isNumber(props.parallel) && number(props.parallel)],
     ["Served by", props.version && `EntroLLM ${props.version}`]];
   byId("about-facts").replaceChildren(...rows.filter((row) => row[1]).map(([term, words]) =>
@@ -324,6 +328,7 @@ function takeChunk(stream, chunk) {
     if (delta.reasoning_content) message.thought = (message.thought || "") + delta.reasoning_content;
   }
   if (choice && choice.finish_reason) stream.reason = choice.finish_reason;
+  if (isNumber(chunk.seed)) stream.seed = chunk.seed;
   if (chunk.usage) stream.usage = chunk.usage;
   if (chunk.timings) stream.timings = chunk.timings;
   if (!stream.frame) {
@@ -383,6 +388,7 @@ function finish(stream, failure) {
     tokens: usage.completion_tokens ?? stream.count,
     perSecond: timings.tokens_per_s ?? (stream.count > 1 ? stream.count / seconds : null),
     prompt: usage.prompt_tokens,
+    seed: stream.seed,
   };
   const used = timings.context_used ?? (usage.prompt_tokens + usage.completion_tokens);
   if (isNumber(used)) conversation.used = used;

@@ -72,7 +72,13 @@ function statsText(stats) {
   if (isNumber(stats.tokens)) words.push(plural(stats.tokens, "token"));
   if (isNumber(stats.perSecond)) words.push(`${number(stats.perSecond, 1)} tokens/s`);
   if (isNumber(stats.prompt)) words.push(`prompt ${plural(stats.prompt, "token")}`);
+  if (isNumber(stats.seed)) words.push(`seed ${stats.seed}`);
   return words.join(" · ");
+}
+
+function countText(n) {
+  const [size, unit] = n >= 1e9 ? [1e9, " billion"] : n >= 1e6 ? [1e6, " million"] : [1, ""];
+  return number(n / size, n / size < 10 ? 2 : 0) + unit;
 }
 
 class MessageView {

@@ -140,11 +140,11 @@ def test_opens():
 def test_streams():
     fresh()
     fake.delay = 0.02
+    page.js("grown = new Set(); new MutationObserver(() => grown.add(byId('messages').innerText.length))"
+            ".observe(byId('messages'), {childList: true, subtree: true, characterData: true})")  # fmt: skip
     page.ask("Tell me a story", wait=False)
-    lengths = set()
-    while page.value("streams.size"):
-        lengths.add(page.value("(byId('messages').querySelector('.md')?.innerText || '').length"))
-    ok(len(lengths) > 5, "the answer grows while it is written", lengths)
+    page.answered()
+    ok(page.value("grown.size") > 5, "the answer grows while it is written", page.value("[...grown]"))
     equal(page.messages(), [("user", "Tell me a story"), ("assistant", TEXT.replace("*", ""))], "the answer is there")
     equal(page.value("byId('messages').querySelector('.md strong').textContent"), "early", "emphasis is shown")
     body = fake.requests[0]
@@ -461,12 +461,12 @@ def test_markdown():
     ok("<img src=x onerror=" in page.last(), "it is shown as it was written")
     page.js("slow = (text) => { const t = performance.now(); showMarkdown(document.createElement('div'), text);"
             " return performance.now() - t }")  # fmt: skip
+    slowest = (0, "")
     for piece in ("*a ", "**a*", "_a", "[", "![a](", "[a](b", "`", "``a`", "~~a", "> ", "- ", "| a ", "<br", "http://", "\\",
-                  "***a", "1. ", "#", "  - a\n", "> > a\n", "|-|-|\n", "```\n", "a\n---|\n", "*_", "``` `"):  # fmt: skip
-        took = page.value("slow(arguments[0].repeat(arguments[1]))", piece, 60_000 // len(piece))
-        if took > 1500:
-            ok(False, f"{piece!r} repeated is shown in time", took)
-    ok(True, "no text takes long to be shown")
+                  "***a", "1. ", "#", "  - a\n", "> > a\n", "|-|-|\n", "```\n", "a\n---|\n", "*_", "``` `", "[a](b \"", "[a](b(", "|-"):  # fmt: skip
+        took = page.value("slow(arguments[0].repeat(arguments[1]))", piece, 30_000 // len(piece))
+        slowest = max(slowest, (took, piece))
+    ok(slowest[0] < 3000, "no text takes long to be shown", slowest)  # squares of lengths would take far longer
 
 
 def test_thoughts():
@@ -583,7 +583,8 @@ def test_no_template():
     ok(page.wait("byId('notice').innerText.includes('no chat template')"), "a file without a chat template")
     page.ask("Hello")
     equal((fake.requests, page.value("byId('message').value")), ([], "Hello"), "is not asked")
-    ok("not known" in page.value("document.body.innerText"), "figures that are not known")
+    seen = page.value("byId('welcome').innerText")
+    ok("4,096 tokens" in seen and "Bits" not in seen and "null" not in seen, "figures that are not known are left out", seen)
 
 
 try:
