@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers of one model: a generator of the library that all threads share.
+
+A generator is used by one thread at a time, and each of its steps makes every answer longer that has not ended. So
+nobody owns the loop: whoever wants more of an answer takes the lock and looks whether another thread's step has brought
+it already; if not, it makes a step itself. Between two steps Python runs, where Ctrl-C is seen and other threads get in.
+
+What is dropped without being closed is only noted (`_dropped`): a finalizer may run anywhere, in a thread that holds the
+lock, too. It is freed with the next thing that is done here.
+"""
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from typing import Any, Callable, Deque, Dict, Iterator, List, Optional, Set
+
+from . import _library
+from ._library import ffi, lib
+from .errors import UsageError
+
+__all__ = ["Engine", "Result", "Stream"]
+
+_PAGE = int(lib.ELLM_PAGE_POSITIONS)
+_KEEP = 4  # sequences of ended answers that stay, for prompts that begin alike
+
+
+class Result:
+    """An answer.
+
+    `text` is the new text alone, `ids` its tokens. `finish_reason` says why it ended: "length", "eos" (the model ended
+    it), "stop" (a stop string), "context" (no position is left), "full" (no memory for keys and values is left),
+    "cancelled" (the stream was closed). Of the `prompt_tokens`, `cached_tokens` were known from an earlier prompt and not
+    computed again. `seed` gives the same answer again. Seconds are those of reading the prompt and of generating.
+    """
+
+    __slots__ = ("text", "ids", "finish_reason", "prompt_tokens", "cached_tokens", "completion_tokens", "seed",
+                 "prompt_seconds", "seconds")
+
+    def __init__(self, text: str, ids: List[int], finish_reason: str, prompt_tokens: int, cached_tokens: int, seed: int,
+                 prompt_seconds: float, seconds: float) -> None:
+        self.text = text
+        self.ids = ids
+        self.finish_reason = finish_reason
+        self.prompt_tokens = prompt_tokens
+        self.cached_tokens = cached_tokens
+        self.completion_tokens = len(ids)
+        self.seed = seed
+        self.prompt_seconds = prompt_seconds
+        self.seconds = seconds
+
+    @property
+    def message(self) -> Dict[str, str]:
+        """The answer as a message, to be appended to those of a chat."""
+        return {"role": "assistant", "content": self.text}
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.completion_tokens / self.seconds if self.seconds > 0 else 0.0
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        shown = self.text if len(self.text) <= 60 else self.text[:57] + "..."
+        return (f"Result(text={shown!r}, finish_reason={self.finish_reason!r}, prompt_tokens={self.prompt_tokens}, "
+                f"completion_tokens={self.completion_tokens}, seed={self.seed})")
+
+
+class Stream:
+    """The pieces of an answer's text, as they come: whole characters, never empty.
+
+    An iterator, and a context manager that closes it. `result` is there when it has ended. Closing it before, or dropping
+    it, ends the answer ("cancelled"). It is used by one thread at a time; different streams may be used by different
+    threads, also of one model: they are then computed together.
+    """
+
+    def __init__(self, engine: "Engine", answer: Any, seed: int) -> None:
+        self._engine: Optional[Engine] = engine
+        self._answer = answer
+        self._seed = seed
+        self._taken = 0  # bytes of the text that were handed out
+        self._result: Optional[Result] = None
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        while self._engine is not None:
+            piece = self._engine.more(self)
+            if piece:
+                return piece
+        raise StopIteration
+
+    @property
+    def result(self) -> Result:
+        """The whole answer. Reads on to its end where it has not ended."""
+        for _ in self:
+            pass
+        if self._result is None:
+            raise UsageError("the stream has failed or was closed before it began")
+        return self._result
+
+    @property
+    def ended(self) -> bool:
+        return self._engine is None
+
+    def close(self) -> None:
+        """Ends the answer with what is there. Closing twice does no harm."""
+        if self._engine is not None:
+            self._engine.cancel(self)
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *what: Any) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        engine = getattr(self, "_engine", None)
+        if engine is not None:
+            engine.drop(self._answer)
+
+
+class Engine:
+    """See the head of this file. `handle` is the model's; it lives as long as this."""
+
+    def __init__(self, handle: Any, most: int) -> None:
+        self._handle = handle
+        self._most = most
+        self._generator: Any = None
+        self._closed = False
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._waiting: Set[int] = set()  # threads at the lock
+        self._live: Set[int] = set()     # addresses of answers that are not freed
+        self._dropped: Deque[Any] = deque()
+
+    # ------------------------------------------------------------ using it
+
+    def start(self, request: Any, seed: int, positions: int) -> Stream:
+        """Asks; the pool is made large enough for `positions`."""
+        self._check_process()
+        with self._lock:
+            self._enter()
+            self.reserve(positions)
+            if self._generator is None:
+                self._generator = self._create()
+            answer = ffi.new("ellm_answer **")
+            _library.call(lib.ellm_generator_add, self._generator, request, answer)
+            stream = Stream(self, answer[0], seed)
+            self._live.add(_address(answer[0]))
+        return stream
+
+    def more(self, stream: Stream) -> str:
+        """The next piece of its text; "" where a step has brought none, or it has ended."""
+        self._check_process()
+        me = threading.get_ident()
+        self._waiting.add(me)
+        try:
+            with self._lock:
+                self._enter()
+                piece = self._take(stream)
+                if not piece and stream._engine is not None:
+                    _library.call(lib.ellm_generator_step, self._generator, ffi.NULL)
+                    piece = self._take(stream)
+        finally:
+            self._waiting.discard(me)
+        if self._waiting:
+            time.sleep(0.0002)  # a lock is not fair: whoever waits would seldom get it
+        return piece
+
+    def cancel(self, stream: Stream) -> None:
+        if os.getpid() == self._process:
+            with self._lock:
+                if not self._closed and stream._engine is not None:
+                    self._settle(stream, "cancelled")
+        stream._engine = None
+
+    def drop(self, answer: Any) -> None:
+        self._dropped.append(answer)
+
+    def exclusive(self, positions: int, work: Callable[[], Any]) -> Any:
+        """Runs `work`, which takes so many positions of the pool, while no step is made.
+
+        Sequences that are kept for later prompts give way; answers that have not ended do not: then the pool grows."""
+        self._check_process()
+        with self._lock:
+            self._enter()
+            total, free = self.usage()
+            if free < positions and not self._live and self._generator is not None:
+                self._generator = None
+                total, free = self.usage()
+            self.reserve(total + max(0, positions - free))
+            return work()
+
+    def usage(self) -> Any:
+        total, free = ffi.new("uint32_t *"), ffi.new("uint32_t *")
+        lib.ellm_model_cache_usage(self._handle, total, free)
+        return int(total[0]), int(free[0])
+
+    def reserve(self, positions: int) -> None:
+        positions = min(-(-positions // _PAGE) * _PAGE, 2**32 - _PAGE)
+        if positions > self.usage()[0]:
+            _library.call(lib.ellm_model_reserve, self._handle, positions)
+
+    def close(self) -> None:
+        """Answers that have not ended fail. A step of another thread is waited for."""
+        if os.getpid() != self._process:  # the lock may be held by a thread that is not here
+            self._closed = True
+            return
+        with self._lock:
+            self._closed = True
+            self._generator = None
+            self._live.clear()
+            self._dropped.clear()
+
+    def _check_process(self) -> None:
+        """After a fork the child has none of the threads that a model computes with."""
+        if os.getpid() != self._process:
+            raise UsageError("the model was opened before this process was forked: open it here")
+
+    # -------------------------------------------------------- with the lock
+
+    def _enter(self) -> None:
+        if self._closed:
+            raise UsageError("the model is closed")
+        while self._dropped:
+            self._free(self._dropped.popleft())
+
+    def _create(self) -> Any:
+        options = _library.make_struct("ellm_generator_options")
+        options.most = self._most
+        options.keep = _KEEP
+        made = ffi.new("ellm_generator **")
+        _library.call(lib.ellm_generator_create, self._handle, options, made)
+        return _library.owned(made[0], lib.ellm_generator_free)
+
+    def _free(self, answer: Any) -> None:
+        address = _address(answer)
+        if address in self._live:
+            self._live.discard(address)
+            lib.ellm_answer_free(answer)
+
+    def _take(self, stream: Stream) -> str:
+        """What the answer has become longer by. One that has ended, and is handed out whole, is freed."""
+        size, info = ffi.new("size_t *"), ffi.new("ellm_answer_info *")
+        pointer = lib.ellm_answer_text(stream._answer, size)
+        if int(size[0]) > stream._taken:
+            data = ffi.buffer(pointer + stream._taken, int(size[0]) - stream._taken)[:]
+            stream._taken = int(size[0])
+            return data.decode("utf-8", "replace")
+        lib.ellm_answer_get_info(stream._answer, info)
+        if info.end == lib.ELLM_END_NOT:
+            return ""
+        if info.end == lib.ELLM_END_FAILED:
+            err = ffi.new("ellm_error *")
+            status = lib.ellm_answer_error(stream._answer, err)
+            stream._engine = None
+            self._free(stream._answer)
+            _library.check(status, err)
+        self._settle(stream, _library.text_of(lib.ellm_end_name(info.end)))
+        return ""
+
+    def _settle(self, stream: Stream, why: str) -> None:
+        """The result, and the end of the answer."""
+        size, info, count = ffi.new("size_t *"), ffi.new("ellm_answer_info *"), ffi.new("size_t *")
+        answer = stream._answer
+        lib.ellm_answer_get_info(answer, info)
+        text = ffi.buffer(lib.ellm_answer_text(answer, size), int(size[0]))[:]
+        ids = lib.ellm_answer_ids(answer, count)
+        stream._result = Result(text.decode("utf-8", "replace"), ffi.unpack(ids, int(count[0])) if count[0] else [], why,
+                                int(info.n_prompt), int(info.n_kept), stream._seed, float(info.prompt_seconds),
+                                float(info.seconds))
+        stream._engine = None
+        self._free(answer)
+
+
+def _address(pointer: Any) -> int:
+    return int(ffi.cast("uintptr_t", pointer))
