@@ -268,7 +268,7 @@ function codeElement(block) {
   const button = make("button", { type: "button", class: "quiet small" }, "Copy");
   button.addEventListener("click", () => copyText(block.code, button));
   const bar = make("div", { class: "codebar" }, make("span", null, block.language || "code"), button);
-  const code = make("pre", { tabindex: "0", role: "region", "aria-label": "Code" }, make("code", null, block.code));
+  const code = make("pre", { tabindex: "0", role: "group", "aria-label": "Code" }, make("code", null, block.code));
   return make("div", { class: "code" }, bar, code);
 }
 
@@ -277,7 +277,7 @@ function tableElement(block) {
     inlineElement(name, cells[i] || "", block.align[i] && block.align[i] !== "left" ? { class: block.align[i] } : null)));
   const table = make("table", null, make("thead", null, row(block.head, "th")),
     make("tbody", null, ...block.rows.map((cells) => row(cells, "td"))));
-  return make("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" }, table);
+  return make("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Table" }, table);
 }
 
 function listElement(block) {

@@ -23,7 +23,7 @@ if (!settings.sampling || typeof settings.sampling !== "object") settings.sampli
 const streams = new Map(); // by the id of a conversation: the answer on its way
 const failures = new Map(); // by the id of a conversation: {failure, retry}
 const views = new Map(); // by message, of the conversation that is shown
-let props = null, current = null, following = true, leaving = false, health = 0, removed = null, toast = 0;
+let props = null, current = null, following = true, leaving = false, unreached = false, health = 0, removed = null, toast = 0;
 
 // ------------------------------------------------------------------- colours
 
@@ -67,17 +67,19 @@ function showProps() {
   byId("model").textContent = byId("welcome-model").textContent = name;
   const size = isNumber(file.bytes) ? sizeText(file.bytes) : null;
   const bits = isNumber(file.bits_a_weight) ? number(file.bits_a_weight, 2) : null;
-  const same = isNumber(file.same_top) ? percent(file.same_top) : null;
-  byId("facts").textContent = [size, bits && `${bits} bits a weight`, same && `${same} same first token`].filter(Boolean).join(" · ");
   const loss = isNumber(file.divergence) ? lossNumber(file.divergence) : null;
+  const same = isNumber(file.same_top) ? percent(file.same_top) : null;
+  byId("facts").textContent = [size, bits && `${bits} bits a weight`, loss && `divergence ${loss}`].filter(Boolean).join(" · ");
   const context = isNumber(props.context) ? plural(props.context, "token") : null;
-  const facts = [["Size", size], ["Bits a weight", bits], ["Divergence, nats a token", loss], ["Same first token", same],
+  const facts = [["Size", size], ["Bits a weight", bits], ["Divergence (nats)", loss], ["Same first token", same],
     ["Weights", isNumber(props.parameters) && countText(props.parameters)], ["Context", context]];
   byId("welcome-facts").replaceChildren(...facts.filter((fact) => fact[1]).slice(0, 4).map(([term, words]) =>
     make("div", null, make("dt", null, term), make("dd", null, words))));
   byId("welcome-words").textContent = typeof file.words === "string" && file.words ? file.words : same ?
     `Its likeliest next token is the original’s in ${same} of cases.` : "Write a message to begin.";
   byId("coded-words").hidden = !bits;
+  byId("welcome").classList.remove("waiting");
+  byId("welcome").hidden = current.messages.length > 0;
   const rows = [["Model", name], ["Size", size && `${size} (${number(file.bytes)} bytes)`], ["Bits a weight", bits],
     ["Expected loss against the original", lossText(file) || "not recorded in this file"], ["In words", file.words],
     ["Weights", isNumber(props.parameters) && number(props.parameters)], ["Context of a conversation", context],
@@ -99,9 +101,12 @@ function showProps() {
 async function loadProps() {
   try {
     props = await requestJson("props");
+    unreached = false;
     showProps();
     return true;
   } catch (failure) {
+    unreached = true;
+    byId("welcome").hidden = true; // there is nothing to say of the model
     showFailure(failure, () => start());
     return false;
   }
@@ -233,7 +238,7 @@ function showMessages() {
     if (list.childNodes[i] !== view.element) list.insertBefore(view.element, list.childNodes[i] || null);
     view.update(Boolean(stream && stream.message === message), i === messages.length - 1);
   });
-  byId("welcome").hidden = messages.length > 0;
+  byId("welcome").hidden = messages.length > 0 || unreached;
   const system = current.system.trim();
   byId("system-shown").hidden = !system;
   byId("system-text").textContent = system;
@@ -663,7 +668,7 @@ function wireWindow() {
     if (event.key === `${PREFIX}conversation.${current.id}` && event.newValue && !streams.has(current.id) &&
         !document.querySelector(".edit")) {
       const stored = checkConversation(store.read("conversation." + current.id));
-      if (stored) return open(stored);
+      if (stored && !stored.messages.some((message) => message.open)) return open(stored);
     }
     showList();
   });

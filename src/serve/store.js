@@ -6,25 +6,27 @@ const PREFIX = "entrollm.";
 
 class Store {
   constructor(onProblem) {
-    this.memory = new Map();
+    this.memory = new Map(); // what the browser does not keep
     this.onProblem = onProblem;
   }
 
   read(key) {
+    if (this.memory.has(key)) return this.memory.get(key);
     try {
       const text = localStorage.getItem(PREFIX + key);
       if (text !== null) return JSON.parse(text);
     } catch {
       // no storage, or not our JSON
     }
-    return this.memory.get(key) ?? null;
+    return null;
   }
 
   write(key, value) {
-    this.memory.set(key, value);
     try {
       localStorage.setItem(PREFIX + key, JSON.stringify(value));
+      this.memory.delete(key);
     } catch {
+      this.memory.set(key, value);
       this.onProblem("The browser keeps nothing more: its storage for this page is full or switched off. " +
         "What you write now is lost on a reload. Deleting conversations makes room.");
     }

@@ -139,12 +139,12 @@ def test_opens():
 
 def test_streams():
     fresh()
-    fake.delay = 0.02
+    fake.delay = 0.04
     page.js("grown = new Set(); new MutationObserver(() => grown.add(byId('messages').innerText.length))"
             ".observe(byId('messages'), {childList: true, subtree: true, characterData: true})")  # fmt: skip
     page.ask("Tell me a story", wait=False)
     page.answered()
-    ok(page.value("grown.size") > 5, "the answer grows while it is written", page.value("[...grown]"))
+    ok(page.value("grown.size") > 3, "the answer grows while it is written", page.value("[...grown]"))
     equal(page.messages(), [("user", "Tell me a story"), ("assistant", TEXT.replace("*", ""))], "the answer is there")
     equal(page.value("byId('messages').querySelector('.md strong').textContent"), "early", "emphasis is shown")
     body = fake.requests[0]
@@ -170,7 +170,7 @@ def test_streams():
 def test_stops():
     for how in ("Escape", "the button"):
         fresh()
-        fake.delay = 0.05
+        fake.delay = 0.1
         cancelled = fake.cancelled
         page.ask("Tell me a story", wait=False)
         page.wait("(byId('messages').querySelector('.md')?.innerText || '').includes('Once')")
@@ -180,7 +180,7 @@ def test_stops():
         ok(page.wait("streams.size === 0 && byId('send').getAttribute('aria-label') === 'Send'"), f"stops by {how}")
         page.wait("!byId('messages').querySelector('.assistant .note').hidden")
         text = page.last()
-        ok(text.startswith("Once") and len(text) < 60 and page.note() == "Stopped.", "what had come stays", (text, page.note()))
+        ok(text.startswith("Once") and len(text) < len(TEXT) - 5 and page.note() == "Stopped.", "what had come stays", (text, page.note()))
         end = time.monotonic() + 3
         while fake.cancelled == cancelled and time.monotonic() < end:
             time.sleep(0.02)
@@ -296,6 +296,16 @@ def test_history():
     page.driver.refresh()
     page.wait("props !== null")
     equal(page.last(), TEXT.replace("*", ""), "for good")
+    first = page.driver.current_window_handle
+    page.driver.switch_to.new_window("tab")
+    page.open(fake.url)
+    page.wait("props !== null")
+    page.js("removeConversations(store.conversations().filter(c => c.title === 'A short one'))")
+    page.driver.close()
+    page.driver.switch_to.window(first)
+    page.wait("byId('list').children.length === 1")
+    equal(page.value("[...byId('list').querySelectorAll('.open')].map(b => b.textContent)"), ["A fox"],
+          "what another tab deletes is gone here too")  # fmt: skip
 
 
 def test_colours():
@@ -354,6 +364,7 @@ def test_key():
     fake.key = "secret"
     page.driver.refresh()
     ok(page.wait("byId('notice').innerText.includes('asks for a key')"), "asks for a key")
+    ok(page.value("byId('welcome').hidden"), "and says nothing of a model that it does not know")
     ok(page.wait("document.activeElement.id === 'asked-key'"), "where it can be written at once")
     page.keys("wrong", "ENTER")
     ok(page.wait("byId('notice').innerText.includes('does not accept this key')"), "a wrong key")

@@ -41,7 +41,7 @@ try:
     messages = [{"role": "user", "content": "Tell me a story about a fox."}]
     _, whole = server.post("/v1/chat/completions", {"messages": messages, "seed": 5, "max_tokens": 40})
     equal(content, whole["choices"][0]["message"]["content"], "the answer is that of a whole request with its seed")
-    ok(page.value("grown.size") > 3, "it comes piece by piece", page.value("grown.size"))
+    ok(page.value("grown.size") > 2, "it comes piece by piece", page.value("grown.size"))
     stats = page.value("byId('messages').querySelector('.assistant .stats').textContent")
     ok("tokens/s" in stats and stats.endswith("seed 5"), "with its speed and seed", stats)
     used = whole["usage"]["total_tokens"]
