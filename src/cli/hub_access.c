@@ -70,6 +70,12 @@ static char *find_token(const char *home) {
   return NULL;
 }
 
+/* A note takes the place of the bar, which is drawn anew below it. */
+static void take_note(void *user, const char *line) {
+  cli_progress_end(user);
+  cli_note("%s", line);
+}
+
 ellm_status cli_hub_init(cli_hub *hub, ellm_error *err) {
   static const char *const caches[] = {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", NULL}, *const ends[] = {"HF_ENDPOINT", NULL},
                     *const offline[] = {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", NULL},
@@ -90,7 +96,10 @@ ellm_status cli_hub_init(cli_hub *hub, ellm_error *err) {
   hub->options.endpoint = variable(ends);
   hub->options.ca_file = variable(trust);
   hub->options.offline = is_true(variable(offline));
-  hub->options.notes = cli_notes;
+  cli_progress_init(&hub->progress);
+  hub->options.progress = cli_progress_update;
+  hub->options.progress_user = &hub->progress;
+  hub->options.notes = (ellm_notes){.take = take_note, .user = &hub->progress};
   if (seconds == NULL) return ELLM_OK;
   char *end;
   const long timeout = strtol(seconds, &end, 10);

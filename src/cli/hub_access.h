@@ -3,12 +3,13 @@
 #ifndef ELLM_CLI_HUB_ACCESS_H
 #define ELLM_CLI_HUB_ACCESS_H
 
-#include "cli/failure.h"
+#include "cli/progress.h"
 #include "hub/hub.h"
 
 typedef struct cli_hub {
   hub_options options; /* strings are below, or the environment's */
   char *cache, *token;
+  cli_progress progress; /* end with cli_progress_end before anything is printed */
 } cli_hub;
 
 /* For the help of commands that bring models. */
@@ -21,7 +22,7 @@ typedef struct cli_hub {
 /* After an error that says so (`several`): the models to choose from, a line each on standard error, and by what. */
 void cli_print_candidates(const hub_result *result, const char *by);
 
-/* Free in any case. */
+/* With a bar and notes on standard error; the hub stays where it is. Free in any case. */
 ellm_status cli_hub_init(cli_hub *hub, ellm_error *err);
 void cli_hub_free(cli_hub *hub);
 

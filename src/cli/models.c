@@ -44,7 +44,7 @@ char *cli_embedded_model(void) {
 }
 
 /* Where a model of the hub is, malloc'ed. The cache is asked first: without the network what is there is enough. */
-static ellm_status find_in_hub(const cli_hub *hub, const hub_name *name, char **path, ellm_error *err) {
+static ellm_status find_in_hub(cli_hub *hub, const hub_name *name, char **path, ellm_error *err) {
   hub_result result;
   ellm_status status = hub_find(&hub->options, name, NULL, 0, true, &result, err);
   if (status != ELLM_OK && status != ELLM_INTERRUPTED && !hub->options.offline) {
@@ -55,6 +55,7 @@ static ellm_status find_in_hub(const cli_hub *hub, const hub_name *name, char **
     *path = result.path;
     result.path = NULL;
   } else if (result.several) {
+    cli_progress_end(&hub->progress);
     cli_print_candidates(&result, "-m hf:OWNER/NAME:FILE");
   }
   hub_result_free(&result);
@@ -65,17 +66,13 @@ ellm_status cli_find_model(const char **name, ellm_error *err) {
   static struct kept { char *path; struct kept *next; } *all; /* what was found, for as long as the program runs */
   hub_name parsed;
   cli_hub hub;
-  cli_progress progress;
   if (*name == NULL || strncmp(*name, "hf:", 3) != 0) return ELLM_OK;
   CLI_TRY(hub_parse_name(*name + 3, &parsed, err));
   struct kept *found = calloc(1, sizeof *found);
   if (found == NULL) return cli_failure_memory(err, sizeof *found, "the path of the model");
-  cli_progress_init(&progress);
   ellm_status status = cli_hub_init(&hub, err);
-  hub.options.progress = cli_progress_update;
-  hub.options.progress_user = &progress;
   if (status == ELLM_OK) status = find_in_hub(&hub, &parsed, &found->path, err);
-  cli_progress_end(&progress);
+  cli_progress_end(&hub.progress);
   cli_hub_free(&hub);
   found->next = all;
   all = found;

@@ -44,22 +44,19 @@ static int pull(const pull_options *r) {
   cli_hub hub;
   hub_name name;
   hub_result result = {0};
-  cli_progress progress;
   ellm_error err;
   const char *text = strncmp(r->name, "hf:", 3) == 0 ? r->name + 3 : r->name;
-  cli_progress_init(&progress);
+  const double start = cli_seconds();
   ellm_status status = hub_parse_name(text, &name, &err);
   if (status != ELLM_OK) return cli_fail(&err);
   status = cli_hub_init(&hub, &err);
   if (status == ELLM_OK) {
     hub.options.retries = r->retries;
-    hub.options.progress = cli_progress_update;
-    hub.options.progress_user = &progress;
     status = hub.options.offline ? hub_find(&hub.options, &name, r->files.items, r->files.count, false, &result, &err)
                                  : hub_pull(&hub.options, &name, r->files.items, r->files.count, false, &result, &err);
   }
-  cli_progress_end(&progress);
-  const double seconds = cli_seconds() - progress.start;
+  cli_progress_end(&hub.progress);
+  const double seconds = cli_seconds() - start;
   int exit_status = ELLM_OK;
   if (status != ELLM_OK) {
     exit_status = cli_fail(&err);

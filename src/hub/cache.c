@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_DEPTH = 8, MAX_ENTRIES = 200000 };
+enum { MAX_DEPTH = 8, MAX_ENTRIES = 200000, MAX_TREE_BYTES = 64 << 20 };
 
 /* -------------------------------------------------------------------- paths */
 
@@ -212,6 +213,24 @@ ellm_status hub_cache_list(const hub_cache *cache, const char *commit, hub_list 
   if (folder == NULL) return hub_failure_memory(err, "a path");
   const ellm_status status = list_folder(folder, "", 0, list, err);
   free(folder);
+  hub_list_sort(list);
+  return status;
+}
+
+ellm_status hub_cache_tree(const hub_cache *cache, const char *commit, hub_list *list, ellm_error *err) {
+  struct stat info;
+  char *path = format_path("%s/trees/%s.json", cache->folder, commit);
+  if (path == NULL) return hub_failure_memory(err, "a path");
+  const bool there = stat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size <= MAX_TREE_BYTES;
+  json_t *root = there ? json_load_file(path, 0, NULL) : NULL, *entry;
+  free(path);
+  ellm_status status = ELLM_OK;
+  const char *name;
+  if (json_integer_value(json_object_get(root, "format_version")) == 1)
+    json_object_foreach(json_object_get(root, "files"), name, entry)
+      if (status == ELLM_OK && hub_is_path(name) && hub_list_add(list, name) == NULL)
+        status = hub_failure_memory(err, "a list of files");
+  json_decref(root);
   hub_list_sort(list);
   return status;
 }

@@ -65,6 +65,14 @@ static ellm_status start_over(blob *b, ellm_error *err) {
   return hub_hash_begin(&b->hash, b->file->hash, b->file->bytes, err);
 }
 
+/* Progress of reading again: a bar of its own, so that the rate of the download is that of the network. */
+static bool tell_reading(const blob *b, uint64_t bytes) {
+  const hub_options *options = b->transfer->http->options;
+  const ellm_progress step = {.stage = "check", .tensor = b->file->path, .done = b->have, .total = bytes,
+                              .unit = ELLM_UNIT_BYTES};
+  return options->progress == NULL || options->progress(options->progress_user, &step);
+}
+
 /* The beginning that an earlier pull left: read again, for the hash. */
 static ellm_status take_up(blob *b, uint64_t bytes, ellm_error *err) {
   char *buffer = malloc(READ_BYTES);
@@ -76,13 +84,11 @@ static ellm_status take_up(blob *b, uint64_t bytes, ellm_error *err) {
     if (n < 0) status = hub_failure_errno(err, errno, "read", b->partial);
     else if (n == 0) break;
     else if (!hub_hash_add(&b->hash, buffer, (size_t)n)) status = hub_failure(err, ELLM_ERR_IO, "%s: no hash", b->what);
-    else if (!hub_transfer_tick(b->transfer)) status = hub_failure(err, ELLM_INTERRUPTED, "interrupted");
-    else {
-      b->have += (uint64_t)n;
-      b->transfer->done += (uint64_t)n;
-    }
+    else b->have += (uint64_t)n;
+    if (status == ELLM_OK && !tell_reading(b, bytes)) status = hub_failure(err, ELLM_INTERRUPTED, "interrupted");
   }
   free(buffer);
+  b->transfer->done += b->have;
   b->resumed = b->have > 0;
   return status;
 }

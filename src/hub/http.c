@@ -80,6 +80,9 @@ static ellm_status open_endpoint(hub_http *http, ellm_error *err) {
     return hub_failure(err, ELLM_ERR_USAGE, "the endpoint '%s' is no URL of https or http", text);
   if (url_part(http->endpoint, CURLUPART_USER, part, sizeof part) || part[0] != '\0' || strpbrk(http->base, "?#@") != NULL)
     return hub_failure(err, ELLM_ERR_USAGE, "the endpoint must be scheme, host and path, nothing more");
+  const ellm_notes *notes = &http->options->notes;
+  if (http->options->token != NULL && is_scheme(http->endpoint, "http") && !is_loopback(http->endpoint) && notes->take != NULL)
+    notes->take(notes->user, "the endpoint is no https: the token goes to it for everybody to read");
   return ELLM_OK;
 }
 

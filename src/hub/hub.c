@@ -146,16 +146,31 @@ ellm_status hub_pull(const hub_options *options, const hub_name *name, const cha
 
 /* ------------------------------------------------------------------- finding */
 
+/* Where all files of the repository are known: is what a model needs there? */
+static ellm_status check_tree(const hub_cache *cache, const hub_name *name, const char *index_path,
+                              const hub_result *result, ellm_error *err) {
+  hub_list tree = {0};
+  hub_choice choice;
+  ellm_status status = hub_cache_tree(cache, result->commit, &tree, err);
+  if (status == ELLM_OK && tree.n > 0) status = hub_choose(name, NULL, 0, false, &tree, &choice, err);
+  if (status == ELLM_OK && tree.n > 0 && choice.index) status = hub_choose_shards(name, index_path, &tree, err);
+  for (size_t i = 0; i < tree.n && status == ELLM_OK; i++)
+    if (tree.files[i].chosen && hub_list_find(&result->files, tree.files[i].path) == NULL)
+      status = hub_failure(err, ELLM_ERR_IO, "%s: the cache does not have its %s", name->repository, tree.files[i].path);
+  hub_list_free(&tree);
+  return status;
+}
+
 /* A folder is a model if what reading it begins with is there. */
 static ellm_status check_found(const hub_cache *cache, const hub_name *name, const hub_choice *choice,
-                               hub_result *result, ellm_error *err) {
+                               bool by_default, hub_result *result, ellm_error *err) {
   if (choice->main[0] != '\0') return ELLM_OK;
   if (hub_list_find(&result->files, "config.json") == NULL)
     return hub_failure(err, ELLM_ERR_IO, "%s: the cache has no config.json of it", name->repository);
-  if (!choice->index) return ELLM_OK;
   char *path = hub_cache_snapshot(cache, result->commit, HUB_INDEX);
   if (path == NULL) return hub_failure_memory(err, "a path");
-  const ellm_status status = hub_choose_shards(name, path, &result->files, err);
+  ellm_status status = choice->index ? hub_choose_shards(name, path, &result->files, err) : ELLM_OK;
+  if (status == ELLM_OK && by_default) status = check_tree(cache, name, path, result, err);
   free(path);
   return status;
 }
@@ -171,7 +186,8 @@ ellm_status hub_find(const hub_options *options, const hub_name *name, const cha
                          options->cache, name->revision);
   if (status == ELLM_OK) status = hub_cache_list(&cache, result->commit, &result->files, err);
   if (status == ELLM_OK) status = choose(name, patterns, n_patterns, one, result, &choice, err);
-  if (status == ELLM_OK) status = check_found(&cache, name, &choice, result, err);
+  const bool by_default = n_patterns == 0 && name->file[0] == '\0';
+  if (status == ELLM_OK) status = check_found(&cache, name, &choice, by_default, result, err);
   if (status == ELLM_OK) status = finish(&cache, &choice, result, err);
   hub_cache_close(&cache);
   return status;

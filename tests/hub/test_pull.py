@@ -6,6 +6,7 @@ what stands in the way of a connection, and servers that lie."""
 import random
 import resource
 import signal
+import ssl
 import tempfile
 import time
 
@@ -434,6 +435,43 @@ ok(os.path.exists(os.path.join(got["folder"], "model-00002-of-00002.safetensors"
 index["weight_map"]["b"] = "../../evil.safetensors"
 sharded.files["model.safetensors.index.json"] = json.dumps(index).encode()
 refused("an index that names what is not there", INPUT, "evil", "own/shards")
+
+# huggingface_hub's list of all files says what its interrupted download is missing
+at = tmp("tree")
+got = pull_json("own/stories", at=at)
+os.makedirs(os.path.join(cache_of(at, "own/stories"), "trees"))
+with open(os.path.join(cache_of(at, "own/stories"), "trees", stories.commit + ".json"), "w") as f:
+    json.dump({"format_version": 1, "files": {name: {"size": 1, "blob_id": "a" * 40} for name in stories.files}}, f)
+os.remove(os.path.join(got["folder"], "tokenizer_config.json"))
+p = run("tokenize", "-m", "hf:own/stories", stdin=b"a", env=environment(hub, at, HF_HUB_OFFLINE="1"))
+ok(p.returncode == IO and b"tokenizer_config.json" in p.stderr, "what another program did not finish is seen", p.stderr)
+p = run("tokenize", "-m", "hf:own/stories", stdin=b"a", env=environment(hub, at))
+ok(p.returncode == 0 and os.path.exists(os.path.join(got["folder"], "tokenizer_config.json")), "and brought", p.stderr)
+
+# ------------------------------------------------------------------------------- https
+made = shutil.which("openssl") and subprocess.run(
+    ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+     "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", tmp("key.pem"), "-out", tmp("cert.pem")],
+    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+if made:
+    secure = Server(("127.0.0.1", 0), Handler)
+    secure.hub = hub
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp("cert.pem"), tmp("key.pem"))
+    secure.socket = context.wrap_socket(secure.socket, server_side=True)
+    threading.Thread(target=secure.serve_forever, args=(0.02,), daemon=True).start()
+    over = {"HF_ENDPOINT": f"https://localhost:{secure.server_port}", "CURL_CA_BUNDLE": tmp("cert.pem"), "HF_TOKEN": secret}
+    stories.token = secret
+    p = pull("own/stories:LICENSE", at=tmp("https"), env=over)
+    ok(p.returncode == 0, "https with a certificate that is trusted", p.stderr)
+    refused("https with one that is not", IO, "certificate", "own/stories", env=dict(over, CURL_CA_BUNDLE="", SSL_CERT_FILE=""))
+    location(hub.endpoint + "/x")()
+    refused("from https to http on the loopback address: as the hub is there itself", IO, "404", "own/stories:LICENSE", env=over)
+    ok(not any(secret in str(r[3]) for r in hub.requests if r[0] == hub.port), "without the token: it is another origin")
+    stories.token = None
+    hub.forget()
+else:
+    skip("https", "there is no openssl to make a certificate")
 
 # ------------------------------------------------------------------------------- misuse
 for name in ("stories", "own/", "/stories", "own/a/b", "own/..", "-own/a", "own/a--b", "own/a@", "own/a@../x", "own/a:../x",
