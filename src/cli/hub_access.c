@@ -10,6 +10,7 @@
 #include "cli/describe.h"
 #include "cli/files.h"
 #include "cli/messages.h"
+#include "cli/signals.h"
 
 enum { MAX_TOKEN_FILE = 4096 };
 
@@ -99,6 +100,7 @@ ellm_status cli_hub_init(cli_hub *hub, ellm_error *err) {
   cli_progress_init(&hub->progress);
   hub->options.progress = cli_progress_update;
   hub->options.progress_user = &hub->progress;
+  hub->options.goes_on = cli_goes_on;
   hub->options.notes = (ellm_notes){.take = take_note, .user = &hub->progress};
   if (seconds == NULL) return ELLM_OK;
   char *end;

@@ -33,7 +33,7 @@ typedef struct blob {
 bool hub_transfer_tick(void *user) {
   hub_transfer *t = user;
   const hub_options *options = t->http->options;
-  if (options->progress == NULL) return true;
+  if (options->progress == NULL || t->total == 0) return options->goes_on == NULL || options->goes_on(NULL);
   const ellm_progress step = {.stage = "pull", .tensor = t->path != NULL ? t->path : "", .done = t->done,
                               .total = t->total, .unit = ELLM_UNIT_BYTES};
   return options->progress(options->progress_user, &step);

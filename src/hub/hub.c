@@ -64,19 +64,18 @@ static ellm_status finish(const hub_cache *cache, const hub_choice *choice, hub_
 
 /* ------------------------------------------------------------------- pulling */
 
-/* Sizes of what is chosen: of all, and of what is not there. */
-static ellm_status measure(pull *p, uint64_t *missing, ellm_error *err) {
-  hub_transfer *t = &p->transfer;
-  t->done = t->total = *missing = 0;
+/* Bytes of the chosen files that are not there: small ones, weights; and how many of them must come. */
+static ellm_status measure(pull *p, uint64_t totals[2], uint64_t *missing, ellm_error *err) {
+  totals[0] = totals[1] = *missing = 0;
   for (size_t i = 0; i < p->result->files.n; i++) {
     hub_file *file = &p->result->files.files[i];
     uint64_t part;
     if (!file->chosen) continue;
     HUB_TRY(hub_ask_file(&p->http, p->name, p->result->commit, file, err));
     if (hub_blob_is_there(&p->cache, file, &part)) continue;
-    t->total += file->bytes;
+    totals[hub_is_weights(file->path)] += file->bytes;
     *missing += file->bytes - part;
-    if (t->total >> 60)
+    if ((totals[0] + totals[1]) >> 60)
       return hub_failure(err, ELLM_ERR_INPUT, "%s: the sizes that the hub gives make no sense", p->name->repository);
   }
   return ELLM_OK;
@@ -91,7 +90,10 @@ static ellm_status check_room(const pull *p, uint64_t missing, ellm_error *err) 
                      p->name->repository, (double)missing / 1e6, room / 1e6, p->cache.root);
 }
 
-static ellm_status download_kind(pull *p, bool weights, ellm_error *err) {
+/* Each kind has a bar of its own: how fast small files come says nothing about large ones. */
+static ellm_status download_kind(pull *p, bool weights, uint64_t total, ellm_error *err) {
+  p->transfer.done = 0;
+  p->transfer.total = total;
   for (size_t i = 0; i < p->result->files.n; i++) {
     hub_file *file = &p->result->files.files[i];
     if (file->chosen && hub_is_weights(file->path) == weights) HUB_TRY(hub_download(&p->transfer, file, err));
@@ -114,7 +116,7 @@ static ellm_status download_index(pull *p, ellm_error *err) {
 
 static ellm_status run(pull *p, const char *const *patterns, size_t n_patterns, bool one, ellm_error *err) {
   hub_result *result = p->result;
-  uint64_t missing;
+  uint64_t totals[2], missing;
   HUB_TRY(hub_cache_open(&p->cache, p->options->cache, p->name->repository, err));
   HUB_TRY(hub_http_open(&p->http, p->options, err));
   p->http.tick = hub_transfer_tick;
@@ -124,10 +126,10 @@ static ellm_status run(pull *p, const char *const *patterns, size_t n_patterns, 
   HUB_TRY(choose(p->name, patterns, n_patterns, one, result, &p->choice, err));
   HUB_TRY(hub_cache_prepare(&p->cache, err));
   HUB_TRY(download_index(p, err));
-  HUB_TRY(measure(p, &missing, err));
+  HUB_TRY(measure(p, totals, &missing, err));
   HUB_TRY(check_room(p, missing, err));
-  HUB_TRY(download_kind(p, false, err));
-  HUB_TRY(download_kind(p, true, err)); /* last: a snapshot that has its weights has all else */
+  HUB_TRY(download_kind(p, false, totals[0], err));
+  HUB_TRY(download_kind(p, true, totals[1], err)); /* last: a snapshot that has its weights has all else */
   HUB_TRY(hub_cache_set_commit(&p->cache, p->name->revision, result->commit, err));
   return finish(&p->cache, &p->choice, result, err);
 }

@@ -18,8 +18,9 @@ typedef struct hub_options {
   bool offline;         /* no network: what is in the cache, or an error */
   int retries;          /* tries after the first one that bring nothing, one after the other */
   int timeout;          /* seconds without a byte until a connection counts as cut */
-  ellm_progress_fn progress; /* called often; false stops; may be NULL */
+  ellm_progress_fn progress; /* called often while bytes come; false stops; may be NULL */
   void *progress_user;
+  bool (*goes_on)(void *user); /* asked, with NULL, while nothing comes; false stops; may be NULL */
   ellm_notes notes;
 } hub_options;
 
