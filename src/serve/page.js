@@ -399,7 +399,7 @@ function finish(stream, failure) {
   if (isNumber(used)) conversation.used = used;
   if (stopped) message.note = "Stopped.";
   else if (failure) message.note = "Not complete.";
-  else if (stream.reason === "length") message.note = lengthNote(conversation);
+  else message.note = endNote(stream.reason, conversation);
   const words = parts(message).text, at = conversation.messages.indexOf(message);
   if (!words && !parts(message).thought && failure && at >= 0) conversation.messages.splice(at, 1);
   if (at < 0) return; // edited away meanwhile
@@ -417,8 +417,12 @@ function finish(stream, failure) {
   else if (stopped) announce("Stopped");
 }
 
-function lengthNote(conversation) {
+/** Why an answer ended where its model would have gone on. */
+function endNote(reason, conversation) {
   const total = props && props.context;
+  if (reason === "timeout") return "The answer ends here: it took as long as the server allows.";
+  if (reason === "shutdown") return "The answer ends here: the server was about to end.";
+  if (reason !== "length") return "";
   if (total && conversation.used >= total - 1) return "The answer ends here: the context is full.";
   return "The answer ends here: it has reached the most tokens allowed.";
 }

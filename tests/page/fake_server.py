@@ -142,6 +142,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}  # fmt: skip
 
         delay = fake.delay
+        self.wfile.write(b": a comment\r\n\r\nretry: 5\n")
         self.event(fake, chunk({"role": "assistant", "content": ""}))
         words = [(kind, word) for kind, text in (("reasoning_content", fake.thought), ("content", fake.answer))
                  for word in split(text)]  # fmt: skip

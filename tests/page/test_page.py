@@ -13,10 +13,11 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
 import browser
-from cli_testing import BUILD, ROOT, done, equal, ok, read, skip, tmp
+
+why_not = browser.missing()  # before there is anything to be cleaned up, as it may go on in another Python
+from cli_testing import BUILD, done, equal, ok, read, skip, tmp
 from fake_server import TEXT, FakeServer
 
-why_not = browser.missing()
 PAGE = os.path.join(BUILD, "page", "page.html")
 SCREENSHOTS = os.environ.get("PAGE_SCREENSHOTS")
 
@@ -357,6 +358,13 @@ def test_failures():
     fake.finish = "length"
     page.ask("Three")
     ok("most tokens" in page.note(), "an answer that is cut at its length says so", page.note())
+    fake.finish, fake.used = "length", 4096
+    page.ask("Four")
+    full = page.value("byId('context').classList.contains('full')")
+    ok("context is full" in page.note() and full, "and where the context is full", page.note())
+    fake.finish, fake.used = "shutdown", None
+    page.ask("Five")
+    ok("about to end" in page.note(), "and where the server ends", page.note())
 
 
 def test_key():
@@ -426,6 +434,28 @@ def decode(block):
 ---
 snake_case_name, 2 * 3 * 4, ~~gone~~, ***both***, \\*plain\\*
 """
+# Texts of random pieces. One that grows is shown as if it had come at once; nothing but known elements and attributes.
+RANDOM = """let seed = 1;
+const next = (n) => (seed = (seed * 16807) % 2147483647) % n, problems = [];
+const pieces = ["*", "**", "_", "~~", "`", "```", "\\n", "\\n\\n", "- ", "1. ", "> ", "# ", "|", "|-|-|\\n", "  ", "    ", "[", "](",
+  ")", "http://a.b/", "javascript:x", "<img src=x onerror=y>", "<br>", "\\\\", "!", "a", "word ", "\u00e4", "\u72d0", "&lt;", "---\\n", "~~~"];
+const known = /^(p|h[3-6]|ul|ol|li|blockquote|hr|pre|code|div|span|button|table|thead|tbody|tr|th|td|em|strong|del|a|br)$/;
+const attributes = /^(class|start|href|title|rel|target|type|tabindex|role|aria-label)$/;
+for (let i = 0; i < 250 && !problems.length; i++) {
+  let text = "";
+  const grown = document.createElement("div"), whole = document.createElement("div");
+  for (let n = next(40) + 1; n > 0; n--) {
+    text += pieces[next(pieces.length)];
+    showMarkdown(grown, text);
+  }
+  showMarkdown(whole, text);
+  if (grown.innerHTML !== whole.innerHTML) problems.push(["grown", text]);
+  for (const e of whole.querySelectorAll("*")) {
+    const odd = [...e.attributes].filter((a) => !attributes.test(a.name));
+    if (!known.test(e.localName) || odd.length || (e.href && !/^(https?|mailto):/.test(e.href))) problems.push([e.outerHTML, text]);
+  }
+}
+return problems"""
 HOSTILE = """<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>
 
 [a](javascript:document.title='owned') [b](data:text/html,x) [c](vbscript:x) ![i](https://example.org/i.png)
@@ -470,6 +500,7 @@ def test_markdown():
     links = page.value("[...md.querySelectorAll('a')].map(a => a.protocol)")
     ok(set(links) == {"https:"} and "owned" not in page.driver.title, "no link leads to a program", links)
     ok("<img src=x onerror=" in page.last(), "it is shown as it was written")
+    equal(page.js(RANDOM), [], "texts of random pieces")
     page.js("slow = (text) => { const t = performance.now(); showMarkdown(document.createElement('div'), text);"
             " return performance.now() - t }")  # fmt: skip
     slowest = (0, "")

@@ -9,9 +9,10 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "serve"))
 import browser
+
+why_not = browser.missing()  # before there is anything to be cleaned up, as it may go on in another Python
 from serve_testing import BUILD, MODEL, Server, done, equal, ok, read, run, skip, tmp
 
-why_not = browser.missing()
 file = tmp("stories.ellm")
 made = run("compress", MODEL, "--bits", "8", "-o", file, "-q")
 equal(made.returncode, 0, "a file")
