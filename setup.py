@@ -56,7 +56,7 @@ class BuildPackage(build_py):
         made.set_source("entrollm._declarations", None)
         made.emit_python_code(os.path.join(folder, "_declarations.py"))
         with open(os.path.join(folder, "_version.py"), "w", encoding="utf-8") as file:
-            file.write(f"# made of entrollm.h\nVERSION = {header.version!r}\nABI = {header.abi}\n")
+            file.write(f"# made of entrollm.h: version, ABI number\nNUMBERS = {header.version!r}, {header.abi}\n")
         if not SYSTEM_LIBRARY:
             shutil.copyfile(build_library(), os.path.join(folder, f"libentrollm.so.{header.abi}"))
 

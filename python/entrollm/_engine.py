@@ -248,7 +248,7 @@ class Engine:
         size, info = ffi.new("size_t *"), ffi.new("ellm_answer_info *")
         pointer = lib.ellm_answer_text(stream._answer, size)
         if int(size[0]) > stream._taken:
-            data = ffi.buffer(pointer + stream._taken, int(size[0]) - stream._taken)[:]
+            data: bytes = ffi.buffer(pointer + stream._taken, int(size[0]) - stream._taken)[:]
             stream._taken = int(size[0])
             return data.decode("utf-8", "replace")
         lib.ellm_answer_get_info(stream._answer, info)

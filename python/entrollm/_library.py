@@ -9,6 +9,7 @@ callback answers "stop", and the exception is raised when the call has come back
 """
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 from typing import Any, Callable, List, Optional, Type
@@ -17,10 +18,9 @@ from . import errors
 
 __all__ = ["ffi", "lib", "ABI", "VERSION", "Callbacks", "Progress", "check", "make_struct", "owned", "call", "text_of"]
 
-try:
-    from . import _declarations as _made  # an installed package
-    from ._version import ABI, VERSION
-    ffi: Any = _made.ffi
+try:  # an installed package
+    ffi: Any = importlib.import_module("entrollm._declarations").ffi
+    VERSION, ABI = importlib.import_module("entrollm._version").NUMBERS
 except ImportError:
     from . import _header
 

@@ -90,8 +90,8 @@ def compress(source: "arguments.Path", out: Optional["arguments.Path"] = None, *
     if out is None and not dry_run:
         raise UsageError("out is missing")
     paper = bits is not None or scheme is not None or code is not None
-    kept = [output, _set_target(options, target_size, target_bpw, quality, max_kl, paper, lossless),
-            _set_calibration(options, effort, calibrate, memory, plan, paper or lossless),
+    _set_target(options, target_size, target_bpw, quality, max_kl, paper, lossless)
+    kept = [output, _set_calibration(options, effort, calibrate, memory, plan, paper or lossless),
             _set_globs(options, "keep", keep), _set_globs(options, "include", include)]
     options.lossless = arguments.flag("lossless", lossless)
     options.bits = arguments.integer("bits", bits, 2, 8, 8)
@@ -249,7 +249,7 @@ def _inspect_file(name: bytes, shown: str) -> Dict[str, Any]:
         _library.call(lib.ellm_file_open, name, file)
         lib.ellm_file_identity(file[0], source, own)
         lib.ellm_file_totals(file[0], totals)
-        assets = []
+        assets: List[Dict[str, Any]] = []
         while lib.ellm_file_asset_at(file[0], len(assets), asset):
             assets.append(_asset(asset))
         found = {"file": shown, "identity": _library.text_of(own), "source_identity": _library.text_of(source),

@@ -37,7 +37,7 @@ def test_declarations_are_current(tmp_path):
             assert file.read() == text
         from entrollm import _version
 
-        assert (_version.VERSION, _version.ABI) == _header.read_header(HEADER)[1:]
+        assert _version.NUMBERS == _header.read_header(HEADER)[1:]
     else:  # nothing that was made lies in the source tree
         assert not [name for name in os.listdir(FOLDER) if name in ("_declarations.py", "_version.py") or ".so" in name]
 
@@ -50,8 +50,7 @@ def test_where_it_is():
         from importlib import metadata
 
         assert metadata.version("entrollm") == entrollm.__version__
-        assert sorted(metadata.requires("entrollm")) == ["cffi >=1.15", "numpy"] or \
-            sorted(word.replace(" ", "") for word in metadata.requires("entrollm")) == ["cffi>=1.15", "numpy"]
+        assert {re.match(r"\w+", word).group() for word in metadata.requires("entrollm")} == {"cffi", "numpy"}
 
 
 def test_the_version_stands_in_one_place():

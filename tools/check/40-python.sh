@@ -46,7 +46,8 @@ cd "$work" || exit 1
 "$work/own/bin/python" -m pytest -q -p no:cacheprovider --rootdir "$root/tests/python" \
   "$root/tests/python/test_installed.py" "$root/tests/python/test_model.py" "$root/tests/python/test_docs.py" \
   >"$work/log" 2>&1
-report "its tests pass: $(tail -n 1 "$work/log")" "$work/log" $?
+status=$? # now: the substitution below sets its own
+report "its tests: $(tail -n 1 "$work/log")" "$work/log" $status
 cd "$root" || exit 1
 
 install "$work/system" ENTROLLM_SYSTEM_LIBRARY=1 >"$work/log" 2>&1
