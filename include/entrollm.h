@@ -555,6 +555,24 @@ ELLM_API ellm_status ellm_sequence_save(const ellm_sequence *sequence, const cha
 ELLM_API ellm_status ellm_sequence_restore(ellm_sequence *sequence, const char *path, const uint32_t *ids,
                                            size_t n_ids, ellm_progress_fn progress, void *user, ellm_error *err);
 
+/* ---------------------------------------------------------------- grammars */
+
+/*
+ * What a text can be, as GBNF or as a JSON Schema (docs/GRAMMARS.md has both, what of a schema is supported, and the
+ * limits). A grammar does not change and may be used by several threads and any number of answers at once; which tokens
+ * can come where is found out when it is first asked for, and kept with it: who needs one again keeps it.
+ * `tokenizer`: the model's own (ellm_model_tokenizer); the grammar may outlive it. `origin` names the text in errors;
+ * NULL: "the grammar", "the schema". ELLM_ERR_INPUT, naming the line, or the JSON pointer and the keyword, where it is
+ * damaged, not supported, begins with itself, never ends, or is too large. Free with ellm_grammar_free; answers that
+ * use it keep what they need.
+ */
+typedef struct ellm_grammar ellm_grammar;
+ELLM_API ellm_status ellm_grammar_create(const ellm_tokenizer *tokenizer, const char *text, size_t bytes,
+                                         const char *origin, ellm_grammar **grammar, ellm_error *err);
+ELLM_API ellm_status ellm_grammar_create_schema(const ellm_tokenizer *tokenizer, const char *json, size_t bytes,
+                                                const char *origin, ellm_grammar **grammar, ellm_error *err);
+ELLM_API void ellm_grammar_free(ellm_grammar *grammar);
+
 /* ---------------------------------------------------------------- sampling */
 
 /* How the next token is chosen. */
@@ -622,7 +640,8 @@ typedef enum ellm_end {
   ELLM_END_CONTEXT = 4,   /* no position is left: of the request or of the model's context */
   ELLM_END_FULL = 5,      /* no page is left in the model's pool, and no other answer could give way */
   ELLM_END_CANCELLED = 6,
-  ELLM_END_FAILED = 7     /* ellm_answer_error says why */
+  ELLM_END_FAILED = 7,    /* ellm_answer_error says why */
+  ELLM_END_GRAMMAR = 8    /* the grammar of the request lets nothing more come: the text is whole */
 } ellm_end;
 ELLM_API const char *ellm_end_name(ellm_end end); /* "length", "eos", "stop", "context", ...; static */
 
@@ -660,6 +679,11 @@ typedef struct ellm_request {
   ellm_status (*make_room)(void *user, const ellm_answer *answer, uint32_t **prompt, size_t *n_prompt,
                            ellm_error *err);
   void *user;
+  /* What the text of the answer can be; made for the model's tokenizer (else ELLM_ERR_USAGE). Ids that cannot come next
+   * are no candidates of sampling, nor ids that end the answer where the grammar cannot end; the answer ends with
+   * ELLM_END_GRAMMAR where nothing more can come, and fails where no token can. A limit, a stop string, a full context
+   * end it as always. NULL: any text. */
+  const ellm_grammar *grammar;
 } ellm_request;
 ELLM_API void ellm_request_init(ellm_request *request); /* size, no limit; else NULL, 0 and false */
 

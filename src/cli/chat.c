@@ -175,6 +175,7 @@ static void close_chat(chat *c) {
   json_decref(c->variables);
   ellm_sequence_free(c->sequence);
   ellm_chat_free(c->format);
+  ellm_grammar_free(c->grammar);
   ellm_model_close(c->model);
   free(c->path);
 }
@@ -185,7 +186,9 @@ static int run_chat(const chat_options *r, const option_table *table) {
   int result;
   c.variables = cli_template_variables(&r->choice, "chat", &result);
   if (result != ELLM_OK) return result;
-  if (open_chat(&c, r, &err) != ELLM_OK) result = cli_fail(&err);
+  if (open_chat(&c, r, &err) != ELLM_OK ||
+      cli_sampling_grammar(&r->sampling, c.model, &c.grammar, &err) != ELLM_OK)
+    result = cli_fail(&err);
   if (result == ELLM_OK) {
     const ellm_sampling s = cli_sampling_choose(&r->sampling, table, c.model);
     c.settings = r->sampling; /* the stop strings stay the request's */

@@ -132,6 +132,7 @@ bool chat_answer(chat *c) {
                   .most_positions = c->capacity,
                   .stops = s->stops.items,
                   .n_stops = s->stops.count,
+                  .grammar = c->grammar,
                   .show = SHOW_TEXT,
                   .sequence = c->sequence,
                   .capacity = c->capacity,

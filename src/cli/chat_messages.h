@@ -24,6 +24,7 @@ typedef struct chat {
   json_t *more;          /* what else a loaded conversation held: tools and the like */
   json_t *variables;     /* of the template */
   cli_sampling settings; /* of the next answer */
+  ellm_grammar *grammar; /* of all answers; NULL: any text */
   line_reader *lines;
   bool terminal;         /* the input is one: a person, who may interrupt answers */
   bool color;            /* of what goes to standard error */

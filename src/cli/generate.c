@@ -73,6 +73,7 @@ static ellm_status add_request(generation *g, ellm_error *err) {
   r.stops = g->stops;
   r.n_stops = g->n_stops;
   r.no_text = !g->text;
+  r.grammar = g->grammar;
   r.sequence = g->sequence;
   r.take = take;
   r.make_room = g->make_room ? make_room : NULL;

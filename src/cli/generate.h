@@ -20,6 +20,7 @@ struct generation {
   ellm_sampling sampling;
   const char *const *stops;
   size_t n_stops;
+  const ellm_grammar *grammar;     /* NULL: any text */
   enum { SHOW_NOTHING, SHOW_TEXT, SHOW_IDS } show; /* on standard output, as it comes */
   ellm_sequence *sequence;         /* NULL: one of its own. Positions in it that equal the prompt are kept */
   const char *prompt_cache;        /* a file, NULL: none */

@@ -109,22 +109,27 @@ static int generate_once(const run_options *r, const option_table *table) {
   char *path = NULL;
   uint32_t *ids = NULL;
   ellm_chat *chat = NULL;
+  ellm_grammar *grammar = NULL;
   const ellm_tokenizer *tokenizer = NULL;
   if (cli_open_model(&r->common, &g.model, &path, &err) != ELLM_OK) return cli_fail(&err);
   g.text = r->text.data || !r->print_ids || r->sampling.stops.count > 0;
   int result = ELLM_OK;
   if (g.text && ellm_model_tokenizer(g.model, &tokenizer, &err) != ELLM_OK) result = cli_fail(&err);
   if (result == ELLM_OK) result = prompt_ids(r, path, tokenizer, &g, &chat, &ids);
+  if (result == ELLM_OK && cli_sampling_grammar(&r->sampling, g.model, &grammar, &err) != ELLM_OK)
+    result = cli_fail(&err);
   if (result == ELLM_OK) {
     g.prompt = ids;
     g.sampling = cli_sampling_choose(&r->sampling, table, g.model);
     g.stops = r->sampling.stops.items;
     g.n_stops = r->sampling.stops.count;
+    g.grammar = grammar;
     g.show = r->common.json ? SHOW_NOTHING : r->print_ids ? SHOW_IDS : SHOW_TEXT;
     result = generate(&g, &err) == ELLM_OK ? finish(r, &g, path) : cli_fail(&err);
   }
   generation_free(&g);
   ellm_chat_free(chat);
+  ellm_grammar_free(grammar);
   free(ids);
   ellm_model_close(g.model);
   free(path);

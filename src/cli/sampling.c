@@ -25,6 +25,8 @@ ellm_sampling cli_sampling_choose(const cli_sampling *options, const option_tabl
 }
 
 int cli_sampling_check(cli_sampling *options, const option_table *table) {
+  if (options->grammar && options->schema)
+    return cli_error(ELLM_ERR_USAGE, "%s: --grammar and --json-schema exclude each other", table->command);
   for (size_t i = 0; i < options->stops.count; i++) {
     const char *stop = options->stops.items[i];
     const size_t bytes = strlen(stop);
@@ -35,6 +37,22 @@ int cli_sampling_check(cli_sampling *options, const option_table *table) {
       return cli_error(ELLM_ERR_INPUT, "%s: the text of --stop is not valid UTF-8", table->command);
   }
   return ELLM_OK;
+}
+
+ellm_status cli_sampling_grammar(const cli_sampling *options, ellm_model *model, ellm_grammar **grammar,
+                                 ellm_error *err) {
+  const char *path = options->grammar ? options->grammar : options->schema;
+  const ellm_tokenizer *tokenizer;
+  cli_text text;
+  *grammar = NULL;
+  if (!path) return ELLM_OK;
+  CLI_TRY(ellm_model_tokenizer(model, &tokenizer, err));
+  CLI_TRY(cli_text_read(path, &text, err));
+  const ellm_status status = options->grammar
+                                 ? ellm_grammar_create(tokenizer, text.data, text.bytes, path, grammar, err)
+                                 : ellm_grammar_create_schema(tokenizer, text.data, text.bytes, path, grammar, err);
+  cli_text_free(&text);
+  return status;
 }
 
 size_t cli_sampling_limit(const cli_sampling *options) {

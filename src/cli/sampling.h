@@ -11,6 +11,7 @@ typedef struct cli_sampling {
   option_seed seed;
   bool escape;
   option_list stops;
+  const char *grammar, *schema; /* files of what the text can be; NULL: any text */
 } cli_sampling;
 
 #define CLI_OPTIONS_SAMPLING(s, tokens_help) \
@@ -23,6 +24,8 @@ typedef struct cli_sampling {
   OPT_REAL("repeat-penalty", 0, &(s).repeat_penalty, 0.01, 100, "R", "make what has occurred less likely; 1: off"), \
   OPT_SEED("seed", 0, &(s).seed, "S", "seed of sampling (default 0); -1: a random one, which is told"), \
   OPT_LIST("stop", 0, &(s).stops, "STR", "end before this text; may be given several times"), \
+  OPT_TEXT("grammar", 0, &(s).grammar, "FILE", "the new text follows this grammar (GBNF, as llama.cpp has it)"), \
+  OPT_TEXT("json-schema", 0, &(s).schema, "FILE", "the new text is JSON that is valid under this JSON Schema"), \
   OPT_FLAG("escape", 'e', &(s).escape, "in texts of options \\n, \\t, \\\\, \\x41 and so on are what they stand for")
 
 /* generation_config's defaults, overridden by the options. As in Transformers,
@@ -30,6 +33,10 @@ typedef struct cli_sampling {
 ellm_sampling cli_sampling_choose(const cli_sampling *options, const option_table *table, const ellm_model *model);
 /* Escapes, then usage errors that the parser does not see; an exit status. The stop strings are changed in place. */
 int cli_sampling_check(cli_sampling *options, const option_table *table);
+/* The grammar that the options name, made for the model's tokenizer; NULL where they name none. Free with
+ * ellm_grammar_free. */
+ellm_status cli_sampling_grammar(const cli_sampling *options, ellm_model *model, ellm_grammar **grammar,
+                                 ellm_error *err);
 /* Of --tokens: SIZE_MAX where there is none. */
 size_t cli_sampling_limit(const cli_sampling *options);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "generate/sampler.h"
 #include "model/sequence.h"
 
 /* ------------------------------------------------------------------ creation */
@@ -53,6 +54,18 @@ static ellm_status make_sampler(ellm_answer *a, const ellm_sampling *given, ellm
   return ELLM_OK;
 }
 
+static ellm_status begin_grammar(ellm_answer *a, ellm_model *model, const ellm_grammar *grammar, ellm_error *err) {
+  const ellm_tokenizer *tokenizer;
+  const size_t words = ((size_t)a->vocab_size + 63) / 64, others = grammar_mask_words(grammar);
+  ELLM_TRY(ellm_model_tokenizer(model, &tokenizer, err));
+  ELLM_TRY(grammar_check_tokenizer(grammar, tokenizer, err));
+  a->allowed = calloc((words > others ? words : others) + 1, sizeof *a->allowed);
+  if (!a->allowed) return ellm_fail_memory(err, words * sizeof *a->allowed, "an answer");
+  ELLM_TRY(grammar_matcher_create(grammar, &a->matcher, err));
+  sampler_allow(a->sampler, a->allowed);
+  return ELLM_OK;
+}
+
 ellm_status answer_create(ellm_generator *g, ellm_model *model, const ellm_model_info *info, const ellm_request *r,
                           ellm_answer **out, ellm_error *err) {
   ellm_answer *a = *out = calloc(1, sizeof *a);
@@ -79,6 +92,7 @@ ellm_status answer_create(ellm_generator *g, ellm_model *model, const ellm_model
   }
   ELLM_TRY(copy_stops(a, r, err));
   ELLM_TRY(make_sampler(a, r->sampling, err));
+  if (r->grammar) ELLM_TRY(begin_grammar(a, model, r->grammar, err));
   return r->no_text ? ELLM_OK : open_stream(a, model, err);
 }
 
@@ -86,6 +100,8 @@ void answer_destroy(ellm_answer *a) {
   if (!a) return;
   if (a->sequence && a->sequence != a->given) ellm_sequence_free(a->sequence);
   ellm_sampler_free(a->sampler);
+  grammar_matcher_free(a->matcher);
+  free(a->allowed);
   ellm_stream_free(a->stream);
   stop_filter_free(&a->stops);
   for (size_t i = 0; a->stop_texts && a->stop_texts[i]; i++) free(a->stop_texts[i]);
@@ -174,6 +190,27 @@ static bool ends(const ellm_answer *a, uint32_t id) {
   return false;
 }
 
+/* What the grammar lets come next: ids of text, and those that end the answer where it can end. *over: nothing can. */
+static ellm_status ask_grammar(ellm_answer *a, bool *over, ellm_error *err) {
+  bool more, may_end, any = false;
+  *over = false;
+  if (!a->matcher) return ELLM_OK;
+  ELLM_TRY(grammar_matcher_next(a->matcher, a->allowed, &more, &may_end, err));
+  for (size_t i = 0; i < a->n_end_ids; i++) {
+    const uint32_t id = a->end_ids[i];
+    if (id >= a->vocab_size) continue;
+    a->allowed[id / 64] &= ~(UINT64_C(1) << id % 64);
+    if (may_end && more) a->allowed[id / 64] |= UINT64_C(1) << id % 64;
+  }
+  for (uint32_t w = 0; w <= (a->vocab_size - 1) / 64 && !any; w++) { /* rows of the model, not ids of the tokenizer */
+    const uint32_t rest = a->vocab_size - 64 * w;
+    any = (a->allowed[w] & (rest < 64 ? (UINT64_C(1) << rest) - 1 : UINT64_MAX)) != 0;
+  }
+  *over = !any;
+  return any || may_end ? ELLM_OK
+                        : ellm_fail(err, ELLM_ERR_INPUT, "no token of the model goes on with what the grammar asks for");
+}
+
 /* No position is left: another prompt takes the place of that before the answer, or it ends. *made: it goes on. */
 static ellm_status ask_for_room(ellm_answer *a, bool *made, ellm_error *err) {
   uint32_t *prompt = NULL;
@@ -208,7 +245,7 @@ static ellm_status keep_common(ellm_answer *a, ellm_error *err) {
 
 static ellm_status advance(ellm_answer *a, const float *logits, ellm_error *err) {
   uint32_t id;
-  bool made;
+  bool made, over;
   const double now = clock_seconds();
   if (a->n_ids == 0) {
     a->first = now;
@@ -216,6 +253,11 @@ static ellm_status advance(ellm_answer *a, const float *logits, ellm_error *err)
   }
   if (a->limit == 0) {
     answer_end(a, ELLM_END_LIMIT);
+    return ELLM_OK;
+  }
+  ELLM_TRY(ask_grammar(a, &over, err));
+  if (over) { /* before the first id; else it is seen when the last one is added */
+    answer_end(a, ELLM_END_GRAMMAR);
     return ELLM_OK;
   }
   ELLM_TRY(ellm_logits_check(logits, a->vocab_size, (uint32_t)answer_all(a) - 1, err));
@@ -226,8 +268,11 @@ static ellm_status advance(ellm_answer *a, const float *logits, ellm_error *err)
     return ELLM_OK;
   }
   ELLM_TRY(add_id(a, id, err));
+  if (a->matcher) ELLM_TRY(grammar_matcher_accept(a->matcher, id, err));
+  ELLM_TRY(ask_grammar(a, &over, err));
   a->seconds = clock_seconds() - a->first;
   if (a->stops.matched) answer_end(a, ELLM_END_STOP);
+  else if (over) answer_end(a, ELLM_END_GRAMMAR);
   else if (atomic_load(&a->cancelled)) answer_end(a, ELLM_END_CANCELLED);
   else if (a->n_ids == a->limit) answer_end(a, ELLM_END_LIMIT);
   else if (answer_all(a) > a->positions) {

@@ -19,6 +19,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "generate/stop.h"
+#include "grammar/grammar.h"
 #include "text/stream.h"
 
 typedef enum answer_state { ANSWER_WAITING, ANSWER_ACTIVE, ANSWER_ENDED } answer_state;
@@ -50,6 +51,8 @@ struct ellm_answer {
   ellm_sequence *sequence; /* `given`, or one of the generator's; NULL while it is not among the active ones */
   size_t done;             /* ids that it holds */
   ellm_sampler *sampler;
+  grammar_matcher *matcher; /* where the answer is in its grammar; NULL: it has none */
+  uint64_t *allowed;       /* [ceil(vocab_size / 64)] ids that can come next; with a grammar */
   ellm_stream *stream;     /* NULL: no text */
   stop_filter stops;
   ellm_buffer text;        /* NUL-terminated, the NUL not counted */

@@ -16,7 +16,8 @@ void ellm_request_init(ellm_request *request) {
 }
 
 const char *ellm_end_name(ellm_end end) {
-  static const char *const names[] = {"running", "length", "eos", "stop", "context", "full", "cancelled", "failed"};
+  static const char *const names[] = {"running", "length", "eos", "stop", "context", "full", "cancelled", "failed",
+                                      "grammar"};
   return (size_t)end < sizeof names / sizeof *names ? names[end] : "unknown";
 }
 

@@ -9,8 +9,11 @@
  * of ids. Probabilities are doubles, relative to the best candidate (weight 1),
  * by exact_exp: the same seed and logits give the same token everywhere.
  * NaN and +infinity are no logits: they end sampling. Nothing is allocated
- * after creation.
+ * after creation. Ids that are not allowed (sampler_allow) are no candidates:
+ * filters and shares are of the others.
  */
+#include "generate/sampler.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +37,7 @@ struct ellm_sampler {
   candidate *candidates; /* [vocab_size] */
   double *weights;       /* [vocab_size], of the candidates */
   uint64_t *seen;        /* bitmap of accepted ids; NULL without a penalty */
+  const uint64_t *allowed; /* bitmap of ids, NULL: all */
 };
 
 static ellm_status check(const ellm_sampling *s, uint32_t vocab_size, ellm_error *err) {
@@ -106,11 +110,25 @@ static float penalized(const ellm_sampler *s, const float *logits, uint32_t id) 
   return logit > 0 ? logit / s->sampling.repeat_penalty : logit * s->sampling.repeat_penalty;
 }
 
+void sampler_allow(ellm_sampler *sampler, const uint64_t *allowed) { sampler->allowed = allowed; }
+
+/* The first id from `id` on that is allowed, or vocab_size. */
+static uint32_t next_allowed(const ellm_sampler *s, uint32_t id) {
+  if (!s->allowed) return id;
+  while (id < s->vocab_size) {
+    const uint64_t rest = s->allowed[id / 64] >> id % 64;
+    if (rest & 1) return id;
+    id = rest == 0 ? (id / 64 + 1) * 64 : id + (uint32_t)__builtin_ctzll(rest);
+  }
+  return s->vocab_size;
+}
+
 /* The lowest id of equal maxima. */
 static uint32_t greedy(const ellm_sampler *s, const float *logits) {
-  uint32_t best = 0;
-  float most = penalized(s, logits, 0);
-  for (uint32_t id = 1; id < s->vocab_size; id++) {
+  uint32_t best = next_allowed(s, 0);
+  if (best == s->vocab_size) return 0;
+  float most = penalized(s, logits, best);
+  for (uint32_t id = next_allowed(s, best + 1); id < s->vocab_size; id = next_allowed(s, id + 1)) {
     float logit = penalized(s, logits, id);
     if (logit > most) {
       most = logit;
@@ -139,15 +157,16 @@ static double weight_of(const ellm_sampler *s, float logit, float best) {
   return exact_exp(((double)logit - (double)best) / (double)s->sampling.temperature);
 }
 
-/* All of them, in the order of ids; returns the best. */
-static float collect(ellm_sampler *s, const float *logits) {
-  float best = -INFINITY;
-  for (uint32_t id = 0; id < s->vocab_size; id++) {
+/* All of them, in the order of ids; their number. *best: the greatest logit. */
+static size_t collect(ellm_sampler *s, const float *logits, float *best) {
+  size_t n = 0;
+  *best = -INFINITY;
+  for (uint32_t id = next_allowed(s, 0); id < s->vocab_size; id = next_allowed(s, id + 1)) {
     const float logit = penalized(s, logits, id);
-    s->candidates[id] = (candidate){logit, id};
-    if (logit > best) best = logit;
+    s->candidates[n++] = (candidate){logit, id};
+    if (logit > *best) *best = logit;
   }
-  return best;
+  return n;
 }
 
 /*
@@ -192,8 +211,8 @@ static size_t keep_best(ellm_sampler *s, size_t n, float best) {
 }
 
 static uint32_t draw(ellm_sampler *s, const float *logits) {
-  const float best = collect(s, logits);
-  const size_t n = s->vocab_size;
+  float best;
+  const size_t n = collect(s, logits, &best);
   size_t first = 0;
   if (s->sampling.top_p < 1 || (s->sampling.top_k > 0 && (size_t)s->sampling.top_k < n)) first = keep_best(s, n, best);
   else

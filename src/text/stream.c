@@ -254,3 +254,29 @@ ellm_status ellm_stream_flush(ellm_stream *s, const char **text, size_t *bytes, 
   reset(s);
   return finish(s, text, bytes, err);
 }
+
+ellm_status ellm_stream_id_bytes(ellm_stream *s, uint32_t id, const char **text, size_t *bytes, ellm_error *err) {
+  size_t length;
+  const size_t strings = s->strings;
+  s->out.size = 0;
+  *text = "";
+  *bytes = 0;
+  if (s->whole)
+    return ellm_fail(err, ELLM_ERR_INPUT, "the tokenizer's decoder is of a kind whose ids have no text of their own");
+  const char *piece = tokenizer_decoded_piece(s->tokenizer, id, s->skip_special, &length);
+  if (!piece) return ELLM_OK;
+  s->strings = 1;
+  const ellm_status status = run_head(s, &piece, &length, err);
+  s->strings = strings;
+  if (status != ELLM_OK) return status;
+  const int value = s->fallback ? decode_byte_piece(piece, length) : -1;
+  const uint8_t byte = (uint8_t)value;
+  bool ok = s->tokenizer->parts.decoder.present || add(&s->out, " ", 1);
+  if (s->byte_level) ok = ok && byte_level_append_bytes(&s->out, piece, length);
+  else if (value >= 0) ok = ok && ellm_buffer_append(&s->out, &byte, 1);
+  else ok = ok && add(&s->out, piece, length);
+  if (!ok) return ellm_fail_memory(err, length, "decoding");
+  *text = s->out.size > 0 ? (const char *)s->out.data : "";
+  *bytes = s->out.size;
+  return ELLM_OK;
+}

@@ -7,12 +7,13 @@
 
 #define ID_IS_ADDED (UINT32_C(1) << 31)
 
-/* Immutable after creation. */
+/* Immutable after creation, but for the companion. */
 struct ellm_tokenizer {
   tokenizer_parts parts;
   vocab added_by_content;   /* ids are indices into parts.added.items */
   uint32_t *by_id;          /* 0: none; index + 1 of a piece of the model; ID_IS_ADDED | index of an added token */
   size_t id_limit;          /* largest id + 1 */
+  struct tokenizer_companion *companion; /* companion.h */
 };
 
 /* The string that decoding starts from, or NULL for an id without one and for

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "text/bpe_build.h"
+#include "text/companion.h"
 #include "text/pretokenize_load.h"
 #include "text/tokenizer.h"
 
@@ -50,6 +51,7 @@ ellm_status tokenizer_build(tokenizer_parts *parts, const char *origin, ellm_tok
   ellm_status status = pretokenizer_check(&t->parts.pretokenizer, n, origin, err);
   if (status == ELLM_OK) status = added_tokens_build(&t->parts.added, tokenizer_pieces(&t->parts), n, origin, err);
   if (status == ELLM_OK) status = build_indices(t, origin, err);
+  if (status == ELLM_OK) status = tokenizer_companion_create(&t->companion, err);
   if (status != ELLM_OK) {
     ellm_tokenizer_free(t);
     return status;
@@ -72,6 +74,7 @@ void ellm_tokenizer_free(ellm_tokenizer *t) {
   if (!t) return;
   tokenizer_parts_free(&t->parts);
   vocab_free(&t->added_by_content);
+  tokenizer_companion_destroy(t->companion);
   free(t->by_id);
   free(t);
 }
