@@ -625,6 +625,8 @@ function fitMessage() {
   follow();
 }
 
+/** Is a character being put together? Then Enter belongs to that. (Safari says so by the key code alone.) */
+const composing = (event) => event.isComposing || event.keyCode === 229;
 const touchOnly = () => matchMedia("(hover: none) and (pointer: coarse)").matches;
 
 function wireComposer() {
@@ -633,7 +635,7 @@ function wireComposer() {
   field.enterKeyHint = touch ? "enter" : "send";
   field.addEventListener("input", fitMessage);
   field.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || (touch && !event.ctrlKey)) return;
+    if (event.key !== "Enter" || event.shiftKey || composing(event) || (touch && !event.ctrlKey)) return;
     event.preventDefault();
     send();
   });
@@ -641,7 +643,8 @@ function wireComposer() {
     event.preventDefault();
     if (streams.has(current.id)) stop(current);
     else send();
-    field.focus();
+    if (touchOnly()) field.blur(); // the keyboard leaves, the answer is seen
+    else field.focus();
   });
   byId("log").addEventListener("scroll", () => {
     const log = byId("log");

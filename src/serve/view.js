@@ -154,7 +154,7 @@ class MessageView {
     area.setSelectionRange(area.value.length, area.value.length);
     area.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.endEdit(null);
-      else if (user && event.key === "Enter" && !event.shiftKey && !event.isComposing) this.endEdit(area.value);
+      else if (user && event.key === "Enter" && !event.shiftKey && !composing(event)) this.endEdit(area.value);
       else return;
       event.preventDefault();
       event.stopPropagation();

@@ -438,7 +438,7 @@ snake_case_name, 2 * 3 * 4, ~~gone~~, ***both***, \\*plain\\*
 RANDOM = """let seed = 1;
 const next = (n) => (seed = (seed * 16807) % 2147483647) % n, problems = [];
 const pieces = ["*", "**", "_", "~~", "`", "```", "\\n", "\\n\\n", "- ", "1. ", "> ", "# ", "|", "|-|-|\\n", "  ", "    ", "[", "](",
-  ")", "http://a.b/", "javascript:x", "<img src=x onerror=y>", "<br>", "\\\\", "!", "a", "word ", "\u00e4", "\u72d0", "&lt;", "---\\n", "~~~"];
+  ")", "http://a.b/", "javascript:x", "[a](javascript:x)", "[a](http://b/)", "<img src=x onerror=y>", "<br>", "\\\\", "!", "a", "word ", "\u00e4", "\u72d0", "&lt;", "---\\n", "~~~"];
 const known = /^(p|h[3-6]|ul|ol|li|blockquote|hr|pre|code|div|span|button|table|thead|tbody|tr|th|td|em|strong|del|a|br)$/;
 const attributes = /^(class|start|href|title|rel|target|type|tabindex|role|aria-label)$/;
 for (let i = 0; i < 250 && !problems.length; i++) {
@@ -490,7 +490,7 @@ def test_markdown():
     page.js("copied = null; navigator.clipboard.readText().then(t => copied = t, e => copied = String(e))")
     ok("yield block" in str(page.wait("copied")), "code can be copied", page.value("copied"))
     shoot("answer")
-    for width in (390, 1280):
+    for width in (320, 390, 1280):  # 320: 1280 at four times the size
         page.size(width, 844)
         ok(page.value(NO_SIDEWAYS), f"nothing reaches beyond {width} pixels")
     fake.answer = HOSTILE
@@ -604,7 +604,20 @@ def test_telephone():
     ok(page.wait(at_end), "unless asked for")
     page.keys("ESCAPE")
     page.answered()
+    fake.delay, fake.answer = 0, TEXT
+    page.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    page.driver.refresh()
+    page.wait("props !== null")
+    page.js("byId('message').focus()")
+    page.keys("one", "ENTER", "two")
+    page.click("#send")
+    page.answered()
+    equal((fake.requests[-1]["messages"][-1]["content"], page.value("document.activeElement === byId('message')")),
+          ("one\ntwo", False), "by touch Enter begins a line, and the button sends and puts the keyboard away")  # fmt: skip
+    page.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
     page.size(1280)
+    page.driver.refresh()
+    page.wait("props !== null")
 
 
 def test_storage_full():
