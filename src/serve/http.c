@@ -59,7 +59,7 @@ static bool check_body(const job *j, problem *p) {
   char *end;
   const unsigned long long n = strtoull(length, &end, 10); /* libmicrohttpd has refused what is no number */
   if (n <= most && strlen(length) < 20) return true;
-  return problem_set(p, 413, NULL, "the body has %.20s bytes, more than %zu", length, most);
+  return problem_set(p, 413, NULL, "the body has %.24s bytes, more than %zu", length, most);
 }
 
 /* What is wrong with a request by its headers. */
@@ -178,6 +178,9 @@ static enum MHD_Result respond_options(job *j) {
 
 /* ------------------------------------------------------------------- requests */
 
+/* Of a body that nobody reads, as its request was refused by its headers. */
+static size_t swallowed_at_most(const server *s) { return 4 * s->options->body_bytes; }
+
 static enum MHD_Result begin(server *s, struct MHD_Connection *connection, const char *path, const char *method,
                              job **made) {
   problem p;
@@ -188,7 +191,9 @@ static enum MHD_Result begin(server *s, struct MHD_Connection *connection, const
   endpoints_find(path, method, &j->allowed);
   if (!j->allowed) j->allowed = "GET";
   job_problem(j, &p);
-  return p.status == 413 ? respond(j) : MHD_YES; /* what is too long is not waited for */
+  /* a client reads the answer when it has sent all: that is waited for, unless it is very long */
+  const char *length = header(j, "Content-Length");
+  return p.status == 413 && (strlen(length) > 12 || strtoull(length, NULL, 10) > swallowed_at_most(s)) ? respond(j) : MHD_YES;
 }
 
 /* The answer must be made by hand: libmicrohttpd takes none while a body comes. Its connection is closed. */
@@ -215,7 +220,7 @@ static enum MHD_Result take_body(job *j, const char *data, size_t *bytes) {
   if (job_clock() - j->received > HTTP_BODY_SECONDS)
     return refuse_body(j, 408, "the body did not come to an end in time");
   j->swallowed += n;
-  if (j->swallowed > most) return refuse_body(j, 413, "the body is too large");
+  if (j->swallowed > (j->ready ? swallowed_at_most(j->server) : most)) return refuse_body(j, 413, "the body is too large");
   if (j->ready || !j->route || !j->route->body) return MHD_YES; /* nobody reads it */
   if (!job_count_body(j, n, HTTP_BODIES * most)) return refuse_body(j, 503, "too many bodies are being received");
   const size_t before = j->body.bytes;
