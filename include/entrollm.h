@@ -575,6 +575,8 @@ ELLM_API void ellm_grammar_free(ellm_grammar *grammar);
 
 /* ---------------------------------------------------------------- sampling */
 
+typedef struct ellm_bias { uint32_t id; float value; } ellm_bias; /* finite */
+
 /* How the next token is chosen. */
 typedef struct ellm_sampling {
   size_t size;           /* set by ellm_sampling_init */
@@ -584,6 +586,12 @@ typedef struct ellm_sampling {
   float min_p;           /* 0 = off */
   float repeat_penalty;  /* 1 = off; over all ids of the sequence, as Transformers does */
   uint64_t seed;
+  /* What is added to logits, after the repetition penalty: the bias of an id, and for ids that were accepted after the
+   * first n_prompt ones: less presence_penalty, and less frequency_penalty for each time. */
+  float frequency_penalty, presence_penalty; /* 0 = off; -100..100 */
+  const ellm_bias *biases;                   /* [n_biases], copied; the last of an id counts */
+  size_t n_biases;
+  size_t n_prompt;       /* the generator sets it */
 } ellm_sampling;
 ELLM_API void ellm_sampling_init(ellm_sampling *sampling); /* greedy, all filters off, seed 0 */
 /* What the model's generation_config asks for: greedy where it does not ask for sampling. top_k is 50 where it names
@@ -645,12 +653,21 @@ typedef enum ellm_end {
 } ellm_end;
 ELLM_API const char *ellm_end_name(ellm_end end); /* "length", "eos", "stop", "context", ...; static */
 
+typedef struct ellm_chance { uint32_t id; double log_probability; } ellm_chance;
+enum { ELLM_MAX_CHANCES = 32 };
+
 /* What an answer has become longer by. */
 typedef struct ellm_answer_part {
   bool has_id;
   uint32_t id;      /* the new id, if there is one */
   const char *text; /* text[bytes], whole UTF-8 characters, often empty; valid during the call */
   size_t bytes;
+  /* Where the request asks for chances (n_chances > 0) and there is an id: the natural logarithm of the probability that the
+   * model gave it, and the likeliest ids, [n_top], likeliest first; equal ones by id. Of the model's logits as they are,
+   * before penalties, biases and filters. Valid during the call. */
+  double log_probability;
+  const ellm_chance *top;
+  size_t n_top;
 } ellm_answer_part;
 
 typedef struct ellm_request {
@@ -684,6 +701,8 @@ typedef struct ellm_request {
    * ELLM_END_GRAMMAR where nothing more can come, and fails where no token can. A limit, a stop string, a full context
    * end it as always. NULL: any text. */
   const ellm_grammar *grammar;
+  size_t n_chances;              /* up to ELLM_MAX_CHANCES: parts tell the likeliest ids with their log-probabilities; a
+                                    token then takes a pass over its logits more. 0: they do not */
 } ellm_request;
 ELLM_API void ellm_request_init(ellm_request *request); /* size, no limit; else NULL, 0 and false */
 

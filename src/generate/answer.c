@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/sized.h"
 #include "generate/sampler.h"
+#include "model/score.h"
 #include "model/sequence.h"
 
 /* ------------------------------------------------------------------ creation */
@@ -49,7 +51,9 @@ static ellm_status open_stream(ellm_answer *a, ellm_model *model, ellm_error *er
 static ellm_status make_sampler(ellm_answer *a, const ellm_sampling *given, ellm_error *err) {
   ellm_sampling greedy;
   ellm_sampling_init(&greedy);
-  ELLM_TRY(ellm_sampler_create(given ? given : &greedy, a->vocab_size, &a->sampler, err));
+  ELLM_SIZED(ellm_sampling, sampling, given ? given : &greedy, err);
+  sampling.n_prompt = a->n_prompt;
+  ELLM_TRY(ellm_sampler_create(&sampling, a->vocab_size, &a->sampler, err));
   for (size_t i = 0; i < a->n_prompt; i++) ellm_sampler_accept(a->sampler, a->ids[i]);
   return ELLM_OK;
 }
@@ -79,6 +83,7 @@ ellm_status answer_create(ellm_generator *g, ellm_model *model, const ellm_model
   a->take = r->take;
   a->make_room = r->make_room;
   a->user = r->user;
+  a->n_chances = r->n_chances < info->vocab_size ? r->n_chances : info->vocab_size;
   a->n_prompt = a->first_prompt = r->n_prompt;
   /* room for all that the positions allow, and the last id, which is never fed back */
   const size_t left = a->positions - r->n_prompt + 1;
@@ -120,7 +125,13 @@ static ellm_status hand_out(ellm_answer *a, const uint32_t *id, const char *text
   memcpy(a->text.data + a->text.size, text, bytes);
   a->text.size += bytes;
   a->text.data[a->text.size] = '\0';
-  const ellm_answer_part part = {id != NULL, id ? *id : 0, text, bytes};
+  const ellm_answer_part part = {.has_id = id != NULL,
+                                 .id = id ? *id : 0,
+                                 .text = text,
+                                 .bytes = bytes,
+                                 .log_probability = id ? a->chance : 0,
+                                 .top = a->top,
+                                 .n_top = id && a->take ? a->n_chances : 0};
   if (a->take && (id || bytes > 0) && !a->take(a->user, a, &part)) {
     a->take = NULL;
     atomic_store(&a->cancelled, true);
@@ -243,6 +254,24 @@ static ellm_status keep_common(ellm_answer *a, ellm_error *err) {
   return sequence_begin(a->sequence, a->ids, answer_all(a), answer_all(a) - 1, &a->done, err);
 }
 
+/* The chance of an id, and the likeliest ones: a few, so that each is put into its place. */
+static void find_chances(ellm_answer *a, const float *logits, uint32_t id) {
+  size_t n = 0;
+  if (a->n_chances == 0) return;
+  for (uint32_t i = 0; i < a->vocab_size; i++) {
+    if (n == a->n_chances && !(logits[i] > logits[a->top[n - 1].id])) continue;
+    size_t at = n < a->n_chances ? n++ : n - 1;
+    while (at > 0 && logits[i] > logits[a->top[at - 1].id]) {
+      a->top[at] = a->top[at - 1];
+      at--;
+    }
+    a->top[at].id = i;
+  }
+  const double sum = score_log_sum_exp(logits, a->vocab_size);
+  for (size_t i = 0; i < n; i++) a->top[i].log_probability = (double)logits[a->top[i].id] - sum;
+  a->chance = (double)logits[id] - sum;
+}
+
 static ellm_status advance(ellm_answer *a, const float *logits, ellm_error *err) {
   uint32_t id;
   bool made, over;
@@ -267,6 +296,7 @@ static ellm_status advance(ellm_answer *a, const float *logits, ellm_error *err)
     answer_end(a, ELLM_END_ID);
     return ELLM_OK;
   }
+  find_chances(a, logits, id);
   ELLM_TRY(add_id(a, id, err));
   if (a->matcher) ELLM_TRY(grammar_matcher_accept(a->matcher, id, err));
   ELLM_TRY(ask_grammar(a, &over, err));

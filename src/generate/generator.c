@@ -86,6 +86,8 @@ static ellm_status check_request(const ellm_generator *g, const ellm_request *r,
   for (const ellm_answer *a = g->answers; a && r->sequence; a = a->next)
     if (a->given == r->sequence && a->state != ANSWER_ENDED)
       return ellm_fail(err, ELLM_ERR_USAGE, "the sequence of the request has an answer that has not ended");
+  if (r->n_chances > ELLM_MAX_CHANCES)
+    return ellm_fail(err, ELLM_ERR_USAGE, "%zu chances are more than %d", r->n_chances, ELLM_MAX_CHANCES);
   if (r->no_text && r->n_stops > 0) return ellm_fail(err, ELLM_ERR_USAGE, "stop strings need text");
   return ELLM_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Choosing the next token: repetition penalty, temperature, top_k, top_p, min_p
+ * Choosing the next token: repetition penalty, biases and penalties of occurrence, temperature, top_k, top_p, min_p
  * in this order, as Transformers applies them, then one draw.
  *
  * Candidates are ordered by logit, equal ones by lower id, so that every filter
@@ -38,6 +38,8 @@ struct ellm_sampler {
   double *weights;       /* [vocab_size], of the candidates */
   uint64_t *seen;        /* bitmap of accepted ids; NULL without a penalty */
   const uint64_t *allowed; /* bitmap of ids, NULL: all */
+  float *shifts;         /* [vocab_size], what biases and penalties of occurrence add; NULL: nothing */
+  uint64_t *occurred;    /* bitmap of ids accepted after the prompt; NULL without shifts */
 };
 
 static ellm_status check(const ellm_sampling *s, uint32_t vocab_size, ellm_error *err) {
@@ -49,6 +51,14 @@ static ellm_status check(const ellm_sampling *s, uint32_t vocab_size, ellm_error
   if (!(s->min_p >= 0 && s->min_p <= 1)) return ellm_fail(err, ELLM_ERR_USAGE, "min_p %g is not in 0..1", s->min_p);
   if (!(s->repeat_penalty > 0 && isfinite(s->repeat_penalty)))
     return ellm_fail(err, ELLM_ERR_USAGE, "repeat_penalty %g is not a finite number above 0", s->repeat_penalty);
+  if (!(fabsf(s->frequency_penalty) <= 100))
+    return ellm_fail(err, ELLM_ERR_USAGE, "frequency_penalty %g is not in -100..100", s->frequency_penalty);
+  if (!(fabsf(s->presence_penalty) <= 100))
+    return ellm_fail(err, ELLM_ERR_USAGE, "presence_penalty %g is not in -100..100", s->presence_penalty);
+  for (size_t i = 0; i < s->n_biases; i++)
+    if (s->biases[i].id >= vocab_size || !isfinite(s->biases[i].value))
+      return ellm_fail(err, ELLM_ERR_USAGE, "a bias of %g for token id %u of %u makes no sense", s->biases[i].value,
+                       (unsigned)s->biases[i].id, (unsigned)vocab_size);
   return ELLM_OK;
 }
 
@@ -83,10 +93,17 @@ ellm_status ellm_sampler_create(const ellm_sampling *given, uint32_t vocab_size,
   s->weights = calloc(vocab_size, sizeof *s->weights);
   bool penalty = sampling.repeat_penalty != 1;
   if (penalty) s->seen = calloc((size_t)vocab_size / 64 + 1, sizeof *s->seen);
-  if (!s->candidates || !s->weights || (penalty && !s->seen)) {
+  bool shifted = sampling.n_biases > 0 || sampling.frequency_penalty != 0 || sampling.presence_penalty != 0;
+  if (shifted) {
+    s->shifts = calloc(vocab_size, sizeof *s->shifts);
+    s->occurred = calloc((size_t)vocab_size / 64 + 1, sizeof *s->occurred);
+  }
+  if (!s->candidates || !s->weights || (penalty && !s->seen) || (shifted && (!s->shifts || !s->occurred))) {
     ellm_sampler_free(s);
     return ellm_fail_memory(err, vocab_size * sizeof *s->candidates, "the sampler");
   }
+  for (size_t i = 0; i < sampling.n_biases; i++) s->shifts[sampling.biases[i].id] = sampling.biases[i].value;
+  s->sampling.biases = NULL; /* the caller's */
   *sampler = s;
   return ELLM_OK;
 }
@@ -96,18 +113,26 @@ void ellm_sampler_free(ellm_sampler *sampler) {
   free(sampler->candidates);
   free(sampler->weights);
   free(sampler->seen);
+  free(sampler->shifts);
+  free(sampler->occurred);
   free(sampler);
 }
 
 void ellm_sampler_accept(ellm_sampler *sampler, uint32_t id) {
   sampler->accepted++;
   if (sampler->seen && id < sampler->vocab_size) sampler->seen[id / 64] |= UINT64_C(1) << id % 64;
+  if (sampler->shifts && id < sampler->vocab_size && sampler->accepted > sampler->sampling.n_prompt) {
+    const bool before_this = sampler->occurred[id / 64] >> id % 64 & 1;
+    sampler->occurred[id / 64] |= UINT64_C(1) << id % 64;
+    sampler->shifts[id] -= sampler->sampling.frequency_penalty + (before_this ? 0 : sampler->sampling.presence_penalty);
+  }
 }
 
 static float penalized(const ellm_sampler *s, const float *logits, uint32_t id) {
+  const float shift = s->shifts ? s->shifts[id] : 0;
   float logit = logits[id];
-  if (!s->seen || !(s->seen[id / 64] >> id % 64 & 1)) return logit;
-  return logit > 0 ? logit / s->sampling.repeat_penalty : logit * s->sampling.repeat_penalty;
+  if (!s->seen || !(s->seen[id / 64] >> id % 64 & 1)) return logit + shift;
+  return (logit > 0 ? logit / s->sampling.repeat_penalty : logit * s->sampling.repeat_penalty) + shift;
 }
 
 void sampler_allow(ellm_sampler *sampler, const uint64_t *allowed) { sampler->allowed = allowed; }

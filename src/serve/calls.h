@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls of tools in the text of an answer. */
+#ifndef ELLM_SERVE_CALLS_H
+#define ELLM_SERVE_CALLS_H
+
+#include <jansson.h>
+
+#include "serve/text.h"
+
+/*
+ * Look for calls in data[bytes], as the families that we run write them: Qwen, SmolLM3 and Hermes between <tool_call>
+ * and </tool_call>, Phi-4 between <|tool_call|> and <|/tool_call|>, Llama 3 and Mistral as the whole text, an object or
+ * a list of objects with "name" and "arguments" or "parameters", Mistral's after [TOOL_CALLS], Llama's after
+ * <|python_tag|>. A call counts where its name is one of names[n_names].
+ *
+ * *calls: their JSON, a list in the form of OpenAI's API ("id", "type", "function", with "index" for streams); empty where
+ * there are none. *content_bytes: what stands before the first of them, all where there are none. `seed` makes ids.
+ */
+void calls_find(const char *data, size_t bytes, char *const *names, size_t n_names, unsigned long long seed, bool indexed,
+                text *calls, size_t *content_bytes);
+
+#endif

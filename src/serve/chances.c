@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See chances.h. */
+#include "serve/chances.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The text of one token as it stands within a text; malloc'ed, NULL: there is none. A tokenizer may drop a space at the
+ * very beginning: the token is decoded twice in a row, and the first one taken away. */
+static char *token_text(const server *s, uint32_t id, size_t *bytes) {
+  const uint32_t twice[2] = {id, id};
+  char *one = NULL, *two = NULL;
+  size_t n_one = 0, n_two = 0;
+  if (!s->tokenizer || ellm_tokenizer_decode(s->tokenizer, twice, 1, false, &one, &n_one, NULL) != ELLM_OK) return NULL;
+  if (ellm_tokenizer_decode(s->tokenizer, twice, 2, false, &two, &n_two, NULL) == ELLM_OK && n_two > n_one &&
+      memcmp(one, two, n_one) == 0) {
+    memmove(one, two + n_one, n_two - n_one < n_one ? n_two - n_one : n_one);
+    if (n_two - n_one > n_one) { /* with the space that was dropped */
+      char *longer = malloc(n_two - n_one + 1);
+      if (longer) {
+        memcpy(longer, two + n_one, n_two - n_one);
+        free(one);
+        one = longer;
+        n_one = n_two - n_one;
+      }
+    }
+  }
+  free(two);
+  *bytes = n_one;
+  return one;
+}
+
+/* JSON has no infinity: what cannot come has the least that clients expect. */
+static double finite(double log_probability) { return log_probability > -9999 ? log_probability : -9999; }
+
+static void add_fields(text *out, const char *token, size_t n, double log_probability) {
+  text_print(out, "{\"token\":");
+  text_json(out, token, n);
+  text_print(out, ",\"logprob\":%.9g,\"bytes\":[", finite(log_probability));
+  for (size_t i = 0; i < n; i++) text_print(out, "%s%d", i > 0 ? "," : "", (unsigned char)token[i]);
+  text_print(out, "]");
+}
+
+static size_t characters(const char *token, size_t n) {
+  size_t count = 0;
+  for (size_t i = 0; i < n; i++) count += ((unsigned char)token[i] & 0xc0) != 0x80;
+  return count;
+}
+
+static void add_chat(chances *c, const server *s, size_t top, const ellm_answer_part *part, const char *token, size_t n) {
+  text *out = &c->entries;
+  if (c->any) text_print(out, ",");
+  add_fields(out, token, n, part->log_probability);
+  text_print(out, ",\"top_logprobs\":[");
+  for (size_t i = 0; i < part->n_top && i < top; i++) {
+    size_t m = 0;
+    char *other = token_text(s, part->top[i].id, &m);
+    if (i > 0) text_print(out, ",");
+    add_fields(out, other ? other : "", m, part->top[i].log_probability);
+    text_print(out, "}");
+    free(other);
+  }
+  text_print(out, "]}");
+}
+
+static void add_text(chances *c, const server *s, size_t top, const ellm_answer_part *part, const char *token, size_t n) {
+  const char *comma = c->any ? "," : "";
+  text_print(&c->entries, "%s", comma);
+  text_json(&c->entries, token, n);
+  text_print(&c->logs, "%s%.9g", comma, finite(part->log_probability));
+  text_print(&c->offsets, "%s%zu", comma, c->offset);
+  text_print(&c->tops, "%s{", comma);
+  for (size_t i = 0; i < part->n_top && i < top; i++) {
+    size_t m = 0;
+    char *other = token_text(s, part->top[i].id, &m);
+    if (i > 0) text_print(&c->tops, ",");
+    text_json(&c->tops, other ? other : "", m);
+    text_print(&c->tops, ":%.9g", finite(part->top[i].log_probability));
+    free(other);
+  }
+  text_print(&c->tops, "}");
+}
+
+void chances_add(chances *c, const server *s, bool chat, size_t top, const ellm_answer_part *part) {
+  size_t n = 0;
+  char *token = token_text(s, part->id, &n);
+  const char *shown = token ? token : "";
+  if (chat) add_chat(c, s, top, part, shown, n);
+  else add_text(c, s, top, part, shown, n);
+  c->any = true;
+  c->offset += characters(shown, n);
+  free(token);
+}
+
+static void list(const char *name, const text *t, text *out) {
+  text_print(out, "\"%s\":[", name);
+  text_add(out, t->data ? t->data : "", t->bytes);
+  text_print(out, "]");
+  out->failed = out->failed || t->failed;
+}
+
+void chances_json(const chances *c, bool chat, text *out) {
+  if (!c->any) {
+    text_print(out, "null");
+    return;
+  }
+  text_print(out, "{");
+  list(chat ? "content" : "tokens", &c->entries, out);
+  if (!chat) {
+    text_print(out, ",");
+    list("token_logprobs", &c->logs, out);
+    text_print(out, ",");
+    list("top_logprobs", &c->tops, out);
+    text_print(out, ",");
+    list("text_offset", &c->offsets, out);
+  }
+  text_print(out, "}");
+}
+
+void chances_clear(chances *c) {
+  text_free(&c->entries);
+  text_free(&c->logs);
+  text_free(&c->tops);
+  text_free(&c->offsets);
+  c->any = false;
+}
