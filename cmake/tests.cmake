@@ -30,6 +30,15 @@ foreach(layer ${layers})
   endforeach()
 endforeach()
 
+# tests/serve: parts of the server, which belongs to the program and is no layer
+if(TARGET entrollm_generate)
+  add_executable(serve_test_calls ${CMAKE_SOURCE_DIR}/tests/serve/test_calls.c ${CMAKE_SOURCE_DIR}/src/serve/calls.c
+                 ${CMAKE_SOURCE_DIR}/src/serve/text.c)
+  target_link_libraries(serve_test_calls PRIVATE entrollm_generate entrollm_cmocka)
+  set_target_properties(serve_test_calls PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME serve_test_calls COMMAND serve_test_calls WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+endif()
+
 # tests/api: programs as others write them, with entrollm.h and the shared library and nothing else
 file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/api/test_*.c)
 foreach(source ${tests})

@@ -17,7 +17,13 @@ typedef struct marks { const char *open, *close; } marks;
 
 /* The first place of a word in data[bytes]; NULL: it is not there. */
 static const char *find(const char *data, size_t bytes, const char *word) {
-  return memmem(data, bytes, word, strlen(word));
+  const size_t n = strlen(word);
+  for (const char *end = data + bytes; (size_t)(end - data) >= n; data++) {
+    data = memchr(data, word[0], (size_t)(end - data));
+    if (!data || (size_t)(end - data) < n) return NULL;
+    if (memcmp(data, word, n) == 0) return data;
+  }
+  return NULL;
 }
 
 static bool known(const finder *f, const char *name) {

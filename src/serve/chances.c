@@ -2,7 +2,6 @@
 /* See chances.h. */
 #include "serve/chances.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,22 +12,16 @@ static char *token_text(const server *s, uint32_t id, size_t *bytes) {
   char *one = NULL, *two = NULL;
   size_t n_one = 0, n_two = 0;
   if (!s->tokenizer || ellm_tokenizer_decode(s->tokenizer, twice, 1, false, &one, &n_one, NULL) != ELLM_OK) return NULL;
-  if (ellm_tokenizer_decode(s->tokenizer, twice, 2, false, &two, &n_two, NULL) == ELLM_OK && n_two > n_one &&
-      memcmp(one, two, n_one) == 0) {
-    memmove(one, two + n_one, n_two - n_one < n_one ? n_two - n_one : n_one);
-    if (n_two - n_one > n_one) { /* with the space that was dropped */
-      char *longer = malloc(n_two - n_one + 1);
-      if (longer) {
-        memcpy(longer, two + n_one, n_two - n_one);
-        free(one);
-        one = longer;
-        n_one = n_two - n_one;
-      }
-    }
-  }
-  free(two);
+  if (ellm_tokenizer_decode(s->tokenizer, twice, 2, false, &two, &n_two, NULL) != ELLM_OK) two = NULL;
   *bytes = n_one;
-  return one;
+  if (!two || n_two < n_one || memcmp(one, two, n_one) != 0) {
+    free(two);
+    return one;
+  }
+  *bytes = n_two - n_one;
+  memmove(two, two + n_one, *bytes);
+  free(one);
+  return two;
 }
 
 /* JSON has no infinity: what cannot come has the least that clients expect. */

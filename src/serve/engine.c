@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "serve/calls.h"
 #include "serve/reply.h"
 #include "serve/request.h"
 
@@ -24,7 +25,10 @@ typedef struct choice {
   ellm_answer *answer;   /* NULL: it has ended, and what follows is set */
   ellm_answer_info info;
   const char *finish;
-  text all;              /* of a whole answer */
+  text all;              /* of a whole answer, or one that may call tools */
+  size_t content;        /* bytes of it before the calls */
+  text calls;            /* JSON of them, or empty */
+  chances chances;
 } choice;
 
 typedef struct task {
@@ -52,9 +56,14 @@ struct engine {
 
 static bool take(void *user, const ellm_answer *answer, const ellm_answer_part *part) {
   choice *c = user;
+  const job *j = c->task->job;
+  const request *r = j->request;
   (void)answer;
-  if (c->task->job->request->stream && part->bytes > 0)
-    reply_part(c->task->job, c->index, part->text, part->bytes, &c->task->events);
+  const bool told = r->logprobs && part->has_id;
+  if (told) chances_add(&c->chances, j->server, r->chat, r->top, part);
+  if (!r->stream || r->n_tool_names > 0) return true; /* calls are looked for in the whole text */
+  if (part->bytes > 0 || told) reply_part(j, c->index, part->text, part->bytes, &c->chances, &c->task->events);
+  chances_clear(&c->chances);
   return true;
 }
 
@@ -75,6 +84,7 @@ static ellm_status add_answer(engine *e, choice *c, ellm_error *err) {
   q.stops = (const char *const *)r->stops;
   q.n_stops = r->n_stops;
   q.no_text = e->server->tokenizer == NULL;
+  q.n_chances = r->logprobs ? (r->top > 0 ? r->top : 1) : 0;
   q.take = take;
   q.user = c;
   return ellm_generator_add(e->generator, &q, &c->answer, err);
@@ -85,6 +95,8 @@ static void free_task(engine *e, task *t) {
   for (size_t i = 0; i < t->n; i++) {
     ellm_answer_free(t->choices[i].answer);
     text_free(&t->choices[i].all);
+    text_free(&t->choices[i].calls);
+    chances_clear(&t->choices[i].chances);
   }
   pthread_mutex_lock(&s->lock);
   s->admitted -= request_answers(t->job->request);
@@ -142,6 +154,20 @@ static const char *finish_of(const task *t, ellm_end end) {
   }
 }
 
+/* What the text says, and which tools it calls. */
+static void settle_calls(choice *c) {
+  task *t = c->task;
+  const request *r = t->job->request;
+  const char *data = c->all.data ? c->all.data : "";
+  calls_find(data, c->all.bytes, r->tool_names, r->n_tool_names, t->job->server->instance ^ t->job->id ^ (uint64_t)c->index << 40, r->stream, &c->calls,
+             &c->content);
+  if (c->calls.bytes > 0 && strcmp(c->finish, "stop") == 0) c->finish = "tool_calls";
+  if (!r->stream) return;
+  if (c->content > 0 || c->chances.any) reply_part(t->job, c->index, data, c->content, &c->chances, &t->events);
+  if (c->calls.bytes > 0) reply_calls(t->job, c->index, c->calls.data, &t->events);
+  chances_clear(&c->chances);
+}
+
 /* Keep what is needed of an answer that has ended. False: it has failed, which is the job's problem. */
 static bool settle_choice(choice *c, problem *p) {
   ellm_error err;
@@ -153,8 +179,11 @@ static bool settle_choice(choice *c, problem *p) {
   }
   c->finish = finish_of(t, c->info.end);
   const char *all = ellm_answer_text(c->answer, &bytes);
-  if (t->job->request->stream) reply_finish(t->job, c->index, c->finish, &t->events);
-  else text_add(&c->all, all, bytes);
+  const request *r = t->job->request;
+  if (!r->stream || r->n_tool_names > 0) text_add(&c->all, all, bytes);
+  c->content = c->all.bytes;
+  if (r->n_tool_names > 0) settle_calls(c);
+  if (r->stream) reply_finish(t->job, c->index, c->finish, &t->events);
   ellm_answer_free(c->answer);
   c->answer = NULL;
   t->n_ended++;
@@ -199,7 +228,12 @@ static void answer_whole(task *t) {
   bool good = choices != NULL;
   for (size_t i = 0; i < t->n && good; i++) {
     const choice *c = &t->choices[i];
-    choices[i] = (reply_choice){i, c->all.data ? c->all.data : "", c->all.bytes, c->finish};
+    choices[i] = (reply_choice){.index = i,
+                                .text = c->all.data ? c->all.data : "",
+                                .bytes = c->content,
+                                .calls = c->calls.bytes > 0 ? c->calls.data : NULL,
+                                .finish = c->finish,
+                                .chances = &c->chances};
     good = !c->all.failed;
   }
   if (good) reply_whole(t->job, choices, t->n, &usage, &out);

@@ -40,8 +40,8 @@ void serve_memory_needed(ellm_model *model, const serve_options *o, uint64_t mod
   *needed = (serve_memory){
       .model = model_bytes,
       .cache = positions * info.n_layers * info.n_kv_heads * info.head_dim * 2 * element,
-      /* logits of all places; of each answer candidates, weights and a bitmap, ids and text */
-      .answers = o->parallel * vocab * 4 + answers * (vocab * 17 + (uint64_t)o->context * 64),
+      /* logits of all places; of each answer candidates, weights, biases and bitmaps, ids and text */
+      .answers = o->parallel * vocab * 4 + answers * (vocab * 22 + (uint64_t)o->context * 64),
       /* floats of the rows, and the same as integers; attention's scores of every thread */
       .work = PROGRAM + 8 * (uint64_t)tokenizer + BATCH_ROWS * (8 * (uint64_t)info.hidden_size + 4 * wide + 4 * heads) * 6 +
               64 * (uint64_t)o->context * 4,

@@ -3,6 +3,7 @@
 #include "serve/reply.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "serve/request.h"
 
@@ -34,8 +35,15 @@ void reply_whole(const job *j, const reply_choice *choices, size_t n, const repl
     const reply_choice *c = &choices[i];
     text_print(out, "%s{\"index\":%zu,%s", i > 0 ? "," : "", c->index,
                chat ? "\"message\":{\"role\":\"assistant\",\"content\":" : "\"text\":");
-    text_json(out, c->text, c->bytes);
-    text_print(out, "%s,\"logprobs\":null,\"finish_reason\":\"%s\"}", chat ? "}" : "", c->finish);
+    if (c->calls && c->bytes == 0) text_print(out, "null");
+    else text_json(out, c->text, c->bytes);
+    if (c->calls) {
+      text_print(out, ",\"tool_calls\":");
+      text_add(out, c->calls, strlen(c->calls));
+    }
+    text_print(out, "%s,\"logprobs\":", chat ? "}" : "");
+    chances_json(c->chances, chat, out);
+    text_print(out, ",\"finish_reason\":\"%s\"}", c->finish);
   }
   text_print(out, "]");
   usage_json(usage, out);
@@ -51,8 +59,11 @@ static void open_event(const job *j, size_t index, text *out) {
   text_print(out, ",\"choices\":[{\"index\":%zu,", index);
 }
 
-static void close_event(const job *j, const char *finish, text *out) {
-  text_print(out, ",\"logprobs\":null,\"finish_reason\":");
+static void close_event(const job *j, const char *finish, const chances *told, text *out) {
+  static const chances none;
+  text_print(out, ",\"logprobs\":");
+  chances_json(told ? told : &none, j->request->chat, out);
+  text_print(out, ",\"finish_reason\":");
   text_json_or_null(out, finish);
   text_print(out, "}]%s}\n\n", j->request->include_usage ? ",\"usage\":null" : "");
 }
@@ -60,21 +71,29 @@ static void close_event(const job *j, const char *finish, text *out) {
 void reply_role(const job *j, size_t index, text *out) {
   open_event(j, index, out);
   text_print(out, "\"delta\":{\"role\":\"assistant\",\"content\":\"\"}");
-  close_event(j, NULL, out);
+  close_event(j, NULL, NULL, out);
 }
 
-void reply_part(const job *j, size_t index, const char *piece, size_t bytes, text *out) {
+void reply_part(const job *j, size_t index, const char *piece, size_t bytes, const chances *told, text *out) {
   open_event(j, index, out);
   text_print(out, j->request->chat ? "\"delta\":{\"content\":" : "\"text\":");
   text_json(out, piece, bytes);
   if (j->request->chat) text_print(out, "}");
-  close_event(j, NULL, out);
+  close_event(j, NULL, told, out);
+}
+
+void reply_calls(const job *j, size_t index, const char *calls, text *out) {
+  open_event(j, index, out);
+  text_print(out, "\"delta\":{\"tool_calls\":");
+  text_add(out, calls, strlen(calls));
+  text_print(out, "}");
+  close_event(j, NULL, NULL, out);
 }
 
 void reply_finish(const job *j, size_t index, const char *finish, text *out) {
   open_event(j, index, out);
   text_print(out, j->request->chat ? "\"delta\":{}" : "\"text\":\"\"");
-  close_event(j, finish, out);
+  close_event(j, finish, NULL, out);
 }
 
 void reply_end(const job *j, const reply_usage *usage, text *out) {

@@ -3,6 +3,7 @@
 #ifndef ELLM_SERVE_REPLY_H
 #define ELLM_SERVE_REPLY_H
 
+#include "serve/chances.h"
 #include "serve/job.h"
 
 /* What an answer has taken; sums of several are made field by field. */
@@ -15,16 +16,19 @@ typedef struct reply_usage {
 /* One choice of a whole answer. */
 typedef struct reply_choice {
   size_t index;
-  const char *text;
+  const char *text;        /* [bytes], without the calls of tools in it */
   size_t bytes;
+  const char *calls;       /* JSON; NULL: none */
   const char *finish;
+  const chances *chances;
 } reply_choice;
 
 void reply_whole(const job *j, const reply_choice *choices, size_t n, const reply_usage *usage, text *out);
 
 /* Events of a stream. Of a chat the first of each choice names the role. */
 void reply_role(const job *j, size_t index, text *out);
-void reply_part(const job *j, size_t index, const char *piece, size_t bytes, text *out);
+void reply_part(const job *j, size_t index, const char *piece, size_t bytes, const chances *chances, text *out);
+void reply_calls(const job *j, size_t index, const char *calls, text *out); /* JSON, with "index" */
 void reply_finish(const job *j, size_t index, const char *finish, text *out);
 /* What comes last: usage, where it is asked for, and the mark of the end. */
 void reply_end(const job *j, const reply_usage *usage, text *out);

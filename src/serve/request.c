@@ -33,9 +33,8 @@ static bool refuse(const json_t *body, const refusal *list, size_t n, problem *p
 }
 
 static bool refuse_what_cannot_be(const json_t *body, bool chat, problem *p) {
-  static const refusal both[] = {{"logprobs", ""}, {"logit_bias", ""}, {"frequency_penalty", ""},
-                                 {"presence_penalty", ""}, {"grammar", ""}, {"json_schema", ""}};
-  static const refusal chats[] = {{"top_logprobs", ""}, {"functions", "use tools"}, {"function_call", "use tool_choice"},
+  static const refusal both[] = {{"grammar", ""}, {"json_schema", ""}};
+  static const refusal chats[] = {{"functions", "use tools"}, {"function_call", "use tool_choice"},
                                   {"audio", ""}, {"web_search_options", ""}};
   static const refusal texts[] = {{"suffix", ""}, {"echo", ""}};
   if (!refuse(body, both, sizeof both / sizeof *both, p)) return false;
@@ -76,18 +75,66 @@ static bool read_seed(const json_t *body, uint64_t *seed, problem *p) {
 static bool read_sampling(const server *s, const json_t *body, ellm_sampling *out, problem *p) {
   ellm_sampling c = s->sampling;
   double temperature = c.temperature, top_p = c.top_p, min_p = c.min_p, repeat = c.repeat_penalty;
+  double frequency = 0, presence = 0;
   json_int_t top_k = c.top_k;
   if (!field_real(body, "temperature", 0, 100, &temperature, NULL, p) || !field_real(body, "top_p", 0, 1, &top_p, NULL, p) ||
       !field_real(body, "min_p", 0, 1, &min_p, NULL, p) ||
       !field_real(body, "repeat_penalty", 0.01, 100, &repeat, NULL, p) ||
+      !field_real(body, "frequency_penalty", -100, 100, &frequency, NULL, p) ||
+      !field_real(body, "presence_penalty", -100, 100, &presence, NULL, p) ||
       !field_int(body, "top_k", 0, 1 << 24, &top_k, NULL, p) || !read_seed(body, &c.seed, p))
     return false;
   c.temperature = (float)temperature;
   c.top_p = (float)top_p;
   c.min_p = (float)min_p;
   c.repeat_penalty = (float)repeat;
+  c.frequency_penalty = (float)frequency;
+  c.presence_penalty = (float)presence;
   c.top_k = (int)top_k;
   *out = c;
+  return true;
+}
+
+/* Ids as keys, -100 to 100 as values. */
+static bool read_biases(const server *s, request *r, const json_t *body, problem *p) {
+  json_t *given = NULL, *value;
+  const char *key;
+  if (!field_object(body, "logit_bias", &given, p)) return false;
+  const size_t n = json_object_size(given);
+  if (n == 0) return true;
+  if (n > REQUEST_MOST_BIASES)
+    return problem_set(p, 400, "logit_bias", "logit_bias has %zu entries, more than %d", n, REQUEST_MOST_BIASES);
+  r->biases = calloc(n, sizeof *r->biases);
+  if (!r->biases) return problem_memory(p);
+  json_object_foreach(given, key, value) {
+    char *end;
+    const unsigned long id = strtoul(key, &end, 10);
+    const double bias = json_is_number(value) ? json_number_value(value) : 1000;
+    if (!(*key >= '0' && *key <= '9') || *end || id >= s->info.vocab_size)
+      return problem_set(p, 400, "logit_bias", "logit_bias: \"%.30s\" is no token id below %u", key,
+                         (unsigned)s->info.vocab_size);
+    if (!(bias >= -100 && bias <= 100))
+      return problem_set(p, 400, "logit_bias", "logit_bias: the bias of %lu must be a number of -100 to 100", id);
+    r->biases[r->sampling.n_biases++] = (ellm_bias){(uint32_t)id, (float)bias};
+  }
+  r->sampling.biases = r->biases;
+  return true;
+}
+
+/* Of a chat a flag and a number, of a text a number. */
+static bool read_logprobs(request *r, const json_t *body, problem *p) {
+  json_int_t top = 0;
+  bool given = false;
+  if (!r->chat) {
+    if (!field_int(body, "logprobs", 0, REQUEST_MOST_TOP, &top, &given, p)) return false;
+    r->logprobs = given;
+  } else {
+    if (!field_bool(body, "logprobs", &r->logprobs, p) ||
+        !field_int(body, "top_logprobs", 0, REQUEST_MOST_TOP, &top, &given, p))
+      return false;
+    if (top > 0 && !r->logprobs) return problem_set(p, 400, "top_logprobs", "top_logprobs needs logprobs");
+  }
+  r->top = (size_t)top;
   return true;
 }
 
@@ -129,7 +176,8 @@ static bool read_settings(const server *s, request *r, const json_t *body, probl
   json_t *stream_options = NULL;
   const char *model = NULL;
   if (!refuse_what_cannot_be(body, r->chat, p) || !field_text(body, "model", &model, p) ||
-      !read_sampling(s, body, &r->sampling, p) || !read_stops(r, body, p) || !read_limit(r, body, p) ||
+      !read_sampling(s, body, &r->sampling, p) || !read_biases(s, r, body, p) ||
+      !read_logprobs(r, body, p) || !read_stops(r, body, p) || !read_limit(r, body, p) ||
       !field_int(body, "n", 1, REQUEST_MOST_CHOICES, &n, NULL, p) || !field_bool(body, "stream", &r->stream, p) ||
       !field_object(body, "stream_options", &stream_options, p) ||
       !field_bool(stream_options, "include_usage", &r->include_usage, p))
@@ -167,11 +215,11 @@ static ellm_status conversation_call(const server *s, const json_t *conversation
 }
 
 /* A template that does not mention tools would drop them silently: it is asked whether they make a difference. */
-static bool check_tools_seen(const server *s, json_t *conversation, problem *p) {
+static bool check_tools_seen(const server *s, const json_t *conversation, problem *p) {
   char *with = NULL, *without = NULL;
   size_t n_with, n_without;
   ellm_error err;
-  json_t *fewer = json_copy(conversation);
+  json_t *fewer = json_copy((json_t *)conversation);
   if (!fewer) return problem_memory(p);
   json_object_del(fewer, "tools");
   bool good = conversation_call(s, conversation, false, (void **)&with, &n_with, &err) == ELLM_OK &&
@@ -191,17 +239,11 @@ static bool read_conversation(const server *s, const json_t *body, json_t **conv
   return messages_read(body, conversation, p);
 }
 
-bool request_chat_ids(const server *s, const json_t *body, prompt *out, bool *tools, problem *p) {
-  json_t *conversation;
+bool request_chat_ids(const server *s, const json_t *conversation, prompt *out, problem *p) {
   ellm_error err;
   *out = (prompt){0};
-  if (!read_conversation(s, body, &conversation, p)) return false;
-  *tools = json_object_get(conversation, "tools") != NULL;
-  bool good = !*tools || check_tools_seen(s, conversation, p);
-  if (good && conversation_call(s, conversation, true, (void **)&out->ids, &out->n, &err) != ELLM_OK)
-    good = problem_of(p, "messages", &err);
-  json_decref(conversation);
-  return good;
+  return conversation_call(s, conversation, true, (void **)&out->ids, &out->n, &err) == ELLM_OK ||
+         problem_of(p, "messages", &err);
 }
 
 bool request_chat_text(const server *s, const json_t *body, char **out, size_t *bytes, problem *p) {
@@ -273,6 +315,32 @@ static bool check_lengths(const server *s, const request *r, problem *p) {
   return true;
 }
 
+static bool keep_tool_names(request *r, const json_t *tools, problem *p) {
+  r->tool_names = calloc(json_array_size(tools) + 1, sizeof *r->tool_names);
+  if (!r->tool_names) return problem_memory(p);
+  for (size_t i = 0; i < json_array_size(tools); i++) {
+    const json_t *function = json_object_get(json_array_get(tools, i), "function");
+    char *name = strdup(json_string_value(json_object_get(function, "name")));
+    if (!name) return problem_memory(p);
+    r->tool_names[r->n_tool_names++] = name;
+  }
+  return true;
+}
+
+static bool read_chat(const server *s, request *r, const json_t *body, problem *p) {
+  json_t *conversation;
+  if (!read_conversation(s, body, &conversation, p)) return false;
+  const json_t *tools = json_object_get(conversation, "tools");
+  r->prompts = calloc(1, sizeof *r->prompts);
+  r->n_prompts = r->prompts != NULL;
+  bool good = r->prompts || problem_memory(p);
+  if (good && tools) good = check_tools_seen(s, conversation, p) && keep_tool_names(r, tools, p);
+  good = good && request_chat_ids(s, conversation, &r->prompts[0], p);
+  json_decref(conversation);
+  r->n_end_ids = ellm_chat_end_ids(s->chat, &r->end_ids);
+  return good;
+}
+
 request *request_read(const server *s, bool chat, const json_t *body, problem *p) {
   request *r = calloc(1, sizeof *r);
   if (!r) {
@@ -280,16 +348,9 @@ request *request_read(const server *s, bool chat, const json_t *body, problem *p
     return NULL;
   }
   r->chat = chat;
-  bool good = read_settings(s, r, body, p);
-  if (good && chat) {
-    r->prompts = calloc(1, sizeof *r->prompts);
-    r->n_prompts = r->prompts != NULL;
-    good = r->prompts ? request_chat_ids(s, body, &r->prompts[0], &r->tools, p) : problem_memory(p);
-    if (good) r->n_end_ids = ellm_chat_end_ids(s->chat, &r->end_ids);
-  } else if (good) {
-    good = read_prompts(s, r, body, p);
-  }
-  if (good && check_lengths(s, r, p)) return r;
+  if (read_settings(s, r, body, p) && (chat ? read_chat(s, r, body, p) : read_prompts(s, r, body, p)) &&
+      check_lengths(s, r, p))
+    return r;
   request_free(r);
   return NULL;
 }
@@ -300,7 +361,10 @@ void request_free(request *r) {
   if (!r) return;
   for (size_t i = 0; i < r->n_prompts; i++) free(r->prompts[i].ids);
   for (size_t i = 0; i < r->n_stops; i++) free(r->stops[i]);
+  for (size_t i = 0; i < r->n_tool_names; i++) free(r->tool_names[i]);
   free(r->prompts);
+  free(r->tool_names);
+  free(r->biases);
   free(r->stops);
   free(r);
 }

@@ -6,17 +6,23 @@
 #include "serve/fields.h"
 #include "serve/server.h"
 
-enum { REQUEST_MOST_CHOICES = 128, REQUEST_MOST_STOPS = 64, REQUEST_STOP_BYTES = 4096, REQUEST_TOKENS = 16 };
+enum { REQUEST_MOST_CHOICES = 128, REQUEST_MOST_STOPS = 64, REQUEST_STOP_BYTES = 4096, REQUEST_TOKENS = 16, REQUEST_MOST_TOP = 20,
+       REQUEST_MOST_BIASES = 1024 };
 
 typedef struct prompt { uint32_t *ids; size_t n; } prompt;
 
 typedef struct request {
-  bool chat, stream, include_usage, tools;
+  bool chat, stream, include_usage;
   prompt *prompts;         /* [n_prompts]; one of a chat */
   size_t n_prompts;
   size_t n;                /* choices of each */
   size_t limit;            /* new tokens */
   ellm_sampling sampling;  /* of the first choice */
+  ellm_bias *biases;       /* of `sampling`, owned here */
+  bool logprobs;
+  size_t top;              /* likeliest tokens that are told with each */
+  char **tool_names;       /* [n_tool_names], those that may be called */
+  size_t n_tool_names;
   char **stops;            /* [n_stops] */
   size_t n_stops;
   const uint32_t *end_ids; /* [n_end_ids], the chat's; NULL: the model's */
@@ -29,9 +35,9 @@ void request_free(request *r);
 /* How many answers it takes. */
 size_t request_answers(const request *r);
 
-/* The ids of the conversation that a body of a chat has; malloc'ed. */
-bool request_chat_ids(const server *s, const json_t *body, prompt *ids, bool *tools, problem *p);
-/* Its text instead; malloc'ed. */
+/* The ids of a conversation (messages.h); malloc'ed. */
+bool request_chat_ids(const server *s, const json_t *conversation, prompt *ids, problem *p);
+/* The text of the conversation that a body of a chat has; malloc'ed. */
 bool request_chat_text(const server *s, const json_t *body, char **out, size_t *bytes, problem *p);
 
 #endif

@@ -89,7 +89,12 @@ static void make_requests(asked *all, size_t common, uint32_t vocab_size, uint64
     for (size_t i = 0; i < a->n; i++)
       a->prompt[i] = k > 0 && i < common ? all[0].prompt[i] : (uint32_t)(random_next(&r) % vocab_size);
     ellm_sampling_init(&a->sampling);
-    if (k % 3 > 0) a->sampling = (ellm_sampling){sizeof(ellm_sampling), 0.9f, 40, 0.95f, 0, k % 3 == 2 ? 1.2f : 1, k};
+    if (k % 3 == 0) continue;
+    a->sampling.temperature = 0.9f;
+    a->sampling.top_k = 40;
+    a->sampling.top_p = 0.95f;
+    a->sampling.repeat_penalty = k % 3 == 2 ? 1.2f : 1;
+    a->sampling.seed = k;
   }
 }
 

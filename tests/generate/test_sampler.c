@@ -260,10 +260,63 @@ static void seeds(void **state) {
   ellm_sampler_free(NULL);
 }
 
+/* Biases and penalties of occurrence are added to logits; what was accepted with the prompt does not occur. */
+static void shifts(void **state) {
+  (void)state;
+  const float logits[4] = {1, 2, 3, 4};
+  const ellm_bias ban = {3, -100}, force = {0, 100};
+  ellm_sampling s = off;
+  s.temperature = 0;
+  s.biases = &ban;
+  s.n_biases = 1;
+  assert_int_equal(once(s, logits, 4), 2);
+  s.biases = &force;
+  assert_int_equal(once(s, logits, 4), 0);
+  s.n_biases = 0;
+  s.presence_penalty = 1.5f;
+  s.n_prompt = 2;
+  ellm_sampler *sampler = make(s, 4);
+  for (int i = 0; i < 2; i++) ellm_sampler_accept(sampler, 3); /* the prompt */
+  assert_int_equal(next(sampler, logits), 3);
+  ellm_sampler_accept(sampler, 3); /* 2.5 now, and stays */
+  assert_int_equal(next(sampler, logits), 2);
+  ellm_sampler_accept(sampler, 3);
+  ellm_sampler_accept(sampler, 2); /* 1.5 */
+  assert_int_equal(next(sampler, logits), 3);
+  ellm_sampler_free(sampler);
+  s.presence_penalty = 0;
+  s.frequency_penalty = 0.75f;
+  s.n_prompt = 0;
+  sampler = make(s, 4);
+  ellm_sampler_accept(sampler, 3);
+  assert_int_equal(next(sampler, logits), 3); /* 3.25 */
+  ellm_sampler_accept(sampler, 3);
+  assert_int_equal(next(sampler, logits), 2);
+  ellm_sampler_free(sampler);
+}
+
+static void refused_shifts(void **state) {
+  (void)state;
+  ellm_sampler *sampler;
+  ellm_error err;
+  const ellm_bias beyond = {4, 1}, endless = {0, INFINITY};
+  ellm_sampling bad[4] = {off, off, off, off};
+  bad[0].biases = &beyond;
+  bad[1].biases = &endless;
+  bad[0].n_biases = bad[1].n_biases = 1;
+  bad[2].presence_penalty = NAN;
+  bad[3].frequency_penalty = -101;
+  for (size_t i = 0; i < 4; i++) {
+    assert_int_equal(ellm_sampler_create(&bad[i], 4, &sampler, &err), ELLM_ERR_USAGE);
+    assert_null(sampler);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(generator), cmocka_unit_test(greedy),     cmocka_unit_test(penalty),
       cmocka_unit_test(refused),   cmocka_unit_test(odd_logits), cmocka_unit_test(filters_by_sort),
-      cmocka_unit_test(ties),      cmocka_unit_test(seeds)};
+      cmocka_unit_test(ties),      cmocka_unit_test(seeds),
+      cmocka_unit_test(shifts),    cmocka_unit_test(refused_shifts)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,9 +67,16 @@ for field, values in {
     "stop": (1, [1], "", [""], ["a"] * 10000, [None], {}, ["a" * 5000]),
     "stream_options": (1, "x", [], {"include_usage": True}),
     "model": (1, []),
+    "frequency_penalty": (-101, "a", 1e9),
+    "presence_penalty": (101, [], True),
+    "logit_bias": (1, [], {"a": 1}, {"-1": 1}, {"99999": 1}, {"1": "a"}, {"1": 101}, {"": 1}, {"1x": 1},
+                   {str(i): 1 for i in range(1025)}),
+    "logprobs": (True, -1, 21, "a"),
 }.items():
     for value in values:
         refused("/v1/completions", text(**{field: value}), field, f"{field}: {json.dumps(value)[:30]}")
+for field, value in (("logprobs", 1), ("top_logprobs", 21), ("top_logprobs", -1), ("top_logprobs", 3)):
+    refused(CHAT, messages(**{field: value}), field, f"{field}: {value} of a chat")
 refused("/v1/completions", text(stream=True, stream_options={"include_usage": 1}), "include_usage", "include_usage: 1")
 for value in (None, 1, {}, [], [[]], [-1], [4096], [1.5], ["a", 1], True, [1, "a"], [["a"]], [None]):
     refused("/v1/completions", text(prompt=value), "prompt", f"prompt: {json.dumps(value)}")

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """entrollm serve: endpoints, exactness, limits of who may ask and how much."""
 
+import math
+import struct
+
 from serve_testing import *
 
 server = Server("--parallel", "4", "--ctx", "256", "--queue", "8")
@@ -72,6 +75,35 @@ events = server.events("/v1/chat/completions", {"messages": [{"role": "user", "c
 equal(events[0]["choices"][0]["delta"], {"role": "assistant", "content": ""}, "the first chunk has the role")
 equal("".join(e["choices"][0]["delta"].get("content", "") for e in events[:-1]), story, "the chunks are the story")
 ok(events[-1] == "[DONE]" and all("usage" not in e for e in events[:-1]), "no usage unless it is asked for", events[-2:])
+
+# ---------------------------------------------------------------- biases, penalties, chances
+got = server.complete(PROMPT, max_tokens=12, temperature=0, logprobs=3)[1]["choices"][0]
+logs = got["logprobs"]
+equal("".join(logs["tokens"]), got["text"], "the tokens of logprobs are the text")
+ok(all(len(t) == 3 and max(t.values()) == t[token] == log for t, token, log in
+       zip(logs["top_logprobs"], logs["tokens"], logs["token_logprobs"])), "greedy: each token is the likeliest", logs)
+equal(logs["text_offset"], [len("".join(logs["tokens"][:i])) for i in range(12)], "text_offset")
+reference = tmp("logits.f32")
+run("logits", "--ids", " ".join(map(str, ids)), "-o", reference, "-q")
+row = struct.unpack("<4096f", read(reference)[-4096 * 4 :])
+want = max(row) - math.log(sum(math.exp(x) for x in row))
+ok(abs(logs["token_logprobs"][0] - want) < 1e-5, "a log-probability is that of the logits", (logs["token_logprobs"][0], want))
+chat = {"messages": [{"role": "user", "content": "Tell me a story"}], "max_tokens": 10, "seed": 2, "logprobs": True,
+        "top_logprobs": 2}
+whole = server.post("/v1/chat/completions", chat)[1]["choices"][0]
+content = whole["logprobs"]["content"]
+equal(b"".join(bytes(t["bytes"]) for t in content).decode(), whole["message"]["content"], "the same of a chat, as bytes")
+ok(all(len(t["top_logprobs"]) == 2 and t["logprob"] <= t["top_logprobs"][0]["logprob"] for t in content), "top_logprobs", content)
+events = server.events("/v1/chat/completions", chat)[1:-2]
+equal([t for e in events for t in e["choices"][0]["logprobs"]["content"]], content, "and of a stream")
+first = server.post("/tokenize", {"content": got["text"]})[1]["tokens"][0]
+other = server.complete(PROMPT, max_tokens=12, temperature=0, logit_bias={str(first): -100})[1]["choices"][0]["text"]
+ok(not other.startswith(got["text"][:1]) and other, "logit_bias: a token that is banned does not come", (got["text"], other))
+forced = server.complete(PROMPT, max_tokens=5, temperature=0, logit_bias={"300": 100})[1]["choices"][0]["text"]
+equal(forced, server.post("/detokenize", {"tokens": ids[:1] + [300] * 6})[1]["content"][-len(forced):], "or always does")
+plain = server.complete(PROMPT, max_tokens=60, temperature=0)[1]["choices"][0]["text"].split()
+fresh = server.complete(PROMPT, max_tokens=60, temperature=0, presence_penalty=2, frequency_penalty=2)[1]["choices"][0]
+ok(len(set(fresh["text"].split())) > len(set(plain)), "penalties bring other words", (plain, fresh["text"]))
 
 # ---------------------------------------------------------------- many at once, each as it would be alone
 jobs = [(p, seed) for p in prompts for seed in range(4)]
