@@ -49,7 +49,8 @@ static char *home_of_hub(void) {
 
 /* The token without white space around it, malloc'ed; NULL: there is none. */
 static char *find_token(const char *home) {
-  static const char *const named[] = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", NULL}, *const places[] = {"HF_TOKEN_PATH", NULL};
+  static const char *const named[] = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", NULL},
+                    *const places[] = {"HF_TOKEN_PATH", NULL};
   static const char blank[] = " \t\r\n";
   const char *value = variable(named), *place = variable(places);
   char *token = NULL;
@@ -78,7 +79,8 @@ static void take_note(void *user, const char *line) {
 }
 
 ellm_status cli_hub_init(cli_hub *hub, ellm_error *err) {
-  static const char *const caches[] = {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", NULL}, *const ends[] = {"HF_ENDPOINT", NULL},
+  static const char *const caches[] = {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", NULL},
+                    *const ends[] = {"HF_ENDPOINT", NULL},
                     *const offline[] = {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", NULL},
                     *const trust[] = {"CURL_CA_BUNDLE", "SSL_CERT_FILE", NULL},
                     *const times[] = {"HF_HUB_DOWNLOAD_TIMEOUT", NULL};
@@ -117,7 +119,8 @@ void cli_print_candidates(const hub_result *result, const char *by) {
   fprintf(stderr, "its models, to choose from by %s:\n", by);
   for (size_t i = 0; i < result->files.n; i++) {
     const hub_file *file = &result->files.files[i];
-    if (file->candidate) fprintf(stderr, "  %10s  %s\n", file->bytes > 0 ? cli_size_text(file->bytes, size) : "", file->path);
+    if (file->candidate)
+      fprintf(stderr, "  %10s  %s\n", file->bytes > 0 ? cli_size_text(file->bytes, size) : "", file->path);
   }
 }
 

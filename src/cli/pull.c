@@ -74,15 +74,16 @@ int cmd_pull(int argc, char **argv) {
       OPT_LIST("file", 0, &r.files, "GLOB",
                "files to bring instead, by path within the repository (repeatable);\n'*' also stands for slashes"),
       OPT_INT("retries", 0, &r.retries, 0, 100, "N",
-              "tries after one that was cut or refused for a moment (default: 5);\nwhat was gained begins the count anew"),
+              "tries after one that was cut or refused for a moment (default: 5);\n"
+              "what was gained begins the count anew"),
       CLI_OPTION_JSON(r.common), CLI_OPTION_QUIET(r.common)};
   option_table table = {
       .command = "pull",
       .synopsis = "OWNER/NAME[@REVISION][:FILE] [options]",
-      .about = "Bring a model from the Hugging Face hub into the cache that its other programs use, and print where it\n"
-               "is. Without --file: safetensors, configurations, tokenizer, chat templates, licence; or the one GGUF\n"
-               "or .ellm file of a repository without safetensors. What is there already is not brought again, what\n"
-               "was begun is gone on with; every file is checked by its size and its hash.\n"
+      .about = "Bring a model from the Hugging Face hub into the cache that its other programs use, and print where\n"
+               "it is. Without --file: safetensors, configurations, tokenizer, chat templates, licence; or the one\n"
+               "GGUF or .ellm file of a repository without safetensors. What is there already is not brought again,\n"
+               "what was begun is gone on with; every file is checked by its size and its hash.\n"
                "-m hf:OWNER/NAME[@REVISION][:FILE] of other commands takes a model from the cache, or pulls it.",
       .notes = CLI_HUB_VARIABLES
                "examples:\n  entrollm pull HuggingFaceTB/SmolLM2-135M-Instruct\n"

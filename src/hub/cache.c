@@ -170,7 +170,8 @@ ellm_status hub_cache_link(const hub_cache *cache, const char *commit, const cha
   int depth = 0;
   for (const char *c = path; *c != '\0'; c++)
     if (*c == '/' && ++depth < MAX_DEPTH) strcat(target, "../");
-  if (depth >= MAX_DEPTH) return hub_failure(err, ELLM_ERR_INPUT, "%s: lies in more than %d folders", path, MAX_DEPTH - 1);
+  if (depth >= MAX_DEPTH)
+    return hub_failure(err, ELLM_ERR_INPUT, "%s: lies in more than %d folders", path, MAX_DEPTH - 1);
   strcat(target, "blobs/");
   strcat(target, hash);
   char *link = hub_cache_snapshot(cache, commit, path);

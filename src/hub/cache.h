@@ -41,8 +41,8 @@ ellm_status hub_cache_link(const hub_cache *cache, const char *commit, const cha
 /* The files of a snapshot that are there, with their sizes; sorted. None where there is no such folder. */
 ellm_status hub_cache_list(const hub_cache *cache, const char *commit, hub_list *list, ellm_error *err);
 
-/* All files of a commit, where huggingface_hub has left a list of them (trees/COMMIT.json): without it nobody knows what
- * an interrupted download of that program is missing. Names only; sorted; empty where there is no list. */
+/* All files of a commit, where huggingface_hub has left a list of them (trees/COMMIT.json): without it nobody knows
+ * what an interrupted download of that program is missing. Names only; sorted; empty where there is no list. */
 ellm_status hub_cache_tree(const hub_cache *cache, const char *commit, hub_list *list, ellm_error *err);
 
 /* Wait for the lock of a blob; *lock is a file number, or -1 where the file system has no locks. `tick` as in

@@ -9,7 +9,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum { MAX_INDEX_BYTES = 64 << 20 };
+enum { MAX_INDEX_BYTES = 64 << 20, SET_TAIL = 15 /* bytes of "-00001-of-00003" */ };
 
 static bool ends_with(const char *text, const char *end) {
   const size_t n = strlen(text), m = strlen(end);
@@ -23,10 +23,11 @@ bool hub_is_weights(const char *path) { return is_single(path) || ends_with(path
 /* Beside the weights: what running and compressing read. */
 static bool is_small(const char *path) {
   static const char *const names[] = {
-      "config.json",        "generation_config.json", "quantize_config.json",    "tokenizer.json", "tokenizer_config.json",
-      "added_tokens.json",  "special_tokens_map.json", "chat_template.jinja",    "chat_template.json", "tokenizer.model",
-      "tokenizer.model.v3", "spiece.model",           "sentencepiece.bpe.model", "vocab.json",     "vocab.txt",
-      "merges.txt",         "tekken.json",            "README.md"};
+      "config.json",        "generation_config.json",  "quantize_config.json",    "tokenizer.json",
+      "tokenizer.model",    "tokenizer_config.json",   "tokenizer.model.v3",      "spiece.model",
+      "added_tokens.json",  "special_tokens_map.json", "sentencepiece.bpe.model", "vocab.json",
+      "vocab.txt",          "merges.txt",              "tekken.json",             "README.md",
+      "chat_template.json", "chat_template.jinja"};
   static const char *const beginnings[] = {"licence", "license", "copying", "notice", "attribution", "use_policy"};
   static const char templates[] = "additional_chat_templates/";
   if (strncmp(path, templates, sizeof templates - 1) == 0)
@@ -44,11 +45,11 @@ static bool part_of_set(const char *path, size_t *base, unsigned *number, unsign
   const char *dot = strrchr(path, '.');
   int used = 0;
   char again[32];
-  if (dot == NULL || dot - path < 15) return false;
-  const char *tail = dot - 15; /* "-00001-of-00003" */
-  if (sscanf(tail, "-%5u-of-%5u%n", number, count, &used) != 2 || used != 15) return false;
+  if (dot == NULL || dot - path < SET_TAIL) return false;
+  const char *tail = dot - SET_TAIL;
+  if (sscanf(tail, "-%5u-of-%5u%n", number, count, &used) != 2 || used != SET_TAIL) return false;
   snprintf(again, sizeof again, "-%05u-of-%05u", *number, *count);
-  if (strncmp(again, tail, 15) != 0 || *number == 0 || *number > *count) return false;
+  if (strncmp(again, tail, SET_TAIL) != 0 || *number == 0 || *number > *count) return false;
   *base = (size_t)(tail - path);
   return true;
 }
@@ -71,7 +72,8 @@ static ellm_status complete_set(const hub_name *name, hub_list *list, const char
   if (!part_of_set(path, &base, &number, &count)) return ELLM_OK;
   for (unsigned i = 1; i <= count; i++) {
     char part[1100];
-    snprintf(part, sizeof part, "%.*s-%05u-of-%05u%s", (int)base, path, i, count, strrchr(path, '.'));
+    snprintf(part, sizeof part, "%.*s-%05u-of-%05u%s", (int)base, path, i, count,
+             path + base + SET_TAIL);
     hub_file *file = hub_list_find(list, part);
     if (file == NULL)
       return hub_failure(err, ELLM_ERR_INPUT, "%s: %s is part of a set, and %s is not there", name->repository, path,
@@ -193,14 +195,15 @@ ellm_status hub_choose_shards(const hub_name *name, const char *index_path, hub_
   const json_t *map = json_object_get(root, "weight_map");
   const char *tensor;
   json_t *shard;
-  ellm_status status = json_object_size(map) > 0 ? ELLM_OK
-                           : hub_failure(err, ELLM_ERR_INPUT, "%s: " HUB_INDEX " names no file of weights", name->repository);
+  ellm_status status = ELLM_OK;
+  if (json_object_size(map) == 0)
+    status = hub_failure(err, ELLM_ERR_INPUT, "%s: " HUB_INDEX " names no file of weights", name->repository);
   json_object_foreach((json_t *)map, tensor, shard) {
     const char *path = json_string_value(shard);
     hub_file *file = path != NULL ? hub_list_find(list, path) : NULL;
     if (file == NULL) {
-      status = hub_failure(err, ELLM_ERR_INPUT, "%s: " HUB_INDEX " names '%.200s', which is not there", name->repository,
-                           path != NULL ? path : "");
+      status = hub_failure(err, ELLM_ERR_INPUT, "%s: " HUB_INDEX " names '%.200s', which is not there",
+                           name->repository, path != NULL ? path : "");
       break;
     }
     file->chosen = true;

@@ -205,7 +205,8 @@ static void tell_waiting(void *user) {
   const ellm_notes *notes = &t->http->options->notes;
   char line[512];
   if (notes->take == NULL) return;
-  snprintf(line, sizeof line, "%s: %.200s is being brought by another run: waiting for it", t->name->repository, t->path);
+  snprintf(line, sizeof line, "%s: %.200s is being brought by another run: waiting for it", t->name->repository,
+           t->path);
   notes->take(notes->user, line);
 }
 

@@ -13,7 +13,7 @@ typedef struct hub_transfer {
   const hub_name *name;
   const char *commit;
   const char *path;      /* of the file at work, for progress */
-  uint64_t done, total;  /* bytes of what is to be brought now, parts that were there already included; total 0: none yet */
+  uint64_t done, total;  /* bytes of what is to be brought now, with parts that were there already; total 0: none yet */
 } hub_transfer;
 
 /* For hub_http.tick: tells progress; `user` is a hub_transfer. */

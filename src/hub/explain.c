@@ -8,8 +8,8 @@ ellm_status hub_explain_status(const char *endpoint, long status, const char *co
                                ellm_error *err) {
   const bool gated = strcmp(code, "GatedRepo") == 0;
   if (gated && with_token)
-    return hub_failure(err, ELLM_ERR_IO, "%s: access is gated, and this token has none (%ld): ask for it on the model's page at %s",
-                       what, status, endpoint);
+    return hub_failure(err, ELLM_ERR_IO, "%s: access is gated, and this token has none (%ld): ask for it on the "
+                       "model's page at %s", what, status, endpoint);
   if (gated)
     return hub_failure(err, ELLM_ERR_IO, "%s: access is gated (%ld): ask for it on the model's page at %s, then set "
                        "HF_TOKEN to a token of yours", what, status, endpoint);
@@ -18,8 +18,8 @@ ellm_status hub_explain_status(const char *endpoint, long status, const char *co
       if (with_token)
         return hub_failure(err, ELLM_ERR_IO, "%s: the hub does not accept the token (401): make a new one at "
                            "%s/settings/tokens and set HF_TOKEN to it", what, endpoint);
-      return hub_failure(err, ELLM_ERR_IO, "%s: the hub wants a token (401), since it is private or does not exist: make "
-                         "one at %s/settings/tokens and set HF_TOKEN to it", what, endpoint);
+      return hub_failure(err, ELLM_ERR_IO, "%s: the hub wants a token (401), since it is private or does not exist: "
+                         "make one at %s/settings/tokens and set HF_TOKEN to it", what, endpoint);
     case 403:
       return hub_failure(err, ELLM_ERR_IO, "%s: access is denied (403): %s", what,
                          with_token ? "this token may not read it" : "set HF_TOKEN to a token that may read it");

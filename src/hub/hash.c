@@ -16,7 +16,8 @@ ellm_status hub_hash_begin(hub_hash *hash, const char *wanted, uint64_t bytes, e
   if (hash->state == NULL) return hub_failure_memory(err, "a hash");
   bool begun = EVP_DigestInit_ex(hash->state, large ? EVP_sha256() : EVP_sha1(), NULL) == 1;
   if (begun && !large) begun = EVP_DigestUpdate(hash->state, head, (size_t)length + 1) == 1;
-  return begun ? ELLM_OK : hub_failure(err, ELLM_ERR_IO, "libcrypto refuses to compute %s", large ? "SHA-256" : "SHA-1");
+  if (begun) return ELLM_OK;
+  return hub_failure(err, ELLM_ERR_IO, "libcrypto refuses to compute %s", large ? "SHA-256" : "SHA-1");
 }
 
 bool hub_hash_add(hub_hash *hash, const void *data, size_t bytes) {

@@ -78,10 +78,12 @@ static ellm_status open_endpoint(hub_http *http, ellm_error *err) {
   const bool parsed = curl_url_set(http->endpoint, CURLUPART_URL, http->base, 0) == CURLUE_OK;
   if (!parsed || !(is_scheme(http->endpoint, "https") || is_scheme(http->endpoint, "http")))
     return hub_failure(err, ELLM_ERR_USAGE, "the endpoint '%s' is no URL of https or http", text);
-  if (url_part(http->endpoint, CURLUPART_USER, part, sizeof part) || part[0] != '\0' || strpbrk(http->base, "?#@") != NULL)
+  if (url_part(http->endpoint, CURLUPART_USER, part, sizeof part) || part[0] != '\0' ||
+      strpbrk(http->base, "?#@") != NULL)
     return hub_failure(err, ELLM_ERR_USAGE, "the endpoint must be scheme, host and path, nothing more");
   const ellm_notes *notes = &http->options->notes;
-  if (http->options->token != NULL && is_scheme(http->endpoint, "http") && !is_loopback(http->endpoint) && notes->take != NULL)
+  if (http->options->token != NULL && is_scheme(http->endpoint, "http") && !is_loopback(http->endpoint) &&
+      notes->take != NULL)
     notes->take(notes->user, "the endpoint is no https: the token goes to it for everybody to read");
   return ELLM_OK;
 }
@@ -415,7 +417,8 @@ ellm_status hub_http_run(hub_http *http, const hub_request *request, hub_respons
     strcpy(reason, err->message);
     const double seconds = waiting_time(http->curl, failures);
     if (failures > http->options->retries || seconds > MAX_WAIT) {
-      if (seconds > MAX_WAIT) return hub_failure(err, status, "%.380s; it asks to come back in %.0f s", reason, seconds);
+      if (seconds > MAX_WAIT)
+        return hub_failure(err, status, "%.380s; it asks to come back in %.0f s", reason, seconds);
       return hub_failure(err, status, "%.400s; given up after %d tries", reason, failures);
     }
     if (http->options->notes.take != NULL) {

@@ -158,7 +158,8 @@ static ellm_status check_tree(const hub_cache *cache, const hub_name *name, cons
   if (status == ELLM_OK && tree.n > 0 && choice.index) status = hub_choose_shards(name, index_path, &tree, err);
   for (size_t i = 0; i < tree.n && status == ELLM_OK; i++)
     if (tree.files[i].chosen && hub_list_find(&result->files, tree.files[i].path) == NULL)
-      status = hub_failure(err, ELLM_ERR_IO, "%s: the cache does not have its %s", name->repository, tree.files[i].path);
+      status = hub_failure(err, ELLM_ERR_IO, "%s: the cache does not have its %s", name->repository,
+                           tree.files[i].path);
   hub_list_free(&tree);
   return status;
 }

@@ -25,9 +25,9 @@ void hub_options_init(hub_options *options);
 /*
  * Bring a model into the cache: ask the hub what the revision is now, bring the files that match name->file and the
  * patterns (none: what a model needs, see choose.h) and are not there, link them, remember the revision. With `one`,
- * what is chosen must be one model. Errors: ELLM_ERR_IO for the network, the hub's refusals and the disk, ELLM_ERR_INPUT
- * for answers that contradict themselves or a hash, ELLM_ERR_USAGE for what was asked for, ELLM_INTERRUPTED. Free the
- * result with hub_result_free in any case. Several processes may pull at once.
+ * what is chosen must be one model. Errors: ELLM_ERR_IO for the network, the hub's refusals and the disk,
+ * ELLM_ERR_INPUT for answers that contradict themselves or a hash, ELLM_ERR_USAGE for what was asked for,
+ * ELLM_INTERRUPTED. Free the result with hub_result_free in any case. Several processes may pull at once.
  */
 ellm_status hub_pull(const hub_options *options, const hub_name *name, const char *const *patterns, size_t n_patterns,
                      bool one, hub_result *result, ellm_error *err);
