@@ -113,14 +113,13 @@ ellm_status cli_hub_init(cli_hub *hub, ellm_error *err) {
   return ELLM_OK;
 }
 
-/* A GGUF set is listed by its first part, whose size is not that of the set. */
 void cli_print_candidates(const hub_result *result, const char *by) {
   char size[24];
   fprintf(stderr, "its models, to choose from by %s:\n", by);
   for (size_t i = 0; i < result->files.n; i++) {
     const hub_file *file = &result->files.files[i];
     if (file->candidate)
-      fprintf(stderr, "  %10s  %s\n", file->bytes > 0 ? cli_size_text(file->bytes, size) : "", file->path);
+      fprintf(stderr, "  %10s  %s\n", file->model_bytes > 0 ? cli_size_text(file->model_bytes, size) : "", file->path);
   }
 }
 

@@ -65,6 +65,13 @@ static bool is_model(const char *path) {
   return !part_of_set(path, &base, &number, &count) || number == 1;
 }
 
+/* Another part of the set of `path`, if it is there, and its path. */
+static hub_file *set_part(const hub_list *list, const char *path, size_t base, unsigned number, unsigned count,
+                          char *part, size_t room) {
+  snprintf(part, room, "%.*s-%05u-of-%05u%s", (int)base, path, number, count, path + base + SET_TAIL);
+  return hub_list_find(list, part);
+}
+
 /* All parts of the set that a chosen file belongs to, if it does. ELLM_ERR_INPUT where one is missing. */
 static ellm_status complete_set(const hub_name *name, hub_list *list, const char *path, ellm_error *err) {
   size_t base;
@@ -72,9 +79,7 @@ static ellm_status complete_set(const hub_name *name, hub_list *list, const char
   if (!part_of_set(path, &base, &number, &count)) return ELLM_OK;
   for (unsigned i = 1; i <= count; i++) {
     char part[1100];
-    snprintf(part, sizeof part, "%.*s-%05u-of-%05u%s", (int)base, path, i, count,
-             path + base + SET_TAIL);
-    hub_file *file = hub_list_find(list, part);
+    hub_file *file = set_part(list, path, base, i, count, part, sizeof part);
     if (file == NULL)
       return hub_failure(err, ELLM_ERR_INPUT, "%s: %s is part of a set, and %s is not there", name->repository, path,
                          part);
@@ -91,6 +96,21 @@ static ellm_status complete_sets(const hub_name *name, hub_list *list, const cha
   return ELLM_OK;
 }
 
+/* Bytes of a model, of a set those of all parts that are there; 0 where the list has no sizes. */
+static uint64_t model_bytes(const hub_list *list, const hub_file *first) {
+  size_t base;
+  unsigned number, count;
+  uint64_t bytes = first->bytes;
+  if (!part_of_set(first->path, &base, &number, &count)) return bytes;
+  for (unsigned i = 2; i <= count; i++) {
+    char part[1100];
+    const hub_file *file = set_part(list, first->path, base, i, count, part, sizeof part);
+    if (file == NULL) break;
+    bytes += file->bytes;
+  }
+  return bytes;
+}
+
 /* Mark the models in one file, of the chosen files or of all, and count them. */
 static size_t mark_models(hub_list *list, bool chosen, hub_choice *choice) {
   size_t n = 0;
@@ -98,6 +118,7 @@ static size_t mark_models(hub_list *list, bool chosen, hub_choice *choice) {
     hub_file *file = &list->files[i];
     file->candidate = is_model(file->path) && (!chosen || file->chosen);
     if (!file->candidate) continue;
+    file->model_bytes = model_bytes(list, file);
     if (++n == 1) snprintf(choice->main, sizeof choice->main, "%s", file->path);
   }
   return n;

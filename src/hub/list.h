@@ -16,6 +16,7 @@ typedef struct hub_file {
   bool known;
   bool chosen;    /* to be brought, or what was brought */
   bool candidate; /* a model: one of several, where one must be chosen */
+  uint64_t model_bytes; /* of a candidate: with the other parts of its set; 0: not known */
   bool fetched;   /* came over the network */
 } hub_file;
 
