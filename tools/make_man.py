@@ -169,7 +169,8 @@ def page(command, program, version, date):
         out += [f".SH {escape(name)}", *body(lines)]
     out += [".SH EXIT STATUS", *exit_status(program)]
     for name, lines in examples:
-        out += [".SH EXAMPLES", ".EX", *(line(escape(r.strip())) for r in lines.splitlines() if r.strip()), ".EE"]
+        rows = textwrap.dedent(lines).splitlines()
+        out += [".SH EXAMPLES", ".EX", *(line(escape(r)) for r in rows if r.strip()), ".EE"]
     others = [program] if command is not program else []
     for above in program.all():
         if command in above.commands:
