@@ -62,7 +62,7 @@ try "the library is hardened" hardened "$(echo "$work"/root/usr/lib/*/libentroll
 for script in debian/tests/*; do
   name=$(basename "$script")
   [ "$name" != control ] || continue
-  if [ "$name" = program ] && ! have man; then
+  if [ "$name" = program ] && ! man --version 2>/dev/null | grep -q '^man '; then # not a stand-in of a small system
     record skip "packages: debian/tests/program: man is not installed (man-db)"
     continue
   fi
@@ -70,7 +70,7 @@ for script in debian/tests/*; do
 done
 
 if have lintian; then
-  lint() { lintian --no-cfg --fail-on error "$work"/*.changes; }
+  lint() { lintian --no-cfg --profile debian --fail-on error "$work"/*.changes; }
   try "lintian finds no error" lint
 else
   record skip "packages: lintian is not installed"
