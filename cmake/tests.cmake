@@ -30,6 +30,14 @@ foreach(layer ${layers})
   endforeach()
 endforeach()
 
+# tests/hub: models by name, of the program, too
+if(TARGET entrollm_hub)
+  add_executable(hub_test_names ${CMAKE_SOURCE_DIR}/tests/hub/test_names.c)
+  target_link_libraries(hub_test_names PRIVATE entrollm_hub entrollm_cmocka)
+  set_target_properties(hub_test_names PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME hub_test_names COMMAND hub_test_names WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+endif()
+
 # tests/serve: parts of the server, which belongs to the program and is no layer
 if(TARGET entrollm_generate)
   add_executable(serve_test_calls ${CMAKE_SOURCE_DIR}/tests/serve/test_calls.c ${CMAKE_SOURCE_DIR}/src/serve/calls.c

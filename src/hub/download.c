@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,11 +94,21 @@ static ellm_status take_up(blob *b, uint64_t bytes, ellm_error *err) {
   return status;
 }
 
+/* Locked, too, and still what its name leads to. Programs that share the cache may remove each other's lock of a blob in
+ * the moment between leaving and removing it; then this one keeps two writers apart. */
+static bool is_ours(const blob *b) {
+  struct stat opened, named;
+  if (flock(b->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
+  return fstat(b->fd, &opened) == 0 && lstat(b->partial, &named) == 0 && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
+}
+
 static ellm_status open_partial(blob *b, ellm_error *err) {
   struct stat info;
   b->fd = open(b->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
   if (b->fd < 0 || fstat(b->fd, &info) != 0) return hub_failure_errno(err, errno, "create", b->partial);
   if (!S_ISREG(info.st_mode)) return hub_failure(err, ELLM_ERR_IO, "%s: is not a regular file", b->partial);
+  if (!is_ours(b)) return hub_failure(err, ELLM_ERR_IO, "%s: is being written by another run", b->partial);
   if ((uint64_t)info.st_size > b->file->bytes) return start_over(b, err); /* no beginning of this one */
   HUB_TRY(hub_hash_begin(&b->hash, b->file->hash, b->file->bytes, err));
   return take_up(b, (uint64_t)info.st_size, err);
