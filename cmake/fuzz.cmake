@@ -15,7 +15,7 @@ endforeach()
 
 # the server's reading of requests belongs to the program and to no layer
 if(TARGET fuzz_request)
-  foreach(part text problem fields messages request calls)
+  foreach(part text problem fields messages request calls grammars)
     target_sources(fuzz_request PRIVATE ${CMAKE_SOURCE_DIR}/src/serve/${part}.c)
   endforeach()
   target_compile_definitions(fuzz_request PRIVATE ENTROLLM_SOURCE_DIR="${CMAKE_SOURCE_DIR}")

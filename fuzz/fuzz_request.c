@@ -17,6 +17,7 @@ static server *make_server(void) {
       ellm_model_tokenizer(s->model, &s->tokenizer, &err) != ELLM_OK ||
       ellm_chat_open(s->model, NULL, &s->chat, &err) != ELLM_OK)
     abort();
+  pthread_mutex_init(&s->lock, NULL);
   s->options = &options;
   ellm_model_get_info(s->model, &s->info);
   ellm_model_sampling(s->model, &s->sampling);

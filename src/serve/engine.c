@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "serve/calls.h"
+#include "serve/grammars.h"
 #include "serve/reply.h"
 #include "serve/request.h"
 
@@ -85,6 +86,7 @@ static ellm_status add_answer(engine *e, choice *c, ellm_error *err) {
   q.n_stops = r->n_stops;
   q.no_text = e->server->tokenizer == NULL;
   q.n_chances = r->logprobs ? (r->top > 0 ? r->top : 1) : 0;
+  q.grammar = grammars_of(r->grammar);
   q.take = take;
   q.user = c;
   return ellm_generator_add(e->generator, &q, &c->answer, err);
@@ -147,6 +149,7 @@ static void begin(engine *e, job *j) {
 
 static const char *finish_of(const task *t, ellm_end end) {
   switch (end) {
+    case ELLM_END_GRAMMAR:
     case ELLM_END_ID:
     case ELLM_END_STOP: return "stop";
     case ELLM_END_CANCELLED: return t->reason ? t->reason : "cancelled";

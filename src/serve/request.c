@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "serve/grammars.h"
 #include "serve/messages.h"
 
 /* ------------------------------------------------------------------ refusals */
@@ -33,7 +34,7 @@ static bool refuse(const json_t *body, const refusal *list, size_t n, problem *p
 }
 
 static bool refuse_what_cannot_be(const json_t *body, bool chat, problem *p) {
-  static const refusal both[] = {{"grammar", ""}, {"json_schema", ""}};
+  static const refusal both[] = {{"json_schema", "use response_format"}};
   static const refusal chats[] = {{"functions", "use tools"}, {"function_call", "use tool_choice"},
                                   {"audio", ""}, {"web_search_options", ""}};
   static const refusal texts[] = {{"suffix", ""}, {"echo", ""}};
@@ -42,10 +43,6 @@ static bool refuse_what_cannot_be(const json_t *body, bool chat, problem *p) {
     return false;
   json_int_t best = 1;
   if (!chat && (!field_int(body, "best_of", 1, 1, &best, NULL, p))) return false;
-  const json_t *format = json_object_get(body, "response_format");
-  const char *type = json_string_value(json_object_get(format, "type"));
-  if (format && !json_is_null(format) && (!type || strcmp(type, "text") != 0))
-    return problem_set(p, 400, "response_format", "response_format of type \"%.40s\" is not supported", type ? type : "");
   json_t *modalities = NULL;
   if (!field_array(body, "modalities", &modalities, p)) return false;
   for (size_t i = 0; i < json_array_size(modalities); i++) {
@@ -138,6 +135,34 @@ static bool read_logprobs(request *r, const json_t *body, problem *p) {
   return true;
 }
 
+/* ------------------------------------------------------------------ grammars */
+
+static bool read_schema(server *s, request *r, const json_t *format, problem *p) {
+  static const char field[] = "response_format.json_schema.schema";
+  const json_t *schema = json_object_get(json_object_get(format, "json_schema"), "schema");
+  if (!json_is_object(schema)) return problem_set(p, 400, field, "%s must be an object", field);
+  char *dump = json_dumps(schema, JSON_COMPACT); /* in the order of the request: that of the answer's fields */
+  const bool good = dump ? grammars_take(s, dump, true, field, &r->grammar, p) : problem_memory(p);
+  free(dump);
+  return good;
+}
+
+/* response_format as OpenAI has it, and `grammar`, GBNF as llama.cpp's server has it. */
+static bool read_grammar(server *s, request *r, const json_t *body, problem *p) {
+  json_t *format = NULL;
+  const char *gbnf = NULL, *type = "text";
+  if (!field_text(body, "grammar", &gbnf, p) || !field_object(body, "response_format", &format, p)) return false;
+  if (format) type = json_string_value(json_object_get(format, "type"));
+  const bool object = type && strcmp(type, "json_object") == 0, schema = type && strcmp(type, "json_schema") == 0;
+  if (!object && !schema && (!type || strcmp(type, "text") != 0))
+    return problem_set(p, 400, "response_format", "response_format of type \"%.40s\" is not supported", type ? type : "");
+  if (gbnf && *gbnf && (object || schema))
+    return problem_set(p, 400, "grammar", "grammar and response_format exclude each other");
+  if (gbnf && *gbnf) return grammars_take(s, gbnf, false, "grammar", &r->grammar, p);
+  if (object) return grammars_take(s, "{\"type\":\"object\"}", true, "response_format", &r->grammar, p);
+  return !schema || read_schema(s, r, format, p);
+}
+
 static bool add_stop(request *r, const json_t *stop, problem *p) {
   if (!json_is_string(stop)) return problem_set(p, 400, "stop", "stop must be a text or a list of texts");
   const size_t bytes = json_string_length(stop);
@@ -171,7 +196,7 @@ static bool read_limit(request *r, const json_t *body, problem *p) {
   return true;
 }
 
-static bool read_settings(const server *s, request *r, const json_t *body, problem *p) {
+static bool read_settings(server *s, request *r, const json_t *body, problem *p) {
   json_int_t n = 1;
   json_t *stream_options = NULL;
   const char *model = NULL;
@@ -185,7 +210,7 @@ static bool read_settings(const server *s, request *r, const json_t *body, probl
   if (stream_options && !r->stream)
     return problem_set(p, 400, "stream_options", "stream_options needs stream");
   r->n = (size_t)n;
-  return true;
+  return read_grammar(s, r, body, p);
 }
 
 /* ------------------------------------------------------------------- prompts */
@@ -341,7 +366,7 @@ static bool read_chat(const server *s, request *r, const json_t *body, problem *
   return good;
 }
 
-request *request_read(const server *s, bool chat, const json_t *body, problem *p) {
+request *request_read(server *s, bool chat, const json_t *body, problem *p) {
   request *r = calloc(1, sizeof *r);
   if (!r) {
     problem_memory(p);
@@ -365,6 +390,7 @@ void request_free(request *r) {
   free(r->prompts);
   free(r->tool_names);
   free(r->biases);
+  grammars_release(r->grammar);
   free(r->stops);
   free(r);
 }

@@ -23,6 +23,7 @@ typedef struct request {
   size_t top;              /* likeliest tokens that are told with each */
   char **tool_names;       /* [n_tool_names], those that may be called */
   size_t n_tool_names;
+  kept_grammar *grammar;   /* what answers can be; NULL: anything */
   char **stops;            /* [n_stops] */
   size_t n_stops;
   const uint32_t *end_ids; /* [n_end_ids], the chat's; NULL: the model's */
@@ -30,7 +31,7 @@ typedef struct request {
 } request;
 
 /* Of a body of /v1/chat/completions or /v1/completions; what is wrong is a problem, and NULL is returned. */
-request *request_read(const server *s, bool chat, const json_t *body, problem *p);
+request *request_read(server *s, bool chat, const json_t *body, problem *p);
 void request_free(request *r);
 /* How many answers it takes. */
 size_t request_answers(const request *r);

@@ -20,6 +20,7 @@
 
 typedef struct job job;
 typedef struct engine engine;
+typedef struct kept_grammar kept_grammar;
 
 typedef struct server_counts {
   uint64_t requests, refused, failed, left; /* requests: that were whole; left: whose client went away */
@@ -50,6 +51,7 @@ typedef struct server {
   uint64_t next_id;
   server_counts counts;
   size_t running;          /* answers, as the engine last saw them */
+  kept_grammar *grammars;  /* grammars.h */
   bool stopping;           /* nothing new is begun */
   bool failed;             /* the model cannot be trusted any more: `failure` says why */
   ellm_error failure;

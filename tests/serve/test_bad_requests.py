@@ -110,7 +110,7 @@ refused("/apply-template", {}, "messages", "/apply-template without messages")
 
 # ---------------------------------------------------------------- what cannot be honoured, and what is not known
 for field, value in (("suffix", "x"), ("echo", True), ("best_of", 2), ("response_format", {"type": "nonsense"}),
-                     ("response_format", 3)):
+                     ("response_format", 3), ("response_format", {})):
     refused("/v1/completions", text(**{field: value}), field, f"{field} is refused by name", says=field)
 for field, value in (("functions", [{}]), ("function_call", "auto"), ("audio", {"voice": "x"}), ("modalities", ["audio"]),
                      ("tool_choice", 3), ("web_search_options", {"a": 1})):
@@ -118,6 +118,29 @@ for field, value in (("functions", [{}]), ("function_call", "auto"), ("audio", {
 status, got = server.post("/v1/completions", text(unknown=[1, {"a": None}], user="me", temperature=None, stop=None, n=None,
                                                   best_of=1, echo=False, logit_bias={}, response_format={"type": "text"}))
 equal(status, 200, "unknown fields, null and defaults do no harm")
+
+# ---------------------------------------------------------------- schemas and grammars
+FIELD = "response_format.json_schema.schema"
+deep = {"type": "object"}
+for _ in range(40):
+    deep = {"type": "array", "items": deep}
+for schema, name in (
+    (None, "no schema"), (1, "a schema that is a number"), ({"type": "nonsense"}, "an unknown type"), ({"$ref": "#/nowhere"}, "a dangling reference"),
+    ({"$ref": "#"}, "a schema that is only itself"), ({"not": {}}, "what is not supported"), ({"type": "string", "pattern": "("}, "a broken pattern"),
+    ({"type": "string", "pattern": "^(((((a{1,9}){1,9}){1,9}){1,9}){1,9}){1,9}$"}, "an expression that explodes"),
+    ({"type": "array", "items": {"type": "string"}, "minItems": 10**9}, "a billion items"), ({"enum": []}, "nothing to choose"),
+):
+    refused(CHAT, messages(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}), FIELD, name)
+for grammar in ("x ::= y", "root ::= root", "root ::= (", 'root ::= "a" root2', "\u2603"):
+    refused("/v1/completions", text(grammar=grammar), "grammar", f"grammar {grammar!r}")
+refused("/v1/completions", text(grammar=1), "grammar", "grammar: 1")
+refused("/v1/completions", text(grammar='root ::= "a"', response_format={"type": "json_object"}), "grammar", "both")
+got = server.post(CHAT, messages(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {
+    "$defs": {"t": {"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#/$defs/t"}, {"type": "null"}]}},
+                    "required": ["next"], "additionalProperties": False}}, "$ref": "#/$defs/t"}}}, max_tokens=30))
+ok(got[0] in (200, 400), "a schema that recurses", got)
+got = server.post(CHAT, messages(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": deep}}))
+ok(got[0] in (200, 400), "a deep schema", got)
 
 # ---------------------------------------------------------------- contexts
 status, got = server.complete("word " * 2000)

@@ -105,6 +105,24 @@ plain = server.complete(PROMPT, max_tokens=60, temperature=0)[1]["choices"][0]["
 fresh = server.complete(PROMPT, max_tokens=60, temperature=0, presence_penalty=2, frequency_penalty=2)[1]["choices"][0]
 ok(len(set(fresh["text"].split())) > len(set(plain)), "penalties bring other words", (plain, fresh["text"]))
 
+# ---------------------------------------------------------------- grammars
+SCHEMA = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 12}, "old": {"type": "boolean"},
+          "kind": {"enum": ["cat", "dog"]}}, "required": ["name", "old", "kind"], "additionalProperties": False}
+form = {"type": "json_schema", "json_schema": {"name": "animal", "schema": SCHEMA, "strict": True}}
+for seed in range(4):
+    got = server.chat("Tell me of an animal.", max_tokens=150, seed=seed, temperature=1.5, response_format=form)[1]["choices"][0]
+    try:
+        animal = json.loads(got["message"]["content"])
+    except ValueError:
+        animal = None
+    ok(got["finish_reason"] == "stop" and animal and list(animal) == ["name", "old", "kind"] and animal["kind"] in ("cat", "dog")
+       and len(animal["name"]) <= 12 and isinstance(animal["old"], bool), f"an answer that follows a schema ({seed})", got)
+got = server.complete(PROMPT, max_tokens=50, seed=1, grammar='root ::= " yes" | " no"')[1]["choices"][0]
+ok(got["text"] in (" yes", " no") and got["finish_reason"] == "stop", "a grammar", got)
+got = server.complete(PROMPT, max_tokens=100, seed=3, response_format={"type": "json_object"})[1]["choices"][0]
+ok(got["text"].startswith("{") and (got["finish_reason"] == "length" or isinstance(json.loads(got["text"]), dict)),
+   "an object", got)
+
 # ---------------------------------------------------------------- many at once, each as it would be alone
 jobs = [(p, seed) for p in prompts for seed in range(4)]
 answers = together([lambda p=p, s=s: server.complete(p, max_tokens=30, seed=s) for p, s in jobs])
