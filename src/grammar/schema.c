@@ -86,15 +86,18 @@ static ellm_status call_reference(schema_reader *s, const json_t *target, const 
 
 /* -------------------------------------------------------------- several at once */
 
-/* The schema without a keyword; *some: what is left says something. */
+/* The schema without a keyword; *some: what is left says something, else *rest is NULL. */
 static ellm_status without(schema_reader *s, const json_t *schema, const char *keyword, json_t **rest, bool *some) {
   const char *name;
   json_t *value;
   *some = false;
+  *rest = NULL;
+  json_object_foreach((json_t *)schema, name, value)
+    if (!schema_is_annotation(name) && strcmp(name, keyword) != 0) *some = true;
+  if (!*some) return ELLM_OK;
   *rest = json_copy((json_t *)schema);
   if (!*rest) return ellm_fail_memory(s->place.err, 64, "a schema");
   json_object_del(*rest, keyword);
-  json_object_foreach(*rest, name, value) if (!schema_is_annotation(name)) *some = true;
   return keep_merged(s, *rest);
 }
 
@@ -132,7 +135,8 @@ static ellm_status compile_all_of(schema_reader *s, const json_t *schema, expr_i
       if (follow > MOST_DEPTH) return schema_fail(&s->place, "a schema refers to itself at once");
       ELLM_TRY(find_target(s, part, &part));
     }
-    ELLM_TRY(merge_parts(s, all, part, &all));
+    if (!all) all = part;
+    else ELLM_TRY(merge_parts(s, all, part, &all));
     schema_back(&s->place, mark);
   }
   return compile(s, all, made);

@@ -2,9 +2,12 @@
 /* See schema_values.h. */
 #include "grammar/schema_values.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "grammar/schema_pattern.h"
+#include "grammar/schema_range.h"
 #include "text/utf8.h"
 
 /* ------------------------------------------------------------------- keywords */
@@ -60,8 +63,20 @@ ellm_status schema_string(json_forms *j, schema_place *place, const json_t *sche
   ELLM_TRY(schema_count(place, schema, "minLength", &min));
   ELLM_TRY(schema_count(place, schema, "maxLength", &max));
   if (max < min) return schema_fail(place, "minLength %u is more than maxLength %u", (unsigned)min, (unsigned)max);
-  if (json_object_get(schema, "pattern")) return schema_fail(place, "\"pattern\" is not supported");
-  if (json_object_get(schema, "format")) return schema_fail(place, "\"format\" is not supported");
+  const json_t *pattern = json_object_get(schema, "pattern"), *format = json_object_get(schema, "format");
+  if (pattern || format) {
+    const bool lengths = min > 0 || max != RULES_NO_LIMIT;
+    expr_id inside = EXPR_NONE;
+    if (lengths || (pattern && format))
+      return schema_fail(place, "\"%s\" beside \"%s\" is not supported", pattern ? "pattern" : "format",
+                         pattern && format ? "format" : min > 0 ? "minLength" : "maxLength");
+    if (!json_is_string(pattern ? pattern : format))
+      return schema_wrong(place, pattern ? pattern : format, pattern ? "pattern" : "format", "a text");
+    if (pattern) ELLM_TRY(schema_pattern(j, place, json_string_value(pattern), &inside));
+    else ELLM_TRY(schema_format(j, place, json_string_value(format), &inside));
+    *made = quoted(j, inside);
+    return ELLM_OK;
+  }
   *made = min == 0 && max == RULES_NO_LIMIT ? form_string(j)
                                             : quoted(j, rules_repeat(j->rules, form_character(j), min, max));
   return ELLM_OK;
@@ -126,10 +141,57 @@ expr_id form_key_besides(json_forms *j, const json_t *properties) {
 
 /* --------------------------------------------------------------------- numbers */
 
+typedef struct bounds { double low, high; bool above, below; } bounds; /* above, below: the bound itself is not in it */
+
+static ellm_status read_bound(const schema_place *place, const json_t *schema, const char *field, double *value) {
+  const json_t *bound = json_object_get(schema, field);
+  *value = NAN;
+  if (!bound) return ELLM_OK;
+  if (!json_is_number(bound)) return schema_wrong(place, bound, field, "a number");
+  *value = json_number_value(bound);
+  return ELLM_OK;
+}
+
+static ellm_status read_bounds(const schema_place *place, const json_t *schema, bounds *b) {
+  double above, below;
+  ELLM_TRY(read_bound(place, schema, "minimum", &b->low));
+  ELLM_TRY(read_bound(place, schema, "maximum", &b->high));
+  ELLM_TRY(read_bound(place, schema, "exclusiveMinimum", &above));
+  ELLM_TRY(read_bound(place, schema, "exclusiveMaximum", &below));
+  b->above = !isnan(above) && !(b->low > above);
+  b->below = !isnan(below) && !(b->high < below);
+  if (b->above) b->low = above;
+  if (b->below) b->high = below;
+  return ELLM_OK;
+}
+
+/* The whole multiples of 1 / scale inside of the bounds; beyond what numbers have digits for there are none. */
+static void scaled_bounds(const bounds *b, double scale, int64_t *low, int64_t *high) {
+  const double least = -(double)RANGE_LAST, most = (double)RANGE_LAST;
+  double from = isnan(b->low) ? least : ceil(b->low * scale), to = isnan(b->high) ? most : floor(b->high * scale);
+  /* 0.3 * 1000000 may lie a little beside 300000: the decimal that is meant is the nearest, if it is that near */
+  if (!isnan(b->low) && fabs(b->low * scale - nearbyint(b->low * scale)) <= fabs(b->low * scale) * 4e-16)
+    from = nearbyint(b->low * scale);
+  if (!isnan(b->high) && fabs(b->high * scale - nearbyint(b->high * scale)) <= fabs(b->high * scale) * 4e-16)
+    to = nearbyint(b->high * scale);
+  if (b->above && from <= b->low * scale * (1 + (b->low < 0 ? -4e-16 : 4e-16))) from += 1;
+  if (b->below && to >= b->high * scale * (1 - (b->high < 0 ? -4e-16 : 4e-16))) to -= 1;
+  *low = from > most ? RANGE_LAST + 1 : (int64_t)fmax(from, least);
+  *high = to < least ? -RANGE_LAST - 1 : (int64_t)fmin(to, most);
+}
+
 ellm_status schema_number(json_forms *j, schema_place *place, const json_t *schema, bool integer, expr_id *made) {
-  static const char *const bounds[] = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"};
-  for (size_t i = 0; i < COUNT(bounds); i++)
-    if (json_object_get(schema, bounds[i])) return schema_fail(place, "\"%s\" is not supported", bounds[i]);
-  *made = integer ? form_integer(j) : form_number(j);
+  bounds b = {0};
+  int64_t low, high;
+  ELLM_TRY(read_bounds(place, schema, &b));
+  if (isnan(b.low) && isnan(b.high)) {
+    *made = integer ? form_integer(j) : form_number(j);
+    return ELLM_OK;
+  }
+  scaled_bounds(&b, integer ? 1 : RANGE_SCALE, &low, &high);
+  if (low > high)
+    return schema_fail(place, "no number of at most 15 digits%s lies between the bounds",
+                       integer ? "" : ", six of them behind the point,");
+  *made = integer ? form_integer_range(j, low, high) : form_decimal_range(j, low, high);
   return ELLM_OK;
 }
