@@ -30,7 +30,7 @@ class Result:
     """An answer.
 
     `text` is the new text alone, `ids` its tokens. `finish_reason` says why it ended: "length", "eos" (the model ended
-    it), "stop" (a stop string), "context" (no position is left), "full" (no memory for keys and values is left),
+    it), "stop" (a stop string), "grammar" (the grammar lets nothing more come), "context" (no position is left), "full" (no memory for keys and values is left),
     "cancelled" (the stream was closed). Of the `prompt_tokens`, `cached_tokens` were known from an earlier prompt and not
     computed again. `seed` gives the same answer again. Seconds are those of reading the prompt and of generating.
     """

@@ -20,9 +20,11 @@ __all__ = ["Model", "ModelInfo", "Sampling"]
 _ACTIVATIONS = {"auto": 0, "f32": 1, "i8": 2, "i16": 3}
 _CACHES = {"auto": 0, "f32": 1, "f16": 2}
 _LOGITS_BATCH = 32  # positions between two looks for Ctrl-C
+_MOST_KEPT = 16  # templates, grammars
 _SIZE_MAX = int(ffi.cast("size_t", -1))
 
 Prompt = Union[str, bytes, "arguments.Ids"]
+Schema = Union[str, Mapping[str, Any]]
 Messages = Sequence[Mapping[str, Any]]
 
 
@@ -61,12 +63,24 @@ class _Opened:
     def __init__(self, handle: Any, engine: Engine) -> None:
         self.handle = handle
         self.engine = engine
-        self.chats: Dict[Any, Any] = {}  # (name, template) -> ellm_chat
+        self.chats: Dict[Any, Any] = {}  # template -> ellm_chat
+        self.grammars: Dict[Any, Any] = {}  # (function, text) -> ellm_grammar, with what was found out with it
 
     def tokenizer(self) -> Any:
         tokenizer = ffi.new("const ellm_tokenizer **")
         _library.call(lib.ellm_model_tokenizer, self.handle, tokenizer)
         return tokenizer[0]
+
+    def grammar(self, create: str, name: str, text: bytes) -> Any:
+        grammar = self.grammars.get((create, text))
+        if grammar is None:
+            made = ffi.new("ellm_grammar **")
+            _library.call(getattr(lib, create), self.tokenizer(), text, len(text), name.encode(), made)
+            grammar = _library.owned(made[0], lib.ellm_grammar_free)
+            if len(self.grammars) >= _MOST_KEPT:
+                self.grammars.clear()
+            self.grammars[create, text] = grammar
+        return grammar
 
 
 class Model:
@@ -245,13 +259,19 @@ class Model:
     def generate(self, prompt: Prompt, *, stream: Literal[False] = ..., max_tokens: Optional[int] = ...,
                  temperature: Optional[float] = ..., top_p: Optional[float] = ..., top_k: Optional[int] = ...,
                  min_p: Optional[float] = ..., repeat_penalty: Optional[float] = ..., seed: Optional[int] = ...,
-                 stop: Union[str, Iterable[str], None] = ..., ignore_eos: bool = ...) -> Result: ...
+                 stop: Union[str, Iterable[str], None] = ..., ignore_eos: bool = ...,
+                 frequency_penalty: Optional[float] = ..., presence_penalty: Optional[float] = ...,
+                 logit_bias: Optional[Mapping[int, float]] = ...,
+                 grammar: Optional[str] = ..., json_schema: Optional[Schema] = ...) -> Result: ...
 
     @overload
     def generate(self, prompt: Prompt, *, stream: Literal[True], max_tokens: Optional[int] = ...,
                  temperature: Optional[float] = ..., top_p: Optional[float] = ..., top_k: Optional[int] = ...,
                  min_p: Optional[float] = ..., repeat_penalty: Optional[float] = ..., seed: Optional[int] = ...,
-                 stop: Union[str, Iterable[str], None] = ..., ignore_eos: bool = ...) -> Stream: ...
+                 stop: Union[str, Iterable[str], None] = ..., ignore_eos: bool = ...,
+                 frequency_penalty: Optional[float] = ..., presence_penalty: Optional[float] = ...,
+                 logit_bias: Optional[Mapping[int, float]] = ...,
+                 grammar: Optional[str] = ..., json_schema: Optional[Schema] = ...) -> Stream: ...
 
     def generate(self, prompt: Prompt, *, stream: bool = False, **how: Any) -> Union[Result, Stream]:
         """Continues a text, or token ids. Special tokens that are written in a text are tokens.
@@ -262,6 +282,9 @@ class Model:
         seed: the same seed gives the same answer; None draws one (`Result.seed`). 0 if not given.
         stop: a text, or several, that end the answer before them.
         ignore_eos: go on after a token with which the model ends its answers.
+        frequency_penalty, presence_penalty: what is taken off the logits of tokens that the answer has, for each time, or
+            once. logit_bias: {id: what is added to its logit}.
+        grammar: GBNF, what the answer can be; json_schema: the same as a JSON Schema, a dict or a text (docs/GRAMMARS.md).
         """
         opened = self._use()
         request = _Request(self, opened, self._prompt_ids(opened, prompt), None, **how)
@@ -299,7 +322,9 @@ class Model:
              max_tokens: Optional[int] = ..., temperature: Optional[float] = ..., top_p: Optional[float] = ...,
              top_k: Optional[int] = ..., min_p: Optional[float] = ..., repeat_penalty: Optional[float] = ...,
              seed: Optional[int] = ..., stop: Union[str, Iterable[str], None] = ...,
-             ignore_eos: bool = ...) -> Result: ...
+             ignore_eos: bool = ..., frequency_penalty: Optional[float] = ..., presence_penalty: Optional[float] = ...,
+             logit_bias: Optional[Mapping[int, float]] = ..., grammar: Optional[str] = ...,
+             json_schema: Optional[Schema] = ...) -> Result: ...
 
     @overload
     def chat(self, messages: Messages, *, stream: Literal[True], tools: Optional[Sequence[Any]] = ...,
@@ -307,7 +332,9 @@ class Model:
              max_tokens: Optional[int] = ..., temperature: Optional[float] = ..., top_p: Optional[float] = ...,
              top_k: Optional[int] = ..., min_p: Optional[float] = ..., repeat_penalty: Optional[float] = ...,
              seed: Optional[int] = ..., stop: Union[str, Iterable[str], None] = ...,
-             ignore_eos: bool = ...) -> Stream: ...
+             ignore_eos: bool = ..., frequency_penalty: Optional[float] = ..., presence_penalty: Optional[float] = ...,
+             logit_bias: Optional[Mapping[int, float]] = ..., grammar: Optional[str] = ...,
+             json_schema: Optional[Schema] = ...) -> Stream: ...
 
     def chat(self, messages: Messages, *, stream: bool = False, tools: Optional[Sequence[Any]] = None,
              template: Optional[str] = None, variables: Optional[Mapping[str, Any]] = None,
@@ -351,7 +378,7 @@ class Model:
         made = ffi.new("ellm_chat **")
         _library.call(lib.ellm_chat_open, opened.handle, options, made)
         chat = _library.owned(made[0], lib.ellm_chat_free)
-        if len(opened.chats) >= 16:
+        if len(opened.chats) >= _MOST_KEPT:
             opened.chats.clear()
         opened.chats[template] = chat
         return chat
@@ -458,11 +485,15 @@ class _Request:
     def __init__(self, model: Model, opened: _Opened, ids: Any, chat: Any, max_tokens: Optional[int] = 256,
                  temperature: Optional[float] = None, top_p: Optional[float] = None, top_k: Optional[int] = None,
                  min_p: Optional[float] = None, repeat_penalty: Optional[float] = None, seed: Optional[int] = 0,
-                 stop: Union[str, Iterable[str], None] = None, ignore_eos: bool = False) -> None:
+                 stop: Union[str, Iterable[str], None] = None, ignore_eos: bool = False,
+                 frequency_penalty: Optional[float] = None, presence_penalty: Optional[float] = None,
+                 logit_bias: Optional[Mapping[int, float]] = None, grammar: Optional[str] = None,
+                 json_schema: Optional[Schema] = None) -> None:
         self.ids = ids
         self.sampling = _default_sampling(opened.handle)
         self.seed = arguments.seed(seed)
         self._choose(temperature, top_p, top_k, min_p, repeat_penalty)
+        self._adjust(frequency_penalty, presence_penalty, logit_bias, model.vocab_size)
         limit = arguments.integer("max_tokens", max_tokens, 0, 1 << 62, _SIZE_MAX)
         self.stops = arguments.text_list("stop", stop)
         self.stop_pointers = ffi.new("const char *[]", self.stops) if self.stops else ffi.NULL
@@ -473,6 +504,8 @@ class _Request:
         request.sampling = self.sampling
         request.ignore_end = arguments.flag("ignore_eos", ignore_eos)
         request.stops, request.n_stops = self.stop_pointers, len(self.stops)
+        self.grammar = _grammar(opened, grammar, json_schema)
+        request.grammar = self.grammar
         if chat is not None:
             ends = ffi.new("const uint32_t **")
             request.n_end_ids = lib.ellm_chat_end_ids(chat, ends)
@@ -494,8 +527,38 @@ class _Request:
         if repeat_penalty is not None:
             s.repeat_penalty = arguments.number("repeat_penalty", repeat_penalty, 0)
 
+    def _adjust(self, frequency: Optional[float], presence: Optional[float], bias: Optional[Mapping[int, float]],
+                vocab_size: int) -> None:
+        s = self.sampling
+        if frequency is not None:
+            s.frequency_penalty = arguments.number("frequency_penalty", frequency, -100, 100)
+        if presence is not None:
+            s.presence_penalty = arguments.number("presence_penalty", presence, -100, 100)
+        if bias is None:
+            return
+        if not isinstance(bias, Mapping):
+            raise TypeError(f"logit_bias must be a dict of ids, not {type(bias).__name__}")
+        self.biases = ffi.new("ellm_bias[]", [(arguments.integer("logit_bias", one, 0, vocab_size - 1),
+                                               arguments.number(f"logit_bias[{one}]", value))
+                                              for one, value in bias.items()])
+        s.biases, s.n_biases = self.biases, len(bias)
+
     def start(self, opened: _Opened) -> Stream:
         return opened.engine.start(self.struct, self.seed, self.positions)
+
+
+def _grammar(opened: _Opened, grammar: Optional[str], schema: Optional[Schema]) -> Any:
+    """What the answer can be, or NULL."""
+    if grammar is not None and schema is not None:
+        raise UsageError("grammar and json_schema exclude each other")
+    if grammar is not None:
+        return opened.grammar("ellm_grammar_create", "grammar", arguments.text("grammar", grammar))
+    if schema is None:
+        return ffi.NULL
+    if not isinstance(schema, (str, bytes, Mapping)):
+        raise TypeError(f"json_schema must be a dict or a text, not {type(schema).__name__}")
+    text = _json("json_schema", dict(schema)) if isinstance(schema, Mapping) else arguments.text("json_schema", schema)
+    return opened.grammar("ellm_grammar_create_schema", "json_schema", text)
 
 
 def _answer(opened: _Opened, request: _Request, stream: bool) -> Union[Result, Stream]:
@@ -537,14 +600,18 @@ def _conversation_json(messages: Messages, tools: Optional[Sequence[Any]],
     whole["messages"] = list(messages)
     if tools is not None:
         whole["tools"] = list(tools)
+    return _json("the conversation", whole)
+
+
+def _json(name: str, value: Any) -> bytes:
     try:
-        return json.dumps(whole, ensure_ascii=False, allow_nan=False).encode()
+        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
-        raise UsageError("the conversation has a lone surrogate in it") from None
+        raise UsageError(f"{name} has a lone surrogate in it") from None
     except (ValueError, RecursionError) as wrong:
-        raise UsageError(f"the conversation is no JSON: {wrong}") from None
+        raise UsageError(f"{name} is no JSON: {wrong}") from None
     except TypeError as wrong:
-        raise TypeError(f"the conversation is no JSON: {wrong}") from None
+        raise TypeError(f"{name} is no JSON: {wrong}") from None
 
 
 def _set_time(now: Any) -> None:

@@ -190,6 +190,46 @@ def test_ends(model):
     assert none.text == "" and none.ids == [] and none.finish_reason == "length"
 
 
+def test_grammars(model, stories, tmp_path):
+    for grammar in ('root ::= ("yes" | "no")', 'root ::= [0-9] [0-9] "-" [a-f]+'):
+        file = tmp_path / "grammar"
+        file.write_text(grammar)
+        told = run_json(stories, "-p", ONCE, "-n", "20", "--seed", "3", "--grammar", str(file))
+        result = model.generate(ONCE, max_tokens=20, seed=3, grammar=grammar)
+        assert (result.ids, result.finish_reason) == (told["ids"], told["end"])
+    assert model.generate(ONCE, grammar='root ::= "yes" | "no"').text in ("yes", "no")
+    assert model.generate(ONCE, grammar='root ::= "yes"').finish_reason == "grammar"
+    schema = {"type": "object", "properties": {"a": {"enum": [1, "x"]}}, "required": ["a"], "additionalProperties": False}
+    for given in (schema, json.dumps(schema)):
+        result = model.chat([{"role": "user", "content": "hi"}], json_schema=given, max_tokens=400)
+        assert json.loads(result.text)["a"] in (1, "x")
+    many = model.generate_many([ONCE, "The dog"], max_tokens=40, json_schema=schema)
+    assert all(json.loads(one.text) for one in many)
+    for wrong in (dict(grammar="root ::= ("), dict(grammar=""), dict(json_schema="{"), dict(json_schema={"type": "x"})):
+        with pytest.raises(entrollm.InputError) as raised:
+            model.generate(ONCE, **wrong)
+        assert next(iter(wrong)) in str(raised.value)
+    with pytest.raises(entrollm.UsageError):
+        model.generate(ONCE, grammar="root ::= [a]", json_schema={})
+    for wrong in (dict(grammar=3), dict(json_schema=3), dict(json_schema={"a": object()})):
+        with pytest.raises(TypeError):
+            model.generate(ONCE, **wrong)
+
+
+def test_penalties_and_biases(model):
+    plain = model.generate(ONCE, max_tokens=40, temperature=0)
+    forced = model.generate(ONCE, max_tokens=5, temperature=0, logit_bias={409: 1e6})
+    assert forced.ids == [409] * 5
+    never = model.generate(ONCE, max_tokens=40, temperature=0, logit_bias={plain.ids[0]: -1e6})
+    assert plain.ids[0] not in never.ids
+    assert model.generate(ONCE, max_tokens=40, temperature=0, logit_bias={}, frequency_penalty=0,
+                          presence_penalty=0).ids == plain.ids
+    for penalty in ("frequency_penalty", "presence_penalty"):
+        once = model.generate(ONCE, max_tokens=40, temperature=0, **{penalty: 100})
+        assert len(set(once.ids)) == 40, penalty
+        assert model.generate(ONCE, max_tokens=10, temperature=0, **{penalty: -100}).ids == [plain.ids[0]] * 10
+
+
 def test_seeds(model):
     one, same = (model.generate(ONCE, max_tokens=20, seed=11) for _ in range(2))
     assert one.ids == same.ids
@@ -332,6 +372,9 @@ BAD = [
     (ValueError, dict(seed=-1)), (ValueError, dict(seed=2**64)), (TypeError, dict(seed=1.5)), (TypeError, dict(seed="1")),
     (ValueError, dict(stop="")), (ValueError, dict(stop=["a", ""])), (TypeError, dict(stop=3)),
     (TypeError, dict(stop=[3])), (ValueError, dict(stop="a\0b")), (ValueError, dict(stop="\udfff")),
+    (ValueError, dict(frequency_penalty=101)), (ValueError, dict(presence_penalty=float("nan"))),
+    (TypeError, dict(logit_bias=[1])), (ValueError, dict(logit_bias={4096: 1})), (ValueError, dict(logit_bias={-1: 1})),
+    (TypeError, dict(logit_bias={"1": 1})), (ValueError, dict(logit_bias={1: float("inf")})),
     (TypeError, dict(stream=1)), (TypeError, dict(ignore_eos="yes")), (TypeError, dict(no_such=1)),
 ]
 
