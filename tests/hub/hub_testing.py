@@ -49,7 +49,6 @@ class Repository:
         answer = {"id": "x", "sha": self.commit, "siblings": siblings}
         return self.edit(answer) or answer if self.edit else answer
 
-
     def tree(self):
         """The same as another endpoint has it, which huggingface_hub asks."""
         entries = []
@@ -110,7 +109,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         tree = re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)", path)
         api = tree or re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/(.+)", path)
         file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
-        kind = "content" if content else "api" if api else "head" if file and self.command == "HEAD" else "file" if file else "?"
+        kind = (
+            "content"
+            if content
+            else "api" if api else "head" if file and self.command == "HEAD" else "file" if file else "?"
+        )
         name = content.group(2) if content else file.group(3) if file else ""
         with hub.lock:
             hub.requests.append((self.server.server_port, kind, name, dict(self.headers)))
@@ -182,9 +185,7 @@ def cache_of(home, repository):
 
 
 def files_below(folder):
-    return sorted(
-        os.path.relpath(os.path.join(at, name), folder) for at, _, names in os.walk(folder) for name in names
-    )
+    return sorted(os.path.relpath(os.path.join(at, name), folder) for at, _, names in os.walk(folder) for name in names)
 
 
 def model_files():

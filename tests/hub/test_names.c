@@ -15,8 +15,8 @@
 
 static void test_names_of_models(void **state) {
   (void)state;
-  static const char *const wrong[] = {"", "a", "a/", "/a", "a/b/c", "a/..", "../a", "a/.b", "a/b.", "a/-b", "a--b/c", "a/b..c",
-                                      "a/b c", "a/b\n", "a/b@", "a/b@..", "a/b@/c", "a/b@c/", "a/b@c//d", "a/b@c d",
+  static const char *const wrong[] = {"", "a", "a/", "/a", "a/b/c", "a/..", "../a", "a/.b", "a/b.", "a/-b", "a--b/c",
+                                      "a/b..c", "a/b c", "a/b\n", "a/b@", "a/b@..", "a/b@/c", "a/b@c/", "a/b@c//d", "a/b@c d",
                                       "a/b@-c", "a/b:", "a/b:/c", "a/b:../c", "a/b:c/..", "a/b:c\\d", "a/b@c:"};
   hub_name name;
   ellm_error err;
@@ -105,8 +105,8 @@ static const char *chosen(const char *const *files, const char *pattern, bool on
 static void test_choices(void **state) {
   (void)state;
   hub_choice choice;
-  static const char *const folder[] = {"config.json", "model.safetensors", "model.safetensors.index.json", "x.gguf", "a.bin",
-                                       "deep/config.json", "LICENSE.txt", NULL};
+  static const char *const folder[] = {"config.json", "model.safetensors", "model.safetensors.index.json", "x.gguf",
+                                       "a.bin", "deep/config.json", "LICENSE.txt", NULL};
   assert_string_equal(chosen(folder, NULL, true, &choice), "0 LICENSE.txt config.json model.safetensors");
   assert_string_equal(choice.main, "");
   assert_string_equal(chosen(folder, "*.gguf", true, &choice), "0 x.gguf");
@@ -116,7 +116,8 @@ static void test_choices(void **state) {
   assert_string_equal(chosen(shards, NULL, true, &choice),
                       "0 model-00001-of-00002.safetensors model-00002-of-00002.safetensors");
   assert_string_equal(chosen(shards + 1, NULL, true, &choice), "3"); /* the first is missing */
-  static const char *const quants[] = {"a-Q4.gguf", "b-00001-of-00002.gguf", "b-00002-of-00002.gguf", "mmproj-a.gguf", NULL};
+  static const char *const quants[] = {"a-Q4.gguf", "b-00001-of-00002.gguf", "b-00002-of-00002.gguf",
+                                       "mmproj-a.gguf", NULL};
   assert_string_equal(chosen(quants, NULL, true, &choice), "2");
   assert_true(choice.several);
   assert_string_equal(chosen(quants + 1, NULL, true, &choice), "0 b-00001-of-00002.gguf b-00002-of-00002.gguf");

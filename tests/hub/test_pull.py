@@ -46,10 +46,15 @@ def refused(name, status, text, *arguments, at=None, **more):
     """Ends with this status and one line that holds this text; no blob is left in the cache."""
     at = at or tempfile.mkdtemp(prefix="refused-", dir=TMP)
     p = pull(*arguments, at=at, **more)
-    blobs = [f for f in files_below(at) if "/blobs/" in f and not f.endswith(".incomplete")] if os.path.isdir(at) else []
+    blobs = (
+        [f for f in files_below(at) if "/blobs/" in f and not f.endswith(".incomplete")] if os.path.isdir(at) else []
+    )
     message = p.stderr.decode("utf-8", "replace")
-    ok(p.returncode == status and text in message.splitlines()[-1] and p.stdout == b"", name,
-       f"status {p.returncode}: {message}")
+    ok(
+        p.returncode == status and text in message.splitlines()[-1] and p.stdout == b"",
+        name,
+        f"status {p.returncode}: {message}",
+    )
     return p, blobs
 
 
@@ -57,7 +62,11 @@ def refused(name, status, text, *arguments, at=None, **more):
 p = pull("own/stories")
 folder = p.stdout.decode().strip()
 cache = cache_of(home, "own/stories")
-ok(p.returncode == 0 and folder == os.path.join(cache, "snapshots", stories.commit), "pull prints where it is", p.stderr)
+ok(
+    p.returncode == 0 and folder == os.path.join(cache, "snapshots", stories.commit),
+    "pull prints where it is",
+    p.stderr,
+)
 equal(set(files_below(folder)), CHOSEN, "what a model needs, and nothing else")
 equal(read(os.path.join(cache, "refs", "main")), stories.commit.encode(), "refs/main holds the commit")
 links = {name: os.readlink(os.path.join(folder, name)) for name in CHOSEN}
@@ -82,8 +91,11 @@ hub.forget()
 from_hub = run("run", "-m", "hf:own/stories", *arguments, env=environment(hub, home))
 equal((from_hub.returncode, from_hub.stdout), (0, plain.stdout), "run -m hf:OWNER/NAME says what the folder says")
 equal(hub.requests, [], "without asking the hub, as all is there")
-for command in (["tokenize", "-m", "hf:own/stories"], ["inspect", "hf:own/stories"],
-                ["compress", "hf:own/stories", "--bits", "8", "--dry-run"]):
+for command in (
+    ["tokenize", "-m", "hf:own/stories"],
+    ["inspect", "hf:own/stories"],
+    ["compress", "hf:own/stories", "--bits", "8", "--dry-run"],
+):
     p = run(*command, stdin=b"A text.", env=environment(hub, home, HF_HUB_OFFLINE="1"))
     ok(p.returncode == 0, " ".join(command) + " without the network", p.stderr)
 p = run("run", "-m", "hf:own/stories", *arguments, env=environment(hub, tmp("fresh")))
@@ -91,10 +103,18 @@ equal((p.returncode, p.stdout), (0, plain.stdout), "a model that is not there is
 p = run("run", "-m", "hf:own/stories", *arguments, env=environment(hub, tmp("none"), HF_HUB_OFFLINE="1"))
 ok(p.returncode == IO and one_error_line(p), "not without the network", p.stderr)
 p = pull("own/stories@v1:config.json", at=tmp("tag"))
-ok(p.returncode == 0 and os.path.exists(os.path.join(cache_of(tmp("tag"), "own/stories"), "refs", "v1")), "@REVISION", p.stderr)
+ok(
+    p.returncode == 0 and os.path.exists(os.path.join(cache_of(tmp("tag"), "own/stories"), "refs", "v1")),
+    "@REVISION",
+    p.stderr,
+)
 p = pull("own/stories@refs/pr/1", "--file", "*.json", "--file", "LICENSE", at=tmp("tag"))
 got = files_below(p.stdout.decode().strip())
-ok(set(got) == {n for n in stories.files if n.endswith(".json")} | {"LICENSE"}, "--file GLOB, a branch with slashes", p.stderr)
+ok(
+    set(got) == {n for n in stories.files if n.endswith(".json")} | {"LICENSE"},
+    "--file GLOB, a branch with slashes",
+    p.stderr,
+)
 
 # ---------------------------------------------------------------------- the token
 secret = "hf_" + "s" * 30
@@ -175,23 +195,30 @@ def cutting(times, kind="content", part=0.4):
 
 
 def right(at):
-    return read(os.path.join(cache_of(at, "own/large"), "snapshots", large.commit, "model.safetensors")) == large.files[
-        "model.safetensors"]
+    return (
+        read(os.path.join(cache_of(at, "own/large"), "snapshots", large.commit, "model.safetensors"))
+        == large.files["model.safetensors"]
+    )
 
 
 cutting(2)
 p = pull("own/large", at=tmp("cut"), env={})
 ranges = [r[3].get("Range") for r in hub.asked("content")]
-ok(p.returncode == 0 and right(tmp("cut")) and len(ranges) == 3 and None not in ranges[1:],
-   "a connection that is cut twice is gone on with", f"{ranges} {p.stderr}")
+ok(
+    p.returncode == 0 and right(tmp("cut")) and len(ranges) == 3 and None not in ranges[1:],
+    "a connection that is cut twice is gone on with",
+    f"{ranges} {p.stderr}",
+)
 cutting(1)
 refused("a cut without retries", IO, "cut", "own/large", "--retries", "0", at=tmp("cut-0"))
 part = os.path.getsize(os.path.join(cache_of(tmp("cut-0"), "own/large"), blob + ".incomplete"))
 hub.forget()
 got = pull_json("own/large", at=tmp("cut-0"))
 equal(hub.asked("content")[0][3].get("Range"), f"bytes={part}-", "the next pull goes on where it stopped")
-ok(right(tmp("cut-0")) and not os.path.exists(os.path.join(cache_of(tmp("cut-0"), "own/large"), blob + ".incomplete")),
-   "to the right file")
+ok(
+    right(tmp("cut-0")) and not os.path.exists(os.path.join(cache_of(tmp("cut-0"), "own/large"), blob + ".incomplete")),
+    "to the right file",
+)
 
 
 def no_ranges(handler, kind, name):
@@ -238,6 +265,7 @@ lies(b"x")
 refused("less than the size", INPUT, "and it should be", "own/large")
 hub.forget()
 
+
 # ------------------------------------------------------------------ where it is sent to
 def location(url):
     return lambda: lies(b"", [("Location", url)], ("file", "head"), 302)
@@ -254,9 +282,12 @@ for name, url, text in (
     refused("redirects " + name, INPUT, text, "own/large")
 hub.forget()
 
+
 # ----------------------------------------------------------------------- lying lists
 def list_with(name, edit, text, **more):
-    hub.repositories["own/liar"] = Repository({"config.json": b"{}", "model.safetensors": noise(100)}, edit=edit, **more)
+    hub.repositories["own/liar"] = Repository(
+        {"config.json": b"{}", "model.safetensors": noise(100)}, edit=edit, **more
+    )
     outside = tmp("out-" + name.replace(" ", "-").replace("/", "_"))
     refused("a list: " + name, INPUT, text, "own/liar", at=os.path.join(outside, "a", "b"))
     stray = [f for f in files_below(outside) if not f.startswith("a/b/hub/")]
@@ -267,8 +298,21 @@ def rename(path):
     return lambda answer: answer["siblings"][0].update(rfilename=path)
 
 
-for path in ("../evil", "/tmp/evil", "a/../../evil", "a//b", "", ".", "a\\b", "a\nb", "x" * 300, "a/" * 600 + "b", None, 7,
-             "a\0b"):
+for path in (
+    "../evil",
+    "/tmp/evil",
+    "a/../../evil",
+    "a//b",
+    "",
+    ".",
+    "a\\b",
+    "a\nb",
+    "x" * 300,
+    "a/" * 600 + "b",
+    None,
+    7,
+    "a\0b",
+):
     list_with(f"a file called {str(path)[:20]!r}", rename(path), "no file may be called" if path != "a\0b" else "")
 list_with("the commit", lambda a: a.update(sha="../../../evil"), "commit")
 list_with("no commit", lambda a: a.update(sha=None), "commit")
@@ -312,18 +356,29 @@ equal((len(hub.asked("head")), got.get("bytes")), (2, size + 2), "a list without
 for name, headers, text in (
     ("no commit", [("ETag", '"%s"' % git_hash(b"{}"))], "commit"),
     ("a path as its hash", [("X-Repo-Commit", "c" * 40), ("ETag", '"../../../../evil"')], "hash"),
-    ("a size that is none", [("X-Repo-Commit", "c" * 40), ("X-Linked-Size", "1e9"), ("ETag", '"%s"' % git_hash(b"{}"))], "makes no sense"),
+    (
+        "a size that is none",
+        [("X-Repo-Commit", "c" * 40), ("X-Linked-Size", "1e9"), ("ETag", '"%s"' % git_hash(b"{}"))],
+        "makes no sense",
+    ),
 ):
     lies(b"{}", headers, ("head",))
     refused("HEAD says " + name, INPUT, text, "own/plain")
 hub.forget()
 
 # --------------------------------------------------------------------------- the disk
-p, _ = refused("a limit on the size of files", IO, "File too large", "own/large", at=tmp("limit"),
-               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)))
+p, _ = refused(
+    "a limit on the size of files",
+    IO,
+    "File too large",
+    "own/large",
+    at=tmp("limit"),
+    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
+)
 ok(pull("own/large", at=tmp("limit")).returncode == 0 and right(tmp("limit")), "gone on with, once there is room")
 hub.repositories["own/huge"] = Repository(
-    {"model.safetensors": b"x", "config.json": b"{}"}, edit=lambda a: a["siblings"][0].update(size=1 << 49))
+    {"model.safetensors": b"x", "config.json": b"{}"}, edit=lambda a: a["siblings"][0].update(size=1 << 49)
+)
 hub.forget()
 refused("a disk without room", IO, "are free", "own/huge")
 equal(hub.asked("file"), [], "which is seen before anything is brought")
@@ -335,6 +390,7 @@ refused("a cache where a file is", IO, "a-file", "own/large", at=tmp("a-file"))
 # ---------------------------------------------------------------- two at once, stopping
 def halting(go_on):
     """The large file, its second half after go_on() has returned."""
+
     def fault(handler, kind, name):
         if kind != "content":
             return False
@@ -358,8 +414,12 @@ def both_ask():
 
 
 def start_pull(at):
-    return subprocess.Popen([PROGRAM, "pull", "own/large"], env=dict(os.environ, **environment(hub, at)),
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [PROGRAM, "pull", "own/large"],
+        env=dict(os.environ, **environment(hub, at)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def wait_for_part(at):
@@ -399,8 +459,15 @@ def silent(handler, kind, name):
 
 hub.requests, hub.fault = [], silent
 start = time.monotonic()
-refused("a server that says nothing", IO, "Operation too slow", "own/large", "--retries", "0",
-        env={"HF_HUB_DOWNLOAD_TIMEOUT": "1"})
+refused(
+    "a server that says nothing",
+    IO,
+    "Operation too slow",
+    "own/large",
+    "--retries",
+    "0",
+    env={"HF_HUB_DOWNLOAD_TIMEOUT": "1"},
+)
 ok(time.monotonic() - start < 5, "is not waited for")
 hub.forget()
 
@@ -412,16 +479,26 @@ hub.repositories["own/quants"] = Repository(gguf)
 hub.forget()
 p = pull("own/quants", at=tmp("gguf"))
 lines = p.stderr.decode().splitlines()
-ok(p.returncode == USAGE and "3 models" in lines[0] and p.stdout == b"", "several GGUF files: one must be chosen", lines)
-equal([line.split() for line in lines[2:]],
-      [["36", "B", "big/m-F16-00001-of-00003.gguf"], ["300", "B", "m-Q4_K_M.gguf"], ["70.0", "kB", "m-Q8_0.gguf"]],
-      "which are listed with their sizes, a set with that of all its parts")
+ok(
+    p.returncode == USAGE and "3 models" in lines[0] and p.stdout == b"",
+    "several GGUF files: one must be chosen",
+    lines,
+)
+equal(
+    [line.split() for line in lines[2:]],
+    [["36", "B", "big/m-F16-00001-of-00003.gguf"], ["300", "B", "m-Q4_K_M.gguf"], ["70.0", "kB", "m-Q8_0.gguf"]],
+    "which are listed with their sizes, a set with that of all its parts",
+)
 p = pull("own/quants", "--file", "*Q4_K*", at=tmp("gguf"))
 ok(p.returncode == 0 and p.stdout.endswith(b"/m-Q4_K_M.gguf\n"), "--file chooses, and its path is printed", p.stderr)
 got = pull_json("own/quants:*F16*", at=tmp("gguf"))
 ok(got.get("path", "").endswith("big/m-F16-00001-of-00003.gguf") and len(got["files"]) == 3, "a set is one model", got)
 p = pull("own/quants", "--file", "*.bin", at=tmp("gguf"))
-ok(p.returncode == USAGE and b"*.bin" in p.stderr and b"m-Q8_0.gguf" in p.stderr, "a pattern that matches nothing", p.stderr)
+ok(
+    p.returncode == USAGE and b"*.bin" in p.stderr and b"m-Q8_0.gguf" in p.stderr,
+    "a pattern that matches nothing",
+    p.stderr,
+)
 p = run("run", "-m", "hf:own/quants:m-Q*", "-p", "a", env=environment(hub, tmp("gguf-2")))
 ok(p.returncode == USAGE and b"2 models" in p.stderr, "-m wants one model", p.stderr)
 p = run("run", "-m", "hf:own/quants:m-Q8_0.gguf", "-p", "a", env=environment(hub, tmp("gguf-2")))
@@ -429,15 +506,52 @@ ok(p.returncode == INPUT and b"m-Q8_0.gguf" in p.stderr, "-m hf:OWNER/NAME:FILE 
 run("compress", MODEL, "--bits", "8", "-o", tmp("m.ellm"), "-q")
 hub.repositories["own/coded"] = Repository({"stories.ellm": read(tmp("m.ellm")), "README.md": b"x"})
 p = run("run", "-m", "hf:own/coded", *arguments, env=environment(hub, tmp("coded")))
-equal((p.returncode, p.stdout), (0, run("run", "-m", tmp("m.ellm"), *arguments).stdout), "a repository with one .ellm file")
+equal(
+    (p.returncode, p.stdout),
+    (0, run("run", "-m", tmp("m.ellm"), *arguments).stdout),
+    "a repository with one .ellm file",
+)
+
+with open(tmp("text.txt"), "wb") as f:
+    f.write(MODEL_FILES["unseen.txt"][:800])
+for command in (
+    ["compress", "hf:own/stories", "--bits", "8", "-o", tmp("m2.ellm"), "-q"],
+    ["verify", tmp("m2.ellm"), "--against", "hf:own/stories"],
+    ["verify", "hf:own/coded", "-q"],
+    ["decompress", "hf:own/coded", "-o", tmp("back"), "-q"],
+    ["logits", "-m", "hf:own/stories", "--ids", "1 2", "-o", tmp("logits"), "-q"],
+    [
+        "eval",
+        "divergence",
+        "-m",
+        "hf:own/coded",
+        "--reference",
+        "hf:own/stories",
+        "-f",
+        tmp("text.txt"),
+        "--ctx",
+        "32",
+        "-q",
+    ],
+):
+    at = home if "hf:own/stories" in command else tmp("coded")
+    if command[0] == "eval":
+        ok(pull("own/coded").returncode == 0, "two models in one cache")
+    p = run(*command, env=environment(hub, at, HF_HUB_OFFLINE="1"))
+    ok(p.returncode == 0, " ".join(command).replace(TMP, "").replace(ROOT, ""), p.stderr)
 
 # ------------------------------------------------------------------------------ shards
 index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
 shards = {name: noise(50) for name in [*index["weight_map"].values(), "consolidated.safetensors"]}
 hub.repositories["own/shards"] = sharded = Repository(
-    {"config.json": b"{}", "model.safetensors.index.json": json.dumps(index).encode(), **shards})
+    {"config.json": b"{}", "model.safetensors.index.json": json.dumps(index).encode(), **shards}
+)
 got = pull_json("own/shards", at=tmp("shards"))
-equal({f["name"] for f in got.get("files", [])}, set(sharded.files) - {"consolidated.safetensors"}, "the shards of an index")
+equal(
+    {f["name"] for f in got.get("files", [])},
+    set(sharded.files) - {"consolidated.safetensors"},
+    "the shards of an index",
+)
 os.remove(os.path.join(got["folder"], "model-00002-of-00002.safetensors"))
 p = run("run", "-m", "hf:own/shards", "-p", "a", env=environment(hub, tmp("shards"), HF_HUB_OFFLINE="1"))
 ok(p.returncode != 0 and b"model-00002-of-00002" in p.stderr, "a shard that is missing in the cache is seen", p.stderr)
@@ -460,10 +574,34 @@ p = run("tokenize", "-m", "hf:own/stories", stdin=b"a", env=environment(hub, at)
 ok(p.returncode == 0 and os.path.exists(os.path.join(got["folder"], "tokenizer_config.json")), "and brought", p.stderr)
 
 # ------------------------------------------------------------------------------- https
-made = shutil.which("openssl") and subprocess.run(
-    ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-     "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", tmp("key.pem"), "-out", tmp("cert.pem")],
-    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+made = (
+    shutil.which("openssl")
+    and subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-keyout",
+            tmp("key.pem"),
+            "-out",
+            tmp("cert.pem"),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ).returncode
+    == 0
+)
 if made:
     secure = Server(("127.0.0.1", 0), Handler)
     secure.hub = hub
@@ -471,33 +609,76 @@ if made:
     context.load_cert_chain(tmp("cert.pem"), tmp("key.pem"))
     secure.socket = context.wrap_socket(secure.socket, server_side=True)
     threading.Thread(target=secure.serve_forever, args=(0.02,), daemon=True).start()
-    over = {"HF_ENDPOINT": f"https://localhost:{secure.server_port}", "CURL_CA_BUNDLE": tmp("cert.pem"), "HF_TOKEN": secret}
+    over = {
+        "HF_ENDPOINT": f"https://localhost:{secure.server_port}",
+        "CURL_CA_BUNDLE": tmp("cert.pem"),
+        "HF_TOKEN": secret,
+    }
     stories.token = secret
     p = pull("own/stories:LICENSE", at=tmp("https"), env=over)
     ok(p.returncode == 0, "https with a certificate that is trusted", p.stderr)
-    refused("https with one that is not", IO, "certificate", "own/stories", env=dict(over, CURL_CA_BUNDLE="", SSL_CERT_FILE=""))
+    refused(
+        "https with one that is not",
+        IO,
+        "certificate",
+        "own/stories",
+        env=dict(over, CURL_CA_BUNDLE="", SSL_CERT_FILE=""),
+    )
     location(hub.endpoint + "/x")()
-    refused("from https to http on the loopback address: as the hub is there itself", IO, "404", "own/stories:LICENSE", env=over)
-    ok(not any(secret in str(r[3]) for r in hub.requests if r[0] == hub.port), "without the token: it is another origin")
+    refused(
+        "from https to http on the loopback address: as the hub is there itself",
+        IO,
+        "404",
+        "own/stories:LICENSE",
+        env=over,
+    )
+    ok(
+        not any(secret in str(r[3]) for r in hub.requests if r[0] == hub.port),
+        "without the token: it is another origin",
+    )
     stories.token = None
     hub.forget()
 else:
     skip("https", "there is no openssl to make a certificate")
 
 # ------------------------------------------------------------------------------- misuse
-for name in ("stories", "own/", "/stories", "own/a/b", "own/..", "-own/a", "own/a--b", "own/a@", "own/a@../x", "own/a:../x",
-             "own/a:", "own/a b", "own/" + "a" * 97, "http://x/y", ""):
+for name in (
+    "stories",
+    "own/",
+    "/stories",
+    "own/a/b",
+    "own/..",
+    "-own/a",
+    "own/a--b",
+    "own/a@",
+    "own/a@../x",
+    "own/a:../x",
+    "own/a:",
+    "own/a b",
+    "own/" + "a" * 97,
+    "http://x/y",
+    "",
+):
     p = pull(name)
     ok(p.returncode == USAGE and one_error_line(p), f"no name: {name[:20]!r}", p.stderr)
-for endpoint, text in (("ftp://127.0.0.1", b"endpoint"), ("http://user:pw@127.0.0.1", b"endpoint"), ("nonsense://", b"endpoint")):
+for endpoint, text in (
+    ("ftp://127.0.0.1", b"endpoint"),
+    ("http://user:pw@127.0.0.1", b"endpoint"),
+    ("nonsense://", b"endpoint"),
+):
     p = run("pull", "own/stories", env=dict(environment(hub, home), HF_ENDPOINT=endpoint))
     ok(p.returncode == USAGE and text in p.stderr, f"HF_ENDPOINT={endpoint}", p.stderr)
 closed = socket.socket()
 closed.bind(("127.0.0.1", 0))
 start = time.monotonic()
-p = run("pull", "own/stories", env=dict(environment(hub, home), HF_ENDPOINT=f"http://127.0.0.1:{closed.getsockname()[1]}"))
-ok(p.returncode == IO and one_error_line(p) and b"cannot reach 127.0.0.1" in p.stderr and time.monotonic() - start < 5,
-   "nobody there: said at once", p.stderr)
+p = run(
+    "pull", "own/stories", env=dict(environment(hub, home), HF_ENDPOINT=f"http://127.0.0.1:{closed.getsockname()[1]}")
+)
+ok(
+    p.returncode == IO and one_error_line(p) and b"cannot reach 127.0.0.1" in p.stderr and time.monotonic() - start < 5,
+    "nobody there: said at once",
+    p.stderr,
+)
 p = pull("own/stories", env={"HF_HUB_OFFLINE": "1"})
 equal((p.returncode, p.stdout.decode().strip()), (0, folder), "HF_HUB_OFFLINE=1: what is in the cache")
 ok(b"HF_TOKEN" in run("pull", "--help").stdout, "--help names the variables")

@@ -16,10 +16,31 @@ def packages():
     if importlib.util.find_spec("pip") is None:
         return None, "pip is not installed"
     p = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--target", folder, "--no-compile", "--timeout", "5", "--retries", "0",
-         "--disable-pip-version-check", "huggingface_hub"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
-    return (folder, "") if p.returncode == 0 else (None, "PyPI is not reached: " + p.stdout.decode()[-100:].replace("\n", " "))
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--target",
+            folder,
+            "--no-compile",
+            "--timeout",
+            "5",
+            "--retries",
+            "0",
+            "--disable-pip-version-check",
+            "huggingface_hub",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=120,
+    )
+    return (
+        (folder, "")
+        if p.returncode == 0
+        else (None, "PyPI is not reached: " + p.stdout.decode()[-100:].replace("\n", " "))
+    )
 
 
 folder, why = packages()
@@ -37,9 +58,13 @@ home = tmp("home")
 
 def python(script):
     """Lines that a script with huggingface_hub prints, as values, and what it said."""
-    env = dict(os.environ, **environment(hub, home, PYTHONPATH=folder, HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1"))
+    env = dict(
+        os.environ, **environment(hub, home, PYTHONPATH=folder, HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1")
+    )
     script = "import json\nfrom huggingface_hub import hf_hub_download, scan_cache_dir, snapshot_download\n" + script
-    p = subprocess.run([sys.executable, "-c", script], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+    p = subprocess.run(
+        [sys.executable, "-c", script], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120
+    )
     return [json.loads(line) for line in p.stdout.splitlines()] + [None] * 4, p.stderr.decode()[-600:]
 
 
@@ -55,11 +80,16 @@ got, said = python(
     "print(json.dumps(snapshot_download('own/stories', local_files_only=True)))\n"
     "print(json.dumps(hf_hub_download('own/stories', 'model.safetensors')))\n"
     "c = scan_cache_dir(); r = next(iter(c.repos)); v = next(iter(r.revisions))\n"
-    "print(json.dumps([len(c.warnings), r.repo_id, v.commit_hash, sorted(v.refs), len(v.files), r.size_on_disk]))")
+    "print(json.dumps([len(c.warnings), r.repo_id, v.commit_hash, sorted(v.refs), len(v.files), r.size_on_disk]))"
+)
 equal(os.path.realpath(got[0] or "/"), os.path.realpath(ours), NAMES[0] + ": the same folder without the network")
 ok(got[1] == os.path.join(ours, "model.safetensors") and not hub.asked("content"), "and it brings no file again", said)
 size = sum(len(data) for data in files.values())
-equal(got[2], [0, "own/stories", repository.commit, ["main"], len(files), size], "its survey of the cache finds nothing wrong")
+equal(
+    got[2],
+    [0, "own/stories", repository.commit, ["main"], len(files), size],
+    "its survey of the cache finds nothing wrong",
+)
 
 # ------------------------------------------------------------------------------ theirs
 home = tmp("home-2")
@@ -70,7 +100,11 @@ p = run("pull", "own/stories", "--json", env=environment(hub, home))
 answer = json.loads(p.stdout or b"{}")
 equal((answer.get("folder"), answer.get("bytes_fetched")), (got[0], 0), "we bring no file again")
 p = run("tokenize", "-m", "hf:own/stories", stdin=b"Once", env=environment(hub, home, HF_HUB_OFFLINE="1"))
-equal((p.returncode, p.stdout), (0, run("tokenize", "-m", MODEL, stdin=b"Once").stdout), "-m hf: reads it without the network")
+equal(
+    (p.returncode, p.stdout),
+    (0, run("tokenize", "-m", MODEL, stdin=b"Once").stdout),
+    "-m hf: reads it without the network",
+)
 
 # A new commit: both move the ref, and what did not change is there once.
 repository.commit, files["README.md"] = "d" * 40, b"another"
