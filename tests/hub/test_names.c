@@ -16,7 +16,8 @@
 static void test_names_of_models(void **state) {
   (void)state;
   static const char *const wrong[] = {"", "a", "a/", "/a", "a/b/c", "a/..", "../a", "a/.b", "a/b.", "a/-b", "a--b/c",
-                                      "a/b..c", "a/b c", "a/b\n", "a/b@", "a/b@..", "a/b@/c", "a/b@c/", "a/b@c//d", "a/b@c d",
+                                      "a/b..c", "a/b c", "a/b\n", "a/b@", "a/b@..", "a/b@/c", "a/b@c/", "a/b@c//d",
+                                      "a/b@c d",
                                       "a/b@-c", "a/b:", "a/b:/c", "a/b:../c", "a/b:c/..", "a/b:c\\d", "a/b@c:"};
   hub_name name;
   ellm_error err;
