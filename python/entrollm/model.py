@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from typing import (Any, Callable, Dict, Iterable, List, Literal, Mapping, NamedTuple, Optional, Sequence, Tuple, Union,
+from collections import deque
+from typing import (Any, Callable, Deque, Dict, Iterable, List, Literal, Mapping, NamedTuple, Optional, Sequence, Tuple, Union,
                     overload)
 
 import numpy
@@ -20,6 +21,7 @@ __all__ = ["Model", "ModelInfo", "Sampling"]
 _ACTIVATIONS = {"auto": 0, "f32": 1, "i8": 2, "i16": 3}
 _CACHES = {"auto": 0, "f32": 1, "f16": 2}
 _LOGITS_BATCH = 32  # positions between two looks for Ctrl-C
+_MOST_OPEN = 64   # requests of generate_many at a time: each has memory for the vocabulary
 _MOST_KEPT = 16  # templates, grammars
 _SIZE_MAX = int(ffi.cast("size_t", -1))
 
@@ -299,14 +301,19 @@ class Model:
         opened = self._use()
         if "stream" in how:
             raise TypeError("generate_many does not stream")
-        streams: List[Stream] = []
+        open_streams: Deque[Stream] = deque()
+        results: List[Result] = []
         try:
             for prompt in prompts:
+                if len(open_streams) >= _MOST_OPEN:
+                    results.append(open_streams[0].result)
+                    open_streams.popleft()
                 request = _Request(self, opened, self._prompt_ids(opened, prompt), None, **how)
-                streams.append(request.start(opened))
-            return [one.result for one in streams]
+                open_streams.append(request.start(opened))
+            results += [one.result for one in open_streams]
+            return results
         finally:
-            for one in streams:
+            for one in open_streams:
                 one.close()
 
     def _prompt_ids(self, opened: _Opened, prompt: Prompt) -> Any:

@@ -145,11 +145,16 @@ def test_streams_of_one_model_at_the_same_time(model):
     assert got == alone
 
 
-def test_generate_many(model):
+def test_generate_many(model, monkeypatch):
     prompts = [ONCE, "The dog", model.tokenize("A cat sat")]
     alone = [model.generate(prompt, max_tokens=15).ids for prompt in prompts]
     assert [one.ids for one in model.generate_many(prompts, max_tokens=15)] == alone
     assert model.generate_many([]) == []
+    monkeypatch.setattr(entrollm.model, "_MOST_OPEN", 2)
+    assert [one.ids for one in model.generate_many((p for p in prompts * 2), max_tokens=15)] == alone * 2
+    with pytest.raises(ValueError):
+        model.generate_many([ONCE, ONCE, [5000]], max_tokens=300)
+    assert model.generate(ONCE, max_tokens=15).ids == alone[0]
     with pytest.raises(TypeError):
         model.generate_many("one prompt")
 

@@ -82,14 +82,15 @@ def test_one_model_in_many_threads(model):
     assert [got[i] for i in range(len(prompts))] == told
 
 
-def test_other_threads_run_meanwhile(model):
+def test_other_threads_run_meanwhile(model, monkeypatch):
     """The GIL is released in calls: one that takes long does not stop the main thread."""
-    ids = model.tokenize(ONCE) * 100
-    done = threading.Event()
+    monkeypatch.setattr(entrollm.model, "_LOGITS_BATCH", 500)  # all of it is one call
+    ids = (model.tokenize(ONCE) * 100)[:500]
+    calls, done = 8, threading.Event()
 
     def work():
-        for _ in range(2):
-            model.logits(ids[:500])
+        for _ in range(calls):
+            model.logits(ids, last=1)
         done.set()
 
     thread = threading.Thread(target=work)
@@ -99,7 +100,7 @@ def test_other_threads_run_meanwhile(model):
         time.sleep(0.0005)
         ticks += 1
     thread.join()
-    assert ticks >= 40, f"{ticks} in {time.monotonic() - start:.2f} s"  # one a call of the library would be 32
+    assert ticks >= 5 * calls, f"{ticks} in {time.monotonic() - start:.2f} s"  # one or two a call if it were held
 
 
 def test_a_model_is_closed_while_others_use_it(stories):
@@ -264,7 +265,7 @@ def test_memory_does_not_grow(small, tmp_path):
     round_of_work(60)
     before = resident()
     round_of_work(200)
-    assert resident() - before < 1 << 20
+    assert resident() - before < 2 << 20
 
 
 def test_memory_of_models_that_are_closed(stories):
