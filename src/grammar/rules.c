@@ -5,9 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The lists begin with some room, so that none is NULL, whatever the rules need. */
 ellm_status rules_init(grammar_rules *rules, ellm_error *err) {
   memset(rules, 0, sizeof *rules);
-  return vocab_init(&rules->names, 64, err);
+  if (rules_grow(rules, &rules->children, &rules->children_room, 0, sizeof *rules->children) &&
+      rules_grow(rules, &rules->ranges, &rules->ranges_room, 0, sizeof *rules->ranges) &&
+      ellm_buffer_reserve(&rules->bytes, 64) && vocab_init(&rules->names, 64, err) == ELLM_OK)
+    return ELLM_OK;
+  rules_free(rules);
+  return ellm_fail_memory(err, 64, "a grammar");
 }
 
 void rules_free(grammar_rules *rules) {
