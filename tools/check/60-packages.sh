@@ -35,7 +35,9 @@ fi
 
 source=$work/entrollm
 mkdir "$source" "$work/root"
-tar --exclude-vcs --exclude='./build*' --exclude=./tests --exclude=./fuzz -cf - . | tar -C "$source" -xf - || exit 1
+# what a build needs and nothing that one left behind
+tar --exclude-vcs --exclude='./build*' --exclude='./obj-*' --exclude=./models-cache --exclude=./tests --exclude=./fuzz \
+  -cf - . | tar -C "$source" -xf - || exit 1
 build_packages() { (cd "$source" && dpkg-buildpackage -us -uc -b); }
 try "they are built" build_packages
 packages=("$work"/*.deb)
