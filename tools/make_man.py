@@ -164,7 +164,7 @@ def page(command, program, version, date):
     text, more = sections("" if command is program else table.get("notes", ""))
     examples = [s for s in more if s[0] == "EXAMPLES"]
     if text:
-        out += [".SH NOTES", *body(text)]
+        out += [".SH ENVIRONMENT" if text.startswith("environment") else ".SH NOTES", *body(text)]
     for name, lines in [s for s in more if s[0] != "EXAMPLES"]:
         out += [f".SH {escape(name)}", *body(lines)]
     out += [".SH EXIT STATUS", *exit_status(program)]
