@@ -2,6 +2,10 @@
 # build and not kept with the sources: there is no list to keep by hand, and they cannot be older than the program.
 find_package(Python3 COMPONENTS Interpreter)
 option(ENTROLLM_DOCUMENTS "make the manual pages and the completions of shells (needs Python 3)" ON)
+# a program with a sanitizer may need an environment that a build has not, such as addresses that are not random
+if(ENTROLLM_SANITIZE)
+  set(ENTROLLM_DOCUMENTS OFF)
+endif()
 if(ENTROLLM_DOCUMENTS AND NOT Python3_FOUND)
   message(STATUS "python3 is missing: no manual pages, no completions of shells")
   set(ENTROLLM_DOCUMENTS OFF)
