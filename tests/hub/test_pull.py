@@ -24,11 +24,12 @@ hub.repositories["own/stories"] = stories = Repository(
             "onnx/model.onnx": noise(100),
             "additional_chat_templates/tool_use.jinja": b"{{ 1 }}",
             "LICENSE": b"free",
+            "NOTICE": b"",
         },
     )
 )
 CHOSEN = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
-CHOSEN |= {"ATTRIBUTION_ccby.tsv", "README.md", "additional_chat_templates/tool_use.jinja", "LICENSE"}
+CHOSEN |= {"ATTRIBUTION_ccby.tsv", "README.md", "additional_chat_templates/tool_use.jinja", "LICENSE", "NOTICE"}
 
 
 def pull(*arguments, at=home, env=None, **more):
