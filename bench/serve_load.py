@@ -3,10 +3,12 @@
 """Load for a server: what it gives to one client and to many, and whether every answer is the one it should be.
 
 serve_load.py URL [--clients 1,8,64] [--seconds 30] [--tokens 100] [--prompts 8] [--key KEY] [--pid PID]
+              [--ids]
 
 Each client asks again and again with one of a few prompts and a seed; the first answer to each pair counts as right, since
 answers do not depend on what else is computed, and was computed alone. Prints a row of a table a number of clients: tokens
-a second, the time to the first token, lost and different answers, and the memory of the process where its number is given.
+a second, the time to the first token, lost and different answers, and the memory of the process where its number is given. --ids: prompts are token ids, for models without a
+tokenizer, whose answers have no text to compare.
 """
 
 import argparse
@@ -19,8 +21,8 @@ import threading
 import time
 import urllib.parse
 
-PROMPTS = ("Once upon a time", "The little dog", "One day, Lily", "Tom had a big red", "There was a", "In the garden",
-           "Mom said", "The sun was")
+PROMPTS = ["Once upon a time", "The little dog", "One day, Lily", "Tom had a big red", "There was a", "In the garden",
+           "Mom said", "The sun was"]
 
 
 def ask(address, key, prompt, seed, tokens):
@@ -107,7 +109,10 @@ def main():
     p.add_argument("--prompts", type=int, default=len(PROMPTS))
     p.add_argument("--key")
     p.add_argument("--pid", type=int)
+    p.add_argument("--ids", action="store_true")
     options = p.parse_args()
+    if options.ids:
+        PROMPTS[:] = [tuple(range(10 + i, 15 + i)) for i in range(len(PROMPTS))]
     options.address = urllib.parse.urlsplit(options.url)
     right = {(prompt, seed): ask(options.address, options.key, prompt, seed, options.tokens)[0]
              for prompt in PROMPTS[: options.prompts] for seed in range(4)}

@@ -97,14 +97,57 @@ static bool check_tools(const json_t *tools, problem *p) {
   return true;
 }
 
+/* tool_choice: a word, or an object that names a function; *named is that function's name, "" where any must be called,
+ * NULL where none must. */
+static bool read_choice(const json_t *body, bool *none, const char **named, problem *p) {
+  const json_t *choice = json_object_get(body, "tool_choice");
+  const char *word = json_string_value(choice);
+  *named = json_string_value(json_object_get(json_object_get(choice, "function"), "name"));
+  *none = word && strcmp(word, "none") == 0;
+  if (word && strcmp(word, "required") == 0) *named = "";
+  if (!choice || json_is_null(choice) || *none || *named || (word && strcmp(word, "auto") == 0)) return true;
+  return problem_set(p, 400, "tool_choice", "tool_choice must be \"none\", \"auto\", \"required\" or name a function");
+}
+
+/* What a call of a tool is, as a JSON Schema. */
+static json_t *call_schema(const json_t *tool) {
+  json_t *function = json_object_get(tool, "function"), *parameters = json_object_get(function, "parameters");
+  json_t *any = json_is_object(parameters) ? json_incref(parameters) : json_pack("{s:s}", "type", "object");
+  return json_pack("{s:s, s:{s:{s:O}, s:o}, s:[s,s], s:b}", "type", "object", "properties", "name", "const",
+                   json_object_get(function, "name"), "arguments", any, "required", "name", "arguments",
+                   "additionalProperties", 0);
+}
+
+bool messages_forced_call(const json_t *body, json_t **schema, problem *p) {
+  bool none;
+  const char *named;
+  const json_t *tools = json_object_get(body, "tools");
+  *schema = NULL;
+  if (!read_choice(body, &none, &named, p)) return false;
+  if (!named) return true;
+  json_t *all = json_array();
+  for (size_t i = 0; i < json_array_size(tools); i++) {
+    const json_t *tool = json_array_get(tools, i);
+    const char *name = json_string_value(json_object_get(json_object_get(tool, "function"), "name"));
+    if (*named && (!name || strcmp(name, named) != 0)) continue;
+    if (json_array_append_new(all, call_schema(tool)) != 0) {
+      json_decref(all);
+      return problem_memory(p);
+    }
+  }
+  const size_t n = json_array_size(all);
+  if (n == 1) *schema = json_incref(json_array_get(all, 0));
+  else if (n > 1) *schema = json_pack("{s:O}", "anyOf", all);
+  json_decref(all);
+  if (n == 0) return problem_set(p, 400, "tool_choice", "tool_choice asks for a tool that tools does not have");
+  return *schema || problem_memory(p);
+}
+
 static bool read_tools(const json_t *body, json_t *conversation, problem *p) {
   json_t *tools = NULL;
-  const json_t *choice = json_object_get(body, "tool_choice");
-  if (!field_array(body, "tools", &tools, p)) return false;
-  const char *named = json_string_value(choice);
-  const bool none = named && strcmp(named, "none") == 0, automatic = named && strcmp(named, "auto") == 0;
-  if (choice && !json_is_null(choice) && !none && !automatic)
-    return problem_set(p, 400, "tool_choice", "tool_choice must be \"none\" or \"auto\": no call can be made certain");
+  const char *named;
+  bool none;
+  if (!field_array(body, "tools", &tools, p) || !read_choice(body, &none, &named, p)) return false;
   if (!tools || json_array_size(tools) == 0) return true;
   if (!check_tools(tools, p)) return false;
   return none || json_object_set(conversation, "tools", tools) == 0 || problem_memory(p);

@@ -11,5 +11,8 @@
  * arguments of tool calls become objects, as templates have them. The caller owns *conversation.
  */
 bool messages_read(const json_t *body, json_t **conversation, problem *p);
+/* Where tool_choice asks for a call: the JSON Schema of it, for a body that messages_read took; else NULL. The caller owns
+ * it. */
+bool messages_forced_call(const json_t *body, json_t **schema, problem *p);
 
 #endif

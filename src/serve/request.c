@@ -352,7 +352,22 @@ static bool keep_tool_names(request *r, const json_t *tools, problem *p) {
   return true;
 }
 
-static bool read_chat(const server *s, request *r, const json_t *body, problem *p) {
+/* A call that must come is the whole answer: a JSON object, which calls.c finds. */
+static bool force_call(server *s, request *r, const json_t *body, problem *p) {
+  json_t *schema;
+  if (!messages_forced_call(body, &schema, p)) return false;
+  if (!schema) return true;
+  char *dump = json_dumps(schema, JSON_COMPACT);
+  json_decref(schema);
+  bool good = dump || problem_memory(p);
+  if (good && r->grammar)
+    good = problem_set(p, 400, "tool_choice", "tool_choice excludes response_format and grammar, where it asks for a call");
+  good = good && grammars_take(s, dump, true, "tools", &r->grammar, p);
+  free(dump);
+  return good;
+}
+
+static bool read_chat(server *s, request *r, const json_t *body, problem *p) {
   json_t *conversation;
   if (!read_conversation(s, body, &conversation, p)) return false;
   const json_t *tools = json_object_get(conversation, "tools");
@@ -360,7 +375,7 @@ static bool read_chat(const server *s, request *r, const json_t *body, problem *
   r->n_prompts = r->prompts != NULL;
   bool good = r->prompts || problem_memory(p);
   if (good && tools) good = check_tools_seen(s, conversation, p) && keep_tool_names(r, tools, p);
-  good = good && request_chat_ids(s, conversation, &r->prompts[0], p);
+  good = good && force_call(s, r, body, p) && request_chat_ids(s, conversation, &r->prompts[0], p);
   json_decref(conversation);
   r->n_end_ids = ellm_chat_end_ids(s->chat, &r->end_ids);
   return good;

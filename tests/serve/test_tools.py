@@ -31,4 +31,27 @@ ok(status == 200 and "tool_calls" not in choice["message"] and choice["message"]
 events = server.events("/v1/chat/completions", {"messages": user, "tools": TOOLS, "max_tokens": 20, "seed": 1})
 equal("".join(e["choices"][0]["delta"].get("content", "") for e in events[:-1]), choice["message"]["content"],
       "the same as a stream")
+def calls(message):
+    return [(c["function"]["name"], json.loads(c["function"]["arguments"])) for c in message.get("tool_calls") or []]
+
+
+TOOLS.append({"type": "function", "function": {"name": "add", "parameters": {
+    "type": "object", "properties": {"both": {"type": "boolean"}}, "required": ["both"], "additionalProperties": False}}})
+TOOLS[0]["function"]["parameters"]["properties"]["city"]["maxLength"] = 10
+TOOLS[0]["function"]["parameters"]["additionalProperties"] = False
+for choice, names in (("required", {"weather", "add"}), ({"type": "function", "function": {"name": "add"}}, {"add"})):
+    body = {"messages": user, "tools": TOOLS, "tool_choice": choice, "max_tokens": 100, "seed": 4, "temperature": 1.2}
+    status, got = server.post("/v1/chat/completions", body)
+    made = calls(got["choices"][0]["message"])
+    ok(status == 200 and len(made) == 1 and made[0][0] in names and set(made[0][1]) <= {"city", "both"}
+       and got["choices"][0]["finish_reason"] == "tool_calls", f"tool_choice {choice}: a call", got)
+    deltas = [e["choices"][0]["delta"] for e in server.events("/v1/chat/completions", body)[:-1]]
+    parts = [d for d in deltas if d.get("tool_calls")]
+    ok(len(parts) == 1 and calls(parts[0]) == made and parts[0]["tool_calls"][0]["index"] == 0
+       and not any(d.get("content") for d in deltas), "the same as a stream", deltas)
+for choice, more in (({"type": "function", "function": {"name": "other"}}, {}), ("maybe", {}), ({}, {}), (1, {}),
+                     ("required", {"response_format": {"type": "json_object"}}), ("required", {"tools": []})):
+    status, got = server.post("/v1/chat/completions", dict({"messages": user, "tools": TOOLS, "tool_choice": choice}, **more))
+    equal((status, got.get("error", {}).get("param")), (400, "tool_choice"), f"tool_choice {choice} is refused")
+equal(server.stop()[0], 0, "a clean end")
 done()
