@@ -10,7 +10,7 @@
 `Model` runs models; `compress`, `inspect`, `verify` and `decompress` make files and look into them. Errors are
 `entrollm.Error` (docs/PYTHON.md).
 """
-from ._engine import Result, Stream
+from ._engine import Chance, Result, Stream
 from ._library import ABI, VERSION, Progress
 from ._library import lib as _lib, text_of as _text_of
 from .errors import (DifferenceError, Error, ExistsError, FullError, InputError, InternalError, Interrupted,
@@ -20,9 +20,10 @@ from .model import Model, ModelInfo, Sampling
 
 __version__: str = VERSION
 
-__all__ = ["Model", "ModelInfo", "Sampling", "Result", "Stream", "Progress", "compress", "decompress", "inspect", "verify",
-           "CompressReport", "VerifyResult", "Error", "InternalError", "UsageError", "InputError", "ResourceError",
-           "DifferenceError", "FullError", "ExistsError", "Interrupted", "library_version", "ABI", "__version__"]
+__all__ = ["Model", "ModelInfo", "Sampling", "Result", "Stream", "Chance", "Progress", "compress", "decompress",
+           "inspect", "verify", "CompressReport", "VerifyResult", "Error", "InternalError", "UsageError", "InputError",
+           "ResourceError", "DifferenceError", "FullError", "ExistsError", "Interrupted", "library_version", "ABI",
+           "__version__"]
 
 
 def library_version() -> str:

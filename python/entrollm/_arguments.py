@@ -47,7 +47,8 @@ def number(name: str, value: Any, least: float = -math.inf, most: float = math.i
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}") from None
     if not math.isfinite(real) or abs(real) > 3.4e38 or not least <= real <= most:
-        where = f" in {least:g}..{most:g}" if math.isfinite(least) and math.isfinite(most) else f" of at least {least:g}"
+        both = math.isfinite(least) and math.isfinite(most)
+        where = f" in {least:g}..{most:g}" if both else f" of at least {least:g}"
         raise UsageError(f"{name} {real:g} is not a finite number" + (where if math.isfinite(least) else ""))
     return real
 

@@ -3,10 +3,10 @@
 
 A generator is used by one thread at a time, and each of its steps makes every answer longer that has not ended. So
 nobody owns the loop: whoever wants more of an answer takes the lock and looks whether another thread's step has brought
-it already; if not, it makes a step itself. Between two steps Python runs, where Ctrl-C is seen and other threads get in.
+it already; if not, it makes a step itself. Between two steps Python runs, where Ctrl-C is seen and others get in.
 
-What is dropped without being closed is only noted (`_dropped`): a finalizer may run anywhere, in a thread that holds the
-lock, too. It is freed with the next thing that is done here.
+What is dropped without being closed is only noted (`_dropped`): a finalizer may run anywhere, in a thread that holds
+the lock, too. It is freed with the next thing that is done here.
 """
 from __future__ import annotations
 
@@ -14,32 +14,65 @@ import os
 import threading
 import time
 from collections import deque
-from typing import Any, Callable, Deque, Dict, Iterator, List, Optional, Set
+from typing import Any, Callable, Deque, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from . import _library
 from ._library import ffi, lib
 from .errors import UsageError
 
-__all__ = ["Engine", "Result", "Stream"]
+__all__ = ["Chance", "Chances", "Engine", "Result", "Stream"]
 
 _PAGE = int(lib.ELLM_PAGE_POSITIONS)
 _KEEP = 4  # sequences of ended answers that stay, for prompts that begin alike
+
+
+class Chance(NamedTuple):
+    """The log-probability (natural logarithm) that the model gave a token, before penalties, biases and filters; `top`
+    are the likeliest tokens at its place, likeliest first."""
+
+    id: int
+    logprob: float
+    top: List[Tuple[int, float]]
+
+
+class Chances:
+    """Collects the chances of an answer's tokens while it is generated. The callback is made by C; what is raised in it,
+    such as a KeyboardInterrupt, is kept for the thread that makes the step."""
+
+    def __init__(self, n_top: int) -> None:
+        self.tokens: List[Chance] = []
+        self._n_top = n_top
+        self.raised: List[BaseException] = []
+        self.take = ffi.callback("bool(void *, const ellm_answer *, const ellm_answer_part *)", self._take, error=True,
+                                 onerror=self._keep)
+
+    def _take(self, user: Any, answer: Any, part: Any) -> bool:
+        if part.has_id:
+            n = min(self._n_top, int(part.n_top))
+            top = [(int(part.top[i].id), float(part.top[i].log_probability)) for i in range(n)]
+            self.tokens.append(Chance(int(part.id), float(part.log_probability), top))
+        return True
+
+    def _keep(self, kind: Any, value: Any, trace: Any) -> None:
+        self.raised.append(value.with_traceback(trace))
 
 
 class Result:
     """An answer.
 
     `text` is the new text alone, `ids` its tokens. `finish_reason` says why it ended: "length", "eos" (the model ended
-    it), "stop" (a stop string), "grammar" (the grammar lets nothing more come), "context" (no position is left), "full" (no memory for keys and values is left),
-    "cancelled" (the stream was closed). Of the `prompt_tokens`, `cached_tokens` were known from an earlier prompt and not
-    computed again. `seed` gives the same answer again. Seconds are those of reading the prompt and of generating.
+    it), "stop" (a stop string), "grammar" (the grammar lets nothing more come), "context" (no position is left), "full"
+    (no memory for keys and values is left), "cancelled" (the stream was closed). Of the `prompt_tokens`,
+    `cached_tokens` were known from an earlier prompt and not computed again. `seed` gives the same answer again.
+    Seconds are those of reading the prompt and of generating. `logprobs`, where they were asked for, are the chances of
+    its tokens, one for each of `ids`.
     """
 
     __slots__ = ("text", "ids", "finish_reason", "prompt_tokens", "cached_tokens", "completion_tokens", "seed",
-                 "prompt_seconds", "seconds")
+                 "prompt_seconds", "seconds", "logprobs")
 
     def __init__(self, text: str, ids: List[int], finish_reason: str, prompt_tokens: int, cached_tokens: int, seed: int,
-                 prompt_seconds: float, seconds: float) -> None:
+                 prompt_seconds: float, seconds: float, logprobs: Optional[List[Chance]] = None) -> None:
         self.text = text
         self.ids = ids
         self.finish_reason = finish_reason
@@ -49,6 +82,7 @@ class Result:
         self.seed = seed
         self.prompt_seconds = prompt_seconds
         self.seconds = seconds
+        self.logprobs = logprobs
 
     @property
     def message(self) -> Dict[str, str]:
@@ -71,15 +105,16 @@ class Result:
 class Stream:
     """The pieces of an answer's text, as they come: whole characters, never empty.
 
-    An iterator, and a context manager that closes it. `result` is there when it has ended. Closing it before, or dropping
-    it, ends the answer ("cancelled"). It is used by one thread at a time; different streams may be used by different
-    threads, also of one model: they are then computed together.
+    An iterator, and a context manager that closes it. `result` is there when it has ended. Closing it before, or
+    dropping it, ends the answer ("cancelled"). It is used by one thread at a time; different streams may be used by
+    different threads, also of one model: they are then computed together.
     """
 
-    def __init__(self, engine: "Engine", answer: Any, seed: int) -> None:
+    def __init__(self, engine: "Engine", answer: Any, seed: int, chances: Optional[Chances] = None) -> None:
         self._engine: Optional[Engine] = engine
         self._answer = answer
         self._seed = seed
+        self._chances = chances
         self._taken = 0  # bytes of the text that were handed out
         self._result: Optional[Result] = None
 
@@ -134,12 +169,12 @@ class Engine:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._waiting: Set[int] = set()  # threads at the lock
-        self._live: Set[int] = set()     # addresses of answers that are not freed
+        self._live: Dict[int, Optional[Chances]] = {}  # address of each answer that is not freed: what it calls
         self._dropped: Deque[Any] = deque()
 
     # ------------------------------------------------------------ using it
 
-    def start(self, request: Any, seed: int, positions: int) -> Stream:
+    def start(self, request: Any, seed: int, positions: int, chances: Optional[Chances] = None) -> Stream:
         """Asks; the pool is made large enough for `positions`."""
         self._check_process()
         with self._lock:
@@ -149,8 +184,8 @@ class Engine:
                 self._generator = self._create()
             answer = ffi.new("ellm_answer **")
             _library.call(lib.ellm_generator_add, self._generator, request, answer)
-            stream = Stream(self, answer[0], seed)
-            self._live.add(_address(answer[0]))
+            self._live[_address(answer[0])] = chances
+            stream = Stream(self, answer[0], seed, chances)
         return stream
 
     def more(self, stream: Stream) -> str:
@@ -163,7 +198,7 @@ class Engine:
                 self._enter()
                 piece = self._take(stream)
                 if not piece and stream._engine is not None:
-                    _library.call(lib.ellm_generator_step, self._generator, ffi.NULL)
+                    self._step()
                     piece = self._take(stream)
         finally:
             self._waiting.discard(me)
@@ -237,11 +272,19 @@ class Engine:
         _library.call(lib.ellm_generator_create, self._handle, options, made)
         return _library.owned(made[0], lib.ellm_generator_free)
 
+    def _step(self) -> None:
+        _library.call(lib.ellm_generator_step, self._generator, ffi.NULL)
+        for chances in self._live.values():
+            if chances is not None and chances.raised:
+                raise chances.raised.pop()
+
     def _free(self, answer: Any) -> None:
         address = _address(answer)
         if address in self._live:
-            self._live.discard(address)
             lib.ellm_answer_free(answer)
+            chances = self._live.pop(address)
+            if chances is not None:
+                chances.take = None  # no circle stays behind
 
     def _take(self, stream: Stream) -> str:
         """What the answer has become longer by. One that has ended, and is handed out whole, is freed."""
@@ -270,9 +313,10 @@ class Engine:
         lib.ellm_answer_get_info(answer, info)
         text = ffi.buffer(lib.ellm_answer_text(answer, size), int(size[0]))[:]
         ids = lib.ellm_answer_ids(answer, count)
-        stream._result = Result(text.decode("utf-8", "replace"), ffi.unpack(ids, int(count[0])) if count[0] else [], why,
+        unpacked = ffi.unpack(ids, int(count[0])) if count[0] else []
+        stream._result = Result(text.decode("utf-8", "replace"), unpacked, why,
                                 int(info.n_prompt), int(info.n_kept), stream._seed, float(info.prompt_seconds),
-                                float(info.seconds))
+                                float(info.seconds), stream._chances.tokens if stream._chances else None)
         stream._engine = None
         self._free(answer)
 

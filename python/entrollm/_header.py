@@ -2,8 +2,8 @@
 """The declarations of entrollm.h in the form that cffi reads.
 
 The header is the one place of all declarations and of the version. This module turns its text into a `cdef`: comments,
-conditions and the mark of exported functions go, all else stays. An installed package holds the result, made when it was
-built (setup.py); in a source tree it is made when the package is imported.
+conditions and the mark of exported functions go, all else stays. An installed package holds the result, made when it
+was built (setup.py); in a source tree it is made when the package is imported.
 """
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shared library: finding and loading it, its structs, its errors and its callbacks.
 
-Searched, in this order: the file that ENTROLLM_LIBRARY names, the one that lies in this package (a wheel brings it), the
-system's by its name, libentrollm.so.N. Its ABI number must be the one that this package was made for.
+Searched, in this order: the file that ENTROLLM_LIBRARY names, the one that lies in this package (a wheel brings it),
+the system's by its name, libentrollm.so.N. Its ABI number must be the one that this package was made for.
 
 Calls release the GIL (cffi does); callbacks take it back. What a callback raises cannot pass through C: it is kept, the
 callback answers "stop", and the exception is raised when the call has come back (`Callbacks`).

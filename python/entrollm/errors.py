@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can go wrong, as exceptions: one class a status of the library, each with its one-line message.
 
-Every one is an `entrollm.Error`. Where Python has a class of its own for the matter, ours is that, too: a bad argument is
-a ValueError, a file that cannot be read an OSError, so that code that knows nothing of this package does what it should.
+Every one is an `entrollm.Error`. Where Python has a class of its own for the matter, ours is that, too: a bad argument
+is a ValueError, a file that cannot be read an OSError, so that code that knows nothing of this package does what it
+should.
 """
 from __future__ import annotations
 

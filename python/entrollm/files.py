@@ -79,8 +79,8 @@ def compress(source: "arguments.Path", out: Optional["arguments.Path"] = None, *
         stopped, and go on from one.
     effort ("quick", "full"), calibrate ("self", "none", or a file with text), memory, plan (a file that keeps what was
         measured): of compressing to a size.
-    progress: called a few times a second with a Progress; False stops (Interrupted). Ctrl-C and exceptions of `progress`
-        stop as well. Nothing half-written is left behind.
+    progress: called a few times a second with a Progress; False stops (Interrupted). Ctrl-C and exceptions of
+        `progress` stop as well. Nothing half-written is left behind.
     notes: called with lines about what comes, such as how long measuring takes; None: the logger "entrollm".
     """
     options = _library.make_struct("ellm_compress_options")
@@ -207,7 +207,8 @@ def inspect(path: "arguments.Path") -> Dict[str, Any]:
     """What is in a file, as `entrollm inspect` prints it.
 
     Of a .ellm file "file", "identity", "source_identity", "tensors", "assets", "totals", "eos_ids" and, where it was
-    compressed to a size, "quality". Of a checkpoint folder or a GGUF file "file", "tensors", "format", "architecture" and more.
+    compressed to a size, "quality". Of a checkpoint folder or a GGUF file "file", "tensors", "format", "architecture"
+    and more.
     """
     name = arguments.path("path", path)
     shown = name.decode("utf-8", "surrogateescape")
@@ -324,7 +325,8 @@ def verify(path: "arguments.Path", against: Optional["arguments.Path"] = None, *
     file.
 
     against: the checkpoint folder or GGUF file that it was made from, to compare with.
-    requantize: with `against`, make the file once more and compare bytes; calibrate: the text that it was calibrated on.
+    requantize: with `against`, make the file once more and compare bytes; calibrate: the text that it was calibrated
+        on.
     """
     options = _library.make_struct("ellm_verify_options")
     name = arguments.path("path", path)

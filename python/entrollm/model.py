@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from typing import (Any, Callable, Deque, Dict, Iterable, List, Literal, Mapping, NamedTuple, Optional, Sequence, Tuple, Union,
-                    overload)
+from typing import (Any, Callable, Deque, Dict, Iterable, List, Literal, Mapping, NamedTuple, Optional, Sequence,
+                    Tuple, Union, overload)
 
 import numpy
 
 from . import _arguments as arguments
 from . import _library
-from ._engine import Engine, Result, Stream
+from ._engine import Chances, Engine, Result, Stream
 from ._library import Callbacks, Progress, ffi, lib
 from .errors import InputError, UsageError
 
@@ -263,7 +263,7 @@ class Model:
                  min_p: Optional[float] = ..., repeat_penalty: Optional[float] = ..., seed: Optional[int] = ...,
                  stop: Union[str, Iterable[str], None] = ..., ignore_eos: bool = ...,
                  frequency_penalty: Optional[float] = ..., presence_penalty: Optional[float] = ...,
-                 logit_bias: Optional[Mapping[int, float]] = ...,
+                 logit_bias: Optional[Mapping[int, float]] = ..., logprobs: Optional[int] = ...,
                  grammar: Optional[str] = ..., json_schema: Optional[Schema] = ...) -> Result: ...
 
     @overload
@@ -272,7 +272,7 @@ class Model:
                  min_p: Optional[float] = ..., repeat_penalty: Optional[float] = ..., seed: Optional[int] = ...,
                  stop: Union[str, Iterable[str], None] = ..., ignore_eos: bool = ...,
                  frequency_penalty: Optional[float] = ..., presence_penalty: Optional[float] = ...,
-                 logit_bias: Optional[Mapping[int, float]] = ...,
+                 logit_bias: Optional[Mapping[int, float]] = ..., logprobs: Optional[int] = ...,
                  grammar: Optional[str] = ..., json_schema: Optional[Schema] = ...) -> Stream: ...
 
     def generate(self, prompt: Prompt, *, stream: bool = False, **how: Any) -> Union[Result, Stream]:
@@ -280,13 +280,17 @@ class Model:
 
         stream: return a Stream of pieces of text instead of the whole Result.
         max_tokens: new tokens at most; None: until the model ends or the context is full. 256 if not given.
-        temperature, top_k, top_p, min_p, repeat_penalty: None: the model's own (`sampling`). Temperature 0: the likeliest.
+        temperature, top_k, top_p, min_p, repeat_penalty: None: the model's own (`sampling`). Temperature 0 takes the
+            likeliest token.
         seed: the same seed gives the same answer; None draws one (`Result.seed`). 0 if not given.
         stop: a text, or several, that end the answer before them.
         ignore_eos: go on after a token with which the model ends its answers.
-        frequency_penalty, presence_penalty: what is taken off the logits of tokens that the answer has, for each time, or
-            once. logit_bias: {id: what is added to its logit}.
-        grammar: GBNF, what the answer can be; json_schema: the same as a JSON Schema, a dict or a text (docs/GRAMMARS.md).
+        frequency_penalty, presence_penalty: what is taken off the logits of tokens that the answer has, for each time,
+            or once. logit_bias: {id: what is added to its logit}.
+        logprobs: tell the log-probability of each token, and of so many of the likeliest at its place
+            (`Result.logprobs`).
+        grammar: GBNF, what the answer can be; json_schema: the same as a JSON Schema, a dict or a text
+            (docs/GRAMMARS.md).
         """
         opened = self._use()
         request = _Request(self, opened, self._prompt_ids(opened, prompt), None, **how)
@@ -330,8 +334,8 @@ class Model:
              top_k: Optional[int] = ..., min_p: Optional[float] = ..., repeat_penalty: Optional[float] = ...,
              seed: Optional[int] = ..., stop: Union[str, Iterable[str], None] = ...,
              ignore_eos: bool = ..., frequency_penalty: Optional[float] = ..., presence_penalty: Optional[float] = ...,
-             logit_bias: Optional[Mapping[int, float]] = ..., grammar: Optional[str] = ...,
-             json_schema: Optional[Schema] = ...) -> Result: ...
+             logit_bias: Optional[Mapping[int, float]] = ..., logprobs: Optional[int] = ...,
+             grammar: Optional[str] = ..., json_schema: Optional[Schema] = ...) -> Result: ...
 
     @overload
     def chat(self, messages: Messages, *, stream: Literal[True], tools: Optional[Sequence[Any]] = ...,
@@ -340,8 +344,8 @@ class Model:
              top_k: Optional[int] = ..., min_p: Optional[float] = ..., repeat_penalty: Optional[float] = ...,
              seed: Optional[int] = ..., stop: Union[str, Iterable[str], None] = ...,
              ignore_eos: bool = ..., frequency_penalty: Optional[float] = ..., presence_penalty: Optional[float] = ...,
-             logit_bias: Optional[Mapping[int, float]] = ..., grammar: Optional[str] = ...,
-             json_schema: Optional[Schema] = ...) -> Stream: ...
+             logit_bias: Optional[Mapping[int, float]] = ..., logprobs: Optional[int] = ...,
+             grammar: Optional[str] = ..., json_schema: Optional[Schema] = ...) -> Stream: ...
 
     def chat(self, messages: Messages, *, stream: bool = False, tools: Optional[Sequence[Any]] = None,
              template: Optional[str] = None, variables: Optional[Mapping[str, Any]] = None,
@@ -494,8 +498,8 @@ class _Request:
                  min_p: Optional[float] = None, repeat_penalty: Optional[float] = None, seed: Optional[int] = 0,
                  stop: Union[str, Iterable[str], None] = None, ignore_eos: bool = False,
                  frequency_penalty: Optional[float] = None, presence_penalty: Optional[float] = None,
-                 logit_bias: Optional[Mapping[int, float]] = None, grammar: Optional[str] = None,
-                 json_schema: Optional[Schema] = None) -> None:
+                 logit_bias: Optional[Mapping[int, float]] = None, logprobs: Optional[int] = None,
+                 grammar: Optional[str] = None, json_schema: Optional[Schema] = None) -> None:
         self.ids = ids
         self.sampling = _default_sampling(opened.handle)
         self.seed = arguments.seed(seed)
@@ -511,6 +515,11 @@ class _Request:
         request.sampling = self.sampling
         request.ignore_end = arguments.flag("ignore_eos", ignore_eos)
         request.stops, request.n_stops = self.stop_pointers, len(self.stops)
+        self.chances: Optional[Chances] = None
+        if logprobs is not None:
+            n_top = arguments.integer("logprobs", logprobs, 0, int(lib.ELLM_MAX_CHANCES))
+            self.chances = Chances(n_top)
+            request.n_chances, request.take = max(1, n_top), self.chances.take
         self.grammar = _grammar(opened, grammar, json_schema)
         request.grammar = self.grammar
         if chat is not None:
@@ -551,7 +560,7 @@ class _Request:
         s.biases, s.n_biases = self.biases, len(bias)
 
     def start(self, opened: _Opened) -> Stream:
-        return opened.engine.start(self.struct, self.seed, self.positions)
+        return opened.engine.start(self.struct, self.seed, self.positions, self.chances)
 
 
 def _grammar(opened: _Opened, grammar: Optional[str], schema: Optional[Schema]) -> Any:

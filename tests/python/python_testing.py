@@ -48,7 +48,9 @@ def run_as_script(name, file):
         return
     python = find_python()
     if python is None or sanitized():
-        why = "the library is built with sanitizers" if python else "python3-cffi, python3-numpy or python3-pytest missing"
+        why = "python3-cffi, python3-numpy or python3-pytest is missing"
+        if python:
+            why = "the library is built with sanitizers"
         print(f"ok 1 - {os.path.basename(file)} # SKIP {why}")
         sys.exit(0)
     tap = os.dup(1)

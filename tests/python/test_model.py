@@ -92,7 +92,8 @@ def test_messages_cannot_write_special_tokens(model):
     assert asked > len(model.tokenize(model.render(evil)))  # as text it takes more tokens
 
 
-@pytest.mark.parametrize("text", ["", "Once upon a time", "a\n\tb  c ", "Grüße \u2603\U0001f600", "<|im_end|>", "\0x"])
+@pytest.mark.parametrize("text", ["", "Once upon a time", "a\n\tb  c ", "Grüße \u2603\U0001f600", "<|im_end|>",
+                                  "\0x"])
 def test_tokenize_equals_the_program(model, stories, text):
     data = text.encode()
     assert model.tokenize(text) == json.loads(run_program("tokenize", "-m", stories, "--json", stdin=data))["ids"]
@@ -204,7 +205,8 @@ def test_grammars(model, stories, tmp_path):
         assert (result.ids, result.finish_reason) == (told["ids"], told["end"])
     assert model.generate(ONCE, grammar='root ::= "yes" | "no"').text in ("yes", "no")
     assert model.generate(ONCE, grammar='root ::= "yes"').finish_reason == "grammar"
-    schema = {"type": "object", "properties": {"a": {"enum": [1, "x"]}}, "required": ["a"], "additionalProperties": False}
+    schema = {"type": "object", "properties": {"a": {"enum": [1, "x"]}}, "required": ["a"],
+              "additionalProperties": False}
     for given in (schema, json.dumps(schema)):
         result = model.chat([{"role": "user", "content": "hi"}], json_schema=given, max_tokens=400)
         assert json.loads(result.text)["a"] in (1, "x")
@@ -233,6 +235,25 @@ def test_penalties_and_biases(model):
         once = model.generate(ONCE, max_tokens=40, temperature=0, **{penalty: 100})
         assert len(set(once.ids)) == 40, penalty
         assert model.generate(ONCE, max_tokens=10, temperature=0, **{penalty: -100}).ids == [plain.ids[0]] * 10
+
+
+def test_logprobs(model):
+    plain = model.generate(ONCE, max_tokens=12, seed=6)
+    assert plain.logprobs is None
+    result = model.generate(ONCE, max_tokens=12, seed=6, logprobs=4)
+    assert result.ids == plain.ids == [one.id for one in result.logprobs]
+    logits = model.logits(model.tokenize(ONCE) + result.ids)[-13:-1].astype(numpy.float64)
+    expected = logits - numpy.log(numpy.exp(logits).sum(axis=1, keepdims=True))
+    for row, one in zip(expected, result.logprobs):
+        assert math.isclose(row[one.id], one.logprob, abs_tol=1e-4) and len(one.top) == 4
+        assert [i for i, _ in one.top] == list(numpy.argsort(-row, kind="stable")[:4])
+        assert all(math.isclose(row[i], told, abs_tol=1e-4) for i, told in one.top)
+    assert all(one.top == [] for one in model.generate(ONCE, max_tokens=3, logprobs=0).logprobs)
+    stream = model.generate(ONCE, max_tokens=400, seed=6, logprobs=1, stream=True)
+    next(stream)
+    del stream  # what calls back into it is there as long as the answer
+    many = model.generate_many([ONCE, "The dog"], max_tokens=12, seed=6, logprobs=4)
+    assert many[0].logprobs == result.logprobs
 
 
 def test_seeds(model):
@@ -348,7 +369,8 @@ def test_a_closed_model(stories):
         list(stream)
     for use in (lambda: closed.generate(ONCE), lambda: closed.tokenize("x"), lambda: closed.logits([1]),
                 lambda: closed.chat([]), lambda: closed.detokenize([1]), lambda: closed.render([]),
-                lambda: closed.sampling, lambda: closed.cache_usage, lambda: closed.generate_many([]), closed.__enter__):
+                lambda: closed.sampling, lambda: closed.cache_usage, lambda: closed.generate_many([]),
+                closed.__enter__):
         with pytest.raises(ValueError, match="the model is closed"):
             use()
     stream.close()
@@ -374,12 +396,14 @@ BAD = [
     (ValueError, dict(top_p=1.1)), (ValueError, dict(top_p=-0.1)), (ValueError, dict(top_p=float("nan"))),
     (ValueError, dict(top_k=-1)), (ValueError, dict(top_k=2**31)), (TypeError, dict(top_k=1.5)),
     (ValueError, dict(min_p=2)), (ValueError, dict(repeat_penalty=0)), (ValueError, dict(repeat_penalty=-1)),
-    (ValueError, dict(seed=-1)), (ValueError, dict(seed=2**64)), (TypeError, dict(seed=1.5)), (TypeError, dict(seed="1")),
+    (ValueError, dict(seed=-1)), (ValueError, dict(seed=2**64)), (TypeError, dict(seed=1.5)),
+    (TypeError, dict(seed="1")),
     (ValueError, dict(stop="")), (ValueError, dict(stop=["a", ""])), (TypeError, dict(stop=3)),
     (TypeError, dict(stop=[3])), (ValueError, dict(stop="a\0b")), (ValueError, dict(stop="\udfff")),
     (ValueError, dict(frequency_penalty=101)), (ValueError, dict(presence_penalty=float("nan"))),
     (TypeError, dict(logit_bias=[1])), (ValueError, dict(logit_bias={4096: 1})), (ValueError, dict(logit_bias={-1: 1})),
     (TypeError, dict(logit_bias={"1": 1})), (ValueError, dict(logit_bias={1: float("inf")})),
+    (ValueError, dict(logprobs=33)), (ValueError, dict(logprobs=-1)), (TypeError, dict(logprobs=True)),
     (TypeError, dict(stream=1)), (TypeError, dict(ignore_eos="yes")), (TypeError, dict(no_such=1)),
 ]
 
