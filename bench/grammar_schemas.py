@@ -18,6 +18,7 @@ import time
 
 import jsonschema
 
+VALIDATOR = jsonschema.Draft202012Validator
 NAMES = ["name", "id", "a b", "caf\u00e9", "\"q\"", "name2", "x/y", "", "\u4f60\u597d", "tags", "n~1"]
 FORMATS = ["date", "time", "date-time", "email", "ipv4", "ipv6", "uuid"]
 PATTERNS = [r"^[A-Z]{2}-\d{3}$", r"^(red|green|blue)( light)?$", r"\.(png|jpe?g)$", r"^\w+$", r"^[^\s\"]{2,8}$", "x"]
@@ -135,7 +136,7 @@ def main():
             continue
         try:
             value = json.loads(result["text"])
-            jsonschema.Draft202012Validator(asked, format_checker=jsonschema.FormatChecker()).validate(value)
+            VALIDATOR(asked, format_checker=VALIDATOR.FORMAT_CHECKER).validate(value)
         except Exception as problem:
             bad += 1
             print(f"{i}: {problem!r}\n{result['text']}\n{json.dumps(asked)}")

@@ -62,7 +62,7 @@ foreach(source ${tests})
 endforeach()
 
 # the tests that count calls of the allocator, and let them fail (tests/failing_allocator.h)
-foreach(test generate_test_allocations generate_test_out_of_memory model_test_out_of_memory
+foreach(test generate_test_allocations generate_test_out_of_memory grammar_test_out_of_memory model_test_out_of_memory
              model_test_opening_out_of_memory)
   if(TARGET ${test})
     target_link_options(${test} PRIVATE

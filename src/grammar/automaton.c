@@ -7,7 +7,7 @@
 
 #define NONE UINT32_MAX
 
-enum { SEEN_FIRST = 1 << 10, SEEN_MOST = 4 * AUTOMATON_PLACES, HASH_ROOM = 1 << 14 };
+enum { SEEN_FIRST = 1 << 10, SEEN_MOST = 4 * AUTOMATON_PLACES, HASH_ROOM = 1 << 15 };
 
 /* -------------------------------------------------------------------- memory */
 
@@ -142,6 +142,9 @@ static ellm_status reach(automaton *a, uint32_t state, uint32_t stack, ellm_erro
        slot = (slot + 1) & (a->seen_room - 1))
     if (a->seen[slot] == p) return ELLM_OK;
   if (a->n_seen >= SEEN_MOST) return too_many_places(err);
+  if (a->followed++ >= AUTOMATON_STATES)
+    return ellm_fail(err, ELLM_ERR_INPUT, "the grammar is too ambiguous: it goes through more than %d states for one token",
+                     AUTOMATON_STATES);
   if (2 * a->n_seen >= a->seen_room) ELLM_TRY(grow_seen(a, err));
   note_seen(a, p);
   a->n_seen++;

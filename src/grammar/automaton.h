@@ -8,8 +8,9 @@
  * and a set keeps what follows it for each class of bytes: after their first use, steps are table look-ups. Set 0 is
  * empty and not accepting: nothing leads back from it.
  *
- * Limits: a set has at most AUTOMATON_PLACES places, a stack AUTOMATON_DEPTH frames (deeper ones are left out), and all
- * of it AUTOMATON_BYTES. So neither time nor memory of a step is exponential, whatever the grammar. When
+ * Limits: a set has at most AUTOMATON_PLACES places, a stack AUTOMATON_DEPTH frames (deeper ones are left out), all
+ * of it AUTOMATON_BYTES, and between two calls of automaton_begin the machine is followed through at most AUTOMATON_STATES
+ * states. So neither time nor memory is exponential, whatever the grammar. When
  * automaton_is_full, its user says what is still needed and has the rest forgotten (automaton_compact).
  *
  * One thread at a time.
@@ -19,7 +20,7 @@
 
 #include "grammar/pda.h"
 
-enum { AUTOMATON_PLACES = 16384, AUTOMATON_DEPTH = 1024, AUTOMATON_BYTES = 192 << 20 };
+enum { AUTOMATON_PLACES = 16384, AUTOMATON_DEPTH = 1024, AUTOMATON_BYTES = 192 << 20, AUTOMATON_STATES = 1 << 25 };
 #define SET_NONE UINT32_MAX
 #define SET_DEAD 0u
 
@@ -71,10 +72,14 @@ typedef struct automaton {
   size_t seen_room;                /* of all three, a power of two */
   size_t n_work, n_seen;
   bool reached_end;
+  uint32_t followed;               /* states since automaton_begin */
 } automaton;
 
 ellm_status automaton_init(const pda *machine, automaton *a, ellm_error *err); /* free it also after a failure */
 void automaton_free(automaton *a);
+
+/* What one caller asks for begins: the limit of states is for each. */
+static inline void automaton_begin(automaton *a) { a->followed = 0; }
 
 /* The set before the first byte. */
 ellm_status automaton_start(automaton *a, uint32_t *set, ellm_error *err);

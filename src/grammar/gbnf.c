@@ -299,12 +299,12 @@ static ellm_status read_rule(reader *r) {
 
 ellm_status gbnf_read(grammar_rules *rules, const char *text, size_t bytes, const char *origin, ellm_error *err) {
   reader r = {.rules = rules, .text = text, .bytes = bytes, .line = 1, .origin = origin, .err = err};
-  for (skip(&r, true); r.at < r.bytes; skip(&r, true)) {
-    ELLM_TRY(read_rule(&r));
-    if (rules->status != ELLM_OK) break;
-  }
+  ellm_status status = ELLM_OK;
+  for (skip(&r, true); status == ELLM_OK && rules->status == ELLM_OK && r.at < r.bytes; skip(&r, true))
+    status = read_rule(&r);
   if (rules->status != ELLM_OK)
     return ellm_fail(err, rules->status, "%s: line %u: %s", origin, r.line, rules->err.message);
+  if (status != ELLM_OK) return status; /* else what was wrong came of what the rules could not hold */
   const uint32_t root = vocab_find(&rules->names, "root", 4);
   if (root == VOCAB_NONE || rules->rules[root].body == EXPR_NONE)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: there is no rule \"root\", with which a text begins", origin);

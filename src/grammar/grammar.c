@@ -91,6 +91,7 @@ ellm_status grammar_check_tokenizer(const ellm_grammar *grammar, const ellm_toke
 /* Under the lock: what is not needed for the texts that are going on is forgotten when it becomes much. */
 static ellm_status make_room(struct ellm_grammar *g, ellm_error *err) {
   size_t n = 0;
+  automaton_begin(&g->automaton);
   if (!automaton_is_full(&g->automaton)) return ELLM_OK;
   for (const grammar_matcher *m = g->matchers; m; m = m->next) n++;
   uint32_t **keep = calloc(n + 1, sizeof *keep);
@@ -168,8 +169,11 @@ ellm_status grammar_matcher_bytes(grammar_matcher *m, const char *text, size_t b
   struct ellm_grammar *g = m->grammar;
   pthread_mutex_lock(&g->lock);
   ellm_status status = make_room(g, err);
-  for (size_t i = 0; status == ELLM_OK && i < bytes; i++)
-    status = automaton_step(&g->automaton, m->set, (uint8_t)text[i], &m->set, err);
+  for (size_t i = 0; status == ELLM_OK && i < bytes; i++) {
+    uint32_t next = SET_DEAD;
+    status = automaton_step(&g->automaton, m->set, (uint8_t)text[i], &next, err);
+    m->set = status == ELLM_OK ? next : SET_DEAD;
+  }
   *ends = status == ELLM_OK && g->automaton.sets[m->set].accepts;
   *possible = status == ELLM_OK && (*ends || g->automaton.sets[m->set].count > 0);
   pthread_mutex_unlock(&g->lock);

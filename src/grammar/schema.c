@@ -473,7 +473,8 @@ static ellm_status compile_all(schema_reader *s) {
       return ellm_fail_memory(s->place.err, strlen(it.pointer), "a schema");
     s->place.pointer.size--; /* the NUL */
     s->depth = 0;
-    ELLM_TRY(compile(s, it.schema, &body));
+    const ellm_status status = compile(s, it.schema, &body);
+    if (status != ELLM_OK && s->rules->status == ELLM_OK) return status;
     rules_define(s->rules, it.rule, body);
   }
   if (s->rules->status != ELLM_OK)

@@ -47,46 +47,44 @@ bool schema_has_type(const json_t *schema, const char *type) {
 
 /* ----------------------------------------------------------------- references */
 
-static void unescape(char *part) {
-  char *to = part;
-  for (; *part; part++) {
-    if (*part == '~' && (part[1] == '0' || part[1] == '1')) *to++ = *++part == '0' ? '~' : '/';
-    else if (*part == '%' && part[1] && part[2]) {
-      const char hex[] = {part[1], part[2], '\0'};
-      char *end;
-      const long byte = strtol(hex, &end, 16);
-      if (*end == '\0' && byte > 0) {
-        *to++ = (char)byte;
-        part += 2;
-      } else {
-        *to++ = *part;
-      }
-    } else {
-      *to++ = *part;
+static int hex_digit(char c) {
+  return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* One part of a pointer, up to the next "/", as it is meant. Returns where it ends; NULL: it is longer than `room`. */
+static const char *read_part(const char *from, char *part, size_t room) {
+  size_t n = 0;
+  for (; *from && *from != '/'; from++) {
+    char c = *from;
+    if (c == '%' && hex_digit(from[1]) >= 0 && hex_digit(from[2]) >= 0) {
+      c = (char)(hex_digit(from[1]) << 4 | hex_digit(from[2]));
+      from += 2;
+    } else if (c == '~' && (from[1] == '0' || from[1] == '1')) {
+      c = *++from == '0' ? '~' : '/';
     }
+    if (n + 1 >= room) return NULL;
+    part[n++] = c;
   }
-  *to = '\0';
+  part[n] = '\0';
+  return from;
 }
 
 const json_t *schema_target(const json_t *root, const char *reference) {
-  if (reference[0] != '#' || (reference[1] != '\0' && reference[1] != '/')) return NULL;
-  char *path = strdup(reference + 1);
-  const json_t *at = path ? root : NULL;
-  for (char *part = path; at && part && *part;) { /* *part is '/' */
-    char *end = strchr(part + 1, '/');
-    if (end) *end = '\0';
-    unescape(part + 1);
+  char part[1024];
+  const json_t *at = root;
+  if (*reference++ != '#') return NULL;
+  if (*reference != '\0' && *reference != '/') return NULL;
+  while (at && *reference == '/') {
+    reference = read_part(reference + 1, part, sizeof part);
+    if (!reference) return NULL;
     if (json_is_array(at)) {
       char *rest;
-      const unsigned long index = strtoul(part + 1, &rest, 10);
-      at = *rest == '\0' && part[1] ? json_array_get(at, index) : NULL;
+      const unsigned long index = strtoul(part, &rest, 10);
+      at = *rest == '\0' && part[0] >= '0' && part[0] <= '9' ? json_array_get(at, index) : NULL;
     } else {
-      at = json_object_get(at, part + 1);
+      at = json_object_get(at, part);
     }
-    if (end) *end = '/';
-    part = end;
   }
-  free(path);
   return at;
 }
 

@@ -46,7 +46,7 @@ ok(p.returncode == 0 and "age" in json.loads(p.stdout), "chat --json-schema", p.
 
 for what, options, status, words in (
         ("both", ["--grammar", answer, "--json-schema", person], USAGE, "exclude each other"),
-        ("a grammar that is none", ["--grammar", written("x.gbnf", 'root ::= "a\n')], INPUT, "x.gbnf: line 1"),
+        ("a grammar that is none", ["--grammar", written("x.gbnf", 'root ::= "a')], INPUT, "x.gbnf: line 1"),
         ("left recursion", ["--grammar", written("l.gbnf", 'root ::= root "a" | "b"\n')], INPUT, "begins with itself"),
         ("bytes that are no text", ["--grammar", written("b.gbnf", b'root ::= "\xff"')], INPUT, "0xFF is not valid UTF-8"),
         ("a schema that is not JSON", ["--json-schema", written("x.json", "{")], INPUT, "x.json"),
