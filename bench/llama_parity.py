@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Logits and token ids of a GGUF file, ours beside llama.cpp's.
 
-    bench/llama_parity.py MODEL.gguf [FOLDER] [--texts FILE.json ...]
+    bench/llama_parity.py MODEL.gguf [FOLDER] [--texts FILE.json ...] [--no-gelu-table]
 
 llama.cpp runs the same weights as F32, in a file that is made with the `gguf` package: its kernels for quantized types
 round activations. Its KV cache is F32, too. Ours runs MODEL.gguf itself, in floats. Compared are the logits of every
@@ -11,13 +11,15 @@ difference relative to the largest logit of the sequence, and in how many positi
 
 llama.cpp takes GELU from a table of F16 by F16, ours computes it in float32. For Gemma 3 270M a forward pass in numpy
 is compared with ours in two further columns: as it is, and with such a table, which says how much that alone moves.
+--no-gelu-table builds llama.cpp's kernels once more, without the table (cmake and a compiler; minutes), and compares
+with those.
 
 --texts: files of golden ids (tests/golden/tokenizers/*.json: "rows", each with a "text"), whose texts are tokenized by
 both; where the ids differ the text is shown.
 
 FOLDER (default: a temporary one, removed at the end) keeps a throw-away Python environment and the F32 file.
 llama-cpp-python is built from source: 7 minutes on two idle cores. Exit status 5: ids or a top token differ, or
-logits by more than 0.1 % (of Gemma 0.2 %).
+logits by more than 0.1 % (of Gemma, with the table, 0.2 %).
 """
 
 import argparse
@@ -27,6 +29,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -52,6 +55,42 @@ def python_in(folder):
         subprocess.check_call([sys.executable, "-m", "venv", os.path.join(folder, "venv")])
     subprocess.check_call([python, "-m", "pip", "install", "--quiet", "numpy", "gguf", "llama-cpp-python"])
     return python
+
+
+def library_without_table(python, folder):
+    """llama.cpp's libraries, those of its kernels made again: GELU is computed in float32, as the other branch of its
+    own source does."""
+    libraries = os.path.join(folder, "without-table")
+    if os.path.exists(libraries):
+        return libraries
+    where = "import llama_cpp as l, os; print(l.__version__, os.path.join(os.path.dirname(l.__file__), 'lib'))"
+    version, built = subprocess.check_output([python, "-c", where], text=True).split(maxsplit=1)
+    source, build = os.path.join(folder, "llama-source"), os.path.join(folder, "llama-build")
+    package = [python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "-d", source]
+    subprocess.check_call([*package, f"llama-cpp-python=={version}"])
+    archive = next(os.path.join(source, name) for name in os.listdir(source) if name.endswith(".tar.gz"))
+    with tarfile.open(archive) as packed:
+        packed.extractall(source, filter="data")
+    top = os.path.join(archive.removesuffix(".tar.gz"), "vendor", "llama.cpp")
+    path = os.path.join(top, "ggml", "src", "ggml-cpu", "vec.h")
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    if text.count("#define GGML_GELU_FP16\n") != 1:
+        sys.exit(f"{path}: there is no line that switches the table of GELU on")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text.replace("#define GGML_GELU_FP16\n", ""))
+    off = [f"-DLLAMA_BUILD_{part}=OFF" for part in ("TESTS", "TOOLS", "EXAMPLES", "SERVER")]
+    for command in (
+        ["cmake", "-S", top, "-B", build, "-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=ON", *off],
+        ["cmake", "--build", build, "-j", "--target", "ggml-cpu"],
+    ):
+        subprocess.check_call(command, stdout=sys.stderr)
+    shutil.copytree(built.strip(), libraries + ".part")
+    for name in os.listdir(libraries + ".part"):
+        if name.startswith("libggml-cpu."):
+            shutil.copy(os.path.join(build, "bin", "libggml-cpu.so"), os.path.join(libraries + ".part", name))
+    os.rename(libraries + ".part", libraries)
+    return libraries
 
 
 def our_ids(args, text, special):
@@ -89,6 +128,7 @@ def compare_logits(args, llama):
     long = [i for ids in sequences.values() for i in ids]
     sequences[f"{LONG} tokens"] = (long * (LONG // len(long) + 1))[:LONG]
     gemma = llama.metadata["general.architecture"] == "gemma3"
+    allowed = WITH_TABLE if gemma and not args.no_gelu_table else ALLOWED
     tensors = {n: x for n, x, _ in gguf_files.floats(args.model)} if gemma else None
     more = " numpy - ours | with a GELU table |" if gemma else ""
     print("| text | tokens | same ids | largest logit | largest difference | of it | same top token |" + more)
@@ -101,7 +141,7 @@ def compare_logits(args, llama):
         ours = our_logits(args, ids, llama.n_vocab())
         largest, off = float(np.abs(theirs).max()), float(np.abs(ours - theirs).max())
         top = int((ours.argmax(1) == theirs.argmax(1)).sum())
-        good = good and same_ids and off <= (WITH_TABLE if gemma else ALLOWED) * largest and top == len(ids)
+        good = good and same_ids and off <= allowed * largest and top == len(ids)
         more = ""
         for activation in (gemma3.gelu, gemma3.gelu_of_llama) if gemma else ():
             logits = gemma3.forward(tensors, ids, activation=activation) @ tensors[gemma3.EMBEDDING].T
@@ -140,6 +180,7 @@ def main():
     parser.add_argument("--texts", nargs="*", default=[])
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--program", default=os.path.join(ROOT, "build", "entrollm"))
+    parser.add_argument("--no-gelu-table", action="store_true")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)  # run by the environment's Python
     args = parser.parse_args()
     if not args.inside:
@@ -147,8 +188,12 @@ def main():
         os.makedirs(folder, exist_ok=True)
         try:
             rest = ["--threads", str(args.threads), "--program", args.program, "--texts", *args.texts]
-            command = [python_in(folder), os.path.abspath(__file__), args.model, folder, "--inside", *rest]
-            sys.exit(subprocess.call(command))
+            python, environment = python_in(folder), dict(os.environ)
+            if args.no_gelu_table:
+                rest.insert(0, "--no-gelu-table")
+                environment["LLAMA_CPP_LIB_PATH"] = library_without_table(python, folder)
+            command = [python, os.path.abspath(__file__), args.model, folder, "--inside", *rest]
+            sys.exit(subprocess.call(command, env=environment))
         finally:
             if not args.folder:
                 shutil.rmtree(folder)
