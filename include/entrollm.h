@@ -55,6 +55,12 @@ extern "C" {
 #define ELLM_API
 #endif
 
+/* ellm_X_init(&x) sets the size of a struct that callers fill, and its defaults. The size is that of the caller's header:
+ * of a struct that was smaller then, a newer library writes no more than there is. */
+#define ELLM_INIT(type)                                       \
+  ELLM_API void type##_init_sized(type *given, size_t size);  \
+  static inline void type##_init(type *given) { type##_init_sized(given, sizeof *given); }
+
 /* The version of the library as "MAJOR.MINOR.PATCH"; static storage. */
 ELLM_API const char *ellm_version(void);
 /* ELLM_ABI of the library, for those who load it by a path and not by its name. */
@@ -242,7 +248,7 @@ typedef struct ellm_compress_options {
   ellm_notes notes;              /* what there is to say before and while it measures: how long that will take */
 } ellm_compress_options;
 
-ELLM_API void ellm_compress_options_init(ellm_compress_options *options); /* the program's defaults */
+ELLM_INIT(ellm_compress_options) /* the program's defaults */
 
 /* A small file of the source that a .ellm file holds: "config.json", "tokenizer.json", "LICENSE", ... */
 typedef struct ellm_asset_info {
@@ -317,7 +323,7 @@ typedef struct ellm_verify_options {
   bool requantize;           /* with `against`: also make the file once more and compare bytes */
   const char *calibrate_file; /* for that: the text that it was calibrated on, where it was one; else NULL */
 } ellm_verify_options;
-ELLM_API void ellm_verify_options_init(ellm_verify_options *options);
+ELLM_INIT(ellm_verify_options)
 
 /* What was found; allocated by the library, free with ellm_verify_free. */
 typedef struct ellm_verify_result {
@@ -343,7 +349,7 @@ typedef struct ellm_decompress_options {
   ellm_progress_fn progress; /* bytes of tensors; may be NULL */
   void *progress_user;
 } ellm_decompress_options;
-ELLM_API void ellm_decompress_options_init(ellm_decompress_options *options); /* the source's type, no overwriting */
+ELLM_INIT(ellm_decompress_options) /* the source's type, no overwriting */
 
 /* Write a dequantized Hugging Face folder, which appears under its name only when it is whole. It must not exist or be
  * empty unless `overwrite`. */
@@ -440,7 +446,7 @@ typedef struct ellm_model_options {
   void *progress_user;
 } ellm_model_options;
 
-ELLM_API void ellm_model_options_init(ellm_model_options *options); /* all threads, AUTO, DEFAULT, no check */
+ELLM_INIT(ellm_model_options) /* all threads, AUTO, DEFAULT, no check */
 
 /* Open a .ellm file, a checkpoint folder or a GGUF file, told apart by content. Free with ellm_model_close. A model may
  * be used by several threads at once: evaluations wait for each other, the rest does not. ELLM_ERR_INPUT, naming what
@@ -593,8 +599,8 @@ typedef struct ellm_sampling {
   size_t n_biases;
   size_t n_prompt;       /* the generator sets it */
 } ellm_sampling;
-ELLM_API void ellm_sampling_init(ellm_sampling *sampling); /* greedy, all filters off, seed 0 */
-/* What the model's generation_config asks for: greedy where it does not ask for sampling. top_k is 50 where it names
+ELLM_INIT(ellm_sampling) /* greedy, all filters off, seed 0 */
+/* What the model's generation_config asks for, over what ellm_sampling_init has set: greedy where it does not ask for sampling. top_k is 50 where it names
  * none, as in Transformers. */
 ELLM_API void ellm_model_sampling(const ellm_model *model, ellm_sampling *sampling);
 
@@ -631,7 +637,7 @@ typedef struct ellm_generator_options {
   size_t piece;  /* ids of prompts a step, while answers are being generated. 0: 32; without any, a step takes 256 */
   size_t keep;   /* sequences of ended answers that stay in the pool, for requests that begin alike. 0: none */
 } ellm_generator_options;
-ELLM_API void ellm_generator_options_init(ellm_generator_options *options); /* size; else 0 */
+ELLM_INIT(ellm_generator_options) /* size; else 0 */
 
 /* It keeps the model, which may be closed before it: requests are refused then (ELLM_ERR_USAGE), answers that have not
  * ended fail. `options` may be NULL. */
@@ -704,7 +710,7 @@ typedef struct ellm_request {
   size_t n_chances;              /* up to ELLM_MAX_CHANCES: parts tell the likeliest ids with their log-probabilities; a
                                     token then takes a pass over its logits more. 0: they do not */
 } ellm_request;
-ELLM_API void ellm_request_init(ellm_request *request); /* size, no limit; else NULL, 0 and false */
+ELLM_INIT(ellm_request) /* size, no limit; else NULL, 0 and false */
 
 /* Queue a request. The answer belongs to the generator; free it with ellm_answer_free or leave that to
  * ellm_generator_free. ELLM_ERR_INPUT: the prompt has no ids, more than there are positions, or one beyond the
@@ -755,7 +761,7 @@ typedef struct ellm_chat_options {
   size_t source_bytes;
   const char *origin;     /* names `source` in errors; NULL: "the template" */
 } ellm_chat_options;
-ELLM_API void ellm_chat_options_init(ellm_chat_options *options); /* size; else NULL and 0 */
+ELLM_INIT(ellm_chat_options) /* size; else NULL and 0 */
 
 /* A conversation, to be rendered. */
 typedef struct ellm_conversation {
@@ -768,7 +774,7 @@ typedef struct ellm_conversation {
   bool recognize_special; /* ellm_chat_encode: special tokens that stand in messages are tokens, not text */
   const struct tm *now;   /* local time for templates that ask for it, which are refused without; may be NULL */
 } ellm_conversation;
-ELLM_API void ellm_conversation_init(ellm_conversation *conversation); /* size; else NULL, 0 and false */
+ELLM_INIT(ellm_conversation) /* size; else NULL, 0 and false */
 
 /* `options` may be NULL. ELLM_ERR_INPUT where the model has no such template, or one that is not understood. The chat
  * keeps the model, whose tokenizer it uses. */
@@ -815,7 +821,7 @@ typedef struct ellm_eval_options {
   ellm_progress_fn progress; /* done and total are items, `tensor` is the running result. May be NULL */
   void *progress_user;
 } ellm_eval_options;
-ELLM_API void ellm_eval_options_init(ellm_eval_options *options); /* no state, all items, no progress */
+ELLM_INIT(ellm_eval_options) /* no state, all items, no progress */
 
 /* What a model computes, as 32 hex digits and NUL: a hash of its logits for a few ids, the same for every number of
  * threads and every instruction set. Two models of the same fingerprint give the same results. */
@@ -839,7 +845,7 @@ typedef struct ellm_perplexity_request {
   uint32_t n_ctx;                    /* tokens; 0: the smaller of 512 and the model's context; (d): that context */
   uint32_t stride;                   /* (c), tokens from window to window; 0: n_ctx / 2 */
 } ellm_perplexity_request;
-ELLM_API void ellm_perplexity_request_init(ellm_perplexity_request *request); /* (a), no text yet */
+ELLM_INIT(ellm_perplexity_request) /* (a), no text yet */
 
 typedef struct ellm_perplexity_result {
   ellm_figure perplexity;      /* per token; (d): per word */
@@ -864,7 +870,7 @@ typedef struct ellm_divergence_request {
   const char *origin; /* its name, for errors */
   uint32_t n_ctx;     /* tokens a chunk; 0: the saved logits', else the smaller of 512 and the model's context */
 } ellm_divergence_request;
-ELLM_API void ellm_divergence_request_init(ellm_divergence_request *request); /* no text yet */
+ELLM_INIT(ellm_divergence_request) /* no text yet */
 
 typedef struct ellm_divergence_result {
   ellm_figure kl;         /* mean, nats a token */
@@ -936,7 +942,7 @@ typedef struct ellm_gsm8k_request {
   size_t examples_bytes;
   uint32_t max_new;      /* tokens of an answer at most; 0: 256 */
 } ellm_gsm8k_request;
-ELLM_API void ellm_gsm8k_request_init(ellm_gsm8k_request *request); /* no text yet, no examples */
+ELLM_INIT(ellm_gsm8k_request) /* no text yet, no examples */
 
 typedef struct ellm_gsm8k_result {
   ellm_figure strict, flexible; /* shares of right answers: after "The answer is"; the last number */

@@ -29,7 +29,7 @@ typedef struct ellm_bench_matrix_options {
   ellm_machine machine; /* for ELLM_PREFER_SPEED */
 } ellm_bench_matrix_options;
 /* 1 Mi codes of 8 bits, with an entropy of about 3.4. */
-ELLM_API void ellm_bench_matrix_options_init(ellm_bench_matrix_options *options);
+ELLM_INIT(ellm_bench_matrix_options)
 ELLM_API ellm_status ellm_bench_matrix_create(const ellm_bench_matrix_options *options, ellm_bench_matrix **matrix,
                                               ellm_error *err);
 /* A quantized tensor of a file, which must stay open. */
@@ -64,7 +64,7 @@ typedef struct ellm_bench_job {
   int repeats;         /* 1..ELLM_BENCH_REPEATS, after one to warm up */
 } ellm_bench_job;
 /* READ, the best instruction set, all threads, 2 digits, 128 tokens, 5 repeats. */
-ELLM_API void ellm_bench_job_init(ellm_bench_job *job);
+ELLM_INIT(ellm_bench_job)
 /* G (10^9) weights a second of all threads together; times bits / 8, GB a second; times tokens, G products a second.
  * Runs on threads of its own. ELLM_ERR_INPUT if a block is damaged. */
 ELLM_API ellm_status ellm_bench_kernel(const ellm_bench_matrix *matrix, const ellm_bench_job *job,
@@ -82,7 +82,7 @@ typedef struct ellm_bench_read_options {
   int repeats;         /* 1..ELLM_BENCH_REPEATS, of the loops that are fastest at first sight */
   bool cached;         /* 128 KiB a thread, again and again, whatever `bytes` says */
 } ellm_bench_read_options;
-ELLM_API void ellm_bench_read_options_init(ellm_bench_read_options *options); /* 256 MiB, all threads, 5 repeats */
+ELLM_INIT(ellm_bench_read_options) /* 256 MiB, all threads, 5 repeats */
 
 typedef struct ellm_bench_ceiling {
   ellm_bench_speed speed; /* GB (10^9 bytes) a second of all threads together */
@@ -112,7 +112,7 @@ typedef struct ellm_bench_shape {
   uint32_t layers;     /* instead of the configuration's; 0: those */
   uint64_t seed;       /* the same one gives the same weights everywhere */
 } ellm_bench_shape;
-ELLM_API void ellm_bench_shape_init(ellm_bench_shape *shape); /* nothing but seed 1 */
+ELLM_INIT(ellm_bench_shape) /* nothing but seed 1 */
 ELLM_API const char *ellm_bench_shape_name(size_t index);     /* of published shapes, static; NULL: no more */
 /* As ellm_compress, with BF16 weights of the shape as source; a target size, which needs a model that can be run, is
  * ELLM_ERR_USAGE, and so is an unknown name. */
@@ -139,7 +139,7 @@ typedef struct ellm_bench_advise_options {
   ellm_progress_fn progress; /* may be NULL */
   void *progress_user;
 } ellm_bench_advise_options;
-ELLM_API void ellm_bench_advise_options_init(ellm_bench_advise_options *options); /* this machine, 2 digits, else 0 */
+ELLM_INIT(ellm_bench_advise_options) /* this machine, 2 digits, else 0 */
 
 typedef struct ellm_bench_advice_speed {
   int threads;

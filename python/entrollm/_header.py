@@ -55,6 +55,8 @@ def read_header(path: str) -> Header:
     text = re.sub(r"^#ifdef __cplusplus$.*?^#endif$", "", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*$", "", text, flags=re.MULTILINE)
     text = re.sub(r"\bELLM_API\b", "", text)
+    # the inline ellm_X_init that this macro defines, too, is for C alone
+    text = re.sub(r"\bELLM_INIT\((\w+)\)", r"void \1_init_sized(\1 *given, size_t size);", text)
     lines = [" ".join(line.split()) for line in text.splitlines()]
     return Header(_PRELUDE + "\n".join(line for line in lines if line) + "\n", version, abi)
 

@@ -87,16 +87,11 @@ def call(function: Callable[..., int], *arguments: Any) -> None:
 
 # ------------------------------------------------------- structs and handles
 
-_SLACK = 1024  # a newer library's initializer writes a larger struct than the header of this package has
-
-
 def make_struct(name: str) -> Any:
     """A struct that begins with its size, with the library's defaults. The memory lives as long as what is returned."""
-    memory = ffi.new("char[]", ffi.sizeof(name) + _SLACK)
-    struct = ffi.cast(name + " *", memory)
-    getattr(lib, name + "_init")(struct)
-    struct.size = min(int(struct.size), ffi.sizeof(name))
-    return ffi.gc(struct, lambda _, memory=memory: None)
+    struct = ffi.new(name + " *")
+    getattr(lib, name + "_init_sized")(struct, ffi.sizeof(name))
+    return struct
 
 
 def owned(pointer: Any, free: Callable[[Any], None]) -> Any:

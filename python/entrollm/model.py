@@ -429,9 +429,7 @@ def _quality(path: bytes) -> Optional[Dict[str, Any]]:
 
 def _default_sampling(handle: Any) -> Any:
     sampling = _library.make_struct("ellm_sampling")
-    size = sampling.size
     lib.ellm_model_sampling(handle, sampling)
-    sampling.size = size
     return sampling
 
 

@@ -3,6 +3,13 @@
 
 #include <string.h>
 
+void ellm_sized_init(void *given, const void *own, size_t own_size) {
+  size_t size;
+  memcpy(&size, own, sizeof size);
+  memset(given, 0, size);
+  memcpy(given, own, size < own_size ? size : own_size);
+}
+
 ellm_status ellm_sized_copy(void *own, size_t own_size, const void *given, const char *name, ellm_error *err) {
   size_t size;
   if (given == NULL) return ELLM_OK;

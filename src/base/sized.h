@@ -15,6 +15,10 @@
  */
 ellm_status ellm_sized_copy(void *own, size_t own_size, const void *given, const char *name, ellm_error *err);
 
+/* What an _init_sized does: *given gets what *own, with the defaults, has, but no more than its size says, which *own has as
+ * the caller gave it. What a newer caller has more is zero; ellm_sized_copy refuses it later. */
+void ellm_sized_init(void *given, const void *own, size_t own_size);
+
 /* Declares `own`, a copy of *given: ELLM_SIZED(ellm_model_options, own, options, err). Returns the status on failure. */
 #define ELLM_SIZED(type, own, given, err) \
   type own;                               \

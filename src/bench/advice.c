@@ -323,8 +323,9 @@ static ellm_status check_options(const ellm_bench_advise_options *o, ellm_error 
              : ellm_fail(err, ELLM_ERR_USAGE, "unknown class of machine %d", (int)o->machine);
 }
 
-void ellm_bench_advise_options_init(ellm_bench_advise_options *options) {
-  *options = (ellm_bench_advise_options){.size = sizeof *options, .digits = 2};
+void ellm_bench_advise_options_init_sized(ellm_bench_advise_options *given, size_t size) {
+  const ellm_bench_advise_options own = {.size = size, .digits = 2};
+  ellm_sized_init(given, &own, sizeof own);
 }
 
 static ellm_status open_source(const ellm_bench_advise_options *o, tensor_source **source, ellm_error *err) {

@@ -4,8 +4,9 @@
 #include "bench/shape_source.h"
 #include "convert/compress.h"
 
-void ellm_bench_shape_init(ellm_bench_shape *shape) {
-  *shape = (ellm_bench_shape){.size = sizeof *shape, .seed = 1};
+void ellm_bench_shape_init_sized(ellm_bench_shape *given, size_t size) {
+  const ellm_bench_shape own = {.size = size, .seed = 1};
+  ellm_sized_init(given, &own, sizeof own);
 }
 
 ellm_status ellm_bench_compress(const ellm_bench_shape *shape, const char *out_path,

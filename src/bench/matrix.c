@@ -9,13 +9,10 @@
 #include "base/sized.h"
 #include "container/reader.h"
 
-void ellm_bench_matrix_options_init(ellm_bench_matrix_options *options) {
-  *options = (ellm_bench_matrix_options){.size = sizeof *options,
-                                         .step = 0.4,
-                                         .bits = 8,
-                                         .prefer = ELLM_PREFER_BALANCED,
-                                         .code = ELLM_CODE_HUFFMAN,
-                                         .n_codes = 1 << 20};
+void ellm_bench_matrix_options_init_sized(ellm_bench_matrix_options *given, size_t size) {
+  const ellm_bench_matrix_options own = {.size = size, .step = 0.4, .bits = 8, .prefer = ELLM_PREFER_BALANCED,
+                                         .code = ELLM_CODE_HUFFMAN, .n_codes = 1 << 20};
+  ellm_sized_init(given, &own, sizeof own);
 }
 
 static void describe(ellm_bench_matrix *m) {

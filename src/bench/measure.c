@@ -15,8 +15,9 @@ static const double decode_seconds = 0.4; /* of one repetition */
 
 /* ------------------------------------------------------------------ kernels */
 
-void ellm_bench_job_init(ellm_bench_job *job) {
-  *job = (ellm_bench_job){.size = sizeof *job, .op = ELLM_BENCH_READ, .digits = 2, .tokens = 128, .repeats = 5};
+void ellm_bench_job_init_sized(ellm_bench_job *given, size_t size) {
+  const ellm_bench_job own = {.size = size, .op = ELLM_BENCH_READ, .digits = 2, .tokens = 128, .repeats = 5};
+  ellm_sized_init(given, &own, sizeof own);
 }
 
 ellm_status ellm_bench_kernel(const ellm_bench_matrix *matrix, const ellm_bench_job *given, ellm_bench_speed *speed,

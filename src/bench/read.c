@@ -218,8 +218,9 @@ ellm_status read_ceiling(const ellm_bench_read_options *options, thread_pool *po
   return status;
 }
 
-void ellm_bench_read_options_init(ellm_bench_read_options *options) {
-  *options = (ellm_bench_read_options){.size = sizeof *options, .bytes = (uint64_t)256 * MI, .repeats = 5};
+void ellm_bench_read_options_init_sized(ellm_bench_read_options *given, size_t size) {
+  const ellm_bench_read_options own = {.size = size, .bytes = (uint64_t)256 * MI, .repeats = 5};
+  ellm_sized_init(given, &own, sizeof own);
 }
 
 ellm_status ellm_bench_read(const ellm_bench_read_options *given, ellm_bench_ceiling *ceiling, ellm_error *err) {

@@ -9,6 +9,7 @@
 
 ellm_sampling cli_sampling_choose(const cli_sampling *options, const option_table *table, const ellm_model *model) {
   ellm_sampling s;
+  ellm_sampling_init(&s);
   ellm_model_sampling(model, &s);
   s.seed = options->seed.value;
   if (option_given(table, "temp")) s.temperature = (float)options->temperature;

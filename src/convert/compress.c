@@ -49,12 +49,10 @@ enum { MOST_TEXT = 1 << 28 }; /* bytes of a calibration text */
 /* As the journal, in its place and with its name. */
 #define PLAN_ENDING ".plan" PARTIAL_ENDING PARTIAL_ENDING
 
-void ellm_compress_options_init(ellm_compress_options *options) {
-  *options = (ellm_compress_options){.size = sizeof *options,
-                                     .bits = 8,
-                                     .scheme = ELLM_SCHEME_MIXED,
-                                     .prefer = ELLM_PREFER_BALANCED,
-                                     .code = ELLM_CODE_HUFFMAN};
+void ellm_compress_options_init_sized(ellm_compress_options *given, size_t size) {
+  const ellm_compress_options own = {.size = size, .bits = 8, .scheme = ELLM_SCHEME_MIXED,
+                                     .prefer = ELLM_PREFER_BALANCED, .code = ELLM_CODE_HUFFMAN};
+  ellm_sized_init(given, &own, sizeof own);
 }
 
 /* ------------------------------------------------------------- other sections */

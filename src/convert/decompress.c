@@ -668,8 +668,9 @@ static ellm_status decompress_file(decompress_job *job, const char *out_dir, con
   return place_folder(job, out_dir, err);
 }
 
-void ellm_decompress_options_init(ellm_decompress_options *options) {
-  *options = (ellm_decompress_options){.size = sizeof *options, .dtype = -1};
+void ellm_decompress_options_init_sized(ellm_decompress_options *given, size_t size) {
+  const ellm_decompress_options own = {.size = size, .dtype = -1};
+  ellm_sized_init(given, &own, sizeof own);
 }
 
 ellm_status ellm_decompress(const char *path, const char *out_dir, const ellm_decompress_options *options,

@@ -503,8 +503,9 @@ static ellm_status verify_file(verify_job *job, const ellm_verify_options *optio
   return ellm_fail(err, ELLM_ERR_DIFFERENCE, "%s", job->result->problems[0]);
 }
 
-void ellm_verify_options_init(ellm_verify_options *options) {
-  *options = (ellm_verify_options){.size = sizeof *options};
+void ellm_verify_options_init_sized(ellm_verify_options *given, size_t size) {
+  const ellm_verify_options own = {.size = size};
+  ellm_sized_init(given, &own, sizeof own);
 }
 
 ellm_status ellm_verify(const char *path, const ellm_verify_options *options, ellm_verify_result **result,

@@ -14,17 +14,25 @@
 #include "eval/reference.h"
 #include "eval/save_reference.h"
 
-void ellm_eval_options_init(ellm_eval_options *options) { *options = (ellm_eval_options){.size = sizeof *options}; }
-
-void ellm_perplexity_request_init(ellm_perplexity_request *request) {
-  *request = (ellm_perplexity_request){.size = sizeof *request, .protocol = ELLM_PERPLEXITY_LLAMA_CPP};
+void ellm_eval_options_init_sized(ellm_eval_options *given, size_t size) {
+  const ellm_eval_options own = {.size = size};
+  ellm_sized_init(given, &own, sizeof own);
 }
 
-void ellm_divergence_request_init(ellm_divergence_request *request) {
-  *request = (ellm_divergence_request){.size = sizeof *request};
+void ellm_perplexity_request_init_sized(ellm_perplexity_request *given, size_t size) {
+  const ellm_perplexity_request own = {.size = size, .protocol = ELLM_PERPLEXITY_LLAMA_CPP};
+  ellm_sized_init(given, &own, sizeof own);
 }
 
-void ellm_gsm8k_request_init(ellm_gsm8k_request *request) { *request = (ellm_gsm8k_request){.size = sizeof *request}; }
+void ellm_divergence_request_init_sized(ellm_divergence_request *given, size_t size) {
+  const ellm_divergence_request own = {.size = size};
+  ellm_sized_init(given, &own, sizeof own);
+}
+
+void ellm_gsm8k_request_init_sized(ellm_gsm8k_request *given, size_t size) {
+  const ellm_gsm8k_request own = {.size = size};
+  ellm_sized_init(given, &own, sizeof own);
+}
 
 /* A request has a text; its name may be missing. */
 static ellm_status check_text(const char *text, const char **origin, ellm_error *err) {

@@ -9,10 +9,14 @@
 #include "generate/chat_marks.h"
 #include "model/model.h"
 
-void ellm_chat_options_init(ellm_chat_options *options) { *options = (ellm_chat_options){.size = sizeof *options}; }
+void ellm_chat_options_init_sized(ellm_chat_options *given, size_t size) {
+  const ellm_chat_options own = {.size = size};
+  ellm_sized_init(given, &own, sizeof own);
+}
 
-void ellm_conversation_init(ellm_conversation *conversation) {
-  *conversation = (ellm_conversation){.size = sizeof *conversation};
+void ellm_conversation_init_sized(ellm_conversation *given, size_t size) {
+  const ellm_conversation own = {.size = size};
+  ellm_sized_init(given, &own, sizeof own);
 }
 
 static const void *asset(void *user, const char *name, size_t *bytes) {

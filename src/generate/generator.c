@@ -7,12 +7,14 @@
 #include "generate/schedule.h"
 #include "model/sequence.h"
 
-void ellm_generator_options_init(ellm_generator_options *options) {
-  *options = (ellm_generator_options){.size = sizeof *options};
+void ellm_generator_options_init_sized(ellm_generator_options *given, size_t size) {
+  const ellm_generator_options own = {.size = size};
+  ellm_sized_init(given, &own, sizeof own);
 }
 
-void ellm_request_init(ellm_request *request) {
-  *request = (ellm_request){.size = sizeof *request, .limit = SIZE_MAX};
+void ellm_request_init_sized(ellm_request *given, size_t size) {
+  const ellm_request own = {.size = size, .limit = SIZE_MAX};
+  ellm_sized_init(given, &own, sizeof own);
 }
 
 const char *ellm_end_name(ellm_end end) {

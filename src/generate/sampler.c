@@ -64,14 +64,14 @@ static ellm_status check(const ellm_sampling *s, uint32_t vocab_size, ellm_error
 
 enum { DEFAULT_TOP_K = 50 }; /* Transformers' */
 
-void ellm_sampling_init(ellm_sampling *sampling) {
-  *sampling = (ellm_sampling){.size = sizeof *sampling, .top_p = 1, .repeat_penalty = 1};
+void ellm_sampling_init_sized(ellm_sampling *given, size_t size) {
+  const ellm_sampling own = {.size = size, .top_p = 1, .repeat_penalty = 1};
+  ellm_sized_init(given, &own, sizeof own);
 }
 
 void ellm_model_sampling(const ellm_model *model, ellm_sampling *sampling) {
   ellm_model_info info;
   ellm_model_get_info(model, &info);
-  ellm_sampling_init(sampling);
   if (info.do_sample == 1) sampling->temperature = info.temperature >= 0 ? info.temperature : 1;
   sampling->top_k = info.top_k >= 0 ? info.top_k : DEFAULT_TOP_K;
   if (info.top_p >= 0) sampling->top_p = info.top_p;

@@ -17,8 +17,9 @@
 
 enum { DEFAULT_POSITIONS = 4096 }; /* of the pool, where the model's context is not shorter */
 
-void ellm_model_options_init(ellm_model_options *options) {
-  *options = (ellm_model_options){.size = sizeof *options, .activations = ELLM_ACTIVATIONS_AUTO};
+void ellm_model_options_init_sized(ellm_model_options *given, size_t size) {
+  const ellm_model_options own = {.size = size, .activations = ELLM_ACTIVATIONS_AUTO};
+  ellm_sized_init(given, &own, sizeof own);
 }
 
 const void *ellm_model_asset(ellm_model *model, const char *name, size_t *bytes) {

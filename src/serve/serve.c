@@ -29,6 +29,7 @@ static ellm_status open_server(server *s, ellm_error *err) {
   pthread_mutex_init(&s->lock, NULL);
   pthread_cond_init(&s->quiet, NULL);
   ellm_model_get_info(s->model, &s->info);
+  ellm_sampling_init(&s->sampling);
   ellm_model_sampling(s->model, &s->sampling);
   if (ellm_model_tokenizer(s->model, &s->tokenizer, &ignored) != ELLM_OK) s->tokenizer = NULL;
   if (ellm_chat_open(s->model, NULL, &s->chat, &s->chat_error) != ELLM_OK) s->chat = NULL;
