@@ -10,6 +10,7 @@ the lock, too. It is freed with the next thing that is done here.
 """
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -36,8 +37,8 @@ class Chance(NamedTuple):
 
 
 class Chances:
-    """Collects the chances of an answer's tokens while it is generated. The callback is made by C; what is raised in it,
-    such as a KeyboardInterrupt, is kept for the thread that makes the step."""
+    """Collects the chances of an answer's tokens while it is generated. The callback is made by C; what is raised in
+    it, such as a KeyboardInterrupt, is kept for the thread that makes the step."""
 
     def __init__(self, n_top: int) -> None:
         self.tokens: List[Chance] = []
@@ -110,13 +111,13 @@ class Stream:
     different threads, also of one model: they are then computed together.
     """
 
-    def __init__(self, engine: "Engine", answer: Any, seed: int, chances: Optional[Chances] = None) -> None:
-        self._engine: Optional[Engine] = engine
-        self._answer = answer
+    def __init__(self, engine: "Engine", key: int, seed: int, chances: Optional[Chances] = None) -> None:
+        self._key = key  # of the answer
         self._seed = seed
         self._chances = chances
         self._taken = 0  # bytes of the text that were handed out
         self._result: Optional[Result] = None
+        self._engine: Optional[Engine] = engine  # None: it has ended
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -155,7 +156,7 @@ class Stream:
     def __del__(self) -> None:
         engine = getattr(self, "_engine", None)
         if engine is not None:
-            engine.drop(self._answer)
+            engine.drop(self._key)
 
 
 class Engine:
@@ -169,8 +170,10 @@ class Engine:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._waiting: Set[int] = set()  # threads at the lock
-        self._live: Dict[int, Optional[Chances]] = {}  # address of each answer that is not freed: what it calls
-        self._dropped: Deque[Any] = deque()
+        self._keys = itertools.count()
+        # Of each answer that is not freed: a pointer to its pointer, and what it calls.
+        self._live: Dict[int, Tuple[Any, Optional[Chances]]] = {}
+        self._dropped: Deque[int] = deque()
 
     # ------------------------------------------------------------ using it
 
@@ -183,9 +186,10 @@ class Engine:
             if self._generator is None:
                 self._generator = self._create()
             answer = ffi.new("ellm_answer **")
+            # The stream is there before its answer: wherever Ctrl-C comes, dropping it frees what there is.
+            stream = Stream(self, next(self._keys), seed, chances)
+            self._live[stream._key] = answer, chances
             _library.call(lib.ellm_generator_add, self._generator, request, answer)
-            self._live[_address(answer[0])] = chances
-            stream = Stream(self, answer[0], seed, chances)
         return stream
 
     def more(self, stream: Stream) -> str:
@@ -209,12 +213,12 @@ class Engine:
     def cancel(self, stream: Stream) -> None:
         if os.getpid() == self._process:
             with self._lock:
-                if not self._closed and stream._engine is not None:
+                if not self._closed and stream._key in self._live:
                     self._settle(stream, "cancelled")
         stream._engine = None
 
-    def drop(self, answer: Any) -> None:
-        self._dropped.append(answer)
+    def drop(self, key: int) -> None:
+        self._dropped.append(key)
 
     def exclusive(self, positions: int, work: Callable[[], Any]) -> Any:
         """Runs `work`, which takes so many positions of the pool, while no step is made.
@@ -274,42 +278,50 @@ class Engine:
 
     def _step(self) -> None:
         _library.call(lib.ellm_generator_step, self._generator, ffi.NULL)
-        for chances in self._live.values():
+        for _, chances in self._live.values():
             if chances is not None and chances.raised:
                 raise chances.raised.pop()
 
-    def _free(self, answer: Any) -> None:
-        address = _address(answer)
-        if address in self._live:
-            lib.ellm_answer_free(answer)
-            chances = self._live.pop(address)
+    def _free(self, key: int) -> None:
+        if key in self._live:
+            answer, chances = self._live.pop(key)
+            lib.ellm_answer_free(answer[0])
             if chances is not None:
                 chances.take = None  # no circle stays behind
 
     def _take(self, stream: Stream) -> str:
         """What the answer has become longer by. One that has ended, and is handed out whole, is freed."""
         size, info = ffi.new("size_t *"), ffi.new("ellm_answer_info *")
-        pointer = lib.ellm_answer_text(stream._answer, size)
+        if stream._key not in self._live:  # see _let_go
+            stream._engine = None
+            return ""
+        answer = self._live[stream._key][0][0]
+        pointer = lib.ellm_answer_text(answer, size)
         if int(size[0]) > stream._taken:
             data: bytes = ffi.buffer(pointer + stream._taken, int(size[0]) - stream._taken)[:]
             stream._taken = int(size[0])
             return data.decode("utf-8", "replace")
-        lib.ellm_answer_get_info(stream._answer, info)
+        lib.ellm_answer_get_info(answer, info)
         if info.end == lib.ELLM_END_NOT:
             return ""
         if info.end == lib.ELLM_END_FAILED:
             err = ffi.new("ellm_error *")
-            status = lib.ellm_answer_error(stream._answer, err)
-            stream._engine = None
-            self._free(stream._answer)
+            status = lib.ellm_answer_error(answer, err)
+            self._let_go(stream)
             _library.check(status, err)
         self._settle(stream, _library.text_of(lib.ellm_end_name(info.end)))
         return ""
 
+    def _let_go(self, stream: Stream) -> None:
+        """Its answer is freed here or, where Ctrl-C comes between, with the next thing that is done."""
+        self._dropped.append(stream._key)
+        stream._engine = None
+        self._free(stream._key)
+
     def _settle(self, stream: Stream, why: str) -> None:
         """The result, and the end of the answer."""
         size, info, count = ffi.new("size_t *"), ffi.new("ellm_answer_info *"), ffi.new("size_t *")
-        answer = stream._answer
+        answer = self._live[stream._key][0][0]
         lib.ellm_answer_get_info(answer, info)
         text = ffi.buffer(lib.ellm_answer_text(answer, size), int(size[0]))[:]
         ids = lib.ellm_answer_ids(answer, count)
@@ -317,9 +329,4 @@ class Engine:
         stream._result = Result(text.decode("utf-8", "replace"), unpacked, why,
                                 int(info.n_prompt), int(info.n_kept), stream._seed, float(info.prompt_seconds),
                                 float(info.seconds), stream._chances.tokens if stream._chances else None)
-        stream._engine = None
-        self._free(answer)
-
-
-def _address(pointer: Any) -> int:
-    return int(ffi.cast("uintptr_t", pointer))
+        self._let_go(stream)
