@@ -204,8 +204,8 @@ static bool ends(const ellm_answer *a, uint32_t id) {
 /* What the grammar lets come next: ids of text, and those that end the answer where it can end. *over: nothing can. */
 static ellm_status ask_grammar(ellm_answer *a, bool *over, ellm_error *err) {
   bool more, may_end, any = false;
-  *over = false;
-  if (!a->matcher) return ELLM_OK;
+  *over = a->over;
+  if (!a->matcher || a->asked) return ELLM_OK;
   ELLM_TRY(grammar_matcher_next(a->matcher, a->allowed, &more, &may_end, err));
   for (size_t i = 0; i < a->n_end_ids; i++) {
     const uint32_t id = a->end_ids[i];
@@ -217,7 +217,8 @@ static ellm_status ask_grammar(ellm_answer *a, bool *over, ellm_error *err) {
     const uint32_t rest = a->vocab_size - 64 * w;
     any = (a->allowed[w] & (rest < 64 ? (UINT64_C(1) << rest) - 1 : UINT64_MAX)) != 0;
   }
-  *over = !any;
+  *over = a->over = !any;
+  a->asked = true;
   return any || may_end ? ELLM_OK
                         : ellm_fail(err, ELLM_ERR_INPUT, "no token of the model goes on with what the grammar asks for");
 }
@@ -299,6 +300,7 @@ static ellm_status advance(ellm_answer *a, const float *logits, ellm_error *err)
   find_chances(a, logits, id);
   ELLM_TRY(add_id(a, id, err));
   if (a->matcher) ELLM_TRY(grammar_matcher_accept(a->matcher, id, err));
+  a->asked = false;
   ELLM_TRY(ask_grammar(a, &over, err));
   a->seconds = clock_seconds() - a->first;
   if (a->stops.matched) answer_end(a, ELLM_END_STOP);

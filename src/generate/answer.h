@@ -53,6 +53,7 @@ struct ellm_answer {
   ellm_sampler *sampler;
   grammar_matcher *matcher; /* where the answer is in its grammar; NULL: it has none */
   uint64_t *allowed;       /* [ceil(vocab_size / 64)] ids that can come next; with a grammar */
+  bool asked, over;        /* `allowed` is of the newest id; nothing can come */
   size_t n_chances;        /* that are told with each id */
   ellm_chance top[ELLM_MAX_CHANCES]; /* of the newest id, [n_chances], and its own */
   double chance;

@@ -3,6 +3,8 @@
  * Masks against a matcher that is as plain as can be: it goes through the tree of expressions, tries everything, and is
  * asked for every token. Along random walks, so that tokens begin and end inside of characters, rules and counters.
  */
+#include <pthread.h>
+
 #include "grammar/gbnf.h"
 #include "grammar/schema.h"
 #include "grammar_testing.h"
@@ -266,8 +268,41 @@ static void test_forgetting(void **state) {
   rules_free(&rules);
 }
 
+/* Answers of several threads share a grammar. */
+static void *walk_alone(void *shared) {
+  const ellm_grammar *g = shared;
+  uint64_t mask[(256 + TOKENS) / 64 + 2], hash = 0;
+  for (uint32_t k = 0; k < 20; k++) {
+    grammar_matcher *m;
+    bool more = true, ends;
+    if (grammar_matcher_create(g, &m, NULL) != ELLM_OK) return NULL;
+    for (uint32_t i = 0; i < 30 && more; i++) {
+      if (grammar_matcher_next(m, mask, &more, &ends, NULL) != ELLM_OK) return NULL;
+      uint32_t id = (k * 131 + i * 37) % (256 + TOKENS);
+      while (more && !(mask[id / 64] >> id % 64 & 1)) id = (id + 1) % (256 + TOKENS);
+      if (more && grammar_matcher_accept(m, id, NULL) != ELLM_OK) return NULL;
+      hash = hash * 31 + id;
+    }
+    grammar_matcher_free(m);
+  }
+  return (void *)(uintptr_t)(hash | 1);
+}
+
+static void test_threads(void **state) {
+  (void)state;
+  static const char text[] = "{\"type\": \"object\"}";
+  ellm_grammar *g;
+  pthread_t threads[4];
+  void *results[4];
+  ASSERT_OK(ellm_grammar_create_schema(tokenizer, text, strlen(text), "s", &g, ERR));
+  for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, walk_alone, g), 0);
+  for (int i = 0; i < 4; i++) pthread_join(threads[i], &results[i]);
+  for (int i = 0; i < 4; i++) assert_true(results[i] != NULL && results[i] == results[0]);
+  ellm_grammar_free(g);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_gbnf_masks), cmocka_unit_test(test_schema_masks),
-                                     cmocka_unit_test(test_forgetting)};
+                                     cmocka_unit_test(test_forgetting), cmocka_unit_test(test_threads)};
   return cmocka_run_group_tests_name("masks of grammars", tests, make_tokenizer, free_tokenizer);
 }
