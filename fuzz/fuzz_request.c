@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bodies of requests to the server: JSON, fields, conversations through the template, tokens. The first byte chooses the
+/* Bodies of requests to the server: JSON, fields, conversations through the template, tokens. The first byte chooses
+ * the
  * endpoint; the rest, once it is read as a request, is looked through for calls of tools, too. */
 #include <stdlib.h>
 #include <string.h>

@@ -95,7 +95,8 @@ static uint64_t available_memory(void) {
   const uint64_t most = system_number("/sys/fs/cgroup/memory.max", NULL);
   const uint64_t used = system_number("/sys/fs/cgroup/memory.current", NULL);
   const uint64_t file_pages = system_number("/sys/fs/cgroup/memory.stat", "\nfile ");
-  if (most > 0 && most + file_pages > used && most + file_pages - used < available) available = most + file_pages - used;
+  const uint64_t left = most + file_pages > used ? most + file_pages - used : 0;
+  if (most > 0 && left > 0 && left < available) available = left;
   return available;
 }
 
@@ -139,10 +140,11 @@ static char *name_of(const char *path) {
 
 static int choose_context(const serve_command *c, const ellm_model_info *info, uint32_t *context) {
   const char *reason = info->max_context_reason;
-  *context = c->context > 0 ? (uint32_t)c->context : info->max_context < DEFAULT_CONTEXT ? info->max_context : DEFAULT_CONTEXT;
+  *context = info->max_context < DEFAULT_CONTEXT ? info->max_context : DEFAULT_CONTEXT;
+  if (c->context > 0) *context = (uint32_t)c->context;
   if (*context > info->max_context)
-    return cli_error(ELLM_ERR_USAGE, "serve: a context of %u tokens is more than the model's %u%s%s", (unsigned)*context,
-                     (unsigned)info->max_context, reason ? ": " : "", reason ? reason : "");
+    return cli_error(ELLM_ERR_USAGE, "serve: a context of %u tokens is more than the model's %u%s%s",
+                     (unsigned)*context, (unsigned)info->max_context, reason ? ": " : "", reason ? reason : "");
   if ((uint64_t)*context * (uint64_t)c->parallel > UINT32_MAX / 2)
     return cli_error(ELLM_ERR_USAGE, "serve: %d conversations of %u tokens are more than a pool can hold", c->parallel,
                      (unsigned)*context);
@@ -202,9 +204,11 @@ int cmd_serve(int argc, char **argv) {
       OPT_TEXT("unix", 0, &c.unix_path, "PATH", "listen at a socket of this name instead"),
       OPT_INT("parallel", 0, &c.parallel, 1, 256, "N", "answers that are computed together (default 4)"),
       OPT_INT("ctx", 'c', &c.context, 1, 1 << 30, "N",
-              "tokens of one conversation (default: the smaller of 4096 and the\nmodel's); memory is taken for N of each of --parallel"),
+              "tokens of one conversation (default: the smaller of 4096 and the\n"
+              "model's); memory is taken for N of each of --parallel"),
       OPT_INT("queue", 0, &c.queue, 0, 100000, "N", "answers that may wait (default 64); others get status 429"),
-      OPT_REAL("timeout", 0, &c.timeout, 0.1, 1e6, "S", "seconds that an answer may take, waiting included (default 600)"),
+      OPT_REAL("timeout", 0, &c.timeout, 0.1, 1e6, "S",
+               "seconds that an answer may take, waiting included (default 600)"),
       OPT_INT("connections", 0, &c.connections, 1, 100000, "N", "at once (default 2000)"),
       OPT_TEXT("api-key-file", 0, &c.key_file, "FILE", "clients need one of the keys in it, one a line"),
       OPT_TEXT("cors", 0, &c.cors, "ORIGIN", "pages of this origin may use the server; \"*\": all (default: none)"),
@@ -216,10 +220,11 @@ int cmd_serve(int argc, char **argv) {
   option_table table = {
       .command = "serve",
       .synopsis = "[-m MODEL] [--host HOST] [--port N] [options]",
-      .about = "Serve a model over HTTP, as OpenAI's API does: /v1/chat/completions, /v1/completions, /v1/models, and a page\n"
-               "to try it at /. Several answers are computed together; each is what 'entrollm run' gives with the same\n"
-               "seed. SIGTERM ends it within 5 seconds.",
-      .notes = "example:\n  entrollm serve --parallel 8 --ctx 2048\n  curl http://127.0.0.1:8080/v1/chat/completions \\\n"
+      .about = "Serve a model over HTTP, as OpenAI's API does: /v1/chat/completions, /v1/completions, /v1/models, and a\n"
+               "page to try it at /. Several answers are computed together; each is what 'entrollm run' gives with the\n"
+               "same seed. SIGTERM ends it within 5 seconds.",
+      .notes = "example:\n  entrollm serve --parallel 8 --ctx 2048\n"
+               "  curl http://127.0.0.1:8080/v1/chat/completions \\\n"
                "    -d '{\"messages\":[{\"role\":\"user\",\"content\":\"Tell me a story.\"}]}'",
       .options = options,
       .n_options = sizeof options / sizeof *options};

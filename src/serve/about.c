@@ -22,12 +22,23 @@ void about_health(job *j) {
   job_answer(j, 200, "application/json", &out);
 }
 
-void about_models(job *j) {
-  const server *s = j->server;
+static void model_object(const server *s, text *out) {
+  text_print(out, "{\"id\":");
+  text_json_or_null(out, s->options->model_name);
+  text_print(out, ",\"object\":\"model\",\"created\":%" PRId64 ",\"owned_by\":\"entrollm\"}", s->started);
+}
+
+void about_model(job *j) {
   text out = {0};
-  text_print(&out, "{\"object\":\"list\",\"data\":[{\"id\":");
-  text_json_or_null(&out, s->options->model_name);
-  text_print(&out, ",\"object\":\"model\",\"created\":%" PRId64 ",\"owned_by\":\"entrollm\"}]}", s->started);
+  model_object(j->server, &out);
+  job_answer(j, 200, "application/json", &out);
+}
+
+void about_models(job *j) {
+  text out = {0};
+  text_print(&out, "{\"object\":\"list\",\"data\":[");
+  model_object(j->server, &out);
+  text_print(&out, "]}");
   job_answer(j, 200, "application/json", &out);
 }
 
@@ -85,7 +96,8 @@ void about_props(job *j) {
 /* -------------------------------------------------------------------- metrics */
 
 static void metric(text *out, const char *name, const char *type, const char *help, double value) {
-  text_print(out, "# HELP entrollm_%s %s\n# TYPE entrollm_%s %s\nentrollm_%s %.17g\n", name, help, name, type, name, value);
+  text_print(out, "# HELP entrollm_%s %s\n# TYPE entrollm_%s %s\nentrollm_%s %.17g\n", name, help, name, type, name,
+             value);
 }
 
 void about_metrics(job *j) {
@@ -103,8 +115,10 @@ void about_metrics(job *j) {
   metric(&out, "requests_failed_total", "counter", "Requests answered with a status of 5xx.", (double)c.failed);
   metric(&out, "clients_left_total", "counter", "Clients that went away before the end of an answer.", (double)c.left);
   metric(&out, "prompt_tokens_total", "counter", "Tokens of prompts.", (double)c.prompt_tokens);
-  metric(&out, "prompt_tokens_reused_total", "counter", "Of these, tokens that were computed before.", (double)c.kept_tokens);
-  metric(&out, "prompt_seconds_total", "counter", "Time from the first batch of a prompt to its last.", c.prompt_seconds);
+  metric(&out, "prompt_tokens_reused_total", "counter", "Of these, tokens that were computed before.",
+         (double)c.kept_tokens);
+  metric(&out, "prompt_seconds_total", "counter", "Time from the first batch of a prompt to its last.",
+         c.prompt_seconds);
   metric(&out, "tokens_total", "counter", "Tokens of answers.", (double)c.tokens);
   metric(&out, "token_seconds_total", "counter", "Time from the first token of answers to their last.", c.seconds);
   metric(&out, "steps_total", "counter", "Batches that were computed.", (double)c.steps);

@@ -10,6 +10,7 @@ void about_prepare(server *s);
 
 void about_health(job *j);
 void about_models(job *j);
+void about_model(job *j); /* the one there is */
 void about_props(job *j);
 void about_metrics(job *j);
 

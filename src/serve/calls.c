@@ -40,7 +40,8 @@ static bool add_object(finder *f, const json_t *object) {
   if (!arguments) arguments = json_object_get(from, "parameters");
   if (!name || !known(f, name)) return false;
   char *dump = json_is_string(arguments) ? strdup(json_string_value(arguments))
-                                         : json_dumps(arguments ? arguments : json_null(), JSON_COMPACT | JSON_ENCODE_ANY);
+                                         : json_dumps(arguments ? arguments : json_null(),
+                                                      JSON_COMPACT | JSON_ENCODE_ANY);
   if (!dump) return false;
   text_print(f->calls, "%s{", f->n > 0 ? "," : "[");
   if (f->indexed) text_print(f->calls, "\"index\":%zu,", f->n);
@@ -92,8 +93,8 @@ static bool add_marked(finder *f, const char *data, size_t bytes, const marks *m
   return f->n > 0;
 }
 
-void calls_find(const char *data, size_t bytes, char *const *names, size_t n_names, unsigned long long seed, bool indexed,
-                text *calls, size_t *content_bytes) {
+void calls_find(const char *data, size_t bytes, char *const *names, size_t n_names, unsigned long long seed,
+                bool indexed, text *calls, size_t *content_bytes) {
   static const marks kinds[] = {{"<tool_call>", "</tool_call>"}, {"<|tool_call|>", "<|/tool_call|>"}};
   static const char *const heads[] = {"[TOOL_CALLS]", "<|python_tag|>", ""};
   finder f = {.names = names, .n_names = n_names, .seed = seed, .indexed = indexed, .calls = calls};

@@ -13,10 +13,11 @@
  * a list of objects with "name" and "arguments" or "parameters", Mistral's after [TOOL_CALLS], Llama's after
  * <|python_tag|>. A call counts where its name is one of names[n_names].
  *
- * *calls: their JSON, a list in the form of OpenAI's API ("id", "type", "function", with "index" for streams); empty where
- * there are none. *content_bytes: what stands before the first of them, all where there are none. `seed` makes ids.
+ * *calls: their JSON, a list in the form of OpenAI's API ("id", "type", "function", with "index" for streams); empty
+ * where there are none. *content_bytes: what stands before the first of them, all where there are none. `seed`
+ * makes ids.
  */
-void calls_find(const char *data, size_t bytes, char *const *names, size_t n_names, unsigned long long seed, bool indexed,
-                text *calls, size_t *content_bytes);
+void calls_find(const char *data, size_t bytes, char *const *names, size_t n_names, unsigned long long seed,
+                bool indexed, text *calls, size_t *content_bytes);
 
 #endif

@@ -41,7 +41,8 @@ static size_t characters(const char *token, size_t n) {
   return count;
 }
 
-static void add_chat(chances *c, const server *s, size_t top, const ellm_answer_part *part, const char *token, size_t n) {
+static void add_chat(chances *c, const server *s, size_t top, const ellm_answer_part *part, const char *token,
+                     size_t n) {
   text *out = &c->entries;
   if (c->any) text_print(out, ",");
   add_fields(out, token, n, part->log_probability);
@@ -57,7 +58,8 @@ static void add_chat(chances *c, const server *s, size_t top, const ellm_answer_
   text_print(out, "]}");
 }
 
-static void add_text(chances *c, const server *s, size_t top, const ellm_answer_part *part, const char *token, size_t n) {
+static void add_text(chances *c, const server *s, size_t top, const ellm_answer_part *part, const char *token,
+                     size_t n) {
   const char *comma = c->any ? "," : "";
   text_print(&c->entries, "%s", comma);
   text_json(&c->entries, token, n);

@@ -29,6 +29,7 @@ static void text_completions(job *j) { completions(j, false); }
 static const route routes[] = {
     {"/health", "GET", true, false, about_health},
     {"/v1/models", "GET", false, false, about_models},
+    {"/v1/models/NAME", "GET", false, false, about_model},
     {"/props", "GET", false, false, about_props},
     {"/metrics", "GET", false, false, about_metrics},
     {"/v1/chat/completions", "POST", false, true, chat_completions},
@@ -38,8 +39,11 @@ static const route routes[] = {
     {"/apply-template", "POST", false, true, tokens_apply_template},
 };
 
-const route *endpoints_find(const char *path, const char *method, const char **allowed) {
+const route *endpoints_find(const server *s, const char *path, const char *method, const char **allowed) {
+  static const char model[] = "/v1/models/";
   *allowed = NULL;
+  if (strncmp(path, model, sizeof model - 1) == 0)
+    path = strcmp(path + sizeof model - 1, s->options->model_name) == 0 ? "/v1/models/NAME" : "";
   for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
     const route *r = &routes[i];
     if (strcmp(path, r->path) != 0) continue;

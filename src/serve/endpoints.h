@@ -13,6 +13,6 @@ typedef struct route {
 } route;
 
 /* NULL: no such path; *allowed: the methods of the path, where only the method is wrong. */
-const route *endpoints_find(const char *path, const char *method, const char **allowed);
+const route *endpoints_find(const server *s, const char *path, const char *method, const char **allowed);
 
 #endif

@@ -162,7 +162,8 @@ static void settle_calls(choice *c) {
   task *t = c->task;
   const request *r = t->job->request;
   const char *data = c->all.data ? c->all.data : "";
-  calls_find(data, c->all.bytes, r->tool_names, r->n_tool_names, t->job->server->instance ^ t->job->id ^ (uint64_t)c->index << 40, r->stream, &c->calls,
+  calls_find(data, c->all.bytes, r->tool_names, r->n_tool_names,
+             t->job->server->instance ^ t->job->id ^ (uint64_t)c->index << 40, r->stream, &c->calls,
              &c->content);
   if (c->calls.bytes > 0 && strcmp(c->finish, "stop") == 0) c->finish = "tool_calls";
   if (!r->stream) return;
@@ -336,7 +337,7 @@ static void step(engine *e) {
   problem p;
   const ellm_status status = ellm_generator_step(e->generator, NULL, &err);
   if (damaged(e->server)) {
-    err = (ellm_error){.status = ELLM_ERR_INPUT, .message = "the file of the model cannot be read any more: it was cut while it was in use"};
+    err = (ellm_error){.status = ELLM_ERR_INPUT, .message = "the file of the model was cut while it was in use"};
     fail_server(e, &err);
   } else if (status == ELLM_ERR_INPUT || status == ELLM_ERR_INTERNAL) {
     fail_server(e, &err);
@@ -440,7 +441,8 @@ ellm_status engine_start(server *s, ellm_error *err) {
   options.most = s->options->parallel;
   options.keep = 64;
   ellm_status status = ellm_generator_create(s->model, &options, &e->generator, err);
-  if (status == ELLM_OK) status = ellm_model_reserve(s->model, s->options->context * (uint32_t)s->options->parallel, err);
+  const uint32_t positions = s->options->context * (uint32_t)s->options->parallel;
+  if (status == ELLM_OK) status = ellm_model_reserve(s->model, positions, err);
   if (status == ELLM_OK) status = ellm_sequence_create(s->model, &sequence, err); /* takes the pool's memory */
   if (status == ELLM_OK) ellm_sequence_free(sequence);
   if (status == ELLM_OK && pthread_create(&e->thread, NULL, run, e) != 0) {

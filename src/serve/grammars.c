@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See grammars.h. They are made without the lock: two threads may make the same one at once, and one of both is kept. */
+/* See grammars.h. They are made without the lock: two threads may make the same one at once, and one is kept. */
 #include "serve/grammars.h"
 
 #include <stdlib.h>

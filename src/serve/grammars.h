@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Grammars that were asked for lately: what is found out about one stays with it, and many requests ask for the same. */
+/* Grammars that were asked for lately: what is found out about one stays with it, and many ask for the same. */
 #ifndef ELLM_SERVE_GRAMMARS_H
 #define ELLM_SERVE_GRAMMARS_H
 

@@ -69,7 +69,7 @@ static bool check_headers(job *j, const char *path, const char *method, problem 
   if (!origin_allowed(j))
     return problem_set(p, 403, NULL, "pages of another origin may not use this server");
   if (strcmp(method, "OPTIONS") == 0) return true;
-  j->route = endpoints_find(path, method, &allowed);
+  j->route = endpoints_find(j->server, path, method, &allowed);
   if (page) allowed = "GET";
   const bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
   if (!j->route && !(page && get)) {
@@ -138,7 +138,7 @@ static ssize_t read_stream(void *user, uint64_t position, char *buffer, size_t m
 
 static void end_stream(void *user) { job_release(user); }
 
-/* There is an answer, or the beginning of one: a whole one is not touched any more, a stream's text under the lock only. */
+/* There is an answer, or the beginning of one: a whole one is not touched any more, a stream only with the lock. */
 static enum MHD_Result respond(job *j) {
   pthread_mutex_lock(&j->server->lock);
   const bool ready = j->ready, streamed = j->streamed;
@@ -188,12 +188,13 @@ static enum MHD_Result begin(server *s, struct MHD_Connection *connection, const
   job *j = *made = job_create(s, connection, info ? info->connect_fd : -1);
   if (!j) return MHD_NO;
   if (check_headers(j, path, method, &p)) return MHD_YES;
-  endpoints_find(path, method, &j->allowed);
+  endpoints_find(s, path, method, &j->allowed);
   if (!j->allowed) j->allowed = "GET";
   job_problem(j, &p);
   /* a client reads the answer when it has sent all: that is waited for, unless it is very long */
   const char *length = header(j, "Content-Length");
-  return p.status == 413 && (strlen(length) > 12 || strtoull(length, NULL, 10) > swallowed_at_most(s)) ? respond(j) : MHD_YES;
+  const bool long_one = p.status == 413 && (strlen(length) > 12 || strtoull(length, NULL, 10) > swallowed_at_most(s));
+  return long_one ? respond(j) : MHD_YES;
 }
 
 /* The answer must be made by hand: libmicrohttpd takes none while a body comes. Its connection is closed. */
@@ -202,7 +203,8 @@ static enum MHD_Result refuse_body(job *j, int status, const char *line) {
   text body = {0}, all = {0};
   problem_set(&p, status, NULL, "%s", line);
   problem_json(&p, &body);
-  text_print(&all, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n",
+  text_print(&all, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                   "Content-Length: %zu\r\n\r\n",
              status, status == 413 ? "Content Too Large" : status == 408 ? "Request Timeout" : "Service Unavailable",
              body.bytes);
   text_add(&all, body.data ? body.data : "", body.bytes);
@@ -220,7 +222,8 @@ static enum MHD_Result take_body(job *j, const char *data, size_t *bytes) {
   if (job_clock() - j->received > HTTP_BODY_SECONDS)
     return refuse_body(j, 408, "the body did not come to an end in time");
   j->swallowed += n;
-  if (j->swallowed > (j->ready ? swallowed_at_most(j->server) : most)) return refuse_body(j, 413, "the body is too large");
+  const size_t bound = j->ready ? swallowed_at_most(j->server) : most;
+  if (j->swallowed > bound) return refuse_body(j, 413, "the body is too large");
   if (j->ready || !j->route || !j->route->body) return MHD_YES; /* nobody reads it */
   if (!job_count_body(j, n, HTTP_BODIES * most)) return refuse_body(j, 503, "too many bodies are being received");
   const size_t before = j->body.bytes;

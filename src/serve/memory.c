@@ -24,7 +24,8 @@ static uint64_t config_number(ellm_model *model, const char *name) {
   const void *config = ellm_model_asset(model, "config.json", &bytes);
   json_t *root = config ? json_loadb(config, bytes, 0, NULL) : NULL;
   json_t *inner = json_object_get(root, "text_config"), *value = json_object_get(inner ? inner : root, name);
-  const uint64_t number = json_is_integer(value) && json_integer_value(value) > 0 ? (uint64_t)json_integer_value(value) : 0;
+  const json_int_t given = json_integer_value(value); /* 0: it is no number */
+  const uint64_t number = given > 0 ? (uint64_t)given : 0;
   json_decref(root);
   return number;
 }
@@ -43,7 +44,8 @@ void serve_memory_needed(ellm_model *model, const serve_options *o, uint64_t mod
       /* logits of all places; of each answer candidates, weights, biases and bitmaps, ids and text */
       .answers = o->parallel * vocab * 4 + answers * (vocab * 22 + (uint64_t)o->context * 64),
       /* floats of the rows, and the same as integers; attention's scores of every thread */
-      .work = PROGRAM + 8 * (uint64_t)tokenizer + BATCH_ROWS * (8 * (uint64_t)info.hidden_size + 4 * wide + 4 * heads) * 6 +
+      .work = PROGRAM + 8 * (uint64_t)tokenizer +
+              BATCH_ROWS * (8 * (uint64_t)info.hidden_size + 4 * wide + 4 * heads) * 6 +
               64 * (uint64_t)o->context * 4,
       .requests = (uint64_t)o->connections * (HTTP_HEADER_BYTES + 2048) + (uint64_t)HTTP_BODIES * o->body_bytes +
                   (uint64_t)WORK_THREADS * (FIELDS_MAX_VALUES * VALUE_BYTES + 6 * (uint64_t)o->body_bytes)};

@@ -15,7 +15,8 @@ static json_t *join_parts(const json_t *parts, const char *name, problem *p) {
     const json_t *part = json_array_get(parts, i), *piece = json_object_get(part, "text");
     const char *type = json_string_value(json_object_get(part, "type"));
     if (!type || !json_is_string(piece) || strcmp(type, "text") != 0)
-      good = problem_set(p, 400, name, "%s has a part of type \"%.40s\": only text is supported", name, type ? type : "");
+      good = problem_set(p, 400, name, "%s has a part of type \"%.40s\": only text is supported", name,
+                         type ? type : "");
     else text_add(&all, json_string_value(piece), json_string_length(piece));
   }
   json_t *joined = good && !all.failed ? json_stringn(all.data ? all.data : "", all.bytes) : NULL;
@@ -68,7 +69,8 @@ static bool normalize_message(json_t *message, size_t index, problem *p) {
   bool known = false;
   for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) known = known || strcmp(role, roles[i]) == 0;
   if (!known)
-    return problem_set(p, 400, name, "%s is \"%.40s\": system, developer, user, assistant and tool are known", name, role);
+    return problem_set(p, 400, name, "%s is \"%.40s\": system, developer, user, assistant and tool are known", name,
+                       role);
   const bool answers = strcmp(role, "assistant") == 0;
   if (strcmp(role, "developer") == 0 && json_object_set_new(message, "role", json_string("system")) != 0)
     return problem_memory(p);

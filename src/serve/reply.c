@@ -23,7 +23,8 @@ static void usage_json(const reply_usage *u, text *out) {
              ",\"usage\":{\"prompt_tokens\":%zu,\"completion_tokens\":%zu,\"total_tokens\":%zu,"
              "\"prompt_tokens_details\":{\"cached_tokens\":%zu}},\"timings\":{\"prompt_tokens_per_s\":%.1f,"
              "\"tokens_per_s\":%.1f,\"context_used\":%zu}",
-             u->prompt, u->tokens, u->prompt + u->tokens, u->kept, rate((double)(u->prompt - u->kept), u->prompt_seconds),
+             u->prompt, u->tokens, u->prompt + u->tokens, u->kept,
+             rate((double)(u->prompt - u->kept), u->prompt_seconds),
              rate((double)u->tokens, u->seconds), u->context);
 }
 

@@ -39,7 +39,8 @@ static bool refuse_what_cannot_be(const json_t *body, bool chat, problem *p) {
                                   {"audio", ""}, {"web_search_options", ""}};
   static const refusal texts[] = {{"suffix", ""}, {"echo", ""}};
   if (!refuse(body, both, sizeof both / sizeof *both, p)) return false;
-  if (chat ? !refuse(body, chats, sizeof chats / sizeof *chats, p) : !refuse(body, texts, sizeof texts / sizeof *texts, p))
+  if (chat ? !refuse(body, chats, sizeof chats / sizeof *chats, p)
+           : !refuse(body, texts, sizeof texts / sizeof *texts, p))
     return false;
   json_int_t best = 1;
   if (!chat && (!field_int(body, "best_of", 1, 1, &best, NULL, p))) return false;
@@ -74,7 +75,8 @@ static bool read_sampling(const server *s, const json_t *body, ellm_sampling *ou
   double temperature = c.temperature, top_p = c.top_p, min_p = c.min_p, repeat = c.repeat_penalty;
   double frequency = 0, presence = 0;
   json_int_t top_k = c.top_k;
-  if (!field_real(body, "temperature", 0, 100, &temperature, NULL, p) || !field_real(body, "top_p", 0, 1, &top_p, NULL, p) ||
+  if (!field_real(body, "temperature", 0, 100, &temperature, NULL, p) ||
+      !field_real(body, "top_p", 0, 1, &top_p, NULL, p) ||
       !field_real(body, "min_p", 0, 1, &min_p, NULL, p) ||
       !field_real(body, "repeat_penalty", 0.01, 100, &repeat, NULL, p) ||
       !field_real(body, "frequency_penalty", -100, 100, &frequency, NULL, p) ||
@@ -155,7 +157,8 @@ static bool read_grammar(server *s, request *r, const json_t *body, problem *p) 
   if (format) type = json_string_value(json_object_get(format, "type"));
   const bool object = type && strcmp(type, "json_object") == 0, schema = type && strcmp(type, "json_schema") == 0;
   if (!object && !schema && (!type || strcmp(type, "text") != 0))
-    return problem_set(p, 400, "response_format", "response_format of type \"%.40s\" is not supported", type ? type : "");
+    return problem_set(p, 400, "response_format", "response_format of type \"%.40s\" is not supported",
+                       type ? type : "");
   if (gbnf && *gbnf && (object || schema))
     return problem_set(p, 400, "grammar", "grammar and response_format exclude each other");
   if (gbnf && *gbnf) return grammars_take(s, gbnf, false, "grammar", &r->grammar, p);
@@ -361,7 +364,8 @@ static bool force_call(server *s, request *r, const json_t *body, problem *p) {
   json_decref(schema);
   bool good = dump || problem_memory(p);
   if (good && r->grammar)
-    good = problem_set(p, 400, "tool_choice", "tool_choice excludes response_format and grammar, where it asks for a call");
+    good = problem_set(p, 400, "tool_choice",
+                       "tool_choice excludes response_format and grammar, where it asks for a call");
   good = good && grammars_take(s, dump, true, "tools", &r->grammar, p);
   free(dump);
   return good;

@@ -6,8 +6,14 @@
 #include "serve/fields.h"
 #include "serve/server.h"
 
-enum { REQUEST_MOST_CHOICES = 128, REQUEST_MOST_STOPS = 64, REQUEST_STOP_BYTES = 4096, REQUEST_TOKENS = 16, REQUEST_MOST_TOP = 20,
-       REQUEST_MOST_BIASES = 1024 };
+enum {
+  REQUEST_MOST_CHOICES = 128,
+  REQUEST_MOST_STOPS = 64,
+  REQUEST_STOP_BYTES = 4096,
+  REQUEST_TOKENS = 16, /* of /v1/completions, where no number is given */
+  REQUEST_MOST_TOP = 20,
+  REQUEST_MOST_BIASES = 1024
+};
 
 typedef struct prompt { uint32_t *ids; size_t n; } prompt;
 

@@ -12,7 +12,8 @@
 #define SERVE_PRINTF(format_index, first)
 #endif
 
-/* data[bytes], a NUL behind it once something was added. All zero: empty. When memory runs out `failed` is set, the text
+/* data[bytes], a NUL behind it once something was added. All zero: empty. When memory runs out `failed` is set, the
+ * text
  * stays as it is, and further calls do nothing, so that it is enough to look once at the end. */
 typedef struct text {
   char *data;
