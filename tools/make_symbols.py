@@ -28,6 +28,8 @@ def declared():
     code = "".join(read("include", name) for name in ("entrollm.h", "entrollm_bench.h"))
     code = re.sub(r"/\*.*?\*/", "", code, flags=re.DOTALL)
     code = re.sub(r"^[ \t]*#(?:.*\\\n)*.*$", "", code, flags=re.MULTILINE)
+    # a macro declares the initializer of a struct
+    code = re.sub(r"\bELLM_INIT\((\w+)\)", r"ELLM_API void \1_init_sized(\1 *given, size_t size);", code)
     return set(re.findall(r"ELLM_API\s[^;{]*?\b(\w+)\s*\(", code))
 
 
