@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Lists of n fields of 1, 2, 3 or 4 bits, laid out so that vectors of 64 bytes
- * unpack by shifts and masks (docs/format/blocks.md, "Tuple blocks"):
+ * unpack by shifts and masks (docs/format/blocks.md, "Level blocks"):
  *
  * 1 bit: field i is bit i % 8 of byte i / 8.
  * 2 and 4 bits: groups of 512 / width fields in 64 bytes; field f of a group is
