@@ -254,6 +254,7 @@ def main():
     parser.add_argument("--kl-chunks", type=int, default=20, help="of 512 tokens, divergence and protocol a")
     parser.add_argument("--variants", default="full,paper8,sized8,paper4,sized4", help="of SmolLM2")
     parser.add_argument("--measures", default="b,d,hellaswag,gsm8k,speed", help="of SmolLM2, beside divergence")
+    parser.add_argument("--machine", default="this machine, all its cores", help="what the table of speed calls it")
     parser.add_argument("--smollm2-items", type=int, default=500, help="of HellaSwag")
     parser.add_argument("--questions", type=int, default=100, help="of GSM8K")
     options = parser.parse_args()
