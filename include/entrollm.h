@@ -578,6 +578,13 @@ ELLM_API ellm_status ellm_grammar_create(const ellm_tokenizer *tokenizer, const 
 ELLM_API ellm_status ellm_grammar_create_schema(const ellm_tokenizer *tokenizer, const char *json, size_t bytes,
                                                 const char *origin, ellm_grammar **grammar, ellm_error *err);
 ELLM_API void ellm_grammar_free(ellm_grammar *grammar);
+/* Memory that it takes; the tokenizer's vocabulary, which all grammars of one share, does not count. Never waits. */
+ELLM_API size_t ellm_grammar_bytes(const ellm_grammar *grammar);
+/* Take at most so much from now on (192 MiB and the grammar itself unless it is set): beyond half of it what no answer
+ * needs is forgotten, and an answer fails where one token needs more. ELLM_ERR_INPUT if it takes more than half already. */
+ELLM_API ellm_status ellm_grammar_limit(ellm_grammar *grammar, size_t bytes, ellm_error *err);
+/* Forget at once what no answer needs. */
+ELLM_API void ellm_grammar_forget(ellm_grammar *grammar);
 
 /* ---------------------------------------------------------------- sampling */
 

@@ -103,12 +103,13 @@ static uint64_t available_memory(void) {
 static int check_memory(const serve_command *c, const serve_options *o, ellm_model *model, const char *path) {
   serve_memory m;
   ellm_model_info info;
-  char total[24], file[24], cache[24], answers[24], work[24], requests[24], most[24];
+  char total[24], file[24], cache[24], answers[24], grammars[24], work[24], requests[24], most[24];
   ellm_model_get_info(model, &info);
   serve_memory_needed(model, o, cli_model_bytes(path) + (c->common.expand ? info.parameters : 0), &m);
-  cli_note("memory: up to %s (model %s, keys and values %s, answers %s, work %s, connections and requests %s)",
-           cli_size_text(m.total, total), cli_size_text(m.model, file), cli_size_text(m.cache, cache),
-           cli_size_text(m.answers, answers), cli_size_text(m.work, work), cli_size_text(m.requests, requests));
+  cli_note("memory: up to %s (model %s, keys and values %s, answers %s, grammars %s, work %s, connections and requests "
+           "%s)", cli_size_text(m.total, total), cli_size_text(m.model, file), cli_size_text(m.cache, cache),
+           cli_size_text(m.answers, answers), cli_size_text(m.grammars, grammars), cli_size_text(m.work, work),
+           cli_size_text(m.requests, requests));
   const uint64_t limit = c->memory ? (uint64_t)cli_parse_size(c->memory) : available_memory();
   if (limit == 0 || m.total <= limit) return ELLM_OK;
   return cli_error(ELLM_ERR_USAGE, "serve: up to %s of memory are needed, more than %s%s: fewer --parallel, --ctx or "

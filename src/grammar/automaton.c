@@ -12,9 +12,8 @@ enum { SEEN_FIRST = 1 << 10, SEEN_MOST = 4 * AUTOMATON_PLACES, HASH_ROOM = 1 << 
 /* -------------------------------------------------------------------- memory */
 
 static ellm_status full(const automaton *a, ellm_error *err) {
-  (void)a;
-  return ellm_fail(err, ELLM_ERR_INPUT, "the grammar is too ambiguous: it needs more than %d MiB for one token",
-                   AUTOMATON_BYTES >> 20);
+  return ellm_fail(err, ELLM_ERR_INPUT, "the grammar is too ambiguous: it needs more than %zu MiB for one token",
+                   a->limit >> 20);
 }
 
 static ellm_status grow(automaton *a, void *items, size_t *room, size_t n, size_t more, size_t size, ellm_error *err) {
@@ -22,7 +21,7 @@ static ellm_status grow(automaton *a, void *items, size_t *room, size_t n, size_
   if (n + more <= *room) return ELLM_OK;
   size_t larger = *room > 0 ? 2 * *room : 256;
   while (larger < n + more) larger *= 2;
-  if (a->bytes + (larger - *room) * size > AUTOMATON_BYTES) return full(a, err);
+  if (a->bytes + (larger - *room) * size > a->limit) return full(a, err);
   void *grown = realloc(*list, larger * size);
   if (!grown) return ellm_fail_memory(err, larger * size, "a grammar");
   a->bytes += (larger - *room) * size;
@@ -31,7 +30,7 @@ static ellm_status grow(automaton *a, void *items, size_t *room, size_t n, size_
   return ELLM_OK;
 }
 
-bool automaton_is_full(const automaton *a) { return a->bytes > AUTOMATON_BYTES / 2; }
+bool automaton_is_full(const automaton *a) { return a->bytes > a->limit / 2; }
 
 static uint64_t mix(uint64_t h, uint64_t value) {
   h = (h ^ value) * UINT64_C(0x9E3779B97F4A7C15);
@@ -238,7 +237,7 @@ ellm_status automaton_step_slow(automaton *a, uint32_t set, uint8_t byte, uint32
   const uint32_t class = m->classes[byte];
   if (!a->sets[set].next) {
     const size_t bytes = m->n_classes * sizeof(uint32_t);
-    if (a->bytes + bytes > AUTOMATON_BYTES) return full(a, err);
+    if (a->bytes + bytes > a->limit) return full(a, err);
     uint32_t *table = malloc(bytes);
     if (!table) return ellm_fail_memory(err, bytes, "a grammar");
     memset(table, 0xFF, bytes);
@@ -331,7 +330,7 @@ static ellm_status make_bottom(automaton *a, ellm_error *err) {
 }
 
 ellm_status automaton_init(const pda *machine, automaton *a, ellm_error *err) {
-  *a = (automaton){.machine = machine, .frame_mask = HASH_ROOM - 1, .set_mask = HASH_ROOM - 1};
+  *a = (automaton){.machine = machine, .frame_mask = HASH_ROOM - 1, .set_mask = HASH_ROOM - 1, .limit = AUTOMATON_BYTES};
   a->frame_hash = malloc(HASH_ROOM * sizeof *a->frame_hash);
   a->set_hash = malloc(HASH_ROOM * sizeof *a->set_hash);
   if (!a->frame_hash || !a->set_hash) return ellm_fail_memory(err, HASH_ROOM * sizeof *a->set_hash, "a grammar");
@@ -395,6 +394,7 @@ ellm_status automaton_compact(automaton *a, uint32_t *const *keep, size_t n, ell
     for (size_t k = 0; k < n; k++) *keep[k] = made[k];
     const automaton old = *a;
     *a = to;
+    a->limit = old.limit;
     to = old;
   }
   automaton_free(&to);

@@ -9,7 +9,7 @@
  * empty and not accepting: nothing leads back from it.
  *
  * Limits: a set has at most AUTOMATON_PLACES places, a stack AUTOMATON_DEPTH frames (deeper ones are left out), all
- * of it AUTOMATON_BYTES, and between two calls of automaton_begin the machine is followed through at most AUTOMATON_STATES
+ * of it `limit` bytes, and between two calls of automaton_begin the machine is followed through at most AUTOMATON_STATES
  * states. So neither time nor memory is exponential, whatever the grammar. When
  * automaton_is_full, its user says what is still needed and has the rest forgotten (automaton_compact).
  *
@@ -63,7 +63,7 @@ typedef struct automaton {
   size_t frames_room, places_room, sets_room;
   uint32_t *frame_hash, *set_hash; /* first of a chain, UINT32_MAX: none */
   size_t frame_mask, set_mask;
-  size_t bytes;                    /* of all that grows */
+  size_t bytes, limit;             /* of all that grows; AUTOMATON_BYTES until it is set */
   bool too_deep;                   /* a stack was left out */
   /* of one step */
   uint32_t round;

@@ -23,7 +23,13 @@ struct ellm_grammar {
   pthread_mutex_t lock;    /* of what follows */
   automaton automaton;
   grammar_matcher *matchers;
+  atomic_size_t bytes;     /* of machine and automaton, when the lock was last given back; asking for it never waits */
 };
+
+static void unlock(struct ellm_grammar *g) {
+  atomic_store(&g->bytes, pda_bytes(&g->machine) + g->automaton.bytes);
+  pthread_mutex_unlock(&g->lock);
+}
 
 static void release(struct ellm_grammar *g) {
   if (!g || atomic_fetch_sub(&g->holders, 1) > 1) return;
@@ -61,6 +67,7 @@ static ellm_status create(rules_reader read, const ellm_tokenizer *tokenizer, co
   ellm_status status = read_machine(read, text, bytes, origin, &g->machine, err);
   if (status == ELLM_OK) status = automaton_init(&g->machine, &g->automaton, err);
   if (status == ELLM_OK) status = vocabulary_of(tokenizer, &g->vocabulary, err);
+  atomic_init(&g->bytes, pda_bytes(&g->machine) + g->automaton.bytes);
   if (status == ELLM_OK) *out = g;
   else release(g);
   return status;
@@ -76,6 +83,19 @@ ellm_status ellm_grammar_create_schema(const ellm_tokenizer *tokenizer, const ch
   return create(schema_read, tokenizer, json, bytes, origin ? origin : "the schema", grammar, err);
 }
 
+size_t ellm_grammar_bytes(const ellm_grammar *grammar) { return atomic_load(&grammar->bytes); }
+
+ellm_status ellm_grammar_limit(ellm_grammar *grammar, size_t bytes, ellm_error *err) {
+  const size_t taken = ellm_grammar_bytes(grammar);
+  if (taken > bytes / 2)
+    return ellm_fail(err, ELLM_ERR_INPUT, "the grammar is too large: it takes %zu KiB, and at most %zu are allowed",
+                     taken >> 10, bytes / 2 >> 10);
+  pthread_mutex_lock(&grammar->lock);
+  grammar->automaton.limit = bytes - pda_bytes(&grammar->machine);
+  unlock(grammar);
+  return ELLM_OK;
+}
+
 size_t grammar_mask_words(const ellm_grammar *grammar) { return mask_words(grammar->vocabulary); }
 
 ellm_status grammar_check_tokenizer(const ellm_grammar *grammar, const ellm_tokenizer *tokenizer, ellm_error *err) {
@@ -88,11 +108,9 @@ ellm_status grammar_check_tokenizer(const ellm_grammar *grammar, const ellm_toke
 
 /* ------------------------------------------------------------------- matchers */
 
-/* Under the lock: what is not needed for the texts that are going on is forgotten when it becomes much. */
-static ellm_status make_room(struct ellm_grammar *g, ellm_error *err) {
+/* Under the lock: keep only what the texts that are going on need. On failure all stays. */
+static ellm_status forget(struct ellm_grammar *g, ellm_error *err) {
   size_t n = 0;
-  automaton_begin(&g->automaton);
-  if (!automaton_is_full(&g->automaton)) return ELLM_OK;
   for (const grammar_matcher *m = g->matchers; m; m = m->next) n++;
   uint32_t **keep = calloc(n + 1, sizeof *keep);
   if (!keep) return ellm_fail_memory(err, n * sizeof *keep, "a grammar");
@@ -101,6 +119,18 @@ static ellm_status make_room(struct ellm_grammar *g, ellm_error *err) {
   const ellm_status status = automaton_compact(&g->automaton, keep, n, err);
   free(keep);
   return status;
+}
+
+static ellm_status make_room(struct ellm_grammar *g, ellm_error *err) {
+  automaton_begin(&g->automaton);
+  return automaton_is_full(&g->automaton) ? forget(g, err) : ELLM_OK;
+}
+
+void ellm_grammar_forget(ellm_grammar *grammar) {
+  ellm_error err;
+  pthread_mutex_lock(&grammar->lock);
+  (void)forget(grammar, &err);
+  unlock(grammar);
 }
 
 ellm_status grammar_matcher_create(const ellm_grammar *grammar, grammar_matcher **out, ellm_error *err) {
@@ -118,7 +148,7 @@ ellm_status grammar_matcher_create(const ellm_grammar *grammar, grammar_matcher 
     if (m->next) m->next->before = m;
     g->matchers = m;
   }
-  pthread_mutex_unlock(&g->lock);
+  unlock(g);
   if (status != ELLM_OK) {
     release(g);
     free(m);
@@ -135,7 +165,7 @@ void grammar_matcher_free(grammar_matcher *m) {
   if (m->before) m->before->next = m->next;
   else g->matchers = m->next;
   if (m->next) m->next->before = m->before;
-  pthread_mutex_unlock(&g->lock);
+  unlock(g);
   release(g);
   free(m);
 }
@@ -160,7 +190,7 @@ ellm_status grammar_matcher_next(grammar_matcher *m, uint64_t *mask, bool *more,
   *more = *ends = false;
   pthread_mutex_lock(&m->grammar->lock);
   const ellm_status status = next_mask(m, mask, more, ends, err);
-  pthread_mutex_unlock(&m->grammar->lock);
+  unlock(m->grammar);
   return status;
 }
 
@@ -176,7 +206,7 @@ ellm_status grammar_matcher_bytes(grammar_matcher *m, const char *text, size_t b
   }
   *ends = status == ELLM_OK && g->automaton.sets[m->set].accepts;
   *possible = status == ELLM_OK && (*ends || g->automaton.sets[m->set].count > 0);
-  pthread_mutex_unlock(&g->lock);
+  unlock(g);
   return status;
 }
 

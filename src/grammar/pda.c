@@ -221,6 +221,10 @@ ellm_status pda_create(const grammar_rules *rules, const char *origin, pda *mach
   return status;
 }
 
+size_t pda_bytes(const pda *m) {
+  return m->states_room * sizeof *m->states + m->edges_room * sizeof *m->edges + m->targets_room * sizeof *m->targets;
+}
+
 void pda_free(pda *machine) {
   free(machine->states);
   free(machine->edges);

@@ -15,5 +15,6 @@
 /* ELLM_ERR_INPUT: what rules_analyse finds, or more than PDA_MOST_STATES. On failure nothing is to be freed. */
 ellm_status pda_create(const grammar_rules *rules, const char *origin, pda *machine, ellm_error *err);
 void pda_free(pda *machine);
+size_t pda_bytes(const pda *machine); /* of memory */
 
 #endif

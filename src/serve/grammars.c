@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See grammars.h. They are made without the lock: two threads may make the same one at once, and one is kept. */
+/* See grammars.h. They are made without the lock: two threads may make the same one at once, and both are kept for a while. */
 #include "serve/grammars.h"
 
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 struct kept_grammar {
   server *server;
   kept_grammar *next;    /* of server.grammars, the newest first */
-  size_t references;     /* of requests, and of the list */
+  size_t references;     /* of requests */
   bool schema;
   char *source;
   ellm_grammar *grammar;
@@ -16,25 +16,50 @@ struct kept_grammar {
 
 const ellm_grammar *grammars_of(const kept_grammar *g) { return g ? g->grammar : NULL; }
 
-/* With the lock held: one reference less; what is to be freed, or NULL. */
-static kept_grammar *drop(kept_grammar *g) { return g && --g->references == 0 ? g : NULL; }
-
 static void destroy(kept_grammar *g) {
-  if (!g) return;
-  ellm_grammar_free(g->grammar);
-  free(g->source);
-  free(g);
+  while (g) {
+    kept_grammar *next = g->next;
+    ellm_grammar_free(g->grammar);
+    free(g->source);
+    free(g);
+    g = next;
+  }
 }
 
-/* Put it in front; who is beyond those that are kept goes. With the lock held. */
-static kept_grammar *keep(server *s, kept_grammar *g) {
-  g->next = s->grammars;
-  s->grammars = g;
-  kept_grammar **at = &g->next;
-  for (size_t i = 1; i < GRAMMARS_KEPT && *at; i++) at = &(*at)->next;
-  kept_grammar *last = *at;
-  if (last) *at = last->next; /* at most one is beyond */
-  return drop(last);
+/* The last one that no request uses. With the lock held. */
+static kept_grammar **last_idle(server *s) {
+  kept_grammar **last = NULL;
+  for (kept_grammar **at = &s->grammars; *at; at = &(*at)->next)
+    if ((*at)->references == 0) last = at;
+  return last;
+}
+
+static size_t bytes_of_all(const server *s) {
+  size_t bytes = 0;
+  for (const kept_grammar *g = s->grammars; g; g = g->next) bytes += ellm_grammar_bytes(g->grammar);
+  return bytes;
+}
+
+static size_t count_idle(const server *s) {
+  size_t n = 0;
+  for (const kept_grammar *g = s->grammars; g; g = g->next) n += g->references == 0;
+  return n;
+}
+
+/* Takes those out that are too many or too much, so that `more` bytes have room, and has the others forget what they can if
+ * that is not enough. Returns those; *room: there is room now. With the lock held. */
+static kept_grammar *make_room(server *s, size_t more, bool *room) {
+  kept_grammar *gone = NULL;
+  while (count_idle(s) >= GRAMMARS_KEPT || (count_idle(s) > 0 && bytes_of_all(s) + more > GRAMMARS_BYTES)) {
+    kept_grammar **last = last_idle(s), *g = *last;
+    *last = g->next;
+    g->next = gone;
+    gone = g;
+  }
+  if (bytes_of_all(s) + more > GRAMMARS_BYTES)
+    for (const kept_grammar *g = s->grammars; g; g = g->next) ellm_grammar_forget(g->grammar);
+  *room = bytes_of_all(s) + more <= GRAMMARS_BYTES;
+  return gone;
 }
 
 static kept_grammar *find(server *s, const char *source, bool schema) {
@@ -66,17 +91,27 @@ bool grammars_take(server *s, const char *source, bool schema, const char *field
   g->server = s;
   g->schema = schema;
   const size_t bytes = strlen(source);
-  const ellm_status status = schema ? ellm_grammar_create_schema(s->tokenizer, source, bytes, field, &g->grammar, &err)
-                                    : ellm_grammar_create(s->tokenizer, source, bytes, field, &g->grammar, &err);
+  ellm_status status = schema ? ellm_grammar_create_schema(s->tokenizer, source, bytes, field, &g->grammar, &err)
+                              : ellm_grammar_create(s->tokenizer, source, bytes, field, &g->grammar, &err);
+  if (status == ELLM_OK) status = ellm_grammar_limit(g->grammar, GRAMMAR_BYTES, &err);
   if (status != ELLM_OK) {
     destroy(g);
     return problem_of(p, field, &err);
   }
-  g->references = 2;
+  g->references = 1;
   pthread_mutex_lock(&s->lock);
-  kept_grammar *gone = keep(s, g);
+  bool room;
+  kept_grammar *gone = make_room(s, ellm_grammar_bytes(g->grammar), &room);
+  if (room) {
+    g->next = s->grammars;
+    s->grammars = g;
+  }
   pthread_mutex_unlock(&s->lock);
   destroy(gone);
+  if (!room) {
+    destroy(g);
+    return problem_set(p, 503, field, "the grammars of the requests at work leave no memory for another");
+  }
   *taken = g;
   return true;
 }
@@ -84,16 +119,15 @@ bool grammars_take(server *s, const char *source, bool schema, const char *field
 void grammars_release(kept_grammar *g) {
   if (!g) return;
   server *s = g->server;
+  bool room;
   pthread_mutex_lock(&s->lock);
-  kept_grammar *gone = drop(g);
+  g->references--;
+  kept_grammar *gone = make_room(s, 0, &room);
   pthread_mutex_unlock(&s->lock);
   destroy(gone);
 }
 
 void grammars_free(server *s) {
-  while (s->grammars) {
-    kept_grammar *g = s->grammars;
-    s->grammars = g->next;
-    destroy(g);
-  }
+  destroy(s->grammars);
+  s->grammars = NULL;
 }

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "serve/fields.h"
+#include "serve/grammars.h"
 #include "serve/http.h"
 #include "serve/work.h"
 
@@ -43,11 +44,12 @@ void serve_memory_needed(ellm_model *model, const serve_options *o, uint64_t mod
       .cache = positions * info.n_layers * info.n_kv_heads * info.head_dim * 2 * element,
       /* logits of all places; of each answer candidates, weights, biases and bitmaps, ids and text */
       .answers = o->parallel * vocab * 4 + answers * (vocab * 22 + (uint64_t)o->context * 64),
+      .grammars = GRAMMARS_BYTES + (uint64_t)o->parallel * GRAMMAR_BYTES,
       /* floats of the rows, and the same as integers; attention's scores of every thread */
       .work = PROGRAM + 8 * (uint64_t)tokenizer +
               BATCH_ROWS * (8 * (uint64_t)info.hidden_size + 4 * wide + 4 * heads) * 6 +
               64 * (uint64_t)o->context * 4,
       .requests = (uint64_t)o->connections * (HTTP_HEADER_BYTES + 2048) + (uint64_t)HTTP_BODIES * o->body_bytes +
                   (uint64_t)WORK_THREADS * (FIELDS_MAX_VALUES * VALUE_BYTES + 6 * (uint64_t)o->body_bytes)};
-  needed->total = needed->model + needed->cache + needed->answers + needed->work + needed->requests;
+  needed->total = needed->model + needed->cache + needed->answers + needed->grammars + needed->work + needed->requests;
 }

@@ -268,6 +268,40 @@ static void test_forgetting(void **state) {
   rules_free(&rules);
 }
 
+/* A limit is kept, with the same masks; forgetting gives memory back. */
+static void test_limit(void **state) {
+  (void)state;
+  static const char text[] = "{\"type\": \"array\", \"items\": {\"type\": [\"object\", \"string\", \"number\"]}}";
+  enum { LIMIT = 90 << 10 };
+  ellm_grammar *g[2];
+  grammar_matcher *m[2];
+  uint64_t mask[2][(256 + TOKENS) / 64 + 2];
+  bool more[2], ends[2];
+  size_t most = 0;
+  for (int i = 0; i < 2; i++) ASSERT_OK(ellm_grammar_create_schema(tokenizer, text, strlen(text), "s", &g[i], ERR));
+  assert_int_equal(ellm_grammar_limit(g[0], ellm_grammar_bytes(g[0]), ERR), ELLM_ERR_INPUT);
+  assert_non_null(strstr(test_err.message, "the grammar is too large"));
+  ASSERT_OK(ellm_grammar_limit(g[0], LIMIT, ERR));
+  for (uint32_t k = 0; k < 60; k++) {
+    for (int i = 0; i < 2; i++) ASSERT_OK(grammar_matcher_create(g[i], &m[i], ERR));
+    for (uint32_t n = 0; n < 60; n++) {
+      for (int i = 0; i < 2; i++) ASSERT_OK(grammar_matcher_next(m[i], mask[i], &more[i], &ends[i], ERR));
+      assert_true(more[0] == more[1] && ends[0] == ends[1]);
+      assert_memory_equal(mask[0], mask[1], (256 + TOKENS) / 64 * 8);
+      if (ellm_grammar_bytes(g[0]) > most) most = ellm_grammar_bytes(g[0]);
+      uint32_t id = random_below(256 + TOKENS);
+      while (more[0] && !(mask[0][id / 64] >> id % 64 & 1)) id = (id + 1) % (256 + TOKENS);
+      if (!more[0]) break;
+      for (int i = 0; i < 2; i++) ASSERT_OK(grammar_matcher_accept(m[i], id, ERR));
+    }
+    for (int i = 0; i < 2; i++) grammar_matcher_free(m[i]);
+  }
+  assert_true(most <= LIMIT && ellm_grammar_bytes(g[1]) > LIMIT);
+  ellm_grammar_forget(g[1]);
+  assert_true(ellm_grammar_bytes(g[1]) < LIMIT / 2);
+  for (int i = 0; i < 2; i++) ellm_grammar_free(g[i]);
+}
+
 /* Answers of several threads share a grammar. */
 static void *walk_alone(void *shared) {
   const ellm_grammar *g = shared;
@@ -303,6 +337,7 @@ static void test_threads(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_gbnf_masks), cmocka_unit_test(test_schema_masks),
-                                     cmocka_unit_test(test_forgetting), cmocka_unit_test(test_threads)};
+                                     cmocka_unit_test(test_forgetting), cmocka_unit_test(test_limit),
+                                     cmocka_unit_test(test_threads)};
   return cmocka_run_group_tests_name("masks of grammars", tests, make_tokenizer, free_tokenizer);
 }
