@@ -42,8 +42,8 @@ static void print_schema(ellm_buffer *schema) {
   static const char *const kinds[] = {
       "{\"type\": \"string\"}", "{\"type\": \"integer\"}", "{\"enum\": [\"red\", \"green\"]}", "{\"type\": [\"string\", \"null\"]}",
       "{\"type\": \"array\", \"items\": {\"type\": \"string\", \"maxLength\": 200}}",
-      "{\"type\": \"object\", \"properties\": {\"x\": {\"type\": \"number\"}, \"y\": {\"type\": \"string\"}}, \"required\": "
-      "[\"x\", \"y\"], \"additionalProperties\": false}"};
+      ("{\"type\": \"object\", \"properties\": {\"x\": {\"type\": \"number\"}, \"y\": {\"type\": \"string\"}}, \"required\": "
+       "[\"x\", \"y\"], \"additionalProperties\": false}")};
   ellm_buffer_print(schema, "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {");
   for (int i = 0; i < FIELDS; i++) ellm_buffer_print(schema, "%s\"field_%d\": %s", i > 0 ? ", " : "", i, kinds[i % 6]);
   ellm_buffer_print(schema, "}, \"required\": [");

@@ -218,8 +218,8 @@ static void check_grammar(const char *text, bool schema) {
 static void test_gbnf_masks(void **state) {
   (void)state;
   static const char *const texts[] = {
-      "root ::= \"{\" (pair (\",\" pair)*)? \"}\"\npair ::= string \":\" value\nvalue ::= string | root | num\n"
-      "string ::= \"\\\"\" [^\"\\\\]* \"\\\"\"\nnum ::= \"-\"? [0-9]+ (\".\" [0-9]+)?",
+      ("root ::= \"{\" (pair (\",\" pair)*)? \"}\"\npair ::= string \":\" value\nvalue ::= string | root | num\n"
+       "string ::= \"\\\"\" [^\"\\\\]* \"\\\"\"\nnum ::= \"-\"? [0-9]+ (\".\" [0-9]+)?"),
       "root ::= [ab]{2,5} x{0,3} (\"1\" | \"12\" | \"122\"){1,4} \".\"?\nx ::= \"x\" | \"xa\" | \"ab\"",
       "root ::= [\\u00e9\\u20AC]+ [\\U0001F600-\\U0001F640]? [^\\u00e9]{3}",
       "root ::= \"(\" root \")\" root | \"[\" root? \"]\" | \"a\" tail\ntail ::= \"b\" tail | \"x\" tail | \"\"",

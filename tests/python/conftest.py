@@ -2,6 +2,7 @@
 """Fixtures of the tests of the Python package, and their results as TAP where a script asks for it."""
 
 import os
+import signal
 import sys
 
 import pytest
@@ -14,6 +15,10 @@ if "PYTHONPATH" not in os.environ and "ENTROLLM_TEST_INSTALLED" not in os.enviro
     os.environ.setdefault("ENTROLLM_LIBRARY", LIBRARY)
 
 import entrollm
+
+# A shell starts what is to run beside it with SIGINT ignored, which processes inherit: Python has no Ctrl-C then, nor would
+# the processes that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _counted = 0
 

@@ -213,7 +213,7 @@ for i in range(40):
         time.sleep(0.002)
     s.close()
 got = server.complete("Once upon a time", max_tokens=20, seed=1)
-equal(got[1]["choices"][0]["text"], run("run", "-p", "Once upon a time", "-n", "20", "--seed", "1", "-q").stdout.decode(),
+equal(got[1]["choices"][0]["text"], run("run", "-m", MODEL, "-p", "Once upon a time", "-n", "20", "--seed", "1", "-q").stdout.decode(),
       "after 40 broken connections: the right answer")
 
 # ---------------------------------------------------------------- damage at random

@@ -74,7 +74,7 @@ for _ in range(4):
     slow.append(s)
 start = time.monotonic()
 fast = server.complete(PROMPT, max_tokens=30, seed=9)[1]["choices"][0]["text"]
-equal(fast, run("run", "-p", PROMPT, "-n", "30", "--seed", "9", "-q").stdout.decode(), "slow readers do not stop the others")
+equal(fast, run("run", "-m", MODEL, "-p", PROMPT, "-n", "30", "--seed", "9", "-q").stdout.decode(), "slow readers do not stop the others")
 whole = []
 for s in slow:
     data = b""

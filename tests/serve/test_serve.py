@@ -29,7 +29,7 @@ PROMPT = "Once upon a time"
 
 
 def alone(prompt, n, seed, *options):
-    return run("run", "-p", prompt, "-n", str(n), "--seed", str(seed), "-q", *options).stdout.decode()
+    return run("run", "-m", MODEL, "-p", prompt, "-n", str(n), "--seed", str(seed), "-q", *options).stdout.decode()
 
 
 want = [alone(PROMPT, 40, seed) for seed in (7, 8, 9)]
@@ -52,7 +52,7 @@ text = alone(PROMPT, 60, 5)
 stop = text[30:36]
 got = server.complete(PROMPT, max_tokens=60, seed=5, stop=["never ", stop])[1]["choices"][0]
 equal((got["text"], got["finish_reason"]), (text[: text.index(stop)], "stop"), "a stop string")
-story = run("run", "--chat", "-p", "Tell me a story", "-n", "50", "--seed", "2", "-q").stdout.decode()
+story = run("run", "-m", MODEL, "--chat", "-p", "Tell me a story", "-n", "50", "--seed", "2", "-q").stdout.decode()
 equal(server.chat("Tell me a story", max_tokens=50, seed=2)[1]["choices"][0]["message"],
       {"role": "assistant", "content": story}, "a chat")
 equal(server.chat([{"type": "text", "text": "Tell me "}, {"type": "text", "text": "a story"}],
