@@ -53,10 +53,10 @@ ok(set(counts) <= {"length", "stop", "shutdown", "error", 503, "refused"}, "no a
 ok(counts.get("length", 0) + counts.get("stop", 0) + counts.get("shutdown", 0) > 0, "some have ended", counts)
 
 # ---------------------------------------------------------------- time-outs
-server = Server("--timeout", "0.3", "--ctx", "512")
+server = Server("--timeout", "0.1", "--ctx", "512")
 reasons = []
 for seed in range(3):
-    got = server.complete([PROMPT] * 8, max_tokens=500, seed=seed, stop="\u2603")[1]
+    got = server.complete([PROMPT] * 24, max_tokens=500, seed=seed, stop="\u2603")[1]
     reasons += [c["finish_reason"] for c in got["choices"]]
 ok("timeout" in reasons and set(reasons) <= {"timeout", "stop", "length"}, "--timeout ends answers, and says so", reasons)
 
