@@ -256,8 +256,7 @@ static ellm_status read_sequence(reader *r, expr_id *made) {
     status = read_repetitions(r, &element);
     expr_list_add(r->rules, &list, element);
   }
-  *made = rules_sequence(r->rules, list.items, list.count);
-  free(list.items);
+  *made = expr_list_sequence(r->rules, &list);
   return status;
 }
 
@@ -272,8 +271,7 @@ static ellm_status read_alternatives(reader *r, expr_id *made) {
     r->at++;
     skip(r, true);
   }
-  *made = rules_choice(r->rules, list.items, list.count);
-  free(list.items);
+  *made = expr_list_choice(r->rules, &list);
   return status;
 }
 

@@ -126,9 +126,7 @@ expr_id form_class(json_forms *j, code_range *given, size_t n, bool inverted) {
   for (uint32_t c = 1; c <= '\\'; c = c < 0x1F ? c + 1 : c == 0x1F ? '"' : c == '"' ? '\\' : '\\' + 1)
     if (contains(given, n, c) != inverted) expr_list_add(r, &choices, escaped(j, c));
   free(outside);
-  const expr_id made = rules_choice(r, choices.items, choices.count);
-  free(choices.items);
-  return made;
+  return expr_list_choice(r, &choices);
 }
 
 /* ---------------------------------------------------------------------- values */

@@ -244,3 +244,20 @@ void expr_list_add(grammar_rules *rules, expr_list *list, expr_id item) {
   if (!rules_grow(rules, &list->items, &list->room, list->count, sizeof *list->items)) return;
   list->items[list->count++] = item;
 }
+
+static void free_list(expr_list *list) {
+  free(list->items);
+  *list = (expr_list){0};
+}
+
+expr_id expr_list_sequence(grammar_rules *rules, expr_list *list) {
+  const expr_id made = rules_sequence(rules, list->items, list->count);
+  free_list(list);
+  return made;
+}
+
+expr_id expr_list_choice(grammar_rules *rules, expr_list *list) {
+  const expr_id made = rules_choice(rules, list->items, list->count);
+  free_list(list);
+  return made;
+}

@@ -86,9 +86,11 @@ expr_id rules_call(grammar_rules *rules, uint32_t rule);
  * out: `ranges` has that room. */
 size_t code_ranges_merge(code_range *ranges, size_t n);
 
-/* A growing list of expressions; zero-initialize, free items. */
+/* A growing list of expressions; zero-initialize. What makes one expression of it frees it. */
 typedef struct expr_list { expr_id *items; size_t count, room; } expr_list;
 void expr_list_add(grammar_rules *rules, expr_list *list, expr_id item); /* failures are the rules' */
+expr_id expr_list_sequence(grammar_rules *rules, expr_list *list);
+expr_id expr_list_choice(grammar_rules *rules, expr_list *list);
 
 /* Make room for one more of n items of `size` bytes, RULES_MOST_EXPRS at most. */
 bool rules_grow(grammar_rules *rules, void *items, size_t *room, size_t n, size_t size);

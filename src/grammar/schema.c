@@ -164,21 +164,12 @@ static ellm_status compile_any_of(schema_reader *s, const json_t *schema, const 
     if (status == ELLM_OK) status = compile_index(s, keyword, i, part, &one);
     if (status == ELLM_OK) expr_list_add(s->rules, &list, one);
   }
-  if (status == ELLM_OK) *made = rules_choice(s->rules, list.items, list.count);
-  free(list.items);
+  const expr_id choice = expr_list_choice(s->rules, &list);
+  if (status == ELLM_OK) *made = choice;
   return status;
 }
 
 /* ---------------------------------------------------------------------- objects */
-
-static bool is_required(const json_t *schema, const char *name) {
-  const json_t *required = json_object_get(schema, "required");
-  for (size_t i = 0; i < json_array_size(required); i++) {
-    const char *one = json_string_value(json_array_get(required, i));
-    if (one && strcmp(one, name) == 0) return true;
-  }
-  return false;
-}
 
 /* The properties that are listed, then those that are only required. */
 static ellm_status all_properties(schema_reader *s, const json_t *schema, json_t **all) {
@@ -254,7 +245,7 @@ static ellm_status join_members(schema_reader *s, const json_t *schema, const js
   bool required = false;
   bool *must = calloc(n + 1, sizeof *must);
   if (!must) return ellm_fail_memory(s->place.err, n, "a schema");
-  json_object_foreach((json_t *)properties, name, value) must[i++] = is_required(schema, name);
+  json_object_foreach((json_t *)properties, name, value) must[i++] = schema_requires(schema, name);
   tails[n] = rules_unnamed(r);
   rules_define(r, tails[n], extra == EXPR_NONE ? rules_literal(r, "", 0)
                                                : rules_repeat(r, form_next(&s->json, rules_call(r, extra)), 0,
@@ -381,8 +372,7 @@ static ellm_status compile_values(schema_reader *s, const json_t *schema, expr_i
     if (fits) expr_list_add(s->rules, &values, form_literal(&s->json, value));
   }
   const bool none = values.count == 0;
-  *made = rules_choice(s->rules, values.items, values.count);
-  free(values.items);
+  *made = expr_list_choice(s->rules, &values);
   return none && s->rules->status == ELLM_OK ? schema_fail(&s->place, "no value of enum or const is of the type")
                                              : ELLM_OK;
 }
@@ -431,8 +421,8 @@ static ellm_status compile_types(schema_reader *s, const json_t *schema, expr_id
                   : schema_wrong(&s->place, json_array_get(types, i), "an entry of type", "a name");
     expr_list_add(s->rules, &list, one);
   }
-  if (status == ELLM_OK) *made = rules_choice(s->rules, list.items, list.count);
-  free(list.items);
+  const expr_id choice = expr_list_choice(s->rules, &list);
+  if (status == ELLM_OK) *made = choice;
   return status;
 }
 

@@ -232,7 +232,7 @@ static bool types_disjoint(const json_t *a, const json_t *b) {
   return true;
 }
 
-static bool is_required(const json_t *schema, const char *name) {
+bool schema_requires(const json_t *schema, const char *name) {
   const json_t *required = json_object_get(schema, "required");
   for (size_t i = 0; i < json_array_size(required); i++) {
     const char *one = json_string_value(json_array_get(required, i));
@@ -253,7 +253,7 @@ bool schema_disjoint(const json_t *root, const json_t *a, const json_t *b) {
   const json_t *theirs = json_object_get(b, "properties"); /* objects with a property that tells them apart */
   json_object_foreach(json_object_get(a, "properties"), name, value) {
     const json_t *other = json_object_get(theirs, name);
-    if (other && is_required(a, name) && is_required(b, name) &&
+    if (other && schema_requires(a, name) && schema_requires(b, name) &&
         values_disjoint(followed(root, value), followed(root, other)))
       return !schema_has_type(a, "null") || !schema_has_type(b, "null");
   }

@@ -15,6 +15,8 @@ const json_t *schema_target(const json_t *root, const char *reference);
 bool schema_is_annotation(const char *keyword);
 /* Is the value of the type of this name? */
 bool schema_value_has_type(const json_t *value, const char *type);
+/* "required" lists the property. */
+bool schema_requires(const json_t *schema, const char *name);
 /* "type" lists it, or there is none. */
 bool schema_has_type(const json_t *schema, const char *type);
 

@@ -259,8 +259,7 @@ static ellm_status read_sequence(reader *r, expr_id *made) {
   if (outside && *r->at == '$') r->at++;
   else if (outside) expr_list_add(r->j->rules, &list, anything(r));
   if (status == ELLM_OK && outside && *r->at == ')') status = refuse(r, "a parenthesis too many");
-  *made = rules_sequence(r->j->rules, list.items, list.count);
-  free(list.items);
+  *made = expr_list_sequence(r->j->rules, &list);
   return status;
 }
 
@@ -274,8 +273,7 @@ static ellm_status read_alternatives(reader *r, expr_id *made) {
     if (status != ELLM_OK || *r->at != '|') break;
     r->at++;
   }
-  *made = rules_choice(r->j->rules, list.items, list.count);
-  free(list.items);
+  *made = expr_list_choice(r->j->rules, &list);
   return status;
 }
 

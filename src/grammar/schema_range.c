@@ -52,9 +52,7 @@ static expr_id between(json_forms *j, const char *low, const char *high, uint32_
       expr_list_add(r, &choices, RULES_SEQUENCE(r, digits(j, first, last), rest));
     }
   }
-  const expr_id made = rules_choice(r, choices.items, choices.count);
-  free(choices.items);
-  return made;
+  return expr_list_choice(r, &choices);
 }
 
 /* Whole numbers of at least 0, length by length: no zeros at the beginning. */
@@ -72,20 +70,7 @@ static expr_id whole(json_forms *j, int64_t low, int64_t high) {
     least = most + 1;
     most = 10 * most + 9;
   }
-  const expr_id made = rules_choice(j->rules, choices.items, choices.count);
-  free(choices.items);
-  return made;
-}
-
-expr_id form_integer_range(json_forms *j, int64_t low, int64_t high) {
-  expr_list choices = {0};
-  if (low < 0)
-    expr_list_add(j->rules, &choices,
-                  RULES_SEQUENCE(j->rules, text(j, "-"), whole(j, high < 0 ? -high : 1, -low)));
-  if (high >= 0) expr_list_add(j->rules, &choices, whole(j, low > 0 ? low : 0, high));
-  const expr_id made = rules_choice(j->rules, choices.items, choices.count);
-  free(choices.items);
-  return made;
+  return expr_list_choice(j->rules, &choices);
 }
 
 /* Nothing, or "." and digits, between two fractions. */
@@ -102,9 +87,7 @@ static expr_id fraction(json_forms *j, int64_t low, int64_t high) {
     const char point[] = {'.', d, '\0'};
     expr_list_add(r, &choices, RULES_SEQUENCE(r, text(j, point), rest));
   }
-  const expr_id made = rules_choice(r, choices.items, choices.count);
-  free(choices.items);
-  return made;
+  return expr_list_choice(r, &choices);
 }
 
 static expr_id decimal(json_forms *j, int64_t low, int64_t high) {
@@ -118,18 +101,19 @@ static expr_id decimal(json_forms *j, int64_t low, int64_t high) {
   if (first + 1 < last)
     expr_list_add(r, &choices, RULES_SEQUENCE(r, whole(j, first + 1, last - 1), fraction(j, 0, RANGE_SCALE - 1)));
   expr_list_add(r, &choices, RULES_SEQUENCE(r, whole(j, last, last), fraction(j, 0, high % RANGE_SCALE)));
-  const expr_id made = rules_choice(r, choices.items, choices.count);
-  free(choices.items);
-  return made;
+  return expr_list_choice(r, &choices);
 }
 
-expr_id form_decimal_range(json_forms *j, int64_t low, int64_t high) {
+/* Both signs, of magnitudes of at least 0: those of `low` to `high`. There is no "-0". */
+static expr_id with_sign(json_forms *j, int64_t low, int64_t high, expr_id (*magnitudes)(json_forms *, int64_t, int64_t)) {
   expr_list choices = {0};
   if (low < 0)
     expr_list_add(j->rules, &choices,
-                  RULES_SEQUENCE(j->rules, text(j, "-"), decimal(j, high < 0 ? -high : 1, -low)));
-  if (high >= 0) expr_list_add(j->rules, &choices, decimal(j, low > 0 ? low : 0, high));
-  const expr_id made = rules_choice(j->rules, choices.items, choices.count);
-  free(choices.items);
-  return made;
+                  RULES_SEQUENCE(j->rules, text(j, "-"), magnitudes(j, high < 0 ? -high : 1, -low)));
+  if (high >= 0) expr_list_add(j->rules, &choices, magnitudes(j, low > 0 ? low : 0, high));
+  return expr_list_choice(j->rules, &choices);
 }
+
+expr_id form_integer_range(json_forms *j, int64_t low, int64_t high) { return with_sign(j, low, high, whole); }
+
+expr_id form_decimal_range(json_forms *j, int64_t low, int64_t high) { return with_sign(j, low, high, decimal); }

@@ -116,9 +116,7 @@ static expr_id besides(json_forms *j, const name *names, size_t begin, size_t en
     if (!is_name) expr_list_add(r, &choices, rules_literal(r, "", 0));
   }
   free(others);
-  const expr_id made = rules_choice(r, choices.items, choices.count);
-  free(choices.items);
-  return made;
+  return expr_list_choice(r, &choices);
 }
 
 expr_id form_key_besides(json_forms *j, const json_t *properties) {
