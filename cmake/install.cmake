@@ -20,10 +20,10 @@ if(TARGET entrollm_documents)
           COMPONENT program)
   install(FILES ${completion_dir}/_entrollm DESTINATION ${ENTROLLM_ZSH_DIR} COMPONENT program)
 endif()
-file(GLOB documents ${CMAKE_SOURCE_DIR}/docs/*.md)
 install(FILES ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_SOURCE_DIR}/CHANGELOG.md ${CMAKE_SOURCE_DIR}/LICENSE
         DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
-install(FILES ${documents} DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs COMPONENT program)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs COMPONENT program
+        FILES_MATCHING PATTERN "*.md" PATTERN "*.svg" PATTERN report EXCLUDE)
 
 install(TARGETS entrollm_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library
         NAMELINK_COMPONENT development)

@@ -27,3 +27,4 @@ words = {w.lower() for name in re.findall(r"\bellm_(\w+)", header) for w in name
 missing = sorted(w for w in words - PLAIN - {"x"} if w not in known and w.rstrip("s") not in known)
 equal(missing, [], "every other word of the public names is in the glossary")
 equal(sorted(PLAIN - words), [], "no word is excused that the header does not have")
+done()

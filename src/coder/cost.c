@@ -35,11 +35,14 @@ static const double MOST_LOSS = 0.06, MOST_LOSS_LOW = 0.10, LOW_ENTROPY = 2.2;
 /* Sizes of levels that are tried for speed, above the entropy: fewer levels are faster and larger. */
 static const double speed_losses[] = {1.03, 1.08, 1.2};
 enum { N_SPEED_LOSSES = sizeof speed_losses / sizeof speed_losses[0] };
+/* At most one code in so many may lie beyond the fields of a book. A patch takes 24 bits and 5 to 8 cycles, in each of
+ * which memory would deliver 10 to 20 bits (coder/machine.c): 74, 124 or 184 bits by the class of machine. So where
+ * more codes than one in 184 need a patch, fields that are wider by one bit are cheaper on each of them. */
 enum { CODES_A_PATCH = 200 };
 enum { BLOCK_ENTRY_BYTES = 8 };  /* of the block table */
-/* Bytes that are read and decoded in the time of a patch, for balance: generation on one thread of a Zen 4 takes 0.12 ns
- * a byte (levels, 4.1 bits a weight, AVX-512) and 4 ns more a patch. Time of `run -t 1 -n 100` less that of `-n 4`, of
- * files with and without patches in one code of 2,000. */
+/* Bytes that are read and decoded in the time of a patch, for balance: generation on one thread of a Zen 4 takes
+ * 0.12 ns a byte (levels, 4.1 bits a weight, AVX-512) and 4 ns more a patch. Time of `run -t 1 -n 100` less that of
+ * `-n 4`, of files with and without patches in one code of 2,000. */
 enum { PATCH_BYTES_OF_TIME = 35 };
 
 typedef struct candidate {
