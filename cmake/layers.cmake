@@ -34,6 +34,11 @@ if(JANSSON_FOUND AND XXHASH_FOUND AND PCRE2_FOUND AND UTF8PROC_FOUND)
   entrollm_layer(eval DEPENDS entrollm_generate)
   entrollm_layer(bench DEPENDS entrollm_convert)
 
+  # What the rooms of the program share: of the program, not of the library. It needs entrollm.h alone.
+  file(GLOB program_base_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/program/*.c)
+  add_library(entrollm_program_base STATIC ${program_base_sources})
+  target_include_directories(entrollm_program_base PUBLIC ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+
   file(GLOB cli_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cli/*.c ${CMAKE_SOURCE_DIR}/src/serve/*.c)
   include(cmake/library.cmake)
   if(cli_sources AND ENTROLLM_PROGRAM)

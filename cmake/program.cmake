@@ -2,11 +2,11 @@
 file(GLOB hub_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/hub/*.c)
 add_library(entrollm_hub STATIC ${hub_sources})
 target_include_directories(entrollm_hub PUBLIC ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
-target_link_libraries(entrollm_hub PUBLIC PkgConfig::JANSSON PkgConfig::CURL PkgConfig::CRYPTO)
+target_link_libraries(entrollm_hub PUBLIC entrollm_program_base PkgConfig::JANSSON PkgConfig::CURL PkgConfig::CRYPTO)
 
 # The program. It sees entrollm.h and what the library exports, and nothing else: it is linked with the archive, in which
 # the rest is local, so that it runs from anywhere without a path to a shared library.
-set(program_needs entrollm_hub PkgConfig::JANSSON PkgConfig::EDIT PkgConfig::MICROHTTPD) # beside the library
+set(program_needs entrollm_hub entrollm_program_base PkgConfig::JANSSON PkgConfig::EDIT PkgConfig::MICROHTTPD) # beside the library
 add_library(entrollm_program OBJECT ${cli_sources})
 target_include_directories(entrollm_program PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
 target_link_libraries(entrollm_program PRIVATE ${program_needs})

@@ -30,6 +30,16 @@ foreach(layer ${layers})
   endforeach()
 endforeach()
 
+# tests/program: what the rooms of the program share
+if(TARGET entrollm_program_base)
+  foreach(test failure)
+    add_executable(program_test_${test} ${CMAKE_SOURCE_DIR}/tests/program/test_${test}.c)
+    target_link_libraries(program_test_${test} PRIVATE entrollm_program_base entrollm_cmocka)
+    set_target_properties(program_test_${test} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    add_test(NAME program_test_${test} COMMAND program_test_${test} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  endforeach()
+endif()
+
 # tests/hub: models by name, of the program, too
 if(TARGET entrollm_hub)
   add_executable(hub_test_names ${CMAKE_SOURCE_DIR}/tests/hub/test_names.c)
@@ -42,7 +52,7 @@ endif()
 if(TARGET entrollm_generate)
   add_executable(serve_test_calls ${CMAKE_SOURCE_DIR}/tests/serve/test_calls.c ${CMAKE_SOURCE_DIR}/src/serve/calls.c
                  ${CMAKE_SOURCE_DIR}/src/serve/text.c)
-  target_link_libraries(serve_test_calls PRIVATE entrollm_generate entrollm_cmocka)
+  target_link_libraries(serve_test_calls PRIVATE entrollm_program_base entrollm_generate entrollm_cmocka)
   set_target_properties(serve_test_calls PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME serve_test_calls COMMAND serve_test_calls WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
 endif()

@@ -46,16 +46,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     json_decref(body);
   }
-  text calls = {0};
+  prog_buffer calls = {0};
   calls_find(copy, size - 1, names, 2, 1, true, &calls, &bytes);
   if (bytes > size - 1) abort();
-  text_free(&calls);
-  text out = {0};
+  prog_buffer_free(&calls);
+  prog_buffer out = {0};
   problem_json(&p, &out);
   json_t *told = json_loadb(out.data, out.bytes, 0, NULL); /* whatever was sent, errors are JSON */
   if (!told) abort();
   json_decref(told);
-  text_free(&out);
+  prog_buffer_free(&out);
   free(copy);
   return 0;
 }

@@ -25,9 +25,10 @@ declare -A allowed=(
   [convert]="base json coder quant kernels container checkpoint source text template model tune"
   [eval]="base json container text model"
   [bench]="base json coder quant kernels container source arch model convert"
-  [serve]=""
-  [hub]=""
-  [cli]="serve hub"
+  [program]=""
+  [serve]="program"
+  [hub]="program"
+  [cli]="program serve hub"
 )
 n=0
 result() { # status, name; details on standard input

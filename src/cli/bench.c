@@ -39,12 +39,12 @@ typedef struct bench {
 static ellm_status add_row(bench *b, bench_fn fn, const char *test, const char *unit, const char *what,
                            const bench_job *job, ellm_error *err) {
   row *r = &b->rows[b->n_rows];
-  if (b->n_rows == MAX_ROWS) return cli_failure(err, ELLM_ERR_INTERNAL, "too many rows");
+  if (b->n_rows == MAX_ROWS) return prog_failure(err, ELLM_ERR_INTERNAL, "too many rows");
   *r = (row){.test = test, .unit = unit, .threads = job->threads};
   snprintf(r->what, sizeof r->what, "%s", what);
   if (!cli_quiet() && isatty(STDERR_FILENO))
     fprintf(stderr, "\r\033[K%s, %s, %d threads ...", test, what, job->threads);
-  CLI_TRY(bench_measure(fn, job, &r->result, err));
+  PROG_TRY(bench_measure(fn, job, &r->result, err));
   r->file_bytes = cli_model_bytes(fn == bench_compress ? job->out : job->model);
   b->n_rows++;
   return ELLM_OK;
@@ -58,13 +58,13 @@ static ellm_status measure_model(bench *b, const char *path, const char *what, b
   if (coded) job.activations = b->common.activations; /* folders run with floats only */
   for (int t = 1; coded && t > 0; t = next_threads(t, b->threads)) {
     job.threads = t;
-    CLI_TRY(add_row(b, bench_decode, "decode", "G weights/s", what, &job, err));
+    PROG_TRY(add_row(b, bench_decode, "decode", "G weights/s", what, &job, err));
   }
   job.threads = b->threads;
-  CLI_TRY(add_row(b, bench_prompt, "prompt", "tokens/s", what, &job, err));
+  PROG_TRY(add_row(b, bench_prompt, "prompt", "tokens/s", what, &job, err));
   for (int t = 1; t > 0; t = next_threads(t, b->threads)) {
     job.threads = t;
-    CLI_TRY(add_row(b, bench_generate, "generate", "tokens/s", what, &job, err));
+    PROG_TRY(add_row(b, bench_generate, "generate", "tokens/s", what, &job, err));
   }
   return ELLM_OK;
 }
@@ -75,22 +75,22 @@ static ellm_status measure_folder(bench *b, ellm_error *err) {
     char what[24];
     bench_job job = {.model = b->model, .out = b->file[i], .bits = widths[i], .threads = b->threads};
     snprintf(what, sizeof what, "%d bits", widths[i]);
-    CLI_TRY(add_row(b, bench_compress, "compress", "MB/s", what, &job, err));
+    PROG_TRY(add_row(b, bench_compress, "compress", "MB/s", what, &job, err));
   }
-  CLI_TRY(measure_model(b, b->model, "full precision", false, err));
-  CLI_TRY(measure_model(b, b->file[0], "8 bits", true, err));
+  PROG_TRY(measure_model(b, b->model, "full precision", false, err));
+  PROG_TRY(measure_model(b, b->file[0], "8 bits", true, err));
   return measure_model(b, b->file[1], "4 bits", true, err);
 }
 
 static ellm_status make_folder(bench *b, ellm_error *err) {
   const char *parent = getenv("TMPDIR");
   if (!parent || !*parent) parent = "/tmp";
-  if (strlen(parent) > sizeof b->dir - 32) return cli_failure(err, ELLM_ERR_USAGE, "TMPDIR is too long");
+  if (strlen(parent) > sizeof b->dir - 32) return prog_failure(err, ELLM_ERR_USAGE, "TMPDIR is too long");
   snprintf(b->dir, sizeof b->dir, "%s/entrollm-bench-XXXXXX", parent);
   if (!mkdtemp(b->dir)) {
     int code = errno;
     b->dir[0] = '\0';
-    return cli_failure_errno(err, code, "create a folder in", parent);
+    return prog_failure_errno(err, code, "create a folder in", parent);
   }
   for (int i = 0; i < 2; i++) snprintf(b->file[i], sizeof b->file[i], "%s/%d.ellm", b->dir, i == 0 ? 8 : 4);
   return ELLM_OK;

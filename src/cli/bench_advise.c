@@ -237,7 +237,7 @@ static ellm_status look_at_file(result *r, ellm_error *err) {
   if (quality != NULL && (r->quality = strdup(quality)) == NULL) {
     const size_t bytes = strlen(quality);
     ellm_file_close(file);
-    return cli_failure_memory(err, bytes, "what a file says of its quality");
+    return prog_failure_memory(err, bytes, "what a file says of its quality");
   }
   ellm_file_close(file);
   return ELLM_OK;
@@ -247,7 +247,7 @@ static ellm_status advise(const request *r, const ellm_bench_shape *shape, resul
                           ellm_error *err) {
   ellm_bench_advise_options options;
   cli_progress progress;
-  CLI_TRY(look_at_file(out, err));
+  PROG_TRY(look_at_file(out, err));
   ellm_bench_advise_options_init(&options);
   cli_progress_init(&progress);
   options.model = r->common.model;

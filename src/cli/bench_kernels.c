@@ -73,13 +73,13 @@ static ellm_status append_row(bench *b, const row *r, const char *tensor, ellm_e
   if (b->n_rows == b->room) {
     const size_t room = b->room > 0 ? 2 * b->room : 64;
     row *rows = realloc(b->rows, room * sizeof *rows);
-    if (rows == NULL) return cli_failure_memory(err, room * sizeof *rows, "rows");
+    if (rows == NULL) return prog_failure_memory(err, room * sizeof *rows, "rows");
     b->rows = rows;
     b->room = room;
   }
   b->rows[b->n_rows] = *r;
   b->rows[b->n_rows].tensor = tensor ? strdup(tensor) : NULL;
-  if (tensor && b->rows[b->n_rows].tensor == NULL) return cli_failure_memory(err, strlen(tensor), "a name");
+  if (tensor && b->rows[b->n_rows].tensor == NULL) return prog_failure_memory(err, strlen(tensor), "a name");
   b->n_rows++;
   return ELLM_OK;
 }
@@ -99,7 +99,7 @@ static ellm_status measure_read(bench *b, row *r, ellm_error *err) {
     options.cached = r->cached;
     options.repeats = b->repeats;
     *c = (ceiling){.threads = r->threads, .cached = r->cached};
-    CLI_TRY(ellm_bench_read(&options, &c->found, err));
+    PROG_TRY(ellm_bench_read(&options, &c->found, err));
     b->n_ceilings++;
   }
   const double scale = 8 / r->coded_bits; /* GB/s to G weights/s */
@@ -111,13 +111,13 @@ static ellm_status measure_read(bench *b, row *r, ellm_error *err) {
 static ellm_status measure_row(bench *b, const ellm_bench_matrix *matrix, row *r, const char *tensor,
                                ellm_error *err) {
   ellm_bench_job job;
-  if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
+  if (cli_stopped()) return prog_failure(err, ELLM_INTERRUPTED, "interrupted");
   if (!cli_quiet() && isatty(STDERR_FILENO))
     fprintf(stderr, "\r\033[K%s, %s, %.1f bits, %s, %d threads ...", option_choice_name(op_choices, (int)r->op),
             r->layout, r->entropy, r->isa, r->threads);
   r->ceiling = NULL;
   if (r->op == ELLM_BENCH_READ) {
-    CLI_TRY(measure_read(b, r, err));
+    PROG_TRY(measure_read(b, r, err));
     return append_row(b, r, tensor, err);
   }
   ellm_bench_job_init(&job);
@@ -129,7 +129,7 @@ static ellm_status measure_row(bench *b, const ellm_bench_matrix *matrix, row *r
   job.cached = r->cached;
   job.max_blocks = strcmp(r->isa, "scalar") == 0 ? SCALAR_BLOCKS : 0;
   job.repeats = b->repeats;
-  CLI_TRY(ellm_bench_kernel(matrix, &job, &r->speed, err));
+  PROG_TRY(ellm_bench_kernel(matrix, &job, &r->speed, err));
   return append_row(b, r, tensor, err);
 }
 
@@ -141,7 +141,7 @@ static ellm_status measure_op(bench *b, const ellm_bench_matrix *matrix, row *r,
     r->threads = threads;
     for (int cached = large ? 0 : 1; cached < 2; cached++) {
       r->cached = cached != 0;
-      CLI_TRY(measure_row(b, matrix, r, tensor, err));
+      PROG_TRY(measure_row(b, matrix, r, tensor, err));
     }
     if (threads >= all) return ELLM_OK;
   }
@@ -167,11 +167,11 @@ static ellm_status measure_matrix(bench *b, const ellm_bench_matrix *matrix, con
     r.tokens = op == ELLM_BENCH_MULTIPLY ? b->tokens : op == ELLM_BENCH_DOT;
     if (op == ELLM_BENCH_READ) { /* whatever is fastest */
       r.isa = ellm_isa();
-      CLI_TRY(measure_op(b, matrix, &r, tensor, err));
+      PROG_TRY(measure_op(b, matrix, &r, tensor, err));
       continue;
     }
     for (size_t i = 0; (r.isa = ellm_isa_at(i)) != NULL; i++)
-      if (wanted(b->isa, r.isa)) CLI_TRY(measure_op(b, matrix, &r, tensor, err));
+      if (wanted(b->isa, r.isa)) PROG_TRY(measure_op(b, matrix, &r, tensor, err));
   }
   return ELLM_OK;
 }
@@ -185,14 +185,14 @@ static ellm_status measure_normal(bench *b, const coding *c, const source *s, el
   options.prefer = c->prefer;
   options.code = c->code;
   options.n_codes = 1; /* a small one first, for the bits a weight */
-  CLI_TRY(ellm_bench_matrix_create(&options, &matrix, err));
+  PROG_TRY(ellm_bench_matrix_create(&options, &matrix, err));
   const ellm_bench_matrix_info *info = ellm_bench_matrix_get_info(matrix);
   const double bits = info->coded_bits;
   const bool skip = !wanted_layout(b->layout, info->layout);
   ellm_bench_matrix_free(matrix);
   if (skip) return ELLM_OK;
   options.n_codes = (uint64_t)(1e6 * b->megabytes * 8 / (bits < 1 ? 1 : bits));
-  CLI_TRY(ellm_bench_matrix_create(&options, &matrix, err));
+  PROG_TRY(ellm_bench_matrix_create(&options, &matrix, err));
   const ellm_status status = measure_matrix(b, matrix, c->name, NULL, err);
   ellm_bench_matrix_free(matrix);
   return status;
@@ -220,7 +220,7 @@ static ellm_status measure_tensor(bench *b, const ellm_file *file, size_t index,
   ellm_bench_matrix *matrix;
   ellm_tensor_info info;
   ellm_file_tensor(file, index, &info);
-  CLI_TRY(ellm_bench_matrix_of_file(file, index, &matrix, err));
+  PROG_TRY(ellm_bench_matrix_of_file(file, index, &matrix, err));
   const ellm_status status = measure_matrix(b, matrix, NULL, info.name, err);
   ellm_bench_matrix_free(matrix);
   return status;
@@ -230,10 +230,10 @@ static ellm_status measure_tensor(bench *b, const ellm_file *file, size_t index,
 static ellm_status measure_file(bench *b, const char *path, ellm_error *err) {
   ellm_file *file = NULL;
   size_t chosen[MAX_TENSORS], n = 0;
-  CLI_TRY(ellm_file_open(path, &file, err));
+  PROG_TRY(ellm_file_open(path, &file, err));
   while (n < MAX_TENSORS && next_tensor(file, chosen, n, &chosen[n])) n++;
   ellm_status status =
-      n > 0 ? ELLM_OK : cli_failure(err, ELLM_ERR_INPUT, "%s: there are no quantized weights", path);
+      n > 0 ? ELLM_OK : prog_failure(err, ELLM_ERR_INPUT, "%s: there are no quantized weights", path);
   for (size_t i = 0; status == ELLM_OK && i < n; i++) status = measure_tensor(b, file, chosen[i], err);
   ellm_file_close(file);
   return status;

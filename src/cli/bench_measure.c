@@ -65,15 +65,15 @@ ellm_status bench_measure(bench_fn fn, const bench_job *job, bench_result *resul
   struct rusage usage;
   int ends[2], wait_status = 0;
   answer a;
-  if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
-  if (pipe(ends) != 0) return cli_failure_errno(err, errno, "create", "a pipe");
+  if (cli_stopped()) return prog_failure(err, ELLM_INTERRUPTED, "interrupted");
+  if (pipe(ends) != 0) return prog_failure_errno(err, errno, "create", "a pipe");
   fflush(NULL);
   pid_t pid = fork();
   if (pid < 0) {
     int code = errno;
     close(ends[0]);
     close(ends[1]);
-    return cli_failure_errno(err, code, "start", "a process");
+    return prog_failure_errno(err, code, "start", "a process");
   }
   if (pid == 0) {
     close(ends[0]);
@@ -84,8 +84,8 @@ ellm_status bench_measure(bench_fn fn, const bench_job *job, bench_result *resul
   close(ends[0]);
   while (wait4(pid, &wait_status, 0, &usage) < 0 && errno == EINTR) {
   }
-  if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
-  if (!whole) return cli_failure(err, ELLM_ERR_INTERNAL, "a measurement ended early (wait status %d)", wait_status);
+  if (cli_stopped()) return prog_failure(err, ELLM_INTERRUPTED, "interrupted");
+  if (!whole) return prog_failure(err, ELLM_ERR_INTERNAL, "a measurement ended early (wait status %d)", wait_status);
   if (a.err.status != ELLM_OK && err) *err = a.err;
   *result = a.result;
   result->peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
@@ -111,7 +111,7 @@ ellm_status bench_compress(const bench_job *job, bench_result *result, ellm_erro
     options.threads = job->threads;
     options.progress = keep_going;
     double start = cli_seconds();
-    CLI_TRY(ellm_compress(job->model, job->out, &options, &report, err));
+    PROG_TRY(ellm_compress(job->model, job->out, &options, &report, err));
     rates[i] = (double)report->source_bytes / (cli_seconds() - start) / 1e6;
     result->amount = report->source_bytes;
     ellm_report_free(report);
@@ -125,7 +125,7 @@ ellm_status bench_compress(const bench_job *job, bench_result *result, ellm_erro
 ellm_status bench_decode(const bench_job *job, bench_result *result, ellm_error *err) {
   ellm_file *file = NULL;
   ellm_bench_speed speed = {0};
-  CLI_TRY(ellm_file_open(job->model, &file, err));
+  PROG_TRY(ellm_file_open(job->model, &file, err));
   const ellm_status status =
       ellm_bench_decode(file, job->threads, REPEATS, keep_going, NULL, &speed, &result->amount, err);
   result->median = speed.median;
@@ -178,7 +178,7 @@ static ellm_status append(subject *s, uint32_t first, uint32_t n, bool logits, e
 
 static ellm_status go_back(const subject *s, ellm_error *err) {
   for (uint32_t i = 0; i < s->n_sequences; i++)
-    CLI_TRY(ellm_sequence_truncate(s->items[i].sequence, s->depth, err));
+    PROG_TRY(ellm_sequence_truncate(s->items[i].sequence, s->depth, err));
   return ELLM_OK;
 }
 
@@ -187,10 +187,10 @@ static ellm_status prompt_rates(subject *s, const bench_job *job, bench_result *
   const int repeats = repeats_of(job);
   split_timer all = {0};
   for (int i = -1; i < repeats; i++) { /* one to warm up */
-    if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
-    CLI_TRY(go_back(s, err));
+    if (cli_stopped()) return prog_failure(err, ELLM_INTERRUPTED, "interrupted");
+    PROG_TRY(go_back(s, err));
     split_timer timer = split_start(s);
-    CLI_TRY(append(s, s->depth, s->n, true, err));
+    PROG_TRY(append(s, s->depth, s->n, true, err));
     if (i >= 0) rates[i] = (double)s->n / split_stop(&timer, s, &all);
   }
   summarize(rates, repeats, result);
@@ -205,11 +205,11 @@ static ellm_status generate_rates(subject *s, const bench_job *job, bench_result
   const int repeats = repeats_of(job);
   split_timer all = {0};
   for (int i = -1; i < repeats; i++) {
-    CLI_TRY(go_back(s, err));
+    PROG_TRY(go_back(s, err));
     split_timer timer = split_start(s);
     for (uint32_t k = 0; k < s->n; k++) {
-      if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
-      CLI_TRY(append(s, s->depth + k, 1, true, err));
+      if (cli_stopped()) return prog_failure(err, ELLM_INTERRUPTED, "interrupted");
+      PROG_TRY(append(s, s->depth + k, 1, true, err));
       if (i < 0 && k == 3) break; /* enough to warm up: every block was checked */
     }
     if (i >= 0) rates[i] = (double)tokens / split_stop(&timer, s, &all);
@@ -226,12 +226,12 @@ static ellm_status subject_prepare(subject *s, const ellm_model_info *info, ellm
   s->ids = calloc(s->n_sequences, all * sizeof *s->ids);
   s->logits = calloc(s->n_sequences, info->vocab_size * sizeof *s->logits);
   if (!s->ids || !s->logits)
-    return cli_failure_memory(err, s->n_sequences * (all + info->vocab_size) * sizeof *s->ids, "ids and logits");
+    return prog_failure_memory(err, s->n_sequences * (all + info->vocab_size) * sizeof *s->ids, "ids and logits");
   for (size_t i = 0; i < all * s->n_sequences; i++) s->ids[i] = some_id(i, info->vocab_size);
-  CLI_TRY(ellm_model_reserve(s->model, (uint32_t)(pages * ELLM_PAGE_POSITIONS * s->n_sequences), err));
+  PROG_TRY(ellm_model_reserve(s->model, (uint32_t)(pages * ELLM_PAGE_POSITIONS * s->n_sequences), err));
   for (uint32_t i = 0; i < s->n_sequences; i++) {
-    CLI_TRY(ellm_sequence_create(s->model, &s->items[i].sequence, err));
-    CLI_TRY(ellm_sequence_announce(s->items[i].sequence, (uint32_t)all, err));
+    PROG_TRY(ellm_sequence_create(s->model, &s->items[i].sequence, err));
+    PROG_TRY(ellm_sequence_announce(s->items[i].sequence, (uint32_t)all, err));
     s->items[i].logits = s->logits + (size_t)i * info->vocab_size;
   }
   return append(s, 0, s->depth, false, err);
@@ -248,13 +248,13 @@ static ellm_status with_sequences(const bench_job *job, uint32_t n_sequences, ui
   options.load = job->load;
   options.expand = job->expand;
   options.cache_positions = 1; /* what is reserved decides */
-  CLI_TRY(ellm_model_open(job->model, &options, &s.model, err));
+  PROG_TRY(ellm_model_open(job->model, &options, &s.model, err));
   ellm_model_get_info(s.model, &info);
   s.n = job->tokens > 0 ? job->tokens : usual < info.max_context ? usual : info.max_context;
   const size_t all = (size_t)s.depth + s.n;
   ellm_status status = ELLM_OK;
   if (all > info.max_context)
-    status = cli_failure(err, ELLM_ERR_USAGE, "%s: %zu tokens are more than the model's context of %u", job->model, all,
+    status = prog_failure(err, ELLM_ERR_USAGE, "%s: %zu tokens are more than the model's context of %u", job->model, all,
                          (unsigned)info.max_context);
   if (status == ELLM_OK) status = subject_prepare(&s, &info, err);
   if (status == ELLM_OK) status = fn(&s, job, result, err);
@@ -280,7 +280,7 @@ ellm_status bench_read(const bench_job *job, bench_result *result, ellm_error *e
   ellm_bench_ceiling ceiling;
   ellm_bench_read_options_init(&options);
   options.threads = job->threads;
-  CLI_TRY(ellm_bench_read(&options, &ceiling, err));
+  PROG_TRY(ellm_bench_read(&options, &ceiling, err));
   result->median = ceiling.speed.median;
   result->low = ceiling.speed.least;
   result->high = ceiling.speed.most;

@@ -6,7 +6,7 @@
 #ifndef ELLM_CLI_BENCH_MEASURE_H
 #define ELLM_CLI_BENCH_MEASURE_H
 
-#include "cli/failure.h"
+#include "program/failure.h"
 
 enum { BENCH_PROMPT = 128, BENCH_GENERATED = 128, BENCH_MAX_REPEATS = 31, BENCH_MAX_SEQUENCES = 256 };
 

@@ -101,7 +101,7 @@ static ellm_status measure_row(bench *b, bench_job *job, row r, bench_fn fn, ell
   job->depth = r.depth;
   job->sequences = r.sequences;
   show_progress(&r);
-  CLI_TRY(bench_measure(fn, job, &r.result, err));
+  PROG_TRY(bench_measure(fn, job, &r.result, err));
   b->rows[b->n_rows++] = r;
   return ELLM_OK;
 }
@@ -111,7 +111,7 @@ static ellm_status measure_row(bench *b, bench_job *job, row r, bench_fn fn, ell
 static ellm_status measure_read(bench *b, const bench_job *job, size_t first, double *before, ellm_error *err) {
   bench_result read;
   show_progress(&(row){.test = "memory", .threads = job->threads});
-  CLI_TRY(bench_measure(bench_read, job, &read, err));
+  PROG_TRY(bench_measure(bench_read, job, &read, err));
   if (read.median > *before) *before = read.median;
   for (size_t i = first; i < b->n_rows; i++) b->rows[i].read = *before;
   return ELLM_OK;
@@ -125,19 +125,19 @@ static ellm_status measure(bench *b, ellm_error *err) {
                      .expand = b->common.expand};
     const size_t first = b->n_rows;
     double read = 0;
-    CLI_TRY(measure_read(b, &job, first, &read, err));
+    PROG_TRY(measure_read(b, &job, first, &read, err));
     for (size_t d = 0; d < b->n_depths; d++) {
       row r = {.test = "prompt", .tokens = (uint32_t)b->prompt, .depth = b->depth[d], .sequences = 1,
                .threads = job.threads};
-      CLI_TRY(measure_row(b, &job, r, bench_prompt, err));
+      PROG_TRY(measure_row(b, &job, r, bench_prompt, err));
       r.test = "generate";
       r.tokens = (uint32_t)b->generated;
       for (size_t i = 0; i < b->n_sequences; i++) {
         r.sequences = b->sequences[i];
-        CLI_TRY(measure_row(b, &job, r, bench_generate, err));
+        PROG_TRY(measure_row(b, &job, r, bench_generate, err));
       }
     }
-    CLI_TRY(measure_read(b, &job, first, &read, err));
+    PROG_TRY(measure_read(b, &job, first, &read, err));
   }
   return ELLM_OK;
 }

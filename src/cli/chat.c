@@ -23,35 +23,35 @@ typedef struct chat_options {
 
 static const char block_mark[] = "\"\"\"";
 
-static bool is_block_mark(const cli_buffer *line) {
-  size_t n = line->size;
+static bool is_block_mark(const prog_buffer *line) {
+  size_t n = line->bytes;
   while (n > 0 && (line->data[n - 1] == ' ' || line->data[n - 1] == '\t')) n--;
   return n == sizeof block_mark - 1 && memcmp(line->data, block_mark, n) == 0;
 }
 
 /* What is said next: one line; lines joined by a backslash at their end; or the lines between two marks. *verbatim:
  * between marks, where nothing is a command. */
-static line_result read_words(chat *c, cli_buffer *line, cli_buffer *words, bool *verbatim) {
+static line_result read_words(chat *c, prog_buffer *line, prog_buffer *words, bool *verbatim) {
   bool more = true;
-  words->size = 0;
+  prog_buffer_clear(words);
   *verbatim = false;
   for (size_t n = 0; more; n++) {
     const line_result result = line_reader_next(c->lines, n == 0 ? "> " : ". ", line);
     if (result == LINE_END && n > 0) break; /* what was said till then */
     if (result != LINE_TEXT) {
       const bool more_typed = result == LINE_INTERRUPTED && n > 0; /* lines before this one */
-      return more_typed && !cli_buffer_append(line, "?", 1) ? LINE_FAILED : result;
+      return more_typed && !prog_append(line, "?", 1) ? LINE_FAILED : result;
     }
     if (n == 0 && is_block_mark(line)) {
       *verbatim = true;
       continue;
     }
     if (*verbatim && is_block_mark(line)) break;
-    more = *verbatim || (line->size > 0 && line->data[line->size - 1] == '\\');
-    if (more && !*verbatim) line->size--;
-    const bool first = words->size == 0 && n == (*verbatim ? 1u : 0u);
-    if ((!first && !cli_buffer_append(words, "\n", 1)) ||
-        (line->size > 0 && !cli_buffer_append(words, line->data, line->size)))
+    more = *verbatim || (line->bytes > 0 && line->data[line->bytes - 1] == '\\');
+    if (more && !*verbatim) line->bytes--;
+    const bool first = words->bytes == 0 && n == (*verbatim ? 1u : 0u);
+    if ((!first && !prog_append(words, "\n", 1)) ||
+        (line->bytes > 0 && !prog_append(words, line->data, line->bytes)))
       return LINE_FAILED;
   }
   return LINE_TEXT;
@@ -66,22 +66,22 @@ static void talk(chat *c, const char *text, size_t bytes) {
   }
 }
 
-static bool is_blank(const cli_buffer *text) {
-  for (size_t i = 0; i < text->size; i++)
+static bool is_blank(const prog_buffer *text) {
+  for (size_t i = 0; i < text->bytes; i++)
     if (!strchr(" \t\r\n", text->data[i]) || text->data[i] == '\0') return false;
   return true;
 }
 
-static void handle(chat *c, cli_buffer *words, bool verbatim) {
+static void handle(chat *c, prog_buffer *words, bool verbatim) {
   if (is_blank(words)) return;
-  if (!cli_buffer_append(words, "", 1)) {
+  if (!prog_append(words, "", 1)) {
     chat_complain(c, ELLM_ERR_IO, "out of memory for a message");
     return;
   }
-  const char *text = (const char *)words->data;
+  const char *text = words->data;
   if (!verbatim && text[0] == '/' && text[1] != '/') chat_command(c, text + 1);
-  else if (!verbatim && text[0] == '/') talk(c, text + 1, words->size - 2);
-  else talk(c, text, words->size - 1);
+  else if (!verbatim && text[0] == '/') talk(c, text + 1, words->bytes - 2);
+  else talk(c, text, words->bytes - 1);
 }
 
 /* At the prompt. The first interruption clears the line, a second one with nothing typed is the end. */
@@ -107,7 +107,7 @@ static void reading_failed(chat *c, line_result result, int code) {
 }
 
 static void loop(chat *c) {
-  cli_buffer line = {0}, words = {0};
+  prog_buffer line = {0}, words = {0};
   bool warned = false, verbatim;
   while (!c->quit) {
     const line_result result = read_words(c, &line, &words, &verbatim);
@@ -116,7 +116,7 @@ static void loop(chat *c) {
         warned = false;
         handle(c, &words, verbatim);
         break;
-      case LINE_INTERRUPTED: interrupted(c, line.size > 0, &warned); break;
+      case LINE_INTERRUPTED: interrupted(c, line.bytes > 0, &warned); break;
       case LINE_TOO_LONG:
       case LINE_FAILED: reading_failed(c, result, errno); break;
       case LINE_END:
@@ -125,8 +125,8 @@ static void loop(chat *c) {
         break;
     }
   }
-  cli_buffer_free(&line);
-  cli_buffer_free(&words);
+  prog_buffer_free(&line);
+  prog_buffer_free(&words);
 }
 
 /* -------------------------------------------------------------------- start */
@@ -139,22 +139,22 @@ static bool color_wanted(int stream) {
 /* A sequence of up to `positions`; 0: as many as the model's pool has by default. */
 static ellm_status make_sequence(chat *c, uint32_t positions, ellm_error *err) {
   if (positions > c->info.max_context)
-    return cli_failure(err, ELLM_ERR_INPUT, "%s: a context of %u positions is beyond the model's %u", c->path,
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: a context of %u positions is beyond the model's %u", c->path,
                      (unsigned)positions, (unsigned)c->info.max_context);
   ellm_model_cache_usage(c->model, &c->capacity, NULL);
   if (positions > 0 || c->capacity > c->info.max_context) c->capacity = positions > 0 ? positions : c->info.max_context;
-  CLI_TRY(ellm_model_reserve(c->model, c->capacity, err));
+  PROG_TRY(ellm_model_reserve(c->model, c->capacity, err));
   return ellm_sequence_create(c->model, &c->sequence, err);
 }
 
 static ellm_status open_chat(chat *c, const chat_options *r, ellm_error *err) {
-  CLI_TRY(cli_open_model(&r->common, &c->model, &c->path, err));
+  PROG_TRY(cli_open_model(&r->common, &c->model, &c->path, err));
   ellm_model_get_info(c->model, &c->info);
-  CLI_TRY(cli_chat_open(c->model, c->path, &r->choice, &c->format, err));
-  CLI_TRY(ellm_model_tokenizer(c->model, &c->tokenizer, err));
-  CLI_TRY(make_sequence(c, (uint32_t)r->context, err));
+  PROG_TRY(cli_chat_open(c->model, c->path, &r->choice, &c->format, err));
+  PROG_TRY(ellm_model_tokenizer(c->model, &c->tokenizer, err));
+  PROG_TRY(make_sequence(c, (uint32_t)r->context, err));
   if (r->prompt_cache && cli_file_exists(r->prompt_cache))
-    CLI_TRY(cli_sequence_restore(c->sequence, r->prompt_cache, NULL, 0, err));
+    PROG_TRY(cli_sequence_restore(c->sequence, r->prompt_cache, NULL, 0, err));
   c->messages = json_array();
   c->more = json_object();
   c->terminal = isatty(STDIN_FILENO);
@@ -162,9 +162,9 @@ static ellm_status open_chat(chat *c, const chat_options *r, ellm_error *err) {
   const bool out = isatty(STDOUT_FILENO);
   c->lines = line_reader_create(c->terminal && (out || isatty(STDERR_FILENO)), out ? stdout : stderr,
                                 color_wanted(out ? STDOUT_FILENO : STDERR_FILENO));
-  if (!c->messages || !c->more || !c->lines) return cli_failure_memory(err, sizeof *c, "a chat");
+  if (!c->messages || !c->more || !c->lines) return prog_failure_memory(err, sizeof *c, "a chat");
   if (r->system && !chat_append(c, "system", r->system, strlen(r->system)))
-    return cli_failure_memory(err, strlen(r->system), "the system prompt");
+    return prog_failure_memory(err, strlen(r->system), "the system prompt");
   return ELLM_OK;
 }
 
@@ -243,7 +243,7 @@ int cmd_chat(int argc, char **argv) {
   if (status < 0) {
     status = cli_sampling_check(&r.sampling, &table);
     if (r.system && r.sampling.escape) cli_unescape((char *)r.system, strlen(r.system));
-    if (status == ELLM_OK && r.system && !cli_valid_utf8(r.system, strlen(r.system)))
+    if (status == ELLM_OK && r.system && !prog_valid_utf8(r.system, strlen(r.system)))
       status = cli_error(ELLM_ERR_INPUT, "chat: the text of --system is not valid UTF-8");
     if (status == ELLM_OK) status = run_chat(&r, &table);
   }

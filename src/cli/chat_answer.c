@@ -32,7 +32,7 @@ static ellm_status conversation_ids(const chat *c, uint32_t **ids, size_t *n_ids
   json_t *all = json_copy(c->more);
   if (!all || json_object_set(all, "messages", c->messages) != 0) {
     json_decref(all);
-    return cli_failure_memory(err, 64, "the messages");
+    return prog_failure_memory(err, 64, "the messages");
   }
   const ellm_status status = cli_conversation_encode(c->format, all, c->variables, false, ids, n_ids, err);
   json_decref(all);
@@ -50,7 +50,7 @@ static ellm_status trim_conversation(chat *c, size_t extra, size_t reserve, uint
   json_t *before = json_copy(c->messages);
   ellm_status status;
   *dropped = 0;
-  if (!before) return cli_failure_memory(err, json_array_size(c->messages) * sizeof before, "the messages");
+  if (!before) return prog_failure_memory(err, json_array_size(c->messages) * sizeof before, "the messages");
   for (;;) {
     status = conversation_ids(c, ids, n_ids, err);
     if (status != ELLM_OK || *n_ids + extra + reserve <= capacity || !drop_turn(c)) break;
@@ -59,7 +59,7 @@ static ellm_status trim_conversation(chat *c, size_t extra, size_t reserve, uint
     ++*dropped;
   }
   if (status == ELLM_OK && *n_ids + least > capacity)
-    status = cli_failure(err, ELLM_ERR_INPUT,
+    status = prog_failure(err, ELLM_ERR_INPUT,
                        "the message has %zu tokens with all that goes with it; the context has room for %zu", *n_ids,
                        capacity);
   if (status != ELLM_OK) {

@@ -102,7 +102,7 @@ static void cmd_save(chat *c, const char *argument) {
   }
   char *text = conversation_text(c);
   ellm_status status = text ? cli_output_open(&output, argument, c->path, &err)
-                            : cli_failure_memory(&err, 0, "the conversation");
+                            : prog_failure_memory(&err, 0, "the conversation");
   if (status == ELLM_OK) {
     status = cli_output_write(&output, text, strlen(text), &err);
     if (status == ELLM_OK) status = cli_output_write(&output, "\n", 1, &err);
@@ -117,41 +117,41 @@ static void cmd_save(chat *c, const char *argument) {
 /* A list of parts {"type": "text", "text": ...} becomes one text, a line each: most templates know only texts. */
 static ellm_status join_parts(const char *path, size_t number, json_t *message, ellm_error *err) {
   const json_t *parts = json_object_get(message, "content");
-  cli_buffer text = {0};
+  prog_buffer text = {0};
   ellm_status status = ELLM_OK;
   for (size_t i = 0; status == ELLM_OK && i < json_array_size(parts); i++) {
     const json_t *part = json_array_get(parts, i), *own = json_object_get(part, "text");
     const char *type = json_string_value(json_object_get(part, "type"));
     if (!json_is_string(own) || (type && strcmp(type, "text") != 0))
-      status = cli_failure(err, ELLM_ERR_INPUT,
+      status = prog_failure(err, ELLM_ERR_INPUT,
                            "%s: message %zu, part %zu: only parts of type \"text\" are taken, not %s", path, number,
                            i + 1, type ? type : "one without a text");
-    else if ((i > 0 && !cli_buffer_append(&text, "\n", 1)) ||
-             !cli_buffer_append(&text, json_string_value(own), json_string_length(own)))
-      status = cli_failure_memory(err, text.size, "a message");
+    else if ((i > 0 && !prog_append(&text, "\n", 1)) ||
+             !prog_append(&text, json_string_value(own), json_string_length(own)))
+      status = prog_failure_memory(err, text.bytes, "a message");
   }
-  json_t *content = json_stringn(text.size > 0 ? (const char *)text.data : "", text.size);
+  json_t *content = json_stringn(text.bytes > 0 ? text.data : "", text.bytes);
   if (status != ELLM_OK) json_decref(content);
   else if (json_object_set_new(message, "content", content) != 0)
-    status = cli_failure_memory(err, text.size, "a message");
-  cli_buffer_free(&text);
+    status = prog_failure_memory(err, text.bytes, "a message");
+  prog_buffer_free(&text);
   return status;
 }
 
 /* Messages of a chat have a role and a text; one with tool_calls may have none, as OpenAI's API writes them. */
 static ellm_status check_messages(const char *path, json_t *messages, ellm_error *err) {
   if (!json_is_array(messages))
-    return cli_failure(err, ELLM_ERR_INPUT, "%s: a list of messages is expected, or an object with one in \"messages\"",
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: a list of messages is expected, or an object with one in \"messages\"",
                      path);
   for (size_t i = 0; i < json_array_size(messages); i++) {
     json_t *message = json_array_get(messages, i);
     const json_t *content = json_object_get(message, "content");
     const bool calls = json_array_size(json_object_get(message, "tool_calls")) > 0;
     if (!json_is_string(json_object_get(message, "role")))
-      return cli_failure(err, ELLM_ERR_INPUT, "%s: message %zu has no role that is a text", path, i + 1);
-    if (json_is_array(content)) CLI_TRY(join_parts(path, i + 1, message, err));
+      return prog_failure(err, ELLM_ERR_INPUT, "%s: message %zu has no role that is a text", path, i + 1);
+    if (json_is_array(content)) PROG_TRY(join_parts(path, i + 1, message, err));
     else if (!json_is_string(content) && !(calls && (!content || json_is_null(content))))
-      return cli_failure(err, ELLM_ERR_INPUT, "%s: message %zu has no content that is a text or a list of texts", path,
+      return prog_failure(err, ELLM_ERR_INPUT, "%s: message %zu has no content that is a text or a list of texts", path,
                        i + 1);
   }
   return ELLM_OK;

@@ -31,7 +31,7 @@ void chat_complain(chat *c, ellm_status status, const char *format, ...) {
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  cli_failure(&err, status, "%s", text);
+  prog_failure(&err, status, "%s", text);
   chat_fail(c, &err);
 }
 

@@ -36,10 +36,10 @@ typedef struct chat {
 } chat;
 
 /* Something to say on standard error, unless quiet: one line. */
-void chat_say(const chat *c, const char *format, ...) CLI_PRINTF(2, 3);
+void chat_say(const chat *c, const char *format, ...) PROG_PRINTF(2, 3);
 /* An error of the library; counts where the input is no terminal. */
 void chat_fail(chat *c, const ellm_error *err);
-void chat_complain(chat *c, ellm_status status, const char *format, ...) CLI_PRINTF(3, 4);
+void chat_complain(chat *c, ellm_status status, const char *format, ...) PROG_PRINTF(3, 4);
 
 /* Role of message i, "" beyond the end. */
 const char *chat_role(const chat *c, size_t i);

@@ -7,7 +7,7 @@
 #ifndef ELLM_CLI_CLI_H
 #define ELLM_CLI_CLI_H
 
-#include "cli/buffer.h"
+#include "program/buffer.h"
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/describe.h"
@@ -19,6 +19,6 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
-#include "cli/utf8.h"
+#include "program/utf8.h"
 
 #endif

@@ -23,7 +23,7 @@ ellm_status cli_chat_open(ellm_model *model, const char *path, const cli_templat
     o.source_bytes = source.bytes;
     o.origin = options->choice;
   } else if (options->choice && (strchr(options->choice, '/') || strstr(options->choice, ".jinja"))) {
-    status = cli_failure(err, ELLM_ERR_IO, "%s: there is no such file", options->choice);
+    status = prog_failure(err, ELLM_ERR_IO, "%s: there is no such file", options->choice);
   } else {
     o.name = options->choice;
   }
@@ -39,7 +39,7 @@ bool cli_template_set(json_t *variables, const char *word) {
   if (*value == '=') value++;
   value += strspn(value, " \t");
   char *key = strndup(word, name);
-  bool good = key && name > 0 && cli_valid_utf8(word, strlen(word));
+  bool good = key && name > 0 && prog_valid_utf8(word, strlen(word));
   if (good && !*value) {
     json_object_del(variables, key);
   } else if (good) {
@@ -70,15 +70,15 @@ ellm_status cli_conversation_read(const char *path, json_t **conversation, ellm_
   cli_text text;
   json_error_t problem;
   *conversation = NULL;
-  CLI_TRY(cli_text_read(path, &text, err));
+  PROG_TRY(cli_text_read(path, &text, err));
   json_t *root = json_loadb(text.data, text.bytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &problem);
   cli_text_free(&text);
   if (!root)
-    return cli_failure(err, ELLM_ERR_INPUT, "%s: not valid JSON: %s (line %d, column %d)", origin, problem.text,
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: not valid JSON: %s (line %d, column %d)", origin, problem.text,
                      problem.line, problem.column);
   if (!json_is_object(root)) root = json_pack("{s:o}", "messages", root);
   *conversation = root;
-  return root ? ELLM_OK : cli_failure_memory(err, 64, "a conversation");
+  return root ? ELLM_OK : prog_failure_memory(err, 64, "a conversation");
 }
 
 ellm_status cli_conversation_of_text(const char *system, const char *text, size_t bytes, json_t **conversation,
@@ -91,7 +91,7 @@ ellm_status cli_conversation_of_text(const char *system, const char *text, size_
          json_array_append_new(messages, json_pack("{s:s, s:s%}", "role", "user", "content", text, bytes)) == 0;
   *conversation = good ? json_pack("{s:O}", "messages", messages) : NULL;
   json_decref(messages);
-  return *conversation ? ELLM_OK : cli_failure_memory(err, bytes, "a message");
+  return *conversation ? ELLM_OK : prog_failure_memory(err, bytes, "a message");
 }
 
 /* The text that the library parses; malloc'ed. */
@@ -103,7 +103,7 @@ static ellm_status dump(json_t *conversation, json_t *variables, char **json, el
   json_object_foreach(variables, name, value) good = good && json_object_set(all, name, value) == 0;
   *json = good ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
   json_decref(all);
-  return *json ? ELLM_OK : cli_failure_memory(err, 64, "a conversation");
+  return *json ? ELLM_OK : prog_failure_memory(err, 64, "a conversation");
 }
 
 static void prepare(ellm_conversation *c, const char *json, struct tm *now) {
@@ -119,7 +119,7 @@ ellm_status cli_conversation_render(const ellm_chat *chat, json_t *conversation,
   char *json;
   struct tm now;
   ellm_conversation c;
-  CLI_TRY(dump(conversation, variables, &json, err));
+  PROG_TRY(dump(conversation, variables, &json, err));
   prepare(&c, json, &now);
   c.origin = origin;
   c.answer = answer;
@@ -133,7 +133,7 @@ ellm_status cli_conversation_encode(const ellm_chat *chat, json_t *conversation,
   char *json;
   struct tm now;
   ellm_conversation c;
-  CLI_TRY(dump(conversation, variables, &json, err));
+  PROG_TRY(dump(conversation, variables, &json, err));
   prepare(&c, json, &now);
   c.answer = true;
   c.recognize_special = recognize;

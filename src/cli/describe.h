@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "cli/failure.h"
+#include "program/failure.h"
 
 json_t *cli_tensor_json(const ellm_tensor_info *tensor);
 json_t *cli_totals_json(const ellm_totals *totals);

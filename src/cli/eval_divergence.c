@@ -61,7 +61,7 @@ static ellm_status open_reference(const divergence_options *r, ellm_model **mode
   options.threads = r->eval.common.threads;
   if (r->save) options.activations = (ellm_activations)r->eval.common.activations;
   const char *reference = r->reference;
-  CLI_TRY(cli_find_model(&reference, err));
+  PROG_TRY(cli_find_model(&reference, err));
   return ellm_model_open(reference, &options, model, err);
 }
 
@@ -76,7 +76,7 @@ static ellm_status compare(divergence_options *r, const ellm_divergence_request 
   ellm_model *reference;
   if (ellm_eval_is_reference(r->reference))
     return ellm_eval_divergence_saved(r->eval.model, r->reference, what, options, result, err);
-  CLI_TRY(open_reference(r, &reference, err));
+  PROG_TRY(open_reference(r, &reference, err));
   ellm_status status = ellm_eval_divergence(r->eval.model, reference, what, options, result, err);
   ellm_model_close(reference);
   return status;

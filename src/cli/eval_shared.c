@@ -58,10 +58,10 @@ int cli_eval_end(cli_eval *e, size_t n_resumed, size_t n, void (*print)(const vo
 
 ellm_status cli_eval_read(const char *path, char **text, size_t *bytes, ellm_error *err) {
   cli_text read;
-  CLI_TRY(cli_text_read(path, &read, err));
+  PROG_TRY(cli_text_read(path, &read, err));
   *text = read.data;
   *bytes = read.bytes;
-  if (!cli_valid_utf8(*text, *bytes)) cli_note("%s is not valid UTF-8: what is not becomes U+FFFD", path);
+  if (!prog_valid_utf8(*text, *bytes)) cli_note("%s is not valid UTF-8: what is not becomes U+FFFD", path);
   return ELLM_OK;
 }
 

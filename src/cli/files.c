@@ -42,7 +42,7 @@ ellm_status cli_create_directory(const char *path, ellm_error *err) {
   if (mkdir(path, 0777) == 0) return ELLM_OK;
   const int code = errno;
   if (code == EEXIST && cli_is_directory(path)) return ELLM_OK;
-  return cli_failure_errno(err, code, "create the directory", path);
+  return prog_failure_errno(err, code, "create the directory", path);
 }
 
 double cli_seconds(void) {
@@ -55,15 +55,15 @@ double cli_seconds(void) {
 
 static ellm_status read_open_file(int fd, const char *path, size_t limit, char **data, size_t *bytes, ellm_error *err) {
   struct stat info;
-  if (fstat(fd, &info) != 0) return cli_failure_errno(err, errno, "stat", path);
-  if (S_ISDIR(info.st_mode)) return cli_failure(err, ELLM_ERR_INPUT, "%s: is a directory, a file is wanted", path);
-  if (!S_ISREG(info.st_mode)) return cli_failure(err, ELLM_ERR_IO, "%s: is not a regular file", path);
+  if (fstat(fd, &info) != 0) return prog_failure_errno(err, errno, "stat", path);
+  if (S_ISDIR(info.st_mode)) return prog_failure(err, ELLM_ERR_INPUT, "%s: is a directory, a file is wanted", path);
+  if (!S_ISREG(info.st_mode)) return prog_failure(err, ELLM_ERR_IO, "%s: is not a regular file", path);
   if ((uint64_t)info.st_size > limit)
-    return cli_failure(err, ELLM_ERR_INPUT, "%s: has %llu bytes, at most %zu are allowed", path,
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: has %llu bytes, at most %zu are allowed", path,
                        (unsigned long long)info.st_size, limit);
   const size_t size = (size_t)info.st_size;
   char *buffer = malloc(size + 1);
-  if (buffer == NULL) return cli_failure_memory(err, size + 1, path);
+  if (buffer == NULL) return prog_failure_memory(err, size + 1, path);
   size_t got = 0;
   int code = 0;
   while (got < size) {
@@ -76,8 +76,8 @@ static ellm_status read_open_file(int fd, const char *path, size_t limit, char *
   }
   if (got < size) {
     free(buffer);
-    return code ? cli_failure_errno(err, code, "read", path)
-                : cli_failure(err, ELLM_ERR_INPUT, "%s: became shorter while it was read", path);
+    return code ? prog_failure_errno(err, code, "read", path)
+                : prog_failure(err, ELLM_ERR_INPUT, "%s: became shorter while it was read", path);
   }
   buffer[size] = '\0';
   *data = buffer;
@@ -92,7 +92,7 @@ ellm_status cli_read_file(const char *path, size_t limit, char **data, size_t *b
   do {
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   } while (fd < 0 && errno == EINTR);
-  if (fd < 0) return cli_failure_errno(err, errno, "open", path);
+  if (fd < 0) return prog_failure_errno(err, errno, "open", path);
   const ellm_status status = read_open_file(fd, path, limit, data, bytes, err);
   close(fd);
   return status;
@@ -117,10 +117,10 @@ static ellm_status open_partial(cli_output *output, ellm_error *err) {
   for (;;) {
     const int fd = open(output->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (fd < 0 && errno == EINTR) continue;
-    if (fd < 0) return cli_failure_errno(err, errno, "create", output->partial);
+    if (fd < 0) return prog_failure_errno(err, errno, "create", output->partial);
     if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) { /* else there are no locks here */
       close(fd);
-      return cli_failure(err, ELLM_ERR_IO, "%s: is being written by another run", output->partial);
+      return prog_failure(err, ELLM_ERR_IO, "%s: is being written by another run", output->partial);
     }
     /* the run that held the lock may have renamed or removed it meanwhile */
     const bool there = fstat(fd, &opened) == 0 && lstat(output->partial, &named) == 0 &&
@@ -134,8 +134,8 @@ static ellm_status open_partial(cli_output *output, ellm_error *err) {
     if (regular && code == 0 && (output->stream = fdopen(fd, "wb")) != NULL) return ELLM_OK;
     const int failed = code ? code : errno;
     close(fd);
-    return regular ? cli_failure_errno(err, failed, "write", output->partial)
-                   : cli_failure(err, ELLM_ERR_IO, "%s: is not a regular file", output->partial);
+    return regular ? prog_failure_errno(err, failed, "write", output->partial)
+                   : prog_failure(err, ELLM_ERR_IO, "%s: is not a regular file", output->partial);
   }
 }
 
@@ -147,19 +147,19 @@ ellm_status cli_output_open(cli_output *output, const char *path, const char *mo
     output->stream = stdout;
     return ELLM_OK;
   }
-  if (length == 0) return cli_failure(err, ELLM_ERR_USAGE, "the name of the file to write is empty");
+  if (length == 0) return prog_failure(err, ELLM_ERR_USAGE, "the name of the file to write is empty");
   if (stat(path, &facts) == 0 && S_ISDIR(facts.st_mode))
-    return cli_failure(err, ELLM_ERR_USAGE, "%s: is a directory", path);
+    return prog_failure(err, ELLM_ERR_USAGE, "%s: is a directory", path);
   if (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode)) {
     output->stream = fopen(path, "wb");
-    return output->stream ? ELLM_OK : cli_failure_errno(err, errno, "write", path);
+    return output->stream ? ELLM_OK : prog_failure_errno(err, errno, "write", path);
   }
   if (belongs_to(path, model))
-    return cli_failure(err, ELLM_ERR_USAGE, "%s: is of the model that is read, and would be replaced", path);
+    return prog_failure(err, ELLM_ERR_USAGE, "%s: is of the model that is read, and would be replaced", path);
   if (length >= ending && strcmp(path + length - ending, partial_ending) == 0)
-    return cli_failure(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished files", path, partial_ending);
+    return prog_failure(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished files", path, partial_ending);
   output->partial = malloc(length + sizeof partial_ending);
-  if (output->partial == NULL) return cli_failure_memory(err, length + sizeof partial_ending, "a path");
+  if (output->partial == NULL) return prog_failure_memory(err, length + sizeof partial_ending, "a path");
   sprintf(output->partial, "%s%s", path, partial_ending);
   const ellm_status status = open_partial(output, err);
   if (status != ELLM_OK) {
@@ -171,7 +171,7 @@ ellm_status cli_output_open(cli_output *output, const char *path, const char *mo
 
 ellm_status cli_output_write(cli_output *output, const void *data, size_t bytes, ellm_error *err) {
   if (output->stream == stdout) cli_write(data, bytes);
-  else if (fwrite(data, 1, bytes, output->stream) != bytes) return cli_failure_errno(err, errno, "write", output->path);
+  else if (fwrite(data, 1, bytes, output->stream) != bytes) return prog_failure_errno(err, errno, "write", output->path);
   return ELLM_OK;
 }
 
@@ -184,13 +184,13 @@ ellm_status cli_output_close(cli_output *output, ellm_error *err) {
   if (code == 0 && output->partial != NULL && rename(output->partial, output->path) != 0) code = errno;
   if (code != 0) {
     cli_output_abort(output);
-    return cli_failure_errno(err, code, "write", output->path);
+    return prog_failure_errno(err, code, "write", output->path);
   }
   if (fclose(output->stream) != 0 && output->partial == NULL) code = errno;
   free(output->partial);
   output->partial = NULL;
   output->stream = NULL;
-  return code == 0 ? ELLM_OK : cli_failure_errno(err, code, "write", output->path);
+  return code == 0 ? ELLM_OK : prog_failure_errno(err, code, "write", output->path);
 }
 
 void cli_output_abort(cli_output *output) {

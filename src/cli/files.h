@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "cli/failure.h"
+#include "program/failure.h"
 
 bool cli_file_exists(const char *path); /* a link that leads nowhere does, too */
 bool cli_is_directory(const char *path);

@@ -126,15 +126,15 @@ ellm_status generate(generation *g, ellm_error *err) {
   ellm_generator_options_init(&options);
   options.most = 1;
   g->saved = g->prompt_cache == NULL;
-  CLI_TRY(ellm_generator_create(g->model, &options, &g->generator, err));
+  PROG_TRY(ellm_generator_create(g->model, &options, &g->generator, err));
   if (!g->sequence) {
-    CLI_TRY(ellm_sequence_create(g->model, &g->own, err));
+    PROG_TRY(ellm_sequence_create(g->model, &g->own, err));
     g->sequence = g->own;
   }
-  CLI_TRY(add_request(g, err));
-  CLI_TRY(reserve(g, err));
+  PROG_TRY(add_request(g, err));
+  PROG_TRY(reserve(g, err));
   if (g->prompt_cache && cli_file_exists(g->prompt_cache)) {
-    CLI_TRY(cli_sequence_restore(g->sequence, g->prompt_cache, g->prompt, g->n_prompt, err));
+    PROG_TRY(cli_sequence_restore(g->sequence, g->prompt_cache, g->prompt, g->n_prompt, err));
     g->saved = ellm_sequence_length(g->sequence) == g->n_prompt;
   }
   return run_generator(g, err);

@@ -28,9 +28,9 @@ static double entropy_of(const histogram *h) {
   return bits / (double)h->total;
 }
 
-static bool add_head(const histogram *h, cli_buffer *svg) {
+static bool add_head(const histogram *h, prog_buffer *svg) {
   const double entropy = entropy_of(h);
-  return cli_add(svg,
+  return prog_print(svg,
              "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" role=\"img\" font-family=\"system-ui, "
              "sans-serif\">\n"
              "<style>.b{fill:#fff}.t{fill:#1b1f24}.s{fill:#57606a}.g{stroke:#d8dee4}.a{stroke:#57606a}.c{fill:#2f6fb2}"
@@ -39,20 +39,20 @@ static bool add_head(const histogram *h, cli_buffer *svg) {
              ".g{stroke:#2c333b}.a{stroke:#9aa4af}.c{fill:#5aa2e8}}</style>\n"
              "<rect class=\"b\" width=\"%d\" height=\"%d\"/>\n",
              WIDTH, HEIGHT, WIDTH, HEIGHT) &&
-         cli_add(svg, "<text class=\"t\" x=\"%d\" y=\"32\" font-size=\"19\" font-weight=\"600\">", LEFT) &&
+         prog_print(svg, "<text class=\"t\" x=\"%d\" y=\"32\" font-size=\"19\" font-weight=\"600\">", LEFT) &&
          cli_add_escaped(svg, h->title) &&
-         cli_add(svg,
+         prog_print(svg,
              "</text>\n<text class=\"s\" x=\"%d\" y=\"55\" font-size=\"14\">%llu weights, %d-bit codes, entropy %.3f "
              "bits a weight</text>\n",
              LEFT, (unsigned long long)h->total, h->bits, entropy);
 }
 
-static bool add_axes(const histogram *h, double top, double step, cli_buffer *svg) {
+static bool add_axes(const histogram *h, double top, double step, prog_buffer *svg) {
   int n = 1 << h->bits, every = n <= 16 ? 1 : n <= 64 ? 4 : n / 16;
   double slot = (double)(WIDTH - LEFT - RIGHT) / n, depth = HEIGHT - TOP - BOTTOM;
   for (double v = 0; v <= top * 1.0001; v += step) {
     double y = HEIGHT - BOTTOM - depth * v / top;
-    if (!cli_add(svg,
+    if (!prog_print(svg,
              "<line class=\"%s\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"s\" x=\"%d\" y=\"%.1f\" "
              "font-size=\"12\" "
              "text-anchor=\"end\">%g %%</text>\n",
@@ -62,15 +62,15 @@ static bool add_axes(const histogram *h, double top, double step, cli_buffer *sv
   for (int q = 0; q < n; q++) {
     if (q % every != 0 && q != n - 1) continue;
     if (q != n - 1 && n - 1 - q < every / 2) continue; /* room for the last one */
-    if (!cli_add(svg, "<text class=\"s\" x=\"%.1f\" y=\"%d\" font-size=\"12\" text-anchor=\"middle\">%d</text>\n",
+    if (!prog_print(svg, "<text class=\"s\" x=\"%.1f\" y=\"%d\" font-size=\"12\" text-anchor=\"middle\">%d</text>\n",
              LEFT + (q + 0.5) * slot, HEIGHT - BOTTOM + 18, q))
       return false;
   }
-  return cli_add(svg, "<text class=\"s\" x=\"%d\" y=\"%d\" font-size=\"13\" text-anchor=\"middle\">code</text>\n",
+  return prog_print(svg, "<text class=\"s\" x=\"%d\" y=\"%d\" font-size=\"13\" text-anchor=\"middle\">code</text>\n",
              LEFT + (WIDTH - LEFT - RIGHT) / 2, HEIGHT - 14);
 }
 
-bool histogram_svg(const histogram *h, cli_buffer *svg) {
+bool histogram_svg(const histogram *h, prog_buffer *svg) {
   int n = 1 << h->bits;
   uint64_t most = 1;
   for (int q = 0; q < n; q++)
@@ -83,12 +83,12 @@ bool histogram_svg(const histogram *h, cli_buffer *svg) {
     double share = 100.0 * (double)h->counts[q] / (double)h->total, height = (HEIGHT - TOP - BOTTOM) * share / top;
     if (h->counts[q] == 0) continue;
     if (height < 0.5) height = 0.5; /* rare codes stay visible */
-    if (!cli_add(svg,
+    if (!prog_print(svg,
              "<rect class=\"c\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\"><title>code %d: %llu weights, "
              "%.3g %%</title></rect>\n",
              LEFT + q * slot + gap, HEIGHT - BOTTOM - height, slot - 2 * gap, height, q,
              (unsigned long long)h->counts[q], share))
       return false;
   }
-  return cli_add(svg, "</svg>\n");
+  return prog_print(svg, "</svg>\n");
 }

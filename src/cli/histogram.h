@@ -3,7 +3,7 @@
 #ifndef ELLM_CLI_HISTOGRAM_H
 #define ELLM_CLI_HISTOGRAM_H
 
-#include "cli/buffer.h"
+#include "program/buffer.h"
 
 typedef struct histogram {
   const char *title; /* any bytes; shown with markup characters escaped */
@@ -13,6 +13,6 @@ typedef struct histogram {
 } histogram;
 
 /* Append the picture to svg. False when out of memory. */
-bool histogram_svg(const histogram *h, cli_buffer *svg);
+bool histogram_svg(const histogram *h, prog_buffer *svg);
 
 #endif

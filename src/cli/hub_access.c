@@ -88,12 +88,12 @@ ellm_status cli_hub_init(cli_hub *hub, ellm_error *err) {
   hub_options_init(&hub->options);
   char *home = home_of_hub();
   if (home == NULL)
-    return cli_failure(err, ELLM_ERR_USAGE, "there is no home folder for the cache of models: set HF_HOME");
+    return prog_failure(err, ELLM_ERR_USAGE, "there is no home folder for the cache of models: set HF_HOME");
   const char *cache = variable(caches), *seconds = variable(times);
   hub->cache = cache != NULL ? expanded(cache) : cli_path_join(home, "hub");
   hub->token = find_token(home);
   free(home);
-  if (hub->cache == NULL) return cli_failure_memory(err, 1, "a path");
+  if (hub->cache == NULL) return prog_failure_memory(err, 1, "a path");
   hub->options.cache = hub->cache;
   hub->options.token = hub->token;
   hub->options.endpoint = variable(ends);
@@ -108,7 +108,7 @@ ellm_status cli_hub_init(cli_hub *hub, ellm_error *err) {
   char *end;
   const long timeout = strtol(seconds, &end, 10);
   if (*end != '\0' || timeout < 1 || timeout > 86400)
-    return cli_failure(err, ELLM_ERR_USAGE, "HF_HUB_DOWNLOAD_TIMEOUT is '%s', not a number of seconds", seconds);
+    return prog_failure(err, ELLM_ERR_USAGE, "HF_HUB_DOWNLOAD_TIMEOUT is '%s', not a number of seconds", seconds);
   hub->options.timeout = (int)timeout;
   return ELLM_OK;
 }

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/buffer.h"
+#include "program/buffer.h"
 #include "cli/files.h"
 #include "cli/signals.h"
 
@@ -18,30 +18,30 @@ enum { STOP_POLL_MS = 200 }; /* how late an interruption may be noticed while in
 static const size_t text_limit = (size_t)1 << 30;
 
 ellm_status cli_read_stream(int fd, const char *name, char **data, size_t *bytes, ellm_error *err) {
-  cli_buffer buffer = {0};
+  prog_buffer buffer = {0};
   for (;;) {
-    if (!cli_buffer_reserve(&buffer, 1 << 16)) {
-      size_t size = buffer.size;
-      cli_buffer_free(&buffer);
-      return cli_failure_memory(err, size, name);
+    if (!prog_reserve(&buffer, 1 << 16)) {
+      size_t size = buffer.bytes;
+      prog_buffer_free(&buffer);
+      return prog_failure_memory(err, size, name);
     }
     /* Not in read() alone: a signal between the look at cli_stopped and read() would be waited out. */
     struct pollfd input = {.fd = fd, .events = POLLIN};
     int ready = 0;
     while (!cli_stopped() && ready == 0) ready = poll(&input, 1, STOP_POLL_MS);
-    ssize_t n = cli_stopped() ? -1 : read(fd, buffer.data + buffer.size, (1 << 16) - 1);
-    if (n > 0) buffer.size += (size_t)n;
+    ssize_t n = cli_stopped() ? -1 : read(fd, buffer.data + buffer.bytes, (1 << 16) - 1);
+    if (n > 0) buffer.bytes += (size_t)n;
     if (n == 0) break;
     if (n < 0 && (errno != EINTR || cli_stopped())) {
       int code = errno;
-      cli_buffer_free(&buffer);
-      if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
-      return cli_failure_errno(err, code, "read", name);
+      prog_buffer_free(&buffer);
+      if (cli_stopped()) return prog_failure(err, ELLM_INTERRUPTED, "interrupted");
+      return prog_failure_errno(err, code, "read", name);
     }
   }
-  buffer.data[buffer.size] = 0;
-  *data = (char *)buffer.data;
-  *bytes = buffer.size;
+  buffer.data[buffer.bytes] = 0;
+  *data = buffer.data;
+  *bytes = buffer.bytes;
   return ELLM_OK;
 }
 
@@ -61,8 +61,8 @@ ellm_status cli_text_read(const char *path, cli_text *text, ellm_error *err) {
   if (stat(path, &facts) != 0 || !S_ISFIFO(facts.st_mode))
     return cli_read_file(path, text_limit, &text->data, &text->bytes, err);
   const int fd = open(path, O_RDONLY | O_CLOEXEC); /* waits for the other end, unless a signal comes */
-  if (fd < 0 && cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
-  if (fd < 0) return cli_failure_errno(err, errno, "open", path);
+  if (fd < 0 && cli_stopped()) return prog_failure(err, ELLM_INTERRUPTED, "interrupted");
+  if (fd < 0) return prog_failure_errno(err, errno, "open", path);
   const ellm_status status = cli_read_stream(fd, path, &text->data, &text->bytes, err);
   close(fd);
   return status;
@@ -70,7 +70,7 @@ ellm_status cli_text_read(const char *path, cli_text *text, ellm_error *err) {
 
 ellm_status cli_text_copy(const char *given, cli_text *text, ellm_error *err) {
   *text = (cli_text){.data = strdup(given), .bytes = strlen(given)};
-  return text->data ? ELLM_OK : cli_failure_memory(err, strlen(given) + 1, "a text");
+  return text->data ? ELLM_OK : prog_failure_memory(err, strlen(given) + 1, "a text");
 }
 
 void cli_text_drop_newline(cli_text *text) {

@@ -3,7 +3,7 @@
 #ifndef ELLM_CLI_INPUT_H
 #define ELLM_CLI_INPUT_H
 
-#include "cli/failure.h"
+#include "program/failure.h"
 
 /* All that comes from a descriptor, malloc'ed, with a NUL after it. `name` names it in errors. */
 ellm_status cli_read_stream(int fd, const char *name, char **data, size_t *bytes, ellm_error *err);

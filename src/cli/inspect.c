@@ -13,14 +13,14 @@ static ellm_status find_tensor(const ellm_file *file, const char *path, const ch
                                ellm_tensor_info *info, ellm_error *err) {
   for (*index = 0; ellm_file_tensor(file, *index, info); ++*index)
     if (strcmp(info->name, name) == 0) return ELLM_OK;
-  return cli_failure(err, ELLM_ERR_INPUT, "%s: there is no tensor '%s'", path, name);
+  return prog_failure(err, ELLM_ERR_INPUT, "%s: there is no tensor '%s'", path, name);
 }
 
 /* All codes of a quantized tensor, malloc'ed. */
 static ellm_status read_codes(const ellm_file *file, size_t index, const ellm_tensor_info *info, int threads,
                               uint8_t **codes, ellm_error *err) {
   *codes = malloc(info->n_elements ? (size_t)info->n_elements : 1);
-  if (!*codes) return cli_failure_memory(err, (size_t)info->n_elements, "codes");
+  if (!*codes) return prog_failure_memory(err, (size_t)info->n_elements, "codes");
   ellm_status status = ellm_file_codes(file, index, threads, *codes, err);
   if (status != ELLM_OK) {
     free(*codes);
@@ -35,10 +35,10 @@ static ellm_status write_codes(const ellm_file *file, const char *path, const ch
   size_t index;
   uint8_t *codes;
   cli_output output;
-  CLI_TRY(find_tensor(file, path, name, &index, &info, err));
+  PROG_TRY(find_tensor(file, path, name, &index, &info, err));
   if (info.kept)
-    return cli_failure(err, ELLM_ERR_INPUT, "%s: tensor '%s' is kept as it is and has no codes", path, name);
-  CLI_TRY(read_codes(file, index, &info, threads, &codes, err));
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: tensor '%s' is kept as it is and has no codes", path, name);
+  PROG_TRY(read_codes(file, index, &info, threads, &codes, err));
   ellm_status status = cli_output_open(&output, out, path, err);
   if (status == ELLM_OK) {
     status = cli_output_write(&output, codes, (size_t)info.n_elements, err);
@@ -55,22 +55,22 @@ static ellm_status count_codes(const ellm_file *file, const char *path, const ch
   ellm_tensor_info info;
   size_t first = 0, last = ellm_file_tensor_count(file);
   if (name) {
-    CLI_TRY(find_tensor(file, path, name, &first, &info, err));
+    PROG_TRY(find_tensor(file, path, name, &first, &info, err));
     last = first + 1;
     if (info.kept)
-      return cli_failure(err, ELLM_ERR_INPUT, "%s: tensor '%s' is kept as it is and has no codes", path, name);
+      return prog_failure(err, ELLM_ERR_INPUT, "%s: tensor '%s' is kept as it is and has no codes", path, name);
   }
   for (size_t i = first; i < last; i++) {
     uint8_t *codes;
-    if (cli_stopped()) return cli_failure(err, ELLM_INTERRUPTED, "interrupted");
+    if (cli_stopped()) return prog_failure(err, ELLM_INTERRUPTED, "interrupted");
     if (!ellm_file_tensor(file, i, &info) || info.kept) continue;
-    CLI_TRY(read_codes(file, i, &info, threads, &codes, err));
+    PROG_TRY(read_codes(file, i, &info, threads, &codes, err));
     for (uint64_t k = 0; k < info.n_elements; k++) h->counts[codes[k]]++;
     free(codes);
     h->total += info.n_elements;
     if (info.bits > h->bits) h->bits = info.bits;
   }
-  if (h->total == 0) return cli_failure(err, ELLM_ERR_INPUT, "%s: there are no quantized weights", path);
+  if (h->total == 0) return prog_failure(err, ELLM_ERR_INPUT, "%s: there are no quantized weights", path);
   return ELLM_OK;
 }
 
@@ -78,16 +78,16 @@ static ellm_status write_histogram(const ellm_file *file, const char *path, cons
                                    int threads, ellm_error *err) {
   histogram h = {.title = name ? name : "all quantized tensors"};
   cli_output output;
-  cli_buffer svg = {0};
-  CLI_TRY(count_codes(file, path, name, threads, &h, err));
+  prog_buffer svg = {0};
+  PROG_TRY(count_codes(file, path, name, threads, &h, err));
   ellm_status status = histogram_svg(&h, &svg) ? cli_output_open(&output, out, path, err)
-                                               : cli_failure_memory(err, svg.size, "the histogram");
+                                               : prog_failure_memory(err, svg.bytes, "the histogram");
   if (status == ELLM_OK) {
-    status = cli_output_write(&output, svg.data, svg.size, err);
+    status = cli_output_write(&output, svg.data, svg.bytes, err);
     if (status == ELLM_OK) status = cli_output_close(&output, err);
     else cli_output_abort(&output);
   }
-  cli_buffer_free(&svg);
+  prog_buffer_free(&svg);
   return status;
 }
 

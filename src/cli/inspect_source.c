@@ -119,11 +119,11 @@ int cli_inspect_source(const char *path, const char *name, bool as_table) {
   char *json = NULL;
   ellm_status status = ellm_source_open(path, &source, &err);
   if (status == ELLM_OK && name && !ellm_source_find(source, name, &index))
-    status = cli_failure(&err, ELLM_ERR_INPUT, "%s: there is no tensor '%s'", path, name);
+    status = prog_failure(&err, ELLM_ERR_INPUT, "%s: there is no tensor '%s'", path, name);
   if (status == ELLM_OK) status = ellm_source_describe(source, &json, &err);
   json_t *description = json ? json_loads(json, 0, NULL) : NULL;
   free(json);
-  if (status == ELLM_OK && !description) status = cli_failure_memory(&err, 0, "a description");
+  if (status == ELLM_OK && !description) status = prog_failure_memory(&err, 0, "a description");
   const int result = status != ELLM_OK ? cli_fail(&err)
                      : as_table        ? print_table(description, source, name)
                                        : print_description(description, source, path, name);

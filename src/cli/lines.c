@@ -78,13 +78,13 @@ static int editor_read(EditLine *editor, wchar_t *out) {
       }
     }
     bytes[n++] = reader->input[reader->at++];
-    switch (cli_utf8_next(bytes, n, &cp, &length)) {
-      case CLI_UTF8_INCOMPLETE: continue;
-      case CLI_UTF8_INVALID:
+    switch (prog_utf8_next(bytes, n, &cp, &length)) {
+      case PROG_UTF8_INCOMPLETE: continue;
+      case PROG_UTF8_INVALID:
         if (length < n) reader->at--; /* belongs to what comes next */
         *out = 0xFFFD;
         return 1;
-      case CLI_UTF8_CHARACTER: *out = (wchar_t)cp; return 1;
+      case PROG_UTF8_CHARACTER: *out = (wchar_t)cp; return 1;
     }
   }
 }
@@ -120,7 +120,7 @@ static void set_prompt(line_reader *reader, const char *text) {
   reader->prompt[n] = L'\0';
 }
 
-static line_result edit_line(line_reader *reader, const char *prompt, cli_buffer *line) {
+static line_result edit_line(line_reader *reader, const char *prompt, prog_buffer *line) {
   HistEventW event;
   int n = 0;
   set_prompt(reader, prompt);
@@ -128,7 +128,7 @@ static line_result edit_line(line_reader *reader, const char *prompt, cli_buffer
   el_wset(reader->editor, EL_PREP_TERM, 1); /* before the prompt is shown: what is typed then is for the editor */
   const wchar_t *text = el_wgets(reader->editor, &n);
   if (reader->interrupted) {
-    if (reader->typed && !cli_buffer_append(line, "?", 1)) return LINE_FAILED;
+    if (reader->typed && !prog_append(line, "?", 1)) return LINE_FAILED;
     return LINE_INTERRUPTED;
   }
   if (!text || n <= 0) {
@@ -137,27 +137,27 @@ static line_result edit_line(line_reader *reader, const char *prompt, cli_buffer
   }
   if (n > 1) history_w(reader->history, &event, H_ENTER, text);
   for (int i = 0; i < n && text[i] != L'\n'; i++)
-    if (!cli_utf8_append(line, (uint32_t)text[i])) return LINE_FAILED;
+    if (!prog_utf8_append(line, (uint32_t)text[i])) return LINE_FAILED;
   return LINE_TEXT;
 }
 
 /* ---------------------------------------------------------------- as it comes */
 
-static line_result plain_line(line_reader *reader, cli_buffer *line) {
-  cli_buffer raw = {0};
+static line_result plain_line(line_reader *reader, prog_buffer *line) {
+  prog_buffer raw = {0};
   bool ended = false, good = true;
-  while (good && !ended && raw.size <= LINE_LIMIT) {
+  while (good && !ended && raw.bytes <= LINE_LIMIT) {
     if (reader->at == reader->end && fill(reader, INPUT_BYTES) <= 0) break;
     const char *from = reader->input + reader->at, *newline = memchr(from, '\n', reader->end - reader->at);
     const size_t n = newline ? (size_t)(newline - from) : reader->end - reader->at;
-    good = cli_buffer_append(&raw, from, n);
+    good = prog_append(&raw, from, n);
     ended = newline != NULL;
     reader->at += n + ended;
   }
-  const bool some = ended || raw.size > 0, too_long = raw.size > LINE_LIMIT;
-  if (good && raw.size > 0 && raw.data[raw.size - 1] == '\r') raw.size--;
-  if (good && !too_long && raw.size > 0) good = cli_utf8_append_replaced(line, (const char *)raw.data, raw.size);
-  cli_buffer_free(&raw);
+  const bool some = ended || raw.bytes > 0, too_long = raw.bytes > LINE_LIMIT;
+  if (good && raw.bytes > 0 && raw.data[raw.bytes - 1] == '\r') raw.bytes--;
+  if (good && !too_long && raw.bytes > 0) good = prog_utf8_append_replaced(line, raw.data, raw.bytes);
+  prog_buffer_free(&raw);
   if (reader->interrupted) return LINE_INTERRUPTED;
   if (!good || reader->failed != 0) {
     errno = good ? reader->failed : ENOMEM;
@@ -167,8 +167,8 @@ static line_result plain_line(line_reader *reader, cli_buffer *line) {
   return some ? LINE_TEXT : LINE_END;
 }
 
-line_result line_reader_next(line_reader *reader, const char *prompt, cli_buffer *line) {
-  line->size = 0;
+line_result line_reader_next(line_reader *reader, const char *prompt, prog_buffer *line) {
+  prog_buffer_clear(line);
   reader->interrupted = reader->typed = false;
   reader->failed = 0;
   return reader->editor ? edit_line(reader, prompt, line) : plain_line(reader, line);

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "cli/buffer.h"
+#include "program/buffer.h"
 
 typedef struct line_reader line_reader;
 
@@ -24,6 +24,6 @@ typedef enum line_result {
 } line_result;
 
 /* The next line into *line, which is emptied first; the prompt is shown where lines are edited. */
-line_result line_reader_next(line_reader *reader, const char *prompt, cli_buffer *line);
+line_result line_reader_next(line_reader *reader, const char *prompt, prog_buffer *line);
 
 #endif

@@ -18,11 +18,11 @@ static ellm_status write_logits(ellm_model *model, ellm_sequence *sequence, uint
                                 size_t n_ids, cli_output *output, ellm_error *err) {
   size_t row = vocab_size;
   float *logits = calloc(row * BATCH, sizeof *logits);
-  if (!logits) return cli_failure_memory(err, row * BATCH * sizeof *logits, "logits");
+  if (!logits) return prog_failure_memory(err, row * BATCH * sizeof *logits, "logits");
   ellm_status status = ellm_sequence_announce(sequence, (uint32_t)n_ids, err);
   for (size_t done = 0; done < n_ids && status == ELLM_OK;) {
     size_t n = n_ids - done < BATCH ? n_ids - done : BATCH;
-    if (cli_stopped()) status = cli_failure(err, ELLM_INTERRUPTED, "interrupted");
+    if (cli_stopped()) status = prog_failure(err, ELLM_INTERRUPTED, "interrupted");
     if (status == ELLM_OK)
       status = ellm_evaluate(model, &(ellm_batch_item){sequence, ids + done, n, logits, n}, 1, err);
     for (size_t i = 0; i < n && status == ELLM_OK; i++)
@@ -43,13 +43,13 @@ static ellm_status logits_of(const cli_common *common, const uint32_t *ids, size
   ellm_model_info info;
   cli_output output = {0};
   char *model_path = NULL;
-  CLI_TRY(cli_open_model(common, &model, &model_path, err));
+  PROG_TRY(cli_open_model(common, &model, &model_path, err));
   ellm_model_get_info(model, &info);
   *vocab_size = info.vocab_size;
   ellm_status status = ELLM_OK;
   const char *reason = info.max_context_reason;
   if (n_ids > info.max_context)
-    status = cli_failure(err, ELLM_ERR_INPUT, "%zu ids are more than the model's context of %u positions%s%s", n_ids,
+    status = prog_failure(err, ELLM_ERR_INPUT, "%zu ids are more than the model's context of %u positions%s%s", n_ids,
                          (unsigned)info.max_context, reason ? ": " : "", reason ? reason : "");
   if (status == ELLM_OK) status = ellm_model_reserve(model, (uint32_t)n_ids, err);
   if (status == ELLM_OK) status = ellm_sequence_create(model, &sequence, err);

@@ -3,19 +3,19 @@
 
 #include <string.h>
 
-#include "cli/utf8.h"
+#include "program/utf8.h"
 
-bool cli_add_escaped(cli_buffer *buffer, const char *text) {
+bool cli_add_escaped(prog_buffer *buffer, const char *text) {
   bool good = true;
-  if (!cli_valid_utf8(text, strlen(text))) text = "?";
+  if (!prog_valid_utf8(text, strlen(text))) text = "?";
   for (; good && *text; text++) {
     switch (*text) {
-      case '<': good = cli_add(buffer, "&lt;"); break;
-      case '>': good = cli_add(buffer, "&gt;"); break;
-      case '&': good = cli_add(buffer, "&amp;"); break;
-      case '"': good = cli_add(buffer, "&quot;"); break;
-      case '\'': good = cli_add(buffer, "&#39;"); break;
-      default: good = cli_buffer_append(buffer, (unsigned char)*text < 32 ? "?" : text, 1);
+      case '<': good = prog_print(buffer, "&lt;"); break;
+      case '>': good = prog_print(buffer, "&gt;"); break;
+      case '&': good = prog_print(buffer, "&amp;"); break;
+      case '"': good = prog_print(buffer, "&quot;"); break;
+      case '\'': good = prog_print(buffer, "&#39;"); break;
+      default: good = prog_append(buffer, (unsigned char)*text < 32 ? "?" : text, 1);
     }
   }
   return good;

@@ -3,10 +3,10 @@
 #ifndef ELLM_CLI_MARKUP_H
 #define ELLM_CLI_MARKUP_H
 
-#include "cli/buffer.h"
+#include "program/buffer.h"
 
 /* Appends text with the five characters of markup as entities; control characters, and a text that is not UTF-8, as "?".
  * False: no memory. */
-bool cli_add_escaped(cli_buffer *buffer, const char *text);
+bool cli_add_escaped(prog_buffer *buffer, const char *text);
 
 #endif

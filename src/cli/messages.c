@@ -14,7 +14,7 @@ static void message(const char *before, const char *format, va_list arguments) {
   char text[1024];
   ellm_error line;
   vsnprintf(text, sizeof text, format, arguments);
-  cli_failure(&line, ELLM_ERR_INTERNAL, "%s", text);
+  prog_failure(&line, ELLM_ERR_INTERNAL, "%s", text);
   fprintf(stderr, "entrollm: %s%s\n", before, line.message);
 }
 

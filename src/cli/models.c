@@ -67,9 +67,9 @@ ellm_status cli_find_model(const char **name, ellm_error *err) {
   hub_name parsed;
   cli_hub hub;
   if (*name == NULL || strncmp(*name, "hf:", 3) != 0) return ELLM_OK;
-  CLI_TRY(hub_parse_name(*name + 3, &parsed, err));
+  PROG_TRY(hub_parse_name(*name + 3, &parsed, err));
   struct kept *found = calloc(1, sizeof *found);
-  if (found == NULL) return cli_failure_memory(err, sizeof *found, "the path of the model");
+  if (found == NULL) return prog_failure_memory(err, sizeof *found, "the path of the model");
   ellm_status status = cli_hub_init(&hub, err);
   if (status == ELLM_OK) status = find_in_hub(&hub, &parsed, &found->path, err);
   cli_progress_end(&hub.progress);
@@ -83,13 +83,13 @@ ellm_status cli_find_model(const char **name, ellm_error *err) {
 ellm_status cli_model_path(const cli_common *common, char **path, ellm_error *err) {
   const char *model = common->model;
   *path = NULL;
-  CLI_TRY(cli_find_model(&model, err));
+  PROG_TRY(cli_find_model(&model, err));
   if (model != NULL) {
     *path = strdup(model);
-    return *path != NULL ? ELLM_OK : cli_failure_memory(err, strlen(model) + 1, "the path of the model");
+    return *path != NULL ? ELLM_OK : prog_failure_memory(err, strlen(model) + 1, "the path of the model");
   }
   *path = cli_embedded_model();
-  if (!*path) return cli_failure(err, ELLM_ERR_USAGE, "the embedded model is not installed: name a model with -m");
+  if (!*path) return prog_failure(err, ELLM_ERR_USAGE, "the embedded model is not installed: name a model with -m");
   return ELLM_OK;
 }
 
@@ -109,7 +109,7 @@ ellm_status cli_open_model(const cli_common *common, ellm_model **model, char **
   options.progress = cli_progress_update;
   options.progress_user = &progress;
   *model = NULL;
-  CLI_TRY(cli_model_path(common, path, err));
+  PROG_TRY(cli_model_path(common, path, err));
   ellm_status status = ellm_model_open(*path, &options, model, err);
   cli_progress_end(&progress);
   if (status != ELLM_OK) {
@@ -122,7 +122,7 @@ ellm_status cli_open_model(const cli_common *common, ellm_model **model, char **
 ellm_status cli_open_tokenizer(const cli_common *common, ellm_tokenizer **tokenizer, ellm_error *err) {
   char *path;
   *tokenizer = NULL;
-  CLI_TRY(cli_model_path(common, &path, err));
+  PROG_TRY(cli_model_path(common, &path, err));
   const ellm_status status = ellm_tokenizer_open(path, tokenizer, err);
   free(path);
   return status;

@@ -4,7 +4,7 @@
 #define ELLM_CLI_MODELS_H
 
 #include "cli/common.h"
-#include "cli/failure.h"
+#include "program/failure.h"
 
 /* The folder of the embedded model, malloc'ed; NULL if there is none. */
 char *cli_embedded_model(void);

@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/buffer.h"
+#include "program/buffer.h"
 #include "cli/messages.h"
-#include "cli/utf8.h"
+#include "program/utf8.h"
 
 static int output_errno; /* of the first failed write to standard output */
 
@@ -69,10 +69,10 @@ json_t *cli_json_u64(uint64_t value) {
 }
 
 json_t *cli_json_text(const char *text, size_t bytes) {
-  cli_buffer clean = {0};
-  if (cli_valid_utf8(text, bytes)) return json_stringn(text, bytes);
-  json_t *value = cli_utf8_append_replaced(&clean, text, bytes) ? json_stringn((char *)clean.data, clean.size) : NULL;
-  cli_buffer_free(&clean);
+  prog_buffer clean = {0};
+  if (prog_valid_utf8(text, bytes)) return json_stringn(text, bytes);
+  json_t *value = prog_utf8_append_replaced(&clean, text, bytes) ? json_stringn(clean.data, clean.bytes) : NULL;
+  prog_buffer_free(&clean);
   return value;
 }
 

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "cli/failure.h"
+#include "program/failure.h"
 
 /* Write to standard output; errors are kept and reported by cli_finish_output. */
 void cli_write(const void *data, size_t bytes);

@@ -3,7 +3,7 @@
 #ifndef ELLM_CLI_PROGRESS_H
 #define ELLM_CLI_PROGRESS_H
 
-#include "cli/failure.h"
+#include "program/failure.h"
 
 /* A bar on standard error when that is a terminal; always looks at the
  * interruption flag. Pass as ellm_progress_fn with a zeroed cli_progress. */

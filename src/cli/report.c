@@ -9,49 +9,49 @@
 /* -------------------------------------------------------------------- CSV */
 
 /* A text in quotes, quotes doubled. */
-static bool add_quoted(cli_buffer *out, const char *text) {
-  bool good = cli_buffer_append(out, "\"", 1);
+static bool add_quoted(prog_buffer *out, const char *text) {
+  bool good = prog_append(out, "\"", 1);
   for (; good && *text; text++)
-    good = cli_buffer_append(out, text, 1) && (*text != '"' || cli_buffer_append(out, text, 1));
-  return good && cli_buffer_append(out, "\"", 1);
+    good = prog_append(out, text, 1) && (*text != '"' || prog_append(out, text, 1));
+  return good && prog_append(out, "\"", 1);
 }
 
-static bool add_quality(cli_buffer *out, const report_quality *q) {
-  return cli_add(out, ",%.9g,%.3g,%.9g,%.3g,%.6f,%.3g,%.9g,%.3g", q->perplexity.value, q->perplexity.error,
+static bool add_quality(prog_buffer *out, const report_quality *q) {
+  return prog_print(out, ",%.9g,%.3g,%.9g,%.3g,%.6f,%.3g,%.9g,%.3g", q->perplexity.value, q->perplexity.error,
                  q->kl.value, q->kl.error, q->same_top.value, q->same_top.error, q->ratio.value, q->ratio.error);
 }
 
-static bool report_csv(const report_data *data, cli_buffer *out) {
-  bool good = cli_add(out, "variant,bits,scheme,code,file_bytes,coded_bits,entropy_bits,weight_error");
+static bool report_csv(const report_data *data, prog_buffer *out) {
+  bool good = prog_print(out, "variant,bits,scheme,code,file_bytes,coded_bits,entropy_bits,weight_error");
   for (int kind = 0; good && kind < REPORT_KINDS; kind++) {
     static const char *const figures[] = {"perplexity", "kl", "same_top", "perplexity_ratio"};
     const char *k = kind == REPORT_FLOAT ? "f32" : "run";
     for (size_t i = 0; good && i < sizeof figures / sizeof *figures; i++)
-      good = cli_add(out, ",%s_%s,%s_%s_stderr", figures[i], k, figures[i], k);
+      good = prog_print(out, ",%s_%s,%s_%s_stderr", figures[i], k, figures[i], k);
   }
-  good = good && cli_add(out, ",prompt_tokens_per_second,tokens_per_second,peak_memory_bytes\n");
+  good = good && prog_print(out, ",prompt_tokens_per_second,tokens_per_second,peak_memory_bytes\n");
   for (size_t i = 0; good && i < data->n_variants; i++) {
     const report_variant *v = &data->variants[i];
-    if (v->original) good = cli_add(out, "original,,,,");
+    if (v->original) good = prog_print(out, "original,,,,");
     else
-      good = cli_add(out, "%s,%d,%s,%s,", v->name, v->bits, ellm_scheme_name(v->scheme),
+      good = prog_print(out, "%s,%d,%s,%s,", v->name, v->bits, ellm_scheme_name(v->scheme),
                      v->code == ELLM_CODE_HUFFMAN ? "huffman" : "none");
-    good = good && cli_add(out, "%llu,%.6f,%.6f,%.9g", (unsigned long long)v->file_bytes, v->coded_bits, v->entropy,
+    good = good && prog_print(out, "%llu,%.6f,%.6f,%.9g", (unsigned long long)v->file_bytes, v->coded_bits, v->entropy,
                            v->error) &&
            add_quality(out, &v->quality[REPORT_FLOAT]) && add_quality(out, &v->quality[REPORT_RUN]) &&
-           cli_add(out, ",%.1f,%.2f,%llu\n", v->prompt_rate, v->generate_rate, (unsigned long long)v->peak_bytes);
+           prog_print(out, ",%.1f,%.2f,%llu\n", v->prompt_rate, v->generate_rate, (unsigned long long)v->peak_bytes);
   }
   return good;
 }
 
-static bool report_tensors_csv(const report_data *data, cli_buffer *out) {
-  bool good = cli_add(out, "variant,tensor,rows,columns,scheme,step,zero,entropy_bits,coded_bits,weight_error\n");
+static bool report_tensors_csv(const report_data *data, prog_buffer *out) {
+  bool good = prog_print(out, "variant,tensor,rows,columns,scheme,step,zero,entropy_bits,coded_bits,weight_error\n");
   for (size_t i = 0; good && i < data->n_variants; i++) {
     const report_variant *v = &data->variants[i];
     for (size_t k = 0; good && k < v->n_tensors; k++) {
       const report_tensor *t = &v->tensors[k];
-      good = cli_add(out, "%s,", v->name) && add_quoted(out, t->name) &&
-             cli_add(out, ",%llu,%llu,%s,%.9g,%d,%.6f,%.6f,%.9g\n", (unsigned long long)t->rows,
+      good = prog_print(out, "%s,", v->name) && add_quoted(out, t->name) &&
+             prog_print(out, ",%llu,%llu,%s,%.9g,%d,%.6f,%.6f,%.9g\n", (unsigned long long)t->rows,
                      (unsigned long long)t->columns, ellm_scheme_name(t->scheme), t->step, t->zero, t->entropy,
                      t->coded_bits, t->error);
     }
@@ -69,19 +69,19 @@ typedef struct report_options {
 } report_options;
 
 static ellm_status write_file(const report_options *r, const char *name,
-                              bool (*make)(const report_data *data, cli_buffer *out), const report_data *data,
+                              bool (*make)(const report_data *data, prog_buffer *out), const report_data *data,
                               ellm_error *err) {
-  cli_buffer content = {0};
+  prog_buffer content = {0};
   cli_output output;
   char *path = cli_path_join(r->out, name);
-  ellm_status status = path && make(data, &content) ? ELLM_OK : cli_failure_memory(err, content.size, name);
+  ellm_status status = path && make(data, &content) ? ELLM_OK : prog_failure_memory(err, content.bytes, name);
   if (status == ELLM_OK) status = cli_output_open(&output, path, r->source, err);
   if (status == ELLM_OK) {
-    status = cli_output_write(&output, content.data, content.size, err);
+    status = cli_output_write(&output, content.data, content.bytes, err);
     if (status == ELLM_OK) status = cli_output_close(&output, err);
     else cli_output_abort(&output);
   }
-  cli_buffer_free(&content);
+  prog_buffer_free(&content);
   free(path);
   return status;
 }
@@ -90,7 +90,7 @@ static ellm_status write_file(const report_options *r, const char *name,
 static ellm_status find_text(const report_options *r, char **path, ellm_error *err) {
   if (r->text) {
     *path = malloc(strlen(r->text) + 1);
-    if (!*path) return cli_failure_memory(err, strlen(r->text) + 1, "a path");
+    if (!*path) return prog_failure_memory(err, strlen(r->text) + 1, "a path");
     strcpy(*path, r->text);
     return ELLM_OK;
   }
@@ -103,17 +103,17 @@ static ellm_status find_text(const report_options *r, char **path, ellm_error *e
   if (*path && cli_file_exists(*path)) return ELLM_OK;
   free(*path);
   *path = NULL;
-  return cli_failure(err, ELLM_ERR_USAGE, "report: there is no unseen.txt to evaluate on: name a text with -f");
+  return prog_failure(err, ELLM_ERR_USAGE, "report: there is no unseen.txt to evaluate on: name a text with -f");
 }
 
 static ellm_status check_folder(const report_options *r, ellm_error *err) {
   char *page = cli_path_join(r->out, "index.html");
-  if (!page) return cli_failure_memory(err, strlen(r->out), "a path");
+  if (!page) return prog_failure_memory(err, strlen(r->out), "a path");
   const bool there = cli_file_exists(page);
   free(page);
   if (there && !r->force)
-    return cli_failure(err, ELLM_ERR_USAGE, "%s: there is a report already (use --force to replace it)", r->out);
-  if (!cli_is_directory(r->source)) return cli_failure(err, ELLM_ERR_INPUT, "%s: not a checkpoint folder", r->source);
+    return prog_failure(err, ELLM_ERR_USAGE, "%s: there is a report already (use --force to replace it)", r->out);
+  if (!cli_is_directory(r->source)) return prog_failure(err, ELLM_ERR_INPUT, "%s: not a checkpoint folder", r->source);
   return cli_create_directory(r->out, err);
 }
 
@@ -125,7 +125,7 @@ static ellm_status make_report(const report_options *r, report_data *data, ellm_
                       .threads = r->common.threads,
                       .keep_files = r->keep_files};
   char *text = NULL;
-  CLI_TRY(find_text(r, &text, err));
+  PROG_TRY(find_text(r, &text, err));
   plan.text = text;
   ellm_status status = check_folder(r, err);
   if (status == ELLM_OK) status = report_measure(&plan, data, err);

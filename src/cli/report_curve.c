@@ -65,7 +65,7 @@ static void add_uniform(const report_data *data, int bits, report_point *points,
   snprintf(p->tag, sizeof p->tag, "%d bits, coded", bits);
 }
 
-bool report_curve_page(const report_data *data, cli_buffer *out) {
+bool report_curve_page(const report_data *data, prog_buffer *out) {
   report_point points[REPORT_CURVE + 3];
   size_t n = 0;
   if (data->n_curve == 0) return true;
@@ -86,10 +86,10 @@ bool report_curve_page(const report_data *data, cli_buffer *out) {
                             .points = points,
                             .n_points = n,
                             .n_connected = data->n_curve};
-  return cli_add(out, "<h2>Any size</h2>\n<p>What <code>compress --target-bpw</code> or <code>--target-size</code> would "
+  return prog_print(out, "<h2>Any size</h2>\n<p>What <code>compress --target-bpw</code> or <code>--target-size</code> would "
                       "make of this model: its divergence over bits a weight, as the plan with quick effort predicts it "
                       "on text that the model writes. Filled circle: the size that <code>compress</code> aims at without options. "
                       "Squares: one step a tensor, as in the table, measured on the text of this report.</p>\n"
                       "<div class=\"plots\">\n<figure><figcaption>%s</figcaption>\n", plot.title) &&
-         report_plot_svg(&plot, out) && cli_add(out, "</figure>\n</div>\n");
+         report_plot_svg(&plot, out) && prog_print(out, "</figure>\n</div>\n");
 }

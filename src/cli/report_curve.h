@@ -9,6 +9,6 @@
  * data->curve. A model that nothing can be measured of has none. */
 ellm_status report_curve_measure(const report_plan *plan, report_data *data, ellm_error *err);
 /* Appends the plot, with what was measured of the uniform steps beside it; nothing where there is no curve. */
-bool report_curve_page(const report_data *data, cli_buffer *out);
+bool report_curve_page(const report_data *data, prog_buffer *out);
 
 #endif

@@ -69,9 +69,9 @@ static ellm_status compare_weights(const pair *p, const ellm_tensor_info *info, 
   size_t at, index;
   if (!ellm_source_find(p->file, info->name, &index) || !ellm_source_find(p->checkpoint, info->name, &at) ||
       !ellm_source_tensor(p->checkpoint, at, &source) || source.n_elements != info->n_elements)
-    return cli_failure(err, ELLM_ERR_INTERNAL, "tensor %s is not that of the checkpoint", info->name);
+    return prog_failure(err, ELLM_ERR_INTERNAL, "tensor %s is not that of the checkpoint", info->name);
   float *w = malloc(2 * ERROR_PIECE * sizeof *w), *quantized = w + ERROR_PIECE;
-  if (!w) return cli_failure_memory(err, 2 * ERROR_PIECE * sizeof *w, "weights");
+  if (!w) return prog_failure_memory(err, 2 * ERROR_PIECE * sizeof *w, "weights");
   ellm_status status = ELLM_OK;
   /* whole rows, so that few blocks are decoded twice */
   const uint64_t row = info->shape[1] ? info->shape[1] : 1;
@@ -104,7 +104,7 @@ static ellm_status describe_tensor(const ellm_file *file, size_t index, const el
                        .entropy = info->entropy,
                        .coded_bits = 8 * (double)info->stored_bytes / (double)info->n_elements};
   ellm_status status = codes && t->name ? ellm_file_codes(file, index, threads, codes, err)
-                                        : cli_failure_memory(err, (size_t)info->n_elements, "codes");
+                                        : prog_failure_memory(err, (size_t)info->n_elements, "codes");
   if (t->name) strcpy(t->name, info->name);
   for (uint64_t i = 0; status == ELLM_OK && i < info->n_elements; i++) t->counts[codes[i]]++;
   if (status == ELLM_OK) status = compare_weights(p, info, sums, err);
@@ -119,7 +119,7 @@ static ellm_status describe(const measuring *m, const char *path, report_variant
   ellm_totals totals;
   ellm_tensor_info info;
   error_sums all = {0, 0};
-  CLI_TRY(ellm_file_open(path, &file, err));
+  PROG_TRY(ellm_file_open(path, &file, err));
   ellm_file_totals(file, &totals);
   v->file_bytes = totals.file_bytes;
   v->coded_bits = totals.coded_bits_per_weight;
@@ -127,12 +127,12 @@ static ellm_status describe(const measuring *m, const char *path, report_variant
   m->data->parameters = totals.parameters;
   v->tensors = calloc(ellm_file_tensor_count(file) + 1, sizeof *v->tensors);
   ellm_status status = v->tensors ? ellm_source_open(m->plan->source, &p.checkpoint, err)
-                                  : cli_failure_memory(err, sizeof *v->tensors, "tensors");
+                                  : prog_failure_memory(err, sizeof *v->tensors, "tensors");
   if (status == ELLM_OK) status = ellm_source_open(path, &p.file, err);
   for (size_t i = 0; status == ELLM_OK && ellm_file_tensor(file, i, &info); i++) {
     error_sums own = {0, 0};
     if (info.kept) continue;
-    if (cli_stopped()) status = cli_failure(err, ELLM_INTERRUPTED, "interrupted");
+    if (cli_stopped()) status = prog_failure(err, ELLM_INTERRUPTED, "interrupted");
     else
       status = describe_tensor(file, i, &info, &p, m->plan->threads, &v->tensors[v->n_tensors++], &own, err);
     all.error += own.error;
@@ -178,7 +178,7 @@ static ellm_status evaluate(measuring *m, const char *path, report_variant *v, i
   ellm_divergence_result *result = NULL;
   char state[PATH_BYTES], fingerprint[33] = "";
   int other;
-  CLI_TRY(open_for(m, path, kind, &model, err));
+  PROG_TRY(open_for(m, path, kind, &model, err));
   ellm_status status = ellm_eval_fingerprint(model, fingerprint, err);
   const report_variant *same = status == ELLM_OK ? same_logits(m->data, fingerprint, &other) : NULL;
   if (same) v->quality[kind] = same->quality[other];
@@ -245,7 +245,7 @@ static void answer_requests(int socket) {
 
 static ellm_status start_timer(measuring *m, ellm_error *err) {
   int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return cli_failure_errno(err, errno, "create", "a socket");
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return prog_failure_errno(err, errno, "create", "a socket");
   fflush(NULL);
   m->timer = fork();
   if (m->timer == 0) {
@@ -256,7 +256,7 @@ static ellm_status start_timer(measuring *m, ellm_error *err) {
   const int code = errno;
   close(ends[1]);
   m->timer_socket = ends[0];
-  return m->timer > 0 ? ELLM_OK : cli_failure_errno(err, code, "start", "a process");
+  return m->timer > 0 ? ELLM_OK : prog_failure_errno(err, code, "start", "a process");
 }
 
 static void stop_timer(measuring *m) {
@@ -271,7 +271,7 @@ static ellm_status time_it(const measuring *m, const char *path, report_variant 
   snprintf(request.path, sizeof request.path, "%s", path);
   if (!transfer(m->timer_socket, &request, sizeof request, true) ||
       !transfer(m->timer_socket, &answer, sizeof answer, false))
-    return cli_failure(err, ELLM_ERR_INTERNAL, "%s: the process that measures speed has ended", path);
+    return prog_failure(err, ELLM_ERR_INTERNAL, "%s: the process that measures speed has ended", path);
   if (answer.err.status != ELLM_OK) {
     if (err) *err = answer.err;
     return answer.err.status;
@@ -289,7 +289,7 @@ static ellm_status save_reference(measuring *m, ellm_error *err) {
   cli_progress progress;
   const ellm_divergence_request what = request_for(m);
   ellm_eval_options options;
-  CLI_TRY(open_for(m, m->plan->source, REPORT_FLOAT, &reference, err));
+  PROG_TRY(open_for(m, m->plan->source, REPORT_FLOAT, &reference, err));
   cli_progress_init(&progress);
   ellm_eval_options_init(&options);
   options.limit = (size_t)m->plan->chunks;
@@ -336,7 +336,7 @@ static ellm_status describe_original(const char *path, report_variant *v, ellm_e
   ellm_source *source;
   ellm_tensor_info info;
   uint64_t elements = 0;
-  CLI_TRY(ellm_source_open(path, &source, err));
+  PROG_TRY(ellm_source_open(path, &source, err));
   for (size_t i = 0; ellm_source_tensor(source, i, &info); i++) {
     v->file_bytes += info.stored_bytes;
     elements += info.n_elements;

@@ -65,21 +65,21 @@ static const char *base_name(const char *path) {
   return path + n;
 }
 
-static bool add_head(const report_data *d, cli_buffer *out) {
+static bool add_head(const report_data *d, prog_buffer *out) {
   const char *name = base_name(d->source);
-  return cli_add(out,
+  return prog_print(out,
                  "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
                  "content=\"width=device-width, initial-scale=1\">\n<title>") &&
          cli_add_escaped(out, name) &&
-         cli_add(out,
+         prog_print(out,
                  " compressed: EntroLLM report</title>\n<style>\n%s</style>\n"
                  "</head>\n<body>\n<h1>",
                  style) &&
          cli_add_escaped(out, name) &&
-         cli_add(out, ", compressed</h1>\n<p class=\"soft\">%.2f million parameters. Quality on ",
+         prog_print(out, ", compressed</h1>\n<p class=\"soft\">%.2f million parameters. Quality on ",
                  (double)d->parameters / 1e6) &&
          cli_add_escaped(out, base_name(d->text)) &&
-         cli_add(out,
+         prog_print(out,
                  ": %zu chunks of %u tokens, %llu tokens scored (llama.cpp's protocol). Speed and memory with %d "
                  "thread%s, instruction set %s. EntroLLM %s.</p>\n",
                  d->n_chunks, (unsigned)d->n_ctx, (unsigned long long)d->scored, d->threads,
@@ -87,24 +87,24 @@ static bool add_head(const report_data *d, cli_buffer *out) {
 }
 
 /* A figure and its standard error. */
-static bool add_value(cli_buffer *out, const char *before, ellm_figure f, double scale, int decimals, const char *unit,
+static bool add_value(prog_buffer *out, const char *before, ellm_figure f, double scale, int decimals, const char *unit,
                       const char *after) {
-  return cli_add(out, "%s%.*f%s <small>&#177; %.2g</small>%s", before, decimals, f.value * scale, unit,
+  return prog_print(out, "%s%.*f%s <small>&#177; %.2g</small>%s", before, decimals, f.value * scale, unit,
                  f.error * scale, after);
 }
 
 /* A divergence spans decades: four digits. */
-static bool add_divergence(cli_buffer *out, const char *before, ellm_figure f, const char *after) {
-  return cli_add(out, "%s%.4g <small>&#177; %.1g</small>%s", before, f.value, f.error, after);
+static bool add_divergence(prog_buffer *out, const char *before, ellm_figure f, const char *after) {
+  return prog_print(out, "%s%.4g <small>&#177; %.1g</small>%s", before, f.value, f.error, after);
 }
 
-static bool add_card(const report_data *d, int bits, cli_buffer *out) {
+static bool add_card(const report_data *d, int bits, prog_buffer *out) {
   const report_variant *v = report_find(d, bits, ELLM_SCHEME_MIXED, ELLM_CODE_HUFFMAN);
   const report_variant *plain = report_find(d, bits, ELLM_SCHEME_MIXED, ELLM_CODE_NONE);
   if (!v || !plain) return true;
   const report_quality *q = &v->quality[REPORT_RUN];
   char size[24];
-  return cli_add(out,
+  return prog_print(out,
                  "<div class=\"card\"><span class=\"soft\">%d bits, mixed, coded</span><b>%.2f bits a weight</b>"
                  "<dl><dt>smaller than uncoded</dt><dd>%.1f %%</dd><dt>file</dt><dd>%s</dd>",
                  bits, v->coded_bits, 100 * (1 - (double)v->file_bytes / (double)plain->file_bytes),
@@ -112,18 +112,18 @@ static bool add_card(const report_data *d, int bits, cli_buffer *out) {
          add_divergence(out, "<dt>KL divergence</dt><dd>", q->kl, "</dd>") &&
          add_value(out, "<dt>same top token</dt><dd>", q->same_top, 100, 1, " %", "</dd>") &&
          add_value(out, "<dt>perplexity ratio</dt><dd>", q->ratio, 1, 4, "", "</dd>") &&
-         cli_add(out, "<dt>tokens a second</dt><dd>%.0f</dd></dl></div>\n", v->generate_rate);
+         prog_print(out, "<dt>tokens a second</dt><dd>%.0f</dd></dl></div>\n", v->generate_rate);
 }
 
-static bool add_original_card(const report_data *d, cli_buffer *out) {
+static bool add_original_card(const report_data *d, prog_buffer *out) {
   const report_variant *v = &d->variants[0];
   char size[24];
-  return cli_add(out,
+  return prog_print(out,
                  "<div class=\"card\"><span class=\"soft\">original, full precision</span><b>%.0f bits a weight</b>"
                  "<dl><dt>weights</dt><dd>%s</dd>",
                  v->coded_bits, cli_size_text(v->file_bytes, size)) &&
          add_value(out, "<dt>perplexity</dt><dd>", v->quality[REPORT_FLOAT].perplexity, 1, 2, "", "</dd>") &&
-         cli_add(out, "<dt>tokens a second</dt><dd>%.0f</dd></dl></div>\n", v->generate_rate);
+         prog_print(out, "<dt>tokens a second</dt><dd>%.0f</dd></dl></div>\n", v->generate_rate);
 }
 
 /* ------------------------------------------------------------------ plots */
@@ -142,7 +142,7 @@ static double coordinate(const report_variant *v, axis which) {
 }
 
 static bool add_plot(const report_data *d, const char *title, axis x, const char *x_name, axis y, const char *y_name,
-                     cli_buffer *out) {
+                     prog_buffer *out) {
   report_point points[REPORT_VARIANTS];
   for (size_t i = 0; i < d->n_variants; i++) {
     const report_variant *v = &d->variants[i];
@@ -159,12 +159,12 @@ static bool add_plot(const report_data *d, const char *title, axis x, const char
       snprintf(points[i].tag, sizeof points[i].tag, "%d bits, coded", v->bits);
   }
   const report_plot plot = {title, x_name, y_name, points, d->n_variants, 0};
-  return cli_add(out, "<figure><figcaption>%s</figcaption>\n", title) && report_plot_svg(&plot, out) &&
-         cli_add(out, "</figure>\n");
+  return prog_print(out, "<figure><figcaption>%s</figcaption>\n", title) && report_plot_svg(&plot, out) &&
+         prog_print(out, "</figure>\n");
 }
 
-static bool add_plots(const report_data *d, cli_buffer *out) {
-  return cli_add(out, "<h2>Rate, distortion, quality</h2>\n<p>Blue: 8 bits, orange: 4 bits. Circles: mixed (per "
+static bool add_plots(const report_data *d, prog_buffer *out) {
+  return prog_print(out, "<h2>Rate, distortion, quality</h2>\n<p>Blue: 8 bits, orange: 4 bits. Circles: mixed (per "
                          "tensor), squares: symmetric, diamonds: asymmetric. Filled: Huffman-coded, hollow: the same "
                          "codes as they are. Coding moves a point to the left and never up or down: it loses "
                          "nothing.</p>\n<div class=\"plots\">\n") &&
@@ -173,26 +173,26 @@ static bool add_plots(const report_data *d, cli_buffer *out) {
          add_plot(d, "Size and divergence", MEGABYTES, "file, MB", KL, "mean KL, nats a token (float activations)",
                   out) &&
          add_plot(d, "Size and perplexity", MEGABYTES, "file, MB", PERPLEXITY, "perplexity, as users run it", out) &&
-         cli_add(out, "</div>\n");
+         prog_print(out, "</div>\n");
 }
 
 /* ------------------------------------------------------------------ table */
 
-static bool add_row(const report_variant *v, cli_buffer *out) {
+static bool add_row(const report_variant *v, prog_buffer *out) {
   char label[48], size[24], peak[24];
-  bool good = cli_add(out, "<tr><td>%s</td><td>%s</td><td>%.3f</td><td>%.3f</td>", report_label(v, label),
+  bool good = prog_print(out, "<tr><td>%s</td><td>%s</td><td>%.3f</td><td>%.3f</td>", report_label(v, label),
                       cli_size_text(v->file_bytes, size), v->coded_bits, v->entropy);
   for (int kind = 0; good && kind < REPORT_KINDS; kind++) {
     const report_quality *q = &v->quality[kind];
     good = add_value(out, "<td>", q->perplexity, 1, 2, "", "</td>") && add_divergence(out, "<td>", q->kl, "</td>") &&
            add_value(out, "<td>", q->same_top, 100, 2, " %", "</td>");
   }
-  return good && cli_add(out, "<td>%.0f</td><td>%.0f</td><td>%s</td></tr>\n", v->prompt_rate, v->generate_rate,
+  return good && prog_print(out, "<td>%.0f</td><td>%.0f</td><td>%s</td></tr>\n", v->prompt_rate, v->generate_rate,
                          cli_size_text(v->peak_bytes, peak));
 }
 
-static bool add_table(const report_data *d, cli_buffer *out) {
-  bool good = cli_add(
+static bool add_table(const report_data *d, prog_buffer *out) {
+  bool good = prog_print(
       out,
       "<h2>All variants</h2>\n<p>Two errors are kept apart. With <b>float activations</b> only the rounding of the "
       "weights is at work: what the quantizer does to the model. <b>As users run it</b>, the fast integer kernels "
@@ -206,13 +206,13 @@ static bool add_table(const report_data *d, cli_buffer *out) {
       "<tr><th>perplexity</th><th>KL</th><th>same top</th><th>perplexity</th><th>KL</th><th>same top</th>"
       "<th>prompt</th><th>new</th></tr></thead>\n<tbody>\n");
   for (size_t i = 0; good && i < d->n_variants; i++) good = add_row(&d->variants[i], out);
-  return good && cli_add(out, "</tbody></table></div>\n");
+  return good && prog_print(out, "</tbody></table></div>\n");
 }
 
 /* ---------------------------------------------------------------- tensors */
 
 /* A tensor's name, which may be broken after a dot. */
-static bool add_tensor_name(const char *name, cli_buffer *out) {
+static bool add_tensor_name(const char *name, prog_buffer *out) {
   bool good = true;
   for (const char *dot; good && (dot = strchr(name, '.')); name = dot + 1) {
     char part[256];
@@ -220,40 +220,40 @@ static bool add_tensor_name(const char *name, cli_buffer *out) {
     if (n >= sizeof part) break;
     memcpy(part, name, n);
     part[n] = '\0';
-    good = cli_add_escaped(out, part) && cli_add(out, "<wbr>");
+    good = cli_add_escaped(out, part) && prog_print(out, "<wbr>");
   }
   return good && cli_add_escaped(out, name);
 }
 
-static bool add_tensor(const report_tensor *eight, const report_tensor *four, cli_buffer *out) {
-  return cli_add(out, "<div class=\"tensor\"><h3>") && add_tensor_name(eight->name, out) &&
-         cli_add(out,
+static bool add_tensor(const report_tensor *eight, const report_tensor *four, prog_buffer *out) {
+  return prog_print(out, "<div class=\"tensor\"><h3>") && add_tensor_name(eight->name, out) &&
+         prog_print(out,
                  "</h3><span class=\"soft\">%llu &#215; %llu</span><br>8 bits: %s, entropy %.2f, stored %.2f bits",
                  (unsigned long long)eight->rows, (unsigned long long)eight->columns, ellm_scheme_name(eight->scheme),
                  eight->entropy, eight->coded_bits) &&
          report_bars_svg(eight, 8, out) &&
-         cli_add(out, "4 bits: %s, entropy %.2f, stored %.2f bits, error %.1f %%", ellm_scheme_name(four->scheme),
+         prog_print(out, "4 bits: %s, entropy %.2f, stored %.2f bits, error %.1f %%", ellm_scheme_name(four->scheme),
                  four->entropy, four->coded_bits, 100 * four->error) &&
-         report_bars_svg(four, 4, out) && cli_add(out, "</div>\n");
+         report_bars_svg(four, 4, out) && prog_print(out, "</div>\n");
 }
 
-static bool add_tensors(const report_data *d, cli_buffer *out) {
+static bool add_tensors(const report_data *d, prog_buffer *out) {
   const report_variant *eight = report_find(d, 8, ELLM_SCHEME_MIXED, ELLM_CODE_HUFFMAN);
   const report_variant *four = report_find(d, 4, ELLM_SCHEME_MIXED, ELLM_CODE_HUFFMAN);
   if (!eight || !four || eight->n_tensors != four->n_tensors) return true;
   bool good =
-      cli_add(out, "<h2>Tensors</h2>\n<p>The scheme that mixed chose, and how the weights fall: blue in 256 "
+      prog_print(out, "<h2>Tensors</h2>\n<p>The scheme that mixed chose, and how the weights fall: blue in 256 "
                       "steps over the tensor's range (its weights), orange in the 16 codes of 4 bits. The axis "
                       "is in weights. Error: squared error over squared weight.</p>\n<div class=\"tensors\">\n");
   for (size_t i = 0; good && i < eight->n_tensors; i++) good = add_tensor(&eight->tensors[i], &four->tensors[i], out);
-  return good && cli_add(out, "</div>\n");
+  return good && prog_print(out, "</div>\n");
 }
 
-bool report_page(const report_data *d, cli_buffer *out) {
-  return add_head(d, out) && cli_add(out, "<div class=\"cards\">\n") && add_original_card(d, out) &&
-         add_card(d, 8, out) && add_card(d, 4, out) && cli_add(out, "</div>\n") && add_plots(d, out) &&
+bool report_page(const report_data *d, prog_buffer *out) {
+  return add_head(d, out) && prog_print(out, "<div class=\"cards\">\n") && add_original_card(d, out) &&
+         add_card(d, 8, out) && add_card(d, 4, out) && prog_print(out, "</div>\n") && add_plots(d, out) &&
          report_curve_page(d, out) && add_table(d, out) && add_tensors(d, out) &&
-         cli_add(out,
+         prog_print(out,
                  "<p class=\"soft\">The figures: <a href=\"report.csv\">report.csv</a>, <a href=\"tensors.csv\">"
                  "tensors.csv</a>. What each means: docs/EVALUATION.md of EntroLLM.</p>\n</body>\n</html>\n");
 }

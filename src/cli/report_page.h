@@ -6,6 +6,6 @@
 #include "cli/report_measure.h"
 
 /* Append to a buffer; false: no memory. */
-bool report_page(const report_data *data, cli_buffer *out);
+bool report_page(const report_data *data, prog_buffer *out);
 
 #endif

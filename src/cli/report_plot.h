@@ -21,8 +21,8 @@ typedef struct report_plot {
   size_t n_connected; /* the first so many are joined by a line */
 } report_plot;
 /* Append to a buffer; false: no memory. */
-bool report_plot_svg(const report_plot *plot, cli_buffer *out);
+bool report_plot_svg(const report_plot *plot, prog_buffer *out);
 /* Bars of a tensor's codes; the axis is in weights. */
-bool report_bars_svg(const report_tensor *tensor, int bits, cli_buffer *out);
+bool report_bars_svg(const report_tensor *tensor, int bits, prog_buffer *out);
 
 #endif

@@ -40,7 +40,7 @@ static int read_prompt(run_options *r) {
 static ellm_status chat_ids(const run_options *r, const ellm_chat *chat, json_t *variables, uint32_t **ids,
                             size_t *n_ids, ellm_error *err) {
   json_t *conversation;
-  CLI_TRY(cli_conversation_of_text(r->system, r->text.data, r->text.bytes, &conversation, err));
+  PROG_TRY(cli_conversation_of_text(r->system, r->text.data, r->text.bytes, &conversation, err));
   const ellm_status status = cli_conversation_encode(chat, conversation, variables, true, ids, n_ids, err);
   json_decref(conversation);
   return status;
@@ -146,14 +146,14 @@ static int check(run_options *r, const option_table *table) {
     return cli_error(ELLM_ERR_USAGE, "run: --template and --template-var need --chat");
   int status = cli_sampling_check(&r->sampling, table);
   if (status == ELLM_OK && r->system && r->sampling.escape) cli_unescape((char *)r->system, strlen(r->system));
-  if (status == ELLM_OK && r->system && !cli_valid_utf8(r->system, strlen(r->system)))
+  if (status == ELLM_OK && r->system && !prog_valid_utf8(r->system, strlen(r->system)))
     status = cli_error(ELLM_ERR_INPUT, "run: the text of --system is not valid UTF-8");
   if (status == ELLM_OK) status = read_prompt(r);
   if (status != ELLM_OK) return status;
   if (!r->text.data && !r->prompt_ids)
     return cli_error(ELLM_ERR_USAGE, "run: give -p TEXT, -f FILE, --prompt-ids or a text on standard input "
                                      "(see 'entrollm run --help')");
-  if (r->text.data && !cli_valid_utf8(r->text.data, r->text.bytes))
+  if (r->text.data && !prog_valid_utf8(r->text.data, r->text.bytes))
     return cli_error(ELLM_ERR_INPUT, "run: the prompt is not valid UTF-8");
   return ELLM_OK;
 }

@@ -34,7 +34,7 @@ int cli_sampling_check(cli_sampling *options, const option_table *table) {
     if (options->escape && cli_unescape((char *)stop, bytes) != strlen(stop))
       return cli_error(ELLM_ERR_USAGE, "%s: --stop takes a text without \\x00", table->command);
     if (!*stop) return cli_error(ELLM_ERR_USAGE, "%s: --stop takes a text that is not empty", table->command);
-    if (!cli_valid_utf8(stop, strlen(stop)))
+    if (!prog_valid_utf8(stop, strlen(stop)))
       return cli_error(ELLM_ERR_INPUT, "%s: the text of --stop is not valid UTF-8", table->command);
   }
   return ELLM_OK;
@@ -47,8 +47,8 @@ ellm_status cli_sampling_grammar(const cli_sampling *options, ellm_model *model,
   cli_text text;
   *grammar = NULL;
   if (!path) return ELLM_OK;
-  CLI_TRY(ellm_model_tokenizer(model, &tokenizer, err));
-  CLI_TRY(cli_text_read(path, &text, err));
+  PROG_TRY(ellm_model_tokenizer(model, &tokenizer, err));
+  PROG_TRY(cli_text_read(path, &text, err));
   const ellm_status status = options->grammar
                                  ? ellm_grammar_create(tokenizer, text.data, text.bytes, path, grammar, err)
                                  : ellm_grammar_create_schema(tokenizer, text.data, text.bytes, path, grammar, err);

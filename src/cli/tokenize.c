@@ -43,7 +43,7 @@ int cmd_tokenize(int argc, char **argv) {
   if (status == ELLM_OK) status = cli_read_stdin(&text, &bytes, &err);
   if (status == ELLM_OK) status = ellm_tokenizer_encode(tokenizer, text, bytes, flags, &ids, &n_ids, &err);
   int result = status == ELLM_OK ? ELLM_OK : cli_fail(&err);
-  if (result == ELLM_OK && !cli_valid_utf8(text, bytes))
+  if (result == ELLM_OK && !prog_valid_utf8(text, bytes))
     cli_note("standard input is not valid UTF-8: what is not became U+FFFD");
   if (result == ELLM_OK && common.json) result = cli_print_json(json_pack("{s:o}", "ids", cli_json_ids(ids, n_ids)));
   else if (result == ELLM_OK) {

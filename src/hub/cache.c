@@ -19,7 +19,7 @@ enum { MAX_DEPTH = 8, MAX_ENTRIES = 200000, MAX_TREE_BYTES = 64 << 20 };
 
 /* -------------------------------------------------------------------- paths */
 
-static HUB_PRINTF(1, 2) char *format_path(const char *format, ...) {
+static PROG_PRINTF(1, 2) char *format_path(const char *format, ...) {
   va_list arguments, again;
   va_start(arguments, format);
   va_copy(again, arguments);
@@ -38,7 +38,7 @@ static ellm_status make_parents(char *path, ellm_error *err) {
     *slash = '\0';
     const int code = mkdir(path, 0777) == 0 ? 0 : errno;
     const bool there = code == 0 || (stat(path, &info) == 0 && S_ISDIR(info.st_mode));
-    if (!there) return hub_failure_errno(err, code == EEXIST ? ENOTDIR : code, "create the folder", path);
+    if (!there) return prog_failure_errno(err, code == EEXIST ? ENOTDIR : code, "create the folder", path);
     *slash = '/';
   }
   return ELLM_OK;
@@ -51,9 +51,9 @@ ellm_status hub_cache_open(hub_cache *cache, const char *root, const char *repos
   cache->root = strdup(root);
   cache->folder = format_path("%s/models--%.*s--%s", root, owner, repository, slash + 1);
   cache->locks = format_path("%s/.locks/models--%.*s--%s", root, owner, repository, slash + 1);
-  if (root[0] == '\0') return hub_failure(err, ELLM_ERR_USAGE, "the name of the cache's folder is empty");
+  if (root[0] == '\0') return prog_failure(err, ELLM_ERR_USAGE, "the name of the cache's folder is empty");
   return cache->root != NULL && cache->folder != NULL && cache->locks != NULL ? ELLM_OK
-                                                                              : hub_failure_memory(err, "a path");
+                                                                              : prog_failure_memory(err, 0, "a path");
 }
 
 void hub_cache_close(hub_cache *cache) {
@@ -88,10 +88,10 @@ ellm_status hub_cache_prepare(const hub_cache *cache, ellm_error *err) {
   const char *const folders[] = {cache->folder, cache->locks}, *const below[] = {"/blobs/", "/"};
   for (size_t i = 0; i < 2; i++) {
     char *path = format_path("%s%s", folders[i], below[i]);
-    if (path == NULL) return hub_failure_memory(err, "a path");
+    if (path == NULL) return prog_failure_memory(err, 0, "a path");
     const ellm_status status = make_parents(path, err);
     free(path);
-    HUB_TRY(status);
+    PROG_TRY(status);
   }
   tag(cache);
   return ELLM_OK;
@@ -124,14 +124,14 @@ bool hub_cache_commit(const hub_cache *cache, const char *revision, char commit[
 /* Written beside the folder of refs, whose every file is one to others who read it. */
 static ellm_status write_ref(const char *path, const char *partial, const char *commit, ellm_error *err) {
   const int fd = open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (fd < 0) return hub_failure_errno(err, errno, "create", partial);
+  if (fd < 0) return prog_failure_errno(err, errno, "create", partial);
   int code = 0;
   if (write(fd, commit, HUB_COMMIT_DIGITS) != HUB_COMMIT_DIGITS || fsync(fd) != 0) code = errno != 0 ? errno : EIO;
   close(fd);
   if (code == 0 && rename(partial, path) != 0) code = errno;
   if (code == 0) return ELLM_OK;
   unlink(partial);
-  return hub_failure_errno(err, code, "write", path);
+  return prog_failure_errno(err, code, "write", path);
 }
 
 ellm_status hub_cache_set_commit(const hub_cache *cache, const char *revision, const char *commit, ellm_error *err) {
@@ -140,7 +140,7 @@ ellm_status hub_cache_set_commit(const hub_cache *cache, const char *revision, c
   char *path = format_path("%s/refs/%s", cache->folder, revision);
   char *partial = format_path("%s/.ref.%ld.partial", cache->folder, (long)getpid());
   errno = 0;
-  ellm_status status = path != NULL && partial != NULL ? make_parents(path, err) : hub_failure_memory(err, "a path");
+  ellm_status status = path != NULL && partial != NULL ? make_parents(path, err) : prog_failure_memory(err, 0, "a path");
   if (status == ELLM_OK) status = write_ref(path, partial, commit, err);
   free(path);
   free(partial);
@@ -155,13 +155,13 @@ static ellm_status set_link(const char *path, const char *target, ellm_error *er
   const ssize_t bytes = readlink(path, now, sizeof now - 1);
   if (bytes > 0 && (size_t)bytes == strlen(target) && memcmp(now, target, (size_t)bytes) == 0) return ELLM_OK;
   char *partial = format_path("%s.%ld.partial", path, (long)getpid());
-  if (partial == NULL) return hub_failure_memory(err, "a path");
+  if (partial == NULL) return prog_failure_memory(err, 0, "a path");
   unlink(partial);
   int code = symlink(target, partial) == 0 ? 0 : errno;
   if (code == 0 && rename(partial, path) != 0) code = errno;
   if (code != 0) unlink(partial);
   free(partial);
-  return code == 0 ? ELLM_OK : hub_failure_errno(err, code, "link", path);
+  return code == 0 ? ELLM_OK : prog_failure_errno(err, code, "link", path);
 }
 
 ellm_status hub_cache_link(const hub_cache *cache, const char *commit, const char *path, const char *hash,
@@ -171,11 +171,11 @@ ellm_status hub_cache_link(const hub_cache *cache, const char *commit, const cha
   for (const char *c = path; *c != '\0'; c++)
     if (*c == '/' && ++depth < MAX_DEPTH) strcat(target, "../");
   if (depth >= MAX_DEPTH)
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: lies in more than %d folders", path, MAX_DEPTH - 1);
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: lies in more than %d folders", path, MAX_DEPTH - 1);
   strcat(target, "blobs/");
   strcat(target, hash);
   char *link = hub_cache_snapshot(cache, commit, path);
-  if (link == NULL) return hub_failure_memory(err, "a path");
+  if (link == NULL) return prog_failure_memory(err, 0, "a path");
   ellm_status status = make_parents(link, err);
   if (status == ELLM_OK) status = set_link(link, target, err);
   free(link);
@@ -185,7 +185,7 @@ ellm_status hub_cache_link(const hub_cache *cache, const char *commit, const cha
 /* What lies below `folder`, whose path within the snapshot is `prefix` ("" or with a slash at its end). */
 static ellm_status list_folder(const char *folder, const char *prefix, int depth, hub_list *list, ellm_error *err) {
   DIR *dir = opendir(folder);
-  if (dir == NULL) return errno == ENOENT ? ELLM_OK : hub_failure_errno(err, errno, "open", folder);
+  if (dir == NULL) return errno == ENOENT ? ELLM_OK : prog_failure_errno(err, errno, "open", folder);
   ellm_status status = ELLM_OK;
   const struct dirent *entry;
   while (status == ELLM_OK && (entry = readdir(dir)) != NULL) {
@@ -194,11 +194,11 @@ static ellm_status list_folder(const char *folder, const char *prefix, int depth
     if (fstatat(dirfd(dir), entry->d_name, &info, 0) != 0) continue; /* a link that leads nowhere is no file */
     char *path = format_path("%s%s", prefix, entry->d_name), *full = format_path("%s/%s", folder, entry->d_name);
     char *below = format_path("%s%s/", prefix, entry->d_name);
-    if (path == NULL || full == NULL || below == NULL) status = hub_failure_memory(err, "a path");
+    if (path == NULL || full == NULL || below == NULL) status = prog_failure_memory(err, 0, "a path");
     else if (S_ISDIR(info.st_mode) && depth < MAX_DEPTH) status = list_folder(full, below, depth + 1, list, err);
     else if (S_ISREG(info.st_mode) && list->n < MAX_ENTRIES && hub_is_path(path)) {
       hub_file *file = hub_list_add(list, path);
-      if (file == NULL) status = hub_failure_memory(err, "a list of files");
+      if (file == NULL) status = prog_failure_memory(err, 0, "a list of files");
       else file->bytes = (uint64_t)info.st_size;
     }
     free(path);
@@ -211,7 +211,7 @@ static ellm_status list_folder(const char *folder, const char *prefix, int depth
 
 ellm_status hub_cache_list(const hub_cache *cache, const char *commit, hub_list *list, ellm_error *err) {
   char *folder = hub_cache_snapshot(cache, commit, "");
-  if (folder == NULL) return hub_failure_memory(err, "a path");
+  if (folder == NULL) return prog_failure_memory(err, 0, "a path");
   const ellm_status status = list_folder(folder, "", 0, list, err);
   free(folder);
   hub_list_sort(list);
@@ -221,7 +221,7 @@ ellm_status hub_cache_list(const hub_cache *cache, const char *commit, hub_list 
 ellm_status hub_cache_tree(const hub_cache *cache, const char *commit, hub_list *list, ellm_error *err) {
   struct stat info;
   char *path = format_path("%s/trees/%s.json", cache->folder, commit);
-  if (path == NULL) return hub_failure_memory(err, "a path");
+  if (path == NULL) return prog_failure_memory(err, 0, "a path");
   const bool there = stat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size <= MAX_TREE_BYTES;
   json_t *root = there ? json_load_file(path, 0, NULL) : NULL, *entry;
   free(path);
@@ -230,7 +230,7 @@ ellm_status hub_cache_tree(const hub_cache *cache, const char *commit, hub_list 
   if (json_integer_value(json_object_get(root, "format_version")) == 1)
     json_object_foreach(json_object_get(root, "files"), name, entry)
       if (status == ELLM_OK && hub_is_path(name) && hub_list_add(list, name) == NULL)
-        status = hub_failure_memory(err, "a list of files");
+        status = prog_failure_memory(err, 0, "a list of files");
   json_decref(root);
   hub_list_sort(list);
   return status;
@@ -250,7 +250,7 @@ static ellm_status wait_for_lock(const char *path, bool (*tick)(void *), void (*
   const struct timespec step = {.tv_nsec = 50000000};
   for (bool told = false;;) {
     const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0664);
-    if (fd < 0) return hub_failure_errno(err, errno, "create", path);
+    if (fd < 0) return prog_failure_errno(err, errno, "create", path);
     const int code = flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
     if (code == 0 && still_named(fd, path)) {
       *lock = fd;
@@ -261,7 +261,7 @@ static ellm_status wait_for_lock(const char *path, bool (*tick)(void *), void (*
     if (code != EWOULDBLOCK) return ELLM_OK; /* no locks here: the hash finds what two writers spoil */
     if (!told) waits(user);
     told = true;
-    if (!tick(user)) return hub_failure(err, ELLM_INTERRUPTED, "interrupted");
+    if (!tick(user)) return prog_failure(err, ELLM_INTERRUPTED, "interrupted");
     nanosleep(&step, NULL);
   }
 }
@@ -270,7 +270,7 @@ ellm_status hub_cache_lock(const hub_cache *cache, const char *hash, bool (*tick
                            void *user, int *lock, ellm_error *err) {
   *lock = -1;
   char *path = format_path("%s/%s.lock", cache->locks, hash);
-  if (path == NULL) return hub_failure_memory(err, "a path");
+  if (path == NULL) return prog_failure_memory(err, 0, "a path");
   const ellm_status status = wait_for_lock(path, tick, waits, user, lock, err);
   free(path);
   return status;

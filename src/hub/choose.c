@@ -81,7 +81,7 @@ static ellm_status complete_set(const hub_name *name, hub_list *list, const char
     char part[1100];
     hub_file *file = set_part(list, path, base, i, count, part, sizeof part);
     if (file == NULL)
-      return hub_failure(err, ELLM_ERR_INPUT, "%s: %s is part of a set, and %s is not there", name->repository, path,
+      return prog_failure(err, ELLM_ERR_INPUT, "%s: %s is part of a set, and %s is not there", name->repository, path,
                          part);
     file->chosen = true;
   }
@@ -91,7 +91,7 @@ static ellm_status complete_set(const hub_name *name, hub_list *list, const char
 static ellm_status complete_sets(const hub_name *name, hub_list *list, const char *ending, ellm_error *err) {
   for (size_t i = 0; i < list->n; i++) {
     const hub_file *file = &list->files[i];
-    if (file->chosen && ends_with(file->path, ending)) HUB_TRY(complete_set(name, list, file->path, err));
+    if (file->chosen && ends_with(file->path, ending)) PROG_TRY(complete_set(name, list, file->path, err));
   }
   return ELLM_OK;
 }
@@ -127,7 +127,7 @@ static size_t mark_models(hub_list *list, bool chosen, hub_choice *choice) {
 static ellm_status refuse_several(const hub_name *name, size_t n, hub_choice *choice, ellm_error *err) {
   choice->several = true;
   choice->main[0] = '\0';
-  return hub_failure(err, ELLM_ERR_USAGE, "%s: there are %zu models in it: choose one by its file's name",
+  return prog_failure(err, ELLM_ERR_USAGE, "%s: there are %zu models in it: choose one by its file's name",
                      name->repository, n);
 }
 
@@ -136,7 +136,7 @@ static ellm_status refuse_several(const hub_name *name, size_t n, hub_choice *ch
 static ellm_status choose_one_file(const hub_name *name, hub_list *list, hub_choice *choice, ellm_error *err) {
   const size_t n = mark_models(list, false, choice);
   if (n == 0)
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: there is no model in it: no safetensors, no GGUF and no .ellm file",
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: there is no model in it: no safetensors, no GGUF and no .ellm file",
                        name->repository);
   if (n > 1) return refuse_several(name, n, choice, err);
   hub_list_find(list, choice->main)->chosen = true;
@@ -162,8 +162,8 @@ static bool choose_safetensors(hub_list *list, hub_choice *choice) {
 }
 
 static ellm_status choose_default(const hub_name *name, hub_list *list, hub_choice *choice, ellm_error *err) {
-  if (!choose_safetensors(list, choice)) HUB_TRY(choose_one_file(name, list, choice, err));
-  if (!choice->index) HUB_TRY(complete_sets(name, list, ".safetensors", err));
+  if (!choose_safetensors(list, choice)) PROG_TRY(choose_one_file(name, list, choice, err));
+  if (!choice->index) PROG_TRY(complete_sets(name, list, ".safetensors", err));
   if (choice->main[0] != '\0') return ELLM_OK; /* a GGUF file needs nothing beside it */
   for (size_t i = 0; i < list->n; i++)
     if (is_small(list->files[i].path)) list->files[i].chosen = true;
@@ -181,7 +181,7 @@ static ellm_status choose_matching(const hub_name *name, const char *pattern, hu
     n++;
   }
   return n > 0 ? ELLM_OK
-               : hub_failure(err, ELLM_ERR_USAGE, "%s: no file of it is called '%s'", name->repository, pattern);
+               : prog_failure(err, ELLM_ERR_USAGE, "%s: no file of it is called '%s'", name->repository, pattern);
 }
 
 ellm_status hub_choose(const hub_name *name, const char *const *patterns, size_t n_patterns, bool one, hub_list *list,
@@ -196,7 +196,7 @@ ellm_status hub_choose(const hub_name *name, const char *const *patterns, size_t
     choice->main[0] = '\0';
     return status;
   }
-  HUB_TRY(complete_sets(name, list, ".gguf", err));
+  PROG_TRY(complete_sets(name, list, ".gguf", err));
   const size_t n = mark_models(list, true, choice);
   if (n > 1 && one) return refuse_several(name, n, choice, err);
   if (n != 1) choice->main[0] = '\0';
@@ -218,12 +218,12 @@ ellm_status hub_choose_shards(const hub_name *name, const char *index_path, hub_
   json_t *shard;
   ellm_status status = ELLM_OK;
   if (json_object_size(map) == 0)
-    status = hub_failure(err, ELLM_ERR_INPUT, "%s: " HUB_INDEX " names no file of weights", name->repository);
+    status = prog_failure(err, ELLM_ERR_INPUT, "%s: " HUB_INDEX " names no file of weights", name->repository);
   json_object_foreach((json_t *)map, tensor, shard) {
     const char *path = json_string_value(shard);
     hub_file *file = path != NULL ? hub_list_find(list, path) : NULL;
     if (file == NULL) {
-      status = hub_failure(err, ELLM_ERR_INPUT, "%s: " HUB_INDEX " names '%.200s', which is not there",
+      status = prog_failure(err, ELLM_ERR_INPUT, "%s: " HUB_INDEX " names '%.200s', which is not there",
                            name->repository, path != NULL ? path : "");
       break;
     }

@@ -62,7 +62,7 @@ static ellm_status start_over(blob *b, ellm_error *err) {
   b->have = 0;
   b->resumed = false;
   if (ftruncate(b->fd, 0) != 0 || lseek(b->fd, 0, SEEK_SET) != 0)
-    return hub_failure_errno(err, errno, "write", b->partial);
+    return prog_failure_errno(err, errno, "write", b->partial);
   return hub_hash_begin(&b->hash, b->file->hash, b->file->bytes, err);
 }
 
@@ -77,16 +77,16 @@ static bool tell_reading(const blob *b, uint64_t bytes) {
 /* The beginning that an earlier pull left: read again, for the hash. */
 static ellm_status take_up(blob *b, uint64_t bytes, ellm_error *err) {
   char *buffer = malloc(READ_BYTES);
-  if (buffer == NULL) return hub_failure_memory(err, "a buffer");
+  if (buffer == NULL) return prog_failure_memory(err, 0, "a buffer");
   ellm_status status = ELLM_OK;
   while (b->have < bytes && status == ELLM_OK) {
     const ssize_t n = read(b->fd, buffer, READ_BYTES);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) status = hub_failure_errno(err, errno, "read", b->partial);
+    if (n < 0) status = prog_failure_errno(err, errno, "read", b->partial);
     else if (n == 0) break;
-    else if (!hub_hash_add(&b->hash, buffer, (size_t)n)) status = hub_failure(err, ELLM_ERR_IO, "%s: no hash", b->what);
+    else if (!hub_hash_add(&b->hash, buffer, (size_t)n)) status = prog_failure(err, ELLM_ERR_IO, "%s: no hash", b->what);
     else b->have += (uint64_t)n;
-    if (status == ELLM_OK && !tell_reading(b, bytes)) status = hub_failure(err, ELLM_INTERRUPTED, "interrupted");
+    if (status == ELLM_OK && !tell_reading(b, bytes)) status = prog_failure(err, ELLM_INTERRUPTED, "interrupted");
   }
   free(buffer);
   b->transfer->done += b->have;
@@ -106,11 +106,11 @@ static bool is_ours(const blob *b) {
 static ellm_status open_partial(blob *b, ellm_error *err) {
   struct stat info;
   b->fd = open(b->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
-  if (b->fd < 0 || fstat(b->fd, &info) != 0) return hub_failure_errno(err, errno, "create", b->partial);
-  if (!S_ISREG(info.st_mode)) return hub_failure(err, ELLM_ERR_IO, "%s: is not a regular file", b->partial);
-  if (!is_ours(b)) return hub_failure(err, ELLM_ERR_IO, "%s: is being written by another run", b->partial);
+  if (b->fd < 0 || fstat(b->fd, &info) != 0) return prog_failure_errno(err, errno, "create", b->partial);
+  if (!S_ISREG(info.st_mode)) return prog_failure(err, ELLM_ERR_IO, "%s: is not a regular file", b->partial);
+  if (!is_ours(b)) return prog_failure(err, ELLM_ERR_IO, "%s: is being written by another run", b->partial);
   if ((uint64_t)info.st_size > b->file->bytes) return start_over(b, err); /* no beginning of this one */
-  HUB_TRY(hub_hash_begin(&b->hash, b->file->hash, b->file->bytes, err));
+  PROG_TRY(hub_hash_begin(&b->hash, b->file->hash, b->file->bytes, err));
   return take_up(b, (uint64_t)info.st_size, err);
 }
 
@@ -128,14 +128,14 @@ static ellm_status check_answer(const blob *b, const hub_response *r, uint64_t f
   const char *hash = r->linked_etag[0] != '\0' ? r->linked_etag : r->etag;
   const uint64_t left = b->file->bytes - from;
   if (r->commit[0] != '\0' && strcmp(r->commit, b->transfer->commit) != 0)
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the hub sends it of another commit, %s", b->what, r->commit);
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub sends it of another commit, %s", b->what, r->commit);
   if (hub_is_hash(hash) && strcmp(hash, b->file->hash) != 0)
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the hub sends %s, and it should be %s", b->what, hash, b->file->hash);
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub sends %s, and it should be %s", b->what, hash, b->file->hash);
   if (r->linked_size >= 0 && (uint64_t)r->linked_size != b->file->bytes)
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the hub sends %lld bytes, and it should be %llu", b->what,
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub sends %lld bytes, and it should be %llu", b->what,
                        (long long)r->linked_size, (unsigned long long)b->file->bytes);
   if (r->length >= 0 && (uint64_t)r->length != left)
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the server sends %lld bytes, and it should be %llu", b->what,
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the server sends %lld bytes, and it should be %llu", b->what,
                        (long long)r->length, (unsigned long long)left);
   return ELLM_OK;
 }
@@ -143,11 +143,11 @@ static ellm_status check_answer(const blob *b, const hub_response *r, uint64_t f
 static ellm_status sink_begin(void *user, const hub_response *r, ellm_error *err) {
   blob *b = user;
   if (r->status != 206) { /* 200: the whole file, whatever we asked for; 416: what is there is too much */
-    if (b->have > 0) HUB_TRY(start_over(b, err));
+    if (b->have > 0) PROG_TRY(start_over(b, err));
     return r->status == 416 ? ELLM_OK : check_answer(b, r, 0, err);
   }
   if (!r->ranged || b->have == 0 || r->range_from != b->have || r->range_total != b->file->bytes)
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the server sends another part of it than was asked for", b->what);
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the server sends another part of it than was asked for", b->what);
   return check_answer(b, r, b->have, err);
 }
 
@@ -155,13 +155,13 @@ static ellm_status sink_take(void *user, const void *data, size_t bytes, ellm_er
   blob *b = user;
   const char *at = data;
   if (bytes > b->file->bytes - b->have)
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the server sends more than its %llu bytes", b->what,
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the server sends more than its %llu bytes", b->what,
                        (unsigned long long)b->file->bytes);
   while (bytes > 0) {
     const ssize_t n = write(b->fd, at, bytes);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return hub_failure_errno(err, n < 0 ? errno : ENOSPC, "write", b->partial);
-    if (!hub_hash_add(&b->hash, at, (size_t)n)) return hub_failure(err, ELLM_ERR_IO, "%s: no hash", b->what);
+    if (n <= 0) return prog_failure_errno(err, n < 0 ? errno : ENOSPC, "write", b->partial);
+    if (!hub_hash_add(&b->hash, at, (size_t)n)) return prog_failure(err, ELLM_ERR_IO, "%s: no hash", b->what);
     b->have += (uint64_t)n;
     b->transfer->done += (uint64_t)n;
     at += n;
@@ -178,7 +178,7 @@ static ellm_status bring(blob *b, ellm_error *err) {
   const hub_transfer *t = b->transfer;
   const hub_sink sink = {sink_have, sink_begin, sink_take, sink_whole, b};
   if (!hub_file_url(t->http, t->name, t->commit, b->file->path, url))
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the URL is too long", b->what);
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the URL is too long", b->what);
   const hub_request request = {.url = url, .what = b->what, .sink = &sink};
   if (sink_whole(b) && b->file->bytes > 0) return ELLM_OK;
   return hub_http_run(t->http, &request, &response, err);
@@ -188,7 +188,7 @@ static ellm_status bring(blob *b, ellm_error *err) {
 static ellm_status keep_blob(blob *b, ellm_error *err) {
   int code = fsync(b->fd) == 0 ? 0 : errno;
   if (code == 0 && rename(b->partial, b->path) != 0) code = errno;
-  if (code != 0) return hub_failure_errno(err, code, "write", b->path);
+  if (code != 0) return prog_failure_errno(err, code, "write", b->path);
   char *slash = strrchr(b->path, '/');
   *slash = '\0';
   hub_sync_folder(b->path);
@@ -198,16 +198,16 @@ static ellm_status keep_blob(blob *b, ellm_error *err) {
 
 /* Twice at most: what was there before may have been spoilt. */
 static ellm_status bring_checked(blob *b, ellm_error *err) {
-  HUB_TRY(open_partial(b, err));
+  PROG_TRY(open_partial(b, err));
   for (;;) {
-    HUB_TRY(bring(b, err));
+    PROG_TRY(bring(b, err));
     if (hub_hash_equals(&b->hash, b->file->hash)) return keep_blob(b, err);
     if (!b->resumed) break;
-    HUB_TRY(start_over(b, err));
+    PROG_TRY(start_over(b, err));
   }
   unlink(b->partial);
   b->transfer->done -= b->have;
-  return hub_failure(err, ELLM_ERR_INPUT, "%s: its %s is not %s: what came was thrown away", b->what,
+  return prog_failure(err, ELLM_ERR_INPUT, "%s: its %s is not %s: what came was thrown away", b->what,
                      strlen(b->file->hash) == HUB_HASH_DIGITS ? "SHA-256" : "hash (git's SHA-1)", b->file->hash);
 }
 
@@ -225,7 +225,7 @@ static ellm_status bring_locked(blob *b, ellm_error *err) {
   hub_transfer *t = b->transfer;
   uint64_t part;
   int lock;
-  HUB_TRY(hub_cache_lock(t->cache, b->file->hash, hub_transfer_tick, tell_waiting, t, &lock, err));
+  PROG_TRY(hub_cache_lock(t->cache, b->file->hash, hub_transfer_tick, tell_waiting, t, &lock, err));
   ellm_status status = ELLM_OK;
   if (hub_blob_is_there(t->cache, b->file, &part)) t->done += b->file->bytes; /* brought while we waited */
   else status = bring_checked(b, err);
@@ -244,11 +244,11 @@ ellm_status hub_download(hub_transfer *transfer, hub_file *file, ellm_error *err
     b.path = hub_cache_blob(transfer->cache, file->hash, "");
     b.partial = hub_cache_blob(transfer->cache, file->hash, ".incomplete");
     const ellm_status status = b.path != NULL && b.partial != NULL ? bring_locked(&b, err)
-                                                                   : hub_failure_memory(err, "a path");
+                                                                   : prog_failure_memory(err, 0, "a path");
     hub_hash_free(&b.hash);
     free(b.path);
     free(b.partial);
-    HUB_TRY(status);
+    PROG_TRY(status);
     file->fetched = true;
   }
   return hub_cache_link(transfer->cache, transfer->commit, file->path, file->hash, err);

@@ -8,28 +8,28 @@ ellm_status hub_explain_status(const char *endpoint, long status, const char *co
                                ellm_error *err) {
   const bool gated = strcmp(code, "GatedRepo") == 0;
   if (gated && with_token)
-    return hub_failure(err, ELLM_ERR_IO, "%s: access is gated, and this token has none (%ld): ask for it on the "
+    return prog_failure(err, ELLM_ERR_IO, "%s: access is gated, and this token has none (%ld): ask for it on the "
                        "model's page at %s", what, status, endpoint);
   if (gated)
-    return hub_failure(err, ELLM_ERR_IO, "%s: access is gated (%ld): ask for it on the model's page at %s, then set "
+    return prog_failure(err, ELLM_ERR_IO, "%s: access is gated (%ld): ask for it on the model's page at %s, then set "
                        "HF_TOKEN to a token of yours", what, status, endpoint);
   switch (status) {
     case 401:
       if (with_token)
-        return hub_failure(err, ELLM_ERR_IO, "%s: the hub does not accept the token (401): make a new one at "
+        return prog_failure(err, ELLM_ERR_IO, "%s: the hub does not accept the token (401): make a new one at "
                            "%s/settings/tokens and set HF_TOKEN to it", what, endpoint);
-      return hub_failure(err, ELLM_ERR_IO, "%s: the hub wants a token (401), since it is private or does not exist: "
+      return prog_failure(err, ELLM_ERR_IO, "%s: the hub wants a token (401), since it is private or does not exist: "
                          "make one at %s/settings/tokens and set HF_TOKEN to it", what, endpoint);
     case 403:
-      return hub_failure(err, ELLM_ERR_IO, "%s: access is denied (403): %s", what,
+      return prog_failure(err, ELLM_ERR_IO, "%s: access is denied (403): %s", what,
                          with_token ? "this token may not read it" : "set HF_TOKEN to a token that may read it");
     case 404:
       if (strcmp(code, "RevisionNotFound") == 0)
-        return hub_failure(err, ELLM_ERR_IO, "%s: there is no such revision (404)", what);
-      return hub_failure(err, ELLM_ERR_IO, "%s: is not at %s (404)", what, endpoint);
-    case 416: return hub_failure(err, ELLM_ERR_IO, "%s: the hub has another number of bytes (416)", what);
-    case 429: return hub_failure(err, ELLM_ERR_IO, "%s: the hub has had too many requests from here (429)", what);
-    default: return hub_failure(err, ELLM_ERR_IO, "%s: the server answers %ld", what, status);
+        return prog_failure(err, ELLM_ERR_IO, "%s: there is no such revision (404)", what);
+      return prog_failure(err, ELLM_ERR_IO, "%s: is not at %s (404)", what, endpoint);
+    case 416: return prog_failure(err, ELLM_ERR_IO, "%s: the hub has another number of bytes (416)", what);
+    case 429: return prog_failure(err, ELLM_ERR_IO, "%s: the hub has had too many requests from here (429)", what);
+    default: return prog_failure(err, ELLM_ERR_IO, "%s: the server answers %ld", what, status);
   }
 }
 
@@ -54,14 +54,14 @@ static bool is_unreachable(CURLcode code) {
 ellm_status hub_explain_curl(CURLU *url, CURLcode code, const char *why, const char *what, bool reached, bool *again,
                              ellm_error *err) {
   char *host = NULL;
-  if (code == CURLE_ABORTED_BY_CALLBACK) return hub_failure(err, ELLM_INTERRUPTED, "interrupted");
-  if (code == CURLE_OUT_OF_MEMORY) return hub_failure_memory(err, "a request");
+  if (code == CURLE_ABORTED_BY_CALLBACK) return prog_failure(err, ELLM_INTERRUPTED, "interrupted");
+  if (code == CURLE_OUT_OF_MEMORY) return prog_failure_memory(err, 0, "a request");
   if (why[0] == '\0') why = curl_easy_strerror(code);
   *again = is_cut(code) || (reached && is_unreachable(code));
-  if (is_cut(code)) return hub_failure(err, ELLM_ERR_IO, "%s: the connection was cut (%s)", what, why);
-  if (!is_unreachable(code)) return hub_failure(err, ELLM_ERR_IO, "%s: %s", what, why);
+  if (is_cut(code)) return prog_failure(err, ELLM_ERR_IO, "%s: the connection was cut (%s)", what, why);
+  if (!is_unreachable(code)) return prog_failure(err, ELLM_ERR_IO, "%s: %s", what, why);
   const bool named = curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK;
-  hub_set_error(err, ELLM_ERR_IO, "%s: cannot reach %s: %s", what, named ? host : "the hub", why);
+  prog_set_error(err, ELLM_ERR_IO, "%s: cannot reach %s: %s", what, named ? host : "the hub", why);
   curl_free(host);
   return ELLM_ERR_IO;
 }

@@ -6,7 +6,7 @@
 #include <curl/curl.h>
 #include <stdbool.h>
 
-#include "hub/failure.h"
+#include "program/failure.h"
 
 /* An answer that is no success. `code`: the hub's X-Error-Code, or "". */
 ellm_status hub_explain_status(const char *endpoint, long status, const char *code, bool with_token, const char *what,

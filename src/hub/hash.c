@@ -13,11 +13,11 @@ ellm_status hub_hash_begin(hub_hash *hash, const char *wanted, uint64_t bytes, e
   const bool large = strlen(wanted) == SHA256_DIGITS;
   const int length = snprintf(head, sizeof head, "blob %llu", (unsigned long long)bytes);
   if (hash->state == NULL) hash->state = EVP_MD_CTX_new();
-  if (hash->state == NULL) return hub_failure_memory(err, "a hash");
+  if (hash->state == NULL) return prog_failure_memory(err, 0, "a hash");
   bool begun = EVP_DigestInit_ex(hash->state, large ? EVP_sha256() : EVP_sha1(), NULL) == 1;
   if (begun && !large) begun = EVP_DigestUpdate(hash->state, head, (size_t)length + 1) == 1;
   if (begun) return ELLM_OK;
-  return hub_failure(err, ELLM_ERR_IO, "libcrypto refuses to compute %s", large ? "SHA-256" : "SHA-1");
+  return prog_failure(err, ELLM_ERR_IO, "libcrypto refuses to compute %s", large ? "SHA-256" : "SHA-1");
 }
 
 bool hub_hash_add(hub_hash *hash, const void *data, size_t bytes) {

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "hub/failure.h"
+#include "program/failure.h"
 
 typedef struct hub_hash { void *state; /* libcrypto's */ } hub_hash;
 

@@ -70,17 +70,17 @@ static ellm_status open_endpoint(hub_http *http, ellm_error *err) {
   size_t bytes = strlen(text);
   while (bytes > 0 && text[bytes - 1] == '/') bytes--;
   if (bytes == 0 || bytes >= sizeof http->base)
-    return hub_failure(err, ELLM_ERR_USAGE, "the endpoint '%s' is no URL", text);
+    return prog_failure(err, ELLM_ERR_USAGE, "the endpoint '%s' is no URL", text);
   memcpy(http->base, text, bytes);
   http->base[bytes] = '\0';
   http->endpoint = curl_url();
-  if (http->endpoint == NULL) return hub_failure_memory(err, "a URL");
+  if (http->endpoint == NULL) return prog_failure_memory(err, 0, "a URL");
   const bool parsed = curl_url_set(http->endpoint, CURLUPART_URL, http->base, 0) == CURLUE_OK;
   if (!parsed || !(is_scheme(http->endpoint, "https") || is_scheme(http->endpoint, "http")))
-    return hub_failure(err, ELLM_ERR_USAGE, "the endpoint '%s' is no URL of https or http", text);
+    return prog_failure(err, ELLM_ERR_USAGE, "the endpoint '%s' is no URL of https or http", text);
   if (url_part(http->endpoint, CURLUPART_USER, part, sizeof part) || part[0] != '\0' ||
       strpbrk(http->base, "?#@") != NULL)
-    return hub_failure(err, ELLM_ERR_USAGE, "the endpoint must be scheme, host and path, nothing more");
+    return prog_failure(err, ELLM_ERR_USAGE, "the endpoint must be scheme, host and path, nothing more");
   const ellm_notes *notes = &http->options->notes;
   if (http->options->token != NULL && is_scheme(http->endpoint, "http") && !is_loopback(http->endpoint) &&
       notes->take != NULL)
@@ -93,10 +93,10 @@ ellm_status hub_http_open(hub_http *http, const hub_options *options, ellm_error
   if (options->token != NULL)
     for (const char *c = options->token; *c != '\0'; c++)
       if (*c <= 0x20 || *c >= 0x7f)
-        return hub_failure(err, ELLM_ERR_USAGE, "the token holds a character that no token has");
-  if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return hub_failure(err, ELLM_ERR_IO, "libcurl does not start");
+        return prog_failure(err, ELLM_ERR_USAGE, "the token holds a character that no token has");
+  if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return prog_failure(err, ELLM_ERR_IO, "libcurl does not start");
   http->curl = curl_easy_init();
-  if (http->curl == NULL) return hub_failure_memory(err, "libcurl");
+  if (http->curl == NULL) return prog_failure_memory(err, 0, "libcurl");
   return open_endpoint(http, err);
 }
 
@@ -190,7 +190,7 @@ static void read_header(hop *h, const char *line, size_t bytes) {
   else if (is_header(line, bytes, "X-Repo-Commit", &value, &length)) keep(r->commit, sizeof r->commit, value, length);
   else if (is_header(line, bytes, "X-Error-Code", &value, &length)) keep(r->code, sizeof r->code, value, length);
   if (!good)
-    hub_set_error(&h->error, ELLM_ERR_INPUT, "%s: the server says '%.*s', which makes no sense", h->request->what,
+    prog_set_error(&h->error, ELLM_ERR_INPUT, "%s: the server says '%.*s', which makes no sense", h->request->what,
                   (int)(bytes < 80 ? strcspn(line, "\r\n") : 80), line);
 }
 
@@ -204,7 +204,7 @@ static size_t on_header(char *line, size_t one, size_t bytes, void *user) {
   }
   h->header_bytes += bytes;
   if (++h->headers > MAX_HEADERS || h->header_bytes > MAX_HEADER_BYTES)
-    hub_set_error(&h->error, ELLM_ERR_INPUT, "%s: the server sends headers without end", h->request->what);
+    prog_set_error(&h->error, ELLM_ERR_INPUT, "%s: the server sends headers without end", h->request->what);
   if (h->error.status == ELLM_OK) read_header(h, line, bytes);
   return h->error.status == ELLM_OK ? bytes : 0;
 }
@@ -300,7 +300,7 @@ static ellm_status take_hop(hop *h, CURLU *url, uint64_t from, bool *again, ellm
                                                                                            : headers;
   if (more == NULL) {
     curl_slist_free_all(headers);
-    return hub_failure_memory(err, "a request");
+    return prog_failure_memory(err, 0, "a request");
   }
   set_up(h, url, from);
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, more);
@@ -324,18 +324,18 @@ static ellm_status next_url(const hub_http *http, const hub_request *request, co
                             ellm_error *err) {
   char host[260] = "", user[8];
   if (response->location[0] == '\0')
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the server redirects (%ld) and does not say where to", request->what,
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the server redirects (%ld) and does not say where to", request->what,
                        response->status);
   if (curl_url_set(url, CURLUPART_URL, response->location, 0) != CURLUE_OK)
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the server redirects to '%.100s', which is no URL", request->what,
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the server redirects to '%.100s', which is no URL", request->what,
                        response->location);
   url_part(url, CURLUPART_HOST, host, sizeof host);
   if (url_part(url, CURLUPART_USER, user, sizeof user) || user[0] != '\0')
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the server redirects to %s with a user's name: refused", request->what,
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the server redirects to %s with a user's name: refused", request->what,
                        host);
   const bool local = is_scheme(url, "http") && is_loopback(url) && is_loopback(http->endpoint);
   if (is_scheme(url, "https") || local || same_origin(url, http->endpoint)) return ELLM_OK;
-  return hub_failure(err, ELLM_ERR_INPUT, "%s: the server redirects to %s, and not by https: refused", request->what,
+  return prog_failure(err, ELLM_ERR_INPUT, "%s: the server redirects to %s, and not by https: refused", request->what,
                      host);
 }
 
@@ -347,13 +347,13 @@ static ellm_status take_hops(hub_http *http, const hub_request *request, CURLU *
                              hub_response *response, bool *again, ellm_error *err) {
   for (int count = 0; count < MAX_HOPS; count++) {
     hop h = {.http = http, .request = request, .response = response, .ours = same_origin(url, http->endpoint)};
-    HUB_TRY(take_hop(&h, url, from, again, err));
+    PROG_TRY(take_hop(&h, url, from, again, err));
     if (!is_redirect(response->status)) return ELLM_OK;
-    HUB_TRY(next_url(http, request, response, url, err));
+    PROG_TRY(next_url(http, request, response, url, err));
     response->elsewhere = !same_origin(url, http->endpoint);
     if (request->sink == NULL && response->elsewhere) return ELLM_OK;
   }
-  return hub_failure(err, ELLM_ERR_INPUT, "%s: the server redirects without end", request->what);
+  return prog_failure(err, ELLM_ERR_INPUT, "%s: the server redirects without end", request->what);
 }
 
 /* ------------------------------------------------------------------- trying */
@@ -366,18 +366,18 @@ static ellm_status try_once(hub_http *http, const hub_request *request, uint64_t
   *again = false;
   if (url == NULL || curl_url_set(url, CURLUPART_URL, request->url, 0) != CURLUE_OK) {
     curl_url_cleanup(url);
-    return hub_failure(err, ELLM_ERR_USAGE, "%s: '%.200s' is no URL", request->what, request->url);
+    return prog_failure(err, ELLM_ERR_USAGE, "%s: '%.200s' is no URL", request->what, request->url);
   }
   ellm_status status = take_hops(http, request, url, from, response, again, err);
   curl_url_cleanup(url);
-  HUB_TRY(status);
+  PROG_TRY(status);
   const hub_sink *sink = request->sink;
   if (response->status == 200 || response->status == 206 || (sink == NULL && response->elsewhere)) {
     *again = sink != NULL && !sink->whole(sink->user);
-    return *again ? hub_failure(err, ELLM_ERR_IO, "%s: the connection was cut", request->what) : ELLM_OK;
+    return *again ? prog_failure(err, ELLM_ERR_IO, "%s: the connection was cut", request->what) : ELLM_OK;
   }
   if (response->status == 416 && from > 0 && sink != NULL) {
-    HUB_TRY(sink->begin(sink->user, response, err));
+    PROG_TRY(sink->begin(sink->user, response, err));
     *again = true;
   }
   *again = *again || response->status == 408 || response->status == 429 || response->status >= 500;
@@ -418,14 +418,14 @@ ellm_status hub_http_run(hub_http *http, const hub_request *request, hub_respons
     const double seconds = waiting_time(http->curl, failures);
     if (failures > http->options->retries || seconds > MAX_WAIT) {
       if (seconds > MAX_WAIT)
-        return hub_failure(err, status, "%.380s; it asks to come back in %.0f s", reason, seconds);
-      return hub_failure(err, status, "%.400s; given up after %d tries", reason, failures);
+        return prog_failure(err, status, "%.380s; it asks to come back in %.0f s", reason, seconds);
+      return prog_failure(err, status, "%.400s; given up after %d tries", reason, failures);
     }
     if (http->options->notes.take != NULL) {
       char line[sizeof err->message + 60];
       snprintf(line, sizeof line, "%s; trying again in %.1f s", reason, seconds);
       http->options->notes.take(http->options->notes.user, line);
     }
-    if (!pause_for(http, seconds)) return hub_failure(err, ELLM_INTERRUPTED, "interrupted");
+    if (!pause_for(http, seconds)) return prog_failure(err, ELLM_INTERRUPTED, "interrupted");
   }
 }

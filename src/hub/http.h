@@ -11,7 +11,7 @@
 #include <curl/curl.h>
 #include <stdint.h>
 
-#include "hub/failure.h"
+#include "program/failure.h"
 #include "hub/names.h"
 #include "hub/options.h"
 

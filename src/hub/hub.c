@@ -42,7 +42,7 @@ static ellm_status choose(const hub_name *name, const char *const *patterns, siz
                           hub_result *result, hub_choice *choice, ellm_error *err) {
   const char *all[MAX_PATTERNS];
   size_t n = 0;
-  if (n_patterns >= MAX_PATTERNS) return hub_failure(err, ELLM_ERR_USAGE, "more than %d patterns", MAX_PATTERNS - 1);
+  if (n_patterns >= MAX_PATTERNS) return prog_failure(err, ELLM_ERR_USAGE, "more than %d patterns", MAX_PATTERNS - 1);
   if (name->file[0] != '\0') all[n++] = name->file;
   for (size_t i = 0; i < n_patterns; i++) all[n++] = patterns[i];
   const ellm_status status = hub_choose(name, all, n, one, &result->files, choice, err);
@@ -59,7 +59,7 @@ static ellm_status finish(const hub_cache *cache, const hub_choice *choice, hub_
     if (file->chosen) result->bytes += file->bytes;
     if (file->fetched) result->fetched += file->bytes;
   }
-  return result->folder != NULL && result->path != NULL ? ELLM_OK : hub_failure_memory(err, "a path");
+  return result->folder != NULL && result->path != NULL ? ELLM_OK : prog_failure_memory(err, 0, "a path");
 }
 
 /* ------------------------------------------------------------------- pulling */
@@ -71,12 +71,12 @@ static ellm_status measure(pull *p, uint64_t totals[2], uint64_t *missing, ellm_
     hub_file *file = &p->result->files.files[i];
     uint64_t part;
     if (!file->chosen) continue;
-    HUB_TRY(hub_ask_file(&p->http, p->name, p->result->commit, file, err));
+    PROG_TRY(hub_ask_file(&p->http, p->name, p->result->commit, file, err));
     if (hub_blob_is_there(&p->cache, file, &part)) continue;
     totals[hub_is_weights(file->path)] += file->bytes;
     *missing += file->bytes - part;
     if ((totals[0] + totals[1]) >> 60)
-      return hub_failure(err, ELLM_ERR_INPUT, "%s: the sizes that the hub gives make no sense", p->name->repository);
+      return prog_failure(err, ELLM_ERR_INPUT, "%s: the sizes that the hub gives make no sense", p->name->repository);
   }
   return ELLM_OK;
 }
@@ -86,7 +86,7 @@ static ellm_status check_room(const pull *p, uint64_t missing, ellm_error *err) 
   if (missing == 0 || statvfs(p->cache.folder, &facts) != 0 || facts.f_frsize == 0) return ELLM_OK;
   const double room = (double)facts.f_bavail * (double)facts.f_frsize;
   if ((double)missing <= room) return ELLM_OK;
-  return hub_failure(err, ELLM_ERR_IO, "%s: %.1f MB are missing, and only %.1f MB are free where %s is",
+  return prog_failure(err, ELLM_ERR_IO, "%s: %.1f MB are missing, and only %.1f MB are free where %s is",
                      p->name->repository, (double)missing / 1e6, room / 1e6, p->cache.root);
 }
 
@@ -96,7 +96,7 @@ static ellm_status download_kind(pull *p, bool weights, uint64_t total, ellm_err
   p->transfer.total = total;
   for (size_t i = 0; i < p->result->files.n; i++) {
     hub_file *file = &p->result->files.files[i];
-    if (file->chosen && hub_is_weights(file->path) == weights) HUB_TRY(hub_download(&p->transfer, file, err));
+    if (file->chosen && hub_is_weights(file->path) == weights) PROG_TRY(hub_download(&p->transfer, file, err));
   }
   return ELLM_OK;
 }
@@ -105,10 +105,10 @@ static ellm_status download_kind(pull *p, bool weights, uint64_t total, ellm_err
 static ellm_status download_index(pull *p, ellm_error *err) {
   if (!p->choice.index) return ELLM_OK;
   hub_file *index = hub_list_find(&p->result->files, HUB_INDEX);
-  HUB_TRY(hub_ask_file(&p->http, p->name, p->result->commit, index, err));
-  HUB_TRY(hub_download(&p->transfer, index, err));
+  PROG_TRY(hub_ask_file(&p->http, p->name, p->result->commit, index, err));
+  PROG_TRY(hub_download(&p->transfer, index, err));
   char *path = hub_cache_snapshot(&p->cache, p->result->commit, HUB_INDEX);
-  if (path == NULL) return hub_failure_memory(err, "a path");
+  if (path == NULL) return prog_failure_memory(err, 0, "a path");
   const ellm_status status = hub_choose_shards(p->name, path, &p->result->files, err);
   free(path);
   return status;
@@ -117,20 +117,20 @@ static ellm_status download_index(pull *p, ellm_error *err) {
 static ellm_status run(pull *p, const char *const *patterns, size_t n_patterns, bool one, ellm_error *err) {
   hub_result *result = p->result;
   uint64_t totals[2], missing;
-  HUB_TRY(hub_cache_open(&p->cache, p->options->cache, p->name->repository, err));
-  HUB_TRY(hub_http_open(&p->http, p->options, err));
+  PROG_TRY(hub_cache_open(&p->cache, p->options->cache, p->name->repository, err));
+  PROG_TRY(hub_http_open(&p->http, p->options, err));
   p->http.tick = hub_transfer_tick;
   p->http.tick_user = &p->transfer;
   p->transfer = (hub_transfer){.http = &p->http, .cache = &p->cache, .name = p->name, .commit = result->commit};
-  HUB_TRY(hub_ask_listing(&p->http, p->name, result->commit, &result->files, err));
-  HUB_TRY(choose(p->name, patterns, n_patterns, one, result, &p->choice, err));
-  HUB_TRY(hub_cache_prepare(&p->cache, err));
-  HUB_TRY(download_index(p, err));
-  HUB_TRY(measure(p, totals, &missing, err));
-  HUB_TRY(check_room(p, missing, err));
-  HUB_TRY(download_kind(p, false, totals[0], err));
-  HUB_TRY(download_kind(p, true, totals[1], err)); /* last: a snapshot that has its weights has all else */
-  HUB_TRY(hub_cache_set_commit(&p->cache, p->name->revision, result->commit, err));
+  PROG_TRY(hub_ask_listing(&p->http, p->name, result->commit, &result->files, err));
+  PROG_TRY(choose(p->name, patterns, n_patterns, one, result, &p->choice, err));
+  PROG_TRY(hub_cache_prepare(&p->cache, err));
+  PROG_TRY(download_index(p, err));
+  PROG_TRY(measure(p, totals, &missing, err));
+  PROG_TRY(check_room(p, missing, err));
+  PROG_TRY(download_kind(p, false, totals[0], err));
+  PROG_TRY(download_kind(p, true, totals[1], err)); /* last: a snapshot that has its weights has all else */
+  PROG_TRY(hub_cache_set_commit(&p->cache, p->name->revision, result->commit, err));
   return finish(&p->cache, &p->choice, result, err);
 }
 
@@ -139,7 +139,7 @@ ellm_status hub_pull(const hub_options *options, const hub_name *name, const cha
   pull p = {.options = options, .name = name, .result = result};
   *result = (hub_result){0};
   if (options->offline)
-    return hub_failure(err, ELLM_ERR_IO, "%s: cannot be brought without the network", name->repository);
+    return prog_failure(err, ELLM_ERR_IO, "%s: cannot be brought without the network", name->repository);
   const ellm_status status = run(&p, patterns, n_patterns, one, err);
   hub_http_close(&p.http);
   hub_cache_close(&p.cache);
@@ -158,7 +158,7 @@ static ellm_status check_tree(const hub_cache *cache, const hub_name *name, cons
   if (status == ELLM_OK && tree.n > 0 && choice.index) status = hub_choose_shards(name, index_path, &tree, err);
   for (size_t i = 0; i < tree.n && status == ELLM_OK; i++)
     if (tree.files[i].chosen && hub_list_find(&result->files, tree.files[i].path) == NULL)
-      status = hub_failure(err, ELLM_ERR_IO, "%s: the cache does not have its %s", name->repository,
+      status = prog_failure(err, ELLM_ERR_IO, "%s: the cache does not have its %s", name->repository,
                            tree.files[i].path);
   hub_list_free(&tree);
   return status;
@@ -169,9 +169,9 @@ static ellm_status check_found(const hub_cache *cache, const hub_name *name, con
                                bool by_default, hub_result *result, ellm_error *err) {
   if (choice->main[0] != '\0') return ELLM_OK;
   if (hub_list_find(&result->files, "config.json") == NULL)
-    return hub_failure(err, ELLM_ERR_IO, "%s: the cache has no config.json of it", name->repository);
+    return prog_failure(err, ELLM_ERR_IO, "%s: the cache has no config.json of it", name->repository);
   char *path = hub_cache_snapshot(cache, result->commit, HUB_INDEX);
-  if (path == NULL) return hub_failure_memory(err, "a path");
+  if (path == NULL) return prog_failure_memory(err, 0, "a path");
   ellm_status status = choice->index ? hub_choose_shards(name, path, &result->files, err) : ELLM_OK;
   if (status == ELLM_OK && by_default) status = check_tree(cache, name, path, result, err);
   free(path);
@@ -185,7 +185,7 @@ ellm_status hub_find(const hub_options *options, const hub_name *name, const cha
   *result = (hub_result){0};
   ellm_status status = hub_cache_open(&cache, options->cache, name->repository, err);
   if (status == ELLM_OK && !hub_cache_commit(&cache, name->revision, result->commit))
-    status = hub_failure(err, ELLM_ERR_IO, "%s: the cache (%s) does not have revision %s of it", name->repository,
+    status = prog_failure(err, ELLM_ERR_IO, "%s: the cache (%s) does not have revision %s of it", name->repository,
                          options->cache, name->revision);
   if (status == ELLM_OK) status = hub_cache_list(&cache, result->commit, &result->files, err);
   if (status == ELLM_OK) status = choose(name, patterns, n_patterns, one, result, &choice, err);

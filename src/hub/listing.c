@@ -23,18 +23,18 @@ static ellm_status memory_begin(void *user, const hub_response *response, ellm_e
   memory *m = user;
   m->bytes = 0;
   if (response->status == 200) return ELLM_OK;
-  return hub_failure(err, ELLM_ERR_INPUT, "%s: the server sends a part of the list of files", m->what);
+  return prog_failure(err, ELLM_ERR_INPUT, "%s: the server sends a part of the list of files", m->what);
 }
 
 static ellm_status memory_take(void *user, const void *data, size_t bytes, ellm_error *err) {
   memory *m = user;
   if (bytes > MAX_LISTING_BYTES - m->bytes)
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the list of files has more than %d MiB", m->what,
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the list of files has more than %d MiB", m->what,
                        MAX_LISTING_BYTES >> 20);
   if (m->bytes + bytes > m->room) {
     const size_t room = 2 * (m->bytes + bytes);
     char *grown = realloc(m->data, room);
-    if (grown == NULL) return hub_failure_memory(err, "the list of files");
+    if (grown == NULL) return prog_failure_memory(err, 0, "the list of files");
     m->data = grown;
     m->room = room;
   }
@@ -59,9 +59,9 @@ static ellm_status read_facts(const json_t *entry, const char *what, hub_file *f
   const json_int_t bytes = json_is_integer(size) ? json_integer_value(size) : -1;
   const char *text = json_string_value(hash);
   if (bytes < 0 || bytes > max_file_bytes)
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the hub gives %s a size that makes no sense", what, file->path);
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub gives %s a size that makes no sense", what, file->path);
   if (text == NULL || !hub_is_hash(text) || (strlen(text) == HUB_HASH_DIGITS) != json_is_object(lfs))
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the hub gives %s a hash that is none", what, file->path);
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub gives %s a hash that is none", what, file->path);
   file->bytes = (uint64_t)bytes;
   strcpy(file->hash, text);
   file->known = true;
@@ -72,19 +72,19 @@ static ellm_status read_files(const json_t *siblings, const char *what, hub_list
   size_t i;
   const json_t *entry;
   if (!json_is_array(siblings) || json_array_size(siblings) > MAX_FILES)
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the hub's answer has no list of files (siblings)", what);
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub's answer has no list of files (siblings)", what);
   json_array_foreach(siblings, i, entry) {
     const json_t *name = json_object_get(entry, "rfilename");
     const char *path = json_string_value(name);
     if (path == NULL || strlen(path) != json_string_length(name) || !hub_is_path(path))
-      return hub_failure(err, ELLM_ERR_INPUT, "%s: the hub names a file '%.100s', which no file may be called", what,
+      return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub names a file '%.100s', which no file may be called", what,
                          path != NULL ? path : "");
     hub_file *file = hub_list_add(list, path);
-    if (file == NULL) return hub_failure_memory(err, "the list of files");
-    HUB_TRY(read_facts(entry, what, file, err));
+    if (file == NULL) return prog_failure_memory(err, 0, "the list of files");
+    PROG_TRY(read_facts(entry, what, file, err));
   }
   const char *twice = hub_list_sort(list);
-  return twice == NULL ? ELLM_OK : hub_failure(err, ELLM_ERR_INPUT, "%s: the hub names %s twice", what, twice);
+  return twice == NULL ? ELLM_OK : prog_failure(err, ELLM_ERR_INPUT, "%s: the hub names %s twice", what, twice);
 }
 
 static ellm_status read_listing(const memory *m, char commit[HUB_COMMIT_DIGITS + 1], hub_list *list, ellm_error *err) {
@@ -93,9 +93,9 @@ static ellm_status read_listing(const memory *m, char commit[HUB_COMMIT_DIGITS +
   const char *sha = json_string_value(json_object_get(root, "sha"));
   ellm_status status = ELLM_OK;
   if (root == NULL)
-    status = hub_failure(err, ELLM_ERR_INPUT, "%s: the hub's answer is no JSON (%s)", m->what, where.text);
+    status = prog_failure(err, ELLM_ERR_INPUT, "%s: the hub's answer is no JSON (%s)", m->what, where.text);
   else if (sha == NULL || !hub_is_commit(sha))
-    status = hub_failure(err, ELLM_ERR_INPUT, "%s: the hub's answer names no commit (sha): is it a hub?", m->what);
+    status = prog_failure(err, ELLM_ERR_INPUT, "%s: the hub's answer names no commit (sha): is it a hub?", m->what);
   else strcpy(commit, sha);
   if (status == ELLM_OK) status = read_files(json_object_get(root, "siblings"), m->what, list, err);
   json_decref(root);
@@ -112,13 +112,13 @@ ellm_status hub_ask_listing(hub_http *http, const hub_name *name, char commit[HU
   if (!hub_quote(name->revision, false, revision, sizeof revision) ||
       (size_t)snprintf(url, sizeof url, "%s/api/models/%s/revision/%s?blobs=true", http->base, name->repository,
                        revision) >= sizeof url)
-    return hub_failure(err, ELLM_ERR_USAGE, "%s: the URL is too long", what);
+    return prog_failure(err, ELLM_ERR_USAGE, "%s: the URL is too long", what);
   const hub_request request = {.url = url, .what = what, .sink = &sink};
   ellm_status status = hub_http_run(http, &request, &response, err);
   if (status == ELLM_OK) status = read_listing(&m, commit, list, err);
   free(m.data);
   if (status == ELLM_OK && hub_is_commit(name->revision) && strcmp(commit, name->revision) != 0)
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the hub answers with another commit, %s", what, commit);
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub answers with another commit, %s", what, commit);
   return status;
 }
 
@@ -136,17 +136,17 @@ ellm_status hub_ask_file(hub_http *http, const hub_name *name, const char *commi
   if (file->known) return ELLM_OK;
   snprintf(what, sizeof what, "%s: %s", name->repository, file->path);
   if (!hub_file_url(http, name, commit, file->path, url))
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the URL is too long", what);
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the URL is too long", what);
   const hub_request request = {.url = url, .what = what};
-  HUB_TRY(hub_http_run(http, &request, &r, err));
+  PROG_TRY(hub_http_run(http, &request, &r, err));
   const char *hash = r.linked_etag[0] != '\0' ? r.linked_etag : r.etag;
   const int64_t bytes = r.linked_size >= 0 ? r.linked_size : r.elsewhere ? -1 : r.length;
   if (strcmp(r.commit, commit) != 0)
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the server does not say that it is of commit %s: is it a hub?", what,
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the server does not say that it is of commit %s: is it a hub?", what,
                        commit);
-  if (!hub_is_hash(hash)) return hub_failure(err, ELLM_ERR_INPUT, "%s: the hub gives it no hash (ETag)", what);
+  if (!hub_is_hash(hash)) return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub gives it no hash (ETag)", what);
   if (bytes < 0 || bytes > max_file_bytes)
-    return hub_failure(err, ELLM_ERR_INPUT, "%s: the hub does not say how large it is", what);
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub does not say how large it is", what);
   file->bytes = (uint64_t)bytes;
   strcpy(file->hash, hash);
   file->known = true;

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "hub/failure.h"
+#include "program/failure.h"
 
 enum { HUB_COMMIT_DIGITS = 40, HUB_HASH_DIGITS = 64 /* at most: SHA-256; SHA-1 has 40 */ };
 

@@ -6,10 +6,12 @@
 #include <jansson.h>
 #include <sys/stat.h>
 
+#include "serve/text.h"
+
 void about_health(job *j) {
   server *s = j->server;
   problem p;
-  text out = {0};
+  prog_buffer out = {0};
   pthread_mutex_lock(&s->lock);
   const bool failed = s->failed, stopping = s->stopping;
   pthread_mutex_unlock(&s->lock);
@@ -18,58 +20,58 @@ void about_health(job *j) {
     job_problem(j, &p);
     return;
   }
-  text_print(&out, "{\"status\":\"ok\"}");
+  prog_print(&out, "{\"status\":\"ok\"}");
   job_answer(j, 200, "application/json", &out);
 }
 
-static void model_object(const server *s, text *out) {
-  text_print(out, "{\"id\":");
+static void model_object(const server *s, prog_buffer *out) {
+  prog_print(out, "{\"id\":");
   text_json_or_null(out, s->options->model_name);
-  text_print(out, ",\"object\":\"model\",\"created\":%" PRId64 ",\"owned_by\":\"entrollm\"}", s->started);
+  prog_print(out, ",\"object\":\"model\",\"created\":%" PRId64 ",\"owned_by\":\"entrollm\"}", s->started);
 }
 
 void about_model(job *j) {
-  text out = {0};
+  prog_buffer out = {0};
   model_object(j->server, &out);
   job_answer(j, 200, "application/json", &out);
 }
 
 void about_models(job *j) {
-  text out = {0};
-  text_print(&out, "{\"object\":\"list\",\"data\":[");
+  prog_buffer out = {0};
+  prog_print(&out, "{\"object\":\"list\",\"data\":[");
   model_object(j->server, &out);
-  text_print(&out, "]}");
+  prog_print(&out, "]}");
   job_answer(j, 200, "application/json", &out);
 }
 
 /* ---------------------------------------------------------------------- props */
 
-static void number_or_null(text *out, const char *name, const json_t *value) {
-  if (json_is_number(value)) text_print(out, ",\"%s\":%.6g", name, json_number_value(value));
-  else text_print(out, ",\"%s\":null", name);
+static void number_or_null(prog_buffer *out, const char *name, const json_t *value) {
+  if (json_is_number(value)) prog_print(out, ",\"%s\":%.6g", name, json_number_value(value));
+  else prog_print(out, ",\"%s\":null", name);
 }
 
 /* What the file says of its own quality, where it was compressed to a size. */
 void about_prepare(server *s) {
-  text *out = &s->file_props;
+  prog_buffer *out = &s->file_props;
   ellm_file *file = NULL;
   json_t *quality = NULL;
   struct stat facts;
   const bool plain = stat(s->options->model_path, &facts) == 0 && S_ISREG(facts.st_mode);
-  if (plain) text_print(out, "{\"bytes\":%lld", (long long)facts.st_size);
-  else text_print(out, "{\"bytes\":null");
+  if (plain) prog_print(out, "{\"bytes\":%lld", (long long)facts.st_size);
+  else prog_print(out, "{\"bytes\":null");
   if (plain && ellm_file_open(s->options->model_path, &file, NULL) == ELLM_OK) {
     ellm_totals totals;
     ellm_file_totals(file, &totals);
-    text_print(out, ",\"bits_a_weight\":%.4f", totals.coded_bits_per_weight);
+    prog_print(out, ",\"bits_a_weight\":%.4f", totals.coded_bits_per_weight);
     const char *told = ellm_file_metadata(file, "entrollm.quality");
     quality = told ? json_loads(told, 0, NULL) : NULL;
   } else {
-    text_print(out, ",\"bits_a_weight\":null");
+    prog_print(out, ",\"bits_a_weight\":null");
   }
   number_or_null(out, "divergence", json_object_get(quality, "divergence_i16"));
   number_or_null(out, "same_top", json_object_get(quality, "equal_top_i16"));
-  text_print(out, ",\"words\":null}");
+  prog_print(out, ",\"words\":null}");
   json_decref(quality);
   ellm_file_close(file);
 }
@@ -77,33 +79,33 @@ void about_prepare(server *s) {
 void about_props(job *j) {
   const server *s = j->server;
   const ellm_sampling *c = &s->sampling;
-  text out = {0};
-  text_print(&out, "{\"model\":");
+  prog_buffer out = {0};
+  prog_print(&out, "{\"model\":");
   text_json_or_null(&out, s->options->model_name);
-  text_print(&out, ",\"context\":%u,\"parallel\":%zu,\"queue\":%zu,\"version\":\"%s\",\"chat_template\":%s,\"file\":",
+  prog_print(&out, ",\"context\":%u,\"parallel\":%zu,\"queue\":%zu,\"version\":\"%s\",\"chat_template\":%s,\"file\":",
              (unsigned)s->options->context, s->options->parallel, s->options->queue, ellm_version(),
              s->chat ? "true" : "false");
-  text_add(&out, s->file_props.data, s->file_props.bytes);
-  text_print(&out,
+  prog_append(&out, s->file_props.data, s->file_props.bytes);
+  prog_print(&out,
              ",\"sampling\":{\"temperature\":%g,\"top_p\":%g,\"top_k\":%d,\"min_p\":%g,\"repeat_penalty\":%g},"
              "\"architecture\":",
              c->temperature, c->top_p, c->top_k, c->min_p, c->repeat_penalty);
   text_json_or_null(&out, s->info.architecture);
-  text_print(&out, ",\"parameters\":%" PRIu64 ",\"vocabulary\":%u}", s->info.parameters, (unsigned)s->info.vocab_size);
+  prog_print(&out, ",\"parameters\":%" PRIu64 ",\"vocabulary\":%u}", s->info.parameters, (unsigned)s->info.vocab_size);
   job_answer(j, 200, "application/json", &out);
 }
 
 /* -------------------------------------------------------------------- metrics */
 
-static void metric(text *out, const char *name, const char *type, const char *help, double value) {
-  text_print(out, "# HELP entrollm_%s %s\n# TYPE entrollm_%s %s\nentrollm_%s %.17g\n", name, help, name, type, name,
+static void metric(prog_buffer *out, const char *name, const char *type, const char *help, double value) {
+  prog_print(out, "# HELP entrollm_%s %s\n# TYPE entrollm_%s %s\nentrollm_%s %.17g\n", name, help, name, type, name,
              value);
 }
 
 void about_metrics(job *j) {
   server *s = j->server;
   uint32_t positions, free_positions;
-  text out = {0};
+  prog_buffer out = {0};
   pthread_mutex_lock(&s->lock);
   const server_counts c = s->counts;
   const size_t admitted = s->admitted, connections = s->n_jobs, bodies = s->body_bytes;

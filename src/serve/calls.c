@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "serve/text.h"
+
 typedef struct finder {
   char *const *names;
   size_t n_names, n;
   unsigned long long seed;
   bool indexed;
-  text *calls;
+  prog_buffer *calls;
 } finder;
 
 typedef struct marks { const char *open, *close; } marks;
@@ -43,14 +45,14 @@ static bool add_object(finder *f, const json_t *object) {
                                          : json_dumps(arguments ? arguments : json_null(),
                                                       JSON_COMPACT | JSON_ENCODE_ANY);
   if (!dump) return false;
-  text_print(f->calls, "%s{", f->n > 0 ? "," : "[");
-  if (f->indexed) text_print(f->calls, "\"index\":%zu,", f->n);
-  text_print(f->calls, "\"id\":\"call_%016llx%02zx\",\"type\":\"function\",\"function\":{\"name\":", f->seed, f->n);
+  prog_print(f->calls, "%s{", f->n > 0 ? "," : "[");
+  if (f->indexed) prog_print(f->calls, "\"index\":%zu,", f->n);
+  prog_print(f->calls, "\"id\":\"call_%016llx%02zx\",\"type\":\"function\",\"function\":{\"name\":", f->seed, f->n);
   text_json(f->calls, name, strlen(name));
-  text_print(f->calls, ",\"arguments\":");
+  prog_print(f->calls, ",\"arguments\":");
   if (arguments && !json_is_null(arguments)) text_json(f->calls, dump, strlen(dump));
-  else text_print(f->calls, "\"{}\"");
-  text_print(f->calls, "}}");
+  else prog_print(f->calls, "\"{}\"");
+  prog_print(f->calls, "}}");
   free(dump);
   f->n++;
   return true;
@@ -94,7 +96,7 @@ static bool add_marked(finder *f, const char *data, size_t bytes, const marks *m
 }
 
 void calls_find(const char *data, size_t bytes, char *const *names, size_t n_names, unsigned long long seed,
-                bool indexed, text *calls, size_t *content_bytes) {
+                bool indexed, prog_buffer *calls, size_t *content_bytes) {
   static const marks kinds[] = {{"<tool_call>", "</tool_call>"}, {"<|tool_call|>", "<|/tool_call|>"}};
   static const char *const heads[] = {"[TOOL_CALLS]", "<|python_tag|>", ""};
   finder f = {.names = names, .n_names = n_names, .seed = seed, .indexed = indexed, .calls = calls};
@@ -110,5 +112,5 @@ void calls_find(const char *data, size_t bytes, char *const *names, size_t n_nam
     if (found) *content_bytes = (size_t)(at - data);
   }
   while (f.n > 0 && *content_bytes > 0 && strchr(" \t\r\n", data[*content_bytes - 1])) --*content_bytes;
-  if (f.n > 0) text_print(calls, "]");
+  if (f.n > 0) prog_print(calls, "]");
 }

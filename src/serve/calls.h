@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "serve/text.h"
+#include "program/buffer.h"
 
 /*
  * Look for calls in data[bytes], as the families that we run write them: Qwen, SmolLM3 and Hermes between <tool_call>
@@ -18,6 +18,6 @@
  * makes ids.
  */
 void calls_find(const char *data, size_t bytes, char *const *names, size_t n_names, unsigned long long seed,
-                bool indexed, text *calls, size_t *content_bytes);
+                bool indexed, prog_buffer *calls, size_t *content_bytes);
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "serve/text.h"
+
 /* The text of one token as it stands within a text; malloc'ed, NULL: there is none. A tokenizer may drop a space at the
  * very beginning: the token is decoded twice in a row, and the first one taken away. */
 static char *token_text(const server *s, uint32_t id, size_t *bytes) {
@@ -27,12 +29,12 @@ static char *token_text(const server *s, uint32_t id, size_t *bytes) {
 /* JSON has no infinity: what cannot come has the least that clients expect. */
 static double finite(double log_probability) { return log_probability > -9999 ? log_probability : -9999; }
 
-static void add_fields(text *out, const char *token, size_t n, double log_probability) {
-  text_print(out, "{\"token\":");
+static void add_fields(prog_buffer *out, const char *token, size_t n, double log_probability) {
+  prog_print(out, "{\"token\":");
   text_json(out, token, n);
-  text_print(out, ",\"logprob\":%.9g,\"bytes\":[", finite(log_probability));
-  for (size_t i = 0; i < n; i++) text_print(out, "%s%d", i > 0 ? "," : "", (unsigned char)token[i]);
-  text_print(out, "]");
+  prog_print(out, ",\"logprob\":%.9g,\"bytes\":[", finite(log_probability));
+  for (size_t i = 0; i < n; i++) prog_print(out, "%s%d", i > 0 ? "," : "", (unsigned char)token[i]);
+  prog_print(out, "]");
 }
 
 static size_t characters(const char *token, size_t n) {
@@ -43,38 +45,38 @@ static size_t characters(const char *token, size_t n) {
 
 static void add_chat(chances *c, const server *s, size_t top, const ellm_answer_part *part, const char *token,
                      size_t n) {
-  text *out = &c->entries;
-  if (c->any) text_print(out, ",");
+  prog_buffer *out = &c->entries;
+  if (c->any) prog_print(out, ",");
   add_fields(out, token, n, part->log_probability);
-  text_print(out, ",\"top_logprobs\":[");
+  prog_print(out, ",\"top_logprobs\":[");
   for (size_t i = 0; i < part->n_top && i < top; i++) {
     size_t m = 0;
     char *other = token_text(s, part->top[i].id, &m);
-    if (i > 0) text_print(out, ",");
+    if (i > 0) prog_print(out, ",");
     add_fields(out, other ? other : "", m, part->top[i].log_probability);
-    text_print(out, "}");
+    prog_print(out, "}");
     free(other);
   }
-  text_print(out, "]}");
+  prog_print(out, "]}");
 }
 
 static void add_text(chances *c, const server *s, size_t top, const ellm_answer_part *part, const char *token,
                      size_t n) {
   const char *comma = c->any ? "," : "";
-  text_print(&c->entries, "%s", comma);
+  prog_print(&c->entries, "%s", comma);
   text_json(&c->entries, token, n);
-  text_print(&c->logs, "%s%.9g", comma, finite(part->log_probability));
-  text_print(&c->offsets, "%s%zu", comma, c->offset);
-  text_print(&c->tops, "%s{", comma);
+  prog_print(&c->logs, "%s%.9g", comma, finite(part->log_probability));
+  prog_print(&c->offsets, "%s%zu", comma, c->offset);
+  prog_print(&c->tops, "%s{", comma);
   for (size_t i = 0; i < part->n_top && i < top; i++) {
     size_t m = 0;
     char *other = token_text(s, part->top[i].id, &m);
-    if (i > 0) text_print(&c->tops, ",");
+    if (i > 0) prog_print(&c->tops, ",");
     text_json(&c->tops, other ? other : "", m);
-    text_print(&c->tops, ":%.9g", finite(part->top[i].log_probability));
+    prog_print(&c->tops, ":%.9g", finite(part->top[i].log_probability));
     free(other);
   }
-  text_print(&c->tops, "}");
+  prog_print(&c->tops, "}");
 }
 
 void chances_add(chances *c, const server *s, bool chat, size_t top, const ellm_answer_part *part) {
@@ -88,35 +90,35 @@ void chances_add(chances *c, const server *s, bool chat, size_t top, const ellm_
   free(token);
 }
 
-static void list(const char *name, const text *t, text *out) {
-  text_print(out, "\"%s\":[", name);
-  text_add(out, t->data ? t->data : "", t->bytes);
-  text_print(out, "]");
+static void list(const char *name, const prog_buffer *t, prog_buffer *out) {
+  prog_print(out, "\"%s\":[", name);
+  prog_append(out, t->data ? t->data : "", t->bytes);
+  prog_print(out, "]");
   out->failed = out->failed || t->failed;
 }
 
-void chances_json(const chances *c, bool chat, text *out) {
+void chances_json(const chances *c, bool chat, prog_buffer *out) {
   if (!c->any) {
-    text_print(out, "null");
+    prog_print(out, "null");
     return;
   }
-  text_print(out, "{");
+  prog_print(out, "{");
   list(chat ? "content" : "tokens", &c->entries, out);
   if (!chat) {
-    text_print(out, ",");
+    prog_print(out, ",");
     list("token_logprobs", &c->logs, out);
-    text_print(out, ",");
+    prog_print(out, ",");
     list("top_logprobs", &c->tops, out);
-    text_print(out, ",");
+    prog_print(out, ",");
     list("text_offset", &c->offsets, out);
   }
-  text_print(out, "}");
+  prog_print(out, "}");
 }
 
 void chances_clear(chances *c) {
-  text_free(&c->entries);
-  text_free(&c->logs);
-  text_free(&c->tops);
-  text_free(&c->offsets);
+  prog_buffer_free(&c->entries);
+  prog_buffer_free(&c->logs);
+  prog_buffer_free(&c->tops);
+  prog_buffer_free(&c->offsets);
   c->any = false;
 }

@@ -26,9 +26,9 @@ typedef struct choice {
   ellm_answer *answer;   /* NULL: it has ended, and what follows is set */
   ellm_answer_info info;
   const char *finish;
-  text all;              /* of a whole answer, or one that may call tools */
+  prog_buffer all;       /* of a whole answer, or one that may call tools */
   size_t content;        /* bytes of it before the calls */
-  text calls;            /* JSON of them, or empty */
+  prog_buffer calls;     /* JSON of them, or empty */
   chances chances;
 } choice;
 
@@ -37,7 +37,7 @@ typedef struct task {
   job *job;
   choice *choices;       /* [n] */
   size_t n, n_ended;
-  text events;           /* of a stream, to be handed out */
+  prog_buffer events;    /* of a stream, to be handed out */
   const char *reason;    /* why it was cancelled; NULL: it was not */
   bool lost;             /* nobody wants it any more */
 } task;
@@ -96,14 +96,14 @@ static void free_task(engine *e, task *t) {
   server *s = e->server;
   for (size_t i = 0; i < t->n; i++) {
     ellm_answer_free(t->choices[i].answer);
-    text_free(&t->choices[i].all);
-    text_free(&t->choices[i].calls);
+    prog_buffer_free(&t->choices[i].all);
+    prog_buffer_free(&t->choices[i].calls);
     chances_clear(&t->choices[i].chances);
   }
   pthread_mutex_lock(&s->lock);
   s->admitted -= request_answers(t->job->request);
   pthread_mutex_unlock(&s->lock);
-  text_free(&t->events);
+  prog_buffer_free(&t->events);
   free(t->choices);
   job_release(t->job);
   free(t);
@@ -184,7 +184,7 @@ static bool settle_choice(choice *c, problem *p) {
   c->finish = finish_of(t, c->info.end);
   const char *all = ellm_answer_text(c->answer, &bytes);
   const request *r = t->job->request;
-  if (!r->stream || r->n_tool_names > 0) text_add(&c->all, all, bytes);
+  if (!r->stream || r->n_tool_names > 0) prog_append(&c->all, all, bytes);
   c->content = c->all.bytes;
   if (r->n_tool_names > 0) settle_calls(c);
   if (r->stream) reply_finish(t->job, c->index, c->finish, &t->events);
@@ -226,7 +226,7 @@ static void count(server *s, const task *t) {
 
 static void answer_whole(task *t) {
   problem p;
-  text out = {0};
+  prog_buffer out = {0};
   const reply_usage usage = usage_of(t);
   reply_choice *choices = calloc(t->n, sizeof *choices);
   bool good = choices != NULL;
@@ -246,7 +246,7 @@ static void answer_whole(task *t) {
     job_answer(t->job, 200, "application/json", &out);
     return;
   }
-  text_free(&out);
+  prog_buffer_free(&out);
   problem_memory(&p);
   job_problem(t->job, &p);
 }

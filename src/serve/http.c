@@ -153,7 +153,7 @@ static enum MHD_Result respond(job *j) {
   if (!j->out.data) return MHD_NO;
   struct MHD_Response *r = MHD_create_response_from_buffer(j->out.bytes, j->out.data, MHD_RESPMEM_MUST_FREE);
   if (!r) return MHD_NO;
-  j->out = (text){0};
+  j->out = (prog_buffer){0};
   return queue(j, r);
 }
 
@@ -200,18 +200,18 @@ static enum MHD_Result begin(server *s, struct MHD_Connection *connection, const
 /* The answer must be made by hand: libmicrohttpd takes none while a body comes. Its connection is closed. */
 static enum MHD_Result refuse_body(job *j, int status, const char *line) {
   problem p;
-  text body = {0}, all = {0};
+  prog_buffer body = {0}, all = {0};
   problem_set(&p, status, NULL, "%s", line);
   problem_json(&p, &body);
-  text_print(&all, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nConnection: close\r\n"
+  prog_print(&all, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nConnection: close\r\n"
                    "Content-Length: %zu\r\n\r\n",
              status, status == 413 ? "Content Too Large" : status == 408 ? "Request Timeout" : "Service Unavailable",
              body.bytes);
-  text_add(&all, body.data ? body.data : "", body.bytes);
+  prog_append(&all, body.data ? body.data : "", body.bytes);
   if (!all.failed) (void)!send(j->fd, all.data, all.bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
   shutdown(j->fd, SHUT_WR);
-  text_free(&body);
-  text_free(&all);
+  prog_buffer_free(&body);
+  prog_buffer_free(&all);
   return MHD_NO;
 }
 
@@ -227,7 +227,7 @@ static enum MHD_Result take_body(job *j, const char *data, size_t *bytes) {
   if (j->ready || !j->route || !j->route->body) return MHD_YES; /* nobody reads it */
   if (!job_count_body(j, n, HTTP_BODIES * most)) return refuse_body(j, 503, "too many bodies are being received");
   const size_t before = j->body.bytes;
-  text_add(&j->body, data, n);
+  prog_append(&j->body, data, n);
   if (j->body.bytes == before + n) return MHD_YES;
   j->body.bytes += n; /* so that it is counted off again */
   return MHD_NO;

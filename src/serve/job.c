@@ -48,7 +48,7 @@ void job_release(job *j) {
   pthread_mutex_unlock(&s->lock);
   if (!last) return;
   job_drop_body(j);
-  text_free(&j->out);
+  prog_buffer_free(&j->out);
   request_free(j->request);
   free(j);
 }
@@ -105,20 +105,20 @@ bool job_wanted(job *j) {
 /* ------------------------------------------------------------------ answers */
 
 /* The text goes to the end of what the connection is to take. With the lock held. */
-static void append(job *j, text *out) {
+static void append(job *j, prog_buffer *out) {
   if (j->out.bytes == 0) {
-    text_free(&j->out);
+    prog_buffer_free(&j->out);
     j->out = *out;
-    *out = (text){0};
+    *out = (prog_buffer){0};
     return;
   }
   if (j->sent > 0 && j->sent == j->out.bytes) j->sent = j->out.bytes = 0;
-  text_add(&j->out, out->data, out->bytes);
+  prog_append(&j->out, out->data, out->bytes);
   j->out.failed = j->out.failed || out->failed;
-  text_free(out);
+  prog_buffer_free(out);
 }
 
-void job_answer(job *j, int status, const char *type, text *out) {
+void job_answer(job *j, int status, const char *type, prog_buffer *out) {
   pthread_mutex_lock(&j->server->lock);
   if (!j->ended) {
     append(j, out);
@@ -128,11 +128,11 @@ void job_answer(job *j, int status, const char *type, text *out) {
     wake(j);
   }
   pthread_mutex_unlock(&j->server->lock);
-  text_free(out);
+  prog_buffer_free(out);
 }
 
 void job_problem(job *j, const problem *p) {
-  text out = {0};
+  prog_buffer out = {0};
   problem_json(p, &out);
   pthread_mutex_lock(&j->server->lock);
   if (p->status == 429 || p->status == 503) j->retry_after = 1;
@@ -144,15 +144,15 @@ void job_problem(job *j, const problem *p) {
     job_answer(j, p->status, "application/json", &out);
     return;
   }
-  text event = {0}; /* the status has gone out already */
-  text_print(&event, "data: ");
-  text_add(&event, out.data, out.bytes);
-  text_print(&event, "\n\n");
-  text_free(&out);
+  prog_buffer event = {0}; /* the status has gone out already */
+  prog_print(&event, "data: ");
+  prog_append(&event, out.data, out.bytes);
+  prog_print(&event, "\n\n");
+  prog_buffer_free(&out);
   job_stream(j, &event, true);
 }
 
-void job_stream(job *j, text *out, bool end) {
+void job_stream(job *j, prog_buffer *out, bool end) {
   pthread_mutex_lock(&j->server->lock);
   if (!j->ended) {
     append(j, out);
@@ -163,7 +163,7 @@ void job_stream(job *j, text *out, bool end) {
     wake(j);
   }
   pthread_mutex_unlock(&j->server->lock);
-  text_free(out);
+  prog_buffer_free(out);
 }
 
 bool job_count_body(job *j, size_t bytes, size_t most) {
@@ -179,5 +179,5 @@ void job_drop_body(job *j) {
   pthread_mutex_lock(&j->server->lock);
   j->server->body_bytes -= j->body.bytes;
   pthread_mutex_unlock(&j->server->lock);
-  text_free(&j->body);
+  prog_buffer_free(&j->body);
 }

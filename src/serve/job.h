@@ -25,7 +25,7 @@ struct job {
   double received;                  /* clock of the moment when it was whole */
   size_t swallowed;                 /* bytes of the body that came */
   const char *allowed;              /* the method that the path takes, after a wrong one */
-  text body;
+  prog_buffer body;
   void (*work)(job *j);             /* see work.h */
   struct request *request;          /* of completions, once it is read; see request.h */
 
@@ -38,7 +38,7 @@ struct job {
   bool submitted, suspended, gone, streamed, ready, ended;
   int status, retry_after;
   const char *type;                 /* Content-Type; static */
-  text out;
+  prog_buffer out;
   size_t sent;                      /* bytes of `out` that the connection has taken */
 };
 
@@ -57,10 +57,10 @@ void job_suspend(job *j);
 bool job_wanted(job *j);
 
 /* A whole answer; `out` is taken over and empty after it. */
-void job_answer(job *j, int status, const char *type, text *out);
+void job_answer(job *j, int status, const char *type, prog_buffer *out);
 void job_problem(job *j, const problem *p);
 /* The beginning of a stream, or more of it; `out` is empty after it. `end`: nothing comes after this. */
-void job_stream(job *j, text *out, bool end);
+void job_stream(job *j, prog_buffer *out, bool end);
 
 /* Count bytes of bodies, of all jobs together; false, and nothing is counted, where there would be too many. */
 bool job_count_body(job *j, size_t bytes, size_t most);

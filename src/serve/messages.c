@@ -9,7 +9,7 @@ enum { MOST_MESSAGES = 10000, MOST_TOOLS = 512 };
 
 /* The texts of a list of parts, joined; NULL after a problem. */
 static json_t *join_parts(const json_t *parts, const char *name, problem *p) {
-  text all = {0};
+  prog_buffer all = {0};
   bool good = true;
   for (size_t i = 0; i < json_array_size(parts) && good; i++) {
     const json_t *part = json_array_get(parts, i), *piece = json_object_get(part, "text");
@@ -17,11 +17,11 @@ static json_t *join_parts(const json_t *parts, const char *name, problem *p) {
     if (!type || !json_is_string(piece) || strcmp(type, "text") != 0)
       good = problem_set(p, 400, name, "%s has a part of type \"%.40s\": only text is supported", name,
                          type ? type : "");
-    else text_add(&all, json_string_value(piece), json_string_length(piece));
+    else prog_append(&all, json_string_value(piece), json_string_length(piece));
   }
   json_t *joined = good && !all.failed ? json_stringn(all.data ? all.data : "", all.bytes) : NULL;
   if (good && !joined) problem_memory(p);
-  text_free(&all);
+  prog_buffer_free(&all);
   return joined;
 }
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "serve/text.h"
+
 bool problem_set(problem *p, int status, const char *param, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
@@ -36,12 +38,12 @@ static const char *type_of(int status) {
   }
 }
 
-void problem_json(const problem *p, text *out) {
-  text_print(out, "{\"error\":{\"message\":");
+void problem_json(const problem *p, prog_buffer *out) {
+  prog_print(out, "{\"error\":{\"message\":");
   text_json_or_null(out, p->message);
-  text_print(out, ",\"type\":\"%s\",\"param\":", type_of(p->status));
+  prog_print(out, ",\"type\":\"%s\",\"param\":", type_of(p->status));
   text_json_or_null(out, *p->param ? p->param : NULL);
-  text_print(out, ",\"code\":");
+  prog_print(out, ",\"code\":");
   text_json_or_null(out, p->code);
-  text_print(out, "}}");
+  prog_print(out, "}}");
 }

@@ -4,7 +4,7 @@
 #define ELLM_SERVE_PROBLEM_H
 
 #include "entrollm.h"
-#include "serve/text.h"
+#include "program/buffer.h"
 
 typedef struct problem {
   int status;         /* of HTTP */
@@ -14,11 +14,11 @@ typedef struct problem {
 } problem;
 
 /* Say what is wrong; false, so that who has found it can return that. `param` may be NULL. */
-bool problem_set(problem *p, int status, const char *param, const char *format, ...) SERVE_PRINTF(4, 5);
+bool problem_set(problem *p, int status, const char *param, const char *format, ...) PROG_PRINTF(4, 5);
 /* The same of an error of the library: bad input is the request's fault, all else the server's. */
 bool problem_of(problem *p, const char *param, const ellm_error *err);
 bool problem_memory(problem *p);
 /* {"error": {...}} */
-void problem_json(const problem *p, text *out);
+void problem_json(const problem *p, prog_buffer *out);
 
 #endif

@@ -6,20 +6,21 @@
 #include <string.h>
 
 #include "serve/request.h"
+#include "serve/text.h"
 
-static void head(const job *j, const char *object, text *out) {
+static void head(const job *j, const char *object, prog_buffer *out) {
   const server *s = j->server;
   const request *r = j->request;
-  text_print(out, "{\"id\":\"%s-%016" PRIx64 "%08" PRIx64 "\",\"object\":\"%s\",\"created\":%" PRId64 ",\"model\":",
+  prog_print(out, "{\"id\":\"%s-%016" PRIx64 "%08" PRIx64 "\",\"object\":\"%s\",\"created\":%" PRId64 ",\"model\":",
              r->chat ? "chatcmpl" : "cmpl", s->instance, j->id, object, j->created);
   text_json_or_null(out, s->options->model_name);
-  text_print(out, ",\"system_fingerprint\":\"entrollm-%s\",\"seed\":%" PRIu64, ellm_version(), r->sampling.seed);
+  prog_print(out, ",\"system_fingerprint\":\"entrollm-%s\",\"seed\":%" PRIu64, ellm_version(), r->sampling.seed);
 }
 
 static double rate(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
 
-static void usage_json(const reply_usage *u, text *out) {
-  text_print(out,
+static void usage_json(const reply_usage *u, prog_buffer *out) {
+  prog_print(out,
              ",\"usage\":{\"prompt_tokens\":%zu,\"completion_tokens\":%zu,\"total_tokens\":%zu,"
              "\"prompt_tokens_details\":{\"cached_tokens\":%zu}},\"timings\":{\"prompt_tokens_per_s\":%.1f,"
              "\"tokens_per_s\":%.1f,\"context_used\":%zu}",
@@ -28,82 +29,82 @@ static void usage_json(const reply_usage *u, text *out) {
              rate((double)u->tokens, u->seconds), u->context);
 }
 
-void reply_whole(const job *j, const reply_choice *choices, size_t n, const reply_usage *usage, text *out) {
+void reply_whole(const job *j, const reply_choice *choices, size_t n, const reply_usage *usage, prog_buffer *out) {
   const bool chat = j->request->chat;
   head(j, chat ? "chat.completion" : "text_completion", out);
-  text_print(out, ",\"choices\":[");
+  prog_print(out, ",\"choices\":[");
   for (size_t i = 0; i < n; i++) {
     const reply_choice *c = &choices[i];
-    text_print(out, "%s{\"index\":%zu,%s", i > 0 ? "," : "", c->index,
+    prog_print(out, "%s{\"index\":%zu,%s", i > 0 ? "," : "", c->index,
                chat ? "\"message\":{\"role\":\"assistant\",\"content\":" : "\"text\":");
-    if (c->calls && c->bytes == 0) text_print(out, "null");
+    if (c->calls && c->bytes == 0) prog_print(out, "null");
     else text_json(out, c->text, c->bytes);
     if (c->calls) {
-      text_print(out, ",\"tool_calls\":");
-      text_add(out, c->calls, strlen(c->calls));
+      prog_print(out, ",\"tool_calls\":");
+      prog_append(out, c->calls, strlen(c->calls));
     }
-    text_print(out, "%s,\"logprobs\":", chat ? "}" : "");
+    prog_print(out, "%s,\"logprobs\":", chat ? "}" : "");
     chances_json(c->chances, chat, out);
-    text_print(out, ",\"finish_reason\":\"%s\"}", c->finish);
+    prog_print(out, ",\"finish_reason\":\"%s\"}", c->finish);
   }
-  text_print(out, "]");
+  prog_print(out, "]");
   usage_json(usage, out);
-  text_print(out, "}");
+  prog_print(out, "}");
 }
 
 /* -------------------------------------------------------------------- events */
 
 /* An event with one choice, up to what it brings. */
-static void open_event(const job *j, size_t index, text *out) {
-  text_print(out, "data: ");
+static void open_event(const job *j, size_t index, prog_buffer *out) {
+  prog_print(out, "data: ");
   head(j, j->request->chat ? "chat.completion.chunk" : "text_completion", out);
-  text_print(out, ",\"choices\":[{\"index\":%zu,", index);
+  prog_print(out, ",\"choices\":[{\"index\":%zu,", index);
 }
 
-static void close_event(const job *j, const char *finish, const chances *told, text *out) {
+static void close_event(const job *j, const char *finish, const chances *told, prog_buffer *out) {
   static const chances none;
-  text_print(out, ",\"logprobs\":");
+  prog_print(out, ",\"logprobs\":");
   chances_json(told ? told : &none, j->request->chat, out);
-  text_print(out, ",\"finish_reason\":");
+  prog_print(out, ",\"finish_reason\":");
   text_json_or_null(out, finish);
-  text_print(out, "}]%s}\n\n", j->request->include_usage ? ",\"usage\":null" : "");
+  prog_print(out, "}]%s}\n\n", j->request->include_usage ? ",\"usage\":null" : "");
 }
 
-void reply_role(const job *j, size_t index, text *out) {
+void reply_role(const job *j, size_t index, prog_buffer *out) {
   open_event(j, index, out);
-  text_print(out, "\"delta\":{\"role\":\"assistant\",\"content\":\"\"}");
+  prog_print(out, "\"delta\":{\"role\":\"assistant\",\"content\":\"\"}");
   close_event(j, NULL, NULL, out);
 }
 
-void reply_part(const job *j, size_t index, const char *piece, size_t bytes, const chances *told, text *out) {
+void reply_part(const job *j, size_t index, const char *piece, size_t bytes, const chances *told, prog_buffer *out) {
   open_event(j, index, out);
-  text_print(out, j->request->chat ? "\"delta\":{\"content\":" : "\"text\":");
+  prog_print(out, j->request->chat ? "\"delta\":{\"content\":" : "\"text\":");
   text_json(out, piece, bytes);
-  if (j->request->chat) text_print(out, "}");
+  if (j->request->chat) prog_print(out, "}");
   close_event(j, NULL, told, out);
 }
 
-void reply_calls(const job *j, size_t index, const char *calls, text *out) {
+void reply_calls(const job *j, size_t index, const char *calls, prog_buffer *out) {
   open_event(j, index, out);
-  text_print(out, "\"delta\":{\"tool_calls\":");
-  text_add(out, calls, strlen(calls));
-  text_print(out, "}");
+  prog_print(out, "\"delta\":{\"tool_calls\":");
+  prog_append(out, calls, strlen(calls));
+  prog_print(out, "}");
   close_event(j, NULL, NULL, out);
 }
 
-void reply_finish(const job *j, size_t index, const char *finish, text *out) {
+void reply_finish(const job *j, size_t index, const char *finish, prog_buffer *out) {
   open_event(j, index, out);
-  text_print(out, j->request->chat ? "\"delta\":{}" : "\"text\":\"\"");
+  prog_print(out, j->request->chat ? "\"delta\":{}" : "\"text\":\"\"");
   close_event(j, finish, NULL, out);
 }
 
-void reply_end(const job *j, const reply_usage *usage, text *out) {
+void reply_end(const job *j, const reply_usage *usage, prog_buffer *out) {
   if (j->request->include_usage) {
-    text_print(out, "data: ");
+    prog_print(out, "data: ");
     head(j, j->request->chat ? "chat.completion.chunk" : "text_completion", out);
-    text_print(out, ",\"choices\":[]");
+    prog_print(out, ",\"choices\":[]");
     usage_json(usage, out);
-    text_print(out, "}\n\n");
+    prog_print(out, "}\n\n");
   }
-  text_print(out, "data: [DONE]\n\n");
+  prog_print(out, "data: [DONE]\n\n");
 }

@@ -23,14 +23,14 @@ typedef struct reply_choice {
   const chances *chances;
 } reply_choice;
 
-void reply_whole(const job *j, const reply_choice *choices, size_t n, const reply_usage *usage, text *out);
+void reply_whole(const job *j, const reply_choice *choices, size_t n, const reply_usage *usage, prog_buffer *out);
 
 /* Events of a stream. Of a chat the first of each choice names the role. */
-void reply_role(const job *j, size_t index, text *out);
-void reply_part(const job *j, size_t index, const char *piece, size_t bytes, const chances *chances, text *out);
-void reply_calls(const job *j, size_t index, const char *calls, text *out); /* JSON, with "index" */
-void reply_finish(const job *j, size_t index, const char *finish, text *out);
+void reply_role(const job *j, size_t index, prog_buffer *out);
+void reply_part(const job *j, size_t index, const char *piece, size_t bytes, const chances *chances, prog_buffer *out);
+void reply_calls(const job *j, size_t index, const char *calls, prog_buffer *out); /* JSON, with "index" */
+void reply_finish(const job *j, size_t index, const char *finish, prog_buffer *out);
 /* What comes last: usage, where it is asked for, and the mark of the end. */
-void reply_end(const job *j, const reply_usage *usage, text *out);
+void reply_end(const job *j, const reply_usage *usage, prog_buffer *out);
 
 #endif

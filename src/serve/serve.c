@@ -123,7 +123,7 @@ static bool end(server *s, struct MHD_Daemon *daemon) {
 
 static void close_server(server *s) {
   ellm_chat_free(s->chat);
-  text_free(&s->file_props);
+  prog_buffer_free(&s->file_props);
   grammars_free(s);
   pthread_cond_destroy(&s->quiet);
   pthread_mutex_destroy(&s->lock);

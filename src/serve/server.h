@@ -15,8 +15,8 @@
 
 #include <pthread.h>
 
+#include "program/buffer.h"
 #include "serve/options.h"
-#include "serve/text.h"
 
 typedef struct job job;
 typedef struct engine engine;
@@ -36,7 +36,7 @@ typedef struct server {
   ellm_chat *chat;         /* NULL: the model has no template that is understood; chat_error says why */
   ellm_error chat_error;
   ellm_sampling sampling;  /* what generation_config asks for */
-  text file_props;         /* what the model's file says of itself, JSON */
+  prog_buffer file_props;  /* what the model's file says of itself, JSON */
   int64_t started;         /* seconds since 1970 */
   uint64_t instance;       /* a random number of this process, for ids */
   engine *engine;

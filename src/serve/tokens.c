@@ -6,6 +6,7 @@
 
 #include "serve/fields.h"
 #include "serve/request.h"
+#include "serve/text.h"
 
 static bool open_body(job *j, json_t **body, problem *p) {
   const bool good = fields_parse(j->body.data, j->body.bytes, body, p);
@@ -14,18 +15,18 @@ static bool open_body(job *j, json_t **body, problem *p) {
   return good;
 }
 
-static void end(job *j, json_t *body, bool good, text *out, const problem *p) {
+static void end(job *j, json_t *body, bool good, prog_buffer *out, const problem *p) {
   json_decref(body);
   if (good) {
     job_answer(j, 200, "application/json", out);
     return;
   }
-  text_free(out);
+  prog_buffer_free(out);
   job_problem(j, p);
 }
 
 /* {"content": TEXT, "add_special": true} to {"tokens": [...]}. */
-static bool tokenize(const server *s, const json_t *body, text *out, problem *p) {
+static bool tokenize(const server *s, const json_t *body, prog_buffer *out, problem *p) {
   uint32_t *ids;
   size_t n;
   ellm_error err;
@@ -36,9 +37,9 @@ static bool tokenize(const server *s, const json_t *body, text *out, problem *p)
   if (ellm_tokenizer_encode(s->tokenizer, json_string_value(content), json_string_length(content),
                             special ? ELLM_ENCODE_DEFAULT : ELLM_ENCODE_NO_POST, &ids, &n, &err) != ELLM_OK)
     return problem_of(p, "content", &err);
-  text_print(out, "{\"tokens\":[");
-  for (size_t i = 0; i < n; i++) text_print(out, "%s%u", i > 0 ? "," : "", (unsigned)ids[i]);
-  text_print(out, "]}");
+  prog_print(out, "{\"tokens\":[");
+  for (size_t i = 0; i < n; i++) prog_print(out, "%s%u", i > 0 ? "," : "", (unsigned)ids[i]);
+  prog_print(out, "]}");
   free(ids);
   return true;
 }
@@ -46,13 +47,13 @@ static bool tokenize(const server *s, const json_t *body, text *out, problem *p)
 void tokens_tokenize(job *j) {
   problem p;
   json_t *body;
-  text out = {0};
+  prog_buffer out = {0};
   const bool good = open_body(j, &body, &p) && tokenize(j->server, body, &out, &p);
   end(j, body, good, &out, &p);
 }
 
 /* {"tokens": [...]} to {"content": TEXT}. */
-static bool detokenize(const server *s, const json_t *body, text *out, problem *p) {
+static bool detokenize(const server *s, const json_t *body, prog_buffer *out, problem *p) {
   json_t *list = NULL;
   char *content;
   size_t bytes;
@@ -72,9 +73,9 @@ static bool detokenize(const server *s, const json_t *body, text *out, problem *
     good = problem_of(p, "tokens", &err);
   free(ids);
   if (!good) return false;
-  text_print(out, "{\"content\":");
+  prog_print(out, "{\"content\":");
   text_json(out, content, bytes);
-  text_print(out, "}");
+  prog_print(out, "}");
   free(content);
   return true;
 }
@@ -82,7 +83,7 @@ static bool detokenize(const server *s, const json_t *body, text *out, problem *
 void tokens_detokenize(job *j) {
   problem p;
   json_t *body;
-  text out = {0};
+  prog_buffer out = {0};
   const bool good = open_body(j, &body, &p) && detokenize(j->server, body, &out, &p);
   end(j, body, good, &out, &p);
 }
@@ -93,12 +94,12 @@ void tokens_apply_template(job *j) {
   json_t *body;
   char *content = NULL;
   size_t bytes;
-  text out = {0};
+  prog_buffer out = {0};
   const bool good = open_body(j, &body, &p) && request_chat_text(j->server, body, &content, &bytes, &p);
   if (good) {
-    text_print(&out, "{\"prompt\":");
+    prog_print(&out, "{\"prompt\":");
     text_json(&out, content, bytes);
-    text_print(&out, "}");
+    prog_print(&out, "}");
     free(content);
   }
   end(j, body, good, &out, &p);

@@ -14,7 +14,7 @@ static char *names[] = {(char[]){"weather"}, (char[]){"add"}};
 
 /* Calls as "name(arguments)" one behind the other, and the text before them. */
 static void check(const char *data, const char *want, const char *want_content) {
-  text calls = {0}, got = {0};
+  prog_buffer calls = {0}, got = {0};
   size_t content;
   calls_find(data, strlen(data), names, 2, 7, false, &calls, &content);
   json_t *list = calls.bytes > 0 ? json_loadb(calls.data, calls.bytes, 0, NULL) : json_array();
@@ -23,15 +23,15 @@ static void check(const char *data, const char *want, const char *want_content) 
     const json_t *call = json_array_get(list, i), *function = json_object_get(call, "function");
     assert_string_equal(json_string_value(json_object_get(call, "type")), "function");
     assert_non_null(json_string_value(json_object_get(call, "id")));
-    text_print(&got, "%s(%s)", json_string_value(json_object_get(function, "name")),
+    prog_print(&got, "%s(%s)", json_string_value(json_object_get(function, "name")),
                json_string_value(json_object_get(function, "arguments")));
   }
   assert_string_equal(got.data ? got.data : "", want);
   assert_int_equal(content, strlen(want_content));
   assert_memory_equal(data, want_content, content);
   json_decref(list);
-  text_free(&calls);
-  text_free(&got);
+  prog_buffer_free(&calls);
+  prog_buffer_free(&got);
 }
 
 #define ROME "weather({\"city\":\"Rome\"})"

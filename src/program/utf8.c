@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/utf8.h"
+#include "program/utf8.h"
 
-cli_utf8_kind cli_utf8_next(const char *text, size_t bytes, uint32_t *cp, size_t *length) {
+prog_utf8_kind prog_utf8_next(const char *text, size_t bytes, uint32_t *cp, size_t *length) {
   const uint8_t *b = (const uint8_t *)text, first = b[0];
   *cp = 0xFFFD;
   *length = 1;
   if (first < 0x80) {
     *cp = first;
-    return CLI_UTF8_CHARACTER;
+    return PROG_UTF8_CHARACTER;
   }
-  if (first < 0xC2 || first > 0xF4) return CLI_UTF8_INVALID;
+  if (first < 0xC2 || first > 0xF4) return PROG_UTF8_INVALID;
   const size_t wanted = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
   /* The second byte's range excludes long forms, surrogates and what is beyond U+10FFFF. */
   uint8_t low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
@@ -17,39 +17,39 @@ cli_utf8_kind cli_utf8_next(const char *text, size_t bytes, uint32_t *cp, size_t
   uint32_t value = first & (0x7Fu >> wanted);
   for (size_t i = 1; i < wanted; i++) {
     *length = i;
-    if (i == bytes) return CLI_UTF8_INCOMPLETE;
-    if (b[i] < low || b[i] > high) return CLI_UTF8_INVALID;
+    if (i == bytes) return PROG_UTF8_INCOMPLETE;
+    if (b[i] < low || b[i] > high) return PROG_UTF8_INVALID;
     value = value << 6 | (b[i] & 0x3Fu);
     low = 0x80;
     high = 0xBF;
   }
   *length = wanted;
   *cp = value;
-  return CLI_UTF8_CHARACTER;
+  return PROG_UTF8_CHARACTER;
 }
 
-bool cli_valid_utf8(const char *text, size_t bytes) {
+bool prog_valid_utf8(const char *text, size_t bytes) {
   uint32_t cp;
   for (size_t i = 0, n; i < bytes; i += n)
-    if (cli_utf8_next(text + i, bytes - i, &cp, &n) != CLI_UTF8_CHARACTER) return false;
+    if (prog_utf8_next(text + i, bytes - i, &cp, &n) != PROG_UTF8_CHARACTER) return false;
   return true;
 }
 
-bool cli_utf8_append(cli_buffer *out, uint32_t cp) {
+bool prog_utf8_append(prog_buffer *out, uint32_t cp) {
   char bytes[4];
   size_t n = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
   static const uint8_t first[] = {0, 0, 0xC0, 0xE0, 0xF0};
   for (size_t i = n; i-- > 1; cp >>= 6) bytes[i] = (char)(0x80 | (cp & 0x3F));
   bytes[0] = (char)(first[n] | cp);
-  return cli_buffer_append(out, bytes, n);
+  return prog_append(out, bytes, n);
 }
 
-bool cli_utf8_append_replaced(cli_buffer *out, const char *text, size_t bytes) {
+bool prog_utf8_append_replaced(prog_buffer *out, const char *text, size_t bytes) {
   bool good = true;
   for (size_t i = 0, n; good && i < bytes; i += n) {
     uint32_t cp;
-    good = cli_utf8_next(text + i, bytes - i, &cp, &n) == CLI_UTF8_CHARACTER ? cli_buffer_append(out, text + i, n)
-                                                                             : cli_utf8_append(out, 0xFFFD);
+    good = prog_utf8_next(text + i, bytes - i, &cp, &n) == PROG_UTF8_CHARACTER ? prog_append(out, text + i, n)
+                                                                             : prog_utf8_append(out, 0xFFFD);
   }
   return good;
 }
