@@ -49,12 +49,19 @@ if(TARGET entrollm_hub)
 endif()
 
 # tests/serve: parts of the server, which belongs to the program and is no layer
+function(entrollm_serve_test name)
+  list(TRANSFORM ARGN PREPEND ${CMAKE_SOURCE_DIR}/src/serve/)
+  add_executable(serve_test_${name} ${CMAKE_SOURCE_DIR}/tests/serve/test_${name}.c ${ARGN})
+  target_link_libraries(serve_test_${name} PRIVATE entrollm_program_base entrollm_generate entrollm_cmocka)
+  set_target_properties(serve_test_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME serve_test_${name} COMMAND serve_test_${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+endfunction()
 if(TARGET entrollm_generate)
-  add_executable(serve_test_calls ${CMAKE_SOURCE_DIR}/tests/serve/test_calls.c ${CMAKE_SOURCE_DIR}/src/serve/calls.c
-                 ${CMAKE_SOURCE_DIR}/src/serve/text.c)
-  target_link_libraries(serve_test_calls PRIVATE entrollm_program_base entrollm_generate entrollm_cmocka)
-  set_target_properties(serve_test_calls PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  add_test(NAME serve_test_calls COMMAND serve_test_calls WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  entrollm_serve_test(calls calls.c text.c)
+  if(MICROHTTPD_FOUND)
+    entrollm_serve_test(job job.c problem.c text.c)
+    target_include_directories(serve_test_job PRIVATE ${MICROHTTPD_INCLUDE_DIRS})
+  endif()
 endif()
 
 # tests/api: programs as others write them, with entrollm.h and the shared library and nothing else

@@ -92,19 +92,16 @@ static ellm_status add_answer(engine *e, choice *c, ellm_error *err) {
   return ellm_generator_add(e->generator, &q, &c->answer, err);
 }
 
-static void free_task(engine *e, task *t) {
-  server *s = e->server;
+static void free_task(task *t) {
   for (size_t i = 0; i < t->n; i++) {
     ellm_answer_free(t->choices[i].answer);
     prog_buffer_free(&t->choices[i].all);
     prog_buffer_free(&t->choices[i].calls);
     chances_clear(&t->choices[i].chances);
   }
-  pthread_mutex_lock(&s->lock);
-  s->admitted -= request_answers(t->job->request);
-  pthread_mutex_unlock(&s->lock);
   prog_buffer_free(&t->events);
   free(t->choices);
+  job_leave_places(t->job);
   job_release(t->job);
   free(t);
 }
@@ -120,9 +117,7 @@ static void begin(engine *e, job *j) {
     free(choices);
     problem_memory(&p);
     job_problem(j, &p);
-    pthread_mutex_lock(&e->server->lock);
-    e->server->admitted -= request_answers(r);
-    pthread_mutex_unlock(&e->server->lock);
+    job_leave_places(j);
     job_release(j);
     return;
   }
@@ -137,7 +132,7 @@ static void begin(engine *e, job *j) {
   if (err.status != ELLM_OK) {
     problem_of(&p, r->chat ? "messages" : "prompt", &err);
     job_problem(j, &p);
-    free_task(e, t);
+    free_task(t);
     return;
   }
   task **last = &e->tasks;
@@ -281,7 +276,7 @@ static void publish_all(engine *e) {
     task *t = *at;
     if (publish(e, t)) {
       *at = t->next;
-      free_task(e, t);
+      free_task(t);
     } else {
       at = &t->next;
     }
@@ -293,7 +288,7 @@ static void fail_all(engine *e, const problem *p) {
     task *t = e->tasks;
     e->tasks = t->next;
     job_problem(t->job, p);
-    free_task(e, t);
+    free_task(t);
   }
 }
 
@@ -410,6 +405,7 @@ void engine_submit(server *s, job *j) {
   const size_t admitted = s->admitted;
   if (!ends && !full) {
     s->admitted += n;
+    j->places = n;
     j->references++;
     j->next_queued = NULL;
     *e->last = j;

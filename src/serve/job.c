@@ -104,6 +104,18 @@ bool job_wanted(job *j) {
 
 /* ------------------------------------------------------------------ answers */
 
+/* With the lock held. */
+static void leave_places(job *j) {
+  j->server->admitted -= j->places;
+  j->places = 0;
+}
+
+void job_leave_places(job *j) {
+  pthread_mutex_lock(&j->server->lock);
+  leave_places(j);
+  pthread_mutex_unlock(&j->server->lock);
+}
+
 /* The text goes to the end of what the connection is to take. With the lock held. */
 static void append(job *j, prog_buffer *out) {
   if (j->out.bytes == 0) {
@@ -125,6 +137,7 @@ void job_answer(job *j, int status, const char *type, prog_buffer *out) {
     j->status = j->out.failed ? 503 : status;
     j->type = type;
     j->ready = j->ended = true;
+    leave_places(j);
     wake(j);
   }
   pthread_mutex_unlock(&j->server->lock);
@@ -160,6 +173,7 @@ void job_stream(job *j, prog_buffer *out, bool end) {
     j->type = "text/event-stream";
     j->streamed = j->ready = true;
     j->ended = end || j->out.failed;
+    if (end) leave_places(j);
     wake(j);
   }
   pthread_mutex_unlock(&j->server->lock);

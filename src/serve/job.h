@@ -33,6 +33,7 @@ struct job {
   job *next;                        /* of server.jobs */
   job *next_queued;                 /* of the one queue that it stands in */
   int references;
+  size_t places;                    /* of server.admitted that its answers take */
   struct MHD_Connection *connection; /* NULL: the client is gone, or has all */
   int fd;                           /* its socket */
   bool submitted, suspended, gone, streamed, ready, ended;
@@ -61,6 +62,10 @@ void job_answer(job *j, int status, const char *type, prog_buffer *out);
 void job_problem(job *j, const problem *p);
 /* The beginning of a stream, or more of it; `out` is empty after it. `end`: nothing comes after this. */
 void job_stream(job *j, prog_buffer *out, bool end);
+
+/* Nothing is computed for it any more: its places are free. So they are before the last bytes of an answer go out, as a
+ * client that has them may ask again at once. */
+void job_leave_places(job *j);
 
 /* Count bytes of bodies, of all jobs together; false, and nothing is counted, where there would be too many. */
 bool job_count_body(job *j, size_t bytes, size_t most);
