@@ -5,10 +5,10 @@
 serve_load.py URL [--clients 1,8,64] [--seconds 30] [--tokens 100] [--prompts 8] [--key KEY] [--pid PID]
               [--ids]
 
-Each client asks again and again with one of a few prompts and a seed; the first answer to each pair counts as right, since
-answers do not depend on what else is computed, and was computed alone. Prints a row of a table a number of clients: tokens
-a second, the time to the first token, lost and different answers, and the memory of the process where its number is given. --ids: prompts are token ids, for models without a
-tokenizer, whose answers have no text to compare.
+Each client asks again and again with one of a few prompts and a seed; the first answer to each pair counts as right,
+since answers do not depend on what else is computed, and was computed alone. Prints a row of a table a number of clients:
+tokens a second, the time to the first token, lost and different answers, and the memory of the process where its number
+is given. --ids: prompts are token ids, for models without a tokenizer, whose answers have no text to compare.
 """
 
 import argparse
@@ -114,8 +114,8 @@ def main():
     if options.ids:
         PROMPTS[:] = [tuple(range(10 + i, 15 + i)) for i in range(len(PROMPTS))]
     options.address = urllib.parse.urlsplit(options.url)
-    right = {(prompt, seed): ask(options.address, options.key, prompt, seed, options.tokens)[0]
-             for prompt in PROMPTS[: options.prompts] for seed in range(4)}
+    pairs = [(prompt, seed) for prompt in PROMPTS[: options.prompts] for seed in range(4)]
+    right = {pair: "" if options.ids else ask(options.address, options.key, *pair, options.tokens)[0] for pair in pairs}
     print("| clients | tokens/s | first token, ms | answers | lost | different | memory, MiB, and its growth |")
     print("|---:|---:|---:|---:|---:|---:|---:|", flush=True)
     bad = sum(run(options, int(clients), right) for clients in options.clients.split(","))
