@@ -9,6 +9,7 @@
 
 #include "failing_allocator.h"
 #include "model/model_testing.h"
+#include "sanitized.h"
 
 /* --------------------------------------------------------------- the scenario */
 
@@ -104,9 +105,10 @@ static void play_all(const char *path, const ellm_model_options *options) {
   float *expected = calloc(1, info.vocab_size * sizeof *expected);
   play(&s, -1);
   memcpy(expected, s.logits, info.vocab_size * sizeof *expected);
+  const long stride = SANITIZED ? 5 : 1; /* the ordinary build has them all */
   long n = 0;
-  for (; play(&s, n); n++) assert_memory_equal(s.logits, expected, info.vocab_size * sizeof *expected);
-  print_message("%s: each of %ld allocations failed once\n", path, n);
+  for (; play(&s, n); n += stride) assert_memory_equal(s.logits, expected, info.vocab_size * sizeof *expected);
+  print_message("%s: of %ld allocations every %ld. failed once\n", path, n, stride);
   assert_true(n > 30);
   free(expected);
   free(s.logits);
