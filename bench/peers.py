@@ -10,15 +10,13 @@ w' - w by that of w, over the matrices of the first and the last layer.
 import argparse
 import json
 import os
-import statistics
 import struct
 import subprocess
 import sys
-import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+from peers_measure import HERE, PROGRAM, in_turns, measure_llama, measure_ours, spread
+
 ROOT = os.path.dirname(HERE)
-PROGRAM = os.path.join(ROOT, "build", "entrollm")
 TYPES = {"F16": None, "Q8_0": 7, "Q4_K_M": 15, "Q4_0": 2, "Q3_K_M": 12, "Q2_K": 10}  # llama_ftype
 
 # ------------------------------------------------------------------ checkpoint
@@ -196,61 +194,6 @@ def our_error(path, folder, config):
     return relative_error(pairs())
 
 
-# ------------------------------------------------------------------- measuring
-
-
-def measure_llama(path, prompt, generated, threads):
-    """Runs in a process of its own; prints JSON."""
-    import llama_cpp
-
-    model = llama_cpp.Llama(
-        path,
-        n_ctx=prompt + generated + 8,
-        n_batch=512,
-        n_ubatch=512,
-        n_threads=threads,
-        n_threads_batch=threads,
-        verbose=False,
-    )
-    vocab = model.n_vocab()
-    ids = [(i * 2654435761 + 17) % vocab for i in range(prompt + generated)]
-    model.eval(ids[:32])  # to warm up
-    rates = []
-    for part in (ids[:prompt], None):
-        model.reset()
-        if part is None:
-            model.eval(ids[:1])
-        start = time.monotonic()
-        if part is None:
-            for id in ids[1 : generated + 1]:
-                model.eval([id])
-            rates.append(generated / (time.monotonic() - start))
-        else:
-            model.eval(part)
-            rates.append(prompt / (time.monotonic() - start))
-    with open("/proc/self/status") as f:  # getrusage would count what the parent had before this program was loaded
-        peak = next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM"))
-    print(json.dumps({"prompt": rates[0], "generate": rates[1], "peak": peak}))
-
-
-def measure(contestant, prompt, generated, threads):
-    if contestant["kind"] == "llama":
-        command = [sys.executable, os.path.abspath(__file__), "--measure", contestant["path"]]
-        text = subprocess.check_output(
-            [*command, str(prompt), str(generated), str(threads)], stderr=subprocess.DEVNULL
-        )
-        return json.loads(text.splitlines()[-1])
-    command = [PROGRAM, "bench", "model", "-m", contestant["path"], "-p", str(prompt), "-n", str(generated)]
-    command += ["-t", str(threads), "--repeats", "1", "--activations", contestant["activations"], "--json", "-q"]
-    command += ["--expand"] if contestant["expand"] else []
-    rows = {r["test"]: r for r in json.loads(subprocess.check_output(command))["rows"]}
-    return {
-        "prompt": rows["prompt"]["tokens_per_s"]["median"],
-        "generate": rows["generate"]["tokens_per_s"]["median"],
-        "peak": max(r["peak_rss_bytes"] for r in rows.values()),
-    }
-
-
 # ------------------------------------------------------------------------ main
 
 
@@ -293,14 +236,7 @@ def prepare(args):
     return contestants
 
 
-def spread(values):
-    return f"{statistics.median(values):.1f} ({min(values):.1f} - {max(values):.1f})"
-
-
 def main():
-    if len(sys.argv) == 6 and sys.argv[1] == "--measure":
-        measure_llama(sys.argv[2], *(int(a) for a in sys.argv[3:]))
-        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
     parser.add_argument("--config", required=True, help="config.json of a Llama-like model")
@@ -313,23 +249,28 @@ def main():
     parser.add_argument("--activations", default="i16", help="i16,i8")
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--generate", type=int, default=32)
+    parser.add_argument("--depth", type=int, default=0, help="generate behind so many tokens, too")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     contestants = prepare(args)
-    for round in range(args.rounds):
-        for c in contestants:
-            print(f"\rround {round + 1} of {args.rounds}: {c['name']:40}", end="", file=sys.stderr)
-            for key, value in measure(c, args.prompt, args.generate, args.threads).items():
-                c.setdefault(key, []).append(value)
-    print(file=sys.stderr)
+    job = {"prompt": args.prompt, "generate": args.generate, "depth": args.depth, "threads": args.threads}
+
+    def measure(c):
+        if c["kind"] == "llama":
+            return measure_llama(c["path"], job)
+        return measure_ours(c["path"], job, c["activations"], c["expand"])
+
+    in_turns(contestants, args.rounds, measure)
     print(f"{args.threads} threads, prompt of {args.prompt} tokens, {args.generate} generated;", end=" ")
     print(f"median (least - most) of {args.rounds} rounds\n")
-    print("| | GB | weight error | generated tokens/s | prompt tokens/s | peak memory, GB |")
-    print("|---|---|---|---|---|---|")
+    deep = f" | behind {args.depth} tokens" if args.depth else ""
+    print(f"| | GB | weight error | generated tokens/s{deep} | prompt tokens/s | peak memory, GB |")
+    print("|---|" + "---:|" * (6 if deep else 5))
     for c in contestants:
+        deep = f" | {spread(c['deep'])}" if args.depth else ""
         print(
-            f"| {c['name']} | {c['bytes'] / 1e9:.3f} | {100 * c['error']:.1f} % | {spread(c['generate'])} "
+            f"| {c['name']} | {c['bytes'] / 1e9:.3f} | {100 * c['error']:.1f} % | {spread(c['generate'])}{deep} "
             f"| {spread(c['prompt'])} | {max(c['peak']) / 1e9:.2f} |"
         )
 

@@ -18,6 +18,7 @@ all results: what is there is not made again. llama-cpp-python is built from sou
 
 import argparse
 import ctypes
+import functools
 import importlib
 import json
 import math
@@ -150,9 +151,19 @@ def importance(squares):
     return ctypes.cast(entries, ctypes.POINTER(llama_cpp.llama_model_imatrix_data)), entries, squares
 
 
+@functools.cache  # llama.cpp keeps the address, so what is there must live
+def silence():
+    import llama_cpp
+
+    silent = llama_cpp.llama_log_callback(lambda level, text, user: None)
+    llama_cpp.llama_log_set(silent, ctypes.c_void_p(0))
+    return silent
+
+
 def quantize(source, target, kind, threads, matrix=None):
     import llama_cpp
 
+    silence()
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype, params.nthread = kind, threads
     if matrix:
@@ -161,11 +172,6 @@ def quantize(source, target, kind, threads, matrix=None):
 
 
 def peers(points, package, model, args):
-    from llama_cpp import llama_cpp
-
-    silent = llama_cpp.llama_log_callback(lambda level, text, user: None)
-    llama_cpp.llama_log_set(silent, ctypes.c_void_p(0))
-
     matrix = None
     for series, rows, weighted in (
         ("llama.cpp", None, False),
