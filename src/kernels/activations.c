@@ -27,7 +27,7 @@ size_t kernel_activations_bytes(size_t columns, size_t n_tokens, unsigned digits
   if (!layout(&a, columns, n_tokens, digits)) return 0;
   /* the groups' bytes are fewer than a digit's, so four digits' worth would be enough for all */
   if (!ellm_mul_size(a.stride, n_tokens, &digit_bytes) || !ellm_mul_size(digit_bytes, 8, &bytes)) return 0;
-  return digit_bytes * (2 + (size_t)digits) + 2 * group_bytes(&a);
+  return digit_bytes * 4 + 2 * group_bytes(&a);
 }
 
 void kernel_activations_init(kernel_activations *a, void *memory, size_t columns, size_t n_tokens, unsigned digits) {
@@ -37,7 +37,8 @@ void kernel_activations_init(kernel_activations *a, void *memory, size_t columns
   a->wide = (int16_t *)(void *)at;
   a->low = at + 2 * digit_bytes;
   a->high = digits == 2 ? a->low + digit_bytes : NULL;
-  at = a->low + digits * digit_bytes;
+  a->raised = digits == 1 ? (uint8_t *)(a->low + digit_bytes) : NULL;
+  at = a->low + 2 * digit_bytes;
   a->sum = (int32_t *)(void *)at;
   a->scale = (float *)(void *)(at + group_bytes(a));
 }

@@ -24,6 +24,7 @@ typedef struct kernel_activations {
   size_t columns, stride;      /* stride: bytes (low, high) or int16 (wide) from token to token */
   size_t n_tokens, n_groups;   /* groups of a token, those of padding included */
   int8_t *low, *high;          /* [token][stride]; high only with two digits */
+  uint8_t *raised;             /* low + 128; only with one digit */
   int16_t *wide;               /* q again; of each four columns first 0 and 2, then 1 and 3 */
   int32_t *sum;                /* [token][n_groups]: sum of q */
   float *scale;                /* [token][n_groups] */

@@ -25,6 +25,8 @@ static void store_digits(const int32_t *q, size_t n, kernel_activations *a, size
   for (size_t i = 0; i < n; i++) low[i] = (int8_t)(uint8_t)q[i];
   if (high)
     for (size_t i = 0; i < n; i++) high[i] = (int8_t)((q[i] + 128) >> 8);
+  if (a->raised)
+    for (size_t i = 0; i < n; i++) a->raised[at + i] = (uint8_t)(q[i] + 128);
   for (size_t i = 0; i < n; i += 4) {
     wide[i] = (int16_t)q[i];
     wide[i + 1] = (int16_t)q[i + 2];

@@ -30,7 +30,7 @@
  *
  * Where it defines FUSED_TOKENS, multiply_fused_<KERNEL_NAME> is made, too: codes are put together in registers and
  * multiplied with up to so many tokens at once; of more tokens the others take the codes, which the first pass leaves
- * in memory. It supplies for that
+ * in memory. Of FUSED_LEAST_ONE_DIGIT tokens with one digit all take the codes. It supplies for that
  *   part_store(p, v)
  *   wide_codes, wide_split(part)         codes of columns 0 and 2, 1 and 3
  *   wide_digits, wide_load(p)            columns 0 and 2, 1 and 3 of kernel_activations.wide
@@ -357,7 +357,8 @@ kernel_fused_result KERNEL_PASTE(multiply_fused_, KERNEL_NAME)(
     const quant_scales *scales, float *y, size_t y_stride) {
   const kernel_table *table = &KERNEL_PASTE(kernel_table_, KERNEL_NAME);
   if (n_tokens < 2 || block->panel_rows != CODER_PANEL_ROWS || block->tiles % STEP_TILES != 0 ||
-      (book->raw_bits > MAX_FUSED_RAW && book->kind != CODER_FIELDS))
+      (book->raw_bits > MAX_FUSED_RAW && book->kind != CODER_FIELDS) ||
+      (a->digits == 1 && n_tokens >= FUSED_LEAST_ONE_DIGIT))
     return KERNEL_NOT_FUSED;
   fused f;
   found_symbols symbols;

@@ -60,6 +60,9 @@ KERNEL_DOT(avx512)
 KERNEL_DOT(neon)
 KERNEL_DOT(neon_dotprod)
 /* multiply_finish for panels of 16 rows; false, nothing done, for others. */
+bool multiply_finish_avx2(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
+                          size_t token, size_t n_tokens, const quant_scales *scales, const int32_t *added,
+                          size_t n_rows, float *y, size_t y_stride);
 bool multiply_finish_avx512(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
                             size_t token, size_t n_tokens, const quant_scales *scales, const int32_t *added,
                             size_t n_rows, float *y, size_t y_stride);

@@ -64,6 +64,7 @@ KERNEL_INLINE void row_sums_add_wide(row_sums *rows, wide_codes codes, wide_digi
 }
 
 #define FUSED_TOKENS 4 /* two sums each, beside four registers of codes */
+#define FUSED_LEAST_ONE_DIGIT 5 /* multiply_avx2.c is faster for so many */
 #define KERNEL_NAME avx2
 #define KERNEL_SYMBOLS decode_symbols_avx2
 #include "kernels/fused_template.inc.h"

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Products of many tokens with one digit (i8), AVX2: 16 bits hold the sum of a whole
+ * group, so that a code costs half a vpmaddubsw and half an addition a token.
+ *
+ * vpmaddubsw multiplies bytes without a sign by bytes with one and adds two products in 16 bits, saturating; 16-bit
+ * additions wrap. So the activations are taken plus 128 (1 to 255), the codes less the zero of the matrix, d, and what
+ * the 128 add to a sum, 128 times the d of the row, is taken away at its beginning:
+ *   sum of d * q = sum of d * (q + 128) - 128 * sum of d.
+ * That is the same for every token, and is found once for all of them. Two products do not saturate where |d| <= 64:
+ * 2 * 64 * 255 < 2^15. What wraps on the way wraps back if the sum itself, of n pairs, fits 16 bits: as |q| <= 127, it
+ * does where the |d| of a row in those columns add up to at most 258. Weights being as they are, that is so for the 8
+ * pairs of nearly every group when codes have at most 5.6 bits of entropy, for 4 pairs with 6.5 bits, and for 2 always.
+ * A group with a code further off goes by vpmaddwd. All is exact, whichever way a group takes.
+ */
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernels/columns.h"
+
+enum {
+  GROUP_TILES = KERNEL_GROUP_I8 / CODER_TILE_COLUMNS, HALVES = 2, HALF_CODES = CODER_TILE / HALVES,
+  MAX_GROUPS = CODER_MAX_TILES / GROUP_TILES,
+  TOKENS = 4,          /* at once */
+  FINISH_GROUPS = 8,   /* whose sums are put aside */
+  LEAST_TOKENS = 4,    /* fewer do not pay for the preparation */
+  FARTHEST = 64,       /* largest |d| of a group that goes by bytes */
+  LARGEST_SUM = 258    /* 32767 / 127 */
+};
+
+/* A panel's codes less the zero, group by group, the last one filled up with zeros. */
+typedef struct centred {
+  int8_t codes[CODER_MAX_CODES];
+  /* -128 * the sums of d of a run of tiles, in the lanes of its products; runs of 2, 4 or 8 tiles, one behind the other */
+  int16_t start[MAX_GROUPS][GROUP_TILES / 2][HALVES][HALF_CODES / 2];
+  uint8_t run[MAX_GROUPS]; /* tiles whose products 16 bits hold: 8, 4 or 2; 0: a code is too far off */
+} centred;
+
+KERNEL_INLINE __m256i load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+KERNEL_INLINE void store(void *p, __m256i v) { _mm256_storeu_si256((__m256i *)p, v); }
+KERNEL_INLINE bool any_above(__m256i v, int most) {
+  return _mm256_movemask_epi8(_mm256_cmpgt_epi16(v, _mm256_set1_epi16((short)most))) != 0;
+}
+
+/* One group of n_tiles tiles. */
+static void centre_group(const uint8_t *codes, size_t n_tiles, int zero, int8_t *out,
+                         int16_t start[GROUP_TILES / 2][HALVES][HALF_CODES / 2], uint8_t *run) {
+  const __m256i zeros = _mm256_set1_epi8((char)zero), ones = _mm256_set1_epi8(1), most = _mm256_set1_epi8((char)128);
+  __m256i farthest = _mm256_setzero_si256(), eight = farthest, four = farthest;
+  for (int half = 0; half < HALVES; half++) {
+    __m256i distance[GROUP_TILES / 2], begin[GROUP_TILES / 2];
+    for (size_t i = 0; i < GROUP_TILES; i++) {
+      const __m256i c = i < n_tiles ? load(codes + CODER_TILE * i + HALF_CODES * half) : zeros;
+      const __m256i d = _mm256_sub_epi8(c, zeros);
+      const __m256i far = _mm256_or_si256(_mm256_subs_epu8(c, zeros), _mm256_subs_epu8(zeros, c));
+      farthest = _mm256_max_epu8(farthest, far);
+      store(out + CODER_TILE * i + HALF_CODES * half, d);
+      const __m256i far_sum = _mm256_maddubs_epi16(far, ones), d_sum = _mm256_maddubs_epi16(most, d);
+      distance[i / 2] = i % 2 == 0 ? far_sum : _mm256_add_epi16(distance[i / 2], far_sum);
+      begin[i / 2] = _mm256_sub_epi16(i % 2 == 0 ? _mm256_setzero_si256() : begin[i / 2], d_sum);
+    }
+    for (int i = 0; i < GROUP_TILES / 2; i++) store(start[i][half], begin[i]);
+    const __m256i first = _mm256_add_epi16(distance[0], distance[1]), second = _mm256_add_epi16(distance[2], distance[3]);
+    four = _mm256_max_epi16(four, _mm256_max_epi16(first, second));
+    eight = _mm256_max_epi16(eight, _mm256_add_epi16(first, second));
+  }
+  const __m256i limit = _mm256_set1_epi8(FARTHEST);
+  const bool near = _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(farthest, limit), limit)) == -1;
+  *run = !near ? 0 : !any_above(eight, LARGEST_SUM) ? 8 : !any_above(four, LARGEST_SUM) ? 4 : 2;
+  const size_t joined = *run / 2; /* starts of so many become one */
+  for (size_t to = 0; joined > 1 && to * joined < GROUP_TILES / 2; to++)
+    for (int half = 0; half < HALVES; half++) {
+      __m256i sum = load(start[to * joined][half]);
+      for (size_t i = 1; i < joined; i++) sum = _mm256_add_epi16(sum, load(start[to * joined + i][half]));
+      store(start[to][half], sum);
+    }
+}
+
+/* What the products of a panel with all tokens read. */
+typedef struct panel {
+  const centred *centred;
+  const uint8_t *codes;
+  size_t n_tiles, n_groups;
+  int zero;
+  const kernel_activations *a;
+  size_t column, n_rows;
+} panel;
+
+typedef struct pair { __m256i half[HALVES]; } pair;
+
+/* Products of a tile with four activations, added to the sums of a token. Written out, because compilers copy the sums
+ * about and put products aside; with 6 tokens it would take all 16
+ * registers, which compilers cannot do; 4 are as fast as 5. */
+KERNEL_INLINE void add_tile(pair *sums, __m256i low, __m256i high, const uint8_t *x) {
+  __m256i q, product;
+  __asm__("vpbroadcastd %[x], %[q]\n\t"
+          "vpmaddubsw %[low], %[q], %[product]\n\t"
+          "vpmaddubsw %[high], %[q], %[q]\n\t"
+          "vpaddw %[product], %[first], %[first]\n\t"
+          "vpaddw %[q], %[second], %[second]"
+          : [first] "+x"(sums->half[0]), [second] "+x"(sums->half[1]), [q] "=&x"(q), [product] "=&x"(product)
+          : [x] "m"(*(const uint8_t(*)[4])x), [low] "x"(low), [high] "x"(high));
+}
+
+/* Sums of 16 bits of a run of tiles, for all tokens at once; moves x on. */
+KERNEL_INLINE void add_run(const int8_t *codes, const int16_t start[HALVES][HALF_CODES / 2], const uint8_t **x,
+                           size_t run, size_t tokens, pair *sums) {
+  KERNEL_UNROLL(4)
+  for (size_t t = 0; t < tokens; t++) sums[t] = (pair){{load(start[0]), load(start[1])}};
+  KERNEL_UNROLL(8)
+  for (size_t i = 0; i < run; i++) {
+    const __m256i low = load(codes + CODER_TILE * i), high = load(codes + CODER_TILE * i + HALF_CODES);
+    KERNEL_UNROLL(4)
+    for (size_t t = 0; t < tokens; t++) add_tile(&sums[t], low, high, x[t] + CODER_TILE_COLUMNS * i);
+  }
+  KERNEL_UNROLL(4)
+  for (size_t t = 0; t < tokens; t++) x[t] += CODER_TILE_COLUMNS * run;
+}
+
+/* The sums of a group: of several runs, or of one. */
+KERNEL_INLINE void add_runs(const int8_t *codes, const int16_t start[GROUP_TILES / 2][HALVES][HALF_CODES / 2],
+                            const uint8_t **x, size_t run, size_t tokens, int32_t sums[][CODER_PANEL_ROWS]) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  KERNEL_UNROLL(4)
+  for (size_t i = 0; i < GROUP_TILES / run; i++) {
+    pair narrow[TOKENS];
+    add_run(codes + CODER_TILE * run * i, start[i], x, run, tokens, narrow);
+    KERNEL_UNROLL(4)
+    for (size_t t = 0; t < tokens; t++)
+      KERNEL_UNROLL(2)
+      for (int half = 0; half < HALVES; half++) {
+        const __m256i wide = _mm256_madd_epi16(narrow[t].half[half], ones);
+        store(sums[t] + 8 * half, i == 0 ? wide : _mm256_add_epi32(wide, load(sums[t] + 8 * half)));
+      }
+  }
+}
+
+/* A group whose codes are too far off for bytes. */
+static void add_wide(const uint8_t *codes, size_t n_tiles, int zero, const int16_t *x, const int32_t *x_sum,
+                     const kernel_activations *a, size_t tokens, int32_t sums[][CODER_PANEL_ROWS]) {
+  const __m256i mask = _mm256_set1_epi16(255);
+  for (size_t t = 0; t < tokens; t++, x += a->stride, x_sum += a->n_groups)
+    for (int half = 0; half < HALVES; half++) {
+      __m256i sum = _mm256_set1_epi32(-zero * *x_sum);
+      for (size_t i = 0; i < n_tiles; i++) {
+        const __m256i c = load(codes + CODER_TILE * i + HALF_CODES * half);
+        int32_t even, odd;
+        memcpy(&even, x + CODER_TILE_COLUMNS * i, sizeof even);
+        memcpy(&odd, x + CODER_TILE_COLUMNS * i + 2, sizeof odd);
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_and_si256(c, mask), _mm256_set1_epi32(even)));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_srli_epi16(c, 8), _mm256_set1_epi32(odd)));
+      }
+      store(sums[t] + 8 * half, sum);
+    }
+}
+
+/* Sums of some groups of all tokens to floats, which are added to out. */
+KERNEL_INLINE void finish_groups(const int32_t sums[][TOKENS][CODER_PANEL_ROWS], size_t n_groups,
+                                 const float *const *scale, size_t tokens, float out[][CODER_PANEL_ROWS]) {
+  __m256 y[TOKENS][HALVES];
+  KERNEL_UNROLL(4)
+  for (size_t t = 0; t < tokens; t++)
+    for (int half = 0; half < HALVES; half++) y[t][half] = _mm256_loadu_ps(out[t] + 8 * half);
+  for (size_t g = 0; g < n_groups; g++)
+    KERNEL_UNROLL(4)
+    for (size_t t = 0; t < tokens; t++) {
+      const __m256 factor = _mm256_set1_ps(scale[t][g]);
+      KERNEL_UNROLL(2)
+      for (int half = 0; half < HALVES; half++)
+        y[t][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(load(sums[g][t] + 8 * half)), factor, y[t][half]);
+    }
+  KERNEL_UNROLL(4)
+  for (size_t t = 0; t < tokens; t++)
+    for (int half = 0; half < HALVES; half++) _mm256_storeu_ps(out[t] + 8 * half, y[t][half]);
+}
+
+/* What patches add to the sums of a group. */
+static void add_added(const int32_t *added, size_t stride, size_t tokens, int32_t sums[][CODER_PANEL_ROWS]) {
+  for (size_t t = 0; t < tokens; t++, added += stride)
+    for (int half = 0; half < HALVES; half++)
+      store(sums[t] + 8 * half, _mm256_add_epi32(load(sums[t] + 8 * half), load(added + 8 * half)));
+}
+
+/* All groups of the panel with some tokens from `token` on. Sums of a few groups are put aside and made floats together:
+ * one at a time, each would wait for the one before. */
+KERNEL_INLINE void multiply_tokens(const panel *p, size_t token, size_t tokens, const int32_t *added, float *y,
+                                   size_t y_stride) {
+  int32_t sums[FINISH_GROUPS][TOKENS][CODER_PANEL_ROWS];
+  float out[TOKENS][CODER_PANEL_ROWS];
+  const kernel_activations *a = p->a;
+  const centred *c = p->centred;
+  const size_t at = token * a->stride + p->column, group = token * a->n_groups + p->column / KERNEL_GROUP_I8;
+  const uint8_t *x[TOKENS];
+  const float *scale[TOKENS];
+  KERNEL_UNROLL(4)
+  for (size_t t = 0; t < tokens; t++) {
+    x[t] = a->raised + at + t * a->stride;
+    scale[t] = a->scale + group + t * a->n_groups;
+    memcpy(out[t], y + t * y_stride, p->n_rows * sizeof **out);
+    for (size_t row = p->n_rows; row < CODER_PANEL_ROWS; row++) out[t][row] = 0;
+  }
+  for (size_t first = 0; first < p->n_groups; first += FINISH_GROUPS) {
+    const size_t left = p->n_groups - first, now = left < FINISH_GROUPS ? left : FINISH_GROUPS;
+    for (size_t i = 0; i < now; i++) {
+      const size_t g = first + i, tile = GROUP_TILES * g;
+      const int8_t *codes = c->codes + CODER_TILE * tile;
+      switch (c->run[g]) {
+        case 8: add_runs(codes, c->start[g], x, 8, tokens, sums[i]); break;
+        case 4: add_runs(codes, c->start[g], x, 4, tokens, sums[i]); break;
+        case 2: add_runs(codes, c->start[g], x, 2, tokens, sums[i]); break;
+        default:
+          add_wide(p->codes + CODER_TILE * tile, p->n_tiles - tile < GROUP_TILES ? p->n_tiles - tile : GROUP_TILES,
+                   p->zero, a->wide + at + KERNEL_GROUP_I8 * g, a->sum + group + g, a, tokens, sums[i]);
+          KERNEL_UNROLL(4)
+          for (size_t t = 0; t < tokens; t++) x[t] += KERNEL_GROUP_I8;
+      }
+      if (added != NULL)
+        add_added(added + g * CODER_PANEL_ROWS, p->n_groups * CODER_PANEL_ROWS, tokens, sums[i]);
+    }
+    finish_groups((const int32_t(*)[TOKENS][CODER_PANEL_ROWS])sums, now, scale, tokens, out);
+    KERNEL_UNROLL(4)
+    for (size_t t = 0; t < tokens; t++) scale[t] += now;
+  }
+  for (size_t t = 0; t < tokens; t++) memcpy(y + t * y_stride, out[t], p->n_rows * sizeof **out);
+}
+
+bool multiply_finish_avx2(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
+                          size_t token, size_t n_tokens, const quant_scales *scales, const int32_t *added,
+                          size_t n_rows, float *y, size_t y_stride) {
+  if (a->digits != 1 || block->panel_rows != CODER_PANEL_ROWS || n_tokens < LEAST_TOKENS || scales->zero < 0 ||
+      scales->zero > 255)
+    return false;
+  centred c;
+  const panel p = {.centred = &c, .codes = panel_codes, .n_tiles = block->tiles,
+                   .n_groups = kernel_block_groups(block, a), .zero = scales->zero, .a = a, .column = block->first_column,
+                   .n_rows = n_rows};
+  for (size_t g = 0; g < p.n_groups; g++) {
+    const size_t first = GROUP_TILES * g, left = p.n_tiles - first;
+    centre_group(panel_codes + CODER_TILE * first, left < GROUP_TILES ? left : GROUP_TILES, p.zero,
+                 c.codes + CODER_TILE * first, c.start[g], &c.run[g]);
+  }
+  for (size_t now; n_tokens > 0; token += now, n_tokens -= now, y += now * y_stride) {
+    now = n_tokens < TOKENS ? n_tokens : TOKENS;
+    switch (now) {
+#define CASE(n) case n: multiply_tokens(&p, token, n, added, y, y_stride); break;
+      CASE(1) CASE(2) CASE(3) CASE(4)
+#undef CASE
+      default: break;
+    }
+    if (added) added += now * p.n_groups * CODER_PANEL_ROWS;
+  }
+  return true;
+}
