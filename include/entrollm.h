@@ -561,6 +561,11 @@ ELLM_API ellm_status ellm_sequence_save(const ellm_sequence *sequence, const cha
 ELLM_API ellm_status ellm_sequence_restore(ellm_sequence *sequence, const char *path, const uint32_t *ids,
                                            size_t n_ids, ellm_progress_fn progress, void *user, ellm_error *err);
 
+/* What binds a prompt cache to its model: 32 hex digits and NUL, a .ellm file's own identity, or one of all weights of a
+ * folder, which are read once for it. From any thread; `progress` as above. */
+ELLM_API ellm_status ellm_model_identity(ellm_model *model, char text[33], ellm_progress_fn progress, void *user,
+                                         ellm_error *err);
+
 /* ---------------------------------------------------------------- grammars */
 
 /*
@@ -733,6 +738,13 @@ ELLM_API ellm_status ellm_generator_step(ellm_generator *generator, bool *more, 
  * run on. */
 ELLM_API ellm_status ellm_generator_run(ellm_generator *generator, bool (*go_on)(void *user), void *user,
                                         ellm_error *err);
+
+/* The sequences that stay in the pool (ellm_generator_options.keep), the oldest first; NULL: there are not so many. They
+ * belong to the generator, and may be read and saved until its next step or change. */
+ELLM_API const ellm_sequence *ellm_generator_kept(const ellm_generator *generator, size_t index);
+/* Let it keep one more, as its newest: requests that begin like it need not compute that. The sequence belongs to the
+ * generator then, also where nothing is kept. ELLM_ERR_USAGE, and it stays the caller's: it is of another model. */
+ELLM_API ellm_status ellm_generator_keep(ellm_generator *generator, ellm_sequence *sequence, ellm_error *err);
 
 /* From any thread, while the answer is there: it ends with the next step, which hands out the text held back. */
 ELLM_API void ellm_answer_cancel(ellm_answer *answer);

@@ -19,7 +19,7 @@ enum { DEFAULT_CONTEXT = 4096, DEFAULT_PARALLEL = 4, DEFAULT_QUEUE = 64, DEFAULT
 
 typedef struct serve_command {
   cli_common common;
-  const char *host, *unix_path, *key_file, *cors, *alias, *memory;
+  const char *host, *unix_path, *key_file, *cors, *alias, *memory, *prompt_folder, *prompt_size;
   int port, parallel, context, queue, connections;
   double timeout;
 } serve_command;
@@ -127,6 +127,8 @@ static void say(const char *line) {
   cli_flush();
 }
 
+static void say_note(const char *line) { cli_note("%s", line); }
+
 /* The name that clients see: the file's, without folders and ".ellm"; malloc'ed. */
 static char *name_of(const char *path) {
   char *whole = strdup(path);
@@ -179,6 +181,9 @@ static int serve(const serve_command *c, const option_list *keys) {
                      .connections = (size_t)c->connections,
                      .stop_descriptor = cli_stop_descriptor(),
                      .damaged = file_damaged,
+                     .prompt_folder = c->prompt_folder,
+                     .prompt_bytes = (uint64_t)cli_parse_size(c->prompt_size),
+                     .note = say_note,
                      .log = say};
   int status = name ? choose_context(c, &info, &o.context) : cli_error(ELLM_ERR_IO, "out of memory");
   if (status == ELLM_OK) status = check_memory(c, &o, model, path);
@@ -197,7 +202,8 @@ int cmd_serve(int argc, char **argv) {
                      .parallel = DEFAULT_PARALLEL,
                      .queue = DEFAULT_QUEUE,
                      .connections = 2000,
-                     .timeout = 600};
+                     .timeout = 600,
+                     .prompt_size = "1GiB"};
   option options[] = {
       CLI_OPTION_MODEL(c.common),
       OPT_TEXT("host", 0, &c.host, "HOST", "name or address to listen at (default 127.0.0.1: this machine only)"),
@@ -215,6 +221,10 @@ int cmd_serve(int argc, char **argv) {
       OPT_TEXT("cors", 0, &c.cors, "ORIGIN", "pages of this origin may use the server; \"*\": all (default: none)"),
       OPT_TEXT("alias", 0, &c.alias, "NAME", "name of the model (default: the file's)"),
       OPT_TEXT("memory", 0, &c.memory, "SIZE", "do not start where more is needed (default: what is available)"),
+      OPT_TEXT("prompt-cache", 0, &c.prompt_folder, "DIR",
+               "keep what was computed of prompts and answers in this folder, so\n"
+               "that it is known after a restart (it holds what was said)"),
+      OPT_TEXT("prompt-cache-size", 0, &c.prompt_size, "SIZE", "of that folder at most (default 1GiB)"),
       CLI_OPTION_THREADS(c.common),
       CLI_OPTIONS_RUNNING(c.common),
       CLI_OPTION_QUIET(c.common)};
@@ -236,6 +246,11 @@ int cmd_serve(int argc, char **argv) {
     status = ELLM_OK;
     if (c.memory && !(cli_parse_size(c.memory) > 0))
       status = cli_error(ELLM_ERR_USAGE, "serve: --memory '%s' is no size (8GiB, 750MB, ...)", c.memory);
+    if (status == ELLM_OK && !(cli_parse_size(c.prompt_size) > 0))
+      status = cli_error(ELLM_ERR_USAGE, "serve: --prompt-cache-size '%s' is no size (8GiB, 750MB, ...)",
+                         c.prompt_size);
+    if (status == ELLM_OK && c.prompt_folder && !*c.prompt_folder)
+      status = cli_error(ELLM_ERR_USAGE, "serve: --prompt-cache names no folder");
     if (status == ELLM_OK && c.key_file) status = read_keys(c.key_file, &text, &keys);
     if (status == ELLM_OK) status = serve(&c, &keys);
   }

@@ -112,6 +112,16 @@ ellm_status ellm_generator_add(ellm_generator *g, const ellm_request *request, e
   return ELLM_OK;
 }
 
+const ellm_sequence *ellm_generator_kept(const ellm_generator *g, size_t index) {
+  return index < g->n_kept ? g->kept[index] : NULL;
+}
+
+ellm_status ellm_generator_keep(ellm_generator *g, ellm_sequence *sequence, ellm_error *err) {
+  if (sequence->model != g->model) return ellm_fail(err, ELLM_ERR_USAGE, "the sequence is one of another model");
+  schedule_keep(g, sequence);
+  return ELLM_OK;
+}
+
 void ellm_answer_free(ellm_answer *a) {
   if (!a) return;
   ellm_generator *g = a->generator;

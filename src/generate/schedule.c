@@ -39,14 +39,16 @@ static void remove_active(ellm_generator *g, const ellm_answer *a) {
   memmove(g->active + i, g->active + i + 1, (--g->n_active - i) * sizeof *g->active);
 }
 
+void schedule_keep(ellm_generator *g, ellm_sequence *sequence) {
+  if (g->keep > 0 && g->n_kept == g->keep) drop_oldest(g);
+  if (g->keep > 0) g->kept[g->n_kept++] = sequence;
+  else ellm_sequence_free(sequence);
+}
+
 void schedule_leave(ellm_generator *g, ellm_answer *a) {
   remove_active(g, a);
   a->state = ANSWER_ENDED;
-  if (a->sequence != a->given) {
-    if (g->keep > 0 && g->n_kept == g->keep) drop_oldest(g);
-    if (g->keep > 0) g->kept[g->n_kept++] = a->sequence;
-    else ellm_sequence_free(a->sequence);
-  }
+  if (a->sequence != a->given) schedule_keep(g, a->sequence);
   a->sequence = NULL;
 }
 

@@ -32,6 +32,8 @@ struct ellm_generator {
   float *logits;           /* [most][vocab_size] */
 };
 
+/* The sequence becomes the newest kept one, or goes. */
+void schedule_keep(ellm_generator *g, ellm_sequence *sequence);
 /* An answer that is active is not any more: its sequence is kept, or goes. */
 void schedule_leave(ellm_generator *g, ellm_answer *a);
 /* One batch. *more: there are answers that have not ended. */

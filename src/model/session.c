@@ -27,8 +27,12 @@ static ellm_status shape_of(ellm_model *model, const watcher *watch, prompt_cach
                                 .head_dim = c->head_dim,
                                 .vocab_size = c->vocab_size,
                                 .long_above = model->ropes.long_above};
-  return source_identity(model->source, thread_pool_size(compute_pool(model->compute)), watch->progress, watch->user,
-                         shape->model, err);
+  return ellm_model_identity(model, shape->model, watch->progress, watch->user, err);
+}
+
+ellm_status ellm_model_identity(ellm_model *model, char text[33], ellm_progress_fn progress, void *user,
+                                ellm_error *err) {
+  return source_identity(model->source, thread_pool_size(compute_pool(model->compute)), progress, user, text, err);
 }
 
 _Static_assert((int)PROMPT_CACHE_TILE == (int)PAGE_POSITIONS, "pages are copied whole");

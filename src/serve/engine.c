@@ -17,8 +17,14 @@
 
 #include "serve/calls.h"
 #include "serve/grammars.h"
+#include "serve/prompts.h"
 #include "serve/reply.h"
 #include "serve/request.h"
+
+enum {
+  IDLE_SECONDS = 1, /* before what is kept is written down: requests that follow each other do not wait for it */
+  SAVE_SECONDS = 1  /* before the end of the process: no file is begun any more */
+};
 
 typedef struct choice {
   struct task *task;
@@ -46,11 +52,14 @@ struct engine {
   server *server;
   ellm_generator *generator;
   pthread_t thread;
-  task *tasks;           /* the thread's own */
+  task *tasks;           /* the thread's own, as the next two */
+  prompts *prompts;      /* NULL: none are kept on disk */
+  bool unsaved;          /* there may be some that no file holds */
   /* the lock's */
   pthread_cond_t wake;
   job *first, **last;    /* that were handed in */
   bool cut, quit, done;
+  double until;          /* the clock when all must be at its end; with `quit` */
 };
 
 /* -------------------------------------------------------------------- tasks */
@@ -350,12 +359,31 @@ static size_t count_running(const engine *e) {
   return n;
 }
 
+/* There is nothing to do. What answers have left is written down, a file at a time, once nothing has come for a while.
+ * With the lock held, but for that. */
+static void wait_idle(engine *e, bool *rested) {
+  server *s = e->server;
+  struct timespec at;
+  if (!e->unsaved) {
+    pthread_cond_wait(&e->wake, &s->lock);
+  } else if (!*rested) {
+    clock_gettime(CLOCK_REALTIME, &at);
+    at.tv_sec += IDLE_SECONDS;
+    *rested = pthread_cond_timedwait(&e->wake, &s->lock, &at) == ETIMEDOUT;
+  } else {
+    pthread_mutex_unlock(&s->lock);
+    const bool more = !damaged(s) && prompts_save_next(e->prompts);
+    pthread_mutex_lock(&s->lock);
+    e->unsaved = more;
+  }
+}
+
 /* Wait for work. What was handed in, in its order; NULL: nothing was. *quit: the end. */
 static job *wait_for_work(engine *e, bool *cut, bool *quit, bool *failed) {
   server *s = e->server;
   pthread_mutex_lock(&s->lock);
   s->running = count_running(e);
-  while (!e->first && !e->tasks && !e->quit && !s->failed) pthread_cond_wait(&e->wake, &s->lock);
+  for (bool rested = false; !e->first && !e->tasks && !e->quit && !s->failed;) wait_idle(e, &rested);
   job *first = e->first;
   e->first = NULL;
   e->last = &e->first;
@@ -379,6 +407,7 @@ static void *run(void *user) {
     look_at_tasks(e, cut || quit);
     if (failed) fail_server(e, &failure);
     else if (e->tasks) step(e);
+    e->unsaved = e->prompts != NULL;
     if (failed && !quit) { /* nothing can be computed any more: wait for the end */
       pthread_mutex_lock(&s->lock);
       while (!e->quit && !e->first) pthread_cond_wait(&e->wake, &s->lock);
@@ -387,6 +416,11 @@ static void *run(void *user) {
   }
   const problem end = {.status = 503, .message = "the server ends"};
   fail_all(e, &end);
+  pthread_mutex_lock(&s->lock);
+  bool more = e->prompts && !s->failed;
+  const double until = e->until - SAVE_SECONDS;
+  pthread_mutex_unlock(&s->lock);
+  while (more && job_clock() < until && !damaged(s)) more = prompts_save_next(e->prompts);
   pthread_mutex_lock(&s->lock);
   e->done = true;
   pthread_cond_broadcast(&s->quiet);
@@ -435,17 +469,20 @@ ellm_status engine_start(server *s, ellm_error *err) {
   s->engine = e;
   ellm_generator_options_init(&options);
   options.most = s->options->parallel;
-  options.keep = 64;
+  options.keep = PROMPTS_KEPT;
   ellm_status status = ellm_generator_create(s->model, &options, &e->generator, err);
   const uint32_t positions = s->options->context * (uint32_t)s->options->parallel;
   if (status == ELLM_OK) status = ellm_model_reserve(s->model, positions, err);
   if (status == ELLM_OK) status = ellm_sequence_create(s->model, &sequence, err); /* takes the pool's memory */
   if (status == ELLM_OK) ellm_sequence_free(sequence);
+  if (status == ELLM_OK && s->options->prompt_folder)
+    status = prompts_open(s->options, s->model, e->generator, &e->prompts, err);
   if (status == ELLM_OK && pthread_create(&e->thread, NULL, run, e) != 0) {
     *err = (ellm_error){.status = ELLM_ERR_IO, .message = "cannot start a thread"};
     status = ELLM_ERR_IO;
   }
   if (status == ELLM_OK) return status;
+  prompts_close(e->prompts);
   ellm_generator_free(e->generator);
   pthread_cond_destroy(&e->wake);
   free(e);
@@ -472,6 +509,7 @@ bool engine_stop(server *s, double until) {
   engine *e = s->engine;
   pthread_mutex_lock(&s->lock);
   e->cut = e->quit = true;
+  e->until = until;
   pthread_cond_signal(&e->wake);
   while (!e->done && job_clock() < until) {
     struct timespec soon;
@@ -487,6 +525,7 @@ bool engine_stop(server *s, double until) {
   pthread_mutex_unlock(&s->lock);
   if (!done) return false;
   pthread_join(e->thread, NULL);
+  prompts_close(e->prompts);
   ellm_generator_free(e->generator);
   pthread_cond_destroy(&e->wake);
   free(e);

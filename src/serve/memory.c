@@ -12,6 +12,7 @@
 #include "serve/fields.h"
 #include "serve/grammars.h"
 #include "serve/http.h"
+#include "serve/prompts.h"
 #include "serve/work.h"
 
 enum {
@@ -45,8 +46,8 @@ void serve_memory_needed(ellm_model *model, const serve_options *o, uint64_t mod
       /* logits of all places; of each answer candidates, weights, biases and bitmaps, ids and text */
       .answers = o->parallel * vocab * 4 + answers * (vocab * 22 + (uint64_t)o->context * 64),
       .grammars = GRAMMARS_BYTES + (uint64_t)o->parallel * GRAMMAR_BYTES,
-      /* floats of the rows, and the same as integers; attention's scores of every thread */
-      .work = PROGRAM + 8 * (uint64_t)tokenizer +
+      /* ids of the prompts on disk; floats of the rows, and the same as integers; attention's scores of every thread */
+      .work = (o->prompt_folder ? (uint64_t)PROMPTS_MOST * o->context * 4 : 0) + PROGRAM + 8 * (uint64_t)tokenizer +
               BATCH_ROWS * (8 * (uint64_t)info.hidden_size + 4 * wide + 4 * heads) * 6 +
               64 * (uint64_t)o->context * 4,
       .requests = (uint64_t)o->connections * (HTTP_HEADER_BYTES + 2048) + (uint64_t)HTTP_BODIES * o->body_bytes +

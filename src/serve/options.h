@@ -22,8 +22,11 @@ typedef struct serve_options {
   double timeout;           /* seconds that an answer may take, waiting included */
   size_t body_bytes;        /* of a request at most */
   size_t connections;       /* at once */
+  const char *prompt_folder; /* of prompt caches (prompts.h); NULL: none are kept */
+  uint64_t prompt_bytes;    /* that they may take */
   int stop_descriptor;      /* can be read when it shall end */
   bool (*damaged)(void);    /* has a read of the model's file failed (SIGBUS)? NULL: nobody knows */
+  void (*note)(const char *line); /* what is not as it should be and stops nothing; as `log`. NULL: nobody asks */
   void (*log)(const char *line); /* one line, without newline; from any thread, one at a time */
 } serve_options;
 

@@ -224,6 +224,55 @@ static void giving_way(void **state) {
   ellm_model_close(apart);
 }
 
+/* What a generator has kept is handed to another by way of a file: the answer is the same, and little is computed. */
+static void handed_over(void **state) {
+  (void)state;
+  static const char path[] = "build/tests/handed-over.kv";
+  static asked all[REQUESTS];
+  char identity[33];
+  ellm_error err;
+  ellm_answer_info info;
+  ellm_model *model = open_pool(0), *other = open_pool(0);
+  make_requests(all, 80, 1000, 3);
+  const ellm_request r = request_of(&all[0]);
+  ellm_generator *g = generator_of(model, 1, 0, 2);
+  assert_null(ellm_generator_kept(g, 0));
+  ellm_answer *first = add(g, &r), *second;
+  ASSERT_OK(ellm_generator_run(g, NULL, NULL, ERR));
+  const ellm_sequence *kept = ellm_generator_kept(g, 0);
+  assert_non_null(kept);
+  assert_null(ellm_generator_kept(g, 1));
+  assert_memory_equal(ellm_sequence_ids(kept), all[0].prompt, all[0].n * sizeof *all[0].prompt);
+  ASSERT_OK(ellm_sequence_save(kept, path, NULL, NULL, ERR));
+  ASSERT_OK(ellm_model_identity(model, identity, NULL, NULL, ERR));
+  assert_int_equal(strlen(identity), 32);
+
+  ellm_sequence *sequence;
+  ellm_generator *later = generator_of(other, 1, 0, 2), *none = generator_of(other, 1, 0, 0);
+  ASSERT_OK(ellm_sequence_create(other, &sequence, ERR));
+  ASSERT_OK(ellm_sequence_restore(sequence, path, NULL, 0, NULL, NULL, ERR));
+  assert_int_equal(ellm_generator_keep(g, sequence, &err), ELLM_ERR_USAGE); /* it stays the caller's */
+  ASSERT_OK(ellm_generator_keep(later, sequence, ERR));
+  assert_ptr_equal(ellm_generator_kept(later, 0), sequence);
+  ASSERT_OK(ellm_sequence_create(other, &sequence, ERR));
+  ASSERT_OK(ellm_generator_keep(none, sequence, ERR)); /* goes at once */
+  assert_null(ellm_generator_kept(none, 0));
+  second = add(later, &r);
+  ASSERT_OK(ellm_generator_run(later, NULL, NULL, ERR));
+  ellm_answer_get_info(second, &info);
+  assert_int_equal(info.n_kept, all[0].n - 1);
+  size_t n, m;
+  const uint32_t *a = ellm_answer_ids(first, &n), *b = ellm_answer_ids(second, &m);
+  assert_int_equal(n, m);
+  assert_memory_equal(a, b, n * sizeof *a);
+  ellm_generator_free(g);
+  ellm_generator_free(later);
+  ellm_generator_free(none);
+  ellm_model_close(model);
+  ellm_model_close(other);
+  unlink(path);
+}
+
 /* What requests have in common is computed once: with others, in what was kept, in the caller's sequence. */
 static void shared_beginnings(void **state) {
   (void)state;
@@ -592,6 +641,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(together_as_alone), cmocka_unit_test(coded_together_as_alone),
       cmocka_unit_test(giving_way),        cmocka_unit_test(shared_beginnings),
+      cmocka_unit_test(handed_over),
       cmocka_unit_test(stop_strings),      cmocka_unit_test(cancelling),
       cmocka_unit_test(no_room),           cmocka_unit_test(room_made),
       cmocka_unit_test(announced_before),  cmocka_unit_test(sequences_of_callers),
