@@ -422,8 +422,14 @@ ELLM_API bool ellm_tokenizer_is_special(const ellm_tokenizer *tokenizer, uint32_
 typedef struct ellm_model ellm_model;
 typedef struct ellm_sequence ellm_sequence;
 
-/* Element type of the KV cache. DEFAULT: F32 with f32 activations, which allow no other, else F16. */
-typedef enum ellm_cache_type { ELLM_CACHE_DEFAULT = 0, ELLM_CACHE_F32 = 1, ELLM_CACHE_F16 = 2 } ellm_cache_type;
+/* Element type of the KV cache. DEFAULT: F32 with f32 activations, which allow no other, else F16. Q8: integers of 8 bits
+ * with a scale for each head and position, about half the memory of F16; logits change a little. */
+typedef enum ellm_cache_type {
+  ELLM_CACHE_DEFAULT = 0,
+  ELLM_CACHE_F32 = 1,
+  ELLM_CACHE_F16 = 2,
+  ELLM_CACHE_Q8 = 3
+} ellm_cache_type;
 
 typedef struct ellm_model_options {
   size_t size;                 /* set by ellm_model_options_init */
@@ -501,6 +507,8 @@ enum { ELLM_PAGE_POSITIONS = 16 };
 
 /* Make the pool at least `positions` large in all. What sequences hold stays; needs memory for both pools meanwhile. */
 ELLM_API ellm_status ellm_model_reserve(ellm_model *model, uint32_t positions, ellm_error *err);
+/* Bytes of keys and values that so many positions, rounded up to whole pages, take; UINT64_MAX: more than 64 bits hold. */
+ELLM_API uint64_t ellm_model_cache_bytes(const ellm_model *model, uint64_t positions);
 /* Positions of the pool and those of its free pages; either pointer may be NULL. */
 ELLM_API void ellm_model_cache_usage(ellm_model *model, uint32_t *positions, uint32_t *free_positions);
 

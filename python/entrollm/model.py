@@ -19,7 +19,7 @@ from .errors import InputError, UsageError
 __all__ = ["Model", "ModelInfo", "Sampling"]
 
 _ACTIVATIONS = {"auto": 0, "f32": 1, "i8": 2, "i16": 3}
-_CACHES = {"auto": 0, "f32": 1, "f16": 2}
+_CACHES = {"auto": 0, "f32": 1, "f16": 2, "q8": 3}
 _LOGITS_BATCH = 32  # positions between two looks for Ctrl-C
 _MOST_OPEN = 64   # requests of generate_many at a time: each has memory for the vocabulary
 _MOST_KEPT = 16  # templates, grammars
@@ -43,7 +43,7 @@ class ModelInfo(NamedTuple):
     max_context: int           # positions that can be computed
     parameters: int
     activations: str           # in use: "f32", "i8", "i16"
-    kv_cache: str              # in use: "f32", "f16"
+    kv_cache: str              # in use: "f32", "f16", "q8"
     bos_id: Optional[int]
     eos_ids: Tuple[int, ...]   # ids that end a turn
 
@@ -97,7 +97,8 @@ class Model:
         positions of keys and values is set aside at once, else it grows to what is asked for.
     activations: "f32", "i8" or "i16", how activations are represented where coded weights multiply them; None: the
         model's own choice ("i16" for .ellm files that are not lossless).
-    kv_cache: "f32" or "f16"; None: "f32" with activations "f32", else "f16".
+    kv_cache: "f32", "f16" or "q8" (integers of 8 bits, half the memory of "f16"); None:
+        "f32" with activations "f32", else "f16".
     check: verify every checksum at opening.
     load: copy the file into memory with huge pages instead of mapping it: starts later, runs faster.
     expand: decode all weights once into memory: a byte a weight, half of one up to 4 bits. Starts later, runs faster.

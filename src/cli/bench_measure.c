@@ -245,6 +245,7 @@ static ellm_status with_sequences(const bench_job *job, uint32_t n_sequences, ui
   ellm_model_options_init(&options);
   options.threads = job->threads;
   options.activations = (ellm_activations)job->activations;
+  options.cache_type = (ellm_cache_type)job->cache_type;
   options.load = job->load;
   options.expand = job->expand;
   options.cache_positions = 1; /* what is reserved decides */

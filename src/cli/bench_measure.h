@@ -15,6 +15,7 @@ typedef struct bench_job {
   const char *out;   /* file that compress writes, again and again */
   int bits, threads; /* threads >= 1 */
   int activations;   /* ellm_activations */
+  int cache_type;    /* ellm_cache_type */
   bool load, expand; /* ellm_model_options */
   uint32_t tokens;   /* of a prompt or generated; 0: BENCH_PROMPT or BENCH_GENERATED, or what the context allows */
   uint32_t depth;    /* tokens in the context before them */

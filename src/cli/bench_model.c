@@ -120,6 +120,7 @@ static ellm_status measure_read(bench *b, const bench_job *job, size_t first, do
 static ellm_status measure(bench *b, ellm_error *err) {
   for (size_t t = 0; t < b->n_threads; t++) {
     bench_job job = {.model = b->model, .threads = b->threads[t], .activations = b->common.activations,
+                     .cache_type = b->common.cache_type,
                      .repeats = b->repeats,
                      .load = b->common.load,
                      .expand = b->common.expand};
@@ -241,6 +242,7 @@ int cmd_bench_model(int argc, char **argv) {
       OPT_TEXT("threads", 't', &b.threads_text, "LIST", "threads, as 1,2 (default: all usable cores)"),
       OPT_INT("repeats", 0, &b.repeats, 1, BENCH_MAX_REPEATS, "N", "of each measurement, after one more (default 5)"),
       CLI_OPTION_ACTIVATIONS(b.common),
+      CLI_OPTION_KV_CACHE(b.common),
       OPT_FLAG("load", 0, &b.common.load, "copy the file into memory with huge pages first"),
       OPT_FLAG("expand", 0, &b.common.expand, "decode all weights first, into plain codes in memory"),
       CLI_OPTION_JSON(b.common),

@@ -257,10 +257,8 @@ static void cmd_set(chat *c, const char *argument) {
 
 static void cmd_stats(chat *c, const char *argument) {
   (void)argument;
-  const ellm_model_info *info = &c->info;
   const uint32_t capacity = c->capacity;
-  const uint64_t element = info->cache_type == ELLM_CACHE_F16 ? 2 : 4;
-  const uint64_t cache = 2 * element * info->n_layers * info->n_kv_heads * info->head_dim * capacity;
+  const uint64_t cache = ellm_model_cache_bytes(c->model, capacity);
   char text[24];
   const uint32_t *ends;
   const size_t n_ends = ellm_chat_end_ids(c->format, &ends);

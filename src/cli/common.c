@@ -11,7 +11,7 @@ const option_choice cli_activations[] = {{"auto", ELLM_ACTIVATIONS_AUTO},
                                          {NULL, 0}};
 
 const option_choice cli_cache_types[] = {
-    {"auto", ELLM_CACHE_DEFAULT}, {"f16", ELLM_CACHE_F16}, {"f32", ELLM_CACHE_F32}, {NULL, 0}};
+    {"auto", ELLM_CACHE_DEFAULT}, {"f16", ELLM_CACHE_F16}, {"f32", ELLM_CACHE_F32}, {"q8", ELLM_CACHE_Q8}, {NULL, 0}};
 
 int cli_parse(option_table *table, int argc, char **argv, const cli_common *common) {
   int status = options_parse(table, argc, argv);

@@ -26,11 +26,14 @@ extern const option_choice cli_activations[], cli_cache_types[];
   OPT_CHOICE("activations", 0, &(c).activations, cli_activations, "KIND", \
              "f32, or integers: i16, i8 (default: auto, i16 for a .ellm file,\nf32 for a folder)")
 
+#define CLI_OPTION_KV_CACHE(c) \
+  OPT_CHOICE("kv-cache", 0, &(c).cache_type, cli_cache_types, "TYPE", \
+             "of keys and values: f16, f32, or q8, half the memory of f16\n(default: f16 with integer activations)")
+
 /* Rows of all commands that run a model. */
 #define CLI_OPTIONS_RUNNING(c) \
   CLI_OPTION_ACTIVATIONS(c), \
-  OPT_CHOICE("kv-cache", 0, &(c).cache_type, cli_cache_types, "TYPE", \
-             "of keys and values: f16, f32 (default: f16 with integer activations)"), \
+  CLI_OPTION_KV_CACHE(c), \
   OPT_FLAG("check", 0, &(c).check_all, "verify every checksum of the file first, not block by block on first use"), \
   OPT_FLAG("mlock", 0, &(c).lock_memory, "keep the file in memory"), \
   OPT_FLAG("load", 0, &(c).load, "copy the file into memory with huge pages: starts later, runs faster"), \

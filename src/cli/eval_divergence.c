@@ -53,13 +53,16 @@ static void print(const void *request_of, const void *result) {
 }
 
 /* A reference folder is computed in floats, a .ellm file as it runs by default; where only the reference is computed,
- * --activations is about it. */
+ * --activations and --kv-cache are about it. */
 static ellm_status open_reference(const divergence_options *r, ellm_model **model, ellm_error *err) {
   ellm_model_options options;
   ellm_model_options_init(&options);
   options.notes = cli_notes;
   options.threads = r->eval.common.threads;
-  if (r->save) options.activations = (ellm_activations)r->eval.common.activations;
+  if (r->save) {
+    options.activations = (ellm_activations)r->eval.common.activations;
+    options.cache_type = (ellm_cache_type)r->eval.common.cache_type;
+  }
   const char *reference = r->reference;
   PROG_TRY(cli_find_model(&reference, err));
   return ellm_model_open(reference, &options, model, err);

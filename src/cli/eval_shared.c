@@ -48,6 +48,7 @@ int cli_eval_end(cli_eval *e, size_t n_resumed, size_t n, void (*print)(const vo
     if (object) {
       json_object_set_new(object, "model", cli_json_text(e->path, strlen(e->path)));
       json_object_set_new(object, "activations", json_string(cli_activations_text(e->model)));
+      json_object_set_new(object, "kv_cache", json_string(cli_cache_text(e->model)));
       json_object_set_new(object, "seconds", cli_json_real(cli_seconds() - e->start));
     }
     code = cli_print_json(object);
@@ -79,6 +80,12 @@ void cli_print_figure(const char *label, ellm_figure f, double scale, int digits
   if (isfinite(f.error))
     printf(" +- %.*f  (95 %%: %.*f .. %.*f)", digits, f.error * scale, digits, f.low * scale, digits, f.high * scale);
   printf("\n");
+}
+
+const char *cli_cache_text(const ellm_model *model) {
+  ellm_model_info info;
+  ellm_model_get_info(model, &info);
+  return option_choice_name(cli_cache_types, (int)info.cache_type);
 }
 
 const char *cli_activations_text(const ellm_model *model) {

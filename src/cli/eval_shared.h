@@ -22,8 +22,8 @@ typedef struct cli_eval {
   OPT_INT("limit", 0, &(e).limit, 1, 1 << 30, "N", "the first N " unit " only (default: all)"), \
       OPT_TEXT("state", 0, &(e).state, "FILE", \
                "keep what is done in FILE and go on from it; it belongs to one\nmodel, text and set of options"), \
-      CLI_OPTION_THREADS((e).common), CLI_OPTION_ACTIVATIONS((e).common), CLI_OPTION_JSON((e).common), \
-      CLI_OPTION_QUIET((e).common)
+      CLI_OPTION_THREADS((e).common), CLI_OPTION_ACTIVATIONS((e).common), \
+      CLI_OPTION_KV_CACHE((e).common), CLI_OPTION_JSON((e).common), CLI_OPTION_QUIET((e).common)
 
 /* The options of the library, with a progress bar. */
 void cli_eval_options(cli_eval *e, ellm_eval_options *options);
@@ -32,7 +32,7 @@ ellm_status cli_eval_begin(cli_eval *e, ellm_eval_options *options, ellm_error *
 /* Close everything and say the error. Returns the exit status. */
 int cli_eval_fail(cli_eval *e, const ellm_error *err);
 /* Show a result, n_resumed of whose n items came from the state file, and close everything: by print, or with --json by
- * to_json, which makes an object that model, activations and seconds are added to. Both are given request and result.
+ * to_json, which makes an object that model, activations, kv_cache and seconds are added to. Both are given request and result.
  * Returns the exit status. */
 int cli_eval_end(cli_eval *e, size_t n_resumed, size_t n, void (*print)(const void *request, const void *result),
                  json_t *(*to_json)(const void *request, const void *result), const void *request, const void *result);
@@ -45,5 +45,6 @@ void cli_json_figure(json_t *object, const char *name, ellm_figure figure);
 /* "label  value +- error  (95 %: low .. high)", values times `scale`, then `unit`. */
 void cli_print_figure(const char *label, ellm_figure figure, double scale, int digits, const char *unit);
 const char *cli_activations_text(const ellm_model *model);
+const char *cli_cache_text(const ellm_model *model); /* the type of its KV cache */
 
 #endif

@@ -1,93 +1,225 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Attention of one query over a stretch of the KV cache, once, for all
+ * Attention of a few queries over a stretch of the KV cache, once, for all
  * instruction sets; part of float_template.inc.h. Keys lie in tiles of 16
  * positions, so that lanes are positions and no sum runs across lanes; values
- * lie row by row, so that lanes are dimensions.
+ * lie row by row, so that lanes are dimensions. An element is turned to a float
+ * once for all queries; each query's sums are those that it would have alone.
  *
- * A set may define ATTENTION_HALF_OF, the name of another set that is faster for
- * halves (tables.h), or ATTENTION_HALF_NAME, under which its own can be called.
+ * A set supplies
+ *   lanes_load_f16, lanes_load_i8, lanes_load_bf16, lanes_from_sums
+ *   ATTENTION_VECTORS(queries)  vectors of elements at once with so many queries: 1, 2 or 4
+ * and may define ATTENTION_HALF_OF, the name of another set that is faster for
+ * one query and halves (tables.h), or ATTENTION_HALF_NAME, under which its own
+ * can be called.
  */
 
-/* Elements i .. i + 15 of floats or halves. */
-#define ATTENTION_LOAD(cache, half, i) \
-  ((half) ? lanes_load_f16((const uint8_t *)(cache) + 2 * (i)) : lanes_load((const float *)(cache) + (i)))
-
-KERNEL_INLINE void attention_score_tiles(const float *query, const void *keys, bool half, size_t tile, size_t n,
-                                         size_t dim, float scale, float *scores) {
-  lanes sum[4];
-  for (size_t j = 0; j < n; j++) sum[j] = lanes_set(0.0f);
-  for (size_t d = 0; d < dim; d++) {
-    const lanes q = lanes_set(query[d]);
-    for (size_t j = 0; j < n; j++)
-      sum[j] = lanes_fma(q, ATTENTION_LOAD(keys, half, ((tile + j) * dim + d) * LANES), sum[j]);
+/* Elements i .. i + 15 of a cache. */
+KERNEL_INLINE lanes attention_load(const void *cache, kernel_cache type, size_t i) {
+  switch (type) {
+    case KERNEL_CACHE_F16: return lanes_load_f16((const uint8_t *)cache + 2 * i);
+    case KERNEL_CACHE_Q8: return lanes_load_i8((const int8_t *)cache + i);
+    default: return lanes_load((const float *)cache + i);
   }
-  for (size_t j = 0; j < n; j++) lanes_store(scores + (tile + j) * LANES, lanes_mul(sum[j], lanes_set(scale)));
 }
 
-KERNEL_INLINE void attention_scores_of(const float *query, const void *keys, bool half, size_t n_tiles, size_t dim,
-                                       float scale, float *scores) {
+/* ------------------------------------------------------------------- scores */
+
+KERNEL_INLINE void score_tiles(const float *const *queries, size_t n_queries, const void *keys, kernel_cache type,
+                               size_t tile, size_t n, size_t dim, float scale, float *const *scores) {
+  lanes sum[KERNEL_MAX_QUERIES][4];
+  const float *query[KERNEL_MAX_QUERIES];
+  for (size_t q = 0; q < n_queries; q++) query[q] = queries[q];
+  for (size_t q = 0; q < n_queries; q++)
+    for (size_t j = 0; j < n; j++) sum[q][j] = lanes_set(0.0f);
+  for (size_t d = 0; d < dim; d++) {
+    lanes key[4];
+    KERNEL_UNROLL(4)
+    for (size_t j = 0; j < n; j++) key[j] = attention_load(keys, type, ((tile + j) * dim + d) * LANES);
+    KERNEL_UNROLL(4)
+    for (size_t q = 0; q < n_queries; q++) {
+      const lanes factor = lanes_set(query[q][d]);
+      KERNEL_UNROLL(4)
+      for (size_t j = 0; j < n; j++) sum[q][j] = lanes_fma(factor, key[j], sum[q][j]);
+    }
+  }
+  for (size_t q = 0; q < n_queries; q++)
+    for (size_t j = 0; j < n; j++)
+      lanes_store(scores[q] + (tile + j) * LANES, lanes_mul(sum[q][j], lanes_set(scale)));
+}
+
+KERNEL_INLINE void scores_of(const float *const *queries, size_t n_queries, const void *keys, kernel_cache type,
+                             size_t n_tiles, size_t dim, float scale, float *const *scores) {
+  const size_t at_once = ATTENTION_VECTORS(n_queries);
   size_t tile = 0;
-  for (; tile + 4 <= n_tiles; tile += 4) attention_score_tiles(query, keys, half, tile, 4, dim, scale, scores);
-  for (; tile < n_tiles; tile++) attention_score_tiles(query, keys, half, tile, 1, dim, scale, scores);
+  for (; tile + at_once <= n_tiles; tile += at_once)
+    score_tiles(queries, n_queries, keys, type, tile, at_once, dim, scale, scores);
+  for (; at_once > 1 && tile < n_tiles; tile++)
+    score_tiles(queries, n_queries, keys, type, tile, 1, dim, scale, scores);
 }
 
-static void kernel_attention_scores(const float *query, const void *keys, bool half, size_t n_tiles, size_t dim,
-                                    float scale, float *scores) {
-#if defined(ATTENTION_HALF_OF)
-  if (half) KERNEL_PASTE(attention_scores_half_, ATTENTION_HALF_OF)(query, keys, n_tiles, dim, scale, scores);
-#else
-  if (half) attention_scores_of(query, keys, true, n_tiles, dim, scale, scores);
-#endif
-  else attention_scores_of(query, keys, false, n_tiles, dim, scale, scores);
+static void attention_scores_f32(const float *const *queries, size_t n_queries, const void *keys, size_t n_tiles,
+                                 size_t dim, float scale, float *const *scores) {
+  switch (n_queries) {
+    case 1: scores_of(queries, 1, keys, KERNEL_CACHE_F32, n_tiles, dim, scale, scores); break;
+    case 2: scores_of(queries, 2, keys, KERNEL_CACHE_F32, n_tiles, dim, scale, scores); break;
+    case 3: scores_of(queries, 3, keys, KERNEL_CACHE_F32, n_tiles, dim, scale, scores); break;
+    default: scores_of(queries, 4, keys, KERNEL_CACHE_F32, n_tiles, dim, scale, scores); break;
+  }
 }
+
+#if defined(ATTENTION_HALF_OF)
+#define attention_scores_f16 KERNEL_PASTE(attention_scores_half_, ATTENTION_HALF_OF)
+#define attention_mix_f16 KERNEL_PASTE(attention_mix_half_, ATTENTION_HALF_OF)
+#else
+#if defined(ATTENTION_HALF_NAME)
+#define attention_scores_f16 KERNEL_PASTE(attention_scores_half_, ATTENTION_HALF_NAME)
+#define attention_mix_f16 KERNEL_PASTE(attention_mix_half_, ATTENTION_HALF_NAME)
+#define ATTENTION_LINKAGE
+#else
+#define ATTENTION_LINKAGE static
+#endif
+ATTENTION_LINKAGE void attention_scores_f16(const float *const *queries, size_t n_queries, const void *keys,
+                                            size_t n_tiles, size_t dim, float scale, float *const *scores) {
+  switch (n_queries) {
+    case 1: scores_of(queries, 1, keys, KERNEL_CACHE_F16, n_tiles, dim, scale, scores); break;
+    case 2: scores_of(queries, 2, keys, KERNEL_CACHE_F16, n_tiles, dim, scale, scores); break;
+    case 3: scores_of(queries, 3, keys, KERNEL_CACHE_F16, n_tiles, dim, scale, scores); break;
+    default: scores_of(queries, 4, keys, KERNEL_CACHE_F16, n_tiles, dim, scale, scores); break;
+  }
+}
+#endif
+
+static void kernel_attention_scores(const float *const *queries, size_t n_queries, const void *keys, bool half,
+                                    size_t n_tiles, size_t dim, float scale, float *const *scores) {
+  if (half) attention_scores_f16(queries, n_queries, keys, n_tiles, dim, scale, scores);
+  else attention_scores_f32(queries, n_queries, keys, n_tiles, dim, scale, scores);
+}
+
+/* A tile of keys is a panel of codes, whose rows are positions. */
+static void kernel_attention_scores_q8(const kernel_activations *queries, size_t n_queries, const uint8_t *keys,
+                                       const uint16_t *key_scales, size_t n_tiles, float scale,
+                                       float *const *scores) {
+  const size_t n_groups = queries->n_groups, tiles = (queries->columns + 3) / CODER_TILE_COLUMNS;
+  const coder_block block = {.panels = 1,
+                             .rows = CODER_PANEL_ROWS,
+                             .columns = (uint32_t)queries->columns,
+                             .tiles = (uint32_t)tiles,
+                             .panel_rows = CODER_PANEL_ROWS};
+  int32_t sums[KERNEL_MAX_QUERIES * KERNEL_MAX_HEAD_DIM / KERNEL_GROUP_I16 * CODER_PANEL_ROWS];
+  for (size_t tile = 0; tile < n_tiles; tile++, keys += tiles * CODER_TILE, key_scales += LANES) {
+    KERNEL_PASTE(multiply_codes_, KERNEL_NAME)(keys, &block, queries, 0, n_queries, sums);
+    const lanes key_scale = lanes_load_bf16((const uint8_t *)key_scales);
+    const int32_t *of_query = sums;
+    for (size_t q = 0; q < n_queries; q++) {
+      lanes score = lanes_set(0.0f);
+      for (size_t g = q * n_groups; g < (q + 1) * n_groups; g++, of_query += CODER_PANEL_ROWS)
+        score = lanes_fma(lanes_from_sums(of_query, KERNEL_Q8_ZERO * queries->sum[g]), lanes_set(queries->scale[g]),
+                          score);
+      lanes_store(scores[q] + tile * LANES, lanes_mul(lanes_mul(score, lanes_set(scale)), key_scale));
+    }
+  }
+}
+
+/* ------------------------------------------------------------------- mixing */
 
 /* Dimensions d .. d + 16 n - 1. */
-KERNEL_INLINE void attention_mix_part(const float *weights, const void *values, bool half, size_t n_positions,
-                                      size_t dim, size_t d, size_t n, float *out) {
-  lanes sum[4];
-  for (size_t j = 0; j < n; j++) sum[j] = lanes_load(out + d + j * LANES);
+KERNEL_INLINE void mix_part(const float *const *weights, size_t n_queries, const void *values, kernel_cache type,
+                            size_t n_positions, size_t row, size_t d, size_t n, float *const *out) {
+  lanes sum[KERNEL_MAX_QUERIES][4];
+  const float *weight[KERNEL_MAX_QUERIES];
+  for (size_t q = 0; q < n_queries; q++) weight[q] = weights[q];
+  for (size_t q = 0; q < n_queries; q++)
+    for (size_t j = 0; j < n; j++) sum[q][j] = lanes_load(out[q] + d + j * LANES);
   for (size_t p = 0; p < n_positions; p++) {
-    const lanes weight = lanes_set(weights[p]);
-    for (size_t j = 0; j < n; j++)
-      sum[j] = lanes_fma(weight, ATTENTION_LOAD(values, half, p * dim + d + j * LANES), sum[j]);
+    lanes value[4];
+    KERNEL_UNROLL(4)
+    for (size_t j = 0; j < n; j++) value[j] = attention_load(values, type, p * row + d + j * LANES);
+    KERNEL_UNROLL(4)
+    for (size_t q = 0; q < n_queries; q++) {
+      const lanes factor = lanes_set(weight[q][p]);
+      KERNEL_UNROLL(4)
+      for (size_t j = 0; j < n; j++) sum[q][j] = lanes_fma(factor, value[j], sum[q][j]);
+    }
   }
-  for (size_t j = 0; j < n; j++) lanes_store(out + d + j * LANES, sum[j]);
+  for (size_t q = 0; q < n_queries; q++)
+    for (size_t j = 0; j < n; j++) lanes_store(out[q] + d + j * LANES, sum[q][j]);
 }
 
-KERNEL_INLINE void attention_mix_of(const float *weights, const void *values, bool half, size_t n, size_t dim,
-                                    float *out) {
-  size_t d = 0;
-  for (; d + 4 * LANES <= dim; d += 4 * LANES) attention_mix_part(weights, values, half, n, dim, d, 4, out);
-  for (; d + LANES <= dim; d += LANES) attention_mix_part(weights, values, half, n, dim, d, 1, out);
-  if (d == dim) return;
+/* The last dim - d < 16 dimensions of one query. */
+static void mix_rest(const float *weights, const void *values, kernel_cache type, size_t n, size_t row, size_t d,
+                     size_t dim, float *out) {
   lanes sum = load_part(out + d, dim - d, 0.0f);
   for (size_t p = 0; p < n; p++) {
-    float row[LANES] = {0};
-    if (half) kernel_f32_from_f16((const uint16_t *)values + p * dim + d, row, dim - d);
-    else memcpy(row, (const float *)values + p * dim + d, (dim - d) * sizeof *row);
-    sum = lanes_fma(lanes_set(weights[p]), lanes_load(row), sum);
+    float value[LANES] = {0};
+    const size_t at = p * row + d;
+    if (type == KERNEL_CACHE_F16) kernel_f32_from_f16((const uint16_t *)values + at, value, dim - d);
+    else if (type == KERNEL_CACHE_F32) memcpy(value, (const float *)values + at, (dim - d) * sizeof *value);
+    else
+      for (size_t i = 0; i < dim - d; i++) value[i] = ((const int8_t *)values)[at + i];
+    sum = lanes_fma(lanes_set(weights[p]), lanes_load(value), sum);
   }
   store_part(out + d, dim - d, sum);
 }
 
-static void kernel_attention_mix(const float *weights, const void *values, bool half, size_t n, size_t dim,
-                                 float *out) {
-#if defined(ATTENTION_HALF_OF)
-  if (half) KERNEL_PASTE(attention_mix_half_, ATTENTION_HALF_OF)(weights, values, n, dim, out);
-#else
-  if (half) attention_mix_of(weights, values, true, n, dim, out);
-#endif
-  else attention_mix_of(weights, values, false, n, dim, out);
+KERNEL_INLINE void mix_of(const float *const *weights, size_t n_queries, const void *values, kernel_cache type,
+                          size_t n, size_t dim, float *const *out) {
+  const size_t at_once = ATTENTION_VECTORS(n_queries), row = kernel_cache_row(type, dim);
+  size_t d = 0;
+  for (; d + at_once * LANES <= dim; d += at_once * LANES)
+    mix_part(weights, n_queries, values, type, n, row, d, at_once, out);
+  for (; at_once > 1 && d + LANES <= dim; d += LANES)
+    mix_part(weights, n_queries, values, type, n, row, d, 1, out);
+  for (size_t q = 0; d < dim && q < n_queries; q++) mix_rest(weights[q], values, type, n, row, d, dim, out[q]);
 }
 
-#if defined(ATTENTION_HALF_NAME)
-void KERNEL_PASTE(attention_scores_half_, ATTENTION_HALF_NAME)(const float *query, const void *keys, size_t n_tiles,
-                                                               size_t dim, float scale, float *scores) {
-  attention_scores_of(query, keys, true, n_tiles, dim, scale, scores);
+KERNEL_INLINE void mix_type(const float *const *weights, size_t n_queries, const void *values, kernel_cache type,
+                            size_t n, size_t dim, float *const *out) {
+  switch (n_queries) {
+    case 1: mix_of(weights, 1, values, type, n, dim, out); break;
+    case 2: mix_of(weights, 2, values, type, n, dim, out); break;
+    case 3: mix_of(weights, 3, values, type, n, dim, out); break;
+    default: mix_of(weights, 4, values, type, n, dim, out); break;
+  }
 }
-void KERNEL_PASTE(attention_mix_half_, ATTENTION_HALF_NAME)(const float *weights, const void *values, size_t n,
-                                                            size_t dim, float *out) {
-  attention_mix_of(weights, values, true, n, dim, out);
+
+#if !defined(ATTENTION_HALF_OF)
+ATTENTION_LINKAGE void attention_mix_f16(const float *const *weights, size_t n_queries, const void *values, size_t n,
+                                         size_t dim, float *const *out) {
+  mix_type(weights, n_queries, values, KERNEL_CACHE_F16, n, dim, out);
 }
 #endif
+
+static void kernel_attention_mix(const float *const *weights, size_t n_queries, const void *values,
+                                 kernel_cache type, size_t n, size_t dim, float *const *out) {
+  switch (type) {
+    case KERNEL_CACHE_F16: attention_mix_f16(weights, n_queries, values, n, dim, out); break;
+    case KERNEL_CACHE_Q8: mix_type(weights, n_queries, values, KERNEL_CACHE_Q8, n, dim, out); break;
+    default: mix_type(weights, n_queries, values, KERNEL_CACHE_F32, n, dim, out); break;
+  }
+}
+
+/* ------------------------------------------------------------- to 8 bits */
+
+static void kernel_multiply_bf16(float *x, const uint16_t *factors, size_t n) {
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    lanes_store(x + i, lanes_mul(lanes_load(x + i), lanes_load_bf16((const uint8_t *)(factors + i))));
+  for (; i < n; i++) x[i] *= float_from_bf16(factors[i]);
+}
+
+static uint16_t kernel_q8_from_f32(const float *x, size_t n, int8_t *q) {
+  const uint32_t bits = largest_bits(x, n);
+  memset(q, 0, n);
+  if (bits >= 0x7f800000u) return 0x7fc0; /* a NaN */
+  if (bits < 0x0d800000u) return 0;       /* below 2^-100 */
+  const uint32_t scale = (float_bits(float_from_bits(bits) / 127.0f) + 0xffff) & 0xffff0000u;
+  const lanes factor = lanes_set(1.0f / float_from_bits(scale));
+  for (size_t i = 0; i < n; i += LANES) {
+    int32_t rounded[LANES];
+    const size_t m = n - i < LANES ? n - i : LANES;
+    lanes_store_rounded(rounded, lanes_mul(m == LANES ? lanes_load(x + i) : load_part(x + i, m, 0.0f), factor));
+    for (size_t j = 0; j < m; j++) q[i + j] = (int8_t)rounded[j];
+  }
+  return (uint16_t)(scale >> 16);
+}

@@ -14,12 +14,14 @@
  *   lanes_shift_exponent(p, t)    p's bits + (t's bits << 23)
  *   lanes_fold(v)                 sum: i and i + 8, i + 4, i + 2, i + 1
  *   lanes_load_bf16, lanes_load_f16, lanes_store_f16   from and to bytes
+ *   lanes_load_i8(p)              16 signed bytes as floats
  *   lanes_column(tile, column)    bytes 4 * lane + column of a 64-byte tile as floats
  *   lanes_transpose(rows, w)      rows[16 lanes][LANES_STRIDE], 4 columns, to w[4][16]
  *   lanes_keep(v)                 v, hidden from the compiler, which then cannot load it twice
  * and the shape of the matrix product's inner loop (see tiles_multiply):
  *   MULTIPLY_TOKENS               most tokens at once
  *   MULTIPLY_COLUMNS(tokens)      columns at once with so many tokens: 1, 2 or 4
+ * that of attention (attention_template.inc.h): ATTENTION_VECTORS(queries)
  * and that of the product of panels (panel_template.inc.h):
  *   PANEL_ROWS, PANEL_VECTORS     rows, groups of 16 columns at once
  */
@@ -401,6 +403,9 @@ const kernel_table KERNEL_PASTE(kernel_table_, KERNEL_NAME) = {
   .f16_from_f32 = kernel_f16_from_f32,
   .f32_from_f16 = kernel_f32_from_f16,
   .attention_scores = kernel_attention_scores,
+  .attention_scores_q8 = kernel_attention_scores_q8,
   .attention_mix = kernel_attention_mix,
+  .multiply_bf16 = kernel_multiply_bf16,
+  .q8_from_f32 = kernel_q8_from_f32,
   .panel_product = kernel_panel_product,
 };

@@ -45,6 +45,14 @@ typedef struct kernel_scratch {
   int32_t sums[KERNEL_MAX_SUMS]; /* for those of dot_block; multiply_block's own */
 } kernel_scratch;
 
+/* Element types of a KV cache. Q8: integers of 8 bits, with a scale for each head and position. */
+typedef enum kernel_cache { KERNEL_CACHE_F32, KERNEL_CACHE_F16, KERNEL_CACHE_Q8 } kernel_cache;
+enum { KERNEL_MAX_QUERIES = 4, KERNEL_MAX_HEAD_DIM = 1024, KERNEL_Q8_ZERO = 128 };
+/* Elements from one position's values to the next one's; also the elements of a tile of keys by 16. */
+static inline size_t kernel_cache_row(kernel_cache type, size_t dim) {
+  return type == KERNEL_CACHE_Q8 ? (dim + 3) / 4 * 4 : dim;
+}
+
 typedef struct kernel_table {
   const char *isa;                     /* "scalar", "avx2", "avx512", "neon", "neon_dotprod" */
 
@@ -145,13 +153,29 @@ typedef struct kernel_table {
   void (*f16_from_f32)(const float *x, uint16_t *out, size_t n);          /* round to nearest even, overflow to inf */
   void (*f32_from_f16)(const uint16_t *x, float *out, size_t n);          /* exact */
 
-  /* --- attention of one query; cache elements are F16 (`half`) or F32.
-   * keys[tile][d][16]: key element d of 16 consecutive positions. scores[n_tiles * 16] = scale times the sum over d,
-   * ascending by fmaf from +0, of query[d] * key[d]. */
-  void (*attention_scores)(const float *query, const void *keys, bool half, size_t n_tiles, size_t dim, float scale,
-                           float *scores);
-  /* out[dim] = fmaf(weights[i], values[i][dim], out) for i < n ascending. */
-  void (*attention_mix)(const float *weights, const void *values, bool half, size_t n, size_t dim, float *out);
+  /* --- attention of n_queries (1 .. KERNEL_MAX_QUERIES) over the same positions: each as if it were alone.
+   * Keys of F32, or F16 (`half`): keys[tile][d][16] is element d of 16 consecutive positions. scores[q][n_tiles * 16] =
+   * scale times the sum over d, ascending by fmaf from +0, of queries[q][d] * key[d]. */
+  void (*attention_scores)(const float *const *queries, size_t n_queries, const void *keys, bool half, size_t n_tiles,
+                           size_t dim, float scale, float *const *scores);
+  /* Keys of 8 bits: queries are tokens 0 .. n_queries - 1 of activations in two digits, as many columns as a head has,
+   * at most KERNEL_MAX_HEAD_DIM. keys[tile][ceil(columns / 4)][16 positions][4] are codes q + KERNEL_Q8_ZERO, anything
+   * beyond the columns; key_scales (BF16) [tile][16]. The sums of code * digit are exact, as those of dot_block, then
+   *   score = 0; for each group of columns, ascending: score = fmaf((float)sum of q * digit, scale of the group, score)
+   *   scores[q][tile * 16 + position] = (score * scale) * key scale */
+  void (*attention_scores_q8)(const kernel_activations *queries, size_t n_queries, const uint8_t *keys,
+                              const uint16_t *key_scales, size_t n_tiles, float scale, float *const *scores);
+  /* out[q][dim] = fmaf(weights[q][i], values[i][kernel_cache_row], out[q]) for i < n ascending. Values of 8 bits come
+   * without their scales, which the weights have been multiplied with. */
+  void (*attention_mix)(const float *const *weights, size_t n_queries, const void *values, kernel_cache type, size_t n,
+                        size_t dim, float *const *out);
+  /* x = x * factors (BF16), in place. */
+  void (*multiply_bf16)(float *x, const uint16_t *factors, size_t n);
+  /* x is about q * scale, |q| <= 127; the scale (BF16) is what is returned. Of the largest |x|, max:
+   *   max < 2^-100: q = 0, scale = 0.    An element infinite or NaN: q = 0, scale = NaN.
+   *   else scale = max / 127, rounded, then up to a BF16; q = x * (1 / scale), each operation rounded, then to the nearest
+   *   integer, ties to even. */
+  uint16_t (*q8_from_f32)(const float *x, size_t n, int8_t *q);
 
   /* --- packed panels, for calibration: a[n][KERNEL_PANEL_ROWS] and b[n][KERNEL_PANEL_COLUMNS].
    * c[i * stride + j] = fmaf(a[k][i], b[k][j], c[i * stride + j]) for k < n ascending, for all i and j of the tile. */

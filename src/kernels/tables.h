@@ -76,9 +76,10 @@ KERNEL_MULTIPLIES(avx2)
 KERNEL_MULTIPLIES(avx512)
 #undef KERNEL_MULTIPLIES
 /* Attention with halves, for a set that has no faster way of its own. */
-void attention_scores_half_avx2(const float *query, const void *keys, size_t n_tiles, size_t dim, float scale,
-                                float *scores);
-void attention_mix_half_avx2(const float *weights, const void *values, size_t n, size_t dim, float *out);
+void attention_scores_half_avx2(const float *const *queries, size_t n_queries, const void *keys, size_t n_tiles,
+                                size_t dim, float scale, float *const *scores);
+void attention_mix_half_avx2(const float *const *weights, size_t n_queries, const void *values, size_t n, size_t dim,
+                             float *const *out);
 #undef KERNEL_DECODER
 #undef KERNEL_DOT
 

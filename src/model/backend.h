@@ -69,13 +69,14 @@ typedef struct backend_ops {
   void (*free)(backend *b);
 
   /* --- the memory of pages: of each page, layer and KV head the keys [head_dim][PAGE_POSITIONS] and the values
-   * [PAGE_POSITIONS][head_dim], F32 or F16 */
+   * [PAGE_POSITIONS][head_dim], F32 or F16. In 8 bits, row being head_dim rounded up to a multiple of 4: the keys
+   * [row / 4][PAGE_POSITIONS][4] or the values [PAGE_POSITIONS][row], then PAGE_POSITIONS scales of BF16 */
 
   /* Room for n_pages, not fewer than there are; what is in them stays. An error leaves all as it was. */
   ellm_status (*grow)(backend *b, uint32_t n_pages, ellm_error *err);
   /* The first n positions of a page to another one. */
   void (*page_copy)(backend *b, uint32_t from, uint32_t to, uint32_t n);
-  /* One page of KV head number `head`, counted through all layers: PAGE_POSITIONS * head_dim elements. */
+  /* One page of KV head number `head`, counted through all layers: as many elements as said, and the scales. */
   void (*page_read)(backend *b, page_part part, size_t head, uint32_t page, void *out);
   void (*page_write)(backend *b, page_part part, size_t head, uint32_t page, const void *data);
 

@@ -169,9 +169,12 @@ static ellm_status set_precision(ellm_model *m, const ellm_model_options *option
     return ellm_fail(err, ELLM_ERR_USAGE,
                      "%s: %s runs with f32 activations only: integer ones multiply with quantized weights", m->path,
                      exact ? "a lossless file" : "a checkpoint");
-  m->half_precision = options->cache_type == ELLM_CACHE_F16 ||
-                      (options->cache_type == ELLM_CACHE_DEFAULT && m->activations != ELLM_ACTIVATIONS_F32);
-  if (m->half_precision && m->activations == ELLM_ACTIVATIONS_F32)
+  const bool integers = m->activations != ELLM_ACTIVATIONS_F32;
+  m->cache_type = options->cache_type;
+  if (m->cache_type == ELLM_CACHE_DEFAULT) m->cache_type = integers ? ELLM_CACHE_F16 : ELLM_CACHE_F32;
+  if (m->cache_type != ELLM_CACHE_F32 && m->cache_type != ELLM_CACHE_F16 && m->cache_type != ELLM_CACHE_Q8)
+    return ellm_fail(err, ELLM_ERR_USAGE, "a KV cache of type %d: there is no such type", (int)m->cache_type);
+  if (m->cache_type != ELLM_CACHE_F32 && !integers)
     return ellm_fail(err, ELLM_ERR_USAGE, "f32 activations go with an F32 KV cache only");
   return ELLM_OK;
 }
@@ -249,6 +252,12 @@ ellm_status model_fail_closed(const ellm_model *model, ellm_error *err) {
   return ellm_fail(err, ELLM_ERR_USAGE, "%s: the model was closed", model->path);
 }
 
+static kernel_cache cache_of(const ellm_model *model) {
+  return model->cache_type == ELLM_CACHE_Q8    ? KERNEL_CACHE_Q8
+         : model->cache_type == ELLM_CACHE_F16 ? KERNEL_CACHE_F16
+                                               : KERNEL_CACHE_F32;
+}
+
 /* The caller holds the model's lock. */
 static ellm_status grow(ellm_model *model, uint32_t positions, ellm_error *err) {
   const uint32_t n_pages = pages_of(positions > model->cache_positions ? positions : model->cache_positions);
@@ -257,7 +266,7 @@ static ellm_status grow(ellm_model *model, uint32_t positions, ellm_error *err) 
                                      .ropes = &model->ropes,
                                      .embedding = &model->weights.embedding,
                                      .activations = model->activations,
-                                     .half_precision = model->half_precision};
+                                     .cache = cache_of(model)};
     ELLM_TRY(cpu_backend_create(&shape, model->compute, &model->backend, err));
   }
   if (n_pages <= model->pool.n_pages) return ELLM_OK;
@@ -286,6 +295,18 @@ void ellm_model_cache_usage(ellm_model *model, uint32_t *positions, uint32_t *fr
 
 /* ------------------------------------------------------------ what models are */
 
+uint64_t ellm_model_cache_bytes(const ellm_model *model, uint64_t positions) {
+  const model_config *c = &model->config;
+  const uint64_t row = kernel_cache_row(cache_of(model), c->head_dim); /* keys and values of one head and position */
+  const uint64_t bytes = model->cache_type == ELLM_CACHE_Q8    ? 2 * (row + sizeof(uint16_t))
+                         : model->cache_type == ELLM_CACHE_F16 ? 2 * row * sizeof(uint16_t)
+                                                               : 2 * row * sizeof(float);
+  uint64_t all, heads = (uint64_t)c->n_layers * c->n_kv_heads; /* <= 2^40 */
+  if (!ellm_add_u64(positions, PAGE_POSITIONS - 1, &all)) return UINT64_MAX;
+  all = all / PAGE_POSITIONS * PAGE_POSITIONS;
+  return ellm_mul_u64(all, heads, &all) && ellm_mul_u64(all, bytes, &all) ? all : UINT64_MAX;
+}
+
 void ellm_model_get_info(const ellm_model *model, ellm_model_info *info) {
   const model_config *c = &model->config;
   const generation_config *g = &model->generation;
@@ -300,7 +321,7 @@ void ellm_model_get_info(const ellm_model *model, ellm_model_info *info) {
                             .max_context_reason = c->max_context_reason,
                             .parameters = model->weights.parameters,
                             .activations = model->activations,
-                            .cache_type = model->half_precision ? ELLM_CACHE_F16 : ELLM_CACHE_F32,
+                            .cache_type = model->cache_type,
                             .bos_id = c->bos_token_id,
                             .n_eos = g->n_eos,
                             .do_sample = g->do_sample,

@@ -16,7 +16,7 @@ struct ellm_model {
   model_config config;
   generation_config generation;
   ellm_activations activations;
-  bool half_precision;     /* the KV cache is of F16, else of F32 */
+  ellm_cache_type cache_type; /* in use, never DEFAULT */
   model_weights weights;
   rope_tables ropes;
   compute *compute;

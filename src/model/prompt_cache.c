@@ -20,14 +20,22 @@ static const char magic[8] = {'E', 'L', 'L', 'M', 'K', 'V', 'C', '1'};
 
 static uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
 
+uint64_t prompt_cache_tile_bytes(const prompt_cache_shape *shape) {
+  const uint64_t dim = shape->head_dim;
+  if (shape->cache_type == ELLM_CACHE_Q8)
+    return PROMPT_CACHE_TILE * ((uint64_t)prompt_cache_q8_row(shape->head_dim) + sizeof(uint16_t));
+  return PROMPT_CACHE_TILE * dim * (shape->cache_type == ELLM_CACHE_F16 ? 2 : 4);
+}
+
 bool prompt_cache_layout_of(const prompt_cache_shape *shape, uint32_t positions, prompt_cache_layout *layout) {
-  const uint64_t element = shape->cache_type == ELLM_CACHE_F16 ? 2 : 4;
   const uint64_t heads = (uint64_t)shape->n_layers * shape->n_kv_heads; /* no product of two u32 overflows */
   uint64_t keys, values, end;
   layout->keys_at = PROMPT_CACHE_HEAD_BYTES + round_up(4 * (uint64_t)positions, ALIGNMENT);
-  if (!ellm_mul_u64(round_up(positions, PROMPT_CACHE_TILE) * element, shape->head_dim, &layout->key_bytes) ||
-      !ellm_mul_u64(positions * element, shape->head_dim, &layout->value_bytes) ||
-      !ellm_mul_u64(layout->key_bytes, heads, &keys) || !ellm_mul_u64(layout->value_bytes, heads, &values))
+  const uint64_t tiles = round_up(positions, PROMPT_CACHE_TILE) / PROMPT_CACHE_TILE;
+  const uint64_t tile_bytes = prompt_cache_tile_bytes(shape), position_bytes = tile_bytes / PROMPT_CACHE_TILE;
+  if (!ellm_mul_u64(tiles, tile_bytes, &layout->key_bytes)) return false;
+  layout->value_bytes = shape->cache_type == ELLM_CACHE_Q8 ? layout->key_bytes : position_bytes * positions;
+  if (!ellm_mul_u64(layout->key_bytes, heads, &keys) || !ellm_mul_u64(layout->value_bytes, heads, &values))
     return false;
   if (!ellm_add_u64(layout->keys_at, keys, &layout->values_at)) return false;
   if (!ellm_add_u64(layout->values_at, values, &end)) return false;
@@ -65,7 +73,10 @@ static const char *activations_name(uint32_t kind) {
 }
 
 static const char *cache_name(uint32_t type) {
-  return type == ELLM_CACHE_F32 ? "f32" : type == ELLM_CACHE_F16 ? "f16" : "?";
+  return type == ELLM_CACHE_F32   ? "f32"
+         : type == ELLM_CACHE_F16 ? "f16"
+         : type == ELLM_CACHE_Q8  ? "q8"
+                                  : "?";
 }
 
 /* Is it a head of this version that nothing has changed? */

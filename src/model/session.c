@@ -21,7 +21,7 @@ typedef struct watcher { ellm_progress_fn progress; void *user; } watcher;
 static ellm_status shape_of(ellm_model *model, const watcher *watch, prompt_cache_shape *shape, ellm_error *err) {
   const model_config *c = &model->config;
   *shape = (prompt_cache_shape){.activations = (uint32_t)model->activations,
-                                .cache_type = model->half_precision ? ELLM_CACHE_F16 : ELLM_CACHE_F32,
+                                .cache_type = model->cache_type,
                                 .n_layers = c->n_layers,
                                 .n_kv_heads = c->n_kv_heads,
                                 .head_dim = c->head_dim,
@@ -37,14 +37,8 @@ ellm_status ellm_model_identity(ellm_model *model, char text[33], ellm_progress_
 
 _Static_assert((int)PROMPT_CACHE_TILE == (int)PAGE_POSITIONS, "pages are copied whole");
 
-static size_t element_bytes(const prompt_cache_shape *shape) {
-  return shape->cache_type == ELLM_CACHE_F16 ? sizeof(uint16_t) : sizeof(float);
-}
-
 /* Bytes of the keys or the values of one head in a page. */
-static size_t page_bytes(const prompt_cache_shape *shape) {
-  return PAGE_POSITIONS * (size_t)shape->head_dim * element_bytes(shape);
-}
+static size_t page_bytes(const prompt_cache_shape *shape) { return (size_t)prompt_cache_tile_bytes(shape); }
 
 static size_t heads_of(const prompt_cache_shape *shape) { return (size_t)shape->n_layers * shape->n_kv_heads; }
 
@@ -75,11 +69,26 @@ static ellm_status put_ids(saving *s, ellm_error *err) {
   return put(s, zeros, (64 - 4 * (size_t)s->n % 64) % 64, err);
 }
 
-/* Keys of n positions: whole pages, lanes beyond the end zero. */
-static ellm_status put_keys(saving *s, uint32_t n, ellm_error *err) {
-  const size_t row = PAGE_POSITIONS * element_bytes(s->shape), used = n * element_bytes(s->shape);
-  for (size_t d = 0; n < PAGE_POSITIONS && d < s->shape->head_dim; d++) memset(s->page + d * row + used, 0, row - used);
-  return put(s, s->page, page_bytes(s->shape), err);
+/* Rows of 16 elements each, of `bytes`: those from element n on become zero. */
+static void clear_lanes(uint8_t *rows, size_t n_rows, size_t bytes, uint32_t n) {
+  for (size_t i = 0; i < n_rows; i++, rows += PAGE_POSITIONS * bytes)
+    memset(rows + n * bytes, 0, (PAGE_POSITIONS - n) * bytes);
+}
+
+/* What is beyond n positions becomes zero in s->page; how many bytes of the page are stored. */
+static size_t clear_beyond(saving *s, page_part part, uint32_t n) {
+  const prompt_cache_shape *shape = s->shape;
+  const size_t bytes = page_bytes(shape);
+  if (shape->cache_type == ELLM_CACHE_Q8) { /* elements, then scales */
+    const size_t row = prompt_cache_q8_row(shape->head_dim);
+    if (part == PAGE_KEYS) clear_lanes(s->page, row / 4, 4, n);
+    else clear_lanes(s->page, 1, row, n);
+    clear_lanes(s->page + PAGE_POSITIONS * row, 1, sizeof(uint16_t), n);
+    return bytes;
+  }
+  if (part == PAGE_VALUES) return n * bytes / PAGE_POSITIONS;
+  clear_lanes(s->page, shape->head_dim, bytes / PAGE_POSITIONS / shape->head_dim, n);
+  return bytes;
 }
 
 static ellm_status put_part(saving *s, page_part part, ellm_error *err) {
@@ -88,8 +97,7 @@ static ellm_status put_part(saving *s, page_part part, ellm_error *err) {
     for (uint32_t at = 0; at < s->n; at += PAGE_POSITIONS) {
       const uint32_t n = s->n - at < PAGE_POSITIONS ? s->n - at : PAGE_POSITIONS;
       b->ops->page_read(b, part, head, s->s->pages[at / PAGE_POSITIONS], s->page);
-      if (part == PAGE_KEYS) ELLM_TRY(put_keys(s, n, err));
-      else ELLM_TRY(put(s, s->page, n * page_bytes(s->shape) / PAGE_POSITIONS, err));
+      ELLM_TRY(put(s, s->page, clear_beyond(s, part, n), err));
     }
   return ELLM_OK;
 }
@@ -189,14 +197,15 @@ static ellm_status exchange_pages(ellm_sequence *s, const prompt_cache *cache, c
   return status;
 }
 
-/* Values of the last page are filled up with zeros. */
+/* Values of the last page are filled up with zeros; in 8 bits they are there whole. */
 static void write_pages(ellm_sequence *s, const prompt_cache_shape *shape, const prompt_cache *cache, uint32_t n,
                         uint8_t *page) {
   backend *b = s->model->backend;
   const size_t bytes = page_bytes(shape);
+  const bool whole = shape->cache_type == ELLM_CACHE_Q8;
   for (size_t head = 0; head < heads_of(shape); head++)
     for (uint32_t i = 0; i < s->n_pages; i++) {
-      const uint32_t left = n - i * PAGE_POSITIONS, held = left < PAGE_POSITIONS ? left : PAGE_POSITIONS;
+      const uint32_t left = n - i * PAGE_POSITIONS, held = left < PAGE_POSITIONS && !whole ? left : PAGE_POSITIONS;
       b->ops->page_write(b, PAGE_KEYS, head, s->pages[i], cache->keys + head * cache->key_bytes + i * bytes);
       memset(page, 0, bytes);
       memcpy(page, cache->values + head * cache->value_bytes + i * bytes, held * bytes / PAGE_POSITIONS);

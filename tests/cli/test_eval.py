@@ -52,6 +52,10 @@ ok(
 )
 ok(0 < abs(i16["perplexity"] / f32["perplexity"] - 1) < 1e-3, "i16 is close to floats", (i16, f32))
 
+q8 = run_json("eval", "perplexity", "-m", model, "-f", short, "--ctx", "128", "--kv-cache", "q8")
+ok(q8 and [i16["kv_cache"], q8["kv_cache"]] == ["f16", "q8"], "types of the cache are named", q8)
+ok(0 < abs(q8["perplexity"] / i16["perplexity"] - 1) < 3e-3, "a cache of 8 bits is close to halves", (q8, i16))
+
 # State: interrupted, gone on, equal to a run without interruption
 state = tmp("state")
 command = [PROGRAM, "eval", "perplexity", "-m", model, "-f", text, "--ctx", "64", "--json", "--activations", "f32"]

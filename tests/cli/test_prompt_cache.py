@@ -31,6 +31,7 @@ for settings in (
     SETTINGS,
     [*SETTINGS, "--activations", "i8"],
     [*SETTINGS, "--kv-cache", "f32"],
+    [*SETTINGS, "--kv-cache", "q8"],
     [*SETTINGS, "--activations", "f32"],
     ["-m", MODEL, *SETTINGS[2:]],
 ):
@@ -117,6 +118,7 @@ for settings, word in (
     (["-m", MODEL], b"another model"),
     (["-m", file, "--activations", "i8"], b"activations i16 (3), not i8"),
     (["-m", file, "--kv-cache", "f32"], b"KV cache of type f16 (2), not f32"),
+    (["-m", file, "--kv-cache", "q8"], b"KV cache of type f16 (2), not q8"),
 ):
     p = cached(PROMPT, settings=settings)
     good = not isinstance(p, tuple) and p.returncode == INPUT and one_error_line(p) and word in p.stderr

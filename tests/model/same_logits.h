@@ -56,9 +56,15 @@ static inline void make_ids(uint32_t *ids, uint32_t vocab_size) {
   }
 }
 
-static inline float *logits_of(const char *path, int threads, ellm_activations activations, size_t piece,
-                               size_t *count) {
-  ellm_model *model = open_model(path, threads, activations);
+static inline float *logits_cached(const char *path, int threads, ellm_activations activations, ellm_cache_type cache,
+                                   size_t piece, size_t *count) {
+  ellm_model_options options;
+  ellm_model *model = NULL;
+  ellm_model_options_init(&options);
+  options.threads = threads;
+  options.activations = activations;
+  options.cache_type = cache;
+  ASSERT_OK(ellm_model_open(path, &options, &model, ERR));
   ellm_model_info info;
   uint32_t ids[N_IDS];
   ellm_model_get_info(model, &info);
@@ -67,6 +73,11 @@ static inline float *logits_of(const char *path, int threads, ellm_activations a
   *count = (size_t)N_IDS * info.vocab_size;
   ellm_model_close(model);
   return logits;
+}
+
+static inline float *logits_of(const char *path, int threads, ellm_activations activations, size_t piece,
+                               size_t *count) {
+  return logits_cached(path, threads, activations, ELLM_CACHE_DEFAULT, piece, count);
 }
 
 static inline void expect_equal(const float *expected, float *got, size_t n, const char *what) {
@@ -79,11 +90,11 @@ static inline void expect_equal(const float *expected, float *got, size_t n, con
 }
 
 /* The reference: scalar kernels, one thread, all ids at once. */
-static inline void check_path(const char *path, ellm_activations activations) {
+static inline void check_cached(const char *path, ellm_activations activations, ellm_cache_type cache) {
   static const struct { int threads; size_t piece; } ways[] = {{1, N_IDS}, {2, N_IDS}, {3, 1}, {2, 7}, {1, 64}};
   size_t n, m;
   assert_true(kernels_force("scalar"));
-  float *expected = logits_of(path, 1, activations, N_IDS, &n);
+  float *expected = logits_cached(path, 1, activations, cache, N_IDS, &n);
   for (size_t isa = 0; kernels_at(isa) != NULL; isa++) {
     assert_true(kernels_force(kernels_at(isa)->isa));
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
@@ -91,12 +102,16 @@ static inline void check_path(const char *path, ellm_activations activations) {
       char what[700];
       snprintf(what, sizeof what, "%s, activations %d, %s, %d threads, %zu at a time", path, activations,
                kernels_at(isa)->isa, ways[i].threads, ways[i].piece);
-      expect_equal(expected, logits_of(path, ways[i].threads, activations, ways[i].piece, &m), n, what);
+      expect_equal(expected, logits_cached(path, ways[i].threads, activations, cache, ways[i].piece, &m), n, what);
       assert_int_equal(m, n);
     }
   }
   kernels_force(NULL);
   free(expected);
+}
+
+static inline void check_path(const char *path, ellm_activations activations) {
+  check_cached(path, activations, ELLM_CACHE_DEFAULT);
 }
 
 #endif

@@ -314,6 +314,8 @@ def test_a_smaller_context(stories):
 def test_other_ways_of_opening(stories, model):
     told = model.generate(ONCE, max_tokens=10).ids
     steps = []
+    with entrollm.Model(stories, kv_cache="q8") as other:
+        assert other.info.kv_cache == "q8"
     with entrollm.Model(stories, check=True, load=True, expand=True, kv_cache="f16", progress=steps.append) as other:
         assert other.generate(ONCE, max_tokens=10).ids == told
     assert {step.stage for step in steps} <= {"load", "expand", "check"} and steps

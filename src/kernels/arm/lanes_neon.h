@@ -12,6 +12,7 @@ enum { LANES_STRIDE = 64 };
 /* 32 registers: up to 24 sums, four of weights, one broadcast. */
 #define MULTIPLY_TOKENS 6
 #define MULTIPLY_COLUMNS(tokens) ((tokens) == 1 ? 4 : (tokens) <= 3 ? 2 : 1)
+#define ATTENTION_VECTORS(queries) ((queries) == 1 ? 4 : (queries) == 2 ? 2 : 1)
 #define PANEL_ROWS 6
 #define PANEL_VECTORS 1
 
@@ -57,6 +58,12 @@ KERNEL_INLINE lanes lanes_load_f16(const uint8_t *p) {
 }
 KERNEL_INLINE void lanes_store_f16(uint16_t *p, lanes a) {
   for (int i = 0; i < 4; i++) vst1_u16(p + 4 * i, vreinterpret_u16_f16(vcvt_f16_f32(a.val[i])));
+}
+KERNEL_INLINE lanes lanes_load_i8(const int8_t *p) {
+  const int8x16_t bytes = vld1q_s8(p);
+  const int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_s8(vget_high_s8(bytes));
+  return (lanes){{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(low))),
+                  vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)))}};
 }
 KERNEL_INLINE lanes lanes_column(const uint8_t *tile, int column) {
   const int32x4_t down = vdupq_n_s32(-8 * column);

@@ -11,6 +11,7 @@
 enum { LANES_STRIDE = 64 };
 #define MULTIPLY_TOKENS 1
 #define MULTIPLY_COLUMNS(tokens) 4
+#define ATTENTION_VECTORS(queries) 1
 #define PANEL_ROWS 1
 #define PANEL_VECTORS 1
 
@@ -46,6 +47,7 @@ KERNEL_INLINE lanes lanes_load_f16(const uint8_t *p) { LANES_EACH(float_from_f16
 KERNEL_INLINE void lanes_store_f16(uint16_t *p, lanes a) {
   for (int i = 0; i < 16; i++) p[i] = f16_from_float(a.v[i]);
 }
+KERNEL_INLINE lanes lanes_load_i8(const int8_t *p) { LANES_EACH((float)p[i]); }
 KERNEL_INLINE lanes lanes_column(const uint8_t *tile, int column) { LANES_EACH((float)tile[4 * i + column]); }
 KERNEL_INLINE void lanes_transpose(const float *rows, float *w) {
   for (int column = 0; column < 4; column++)

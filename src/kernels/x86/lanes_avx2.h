@@ -12,6 +12,7 @@ enum { LANES_STRIDE = 64 };
 /* 16 registers: up to 12 sums, one vector of weights (two halves), one broadcast. */
 #define MULTIPLY_TOKENS 6
 #define MULTIPLY_COLUMNS(tokens) ((tokens) == 1 ? 4 : (tokens) <= 3 ? 2 : 1)
+#define ATTENTION_VECTORS(queries) ((queries) == 1 ? 4 : (queries) == 2 ? 2 : 1)
 #define PANEL_ROWS 6
 #define PANEL_VECTORS 1
 
@@ -74,6 +75,10 @@ KERNEL_INLINE void lanes_store_f16(uint16_t *p, lanes a) {
   _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(a.low, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   _mm_storeu_si128((__m128i *)(void *)(p + 8), _mm256_cvtps_ph(a.high, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
+KERNEL_INLINE __m256 load_i8(const int8_t *p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+KERNEL_INLINE lanes lanes_load_i8(const int8_t *p) { LANES_BOTH(load_i8(p), load_i8(p + 8)); }
 KERNEL_INLINE __m256 tile_column(const uint8_t *half_tile, int column) {
   const __m256i rows = _mm256_loadu_si256((const __m256i *)(const void *)half_tile);
   return _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(rows, 8 * column), _mm256_set1_epi32(255)));

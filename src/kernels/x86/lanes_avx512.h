@@ -11,6 +11,7 @@ enum { LANES_STRIDE = 64 };
 /* 32 registers: up to 24 sums; the broadcast is an operand of the fma. */
 #define MULTIPLY_TOKENS 6
 #define MULTIPLY_COLUMNS(tokens) 4
+#define ATTENTION_VECTORS(queries) 4
 #define PANEL_ROWS 12
 #define PANEL_VECTORS 2
 
@@ -50,6 +51,9 @@ KERNEL_INLINE lanes lanes_load_f16(const uint8_t *p) {
 }
 KERNEL_INLINE void lanes_store_f16(uint16_t *p, lanes a) {
   _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+KERNEL_INLINE lanes lanes_load_i8(const int8_t *p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
 }
 KERNEL_INLINE lanes lanes_column(const uint8_t *tile, int column) {
   const __m512i rows = _mm512_srli_epi32(_mm512_loadu_si512(tile), (unsigned)(8 * column));

@@ -199,6 +199,14 @@ static float *floats(size_t count, size_t size, ellm_status *status, ellm_error 
   return memory;
 }
 
+/* Room for the queries of every thread as integers. */
+static ellm_status allocate_queries(cpu_backend *c, ellm_error *err) {
+  if (c->shape.cache != KERNEL_CACHE_Q8) return ELLM_OK;
+  c->query_bytes = kernel_activations_bytes(c->shape.config->head_dim, KERNEL_MAX_QUERIES, 2);
+  c->queries = ellm_aligned_calloc((size_t)thread_pool_size(compute_pool(c->compute)), c->query_bytes);
+  return c->queries != NULL ? ELLM_OK : ellm_fail_memory(err, c->query_bytes, "queries");
+}
+
 static ellm_status allocate(cpu_backend *c, ellm_error *err) {
   const model_config *config = c->shape.config;
   ellm_status status = ELLM_OK;
@@ -208,6 +216,7 @@ static ellm_status allocate(cpu_backend *c, ellm_error *err) {
     c->buffer[i] = floats(BACKEND_MAX_ROWS, c->stride[i], &status, err);
   }
   c->cos_sin = floats(BACKEND_MAX_ROWS, c->shape.ropes->stride, &status, err);
+  if (status == ELLM_OK) status = allocate_queries(c, err);
   if (status == ELLM_OK) status = cpu_experts_create(c, err);
   c->staged = floats(CPU_STAGED_ROWS, config->vocab_size, &status, err);
   if (cpu_digits(c) == 0 || status != ELLM_OK) return status;
@@ -223,7 +232,8 @@ static ellm_status allocate(cpu_backend *c, ellm_error *err) {
 static void cpu_backend_free(backend *b) {
   cpu_backend *c = cpu_of(b);
   for (int i = 0; i < BACKEND_BUFFERS; i++) ellm_aligned_free(c->buffer[i]);
-  void *const memory[] = {c->keys, c->values, c->cos_sin, c->scratch, c->staged, c->scores};
+  void *const memory[] = {c->keys,    c->values,  c->key_scales, c->value_scales, c->cos_sin,
+                          c->scratch, c->staged, c->scores,     c->queries};
   for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) ellm_aligned_free(memory[i]);
   cpu_experts_free(c->experts);
   free(c);

@@ -12,7 +12,7 @@ typedef struct cpu_backend_shape {
   const rope_tables *ropes;
   const weight_matrix *embedding;
   ellm_activations activations;   /* in use, never AUTO */
-  bool half_precision;            /* keys and values are F16, else F32 */
+  kernel_cache cache;             /* type of keys and values */
 } cpu_backend_shape;
 
 typedef struct cpu_experts cpu_experts;
@@ -24,9 +24,12 @@ typedef struct cpu_backend {
   const kernel_table *k;
 
   /* Pages: keys [layer][kv head][page][head_dim][PAGE_POSITIONS], so that a vector holds one element of 16 keys;
-   * values [layer][kv head][page][PAGE_POSITIONS][head_dim]. A run of pages is one stretch of memory for each head. */
+   * values [layer][kv head][page][PAGE_POSITIONS][head_dim]. A run of pages is one stretch of memory for each head.
+   * In 8 bits head_dim is rounded up to a multiple of 4, and four elements of a key lie together:
+   * [.. / 4][PAGE_POSITIONS][4], plus KERNEL_Q8_ZERO. Their scales: [layer][kv head][page][PAGE_POSITIONS]. */
   uint32_t n_pages;
   void *keys, *values;
+  uint16_t *key_scales, *value_scales; /* NULL but in 8 bits */
 
   /* The batch: [row][stride], strides multiples of 16, zero beyond the columns. */
   const batch_row *rows;          /* of `begin` */
@@ -39,8 +42,10 @@ typedef struct cpu_backend {
   void *scratch;                  /* kernel_activations of any product; NULL with f32 activations */
   cpu_experts *experts;           /* what layers with experts need; NULL: there are none */
   float *staged;                  /* [CPU_STAGED_ROWS][vocab_size]: logits whose places are apart */
-  size_t score_stride;            /* by thread: scores of one query */
-  float *scores;                  /* [thread][score_stride] */
+  size_t score_stride;            /* scores of one query */
+  float *scores;                  /* [thread][KERNEL_MAX_QUERIES][score_stride] */
+  uint8_t *queries;               /* [thread][query_bytes]: kernel_activations; NULL but with a cache of 8 bits */
+  size_t query_bytes;
 } cpu_backend;
 
 enum { CPU_STAGED_ROWS = 16 };
@@ -51,16 +56,14 @@ typedef void (*cpu_row_fn)(void *user, size_t row, int thread);
 /* fn for rows 0 .. n - 1, on the threads where there are several: a row takes a few microseconds. */
 void cpu_for_rows(const cpu_backend *c, size_t n, cpu_row_fn fn, void *user);
 
-static inline size_t cpu_element_bytes(const cpu_backend *c) {
-  return c->shape.half_precision ? sizeof(uint16_t) : sizeof(float);
+/* Bytes of the keys, or the values, of one head in a page, scales not counted. */
+static inline size_t cpu_page_bytes(const cpu_backend *c) {
+  static const size_t element[] = {[KERNEL_CACHE_F32] = 4, [KERNEL_CACHE_F16] = 2, [KERNEL_CACHE_Q8] = 1};
+  return PAGE_POSITIONS * kernel_cache_row(c->shape.cache, c->shape.config->head_dim) * element[c->shape.cache];
 }
-/* Elements of a page of one head. */
-static inline size_t cpu_page_elements(const cpu_backend *c) {
-  return (size_t)PAGE_POSITIONS * c->shape.config->head_dim;
-}
-/* Where page `page` of a head begins, in elements; heads counted through all layers. */
-static inline size_t cpu_page_offset(const cpu_backend *c, size_t head, uint32_t page) {
-  return (head * c->n_pages + page) * cpu_page_elements(c);
+/* The place of page `page` of a head among all of them; heads counted through all layers. */
+static inline size_t cpu_page_index(const cpu_backend *c, size_t head, uint32_t page) {
+  return head * c->n_pages + page;
 }
 
 static inline size_t cpu_round_up(size_t n) { return (n + 15) / 16 * 16; }
