@@ -249,7 +249,7 @@ ellm_status file_read_all(const char *path, size_t limit, uint8_t **data, size_t
 
 bool file_exists(const char *path) {
   struct stat info;
-  return lstat(path, &info) == 0;
+  return lstat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 bool file_same(const char *a, const char *b) {
@@ -260,6 +260,14 @@ bool file_same(const char *a, const char *b) {
 bool file_is_directory(const char *path) {
   struct stat info;
   return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+ellm_status file_look(const char *path, bool *is_directory, ellm_error *err) {
+  struct stat info;
+  *is_directory = false;
+  if (stat(path, &info) == 0) *is_directory = S_ISDIR(info.st_mode);
+  else if (errno != ENOENT && errno != ENOTDIR) return ellm_fail_errno(err, errno, "look at", path);
+  return ELLM_OK;
 }
 
 char *path_join(const char *dir, const char *name) {
@@ -300,8 +308,30 @@ ellm_status directory_create(const char *path, ellm_error *err) {
   return ellm_fail_errno(err, code, "create the directory", path);
 }
 
+static int open_directory(const char *path) {
+  int fd;
+  do {
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  } while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+ellm_status directory_open(const char *path, int *fd, ellm_error *err) {
+  *fd = open_directory(path);
+  return *fd >= 0 || errno == EACCES ? ELLM_OK : ellm_fail_errno(err, errno, "open", path);
+}
+
+ellm_status directory_sync(int fd, const char *path, ellm_error *err) {
+  int result;
+  if (fd < 0) return ELLM_OK;
+  do {
+    result = fsync(fd);
+  } while (result != 0 && errno == EINTR);
+  return result == 0 || errno == EINVAL || errno == ENOTSUP ? ELLM_OK : ellm_fail_errno(err, errno, "sync", path);
+}
+
 ellm_status directory_lock(const char *path, int *fd, ellm_error *err) {
-  *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  *fd = open_directory(path);
   if (*fd < 0 || flock(*fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return ELLM_OK;
   close(*fd);
   *fd = -1;

@@ -42,9 +42,13 @@ ellm_status file_put(int fd, const char *path, uint64_t offset, const void *data
  * ELLM_ERR_INPUT. *data is malloc'ed. A missing file: ELLM_ERR_IO. */
 ellm_status file_read_all(const char *path, size_t limit, uint8_t **data, size_t *bytes, ellm_error *err);
 
+/* Whether there is something under the name, be it a link to nothing. Where the system cannot tell, true: what is done
+ * with the file then says why, and nothing is written over. */
 bool file_exists(const char *path);
 bool file_same(const char *a, const char *b); /* both there, and one file under two names */
 bool file_is_directory(const char *path);
+/* The same where a failure must not look like "no": something that is missing is no directory, and no error. */
+ellm_status file_look(const char *path, bool *is_directory, ellm_error *err);
 /* malloc'ed "dir/name"; NULL when out of memory. */
 char *path_join(const char *dir, const char *name);
 /* malloc'ed: the folder that `path` lies in, "." for a name alone; NULL when out of memory. */
@@ -57,6 +61,10 @@ bool path_is_partial(const char *path);
 
 /* Create a directory (parents must exist); an existing one is fine. */
 ellm_status directory_create(const char *path, ellm_error *err);
+/* A directory, to be synced and closed, so that the names in it survive a loss of power. *fd is -1, without an error, for
+ * one that may not be read; syncing that does nothing, as on file systems that cannot sync directories. */
+ellm_status directory_open(const char *path, int *fd, ellm_error *err);
+ellm_status directory_sync(int fd, const char *path, ellm_error *err);
 /* Lock a directory against other runs until *fd is closed; ELLM_ERR_IO where another run holds the lock. *fd is -1
  * on errors and where directories cannot be opened or locked, which is no error. */
 ellm_status directory_lock(const char *path, int *fd, ellm_error *err);

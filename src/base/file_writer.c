@@ -58,6 +58,13 @@ static ellm_status writer_open_partial(file_writer *writer, ellm_error *err) {
   return ELLM_OK;
 }
 
+/* Something of this name would be replaced. What cannot be looked at may be there. */
+static ellm_status refuse_existing(const char *path, const char *how, ellm_error *err) {
+  struct stat there;
+  if (lstat(path, &there) == 0) return ellm_fail(err, ELLM_ERR_EXISTS, "%s: %s", path, how);
+  return errno == ENOENT || errno == ENOTDIR ? ELLM_OK : ellm_fail_errno(err, errno, "look at", path);
+}
+
 ellm_status file_writer_allowed(const char *path, const file_writer_options *options, ellm_error *err) {
   struct stat there;
   if (path[0] == '\0') return ellm_fail(err, ELLM_ERR_USAGE, "the name of the file to write is empty");
@@ -67,7 +74,7 @@ ellm_status file_writer_allowed(const char *path, const file_writer_options *opt
                      S_ISDIR(there.st_mode) ? "is a directory" : "is not a regular file");
   if (!options->unfinished && path_is_partial(path))
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished files", path, PARTIAL_ENDING);
-  if (!options->overwrite && file_exists(path)) return ellm_fail(err, ELLM_ERR_EXISTS, "%s: already exists", path);
+  if (!options->overwrite) ELLM_TRY(refuse_existing(path, "already exists", err));
   char *folder = path_folder(path);
   if (folder == NULL) return ellm_fail_memory(err, strlen(path) + 1, path);
   const bool writable = access(folder, W_OK | X_OK) == 0;
@@ -138,12 +145,11 @@ const char *file_writer_partial(const file_writer *writer) { return writer->part
 
 uint64_t file_writer_size(const file_writer *writer) { return writer->size; }
 
-/* The folder that `path` lies in, for fsync: the rename must survive a crash. -1 where it may not be read. */
+/* The folder that `path` lies in: the rename must survive a crash. */
 static ellm_status open_folder(const char *path, int *fd, ellm_error *err) {
   char *folder = path_folder(path);
   if (folder == NULL) return ellm_fail_memory(err, strlen(path) + 1, path);
-  *fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  ellm_status status = *fd >= 0 || errno == EACCES ? ELLM_OK : ellm_fail_errno(err, errno, "open", folder);
+  const ellm_status status = directory_open(folder, fd, err);
   free(folder);
   return status;
 }
@@ -152,8 +158,8 @@ ellm_status file_writer_commit(file_writer *writer, ellm_error *err) {
   int folder = -1; /* opened first: after the rename nothing should fail any more */
   ellm_status status = file_writer_sync(writer, err);
   if (status == ELLM_OK) status = open_folder(writer->path, &folder, err);
-  if (status == ELLM_OK && !writer->options.overwrite && file_exists(writer->path))
-    status = ellm_fail(err, ELLM_ERR_EXISTS, "%s: came into being meanwhile", writer->path);
+  if (status == ELLM_OK && !writer->options.overwrite)
+    status = refuse_existing(writer->path, "came into being meanwhile", err);
   /* renamed while the lock is held: another run must not empty the file before it has its name */
   if (status == ELLM_OK && rename(writer->partial, writer->path) != 0) {
     status = ellm_fail_errno(err, errno, "rename to", writer->path);
@@ -163,9 +169,7 @@ ellm_status file_writer_commit(file_writer *writer, ellm_error *err) {
     file_writer_abort(writer);
     return status;
   }
-  /* some file systems cannot sync a directory: then there is nothing to do */
-  if (folder >= 0 && fsync(folder) != 0 && errno != EINVAL && errno != ENOTSUP)
-    status = ellm_fail_errno(err, errno, "sync the folder of", writer->path);
+  status = directory_sync(folder, writer->path, err);
   if (folder >= 0) close(folder);
   writer_free(writer);
   return status;

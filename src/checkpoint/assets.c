@@ -106,7 +106,10 @@ static ellm_status add_file(asset_reader *r, const char *name, ellm_error *err) 
   char *path = path_join(r->dir, name);
   if (path == NULL) return ellm_fail_memory(err, strlen(name), "a path");
   ellm_status status = ELLM_OK;
-  if (stat(path, &info) == 0 && S_ISREG(info.st_mode)) {
+  const int code = stat(path, &info) == 0 ? 0 : errno;
+  if (code != 0 && code != ENOENT) { /* a link to nothing is no file of the model; what cannot be looked at may be one */
+    status = ellm_fail_errno(err, code, "look at", path);
+  } else if (code == 0 && S_ISREG(info.st_mode)) {
     const bool asked = is_asked_for(r->selection, name);
     bool wanted = asked || asset_is_needed(name) || (is_document(name) && !r->selection->needed_only);
     if (!is_printable(name)) wanted = false;

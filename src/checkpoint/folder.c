@@ -20,23 +20,32 @@ enum { MAX_CONFIG_BYTES = 1 << 20 };
 
 /* ----------------------------------------------------------------- snapshots */
 
-/* fstatat on a name within a folder: without a path in memory, that may be lacking, there are only two answers. */
-static bool look_at(const char *folder, const char *name, int flags, struct stat *info) {
-  const int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (dir < 0) return false;
-  const bool is = fstatat(dir, name, info, flags) == 0;
+/* fstatat on a name within a folder, without a path in memory. What is missing is no error: *there is false. */
+static ellm_status look_at(const char *folder, const char *name, int flags, struct stat *info, bool *there,
+                           ellm_error *err) {
+  int dir;
+  *there = false;
+  ELLM_TRY(directory_open(folder, &dir, err));
+  if (dir < 0) return ellm_fail_errno(err, EACCES, "open", folder);
+  *there = fstatat(dir, name, info, flags) == 0;
+  const int code = errno;
   close(dir);
-  return is;
+  if (*there || code == ENOENT || code == ENOTDIR) return ELLM_OK;
+  char what[80];
+  snprintf(what, sizeof what, "look at %.60s in", name);
+  return ellm_fail_errno(err, code, what, folder);
 }
 
-static bool is_folder(const char *folder, const char *name) {
+static ellm_status is_folder(const char *folder, const char *name, bool *is, ellm_error *err) {
   struct stat info;
-  return look_at(folder, name, 0, &info) && S_ISDIR(info.st_mode);
+  ELLM_TRY(look_at(folder, name, 0, &info, is, err));
+  *is = *is && S_ISDIR(info.st_mode);
+  return ELLM_OK;
 }
 
-static bool has_file(const char *folder, const char *name) {
+static ellm_status has_file(const char *folder, const char *name, bool *has, ellm_error *err) {
   struct stat info;
-  return look_at(folder, name, AT_SYMLINK_NOFOLLOW, &info);
+  return look_at(folder, name, AT_SYMLINK_NOFOLLOW, &info, has, err);
 }
 
 /* Call fn for every entry of the folder that does not begin with a dot. */
@@ -62,7 +71,9 @@ typedef struct snapshot_search { const char *snapshots; name_list found; } snaps
 
 static ellm_status add_snapshot(void *user, const char *name, ellm_error *err) {
   snapshot_search *search = user;
-  return is_folder(search->snapshots, name) ? name_list_add(&search->found, name, err) : ELLM_OK;
+  bool is;
+  ELLM_TRY(is_folder(search->snapshots, name, &is, err));
+  return is ? name_list_add(&search->found, name, err) : ELLM_OK;
 }
 
 /* The only snapshot of a model in Hugging Face's cache. */
@@ -104,7 +115,10 @@ ellm_status folder_find(const char *path, char **folder, ellm_error *err) {
   struct stat info;
   if (stat(path, &info) != 0) return ellm_fail_errno(err, errno, "open", path);
   if (!S_ISDIR(info.st_mode)) return explain_file(path, err);
-  if (is_folder(path, "snapshots") && !has_file(path, "config.json")) {
+  bool cached, is_model = false;
+  ELLM_TRY(is_folder(path, "snapshots", &cached, err));
+  if (cached) ELLM_TRY(has_file(path, "config.json", &is_model, err));
+  if (cached && !is_model) {
     char *snapshots = path_join(path, "snapshots");
     if (snapshots == NULL) return ellm_fail_memory(err, strlen(path), "a path");
     const ellm_status status = find_snapshot(path, snapshots, folder, err);
@@ -239,11 +253,11 @@ static ellm_status add_shards(folder_weights *weights, unsigned long total, ellm
 
 ellm_status folder_find_weights(const char *folder, folder_weights *weights, ellm_error *err) {
   *weights = (folder_weights){0};
-  if (has_file(folder, CHECKPOINT_SINGLE_NAME)) return add_name(weights, CHECKPOINT_SINGLE_NAME, err);
-  if (has_file(folder, CHECKPOINT_INDEX_NAME)) {
-    weights->indexed = true;
-    return ELLM_OK;
-  }
+  bool single;
+  ELLM_TRY(has_file(folder, CHECKPOINT_SINGLE_NAME, &single, err));
+  if (single) return add_name(weights, CHECKPOINT_SINGLE_NAME, err);
+  ELLM_TRY(has_file(folder, CHECKPOINT_INDEX_NAME, &weights->indexed, err));
+  if (weights->indexed) return ELLM_OK;
   folder_contents contents = {0};
   ellm_status status = for_names(folder, sort_out, &contents, err);
   if (status == ELLM_OK) {

@@ -27,13 +27,13 @@ static json_t *to_json(const void *request_of, const void *result) {
                         (json_int_t)p->text_tokens, "ctx", (int)p->n_ctx, "chunks", chunks);
   if (!o) return NULL;
   cli_json_figure(o, "perplexity", p->perplexity);
-  if (r->protocol == ELLM_PERPLEXITY_STRIDED) json_object_set_new(o, "stride", json_integer((json_int_t)p->stride));
+  if (r->protocol == ELLM_PERPLEXITY_STRIDED) cli_json_set(&o, "stride", json_integer((json_int_t)p->stride));
   if (r->protocol == ELLM_PERPLEXITY_ROLLING) {
-    json_object_set_new(o, "unit", json_string("word"));
-    json_object_set_new(o, "words", json_integer((json_int_t)p->words));
-    json_object_set_new(o, "bytes", json_integer((json_int_t)p->bytes));
+    cli_json_set(&o, "unit", json_string("word"));
+    cli_json_set(&o, "words", json_integer((json_int_t)p->words));
+    cli_json_set(&o, "bytes", json_integer((json_int_t)p->bytes));
     cli_json_figure(o, "byte_perplexity", p->byte_perplexity);
-  } else json_object_set_new(o, "unit", json_string("token"));
+  } else cli_json_set(&o, "unit", json_string("token"));
   return o;
 }
 

@@ -45,12 +45,10 @@ int cli_eval_end(cli_eval *e, size_t n_resumed, size_t n, void (*print)(const vo
   if (n_resumed) cli_note("%zu of %zu came from %s", n_resumed, n, e->state);
   if (e->common.json) {
     json_t *object = to_json(request, result);
-    if (object) {
-      json_object_set_new(object, "model", cli_json_text(e->path, strlen(e->path)));
-      json_object_set_new(object, "activations", json_string(cli_activations_text(e->model)));
-      json_object_set_new(object, "kv_cache", json_string(cli_cache_text(e->model)));
-      json_object_set_new(object, "seconds", cli_json_real(cli_seconds() - e->start));
-    }
+    cli_json_set(&object, "model", cli_json_text(e->path, strlen(e->path)));
+    cli_json_set(&object, "activations", json_string(cli_activations_text(e->model)));
+    cli_json_set(&object, "kv_cache", json_string(cli_cache_text(e->model)));
+    cli_json_set(&object, "seconds", cli_json_real(cli_seconds() - e->start));
     code = cli_print_json(object);
   } else print(request, result);
   close_all(e);

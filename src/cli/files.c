@@ -16,7 +16,7 @@ static const char partial_ending[] = ".partial";
 
 bool cli_file_exists(const char *path) {
   struct stat info;
-  return lstat(path, &info) == 0;
+  return lstat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 bool cli_is_directory(const char *path) {
@@ -175,18 +175,46 @@ ellm_status cli_output_write(cli_output *output, const void *data, size_t bytes,
   return ELLM_OK;
 }
 
+/* The folder of a file, whose new name shall survive a loss of power; -1 where it may not be read. */
+static int open_folder(const char *path, int *code) {
+  const char *slash = strrchr(path, '/');
+  char *folder = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
+  int fd = -1;
+  do {
+    if (folder != NULL) fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  } while (folder != NULL && fd < 0 && errno == EINTR);
+  *code = folder == NULL ? ENOMEM : fd >= 0 || errno == EACCES ? 0 : errno;
+  free(folder);
+  return fd;
+}
+
+/* Some file systems cannot sync a folder: then there is nothing to do. */
+static int sync_folder(int fd) {
+  int result;
+  do {
+    result = fsync(fd);
+  } while (result != 0 && errno == EINTR);
+  return result == 0 || errno == EINVAL || errno == ENOTSUP ? 0 : errno;
+}
+
 /* To the disk before it gets its name: a crash leaves the old file or the whole new one. */
 ellm_status cli_output_close(cli_output *output, ellm_error *err) {
-  int code = 0;
+  int code = 0, folder = -1;
   if (output->stream == NULL || output->stream == stdout) return ELLM_OK;
   if (fflush(output->stream) != 0 || (output->partial != NULL && fsync(fileno(output->stream)) != 0)) code = errno;
   /* renamed while the lock is held: another run must not empty the file before it has its name */
+  if (code == 0 && output->partial != NULL) folder = open_folder(output->path, &code);
   if (code == 0 && output->partial != NULL && rename(output->partial, output->path) != 0) code = errno;
   if (code != 0) {
+    if (folder >= 0) close(folder);
     cli_output_abort(output);
     return prog_failure_errno(err, code, "write", output->path);
   }
   if (fclose(output->stream) != 0 && output->partial == NULL) code = errno;
+  if (folder >= 0) {
+    code = sync_folder(folder);
+    close(folder);
+  }
   free(output->partial);
   output->partial = NULL;
   output->stream = NULL;

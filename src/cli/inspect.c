@@ -99,32 +99,30 @@ static ellm_asset_info *list_assets(const ellm_file *file, size_t *n) {
   return assets;
 }
 
-/* The ids that end a turn, as running this file takes them; false where it cannot be run. */
-static bool end_ids(const char *path, ellm_model_info *info) {
+/* The ids that end a turn, as running this file takes them; *runs is false where it cannot be run. */
+static ellm_status end_ids(const char *path, ellm_model_info *info, bool *runs, ellm_error *err) {
   ellm_model_options options;
   ellm_model *model;
   ellm_model_options_init(&options);
   options.threads = 1;
   options.notes = cli_notes;
-  if (ellm_model_open(path, &options, &model, NULL) != ELLM_OK) return false;
+  const ellm_status status = ellm_model_open(path, &options, &model, err);
+  *runs = status == ELLM_OK;
+  if (status != ELLM_OK) return status == ELLM_ERR_INPUT || status == ELLM_ERR_USAGE ? ELLM_OK : status;
   ellm_model_get_info(model, info);
   ellm_model_close(model);
-  return true;
+  return ELLM_OK;
 }
 
-static json_t *end_ids_json(const char *path) {
-  ellm_model_info info;
-  if (!end_ids(path, &info)) return json_null();
+static json_t *end_ids_json(const ellm_model_info *info) {
   json_t *ids = json_array();
-  for (size_t i = 0; i < info.n_eos; i++) cli_json_append(&ids, json_integer(info.eos_ids[i]));
+  for (size_t i = 0; i < info->n_eos; i++) cli_json_append(&ids, json_integer(info->eos_ids[i]));
   return ids;
 }
 
-static void print_end_ids(const char *path) {
-  ellm_model_info info;
-  if (!end_ids(path, &info)) return;
-  printf(info.n_eos > 0 ? "ids that end a turn:" : "no id ends a turn");
-  for (size_t i = 0; i < info.n_eos; i++) printf(" %u", (unsigned)info.eos_ids[i]);
+static void print_end_ids(const ellm_model_info *info) {
+  printf(info->n_eos > 0 ? "ids that end a turn:" : "no id ends a turn");
+  for (size_t i = 0; i < info->n_eos; i++) printf(" %u", (unsigned)info->eos_ids[i]);
   printf("\n");
 }
 
@@ -132,6 +130,10 @@ static int print_description(const ellm_file *file, const char *path, const char
   ellm_tensor_info info;
   ellm_totals totals;
   char source[33], self[33];
+  ellm_model_info model;
+  ellm_error err;
+  bool runs;
+  if (end_ids(path, &model, &runs, &err) != ELLM_OK) return cli_fail(&err);
   json_t *tensors = json_array();
   for (size_t i = 0; ellm_file_tensor(file, i, &info); i++)
     if (!name || strcmp(info.name, name) == 0) cli_json_append(&tensors, cli_tensor_json(&info));
@@ -144,23 +146,32 @@ static int print_description(const ellm_file *file, const char *path, const char
   const char *quality = ellm_file_metadata(file, "entrollm.quality");
   return cli_print_json(json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o*}", "file", cli_json_text(path, strlen(path)),
                                   "identity", self, "source_identity", source, "tensors", tensors, "assets", files,
-                                  "totals", cli_totals_json(&totals), "eos_ids", end_ids_json(path),
+                                  "totals", cli_totals_json(&totals), "eos_ids", runs ? end_ids_json(&model) : json_null(),
                                   "quality", quality ? json_loads(quality, 0, NULL) : NULL));
 }
 
-static void print_table(const ellm_file *file, const char *path, const char *name) {
+static int print_table(const ellm_file *file, const char *path, const char *name) {
   ellm_totals t;
   ellm_tensor_info info;
+  ellm_model_info model;
+  ellm_error err;
+  bool runs;
   char size[24];
-  size_t count = ellm_file_tensor_count(file), used = 0;
+  if (end_ids(path, &model, &runs, &err) != ELLM_OK) return cli_fail(&err);
+  size_t count = ellm_file_tensor_count(file), used = 0, n_assets;
   ellm_tensor_info *tensors = calloc(count ? count : 1, sizeof *tensors);
-  for (size_t i = 0; tensors && ellm_file_tensor(file, i, &info); i++)
-    if (!name || strcmp(info.name, name) == 0) tensors[used++] = info;
-  if (tensors) cli_print_tensors(tensors, used);
-  free(tensors);
-  size_t n_assets;
   ellm_asset_info *assets = list_assets(file, &n_assets);
-  if (assets && !name) cli_print_assets(assets, n_assets);
+  if (!tensors || !assets) {
+    free(tensors);
+    free(assets);
+    prog_failure_memory(&err, count * sizeof *tensors, "the table");
+    return cli_fail(&err);
+  }
+  for (size_t i = 0; ellm_file_tensor(file, i, &info); i++)
+    if (!name || strcmp(info.name, name) == 0) tensors[used++] = info;
+  cli_print_tensors(tensors, used);
+  free(tensors);
+  if (!name) cli_print_assets(assets, n_assets);
   free(assets);
   const char *quality = ellm_file_metadata(file, "entrollm.quality");
   if (quality && !name) {
@@ -173,7 +184,8 @@ static void print_table(const ellm_file *file, const char *path, const char *nam
   printf("\n%s; %llu weights %s, entropy %.3f, Huffman optimum %.3f, effective %.3f bits a weight\n",
          cli_size_text(t.file_bytes, size), (unsigned long long)t.weights, exact ? "coded without loss" : "quantized",
          t.entropy, t.huffman_bits_per_weight, t.coded_bits_per_weight);
-  print_end_ids(path);
+  if (runs) print_end_ids(&model);
+  return ELLM_OK;
 }
 
 int cmd_inspect(int argc, char **argv) {
@@ -206,7 +218,9 @@ int cmd_inspect(int argc, char **argv) {
 
   ellm_error err;
   if (cli_find_model(&path, &err) != ELLM_OK) return cli_fail(&err);
-  if (cli_is_source(path)) {
+  bool is_source;
+  if (cli_is_source(path, &is_source, &err) != ELLM_OK) return cli_fail(&err);
+  if (is_source) {
     if (codes || svg) return cli_error(ELLM_ERR_INPUT, "%s: is not compressed and has no codes", path);
     return cli_inspect_source(path, name, as_table);
   }
@@ -219,7 +233,7 @@ int cmd_inspect(int argc, char **argv) {
   if (status == ELLM_OK && codes) status = write_codes(file, path, name, codes, common.threads, &err);
   if (status == ELLM_OK && svg) status = write_histogram(file, path, name, svg, common.threads, &err);
   int result = status == ELLM_OK ? ELLM_OK : cli_fail(&err);
-  if (result == ELLM_OK && as_table) print_table(file, path, name);
+  if (result == ELLM_OK && as_table) result = print_table(file, path, name);
   else if (result == ELLM_OK && ((!codes && !svg) || common.json)) result = print_description(file, path, name);
   ellm_file_close(file);
   return result;

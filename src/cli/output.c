@@ -59,6 +59,12 @@ void cli_json_append(json_t **array, json_t *value) {
   *array = NULL;
 }
 
+void cli_json_set(json_t **object, const char *name, json_t *value) {
+  if (json_object_set_new(*object, name, value) == 0) return;
+  json_decref(*object);
+  *object = NULL;
+}
+
 json_t *cli_json_real(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
 json_t *cli_json_u64(uint64_t value) {

@@ -23,6 +23,8 @@ json_t *cli_json_u64(uint64_t value);                  /* a string of digits fro
 /* Append to an array that is being built. A value that is NULL, or no memory:
  * *array is freed and NULL from then on, so that printing it fails. */
 void cli_json_append(json_t **array, json_t *value);
+/* The same for a field of an object. */
+void cli_json_set(json_t **object, const char *name, json_t *value);
 
 json_t *cli_json_ids(const uint32_t *ids, size_t n_ids);
 

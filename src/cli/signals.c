@@ -18,7 +18,8 @@ static void on_stop(int number) {
   /* Two are patience, the third says that it is not coming to an end. */
   if (++stop_signals >= 3) _exit(ELLM_INTERRUPTED);
   const int code = errno;
-  if (stop_pipe[1] >= 0 && write(stop_pipe[1], "", 1) < 0) errno = code; /* full: it says so already */
+  while (stop_pipe[1] >= 0 && write(stop_pipe[1], "", 1) < 0 && errno == EINTR) continue;
+  errno = code; /* a full pipe says so already */
 }
 
 void cli_prepare_process(void) {

@@ -513,10 +513,13 @@ static ellm_status commit_files(decompress_job *job, ellm_error *err) {
 static bool for_entries(const char *folder, void (*fn)(void *user, const char *folder, const char *name), void *user) {
   DIR *dir = opendir(folder);
   if (dir == NULL) return false;
-  for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
+  errno = 0;
+  for (const struct dirent *entry; (entry = readdir(dir)) != NULL; errno = 0)
     if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) fn(user, folder, entry->d_name);
+  const int code = errno;
   closedir(dir);
-  return true;
+  errno = code;
+  return code == 0;
 }
 
 static void count_entry(void *user, const char *folder, const char *name) {
@@ -604,7 +607,9 @@ static ellm_status open_folder(decompress_job *job, const char *out_dir, ellm_er
   if (path_is_partial(job->target))
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished folders", out_dir,
                      PARTIAL_ENDING);
-  if (file_is_directory(out_dir)) {
+  bool is_directory;
+  ELLM_TRY(file_look(out_dir, &is_directory, err));
+  if (is_directory) {
     if (!for_entries(out_dir, count_entry, &n)) return ellm_fail_errno(err, errno, "read", out_dir);
   } else if (file_exists(out_dir)) {
     return ellm_fail(err, ELLM_ERR_USAGE, "%s exists and is not a folder", out_dir);
@@ -622,15 +627,33 @@ static ellm_status open_folder(decompress_job *job, const char *out_dir, ellm_er
   return status;
 }
 
-static ellm_status place_folder(decompress_job *job, const char *out_dir, ellm_error *err) {
-  if (!job->temporary) {
-    for_entries(job->folder, remove_stale, job);
-    return ELLM_OK;
-  }
-  remove_entry(NULL, job->folder, marker_name);
+/* The marker goes, then the name comes, each on the disk before the next: a crash leaves the folder unfinished or whole. */
+static ellm_status rename_folder(decompress_job *job, int inside, int beside, const char *out_dir, ellm_error *err) {
+  char *marker = path_join(job->folder, marker_name);
+  if (marker == NULL) return ellm_fail_memory(err, strlen(job->folder), "a path");
+  const int code = unlink(marker) == 0 ? 0 : errno;
+  free(marker);
+  if (code != 0) return ellm_fail_errno(err, code, "finish", job->folder);
+  ELLM_TRY(directory_sync(inside, job->folder, err));
   if (rename(job->folder, job->target) != 0) return ellm_fail_errno(err, errno, "create", out_dir);
   job->temporary = false;
-  return ELLM_OK;
+  return directory_sync(beside, out_dir, err);
+}
+
+static ellm_status place_folder(decompress_job *job, const char *out_dir, ellm_error *err) {
+  int inside = -1, beside = -1;
+  if (!job->temporary) {
+    const bool all = for_entries(job->folder, remove_stale, job);
+    return all ? ELLM_OK : ellm_fail_errno(err, errno, "read", job->folder);
+  }
+  char *parent = path_folder(job->target);
+  ellm_status status = parent != NULL ? directory_open(parent, &beside, err) : ellm_fail_memory(err, strlen(out_dir), "a path");
+  if (status == ELLM_OK) status = directory_open(job->folder, &inside, err);
+  if (status == ELLM_OK) status = rename_folder(job, inside, beside, out_dir, err);
+  if (beside >= 0) close(beside);
+  if (inside >= 0) close(inside);
+  free(parent);
+  return status;
 }
 
 static void release(decompress_job *job) {

@@ -122,7 +122,10 @@ static json_t *both_types(const json_t *a, const json_t *b) {
     const bool integer = strcmp(names[i], "integer") == 0;
     const bool in_a = lists(a, names[i]) || (integer && lists(a, "number"));
     const bool in_b = lists(b, names[i]) || (integer && lists(b, "number"));
-    if (in_a && in_b && !(integer && lists(both, "number"))) json_array_append_new(both, json_string(names[i]));
+    if (!in_a || !in_b || (integer && lists(both, "number"))) continue;
+    if (json_array_append_new(both, json_string(names[i])) == 0) continue;
+    json_decref(both);
+    both = NULL;
   }
   return both;
 }

@@ -3,6 +3,7 @@
 #include "json/json.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "json/mark.h"
@@ -15,6 +16,21 @@ static bool too_many_values(const char *text, size_t n) {
   return count > JSON_MAX_VALUES;
 }
 
+/*
+ * Where jansson runs out of memory it often sets no position, and sometimes says that the text is wrong. A text is only
+ * called wrong when there is memory to be had and jansson says so again.
+ */
+static bool has_memory(size_t bytes) {
+  void *volatile memory = malloc(bytes + 64); /* volatile: a compiler may take it that malloc before free succeeds */
+  const bool has = memory != NULL;
+  free(memory);
+  return has;
+}
+
+static bool says_no_memory(const json_error_t *error) {
+  return error->line < 0 || json_error_code(error) == json_error_out_of_memory;
+}
+
 ellm_status json_parse_with(size_t flags, const void *text, size_t bytes, const char *origin, json_t **root,
                             ellm_error *err) {
   json_error_t error;
@@ -22,11 +38,11 @@ ellm_status json_parse_with(size_t flags, const void *text, size_t bytes, const 
   if (too_many_values(text, bytes))
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: more than %d JSON values", origin, JSON_MAX_VALUES);
   /* jansson limits the depth itself (JSON_PARSER_MAX_DEPTH, 2048) */
-  *root = json_loadb(text, bytes, flags | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
+  flags |= JSON_ALLOW_NUL | JSON_DECODE_ANY;
+  *root = json_loadb(text, bytes, flags, &error);
+  if (*root == NULL && !says_no_memory(&error) && has_memory(bytes)) *root = json_loadb(text, bytes, flags, &error);
   if (*root != NULL) return ELLM_OK;
-  /* where jansson runs out of memory it sets no position, mostly */
-  if (error.line < 0 || json_error_code(&error) == json_error_out_of_memory)
-    return ellm_fail_memory(err, bytes, origin);
+  if (says_no_memory(&error) || !has_memory(bytes)) return ellm_fail_memory(err, bytes, origin);
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: not valid JSON: %s (line %d, column %d)", origin, error.text, error.line,
                    error.column);
 }

@@ -19,22 +19,21 @@ static const char *const config_fields[][2] = {
     {"vocab_size", "vocabulary"},            {"max_position_embeddings", "context"},
 };
 
-/* A small file as JSON; NULL: it is not there, or is none. */
-static json_t *parse_asset(const tensor_source *s, const char *name) {
+/* A small file as JSON into *root; NULL: it is not there, or is none. False: no memory. */
+static bool parse_asset(const tensor_source *s, const char *name, json_t **root) {
   size_t bytes = 0;
-  json_t *root = NULL;
+  *root = NULL;
   const void *text = source_asset(s, name, &bytes);
-  if (text == NULL || json_parse_lenient(text, bytes, name, &root, NULL) != ELLM_OK) return NULL;
-  return root;
+  return text == NULL || json_parse_lenient(text, bytes, name, root, NULL) != ELLM_ERR_IO;
 }
 
 static bool describe_config(const tensor_source *s, json_t *out) {
-  json_t *config = parse_asset(s, "config.json");
+  json_t *config;
+  bool ok = parse_asset(s, "config.json", &config);
   const json_t *inner = json_object_get(config, "text_config"); /* of a wrapper around a language model */
   const json_t *classes = json_object_get(config, "architectures");
-  bool ok = true;
   if (json_is_string(json_array_get(classes, 0)))
-    ok = json_object_set(out, "architecture", json_array_get(classes, 0)) == 0;
+    ok = ok && json_object_set(out, "architecture", json_array_get(classes, 0)) == 0;
   if (json_is_string(json_object_get(config, "model_type")))
     ok = ok && json_object_set(out, "model_type", json_object_get(config, "model_type")) == 0;
   for (size_t i = 0; ok && i < sizeof config_fields / sizeof *config_fields; i++) {
@@ -47,16 +46,17 @@ static bool describe_config(const tensor_source *s, json_t *out) {
 }
 
 /* Is there a chat template, of whatever name? */
-static bool has_template(const tensor_source *s) {
+static bool describe_template(const tensor_source *s, json_t *out) {
   static const char *const files[] = {"chat_template.json", "tokenizer_config.json"};
-  bool has = source_asset(s, "chat_template.jinja", NULL) != NULL;
-  for (size_t i = 0; !has && i < sizeof files / sizeof *files; i++) {
-    json_t *root = parse_asset(s, files[i]);
+  bool has = source_asset(s, "chat_template.jinja", NULL) != NULL, ok = true;
+  for (size_t i = 0; ok && !has && i < sizeof files / sizeof *files; i++) {
+    json_t *root;
+    ok = parse_asset(s, files[i], &root);
     const json_t *value = json_object_get(root, "chat_template");
     has = value != NULL && !json_is_null(value);
     json_decref(root);
   }
-  return has;
+  return ok && json_object_set_new(out, "chat_template", json_boolean(has)) == 0;
 }
 
 /* Element types of the tensors as they are read. */
@@ -97,7 +97,7 @@ static bool describe(const tensor_source *s, json_t *out) {
   ok = ok && json_object_set_new(out, "parameters", json_integer((json_int_t)parameters)) == 0 &&
        json_object_set_new(out, "tensor_bytes", json_integer((json_int_t)bytes)) == 0 &&
        json_object_set_new(out, "bits_per_weight", json_real(bits)) == 0 &&
-       json_object_set_new(out, "chat_template", json_boolean(has_template(s))) == 0;
+       describe_template(s, out);
   if (quantized != NULL) ok = ok && json_object_set_new(out, "quantized", json_string(quantized)) == 0;
   if (json_object_get(out, "tokenizer") != NULL) return ok;
   const char *tokenizer = source_asset(s, "tokenizer.json", NULL) != NULL    ? "tokenizer.json"

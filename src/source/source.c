@@ -41,8 +41,9 @@ typedef struct open_job { const char *path; const source_options *options; } ope
 
 static ellm_status open_by_content(tensor_source *s, void *user, ellm_error *err) {
   const open_job *job = user;
-  bool is_gguf;
-  if (file_is_directory(job->path)) return checkpoint_source_open(job->path, job->options, s, err);
+  bool is_gguf, is_directory;
+  ELLM_TRY(file_look(job->path, &is_directory, err));
+  if (is_directory) return checkpoint_source_open(job->path, job->options, s, err);
   ELLM_TRY(gguf_source_is(job->path, &is_gguf, err));
   return is_gguf ? gguf_source_open(job->path, s, err) : file_source_open(job->path, job->options, s, err);
 }

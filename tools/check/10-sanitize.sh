@@ -11,7 +11,7 @@ build "$folder" -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS=-O1 -DENTROLLM_SANITIZE=
 # Two that compute for minutes what others compute too are left out.
 run_tests "$folder" --label sanitized --only '^(?!model_test_same_logits|eval_test_golden_perplexity)'
 # The program itself: its speed and the memory it takes are not those of the ordinary build.
-run_tests "$folder" --label sanitized --scripts-only --only '^(cli/test_(usage|main_job|signals)|hub/test_pull|serve/test_(tools|bad_requests))'
+run_tests "$folder" --label sanitized --scripts-only --only '^(cli/test_(usage|main_job|signals)|hub/test_pull|serve/test_(tools|bad_requests)|faults/test_torture)'
 
 stage "Fuzz inputs under the sanitizers"
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
