@@ -30,10 +30,6 @@
 #define KERNEL_UNROLL(n) KERNEL_PRAGMA(GCC unroll n)
 #endif
 
-#define KERNEL_ISA(name, usable) extern const kernel_table kernel_table_##name;
-#include "kernels/isa_list.inc"
-#undef KERNEL_ISA
-
 #define KERNEL_DECODER(name)                                                                                         \
   bool decode_block_##name(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes, \
                            coder_scratch *scratch, uint8_t *codes);                                                  \
@@ -51,14 +47,20 @@ typedef enum kernel_fused_result { KERNEL_NOT_FUSED, KERNEL_FUSED_GOOD, KERNEL_F
   kernel_fused_result dot_fused_##name(const coder_codebook *book, const coder_block *block, const uint8_t *data,    \
                                        size_t bytes, kernel_scratch *scratch, const kernel_activations *a,           \
                                        size_t token, int32_t *sums);
-KERNEL_DECODER(avx2)
-KERNEL_DECODER(avx512)
-KERNEL_DECODER(neon)
-KERNEL_DOT(scalar)
-KERNEL_DOT(avx2)
-KERNEL_DOT(avx512)
-KERNEL_DOT(neon)
-KERNEL_DOT(neon_dotprod)
+/* multiply_block without a pass that makes codes, for the blocks that the set has such a kernel for. */
+#define KERNEL_MULTIPLIES(name)                                                                                      \
+  kernel_fused_result multiply_fused_##name(                                                                         \
+      const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,                       \
+      const coder_patches *patches, kernel_scratch *scratch, const kernel_activations *a, size_t token,              \
+      size_t n_tokens, const quant_scales *scales, float *y, size_t y_stride);
+/* Declared for every set of the list; a set defines its table, and of the functions those that it has of its own. */
+#define KERNEL_ISA(name, usable) \
+  extern const kernel_table kernel_table_##name; \
+  KERNEL_DECODER(name) \
+  KERNEL_DOT(name) \
+  KERNEL_MULTIPLIES(name)
+#include "kernels/isa_list.inc"
+#undef KERNEL_ISA
 /* multiply_finish for panels of 16 rows; false, nothing done, for others. */
 bool multiply_finish_avx2(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
                           size_t token, size_t n_tokens, const quant_scales *scales, const int32_t *added,
@@ -66,15 +68,6 @@ bool multiply_finish_avx2(const uint8_t *panel_codes, const coder_block *block, 
 bool multiply_finish_avx512(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
                             size_t token, size_t n_tokens, const quant_scales *scales, const int32_t *added,
                             size_t n_rows, float *y, size_t y_stride);
-/* multiply_block without a pass that makes codes, for the blocks that the set has such a kernel for. */
-#define KERNEL_MULTIPLIES(name)                                                                                      \
-  kernel_fused_result multiply_fused_##name(                                                                         \
-      const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,                       \
-      const coder_patches *patches, kernel_scratch *scratch, const kernel_activations *a, size_t token,              \
-      size_t n_tokens, const quant_scales *scales, float *y, size_t y_stride);
-KERNEL_MULTIPLIES(avx2)
-KERNEL_MULTIPLIES(avx512)
-#undef KERNEL_MULTIPLIES
 /* Attention with halves, for a set that has no faster way of its own. */
 void attention_scores_half_avx2(const float *const *queries, size_t n_queries, const void *keys, size_t n_tiles,
                                 size_t dim, float scale, float *const *scores);
@@ -82,5 +75,6 @@ void attention_mix_half_avx2(const float *const *weights, size_t n_queries, cons
                              float *const *out);
 #undef KERNEL_DECODER
 #undef KERNEL_DOT
+#undef KERNEL_MULTIPLIES
 
 #endif

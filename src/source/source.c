@@ -37,15 +37,25 @@ ellm_status source_create(source_opener open, void *user, tensor_source **out, e
   return ELLM_OK;
 }
 
+/* Files that are told apart by how they begin; what is none of these is a .ellm file. A format more is a line more. */
+static const struct {
+  ellm_status (*is)(const char *path, bool *is, ellm_error *err);
+  ellm_status (*open)(const char *path, tensor_source *s, ellm_error *err);
+} file_kinds[] = {{gguf_source_is, gguf_source_open}};
+
 typedef struct open_job { const char *path; const source_options *options; } open_job;
 
 static ellm_status open_by_content(tensor_source *s, void *user, ellm_error *err) {
   const open_job *job = user;
-  bool is_gguf, is_directory;
+  bool is_directory;
   ELLM_TRY(file_look(job->path, &is_directory, err));
   if (is_directory) return checkpoint_source_open(job->path, job->options, s, err);
-  ELLM_TRY(gguf_source_is(job->path, &is_gguf, err));
-  return is_gguf ? gguf_source_open(job->path, s, err) : file_source_open(job->path, job->options, s, err);
+  for (size_t i = 0; i < sizeof file_kinds / sizeof *file_kinds; i++) {
+    bool is = false;
+    ELLM_TRY(file_kinds[i].is(job->path, &is, err));
+    if (is) return file_kinds[i].open(job->path, s, err);
+  }
+  return file_source_open(job->path, job->options, s, err);
 }
 
 ellm_status source_open(const char *path, const source_options *options, tensor_source **out, ellm_error *err) {
