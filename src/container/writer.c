@@ -40,6 +40,9 @@ struct container_writer {
   ellm_totals totals;
 };
 
+/* Books that no program of minor version 0 reads. */
+static bool is_newer(const coder_codebook *book) { return book->kind >= CODER_FIELDS; }
+
 /* ---------------------------------------------------------------- appending */
 
 static ellm_status flush(container_writer *writer, ellm_error *err) {
@@ -283,7 +286,7 @@ ellm_status container_writer_begin_coded(container_writer *writer, const contain
   writer->record.geometry = tensor->geometry;
   writer->record.entropy_bits = tensor->entropy_bits;
   writer->record.huffman_bits = tensor->huffman_bits;
-  writer->scales = writer->scales || tensor->book.kind == CODER_FIELDS;
+  writer->scales = writer->scales || is_newer(&tensor->book);
   ELLM_TRY(take_scales(writer, tensor, err));
   const size_t scales_bytes = (size_t)format_scales_bytes(&writer->record), most = CODER_BOOK_MAX_BYTES + 3;
   if (!ellm_buffer_reserve(&writer->fixed, most + scales_bytes))
@@ -451,7 +454,7 @@ ellm_status container_writer_adopt(container_writer *writer, const uint8_t *data
   writer->name[record.name_bytes] = '\0';
   writer->record = record;
   writer->record.name = writer->name;
-  writer->scales = writer->scales || book.kind == CODER_FIELDS;
+  writer->scales = writer->scales || is_newer(&book);
   ELLM_TRY(add_record(writer, err));
   writer->end = end;
   if (tensor != NULL) container_tensor_from_record(&record, writer->name, &book, tensor);

@@ -144,7 +144,9 @@ static bool kernel_multiply_block(const coder_codebook *book, const coder_block 
                                   const quant_scales *scales, float *y, size_t y_stride) {
 #if defined(KERNEL_MULTIPLY_FUSED)
   const kernel_fused_result result =
-      KERNEL_MULTIPLY_FUSED(book, block, data, bytes, patches, scratch, a, token, n_tokens, scales, y, y_stride);
+      kernel_knows(book)
+          ? KERNEL_MULTIPLY_FUSED(book, block, data, bytes, patches, scratch, a, token, n_tokens, scales, y, y_stride)
+          : KERNEL_NOT_FUSED;
   if (result != KERNEL_NOT_FUSED) return result == KERNEL_FUSED_GOOD;
 #endif
   if (!KERNEL_DECODE(book, block, data, bytes, &scratch->coder, scratch->codes)) return false;

@@ -393,6 +393,7 @@ bool KERNEL_SYMBOLS(const coder_codebook *book, const coder_block *block, const 
 bool KERNEL_DECODE(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes,
                    coder_scratch *scratch, uint8_t *codes) {
   const size_t n_codes = coder_block_codes(block);
+  if (!kernel_knows(book)) return coder_decode_block_scalar(book, block, data, bytes, scratch, codes);
   if (book->kind == CODER_PLAIN) return decode_plain(book, n_codes, data, bytes, codes);
   if (book->kind == CODER_FIELDS) return decode_field_block(book, n_codes, data, bytes, codes);
 

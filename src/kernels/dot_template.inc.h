@@ -79,7 +79,8 @@ bool KERNEL_PASTE(dot_block_, KERNEL_NAME)(const coder_codebook *book, const cod
                                            size_t bytes, kernel_scratch *scratch, const kernel_activations *a,
                                            size_t token, int32_t *sums) {
 #if defined(KERNEL_FUSED)
-  const kernel_fused_result result = KERNEL_FUSED(book, block, data, bytes, scratch, a, token, sums);
+  const kernel_fused_result result =
+      kernel_knows(book) ? KERNEL_FUSED(book, block, data, bytes, scratch, a, token, sums) : KERNEL_NOT_FUSED;
   if (result != KERNEL_NOT_FUSED) return result == KERNEL_FUSED_GOOD;
 #endif
   if (book->kind == CODER_PLAIN && book->bits > 4) { /* the bytes are the codes */

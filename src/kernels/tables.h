@@ -30,6 +30,9 @@
 #define KERNEL_UNROLL(n) KERNEL_PRAGMA(GCC unroll n)
 #endif
 
+/* Kinds of books that the sets decode themselves. Blocks of another go through the scalar decoder, on every set. */
+static inline bool kernel_knows(const coder_codebook *book) { return book->kind <= CODER_FIELDS; }
+
 #define KERNEL_DECODER(name)                                                                                         \
   bool decode_block_##name(const coder_codebook *book, const coder_block *block, const uint8_t *data, size_t bytes, \
                            coder_scratch *scratch, uint8_t *codes);                                                  \
