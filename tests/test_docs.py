@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Links of the documents lead somewhere, and lines of the newer ones have at most 120 columns."""
+"""Links of the documents lead somewhere, lines have at most 120 columns, diagrams are what their program draws."""
 
 import glob
 import os
@@ -42,6 +42,11 @@ for page, text in texts.items():
     if WRAPPED.search(page):
         lines = re.sub(r"^```.*?^```", lambda m: "\n" * m.group().count("\n"), text, flags=re.MULTILINE | re.DOTALL)
         wide += [f"{page}:{i}" for i, line in enumerate(lines.split("\n"), 1) if len(line) > 120 and line[:1] != "|"]
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+import make_diagrams  # noqa: E402
+
+for name, text in (("block", make_diagrams.block()), ("token", make_diagrams.token())):
+    ok(read(f"docs/diagrams/{name}.svg").decode() == text, f"docs/diagrams/{name}.svg is what tools/make_diagrams.py draws")
 ok(len(PAGES) > 20, "there are pages", PAGES)
 equal(dead, [], "every link leads to a file, and to a heading of it")
 equal(wide, [], "lines have at most 120 columns, but for rows of tables and blocks of code")
