@@ -78,7 +78,7 @@ with open(path(names[0]), "r+b") as f:
     f.write(bytes([byte[0] ^ 1]))
 prefix = name[:name.rindex("-") + 1]
 foreign = prefix + "f" * 16 + ".ellmkv"
-run("compress", MODEL, tmp("other.ellm"), "-q")
+run("compress", "--bits", "8", MODEL, "-o", tmp("other.ellm"), "-q")
 run("run", "-m", tmp("other.ellm"), "-p", STORY, "-n", "1", "-q", "--prompt-cache", path(foreign))
 ok(os.path.exists(path(foreign)), "a prompt cache of another model")
 others = {prefix + "a" * 16 + ".ellmkv": b"no prompt cache", prefix + "b" * 16 + ".ellmkv": b"",
