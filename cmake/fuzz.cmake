@@ -15,7 +15,7 @@ endforeach()
 
 # the server's reading of requests belongs to the program and to no layer
 if(TARGET fuzz_request)
-  foreach(part text problem fields messages request calls grammars)
+  foreach(part text problem fields messages request calls call_stream grammars)
     target_sources(fuzz_request PRIVATE ${CMAKE_SOURCE_DIR}/src/serve/${part}.c)
   endforeach()
   target_link_libraries(fuzz_request PRIVATE entrollm_program_base)

@@ -2,20 +2,24 @@
 /* See calls.h. */
 #include "serve/calls.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "serve/text.h"
 
+const calls_mark calls_marks[] = {{"<tool_call>", "</tool_call>"},
+                                  {"<|tool_call|>", "<|/tool_call|>"},
+                                  {"[TOOL_CALLS]", NULL},
+                                  {"<|python_tag|>", NULL},
+                                  {NULL, NULL}};
+
 typedef struct finder {
   char *const *names;
   size_t n_names, n;
   unsigned long long seed;
-  bool indexed;
   prog_buffer *calls;
 } finder;
-
-typedef struct marks { const char *open, *close; } marks;
 
 /* The first place of a word in data[bytes]; NULL: it is not there. */
 static const char *find(const char *data, size_t bytes, const char *word) {
@@ -28,32 +32,41 @@ static const char *find(const char *data, size_t bytes, const char *word) {
   return NULL;
 }
 
-static bool known(const finder *f, const char *name) {
-  for (size_t i = 0; i < f->n_names; i++)
-    if (strcmp(f->names[i], name) == 0) return true;
+bool calls_known(char *const *names, size_t n_names, const char *name) {
+  for (size_t i = 0; i < n_names; i++)
+    if (strcmp(names[i], name) == 0) return true;
   return false;
+}
+
+void calls_id(char id[CALLS_ID_BYTES], unsigned long long seed, size_t n) {
+  snprintf(id, CALLS_ID_BYTES, "call_%016llx%02zx", seed, n & 0xffffff);
+}
+
+const char *calls_read(const json_t *object, char *const *names, size_t n_names, char **arguments) {
+  const json_t *inner = json_object_get(object, "function"), *from = json_is_object(inner) ? inner : object;
+  const char *name = json_string_value(json_object_get(from, "name"));
+  const json_t *given = json_object_get(from, "arguments");
+  if (!given) given = json_object_get(from, "parameters");
+  *arguments = NULL;
+  if (!name || !calls_known(names, n_names, name)) return NULL;
+  if (!given || json_is_null(given)) *arguments = strdup("{}");
+  else if (json_is_string(given)) *arguments = strdup(json_string_value(given));
+  else *arguments = json_dumps(given, JSON_COMPACT | JSON_ENCODE_ANY);
+  return *arguments ? name : NULL;
 }
 
 /* One object; false: it is no call. */
 static bool add_object(finder *f, const json_t *object) {
-  const json_t *inner = json_object_get(object, "function"), *from = json_is_object(inner) ? inner : object;
-  const char *name = json_string_value(json_object_get(from, "name"));
-  json_t *arguments = json_object_get(from, "arguments");
-  if (!arguments) arguments = json_object_get(from, "parameters");
-  if (!name || !known(f, name)) return false;
-  char *dump = json_is_string(arguments) ? strdup(json_string_value(arguments))
-                                         : json_dumps(arguments ? arguments : json_null(),
-                                                      JSON_COMPACT | JSON_ENCODE_ANY);
-  if (!dump) return false;
-  prog_print(f->calls, "%s{", f->n > 0 ? "," : "[");
-  if (f->indexed) prog_print(f->calls, "\"index\":%zu,", f->n);
-  prog_print(f->calls, "\"id\":\"call_%016llx%02zx\",\"type\":\"function\",\"function\":{\"name\":", f->seed, f->n);
+  char id[CALLS_ID_BYTES], *arguments;
+  const char *name = calls_read(object, f->names, f->n_names, &arguments);
+  if (!name) return false;
+  calls_id(id, f->seed, f->n);
+  prog_print(f->calls, "%s{\"id\":\"%s\",\"type\":\"function\",\"function\":{\"name\":", f->n > 0 ? "," : "[", id);
   text_json(f->calls, name, strlen(name));
   prog_print(f->calls, ",\"arguments\":");
-  if (arguments && !json_is_null(arguments)) text_json(f->calls, dump, strlen(dump));
-  else prog_print(f->calls, "\"{}\"");
+  text_json(f->calls, arguments, strlen(arguments));
   prog_print(f->calls, "}}");
-  free(dump);
+  free(arguments);
   f->n++;
   return true;
 }
@@ -82,7 +95,7 @@ static bool add_json(finder *f, const char *data, size_t bytes) {
 }
 
 /* Calls between marks; where the last one is not closed, up to the end. */
-static bool add_marked(finder *f, const char *data, size_t bytes, const marks *m, size_t *content) {
+static bool add_marked(finder *f, const char *data, size_t bytes, const calls_mark *m, size_t *content) {
   const char *end = data + bytes, *at = find(data, bytes, m->open);
   const size_t first = at ? (size_t)(at - data) : 0;
   while (at) {
@@ -96,21 +109,21 @@ static bool add_marked(finder *f, const char *data, size_t bytes, const marks *m
 }
 
 void calls_find(const char *data, size_t bytes, char *const *names, size_t n_names, unsigned long long seed,
-                bool indexed, prog_buffer *calls, size_t *content_bytes) {
-  static const marks kinds[] = {{"<tool_call>", "</tool_call>"}, {"<|tool_call|>", "<|/tool_call|>"}};
-  static const char *const heads[] = {"[TOOL_CALLS]", "<|python_tag|>", ""};
-  finder f = {.names = names, .n_names = n_names, .seed = seed, .indexed = indexed, .calls = calls};
+                prog_buffer *calls, size_t *content_bytes) {
+  finder f = {.names = names, .n_names = n_names, .seed = seed, .calls = calls};
   *content_bytes = bytes;
   bool found = false;
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !found; i++)
-    found = add_marked(&f, data, bytes, &kinds[i], content_bytes);
-  for (size_t i = 0; i < sizeof heads / sizeof *heads && !found; i++) {
-    const char *at = *heads[i] ? find(data, bytes, heads[i]) : data;
-    if (!at) continue;
-    const char *from = at + strlen(heads[i]);
-    found = add_json(&f, from, bytes - (size_t)(from - data));
-    if (found) *content_bytes = (size_t)(at - data);
+  for (const calls_mark *m = calls_marks; m->open && !found; m++) {
+    const char *at = find(data, bytes, m->open);
+    if (m->close) {
+      found = add_marked(&f, data, bytes, m, content_bytes);
+    } else if (at) {
+      const char *from = at + strlen(m->open);
+      found = add_json(&f, from, bytes - (size_t)(from - data));
+      if (found) *content_bytes = (size_t)(at - data);
+    }
   }
+  if (!found && add_json(&f, data, bytes)) *content_bytes = 0;
   while (f.n > 0 && *content_bytes > 0 && strchr(" \t\r\n", data[*content_bytes - 1])) --*content_bytes;
   if (f.n > 0) prog_print(calls, "]");
 }

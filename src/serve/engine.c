@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "serve/calls.h"
+#include "serve/call_stream.h"
 #include "serve/grammars.h"
 #include "serve/prompts.h"
 #include "serve/reply.h"
@@ -32,9 +32,11 @@ typedef struct choice {
   ellm_answer *answer;   /* NULL: it has ended, and what follows is set */
   ellm_answer_info info;
   const char *finish;
-  prog_buffer all;       /* of a whole answer, or one that may call tools */
+  prog_buffer all;       /* of a whole answer */
   size_t content;        /* bytes of it before the calls */
-  prog_buffer calls;     /* JSON of them, or empty */
+  prog_buffer calls;     /* JSON of them, or empty; of a whole answer */
+  call_stream stream;    /* of a stream that may call tools */
+  call_events events;
   chances chances;
 } choice;
 
@@ -64,6 +66,30 @@ struct engine {
 
 /* -------------------------------------------------------------------- tasks */
 
+static unsigned long long seed_of_calls(const choice *c) {
+  const job *j = c->task->job;
+  return j->server->instance ^ j->id ^ (uint64_t)c->index << 40;
+}
+
+/* What a stream finds becomes events; log-probabilities of tokens go with the next one. */
+static void content_comes(void *user, const char *text, size_t bytes) {
+  choice *c = user;
+  reply_part(c->task->job, c->index, text, bytes, &c->chances, &c->task->events);
+  chances_clear(&c->chances);
+}
+
+static void call_comes(void *user, size_t call, const char *id, const char *name) {
+  choice *c = user;
+  reply_call(c->task->job, c->index, call, id, name, &c->chances, &c->task->events);
+  chances_clear(&c->chances);
+}
+
+static void arguments_come(void *user, size_t call, const char *piece, size_t bytes) {
+  choice *c = user;
+  reply_arguments(c->task->job, c->index, call, piece, bytes, &c->chances, &c->task->events);
+  chances_clear(&c->chances);
+}
+
 static bool take(void *user, const ellm_answer *answer, const ellm_answer_part *part) {
   choice *c = user;
   const job *j = c->task->job;
@@ -71,9 +97,10 @@ static bool take(void *user, const ellm_answer *answer, const ellm_answer_part *
   (void)answer;
   const bool told = r->logprobs && part->has_id;
   if (told) chances_add(&c->chances, j->server, r->chat, r->top, part);
-  if (!r->stream || r->n_tool_names > 0) return true; /* calls are looked for in the whole text */
-  if (part->bytes > 0 || told) reply_part(j, c->index, part->text, part->bytes, &c->chances, &c->task->events);
-  chances_clear(&c->chances);
+  if (!r->stream) return true;
+  if (r->n_tool_names > 0) call_stream_add(&c->stream, part->text, part->bytes);
+  else if (part->bytes > 0 || told) reply_part(j, c->index, part->text, part->bytes, &c->chances, &c->task->events);
+  if (r->n_tool_names == 0) chances_clear(&c->chances);
   return true;
 }
 
@@ -106,6 +133,7 @@ static void free_task(task *t) {
     ellm_answer_free(t->choices[i].answer);
     prog_buffer_free(&t->choices[i].all);
     prog_buffer_free(&t->choices[i].calls);
+    call_stream_free(&t->choices[i].stream);
     chances_clear(&t->choices[i].chances);
   }
   prog_buffer_free(&t->events);
@@ -136,6 +164,9 @@ static void begin(engine *e, job *j) {
   for (size_t i = 0; i < t->n && err.status == ELLM_OK; i++) {
     choices[i].task = t;
     choices[i].index = i;
+    choices[i].events = (call_events){content_comes, call_comes, arguments_come, &choices[i]};
+    call_stream_init(&choices[i].stream, r->tool_names, r->n_tool_names, seed_of_calls(&choices[i]),
+                     &choices[i].events);
     if (add_answer(e, &choices[i], &err) == ELLM_OK && r->stream && r->chat) reply_role(j, i, &t->events);
   }
   if (err.status != ELLM_OK) {
@@ -161,19 +192,21 @@ static const char *finish_of(const task *t, ellm_end end) {
   }
 }
 
-/* What the text says, and which tools it calls. */
+/* Which tools the text calls. Of a stream most of it has been told. */
 static void settle_calls(choice *c) {
   task *t = c->task;
   const request *r = t->job->request;
-  const char *data = c->all.data ? c->all.data : "";
-  calls_find(data, c->all.bytes, r->tool_names, r->n_tool_names,
-             t->job->server->instance ^ t->job->id ^ (uint64_t)c->index << 40, r->stream, &c->calls,
-             &c->content);
-  if (c->calls.bytes > 0 && strcmp(c->finish, "stop") == 0) c->finish = "tool_calls";
-  if (!r->stream) return;
-  if (c->content > 0 || c->chances.any) reply_part(t->job, c->index, data, c->content, &c->chances, &t->events);
-  if (c->calls.bytes > 0) reply_calls(t->job, c->index, c->calls.data, &t->events);
-  chances_clear(&c->chances);
+  bool any;
+  if (r->stream) {
+    if (!call_stream_end(&c->stream)) t->events.failed = true;
+    any = c->stream.n > 0;
+    if (c->chances.any) content_comes(c, "", 0);
+  } else {
+    calls_find(c->all.data ? c->all.data : "", c->all.bytes, r->tool_names, r->n_tool_names, seed_of_calls(c),
+               &c->calls, &c->content);
+    any = c->calls.bytes > 0;
+  }
+  if (any && strcmp(c->finish, "stop") == 0) c->finish = "tool_calls";
 }
 
 /* Keep what is needed of an answer that has ended. False: it has failed, which is the job's problem. */
@@ -188,7 +221,7 @@ static bool settle_choice(choice *c, problem *p) {
   c->finish = finish_of(t, c->info.end);
   const char *all = ellm_answer_text(c->answer, &bytes);
   const request *r = t->job->request;
-  if (!r->stream || r->n_tool_names > 0) prog_append(&c->all, all, bytes);
+  if (!r->stream) prog_append(&c->all, all, bytes);
   c->content = c->all.bytes;
   if (r->n_tool_names > 0) settle_calls(c);
   if (r->stream) reply_finish(t->job, c->index, c->finish, &t->events);

@@ -84,12 +84,23 @@ void reply_part(const job *j, size_t index, const char *piece, size_t bytes, con
   close_event(j, NULL, told, out);
 }
 
-void reply_calls(const job *j, size_t index, const char *calls, prog_buffer *out) {
+void reply_call(const job *j, size_t index, size_t call, const char *id, const char *name, const chances *told,
+                prog_buffer *out) {
   open_event(j, index, out);
-  prog_print(out, "\"delta\":{\"tool_calls\":");
-  prog_append(out, calls, strlen(calls));
-  prog_print(out, "}");
-  close_event(j, NULL, NULL, out);
+  prog_print(out, "\"delta\":{\"tool_calls\":[{\"index\":%zu,\"id\":\"%s\",\"type\":\"function\",\"function\":{\"name\":",
+             call, id);
+  text_json(out, name, strlen(name));
+  prog_print(out, ",\"arguments\":\"\"}}]}");
+  close_event(j, NULL, told, out);
+}
+
+void reply_arguments(const job *j, size_t index, size_t call, const char *piece, size_t bytes, const chances *told,
+                     prog_buffer *out) {
+  open_event(j, index, out);
+  prog_print(out, "\"delta\":{\"tool_calls\":[{\"index\":%zu,\"function\":{\"arguments\":", call);
+  text_json(out, piece, bytes);
+  prog_print(out, "}}]}");
+  close_event(j, NULL, told, out);
 }
 
 void reply_finish(const job *j, size_t index, const char *finish, prog_buffer *out) {

@@ -28,7 +28,11 @@ void reply_whole(const job *j, const reply_choice *choices, size_t n, const repl
 /* Events of a stream. Of a chat the first of each choice names the role. */
 void reply_role(const job *j, size_t index, prog_buffer *out);
 void reply_part(const job *j, size_t index, const char *piece, size_t bytes, const chances *chances, prog_buffer *out);
-void reply_calls(const job *j, size_t index, const char *calls, prog_buffer *out); /* JSON, with "index" */
+/* Call number `call` of a choice begins; a piece of its arguments, which are JSON. */
+void reply_call(const job *j, size_t index, size_t call, const char *id, const char *name, const chances *chances,
+                prog_buffer *out);
+void reply_arguments(const job *j, size_t index, size_t call, const char *piece, size_t bytes, const chances *chances,
+                     prog_buffer *out);
 void reply_finish(const job *j, size_t index, const char *finish, prog_buffer *out);
 /* What comes last: usage, where it is asked for, and the mark of the end. */
 void reply_end(const job *j, const reply_usage *usage, prog_buffer *out);

@@ -41,6 +41,23 @@ ok(thing and set(thing) == {"name", "old"} and isinstance(thing["old"], bool), "
 tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
 made = client.chat.completions.create(model="any", messages=user, max_tokens=20, seed=1, tools=tools)
 ok(made.choices[0].message.content and not made.choices[0].message.tool_calls, "tools, of which none is called", made)
+chunks = list(client.chat.completions.create(model="any", messages=user, max_tokens=20, seed=1, tools=tools, stream=True))
+ok("".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == made.choices[0].message.content
+   and len(chunks) > 10, "the same as a stream, as it comes", chunks)
+strict = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 10}}, "required": ["city"],
+          "additionalProperties": False}
+tools[0]["function"]["parameters"] = strict
+fields = dict(model="any", messages=user, max_tokens=100, seed=1, tools=tools, tool_choice="required")
+made = client.chat.completions.create(**fields).choices[0]
+call = made.message.tool_calls[0]
+ok(call.function.name == "weather" and made.finish_reason == "tool_calls", "a call", made)
+with client.chat.completions.stream(**fields) as events:  # the package puts the pieces together, and parses them
+    kinds = [e.type for e in events]
+    final = events.get_final_completion().choices[0]
+streamed = final.message.tool_calls[0]
+ok(kinds.count("tool_calls.function.arguments.delta") > 2 and kinds.count("tool_calls.function.arguments.done") == 1
+   and json.loads(streamed.function.arguments) == json.loads(call.function.arguments) and streamed.id
+   and final.finish_reason == "tool_calls" and not final.message.content, "the same as a stream, in pieces", kinds)
 several = client.chat.completions.create(model="any", messages=user, max_tokens=10, seed=5, n=3)
 ok(len({c.index for c in several.choices}) == 3, "n")
 done = client.completions.create(model="any", prompt="Once upon a time", max_tokens=10, seed=1, logprobs=2)

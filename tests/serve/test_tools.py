@@ -31,6 +31,13 @@ ok(status == 200 and "tool_calls" not in choice["message"] and choice["message"]
 events = server.events("/v1/chat/completions", {"messages": user, "tools": TOOLS, "max_tokens": 20, "seed": 1})
 equal("".join(e["choices"][0]["delta"].get("content", "") for e in events[:-1]), choice["message"]["content"],
       "the same as a stream")
+ok(len(events) > 10, "as it comes", len(events))
+logged = {"messages": user, "tools": TOOLS, "max_tokens": 20, "seed": 1, "logprobs": True, "top_logprobs": 2}
+events = server.events("/v1/chat/completions", logged)
+parts = [t for e in events[:-1] for t in (e["choices"][0]["logprobs"] or {}).get("content", [])]
+equal(parts, server.post("/v1/chat/completions", logged)[1]["choices"][0]["logprobs"]["content"], "with log-probabilities")
+
+
 def calls(message):
     return [(c["function"]["name"], json.loads(c["function"]["arguments"])) for c in message.get("tool_calls") or []]
 
@@ -45,10 +52,15 @@ for choice, names in (("required", {"weather", "add"}), ({"type": "function", "f
     made = calls(got["choices"][0]["message"])
     ok(status == 200 and len(made) == 1 and made[0][0] in names and set(made[0][1]) <= {"city", "both"}
        and got["choices"][0]["finish_reason"] == "tool_calls", f"tool_choice {choice}: a call", got)
-    deltas = [e["choices"][0]["delta"] for e in server.events("/v1/chat/completions", body)[:-1]]
-    parts = [d for d in deltas if d.get("tool_calls")]
-    ok(len(parts) == 1 and calls(parts[0]) == made and parts[0]["tool_calls"][0]["index"] == 0
-       and not any(d.get("content") for d in deltas), "the same as a stream", deltas)
+    events = server.events("/v1/chat/completions", body)[:-1]
+    deltas = [e["choices"][0]["delta"] for e in events]
+    parts = [d["tool_calls"][0] for d in deltas if d.get("tool_calls")]
+    whole = {"tool_calls": [dict(parts[0], function={"name": parts[0]["function"]["name"], "arguments": "".join(
+        p["function"]["arguments"] for p in parts)})]} if parts else {}
+    ok(calls(whole) == made and {p["index"] for p in parts} == {0} and not any(d.get("content") for d in deltas)
+       and events[-1]["choices"][0]["finish_reason"] == "tool_calls", "the same as a stream", deltas)
+    ok(len(parts) > 2 and parts[0]["id"] and parts[0]["type"] == "function" and parts[0]["function"]["arguments"] == ""
+       and not any("id" in p or "name" in p["function"] for p in parts[1:]), "the name first, arguments in pieces", parts)
 for choice, more in (({"type": "function", "function": {"name": "other"}}, {}), ("maybe", {}), ({}, {}), (1, {}),
                      ("required", {"response_format": {"type": "json_object"}}), ("required", {"tools": []})):
     status, got = server.post("/v1/chat/completions", dict({"messages": user, "tools": TOOLS, "tool_choice": choice}, **more))
