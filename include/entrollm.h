@@ -161,7 +161,8 @@ typedef enum ellm_calibrate {
 } ellm_calibrate;
 /* How activations are represented where coded weights multiply them: F32 floats; I8 and I16 one and two
  * digits of 8 bits with a scale a group (I16 loses next to nothing, both are faster). Folders run with F32 only.
- * AUTO: I16 for .ellm files, F32 for folders and for files that were compressed without loss, which run with F32 only. */
+ * AUTO: F32 for folders and for files that were compressed without loss, which run with F32 only; of other .ellm files
+ * what ellm_quality_activations says. With I8 the logits are products with two digits all the same. */
 typedef enum ellm_activations {
   ELLM_ACTIVATIONS_AUTO = 0, ELLM_ACTIVATIONS_F32 = 1, ELLM_ACTIVATIONS_I8 = 2, ELLM_ACTIVATIONS_I16 = 3
 } ellm_activations;
@@ -309,6 +310,11 @@ ELLM_API bool ellm_file_asset_at(const ellm_file *file, size_t index, ellm_asset
 /* A text for people and tools by its name, a JSON object mostly (docs/FORMAT.md lists them), or NULL; lives as long as
  * the file. */
 ELLM_API const char *ellm_file_metadata(const ellm_file *file, const char *name);
+/* What ELLM_ACTIVATIONS_AUTO is for a quantized file with this metadata "entrollm.quality": I8 where one digit adds at most
+ * a twentieth to the file's own divergence from its source; else I16, also where the text does not say so, or is NULL.
+ * *added: the divergence of I8 from I16, *own: that of I16 from the source, in nats a token; -1: not known. Both may be
+ * NULL. */
+ELLM_API ellm_activations ellm_quality_activations(const char *quality, double *added, double *own);
 /* Decode all codes of a quantized tensor, one byte each, row by row, into codes[n_elements]; outliers as the nearest
  * code that fits. On `threads` threads, 0: all. ELLM_ERR_INPUT, naming the block, if one is damaged; ELLM_ERR_USAGE if
  * the tensor is kept or there is none of this index. */

@@ -96,7 +96,8 @@ class Model:
     parallel: conversations that there is memory for at the same time; others wait. With ctx, memory for parallel * ctx
         positions of keys and values is set aside at once, else it grows to what is asked for.
     activations: "f32", "i8" or "i16", how activations are represented where coded weights multiply them; None: the
-        model's own choice ("i16" for .ellm files that are not lossless).
+        model's own choice ("f32" for folders and lossless files, "i8" for files that say that it adds at most 5 % to their
+        divergence, else "i16").
     kv_cache: "f32", "f16" or "q8" (integers of 8 bits, half the memory of "f16"); None:
         "f32" with activations "f32", else "f16".
     check: verify every checksum at opening.

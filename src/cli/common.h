@@ -24,7 +24,7 @@ extern const option_choice cli_activations[], cli_cache_types[];
 #define CLI_OPTION_QUIET(c) OPT_FLAG("quiet", 'q', &(c).quiet, "no progress and no notes")
 #define CLI_OPTION_ACTIVATIONS(c) \
   OPT_CHOICE("activations", 0, &(c).activations, cli_activations, "KIND", \
-             "f32, or integers: i16, i8 (default: auto, i16 for a .ellm file,\nf32 for a folder)")
+             "f32, or integers: i16, i8 (default: auto: f32 for a folder, i8 where\na .ellm file says that it costs little, else i16)")
 
 #define CLI_OPTION_KV_CACHE(c) \
   OPT_CHOICE("kv-cache", 0, &(c).cache_type, cli_cache_types, "TYPE", \

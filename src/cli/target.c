@@ -96,6 +96,13 @@ void cli_print_quality(const char *json) {
     const double i16 = json_number_value(divergence);
     printf("divergence from source   %.4f nats a token (i8 activations: %.4f): %s\n", i16,
            json_number_value(json_object_get(quality, "divergence_i8")), in_words(i16));
+    double added, own;
+    const bool i8 = ellm_quality_activations(json, &added, &own) == ELLM_ACTIVATIONS_I8;
+    if (added < 0)
+      printf("activations, default     i16: the file does not say what i8 adds\n");
+    else
+      printf("activations, default     %s, as i8 adds %.2g to it, %.1f %% (i8 up to 5 %%)\n", i8 ? "i8" : "i16", added,
+             100 * added / (own > 0 ? own : 1));
     const json_t *predicted = json_object_get(quality, "predicted_divergence");
     const json_t *conversation = json_object_get(quality, "conversation_divergence_i16");
     if (predicted != NULL) printf("divergence, predicted    %.4f\n", json_number_value(predicted));

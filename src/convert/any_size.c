@@ -393,13 +393,15 @@ static ellm_status measure_quality(any_size *a, const char *path, sized_quality 
   calibration *c = &a->s.calibration;
   ellm_model *model = NULL;
   *q = (sized_quality){.predicted = a->predicted};
-  ELLM_TRY(open_compressed(a, path, ELLM_ACTIVATIONS_I8, &model, err));
-  ellm_status status = damage_compare(&c->held, model, 0, c->held.n, &q->i8, err);
-  ellm_model_close(model);
-  ELLM_TRY(status);
+  damage_meter *held = &c->held;
+  ellm_model *one_digit = NULL;
   ELLM_TRY(open_compressed(a, path, ELLM_ACTIVATIONS_I16, &model, err));
-  status = damage_compare(&c->held, model, 0, c->held.n, &q->i16, err);
-  if (status == ELLM_OK && c->chat) status = damage_compare(&c->held, model, c->conversation, 1, &q->conversation, err);
+  ellm_status status = open_compressed(a, path, ELLM_ACTIVATIONS_I8, &one_digit, err);
+  if (status == ELLM_OK) status = damage_compare(held, one_digit, 0, held->n, &q->i8, err);
+  if (status == ELLM_OK) status = damage_compare(held, model, 0, held->n, &q->i16, err);
+  if (status == ELLM_OK && c->chat) status = damage_compare(held, model, c->conversation, 1, &q->conversation, err);
+  if (status == ELLM_OK) status = damage_between(held, model, one_digit, 0, held->n, &q->i8_from_i16, err);
+  ellm_model_close(one_digit);
   ellm_model_close(model);
   return status;
 }

@@ -54,9 +54,9 @@ void sized_quality_text(const sized_matrices *s, const sized_quality *q, char *t
   if (q != NULL) {
     used += (size_t)snprintf(text + used, bytes - used,
                              ",\"calibration_tokens\":%zu,\"tokens\":%llu,\"divergence_i16\":%.6g,\"equal_top_i16\":"
-                             "%.6g,\"divergence_i8\":%.6g,\"equal_top_i8\":%.6g",
+                             "%.6g,\"divergence_i8\":%.6g,\"equal_top_i8\":%.6g,\"divergence_i8_from_i16\":%.6g",
                              c->watched * c->text.length, (unsigned long long)q->i16.tokens, q->i16.divergence,
-                             q->i16.equal_top, q->i8.divergence, q->i8.equal_top);
+                             q->i16.equal_top, q->i8.divergence, q->i8.equal_top, q->i8_from_i16);
     if (q->conversation.tokens > 0)
       used += (size_t)snprintf(text + used, bytes - used,
                                ",\"conversation_tokens\":%llu,\"conversation_divergence_i16\":%.6g,"

@@ -19,7 +19,8 @@ ellm_status sized_plan_text(const sized_matrices *s, const sized_expectation *e,
 
 /* What a file was found to be; conversation: of held-out conversations, tokens 0 where there are none. */
 typedef struct sized_quality {
-  damage_comparison i16, i8, conversation;
+  damage_comparison i16, i8, conversation; /* from the source */
+  double i8_from_i16;      /* divergence of i8 from i16, which is what one digit adds */
   double predicted;        /* divergence that was expected; negative: nothing was */
 } sized_quality;
 /* For metadata "entrollm.quality"; `q` NULL: nothing was measured. */

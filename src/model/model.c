@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "base/sized.h"
 #include "base/work_failure.h"
+#include "container/reader.h"
 #include "model/cpu/cpu_backend.h"
 #include "model/tokenizer_open.h"
 
@@ -164,7 +165,10 @@ static ellm_status set_precision(ellm_model *m, const ellm_model_options *option
   }
   const bool quantized = source_compressed(m->source) && !exact;
   m->activations = options->activations;
-  if (m->activations == ELLM_ACTIVATIONS_AUTO) m->activations = quantized ? ELLM_ACTIVATIONS_I16 : ELLM_ACTIVATIONS_F32;
+  if (m->activations == ELLM_ACTIVATIONS_AUTO)
+    m->activations = !quantized ? ELLM_ACTIVATIONS_F32
+                                : ellm_quality_activations(container_metadata(source_file(m->source), "entrollm.quality"),
+                                                           NULL, NULL);
   if (!quantized && m->activations != ELLM_ACTIVATIONS_F32)
     return ellm_fail(err, ELLM_ERR_USAGE,
                      "%s: %s runs with f32 activations only: integer ones multiply with quantized weights", m->path,

@@ -150,3 +150,47 @@ ellm_status damage_compare(damage_meter *d, ellm_model *other, size_t first, siz
   return isfinite(out->divergence) ? ELLM_OK
                                    : ellm_fail(err, ELLM_ERR_INPUT, "%s: its logits are no numbers", other->path);
 }
+
+/* ids [from, from + n) of sequence k; logits of all of them where there is a place. */
+static ellm_status evaluate_piece(const damage_meter *d, ellm_model *model, ellm_sequence *s, size_t k, size_t from,
+                                  size_t n, float *logits, ellm_error *err) {
+  const ellm_batch_item item = {
+      .sequence = s, .ids = d->ids[k] + from, .n_ids = n, .logits = logits, .n_logits = logits != NULL ? n : 0};
+  return n > 0 ? ellm_evaluate(model, &item, 1, err) : ELLM_OK;
+}
+
+/* Adds the divergences of the scored tokens of sequence k: the first half of d->logits is base's, the second other's. */
+static ellm_status between_sequence(damage_meter *d, ellm_model *const models[2], ellm_sequence *const s[2], size_t k,
+                                    double *sum, ellm_error *err) {
+  const size_t vocab = d->model->config.vocab_size, most = d->scored / 2;
+  float *const logits[2] = {d->logits, d->logits + most * vocab};
+  for (int i = 0; i < 2; i++) ELLM_TRY(evaluate_piece(d, models[i], s[i], k, 0, d->skipped, NULL, err));
+  for (size_t from = d->skipped, n; from < d->length; from += n) {
+    n = d->length - from < most ? d->length - from : most;
+    for (int i = 0; i < 2; i++) ELLM_TRY(evaluate_piece(d, models[i], s[i], k, from, n, logits[i], err));
+    for (size_t row = 0; row < n; row++) {
+      const float *p = logits[0] + row * vocab, *q = logits[1] + row * vocab;
+      *sum += score_divergence(p, score_log_sum_exp(p, vocab), q, score_log_sum_exp(q, vocab), vocab);
+    }
+  }
+  return ELLM_OK;
+}
+
+ellm_status damage_between(damage_meter *d, ellm_model *base, ellm_model *other, size_t first, size_t n,
+                           double *divergence, ellm_error *err) {
+  ellm_model *const models[2] = {base, other};
+  double sum = 0;
+  if (d->scored < 2) return ellm_fail(err, ELLM_ERR_INTERNAL, "damage: one token is too few for two models");
+  for (int i = 0; i < 2; i++) ELLM_TRY(ellm_model_reserve(models[i], (uint32_t)d->length, err));
+  for (size_t k = first; k < first + n; k++) {
+    ellm_sequence *s[2] = {NULL, NULL};
+    ellm_status status = ellm_sequence_create(base, &s[0], err);
+    if (status == ELLM_OK) status = ellm_sequence_create(other, &s[1], err);
+    if (status == ELLM_OK) status = between_sequence(d, models, s, k, &sum, err);
+    for (int i = 0; i < 2; i++) ellm_sequence_free(s[i]);
+    ELLM_TRY(status);
+  }
+  *divergence = sum / (double)(n * d->scored);
+  return isfinite(*divergence) ? ELLM_OK
+                               : ellm_fail(err, ELLM_ERR_INPUT, "%s: the divergence of i8 is not a number", other->path);
+}

@@ -47,4 +47,9 @@ typedef struct damage_comparison { double divergence, equal_top; uint64_t tokens
 ellm_status damage_compare(damage_meter *d, ellm_model *other, size_t first, size_t n, damage_comparison *out,
                            ellm_error *err);
 
+/* Mean divergence KL(base || other) of two other models on the same tokens: what the second adds to what the first does.
+ * Both are evaluated piece by piece, so that no further memory is needed. */
+ellm_status damage_between(damage_meter *d, ellm_model *base, ellm_model *other, size_t first, size_t n,
+                           double *divergence, ellm_error *err);
+
 #endif

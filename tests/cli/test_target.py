@@ -44,6 +44,12 @@ quality = report.get("quality", {})
 ok(quality.get("calibration") == "text" and quality.get("effort") == "quick", "a given text", p.stderr.decode())
 ok(0 < quality.get("divergence_i16", 0) < 0.2 and quality.get("equal_top_i16", 0) > 0.7, "its quality", str(quality))
 ok(json.loads(run("inspect", OUT, "--json").stdout)["quality"] == quality, "the file says the same")
+added, own = quality.get("divergence_i8_from_i16", -1), quality.get("divergence_i16", 1)
+default = "i8" if 0 <= added <= 0.05 * own else "i16"
+ok(0 < added < own, "what i8 adds", str(quality))
+p = run("eval", "perplexity", "-m", OUT, "-f", text, "--limit", "1", "--json")
+ok(json.loads(p.stdout or b"{}").get("activations") == default, "which decides about the default", p.stderr.decode())
+ok(("activations, default     %s, as i8 adds" % default).encode() in run("inspect", OUT, "--table").stdout, "and is said")
 ok(b"divergence from source" in run("inspect", OUT, "--table").stdout, "inspect --table says it in words")
 
 for arguments, words in (

@@ -136,15 +136,15 @@ static size_t select_rows(backend *b) {
 /* ------------------------------------------------------------------ products */
 
 /* y[n][y_stride] = W x + bias for rows first .. first + n - 1 of x. */
-static ellm_status multiply(cpu_backend *c, const matrix_group *group, backend_buffer x, size_t first, size_t n,
-                            float *y, size_t y_stride, ellm_error *err) {
+static ellm_status multiply(cpu_backend *c, const matrix_group *group, unsigned digits, backend_buffer x, size_t first,
+                            size_t n, float *y, size_t y_stride, ellm_error *err) {
   const weight_matrix *matrices[sizeof group->matrix / sizeof *group->matrix];
   for (size_t i = 0; i < group->n; i++) matrices[i] = &group->matrix[i];
   const matrix_product product = {.matrices = matrices,
                                   .n_matrices = group->n,
                                   .x = row_of(c, x, first),
                                   .x_stride = c->stride[x],
-                                  .digits = cpu_digits(c),
+                                  .digits = digits,
                                   .scratch = c->scratch,
                                   .n_tokens = n,
                                   .y = y,
@@ -155,7 +155,7 @@ static ellm_status multiply(cpu_backend *c, const matrix_group *group, backend_b
 static ellm_status product(backend *b, const matrix_group *group, backend_buffer x, backend_buffer out,
                            ellm_error *err) {
   cpu_backend *c = cpu_of(b);
-  return multiply(c, group, x, 0, c->n, c->buffer[out], c->stride[out], err);
+  return multiply(c, group, cpu_digits(c), x, 0, c->n, c->buffer[out], c->stride[out], err);
 }
 
 static float *logits_at(const cpu_backend *c, size_t i) { return c->rows[c->wanted[i]].logits; }
@@ -168,18 +168,21 @@ static void finish_row(void *user, size_t row, int thread) {
   if (config->logits_soft_cap != 0) c->k->soft_cap(logits_at(c, row), config->logits_soft_cap, config->vocab_size);
 }
 
-/* Rows of logits that lie one behind the other are written in place, others through `staged`. */
+/* With i8, too, logits are products with two digits: their rounding would do a quarter of the damage of all, and of a
+ * prompt they are asked for at one position.
+ * Rows of logits that lie one behind the other are written in place, others through `staged`. */
 static ellm_status logits(backend *b, const matrix_group *head, backend_buffer x, ellm_error *err) {
   cpu_backend *c = cpu_of(b);
   const size_t vocab = c->shape.config->vocab_size;
+  const unsigned digits = cpu_digits(c) == 0 ? 0 : 2;
   for (size_t first = 0, n; first < c->n; first += n) {
     for (n = 1; first + n < c->n && logits_at(c, first + n) == logits_at(c, first) + n * vocab;) n++;
     if (n == c->n) {
-      ELLM_TRY(multiply(c, head, x, 0, n, logits_at(c, 0), vocab, err));
+      ELLM_TRY(multiply(c, head, digits, x, 0, n, logits_at(c, 0), vocab, err));
       break;
     }
     n = c->n - first < CPU_STAGED_ROWS ? c->n - first : CPU_STAGED_ROWS;
-    ELLM_TRY(multiply(c, head, x, first, n, c->staged, vocab, err));
+    ELLM_TRY(multiply(c, head, digits, x, first, n, c->staged, vocab, err));
     for (size_t i = 0; i < n; i++) memcpy(logits_at(c, first + i), c->staged + i * vocab, vocab * sizeof(float));
   }
   const model_config *config = c->shape.config;
@@ -224,7 +227,8 @@ static ellm_status allocate(cpu_backend *c, ellm_error *err) {
   const backend_buffer inputs[] = {BUFFER_NORMED, BUFFER_MIXED, BUFFER_INNER};
   for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
     if (c->columns[inputs[i]] > widest) widest = c->columns[inputs[i]];
-  const size_t bytes = kernel_activations_bytes(widest, BACKEND_MAX_ROWS, cpu_digits(c));
+  const size_t one = kernel_activations_bytes(widest, BACKEND_MAX_ROWS, 1),
+               two = kernel_activations_bytes(widest, BACKEND_MAX_ROWS, 2), bytes = one > two ? one : two;
   c->scratch = bytes > 0 ? ellm_aligned_calloc(1, bytes) : NULL;
   return c->scratch != NULL ? ELLM_OK : ellm_fail_memory(err, bytes, "a batch of tokens");
 }
