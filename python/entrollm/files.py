@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Un
 
 from . import _arguments as arguments
 from . import _library
+from ._hub import model_path
 from ._library import Callbacks, Progress, ffi, lib
 from .errors import DifferenceError, UsageError
 
@@ -62,7 +63,7 @@ def compress(source: "arguments.Path", out: Optional["arguments.Path"] = None, *
              calibrate: Optional["arguments.Path"] = None, memory: Union[int, float, str, None] = None,
              plan: Optional["arguments.Path"] = None, progress: Optional[ProgressFunction] = None,
              notes: Optional[Callable[[str], Any]] = None) -> CompressReport:
-    """Compresses a checkpoint folder or a GGUF file into one .ellm file, as `entrollm compress` does.
+    """Compresses a checkpoint folder, a GGUF file or "hf:OWNER/NAME" into one .ellm file, as `entrollm compress` does.
 
     To a size, which is the default (quality "standard"), one of:
         target_size: of the file: bytes, or a text ("1.9GiB", "750MB").
@@ -84,7 +85,7 @@ def compress(source: "arguments.Path", out: Optional["arguments.Path"] = None, *
     notes: called with lines about what comes, such as how long measuring takes; None: the logger "entrollm".
     """
     options = _library.make_struct("ellm_compress_options")
-    name = arguments.path("source", source)
+    name = model_path("source", source)
     output = ffi.NULL if out is None else ffi.new("char[]", arguments.path("out", out))
     options.dry_run = arguments.flag("dry_run", dry_run)
     if out is None and not dry_run:
@@ -210,7 +211,7 @@ def inspect(path: "arguments.Path") -> Dict[str, Any]:
     compressed to a size, "quality". Of a checkpoint folder or a GGUF file "file", "tensors", "format", "architecture"
     and more.
     """
-    name = arguments.path("path", path)
+    name = model_path("path", path)
     shown = name.decode("utf-8", "surrogateescape")
     if not _is_source(name):
         return _inspect_file(name, shown)
@@ -329,9 +330,9 @@ def verify(path: "arguments.Path", against: Optional["arguments.Path"] = None, *
         on.
     """
     options = _library.make_struct("ellm_verify_options")
-    name = arguments.path("path", path)
-    kept = [ffi.new("char[]", arguments.path(what, value)) if value is not None else ffi.NULL
-            for what, value in (("against", against), ("calibrate", calibrate))]
+    name = model_path("path", path)
+    kept = [ffi.new("char[]", check(what, value)) if value is not None else ffi.NULL
+            for what, value, check in (("against", against, model_path), ("calibrate", calibrate, arguments.path))]
     options.against, options.calibrate_file = kept
     options.requantize = arguments.flag("requantize", requantize)
     if requantize and against is None:
@@ -367,4 +368,4 @@ def decompress(path: "arguments.Path", out: "arguments.Path", *, dtype: Optional
     options.threads = arguments.integer("threads", threads, 0, arguments.INT_MAX)
     callbacks = Callbacks(progress)
     options.progress = callbacks.progress
-    callbacks.call(lib.ellm_decompress, arguments.path("path", path), arguments.path("out", out), options)
+    callbacks.call(lib.ellm_decompress, model_path("path", path), arguments.path("out", out), options)

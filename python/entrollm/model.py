@@ -13,6 +13,7 @@ import numpy
 from . import _arguments as arguments
 from . import _library
 from ._engine import Chances, Engine, Result, Stream
+from ._hub import model_path
 from ._library import Callbacks, Progress, ffi, lib
 from .errors import InputError, UsageError
 
@@ -86,7 +87,7 @@ class _Opened:
 
 
 class Model:
-    """A language model: a .ellm file, a checkpoint folder or a GGUF file.
+    """A language model: a .ellm file, a checkpoint folder, a GGUF file, or one of the hub, "hf:OWNER/NAME".
 
     A context manager that closes it. It may be used by several threads: what they generate is computed together, each
     answer being the one that it would be alone. Different models compute at the same time.
@@ -115,7 +116,7 @@ class Model:
                  notes: Optional[Callable[[str], Any]] = None) -> None:
         self._opened: Optional[_Opened] = None
         options = _library.make_struct("ellm_model_options")
-        name = arguments.path("path", path)
+        name = model_path("path", path)
         options.threads = arguments.integer("threads", threads, 0, arguments.INT_MAX)
         options.activations = arguments.choice("activations", activations, _ACTIVATIONS)
         options.cache_type = arguments.choice("kv_cache", kv_cache, _CACHES)

@@ -9,6 +9,7 @@ typedef struct pull_options {
   cli_common common;
   const char *name;
   int retries;
+  bool cached;
   option_list files;
 } pull_options;
 
@@ -40,6 +41,17 @@ static void print_result(const hub_result *result, double seconds) {
   printf("%s\n", result->path);
 }
 
+static ellm_status find_or_pull(const pull_options *r, const hub_options *options, const hub_name *name,
+                                hub_result *result, ellm_error *err) {
+  if (r->cached || options->offline) {
+    const ellm_status status =
+        hub_find(options, name, r->files.items, r->files.count, r->cached, result, err);
+    if (status == ELLM_OK || status == ELLM_INTERRUPTED || options->offline) return status;
+    hub_result_free(result);
+  }
+  return hub_pull(options, name, r->files.items, r->files.count, r->cached, result, err);
+}
+
 static int pull(const pull_options *r) {
   cli_hub hub;
   hub_name name;
@@ -52,8 +64,7 @@ static int pull(const pull_options *r) {
   status = cli_hub_init(&hub, &err);
   if (status == ELLM_OK) {
     hub.options.retries = r->retries;
-    status = hub.options.offline ? hub_find(&hub.options, &name, r->files.items, r->files.count, false, &result, &err)
-                                 : hub_pull(&hub.options, &name, r->files.items, r->files.count, false, &result, &err);
+    status = find_or_pull(r, &hub.options, &name, &result, &err);
   }
   cli_progress_end(&hub.progress);
   const double seconds = cli_seconds() - start;
@@ -76,6 +87,8 @@ int cmd_pull(int argc, char **argv) {
       OPT_INT("retries", 0, &r.retries, 0, 100, "N",
               "tries after one that was cut or refused for a moment (default: 5);\n"
               "what was gained begins the count anew"),
+      OPT_FLAG("cached", 0, &r.cached, "take what is in the cache without asking the hub whether it has changed,\n"
+               "as -m hf:... does; one model must be left to choose"),
       CLI_OPTION_JSON(r.common), CLI_OPTION_QUIET(r.common)};
   option_table table = {
       .command = "pull",
