@@ -7,6 +7,7 @@
 #include "base/exact_math.h"
 
 static const double LN2 = 0.69314718055994530942;
+/* More than it takes until no number lies between two neighbours of [-650, 650], but near 0. */
 enum { HALVINGS = 200 };
 
 static double log2_of(double x) { return exact_log(x) / LN2; }
@@ -20,7 +21,12 @@ allocation_point allocation_between(const allocation_point *a, const allocation_
                             .damage = a->damage * exact_exp(share * exact_log(b->damage / a->damage))};
 }
 
-/* The best step between points i and i + 1: where damage rises as fast as lambda bits fall. */
+/*
+ * The best step between two points, where damage rises as fast as lambda x bits fall. With x octaves from point a on,
+ *   damage = D 2^(g x), bits = B - b x;   d/dx (damage + lambda bits) = D g ln2 2^(g x) - lambda b = 0
+ * gives x = log2(lambda b / (g ln2 D)) / g. The sum is convex in x, so where x lies outside of the interval its nearer
+ * end is best.
+ */
 static double best_between(const allocation_point *a, double lambda) {
   const double octaves = a[1].log2_step - a->log2_step;
   const double growth = log2_of(a[1].damage / a->damage) / octaves;   /* power of the step */
@@ -79,7 +85,7 @@ static ellm_status check(const allocation_curve *curves, size_t n_curves, ellm_e
   return ELLM_OK;
 }
 
-enum { COARSEST = 650, FINEST = -650 }; /* logarithms of lambda, beyond any */
+enum { COARSEST = 650, FINEST = -650 }; /* logarithms of lambda, beyond any; exp of them is still a finite double */
 
 ellm_status allocate_for_bits(allocation_curve *curves, size_t n_curves, double bits, ellm_error *err) {
   ELLM_TRY(check(curves, n_curves, err));

@@ -25,7 +25,7 @@
 #include "kernels/kernels.h"
 
 enum {
-  PANEL_GROUP = 96,
+  PANEL_GROUP = 96, /* the least number that has whole strips as either factor: lcm(12, 32) */
   PANEL_LEFT = PANEL_GROUP / KERNEL_PANEL_ROWS,     /* strips of a group as left factor: 8 */
   PANEL_RIGHT = PANEL_GROUP / KERNEL_PANEL_COLUMNS  /* as right factor: 3 */
 };

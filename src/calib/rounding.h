@@ -14,7 +14,7 @@
 #include "calib/rates.h"
 #include "quant/scales.h"
 
-enum { ROUNDING_LARGEST = 32000 };
+enum { ROUNDING_LARGEST = 32000 }; /* codes wait in files as int16; quantized_write takes all below 33,027 */
 
 /* Root of the mean square of each row, as BF16 factors; 1 for a row of zeros. weights[row * columns + column]. */
 void rounding_row_scales(const float *weights, size_t n_rows, size_t n_columns, uint16_t *rows);

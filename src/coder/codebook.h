@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 enum {
-  CODER_MAX_LENGTH = 15,      /* of a code word */
+  CODER_MAX_LENGTH = 15,      /* of a code word: what a nibble of the stored form holds */
   CODER_MAX_LEAVES = 257,     /* 256 symbols and the escape */
   CODER_ESCAPE = 256,
   CODER_MAX_LEVELS = 8        /* of a book of levels */
@@ -69,7 +69,7 @@ bool coder_codebook_plain(int bits, uint8_t pad, uint32_t panel_rows, coder_code
 bool coder_codebook_fields(int bits, int width, uint8_t first, uint8_t pad, uint32_t panel_rows, coder_codebook *book);
 
 /* Serialized form, docs/format/blocks.md, "Code book". At most CODER_BOOK_MAX_BYTES. */
-enum { CODER_BOOK_MAX_BYTES = 8 + 257 + 129 };
+enum { CODER_BOOK_MAX_BYTES = 8 + 257 + 129 }; /* head, symbols, lengths as nibbles */
 size_t coder_codebook_store(const coder_codebook *book, uint8_t out[CODER_BOOK_MAX_BYTES]);
 /* Parses and finishes; *used = bytes taken. False if malformed. */
 bool coder_codebook_load(const uint8_t *data, size_t bytes, uint32_t panel_rows, coder_codebook *book, size_t *used);

@@ -14,10 +14,12 @@ enum {
   CODER_PANEL_ROWS = 16,
   CODER_TILE_COLUMNS = 4,
   CODER_TILE = 64,            /* codes of a full tile */
-  CODER_MAX_CODES = 16384,    /* codes of a block, padding included */
+  /* Codes of a block, padding included. As bytes they take half of a first-level cache of 32 KiB, beside the coded
+   * block and the list of the symbols at work; a patch has 14 bits for the place of one (coder/patches.h). */
+  CODER_MAX_CODES = 16384,
   CODER_MAX_TILES = CODER_MAX_CODES / CODER_TILE,
   CODER_SLACK = 64,           /* readable and writable bytes wanted after every buffer */
-  CODER_MAX_BLOCK_BYTES = 65536 /* no valid block is larger */
+  CODER_MAX_BLOCK_BYTES = 65536 /* no valid block is larger: 32 bits a code (coder/levels.h) */
 };
 
 /* How a rows x columns matrix is cut into blocks. A block index counts row

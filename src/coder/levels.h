@@ -43,9 +43,13 @@ typedef struct levels_plan {
   double bits;      /* in total */
   double cycles;    /* modelled, in total */
 } levels_plan;
-/* The most bits that all widths together may have beside raw_bits, so that no block, whatever its symbols, is larger
- * than CODER_MAX_BLOCK_BYTES: each of CODER_MAX_CODES symbols takes at most them and the 8 of the escape, 31 in all;
- * the 32nd is for counts and rounding. */
+/*
+ * The most bits that all widths together may have beside raw_bits, so that no block, whatever its symbols, is larger
+ * than CODER_MAX_BLOCK_BYTES, which are 32 bits a code. A symbol that no level holds takes a field of every level and
+ * 8 bits as an escaped byte; with the raw bits of its code that is (23 - raw) + 8 + raw = 31 bits at most. (Pairs take
+ * less: their fields serve two codes.) The 32nd bit of 16,384 codes is 2,048 bytes, of which counts (2 for each of at
+ * most 8 levels) and the rounding of at most 19 lists to whole bytes take 35.
+ */
 static inline unsigned levels_most_bits(unsigned raw_bits) { return 23 - raw_bits; }
 /* The best widths for counts[n] (falling, none 0), most_bits in all: fewest cycles among the plans of at most
  * `limit_bits`; false if there is none. */

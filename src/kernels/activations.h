@@ -9,7 +9,10 @@
 #include "coder/geometry.h"
 
 /* x[i] is about q[i] * scale[group of i].
- *   two digits ("i16"): q = 256 * high + low, |q| <= 32639, groups of 256 columns
+ *   two digits ("i16"): q = 256 * high + low, |q| <= 32639, groups of 256 columns.
+ *     Both digits are signed bytes, so 127 * 256 + 127 = 32639 is the largest number
+ *     that has its negative, too. A group is as long as sums of codes to 255 fit
+ *     int32: 255 * 32639 * 256 = 2,130,673,920 < 2^31, and 512 columns would not.
  *   one digit  ("i8"):  q = low, |q| <= 127, groups of 32 columns
  * Column ranges of blocks begin at multiples of 256, so a group never straddles
  * blocks. Columns from `columns` to the next multiple of 256 are zero, as are the

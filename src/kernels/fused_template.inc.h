@@ -8,10 +8,12 @@
  * of them; other blocks go by way of codes. Packed nibbles are pairs of codes.
  *
  * Narrow: uppers and raw bits of at most 4 bits each, in passes of their own, a
- * digit at a time. Two products are added in 16 bits, and those of a step still
- * fit: 8 * 2 * 15 * 128 = 30720. Medium: codes of 5 to 7 bits, put together in
- * registers, the same way, but the 16 bits hold 4, 2 or 1 tiles: 4 * 2 * 31 * 128.
- * Wide: codes of 8 bits, with both digits at once, in 32 bits.
+ * digit at a time. Two products are added in 16 bits, where 32,767 is the most. A
+ * digit is at most 128 in size, so a tile adds at most 2 * code * 128, and the eight
+ * tiles of a step fit: 8 * 2 * 15 * 128 = 30,720. Medium: codes of 5 to 7 bits, put
+ * together in registers, the same way, but 16 bits hold fewer tiles: four of codes
+ * to 31 (31,744), two to 63 (32,256), one to 127 (32,512), and not one more. Wide:
+ * codes of 8 bits, with both digits at once, in 32 bits.
  *
  * Fields of 4 bits and more (CODER_FIELDS) are pairs with raw bits as they lie; narrower
  * ones are raw bits alone: `tuple` is 0. What their codes lie above their fields, `first`,
@@ -43,7 +45,8 @@
 #include "kernels/patches.h"
 
 enum { STEP_TILES = 8, MAX_FUSED_RAW = 4, PARTS = CODER_PANEL_ROWS / PART_ROWS, PART_BYTES = CODER_TILE / PARTS };
-enum { FETCH_AHEAD = 1024 };  /* bytes */
+/* Bytes. What is asked for comes after about 100 ns; in that time a thread decodes at most so many (some 10 GB/s). */
+enum { FETCH_AHEAD = 1024 };
 enum { NARROW = 0, WIDE = 8 }; /* or the tiles whose products 16 bits hold */
 
 typedef struct fused {

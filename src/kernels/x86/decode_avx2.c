@@ -85,8 +85,13 @@ KERNEL_INLINE bytes64 bytes_select(bytes64 zero, bytes64 one, mask64 mask) {
   return (bytes64){_mm256_blendv_epi8(zero.low, one.low, mask.low), _mm256_blendv_epi8(zero.high, one.high, mask.high)};
 }
 
-/* Lanes of the mask before each lane in its 16, a nibble. Running sums over shifted copies, for both halves of the
- * mask at once in the two nibbles of a byte: without the lane itself they do not pass 15. */
+/*
+ * How many lanes of the mask stand before each lane in its 16, a nibble for each half of the mask. With m[i] = 1 in a
+ * lane of the mask, the mask moved up by one lane is m[i-1]. Adding a copy moved up by one gives sums of two, m[i-1] +
+ * m[i-2]; another one moved by 2 those of four, by 4 of eight, by 8 of sixteen: all lanes before i, since a 16-byte
+ * shift brings zeros in. 16 = 2^4, so four additions do. Of 16 lanes at most 15 stand before one, so a sum fits a
+ * nibble and never carries: the second half of the mask counts in the upper nibbles of the same bytes, for nothing.
+ */
 KERNEL_INLINE bytes64 lanes_before(mask64 mask) {
   const __m256i low = _mm256_and_si256(mask.low, _mm256_set1_epi8(1)),
                 high = _mm256_and_si256(mask.high, _mm256_set1_epi8(16)), nibble = _mm256_set1_epi8(15);

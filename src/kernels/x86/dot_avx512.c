@@ -39,7 +39,7 @@ static void dot_group(const uint8_t *codes, size_t n_tiles, columns x, int32_t *
     dot_digits(codes, n_tiles, x, 1, sums);
 }
 
-/* 24 sums in registers with two digits. */
+/* 24 sums in registers with two digits, of 32: a tile, and what the compiler loads ahead, take some of the others. */
 enum { MULTIPLY_TOKENS = 12 };
 
 KERNEL_INLINE void multiply_digits(const uint8_t *codes, size_t n_tiles, columns x, size_t tokens, size_t stride,
