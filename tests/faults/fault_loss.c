@@ -215,7 +215,7 @@ static void put_back_name(const change *c) {
   if (c->kind == FOLDER) (void)__real_rmdir(c->path);
   if (c->kind == RENAMED) (void)__real_rename(c->to, c->path);
   if ((c->kind == RENAMED || c->kind == UNLINKED) && c->kept[0] != '\0')
-    (void)link(c->kept, c->kind == RENAMED ? c->to : c->path);
+    must(link(c->kept, c->kind == RENAMED ? c->to : c->path) == 0 || errno == EEXIST, c->kept);
 }
 
 void loss_happens(loss_kind kind, unsigned seed) {
