@@ -189,8 +189,11 @@ enum { N_METHOD_TABLES = 3, METHODS_A_TABLE = 256 };
 
 /* What Python has and we have not: refused, where something else would be undefined. */
 static bool is_refused(tpl_kind kind, const tpl_string *name) {
-  static const char *const of_strings[] = {"casefold",     "encode",  "expandtabs",  "format_map", "isidentifier",
-                                           "isprintable", "istitle", "maketrans", "translate",  NULL};
+  static const char *const of_strings[] = {
+      "casefold",    "center",    "encode",  "expandtabs", "format",  "format_map",   "isalnum",      "isalpha",
+      "isascii",     "isdecimal", "isdigit", "islower",    "isspace", "isidentifier", "isnumeric",    "isprintable",
+      "istitle",     "isupper",   "ljust",   "maketrans",  "rjust",   "removeprefix", "removesuffix", "swapcase",
+      "translate",   "zfill",     NULL};
   static const char *const of_dicts[] = {"fromkeys", NULL};
   static const char *const of_numbers[] = {"as_integer_ratio", "bit_count", "bit_length", "conjugate",   "denominator",
                                            "from_bytes",       "fromhex",   "hex",        "imag",        "is_integer",

@@ -111,12 +111,22 @@ bool tpl_change_case(tpl_run *run, const tpl_string *text, tpl_case how, tpl_val
     tpl_case mapping = how;
     if (how == CASE_TITLE) mapping = in_word ? CASE_LOWER : CASE_TITLE;
     if (how == CASE_CAPITALIZE) mapping = i > 0 ? CASE_LOWER : CASE_TITLE;
-    if (how == CASE_SWAP) mapping = tpl_is_upper(cp) ? CASE_LOWER : CASE_UPPER;
-    if (how == CASE_SWAP && mapping == CASE_UPPER && !tpl_is_lower(cp)) good = put_character(run, &buffer, cp);
-    else good = put_case(run, &buffer, text, i, cp, mapping);
+    good = put_case(run, &buffer, text, i, cp, mapping);
     in_word = tpl_is_cased(cp);
     i += n;
   }
   tpl_charge(run, text->bytes / 4);
   return tpl_take_text(run, &buffer, out);
+}
+
+bool tpl_is_cased_text(const tpl_string *text, bool upper) {
+  bool any = false;
+  for (size_t i = 0; i < text->bytes;) {
+    uint32_t cp;
+    i += utf8_decode(text->data + i, &cp);
+    if (!tpl_is_cased(cp)) continue;
+    if (!(upper ? tpl_is_upper(cp) : tpl_is_lower(cp))) return false;
+    any = true;
+  }
+  return any;
 }

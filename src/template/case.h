@@ -10,7 +10,9 @@ bool tpl_is_lower(uint32_t cp);
 bool tpl_is_cased(uint32_t cp); /* either, or title case */
 
 /* Shared by filters and methods. */
-typedef enum tpl_case { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_CAPITALIZE, CASE_SWAP } tpl_case;
+typedef enum tpl_case { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_CAPITALIZE } tpl_case;
+/* Some letter with a case, and none of the other. */
+bool tpl_is_cased_text(const tpl_string *text, bool upper);
 bool tpl_change_case(tpl_run *run, const tpl_string *text, tpl_case how, tpl_value *out);
 
 #endif

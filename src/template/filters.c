@@ -9,7 +9,6 @@
 
 #include "template/case.h"
 #include "template/filters_lists.h"
-#include "template/format.h"
 #include "template/iterate.h"
 #include "template/json.h"
 #include "template/numbers.h"
@@ -104,14 +103,6 @@ static bool filter_safe(tpl_run *run, tpl_value v, const tpl_arguments *argument
 
 static bool filter_escape(tpl_run *run, tpl_value v, const tpl_arguments *arguments, tpl_value *out) {
   return no_arguments(run, "escape", arguments) && tpl_escape(run, v, out);
-}
-
-static bool filter_format(tpl_run *run, tpl_value v, const tpl_arguments *arguments, tpl_value *out) {
-  tpl_value text;
-  if (arguments->n_keywords > 0) return tpl_fail(run, "format with keyword arguments is not supported");
-  if (!tpl_str(run, v, &text)) return false;
-  const tpl_list list = {.items = arguments->items, .count = arguments->count};
-  return tpl_format_percent(run, text.u.string, tpl_of_tuple(&list), out);
 }
 
 static bool filter_indent(tpl_run *run, tpl_value v, const tpl_arguments *arguments, tpl_value *out) {
@@ -283,7 +274,6 @@ const tpl_builtin tpl_text_filters[] = {{"upper", filter_upper},
                                         {"safe", filter_safe},
                                         {"escape", filter_escape},
                                         {"e", filter_escape},
-                                        {"format", filter_format},
                                         {"indent", filter_indent},
                                         {"default", filter_default},
                                         {"d", filter_default},

@@ -3,10 +3,10 @@
 #include "template/is_tests.h"
 
 #include "template/builtins.h"
+#include "template/case.h"
 #include "template/contains.h"
 #include "template/dict.h"
 #include "template/iterate.h"
-#include "template/methods.h"
 #include "template/operators.h"
 #include "template/text.h"
 

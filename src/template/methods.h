@@ -6,7 +6,5 @@
 #include "template/builtins.h"
 
 extern const tpl_builtin tpl_string_methods[];
-/* Some letter with a case, and none of the other. */
-bool tpl_is_cased_text(const tpl_string *text, bool upper);
 
 #endif

@@ -5,7 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "template/format.h"
 #include "template/syntax.h"
 #include "template/text.h"
 
@@ -180,7 +179,7 @@ bool tpl_arith(tpl_run *run, int op, tpl_value a, tpl_value b, tpl_value *out) {
     if (a.kind == TPL_FLOAT || b.kind == TPL_FLOAT) return float_arith(run, op, tpl_real_of(a), tpl_real_of(b), out);
     return integer_arith(run, op, tpl_integer_of(a), tpl_integer_of(b), out);
   }
-  if (op == '%' && a.kind == TPL_STRING) return tpl_format_percent(run, a.u.string, b, out);
+  if (op == '%' && a.kind == TPL_STRING) return tpl_fail(run, "formatting a string by %% is not supported");
   if (op == '+' && a.kind == b.kind && a.kind == TPL_STRING) return add_strings(run, a, b, out);
   if (op == '+' && a.kind == b.kind && (a.kind == TPL_LIST || a.kind == TPL_TUPLE)) return add_lists(run, a, b, out);
   if (op == '*' && is_sequence(a) && tpl_is_integer(b)) return repeat(run, a, tpl_integer_of(b), out);
