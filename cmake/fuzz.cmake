@@ -21,3 +21,11 @@ if(TARGET fuzz_request)
   target_link_libraries(fuzz_request PRIVATE entrollm_program_base)
   target_compile_definitions(fuzz_request PRIVATE ENTROLLM_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
 endif()
+
+# so do the hub's parsers, which need neither the network nor the disk
+if(TARGET fuzz_hub)
+  foreach(part answers list names choose)
+    target_sources(fuzz_hub PRIVATE ${CMAKE_SOURCE_DIR}/src/hub/${part}.c)
+  endforeach()
+  target_link_libraries(fuzz_hub PRIVATE entrollm_program_base)
+endif()

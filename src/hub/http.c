@@ -108,90 +108,11 @@ void hub_http_close(hub_http *http) {
 
 /* ------------------------------------------------------------------ headers */
 
-static bool is_header(const char *line, size_t bytes, const char *name, const char **value, size_t *length) {
-  const size_t n = strlen(name);
-  if (bytes <= n || line[n] != ':' || strncasecmp(line, name, n) != 0) return false;
-  *value = line + n + 1;
-  *length = bytes - n - 1;
-  while (*length > 0 && strchr(" \t", **value) != NULL) {
-    ++*value;
-    --*length;
-  }
-  while (*length > 0 && strchr(" \t\r\n", (*value)[*length - 1]) != NULL) --*length;
-  return true;
-}
-
-/* What does not fit is not what we look for. */
-static void keep(char *out, size_t room, const char *value, size_t length) {
-  const bool fits = length < room && memchr(value, '\0', length) == NULL;
-  if (fits) memcpy(out, value, length);
-  out[fits ? length : 0] = '\0';
-}
-
-static void keep_etag(char *out, size_t room, const char *value, size_t length) {
-  if (length >= 2 && value[0] == 'W' && value[1] == '/') {
-    value += 2;
-    length -= 2;
-  }
-  if (length >= 2 && value[0] == '"' && value[length - 1] == '"') {
-    value++;
-    length -= 2;
-  }
-  keep(out, room, value, length);
-}
-
-/* A whole number below 2^62 and what follows it. */
-static bool number(const char **text, const char *end, uint64_t *value) {
-  const char *c = *text;
-  for (*value = 0; c < end && *c >= '0' && *c <= '9'; c++) {
-    *value = *value * 10 + (uint64_t)(*c - '0');
-    if (*value >> 62) return false;
-  }
-  const bool some = c > *text;
-  *text = c;
-  return some;
-}
-
-static bool keep_size(int64_t *out, const char *value, size_t length) {
-  uint64_t size;
-  const char *end = value + length;
-  if (!number(&value, end, &size) || value != end) return false;
-  *out = (int64_t)size;
-  return true;
-}
-
-/* "bytes FROM-TO/TOTAL"; of an answer of 416 "bytes *" and the total, which is not looked at. */
-static bool keep_range(hub_response *r, const char *value, size_t length) {
-  uint64_t to;
-  const char *end = value + length;
-  if (length < 6 || strncasecmp(value, "bytes ", 6) != 0) return false;
-  value += 6;
-  if (value < end && *value == '*') return true;
-  if (!number(&value, end, &r->range_from) || value == end || *value++ != '-' || !number(&value, end, &to) ||
-      value == end || *value++ != '/' || !number(&value, end, &r->range_total) || value != end)
-    return false;
-  r->ranged = true;
-  return true;
-}
-
-static void read_header(hop *h, const char *line, size_t bytes) {
-  hub_response *r = h->response;
-  const char *value;
-  size_t length;
-  bool good = true;
-  if (is_header(line, bytes, "Location", &value, &length)) keep(r->location, sizeof r->location, value, length);
-  else if (is_header(line, bytes, "Content-Length", &value, &length)) good = keep_size(&r->length, value, length);
-  else if (is_header(line, bytes, "Content-Range", &value, &length)) good = keep_range(r, value, length);
-  else if (!h->ours) return;
-  else if (is_header(line, bytes, "ETag", &value, &length)) keep_etag(r->etag, sizeof r->etag, value, length);
-  else if (is_header(line, bytes, "X-Linked-ETag", &value, &length))
-    keep_etag(r->linked_etag, sizeof r->linked_etag, value, length);
-  else if (is_header(line, bytes, "X-Linked-Size", &value, &length)) good = keep_size(&r->linked_size, value, length);
-  else if (is_header(line, bytes, "X-Repo-Commit", &value, &length)) keep(r->commit, sizeof r->commit, value, length);
-  else if (is_header(line, bytes, "X-Error-Code", &value, &length)) keep(r->code, sizeof r->code, value, length);
-  if (!good)
-    prog_set_error(&h->error, ELLM_ERR_INPUT, "%s: the server says '%.*s', which makes no sense", h->request->what,
-                  (int)(bytes < 80 ? strcspn(line, "\r\n") : 80), line);
+/* Of a line that is not NUL-terminated, without its end. */
+static size_t shown_bytes(const char *line, size_t bytes) {
+  size_t n = 0;
+  while (n < bytes && n < 80 && line[n] != '\r' && line[n] != '\n') n++;
+  return n;
 }
 
 static size_t on_header(char *line, size_t one, size_t bytes, void *user) {
@@ -205,7 +126,9 @@ static size_t on_header(char *line, size_t one, size_t bytes, void *user) {
   h->header_bytes += bytes;
   if (++h->headers > MAX_HEADERS || h->header_bytes > MAX_HEADER_BYTES)
     prog_set_error(&h->error, ELLM_ERR_INPUT, "%s: the server sends headers without end", h->request->what);
-  if (h->error.status == ELLM_OK) read_header(h, line, bytes);
+  if (h->error.status == ELLM_OK && !hub_read_header(h->response, h->ours, line, bytes))
+    prog_set_error(&h->error, ELLM_ERR_INPUT, "%s: the server says '%.*s', which makes no sense", h->request->what,
+                   (int)shown_bytes(line, bytes), line);
   return h->error.status == ELLM_OK ? bytes : 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "hub/answers.h"
 #include "hub/choose.h"
 #include "hub/hash.h"
 #include "hub/names.h"
@@ -130,9 +131,27 @@ static void test_choices(void **state) {
   assert_string_equal(chosen(quants + 3, NULL, true, &choice), "3");
 }
 
+static void test_headers(void **state) {
+  (void)state;
+  hub_response r = {.linked_size = -1, .length = -1};
+  assert_true(hub_read_header(&r, true, "content-length: 12\r\n", 20) && r.length == 12);
+  /* numbers that 64 bits do not hold, also such as would come out small again */
+  static const char *const wrong[] = {"Content-Length: 18446744073709551617", "Content-Length: 4611686018427387904",
+                                      "Content-Length: -1", "Content-Length: ", "Content-Length: 1 2",
+                                      "Content-Range: bytes 0-1/18446744073709551626", "Content-Range: 1-2/3"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    assert_false(hub_read_header(&r, true, wrong[i], strlen(wrong[i])));
+  assert_int_equal(r.length, 12);
+  assert_true(hub_read_header(&r, true, "Content-Range: bytes 5-9/10", 27) && r.ranged);
+  assert_true(r.range_from == 5 && r.range_total == 10);
+  assert_true(hub_read_header(&r, false, "ETag: \"abc\"", 11) && r.etag[0] == '\0'); /* of another host */
+  assert_true(hub_read_header(&r, true, "ETag: W/\"abc\"", 13));
+  assert_string_equal(r.etag, "abc");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_names_of_models), cmocka_unit_test(test_long_names),
                                      cmocka_unit_test(test_paths), cmocka_unit_test(test_hashes),
-                                     cmocka_unit_test(test_choices)};
+                                     cmocka_unit_test(test_choices), cmocka_unit_test(test_headers)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
