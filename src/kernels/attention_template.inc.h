@@ -10,8 +10,8 @@
  *   lanes_load_f16, lanes_load_i8, lanes_load_bf16, lanes_from_sums
  *   ATTENTION_VECTORS(queries)  vectors of elements at once with so many queries: 1, 2 or 4
  * and may define ATTENTION_HALF_OF, the name of another set that is faster for
- * one query and halves (tables.h), or ATTENTION_HALF_NAME, under which its own
- * can be called.
+ * halves and fewer than ATTENTION_HALF_QUERIES queries (tables.h), or
+ * ATTENTION_HALF_NAME, under which its own can be called.
  */
 
 /* Elements i .. i + 15 of a cache. */
@@ -68,19 +68,8 @@ static void attention_scores_f32(const float *const *queries, size_t n_queries, 
   }
 }
 
-#if defined(ATTENTION_HALF_OF)
-#define attention_scores_f16 KERNEL_PASTE(attention_scores_half_, ATTENTION_HALF_OF)
-#define attention_mix_f16 KERNEL_PASTE(attention_mix_half_, ATTENTION_HALF_OF)
-#else
-#if defined(ATTENTION_HALF_NAME)
-#define attention_scores_f16 KERNEL_PASTE(attention_scores_half_, ATTENTION_HALF_NAME)
-#define attention_mix_f16 KERNEL_PASTE(attention_mix_half_, ATTENTION_HALF_NAME)
-#define ATTENTION_LINKAGE
-#else
-#define ATTENTION_LINKAGE static
-#endif
-ATTENTION_LINKAGE void attention_scores_f16(const float *const *queries, size_t n_queries, const void *keys,
-                                            size_t n_tiles, size_t dim, float scale, float *const *scores) {
+static void attention_scores_f16(const float *const *queries, size_t n_queries, const void *keys, size_t n_tiles,
+                                 size_t dim, float scale, float *const *scores) {
   switch (n_queries) {
     case 1: scores_of(queries, 1, keys, KERNEL_CACHE_F16, n_tiles, dim, scale, scores); break;
     case 2: scores_of(queries, 2, keys, KERNEL_CACHE_F16, n_tiles, dim, scale, scores); break;
@@ -88,10 +77,15 @@ ATTENTION_LINKAGE void attention_scores_f16(const float *const *queries, size_t 
     default: scores_of(queries, 4, keys, KERNEL_CACHE_F16, n_tiles, dim, scale, scores); break;
   }
 }
-#endif
 
 static void kernel_attention_scores(const float *const *queries, size_t n_queries, const void *keys, bool half,
                                     size_t n_tiles, size_t dim, float scale, float *const *scores) {
+#if defined(ATTENTION_HALF_OF)
+  if (half && n_queries < ATTENTION_HALF_QUERIES) {
+    KERNEL_PASTE(attention_scores_half_, ATTENTION_HALF_OF)(queries, n_queries, keys, n_tiles, dim, scale, scores);
+    return;
+  }
+#endif
   if (half) attention_scores_f16(queries, n_queries, keys, n_tiles, dim, scale, scores);
   else attention_scores_f32(queries, n_queries, keys, n_tiles, dim, scale, scores);
 }
@@ -183,21 +177,33 @@ KERNEL_INLINE void mix_type(const float *const *weights, size_t n_queries, const
   }
 }
 
-#if !defined(ATTENTION_HALF_OF)
-ATTENTION_LINKAGE void attention_mix_f16(const float *const *weights, size_t n_queries, const void *values, size_t n,
-                                         size_t dim, float *const *out) {
-  mix_type(weights, n_queries, values, KERNEL_CACHE_F16, n, dim, out);
-}
-#endif
-
 static void kernel_attention_mix(const float *const *weights, size_t n_queries, const void *values,
                                  kernel_cache type, size_t n, size_t dim, float *const *out) {
+#if defined(ATTENTION_HALF_OF)
+  if (type == KERNEL_CACHE_F16 && n_queries < ATTENTION_HALF_QUERIES) {
+    KERNEL_PASTE(attention_mix_half_, ATTENTION_HALF_OF)(weights, n_queries, values, n, dim, out);
+    return;
+  }
+#endif
   switch (type) {
-    case KERNEL_CACHE_F16: attention_mix_f16(weights, n_queries, values, n, dim, out); break;
+    case KERNEL_CACHE_F16: mix_type(weights, n_queries, values, KERNEL_CACHE_F16, n, dim, out); break;
     case KERNEL_CACHE_Q8: mix_type(weights, n_queries, values, KERNEL_CACHE_Q8, n, dim, out); break;
     default: mix_type(weights, n_queries, values, KERNEL_CACHE_F32, n, dim, out); break;
   }
 }
+
+#if defined(ATTENTION_HALF_NAME)
+void KERNEL_PASTE(attention_scores_half_, ATTENTION_HALF_NAME)(const float *const *queries, size_t n_queries,
+                                                               const void *keys, size_t n_tiles, size_t dim,
+                                                               float scale, float *const *scores) {
+  attention_scores_f16(queries, n_queries, keys, n_tiles, dim, scale, scores);
+}
+void KERNEL_PASTE(attention_mix_half_, ATTENTION_HALF_NAME)(const float *const *weights, size_t n_queries,
+                                                            const void *values, size_t n, size_t dim,
+                                                            float *const *out) {
+  mix_type(weights, n_queries, values, KERNEL_CACHE_F16, n, dim, out);
+}
+#endif
 
 /* ------------------------------------------------------------- to 8 bits */
 
