@@ -87,8 +87,8 @@ static ellm_status parse_offsets(const json_t *offsets, const char *path, uint64
                    end = json_integer_value(json_array_get(offsets, 1));
   if (begin < 0 || end < begin || (uint64_t)end > data_bytes) {
     return ellm_fail(err, ELLM_ERR_INPUT,
-                     "%s: tensor %s: data_offsets [%lld, %lld] do not lie in the data of %llu bytes", path, t->name,
-                     (long long)begin, (long long)end, (unsigned long long)data_bytes);
+                     "%s: tensor %s: data_offsets [%lld, %lld] do not lie in the data of %llu bytes (is the file whole?)", path,
+                     t->name, (long long)begin, (long long)end, (unsigned long long)data_bytes);
   }
   if ((uint64_t)(end - begin) != t->bytes) {
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: data_offsets span %lld bytes, shape and dtype %s want %llu",

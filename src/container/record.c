@@ -44,8 +44,9 @@ ellm_status format_header_parse(const uint8_t *data, uint64_t file_bytes, const 
   header->major = load_u16(data + 8);
   header->minor = load_u16(data + 10);
   if (header->major != FORMAT_MAJOR)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: version %u.%u of the format, this program reads %d.x", path,
-                     header->major, header->minor, FORMAT_MAJOR);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: version %u.%u of the format, this program reads %d.x%s", path,
+                     header->major, header->minor, FORMAT_MAJOR,
+                     header->major > FORMAT_MAJOR ? ": a newer one is needed" : "");
   if (load_u64(data + 56) != hash64(data, 56))
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: header: wrong checksum, the file is damaged", path);
   if (load_u32(data + 12) != FORMAT_HEADER_BYTES)

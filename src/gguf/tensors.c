@@ -113,8 +113,8 @@ static ellm_status place(const gguf_cursor *c, uint32_t alignment, size_t n, ggu
                        t->name, (unsigned long long)offset, (unsigned)alignment);
     }
     if (offset > data_bytes || t->bytes > data_bytes - offset) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: %llu bytes at offset %llu do not lie in the data of %llu",
-                       c->path, t->name, (unsigned long long)t->bytes, (unsigned long long)offset,
+      return ellm_fail(err, ELLM_ERR_INPUT,
+                       "%s: tensor %s: %llu bytes at offset %llu do not lie in the data of %llu (is the file whole?)", c->path, t->name, (unsigned long long)t->bytes, (unsigned long long)offset,
                        (unsigned long long)data_bytes);
     }
     t->data = c->data + begin + offset;

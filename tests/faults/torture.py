@@ -72,6 +72,7 @@ class Run:
     def environment(self, fault):
         environment = dict(os.environ, ENTROLLM_FAULT_LOG=self.log, ENTROLLM_FAULT_KEEP=self.keep)
         environment["ASAN_OPTIONS"] = "detect_leaks=1:allocator_may_return_null=1:exitcode=77"
+        environment["LSAN_OPTIONS"] = "exitcode=77"
         environment["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1:exitcode=77"
         environment.pop("ENTROLLM_FAULT", None)
         if fault:
