@@ -21,13 +21,16 @@ LISTED = {
 # What the other rooms see of a room whose files have headers of their own.
 ROOM = {
     "src/template/assets.c": "src/template/template.h",
-    "src/template/compile.c": "src/template/template.h",
-    "src/template/render.c": "src/template/template.h",
+    "src/template/syntax/compile.c": "src/template/template.h",
+    "src/template/run/render.c": "src/template/template.h",
 }
 # Files that need each other: an expression may hold a filter, a filter may go through an iterator, and an iterator
 # evaluates expressions.
 CIRCLES = [{"src/template/" + name for name in (
-    "access builtins containers contains eval exec filters filters_lists is_tests iterate methods split").split()}]
+    "library/builtins library/containers library/filters library/filters_lists library/is_tests library/methods "
+    "library/split run/access run/contains run/eval run/exec run/iterate").split()}]
+# Folders within one, and what each may include: values know nothing of evaluations.
+ROOMS = {"src/template/value": ("value", "syntax"), "src/template/syntax": ("syntax", "value", "library")}
 
 failed = tests = 0
 
@@ -128,6 +131,15 @@ for circle in circles:
 ok(not wrong, "files include each other in one direction", wrong)
 gone = [" ".join(sorted(known)) for known in CIRCLES if not any(known == circle for circle in circles)]
 ok(not gone, "a circle that is known is as large as it is said to be", gone)
+
+wrong = []
+for room, allowed in ROOMS.items():
+    layer = os.path.dirname(room)
+    for path in (p for p in sources + headers if p.startswith(room + "/")):
+        for other in re.findall(rf'^[ \t]*#[ \t]*include[ \t]+"{layer[4:]}/(\w+)/', read(path), re.M):
+            if other not in allowed:
+                wrong.append(f"{path} includes {other}")
+ok(not wrong, "a folder within a folder includes what it may", wrong)
 
 # ---------------------------------------------------------------- functions
 long = []
