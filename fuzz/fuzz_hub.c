@@ -94,8 +94,8 @@ static void read_headers(const char *text, size_t bytes) {
     hub_read_header(&r, at % 2 == 0, line, n);
     free(line);
     at += n;
-    MUST(r.length >= -1 && r.linked_size >= -1 && strlen(r.location) < HUB_MAX_URL && strlen(r.etag) <= HUB_HASH_DIGITS);
-    MUST(strlen(r.commit) <= HUB_COMMIT_DIGITS && strlen(r.linked_etag) <= HUB_HASH_DIGITS);
+    MUST(r.length >= -1 && r.linked_size >= -1 && strlen(r.location) < HUB_MAX_URL);
+    MUST(strlen(r.etag) <= HUB_HASH_DIGITS && strlen(r.commit) <= HUB_COMMIT_DIGITS && strlen(r.linked_etag) <= HUB_HASH_DIGITS);
     MUST(r.length < INT64_C(1) << 62 && r.linked_size < INT64_C(1) << 62);
   }
 }

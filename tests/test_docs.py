@@ -13,7 +13,7 @@ from cli_testing import *
 os.chdir(ROOT)
 PAGES = sorted(["README.md", "CHANGELOG.md", "CONTRIBUTING.md", *glob.glob("docs/**/*.md", recursive=True),
                 *glob.glob("tests/**/*.md", recursive=True)])
-WRAPPED = re.compile(r"CONTRIBUTING|docs/(GLOSSARY|decisions|howto)")
+WRAPPED = re.compile(r"CONTRIBUTING|docs/(GLOSSARY|HUB|PACKAGES|SERVER|decisions|howto)")
 
 
 def plain(text):

@@ -122,7 +122,7 @@ static ellm_status read_files(const json_t *siblings, const char *what, hub_list
     const char *path = json_string_value(name);
     if (path == NULL || strlen(path) != json_string_length(name) || !hub_is_path(path))
       return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub names a file '%.100s', which no file may be called", what,
-                         path != NULL ? path : "");
+                          path != NULL ? path : "");
     hub_file *file = hub_list_add(list, path);
     if (file == NULL) return prog_failure_memory(err, 0, "the list of files");
     PROG_TRY(read_facts(entry, what, file, err));

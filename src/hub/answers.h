@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a hub answers, as bytes: headers and the list of files. Nothing here touches the network or the disk. A server is
- * not trusted: lengths, names, hashes and sizes are checked here, before anybody uses them.
+ * What a hub answers, as bytes: headers and the list of files. Nothing here touches the network or the disk. A server
+ * is not trusted: lengths, names, hashes and sizes are checked here, before anybody uses them.
  */
 #ifndef ELLM_HUB_ANSWERS_H
 #define ELLM_HUB_ANSWERS_H

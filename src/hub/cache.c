@@ -140,7 +140,8 @@ ellm_status hub_cache_set_commit(const hub_cache *cache, const char *revision, c
   char *path = format_path("%s/refs/%s", cache->folder, revision);
   char *partial = format_path("%s/.ref.%ld.partial", cache->folder, (long)getpid());
   errno = 0;
-  ellm_status status = path != NULL && partial != NULL ? make_parents(path, err) : prog_failure_memory(err, 0, "a path");
+  ellm_status status =
+      path != NULL && partial != NULL ? make_parents(path, err) : prog_failure_memory(err, 0, "a path");
   if (status == ELLM_OK) status = write_ref(path, partial, commit, err);
   free(path);
   free(partial);

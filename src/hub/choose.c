@@ -82,7 +82,7 @@ static ellm_status complete_set(const hub_name *name, hub_list *list, const char
     hub_file *file = set_part(list, path, base, i, count, part, sizeof part);
     if (file == NULL)
       return prog_failure(err, ELLM_ERR_INPUT, "%s: %s is part of a set, and %s is not there", name->repository, path,
-                         part);
+                          part);
     file->chosen = true;
   }
   return ELLM_OK;
@@ -128,7 +128,7 @@ static ellm_status refuse_several(const hub_name *name, size_t n, hub_choice *ch
   choice->several = true;
   choice->main[0] = '\0';
   return prog_failure(err, ELLM_ERR_USAGE, "%s: there are %zu models in it: choose one by its file's name",
-                     name->repository, n);
+                      name->repository, n);
 }
 
 /* -------------------------------------------------------------------- default */
@@ -137,7 +137,7 @@ static ellm_status choose_one_file(const hub_name *name, hub_list *list, hub_cho
   const size_t n = mark_models(list, false, choice);
   if (n == 0)
     return prog_failure(err, ELLM_ERR_INPUT, "%s: there is no model in it: no safetensors, no GGUF and no .ellm file",
-                       name->repository);
+                        name->repository);
   if (n > 1) return refuse_several(name, n, choice, err);
   hub_list_find(list, choice->main)->chosen = true;
   return complete_sets(name, list, ".gguf", err);
@@ -224,7 +224,7 @@ ellm_status hub_choose_shards(const hub_name *name, const char *index_path, hub_
     hub_file *file = path != NULL ? hub_list_find(list, path) : NULL;
     if (file == NULL) {
       status = prog_failure(err, ELLM_ERR_INPUT, "%s: " HUB_INDEX " names '%.200s', which is not there",
-                           name->repository, path != NULL ? path : "");
+                            name->repository, path != NULL ? path : "");
       break;
     }
     file->chosen = true;

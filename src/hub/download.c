@@ -84,7 +84,8 @@ static ellm_status take_up(blob *b, uint64_t bytes, ellm_error *err) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) status = prog_failure_errno(err, errno, "read", b->partial);
     else if (n == 0) break;
-    else if (!hub_hash_add(&b->hash, buffer, (size_t)n)) status = prog_failure(err, ELLM_ERR_IO, "%s: no hash", b->what);
+    else if (!hub_hash_add(&b->hash, buffer, (size_t)n))
+      status = prog_failure(err, ELLM_ERR_IO, "%s: no hash", b->what);
     else b->have += (uint64_t)n;
     if (status == ELLM_OK && !tell_reading(b, bytes)) status = prog_failure(err, ELLM_INTERRUPTED, "interrupted");
   }
@@ -94,8 +95,8 @@ static ellm_status take_up(blob *b, uint64_t bytes, ellm_error *err) {
   return status;
 }
 
-/* Locked, too, and still what its name leads to. Programs that share the cache may remove each other's lock of a blob in
- * the moment between leaving and removing it; then this one keeps two writers apart. */
+/* Locked, too, and still what its name leads to. Programs that share the cache may remove each other's lock of a blob
+ * in the moment between leaving and removing it; then this one keeps two writers apart. */
 static bool is_ours(const blob *b) {
   struct stat opened, named;
   if (flock(b->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
@@ -133,10 +134,10 @@ static ellm_status check_answer(const blob *b, const hub_response *r, uint64_t f
     return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub sends %s, and it should be %s", b->what, hash, b->file->hash);
   if (r->linked_size >= 0 && (uint64_t)r->linked_size != b->file->bytes)
     return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub sends %lld bytes, and it should be %llu", b->what,
-                       (long long)r->linked_size, (unsigned long long)b->file->bytes);
+                        (long long)r->linked_size, (unsigned long long)b->file->bytes);
   if (r->length >= 0 && (uint64_t)r->length != left)
     return prog_failure(err, ELLM_ERR_INPUT, "%s: the server sends %lld bytes, and it should be %llu", b->what,
-                       (long long)r->length, (unsigned long long)left);
+                        (long long)r->length, (unsigned long long)left);
   return ELLM_OK;
 }
 
@@ -156,7 +157,7 @@ static ellm_status sink_take(void *user, const void *data, size_t bytes, ellm_er
   const char *at = data;
   if (bytes > b->file->bytes - b->have)
     return prog_failure(err, ELLM_ERR_INPUT, "%s: the server sends more than its %llu bytes", b->what,
-                       (unsigned long long)b->file->bytes);
+                        (unsigned long long)b->file->bytes);
   while (bytes > 0) {
     const ssize_t n = write(b->fd, at, bytes);
     if (n < 0 && errno == EINTR) continue;
@@ -208,7 +209,7 @@ static ellm_status bring_checked(blob *b, ellm_error *err) {
   unlink(b->partial);
   b->transfer->done -= b->have;
   return prog_failure(err, ELLM_ERR_INPUT, "%s: its %s is not %s: what came was thrown away", b->what,
-                     strlen(b->file->hash) == HUB_HASH_DIGITS ? "SHA-256" : "hash (git's SHA-1)", b->file->hash);
+                      strlen(b->file->hash) == HUB_HASH_DIGITS ? "SHA-256" : "hash (git's SHA-1)", b->file->hash);
 }
 
 static void tell_waiting(void *user) {

@@ -9,20 +9,20 @@ ellm_status hub_explain_status(const char *endpoint, long status, const char *co
   const bool gated = strcmp(code, "GatedRepo") == 0;
   if (gated && with_token)
     return prog_failure(err, ELLM_ERR_IO, "%s: access is gated, and this token has none (%ld): ask for it on the "
-                       "model's page at %s", what, status, endpoint);
+                        "model's page at %s", what, status, endpoint);
   if (gated)
     return prog_failure(err, ELLM_ERR_IO, "%s: access is gated (%ld): ask for it on the model's page at %s, then set "
-                       "HF_TOKEN to a token of yours", what, status, endpoint);
+                        "HF_TOKEN to a token of yours", what, status, endpoint);
   switch (status) {
     case 401:
       if (with_token)
         return prog_failure(err, ELLM_ERR_IO, "%s: the hub does not accept the token (401): make a new one at "
-                           "%s/settings/tokens and set HF_TOKEN to it", what, endpoint);
+                            "%s/settings/tokens and set HF_TOKEN to it", what, endpoint);
       return prog_failure(err, ELLM_ERR_IO, "%s: the hub wants a token (401), since it is private or does not exist: "
-                         "make one at %s/settings/tokens and set HF_TOKEN to it", what, endpoint);
+                          "make one at %s/settings/tokens and set HF_TOKEN to it", what, endpoint);
     case 403:
       return prog_failure(err, ELLM_ERR_IO, "%s: access is denied (403): %s", what,
-                         with_token ? "this token may not read it" : "set HF_TOKEN to a token that may read it");
+                          with_token ? "this token may not read it" : "set HF_TOKEN to a token that may read it");
     case 404:
       if (strcmp(code, "RevisionNotFound") == 0)
         return prog_failure(err, ELLM_ERR_IO, "%s: there is no such revision (404)", what);

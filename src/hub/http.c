@@ -94,7 +94,8 @@ ellm_status hub_http_open(hub_http *http, const hub_options *options, ellm_error
     for (const char *c = options->token; *c != '\0'; c++)
       if (*c <= 0x20 || *c >= 0x7f)
         return prog_failure(err, ELLM_ERR_USAGE, "the token holds a character that no token has");
-  if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return prog_failure(err, ELLM_ERR_IO, "libcurl does not start");
+  if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    return prog_failure(err, ELLM_ERR_IO, "libcurl does not start");
   http->curl = curl_easy_init();
   if (http->curl == NULL) return prog_failure_memory(err, 0, "libcurl");
   return open_endpoint(http, err);
@@ -248,18 +249,18 @@ static ellm_status next_url(const hub_http *http, const hub_request *request, co
   char host[260] = "", user[8];
   if (response->location[0] == '\0')
     return prog_failure(err, ELLM_ERR_INPUT, "%s: the server redirects (%ld) and does not say where to", request->what,
-                       response->status);
+                        response->status);
   if (curl_url_set(url, CURLUPART_URL, response->location, 0) != CURLUE_OK)
     return prog_failure(err, ELLM_ERR_INPUT, "%s: the server redirects to '%.100s', which is no URL", request->what,
-                       response->location);
+                        response->location);
   url_part(url, CURLUPART_HOST, host, sizeof host);
   if (url_part(url, CURLUPART_USER, user, sizeof user) || user[0] != '\0')
-    return prog_failure(err, ELLM_ERR_INPUT, "%s: the server redirects to %s with a user's name: refused", request->what,
-                       host);
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the server redirects to %s with a user's name: refused",
+                        request->what, host);
   const bool local = is_scheme(url, "http") && is_loopback(url) && is_loopback(http->endpoint);
   if (is_scheme(url, "https") || local || same_origin(url, http->endpoint)) return ELLM_OK;
   return prog_failure(err, ELLM_ERR_INPUT, "%s: the server redirects to %s, and not by https: refused", request->what,
-                     host);
+                      host);
 }
 
 static bool is_redirect(long status) {

@@ -87,7 +87,7 @@ static ellm_status check_room(const pull *p, uint64_t missing, ellm_error *err) 
   const double room = (double)facts.f_bavail * (double)facts.f_frsize;
   if ((double)missing <= room) return ELLM_OK;
   return prog_failure(err, ELLM_ERR_IO, "%s: %.1f MB are missing, and only %.1f MB are free where %s is",
-                     p->name->repository, (double)missing / 1e6, room / 1e6, p->cache.root);
+                      p->name->repository, (double)missing / 1e6, room / 1e6, p->cache.root);
 }
 
 /* Each kind has a bar of its own: how fast small files come says nothing about large ones. */
@@ -159,7 +159,7 @@ static ellm_status check_tree(const hub_cache *cache, const hub_name *name, cons
   for (size_t i = 0; i < tree.n && status == ELLM_OK; i++)
     if (tree.files[i].chosen && hub_list_find(&result->files, tree.files[i].path) == NULL)
       status = prog_failure(err, ELLM_ERR_IO, "%s: the cache does not have its %s", name->repository,
-                           tree.files[i].path);
+                            tree.files[i].path);
   hub_list_free(&tree);
   return status;
 }
@@ -186,7 +186,7 @@ ellm_status hub_find(const hub_options *options, const hub_name *name, const cha
   ellm_status status = hub_cache_open(&cache, options->cache, name->repository, err);
   if (status == ELLM_OK && !hub_cache_commit(&cache, name->revision, result->commit))
     status = prog_failure(err, ELLM_ERR_IO, "%s: the cache (%s) does not have revision %s of it", name->repository,
-                         options->cache, name->revision);
+                          options->cache, name->revision);
   if (status == ELLM_OK) status = hub_cache_list(&cache, result->commit, &result->files, err);
   if (status == ELLM_OK) status = choose(name, patterns, n_patterns, one, result, &choice, err);
   const bool by_default = n_patterns == 0 && name->file[0] == '\0';

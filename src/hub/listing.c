@@ -80,7 +80,7 @@ ellm_status hub_ask_file(hub_http *http, const hub_name *name, const char *commi
   const int64_t bytes = r.linked_size >= 0 ? r.linked_size : r.elsewhere ? -1 : r.length;
   if (strcmp(r.commit, commit) != 0)
     return prog_failure(err, ELLM_ERR_INPUT, "%s: the server does not say that it is of commit %s: is it a hub?", what,
-                       commit);
+                        commit);
   if (!hub_is_hash(hash)) return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub gives it no hash (ETag)", what);
   if (bytes < 0 || bytes > HUB_MAX_FILE_BYTES)
     return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub does not say how large it is", what);

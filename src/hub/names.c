@@ -62,7 +62,7 @@ ellm_status hub_parse_name(const char *text, hub_name *name, ellm_error *err) {
   const size_t owner = slash != NULL ? (size_t)(slash - text) : 0;
   if (slash == NULL || !is_part(text, owner) || !is_part(slash + 1, repository - owner - 1))
     return prog_failure(err, ELLM_ERR_USAGE, "'%s' is no name of a repository: OWNER/NAME[@REVISION][:FILE] is wanted",
-                       text);
+                        text);
   memcpy(name->repository, text, repository);
   const char *rest = text + repository;
   strcpy(name->revision, "main");
@@ -79,7 +79,7 @@ ellm_status hub_parse_name(const char *text, hub_name *name, ellm_error *err) {
   if (*rest == ':') {
     if (strlen(rest + 1) >= sizeof name->file || !hub_is_path(rest + 1))
       return prog_failure(err, ELLM_ERR_USAGE, "%s: '%s' is no name of a file in a repository", name->repository,
-                         rest + 1);
+                          rest + 1);
     strcpy(name->file, rest + 1);
   }
   return ELLM_OK;

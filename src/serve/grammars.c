@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See grammars.h. They are made without the lock: two threads may make the same one at once, and both are kept for a while. */
+/* See grammars.h. They are made without the lock: two threads may make the same one at once, and both are kept for a
+ * while. */
 #include "serve/grammars.h"
 
 #include <stdlib.h>
@@ -46,8 +47,8 @@ static size_t count_idle(const server *s) {
   return n;
 }
 
-/* Takes those out that are too many or too much, so that `more` bytes have room, and has the others forget what they can if
- * that is not enough. Returns those; *room: there is room now. With the lock held. */
+/* Takes those out that are too many or too much, so that `more` bytes have room, and has the others forget what they can
+ * if that is not enough. Returns those; *room: there is room now. With the lock held. */
 static kept_grammar *make_room(server *s, size_t more, bool *room) {
   kept_grammar *gone = NULL;
   while (count_idle(s) >= GRAMMARS_KEPT || (count_idle(s) > 0 && bytes_of_all(s) + more > GRAMMARS_BYTES)) {

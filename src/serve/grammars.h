@@ -6,8 +6,8 @@
 #include "serve/problem.h"
 #include "serve/server.h"
 
-/* Those that no request uses are kept up to this number, and as long as all together take no more than GRAMMARS_BYTES. One
- * takes at most GRAMMAR_BYTES; so they take GRAMMARS_BYTES and what those of the answers at work grow by. */
+/* Those that no request uses are kept up to this number, and as long as all together take no more than GRAMMARS_BYTES.
+ * One takes at most GRAMMAR_BYTES; so they take GRAMMARS_BYTES and what those of the answers at work grow by. */
 enum { GRAMMARS_KEPT = 16, GRAMMARS_BYTES = 64 << 20, GRAMMAR_BYTES = 32 << 20 };
 
 /* The grammar of a text, a JSON Schema or GBNF, kept or made; `field` names it in problems. */

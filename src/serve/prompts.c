@@ -318,7 +318,8 @@ static ellm_status write_file(prompts *p, const ellm_sequence *s, ellm_error *er
   return status;
 }
 
-/* Which files are used, in the order of the sequences that they cover: in the list, and for the next run in their time. */
+/* Which files are used, in the order of the sequences that they cover: in the list, and in their times for the next
+ * run. */
 static void write_order(prompts *p) {
   struct timespec times[2] = {{0, UTIME_OMIT}, {0, 0}};
   const size_t n_kept = count_kept(p);

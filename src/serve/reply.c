@@ -87,8 +87,8 @@ void reply_part(const job *j, size_t index, const char *piece, size_t bytes, con
 void reply_call(const job *j, size_t index, size_t call, const char *id, const char *name, const chances *told,
                 prog_buffer *out) {
   open_event(j, index, out);
-  prog_print(out, "\"delta\":{\"tool_calls\":[{\"index\":%zu,\"id\":\"%s\",\"type\":\"function\",\"function\":{\"name\":",
-             call, id);
+  prog_print(out, "\"delta\":{\"tool_calls\":[{\"index\":%zu,\"id\":\"%s\",\"type\":\"function\",\"function\":", call, id);
+  prog_print(out, "{\"name\":");
   text_json(out, name, strlen(name));
   prog_print(out, ",\"arguments\":\"\"}}]}");
   close_event(j, NULL, told, out);

@@ -62,9 +62,11 @@ policy = read(os.path.join(BUILD, "page", "policy")).decode()
 for name, part in (("script", script), ("style", style)):
     sha = base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()
     ok(f"{name}-src 'sha256-{sha}';" in policy, f"the policy has the hash of the {name}", policy)
-forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|javascript:|createContextualFragment"
+forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|javascript:"
+forbidden += "|createContextualFragment"
 equal(re.findall(forbidden, script), [], "no text becomes markup or a program")
-equal(re.findall(r"url\(|@import|https?://(?!\[|www\.w3\.org/2000/svg)[\w]", style + script), [], "nothing is fetched elsewhere")
+equal(re.findall(r"url\(|@import|https?://(?!\[|www\.w3\.org/2000/svg)[\w]", style + script), [],
+      "nothing is fetched elsewhere")
 equal(sorted(set(re.findall(r'byId\("([\w-]+)"\)', script)) - set(parts.ids)), [], "what the script looks for is there")
 embedded = read(os.path.join(BUILD, "page", "page.c")).decode()
 data = bytes(int(x, 16) for x in re.findall(r"0x(..)", embedded))
@@ -87,9 +89,11 @@ def contrast(a, b):
 for theme, block in zip(("light", "dark"), re.findall(r":root[^{]*\{(.*?)\}", style, re.S)):
     colour = dict(re.findall(r"--([\w-]+): (#\w{6});", block))
     pairs = [(ink, on, 4.5) for ink in ("ink", "soft") for on in ("ground", "raised", "sunken", "tint")]
-    pairs += [("accent", on, 4.5) for on in ("ground", "raised")] + [("on-accent", "accent", 4.5), ("danger", "ground", 4.5)]
+    pairs += [("accent", on, 4.5) for on in ("ground", "raised")] + [("on-accent", "accent", 4.5),
+                                                                     ("danger", "ground", 4.5)]
     pairs += [("edge", on, 3) for on in ("ground", "raised")] + [("accent", on, 3) for on in ("sunken", "tint")]
-    low = [(a, b, round(contrast(colour[a], colour[b]), 2)) for a, b, least in pairs if contrast(colour[a], colour[b]) < least]
+    low = [(a, b, round(contrast(colour[a], colour[b]), 2)) for a, b, least in pairs
+           if contrast(colour[a], colour[b]) < least]
     equal(low, [], f"contrast of the {theme} colours")
 
 if why_not:
@@ -118,7 +122,8 @@ def shoot(name):
 
 def fresh():
     """A new conversation at a server without faults."""
-    fake.faults, fake.key, fake.answer, fake.thought, fake.delay, fake.pieces, fake.finish = [], None, TEXT, "", 0.004, 0, "stop"
+    fake.faults, fake.key, fake.answer, fake.thought = [], None, TEXT, ""
+    fake.delay, fake.pieces, fake.finish = 0.004, 0, "stop"
     page.js("session.set('key', ''); settings.sampling = {}; settings.system = ''; failures.clear(); openNew()")
     fake.requests.clear()
 
@@ -129,11 +134,13 @@ def test_opens():
     page.open(fake.url)
     ok(page.wait("props !== null"), "opens")
     seen = page.value("document.body.innerText")
-    facts = ("SmolLM2-135M-Instruct", "71.9 MiB", "4.25", "0.021", "93.1 %", "Close to the original", "Context 0 of 4,096")
+    facts = ("SmolLM2-135M-Instruct", "71.9 MiB", "4.25", "0.021", "93.1 %", "Close to the original",
+             "Context 0 of 4,096")
     equal([f for f in facts if f not in seen], [], "says what the file is")
     equal(page.focused(), "message", "the focus is in the message")
     ok("EntroLLM" in page.driver.title and "SmolLM2" in page.driver.title, "has a title")
-    page.js("shifts = 0; new PerformanceObserver(l => l.getEntries().forEach(e => shifts += e.hadRecentInput ? 0 : e.value))"
+    page.js("shifts = 0; new PerformanceObserver(l => l.getEntries().forEach("
+            "e => shifts += e.hadRecentInput ? 0 : e.value))"
             ".observe({type: 'layout-shift', buffered: true})")  # fmt: skip
     shoot("empty")
 
@@ -154,7 +161,8 @@ def test_streams():
     stats = page.value("byId('messages').querySelector('.assistant .stats').textContent")
     equal(stats, "23 tokens · 41.3 tokens/s · prompt 7 tokens", "speed and length")
     equal(page.value("byId('context-text').textContent"), "Context 30 of 4,096", "context used")
-    ok("small fox" in (page.wait("byId('status').textContent.includes('small fox') && byId('status').textContent") or ""),
+    ok("small fox" in (page.wait("byId('status').textContent.includes('small fox') && byId('status').textContent")
+                       or ""),
        "the answer is announced when it is complete")  # fmt: skip
     ok(page.value("shifts") < 0.02, "nothing jumps while the page opens and an answer comes", page.value("shifts"))
     fake.pieces, fake.delay, fake.answer = 1, 0, "Füchse, лисы, 狐狸, 🦊 – alle."
@@ -181,7 +189,8 @@ def test_stops():
         ok(page.wait("streams.size === 0 && byId('send').getAttribute('aria-label') === 'Send'"), f"stops by {how}")
         page.wait("!byId('messages').querySelector('.assistant .note').hidden")
         text = page.last()
-        ok(text.startswith("Once") and len(text) < len(TEXT) - 5 and page.note() == "Stopped.", "what had come stays", (text, page.note()))
+        ok(text.startswith("Once") and len(text) < len(TEXT) - 5 and page.note() == "Stopped.", "what had come stays",
+           (text, page.note()))
         end = time.monotonic() + 3
         while fake.cancelled == cancelled and time.monotonic() < end:
             time.sleep(0.02)
@@ -196,7 +205,8 @@ def test_regenerates_and_edits():
     page.click_text("Regenerate", "#messages")
     page.answered()
     equal([m[0] for m in page.messages()], ["user", "assistant"] * 2, "regenerating replaces the last answer")
-    equal((page.last(), fake.requests[-1]["messages"]), ("Another answer.", fake.requests[-2]["messages"]), "by a new one")
+    equal((page.last(), fake.requests[-1]["messages"]), ("Another answer.", fake.requests[-2]["messages"]),
+          "by a new one")
     page.click_text("Edit", "#messages > li:nth-child(3)")
     equal(page.focused(), "Edit your message", "editing takes the focus")
     page.keys(" thing", "ESCAPE")
@@ -204,7 +214,8 @@ def test_regenerates_and_edits():
     page.click_text("Edit", "#messages > li:nth-child(1)")
     page.keys(", changed", "ENTER")
     page.answered()
-    equal(page.messages(), [("user", "First, changed"), ("assistant", "Another answer.")], "an edited message is answered anew")
+    equal(page.messages(), [("user", "First, changed"), ("assistant", "Another answer.")],
+          "an edited message is answered anew")
     equal(fake.requests[-1]["messages"], [{"role": "user", "content": "First, changed"}], "and what followed is gone")
     page.click_text("Edit", "#messages > li:nth-child(2)")
     page.keys(" Mine.")
@@ -241,7 +252,8 @@ def test_settings():
     page.keys("ESCAPE")
     page.click("#open-about")
     about = page.value("byId('about').innerText")
-    want = ("75,431,936 bytes", "divergence 0.021 nats a token; the same first token in 93.1 % of cases", "4,096 tokens", "1.0.0")
+    want = ("75,431,936 bytes", "divergence 0.021 nats a token; the same first token in 93.1 % of cases",
+            "4,096 tokens", "1.0.0")
     equal([w for w in want if w not in about], [], "what the file is, in full")
     shoot("about")
     page.keys("ESCAPE")
@@ -260,10 +272,12 @@ def test_reload():
     page.wait("[...document.querySelectorAll('.md')].pop().innerText.includes('Once upon')")
     page.driver.refresh()
     page.wait("props !== null && byId('messages').children.length === 4")
-    ok(page.last().startswith("Once upon") and "reloaded" in page.note(), "so does half an answer", (page.last(), page.note()))
+    ok(page.last().startswith("Once upon") and "reloaded" in page.note(), "so does half an answer",
+       (page.last(), page.note()))
     fake.delay = 0.004
     page.js("localStorage.setItem('entrollm.conversation.bad', '{not'); localStorage.setItem('entrollm.settings', '[1')"
-            ";localStorage.setItem('entrollm.conversation.odd', '{\"id\":\"odd\",\"messages\":[null,{\"role\":\"x\"}]}')")  # fmt: skip
+            ";localStorage.setItem('entrollm.conversation.odd', "
+            "'{\"id\":\"odd\",\"messages\":[null,{\"role\":\"x\"}]}')")  # fmt: skip
     page.driver.refresh()
     ok(page.wait("props !== null && byId('messages').children.length === 4"), "what is kept may be damaged")
     page.js("['bad', 'odd'].forEach(n => localStorage.removeItem('entrollm.conversation.' + n))")
@@ -292,7 +306,8 @@ def test_history():
     equal(page.value("[...byId('list').querySelectorAll('.open')].map(b => b.textContent)"), ["A short one"], "deleted")
     equal(page.messages(), [], "a new conversation instead")
     page.click("#undo")
-    equal(sorted(page.value("[...byId('list').querySelectorAll('.open')].map(b => b.textContent)")), ["A fox", "A short one"],
+    equal(sorted(page.value("[...byId('list').querySelectorAll('.open')].map(b => b.textContent)")),
+          ["A fox", "A short one"],
           "and brought back")  # fmt: skip
     page.driver.refresh()
     page.wait("props !== null")
@@ -328,8 +343,10 @@ def test_failures():
     page.js("store.conversations().forEach(c => store.delete(c))")
     fresh()
     cases = [
-        ((429, "rate_limit", "the queue is full"), "The server is busy: all its places are taken. It asks to wait 7 seconds."),
-        ((400, "context_length_exceeded", "5000 tokens are more than the context of 4096"), "no longer fits the model’s context"),
+        ((429, "rate_limit", "the queue is full"),
+         "The server is busy: all its places are taken. It asks to wait 7 seconds."),
+        ((400, "context_length_exceeded", "5000 tokens are more than the context of 4096"),
+         "no longer fits the model’s context"),
         ((400, "invalid", "temperature: -1 is below 0"), "The server says: temperature: -1 is below 0."),
         ((500, "internal", "model.ellm: block 3 is damaged"), "The server says: model.ellm: block 3 is damaged."),
         ((503, "stopping", "the server stops"), "The server takes no requests at the moment. the server stops."),
@@ -354,7 +371,8 @@ def test_failures():
     fake.faults = [(500, "internal", "x")]
     page.ask("One")
     page.ask("Two")
-    equal([m["content"] for m in fake.requests[-1]["messages"]], ["One\n\nTwo"], "two questions in a row are sent as one")
+    equal([m["content"] for m in fake.requests[-1]["messages"]], ["One\n\nTwo"],
+          "two questions in a row are sent as one")
     fake.finish = "length"
     page.ask("Three")
     ok("most tokens" in page.note(), "an answer that is cut at its length says so", page.note())
@@ -398,7 +416,8 @@ def test_gone():
     fresh()
     fake.stop()
     page.ask("Anybody there?")
-    ok(page.wait("byId('notice').innerText.includes('does not answer. Is it still running?')"), "the server is gone", page.notice())
+    ok(page.wait("byId('notice').innerText.includes('does not answer. Is it still running?')"), "the server is gone",
+       page.notice())
     page.wait("byId('latest').hidden")
     fake.start()
     ok(page.wait("byId('notice').innerText.includes('The server answers again.')", 8), "and there again", page.notice())
@@ -437,9 +456,11 @@ snake_case_name, 2 * 3 * 4, ~~gone~~, ***both***, \\*plain\\*
 # Texts of random pieces. One that grows is shown as if it had come at once; nothing but known elements and attributes.
 RANDOM = """let seed = 1;
 const next = (n) => (seed = (seed * 16807) % 2147483647) % n, problems = [];
-const pieces = ["*", "**", "_", "~~", "`", "```", "\\n", "\\n\\n", "- ", "1. ", "> ", "# ", "|", "|-|-|\\n", "  ", "    ", "[", "](",
-  ")", "http://a.b/", "javascript:x", "[a](javascript:x)", "[a](http://b/)", "<img src=x onerror=y>", "<br>", "\\\\", "!", "a", "word ", "\u00e4", "\u72d0", "&lt;", "---\\n", "~~~"];
-const known = /^(p|h[3-6]|ul|ol|li|blockquote|hr|pre|code|div|span|button|table|thead|tbody|tr|th|td|em|strong|del|a|br)$/;
+const pieces = ["*", "**", "_", "~~", "`", "```", "\\n", "\\n\\n", "- ", "1. ", "> ", "# ", "|", "|-|-|\\n", "  ",
+  "    ", "[", "](", ")", "http://a.b/", "javascript:x", "[a](javascript:x)", "[a](http://b/)", "<img src=x onerror=y>",
+  "<br>", "\\\\", "!", "a", "word ", "\u00e4", "\u72d0", "&lt;", "---\\n", "~~~"];
+const known = new RegExp("^(p|h[3-6]|ul|ol|li|blockquote|hr|pre|code|div|span|button|table|thead|tbody|tr|th|td" +
+                         "|em|strong|del|a|br)$");
 const attributes = /^(class|start|href|title|rel|target|type|tabindex|role|aria-label)$/;
 for (let i = 0; i < 250 && !problems.length; i++) {
   let text = "";
@@ -452,7 +473,8 @@ for (let i = 0; i < 250 && !problems.length; i++) {
   if (grown.innerHTML !== whole.innerHTML) problems.push(["grown", text]);
   for (const e of whole.querySelectorAll("*")) {
     const odd = [...e.attributes].filter((a) => !attributes.test(a.name));
-    if (!known.test(e.localName) || odd.length || (e.href && !/^(https?|mailto):/.test(e.href))) problems.push([e.outerHTML, text]);
+    if (!known.test(e.localName) || odd.length || (e.href && !/^(https?|mailto):/.test(e.href)))
+      problems.push([e.outerHTML, text]);
   }
 }
 return problems"""
@@ -476,8 +498,8 @@ def test_markdown():
     page.ask("Show me")
     page.js("md = [...document.querySelectorAll('.md')].pop()")
     count = lambda selector: page.value("md.querySelectorAll(arguments[0]).length", selector)
-    shapes = {"h4": 1, "ol > li": 3, "ul > li": 2, "pre code": 1, "table tr": 3, "td.right": 2, "blockquote": 1, "hr": 1,
-              "del": 1, "strong em": 1, "a[href]": 1, "p > code": 1, "b": 0}  # fmt: skip
+    shapes = {"h4": 1, "ol > li": 3, "ul > li": 2, "pre code": 1, "table tr": 3, "td.right": 2, "blockquote": 1,
+              "hr": 1, "del": 1, "strong em": 1, "a[href]": 1, "p > code": 1, "b": 0}  # fmt: skip
     equal({s: count(s) for s in shapes}, shapes, "Markdown becomes elements")
     seen = page.last()
     words = ("inline <b>code</b>", "snake_case_name, 2 * 3 * 4, gone, both, *plain*", "x|y")
@@ -496,7 +518,8 @@ def test_markdown():
     fake.answer = HOSTILE
     page.ask("Attack me")
     page.js("md = [...document.querySelectorAll('.md')].pop()")
-    equal(count("img, script, svg, iframe, [onerror], [onload], [onmouseover], [style]"), 0, "no markup comes from a model")
+    equal(count("img, script, svg, iframe, [onerror], [onload], [onmouseover], [style]"), 0,
+          "no markup comes from a model")
     links = page.value("[...md.querySelectorAll('a')].map(a => a.protocol)")
     ok(set(links) == {"https:"} and "owned" not in page.driver.title, "no link leads to a program", links)
     ok("<img src=x onerror=" in page.last(), "it is shown as it was written")
@@ -504,8 +527,9 @@ def test_markdown():
     page.js("slow = (text) => { const t = performance.now(); showMarkdown(document.createElement('div'), text);"
             " return performance.now() - t }")  # fmt: skip
     slowest = (0, "")
-    for piece in ("*a ", "**a*", "_a", "[", "![a](", "[a](b", "`", "``a`", "~~a", "> ", "- ", "| a ", "<br", "http://", "\\",
-                  "***a", "1. ", "#", "  - a\n", "> > a\n", "|-|-|\n", "```\n", "a\n---|\n", "*_", "``` `", "[a](b \"", "[a](b(", "|-"):  # fmt: skip
+    for piece in ("*a ", "**a*", "_a", "[", "![a](", "[a](b", "`", "``a`", "~~a", "> ", "- ", "| a ", "<br", "http://",
+                  "\\", "***a", "1. ", "#", "  - a\n", "> > a\n", "|-|-|\n", "```\n", "a\n---|\n", "*_", "``` `",
+                  "[a](b \"", "[a](b(", "|-"):  # fmt: skip
         took = page.value("slow(arguments[0].repeat(arguments[1]))", piece, 30_000 // len(piece))
         slowest = max(slowest, (took, piece))
     ok(slowest[0] < 3000, "no text takes long to be shown", slowest)  # squares of lengths would take far longer
@@ -518,7 +542,8 @@ def test_thoughts():
     equal(page.value("document.querySelector('.thought div').textContent"), "First I think.", "thoughts stand apart")
     fake.thought, fake.answer = "", "<think>\nAnother thought\n</think>\n\nSpoken."
     page.ask("Think in the text")
-    equal((page.last(), page.value("document.querySelectorAll('.thought div')[1].textContent")), ("Spoken.", "Another thought"),
+    equal((page.last(), page.value("document.querySelectorAll('.thought div')[1].textContent")),
+          ("Spoken.", "Another thought"),
           "in the text too")  # fmt: skip
     page.ask("What did you say?")
     sent = [m["content"] for m in fake.requests[-1]["messages"] if m["role"] == "assistant"]
@@ -553,7 +578,8 @@ def test_keyboard():
         page.keys("TAB")
     want = ["Skip to the message", "New conversation", "By keyboard", "Rename By keyboard", "Delete By keyboard"]
     equal(order[:5], want, "the order of the focus: conversations,")
-    equal([o for o in order if o in ("Switch to dark", "Settings", "Conversation", "Code", "Regenerate", "message", "Send")],
+    equal([o for o in order
+           if o in ("Switch to dark", "Settings", "Conversation", "Code", "Regenerate", "message", "Send")],
           ["Switch to dark", "Settings", "Conversation", "Code", "Regenerate", "message", "Send"],
           "then the bar, the conversation, the message")  # fmt: skip
     equal(hidden, [], "the focus can be seen everywhere")
@@ -576,14 +602,16 @@ def test_telephone():
     page.js("store.conversations().forEach(c => store.delete(c))")
     fresh()
     page.size(390, 844)
-    fake.answer = "w" * 300 + "\n\n" + "https://example.org/" + "a" * 200 + "\n\n# " + "T" * 90 + "\n\n`" + "c" * 120 + "`"
+    fake.answer = "w" * 300 + "\n\n" + "https://example.org/" + "a" * 200
+    fake.answer += "\n\n# " + "T" * 90 + "\n\n`" + "c" * 120 + "`"
     page.ask("x" * 200)
     ok(page.value(NO_SIDEWAYS), "no sideways scrolling at 390 pixels, whatever the words")
     equal(page.value("getComputedStyle(byId('history')).visibility"), "hidden", "the list of conversations is away")
     page.js("byId('open-history').focus()")
     page.keys("ENTER")
     page.wait("getComputedStyle(byId('history')).visibility === 'visible'")
-    equal((page.focused(), page.value("byId('main').inert")), ("Close the list of conversations", True), "it opens by keyboard")
+    equal((page.focused(), page.value("byId('main').inert")), ("Close the list of conversations", True),
+          "it opens by keyboard")
     if SCREENSHOTS:
         time.sleep(0.4)
         page.driver.save_screenshot(os.path.join(SCREENSHOTS, "list-390.png"))
@@ -613,7 +641,8 @@ def test_telephone():
     page.click("#send")
     page.answered()
     equal((fake.requests[-1]["messages"][-1]["content"], page.value("document.activeElement === byId('message')")),
-          ("one\ntwo", False), "by touch Enter begins a line, and the button sends and puts the keyboard away")  # fmt: skip
+          ("one\ntwo", False),
+          "by touch Enter begins a line, and the button sends and puts the keyboard away")  # fmt: skip
     page.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
     page.size(1280)
     page.driver.refresh()
@@ -639,7 +668,8 @@ def test_no_template():
     page.ask("Hello")
     equal((fake.requests, page.value("byId('message').value")), ([], "Hello"), "is not asked")
     seen = page.value("byId('welcome').innerText")
-    ok("4,096 tokens" in seen and "Bits" not in seen and "null" not in seen, "figures that are not known are left out", seen)
+    ok("4,096 tokens" in seen and "Bits" not in seen and "null" not in seen, "figures that are not known are left out",
+       seen)
 
 
 try:

@@ -23,7 +23,8 @@ from hub_testing import Hub, Repository, environment, model_files
 def hub():
     made = Hub()
     made.repositories["own/stories"] = Repository(model_files())
-    made.repositories["own/several"] = Repository({"a-q8.gguf": b"GGUF a", "b-q4.gguf": b"GGUF b", "README.md": b"card"})
+    made.repositories["own/several"] = Repository({"a-q8.gguf": b"GGUF a", "b-q4.gguf": b"GGUF b",
+                                                   "README.md": b"card"})
     return made
 
 

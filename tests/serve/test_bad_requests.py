@@ -84,8 +84,10 @@ refused("/v1/completions", text(prompt=["a"] * 129), "prompt", "129 prompts")
 for value in (None, 1, "a", {}, []):
     refused(CHAT, messages(messages=value), "messages", f"messages: {json.dumps(value)}")
 for message, field in (
-    ("a", ""), (1, ""), ({}, ".role"), ({"role": 1, "content": "a"}, ".role"), ({"role": "wizard", "content": "a"}, ".role"),
-    ({"role": "user"}, ".content"), ({"role": "user", "content": 1}, ".content"), ({"role": "user", "content": None}, ".content"),
+    ("a", ""), (1, ""), ({}, ".role"), ({"role": 1, "content": "a"}, ".role"),
+    ({"role": "wizard", "content": "a"}, ".role"),
+    ({"role": "user"}, ".content"), ({"role": "user", "content": 1}, ".content"),
+    ({"role": "user", "content": None}, ".content"),
     ({"role": "user", "content": [1]}, ".content"), ({"role": "user", "content": [{"type": "text"}]}, ".content"),
     ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, ".content"),
     ({"role": "assistant", "content": {}}, ".content"), ({"role": "assistant", "tool_calls": 1}, ".tool_calls"),
@@ -112,11 +114,13 @@ refused("/apply-template", {}, "messages", "/apply-template without messages")
 for field, value in (("suffix", "x"), ("echo", True), ("best_of", 2), ("response_format", {"type": "nonsense"}),
                      ("response_format", 3), ("response_format", {})):
     refused("/v1/completions", text(**{field: value}), field, f"{field} is refused by name", says=field)
-for field, value in (("functions", [{}]), ("function_call", "auto"), ("audio", {"voice": "x"}), ("modalities", ["audio"]),
+for field, value in (("functions", [{}]), ("function_call", "auto"), ("audio", {"voice": "x"}),
+                     ("modalities", ["audio"]),
                      ("tool_choice", 3), ("web_search_options", {"a": 1})):
     refused(CHAT, messages(**{field: value}), field, f"{field} is refused by name", says=field)
-status, got = server.post("/v1/completions", text(unknown=[1, {"a": None}], user="me", temperature=None, stop=None, n=None,
-                                                  best_of=1, echo=False, logit_bias={}, response_format={"type": "text"}))
+status, got = server.post("/v1/completions",
+                          text(unknown=[1, {"a": None}], user="me", temperature=None, stop=None, n=None,
+                               best_of=1, echo=False, logit_bias={}, response_format={"type": "text"}))
 equal(status, 200, "unknown fields, null and defaults do no harm")
 
 # ---------------------------------------------------------------- schemas and grammars
@@ -125,11 +129,15 @@ deep = {"type": "object"}
 for _ in range(40):
     deep = {"type": "array", "items": deep}
 for schema, name in (
-    (None, "no schema"), (1, "a schema that is a number"), ({"type": "nonsense"}, "an unknown type"), ({"$ref": "#/nowhere"}, "a dangling reference"),
-    ({"$ref": "#"}, "a schema that is only itself"), ({"not": {}}, "what is not supported"), ({"type": "string", "pattern": "("}, "a broken pattern"),
-    ({"type": "array", "items": {"type": "string"}, "minItems": 10**9}, "a billion items"), ({"enum": []}, "nothing to choose"),
+    (None, "no schema"), (1, "a schema that is a number"), ({"type": "nonsense"}, "an unknown type"),
+    ({"$ref": "#/nowhere"}, "a dangling reference"),
+    ({"$ref": "#"}, "a schema that is only itself"), ({"not": {}}, "what is not supported"),
+    ({"type": "string", "pattern": "("}, "a broken pattern"),
+    ({"type": "array", "items": {"type": "string"}, "minItems": 10**9}, "a billion items"),
+    ({"enum": []}, "nothing to choose"),
 ):
-    refused(CHAT, messages(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}), FIELD, name)
+    refused(CHAT, messages(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}),
+            FIELD, name)
 for grammar in ("x ::= y", "root ::= root", "root ::= (", 'root ::= "a" root2', "\u2603"):
     refused("/v1/completions", text(grammar=grammar), "grammar", f"grammar {grammar!r}")
 refused("/v1/completions", text(grammar=1), "grammar", "grammar: 1")
@@ -147,9 +155,11 @@ ok(got[0] in (200, 400) and time.monotonic() - start < 20, "an expression that e
 
 # ---------------------------------------------------------------- contexts
 status, got = server.complete("word " * 2000)
-equal((status, got["error"]["code"], got["error"]["param"]), (400, "context_length_exceeded", "prompt"), "a long prompt")
+equal((status, got["error"]["code"], got["error"]["param"]), (400, "context_length_exceeded", "prompt"),
+      "a long prompt")
 status, got = server.chat("word " * 2000)
-equal((status, got["error"]["code"], got["error"]["param"]), (400, "context_length_exceeded", "messages"), "a long chat")
+equal((status, got["error"]["code"], got["error"]["param"]), (400, "context_length_exceeded", "messages"),
+      "a long chat")
 status, got = server.complete("Once", max_tokens=5000, temperature=0, stop="\u2603")
 ok(status == 200 and got["choices"][0]["finish_reason"] in ("length", "stop") and got["usage"]["total_tokens"] <= 129,
    "more tokens than the context has: it ends there", got["usage"])
@@ -157,11 +167,14 @@ equal(server.complete("Once", max_tokens=0)[1]["usage"]["completion_tokens"], 0,
 
 # ---------------------------------------------------------------- paths and methods
 for method, path, want in (("GET", "/v1", 404), ("GET", "/..%2f..%2fetc/passwd", 404), ("POST", "/nothing", 404),
-                           ("GET", "/" + "a" * 5000, 404), ("GET", "/v1/completions", 405), ("PUT", "/v1/completions", 405),
-                           ("DELETE", "/health", 405), ("POST", "/health", 405), ("POST", "/", 405), ("BREW", "/health", 405)):
+                           ("GET", "/" + "a" * 5000, 404), ("GET", "/v1/completions", 405),
+                           ("PUT", "/v1/completions", 405),
+                           ("DELETE", "/health", 405), ("POST", "/health", 405), ("POST", "/", 405),
+                           ("BREW", "/health", 405)):
     status, headers, data = server.request(method, path, b"{}" if method in ("POST", "PUT") else None)
     error = json.loads(data)["error"] if data else None
-    ok(status == want and error and (status == 404 or headers.get("Allow")), f"{method} {path[:30]}: {want}", (status, data))
+    ok(status == want and error and (status == 404 or headers.get("Allow")), f"{method} {path[:30]}: {want}",
+       (status, data))
 
 # ---------------------------------------------------------------- below HTTP
 HEAD = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\n"
@@ -175,7 +188,8 @@ got = server.raw(b"GET /health HTTP/1.1\r\n" + b"X-Long: %s\r\n" % (b"a" * 1000)
 ok(got.split(b" ")[1] in (b"431", b"413"), "headers of 100 kB", got[:200])
 got = server.raw(b"GET /health HTTP/1.1\r\nX: " + b"a" * 1000000)
 ok(got == b"" or got.split(b" ")[1][:1] == b"4", "a header without end", got[:200])
-for data in (b"\x16\x03\x01\x02\x00\x01\x00", b"\x00" * 3000, b"GET\r\n\r\n", b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+for data in (b"\x16\x03\x01\x02\x00\x01\x00", b"\x00" * 3000, b"GET\r\n\r\n", b"nonsense\r\n\r\n",
+             b"GET / HTTP/9.9\r\n\r\n",
              b"GET /health HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
              HEAD + b"Transfer-Encoding: chunked\r\n\r\nZZZ\r\n"):
     server.raw(data, timeout=0.3)
@@ -213,7 +227,8 @@ for i in range(40):
         time.sleep(0.002)
     s.close()
 got = server.complete("Once upon a time", max_tokens=20, seed=1)
-equal(got[1]["choices"][0]["text"], run("run", "-m", MODEL, "-p", "Once upon a time", "-n", "20", "--seed", "1", "-q").stdout.decode(),
+equal(got[1]["choices"][0]["text"],
+      run("run", "-m", MODEL, "-p", "Once upon a time", "-n", "20", "--seed", "1", "-q").stdout.decode(),
       "after 40 broken connections: the right answer")
 
 # ---------------------------------------------------------------- damage at random
@@ -232,5 +247,6 @@ for i in range(300):
     statuses.add(server.post(CHAT, bytes(data))[0])
 ok(statuses <= {200, 400}, "300 damaged bodies", statuses)
 status, seconds = server.stop()
-ok(status == 0 and b"ERROR" not in server.notes and b"runtime error" not in server.notes, "and a clean end", server.notes)
+ok(status == 0 and b"ERROR" not in server.notes and b"runtime error" not in server.notes, "and a clean end",
+   server.notes)
 done()

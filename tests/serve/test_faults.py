@@ -23,7 +23,8 @@ def client(number):
             answer = c.getresponse()
             data = answer.read().decode()
             if answer.status == 200 and stream:
-                event = [e for e in data.split("\n\n") if e][-2][6:] if data.endswith("[DONE]\n\n") else data.split("\n\n")[-2][6:]
+                event = [e for e in data.split("\n\n")
+                         if e][-2][6:] if data.endswith("[DONE]\n\n") else data.split("\n\n")[-2][6:]
                 what = json.loads(event)
                 reason = what["choices"][0]["finish_reason"] if "choices" in what else "error"
             elif answer.status == 200:
@@ -58,11 +59,13 @@ reasons = []
 for seed in range(3):
     got = server.complete([PROMPT] * 24, max_tokens=500, seed=seed, stop="\u2603")[1]
     reasons += [c["finish_reason"] for c in got["choices"]]
-ok("timeout" in reasons and set(reasons) <= {"timeout", "stop", "length"}, "--timeout ends answers, and says so", reasons)
+ok("timeout" in reasons and set(reasons) <= {"timeout", "stop", "length"}, "--timeout ends answers, and says so",
+   reasons)
 
 # ---------------------------------------------------------------- slow readers
 body = json.dumps({"prompt": PROMPT, "max_tokens": 100, "n": 4, "stream": True, "seed": 1}).encode()
-request = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+request = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+request += b"Content-Length: %d\r\n\r\n" % len(body) + body
 server.stop()
 server = Server("--ctx", "512", "--parallel", "8")
 slow = []
@@ -74,7 +77,8 @@ for _ in range(4):
     slow.append(s)
 start = time.monotonic()
 fast = server.complete(PROMPT, max_tokens=30, seed=9)[1]["choices"][0]["text"]
-equal(fast, run("run", "-m", MODEL, "-p", PROMPT, "-n", "30", "--seed", "9", "-q").stdout.decode(), "slow readers do not stop the others")
+equal(fast, run("run", "-m", MODEL, "-p", PROMPT, "-n", "30", "--seed", "9", "-q").stdout.decode(),
+      "slow readers do not stop the others")
 whole = []
 for s in slow:
     data = b""

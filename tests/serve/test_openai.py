@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The server as the `openai` package sees it: installed into a throw-away environment, skipped where the registry is not
-reached."""
+"""The server as the `openai` package sees it: installed into a throw-away environment, skipped where the registry is
+not reached."""
 
 from serve_testing import *
 
@@ -25,10 +25,12 @@ chunks = list(stream)
 got = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
 ok(got == text and chunks[-1].usage.completion_tokens == 40, "the same as a stream", got)
 stopped = client.chat.completions.create(model="any", messages=user, max_tokens=40, seed=2, stop=[text[20:24]])
-ok(stopped.choices[0].finish_reason == "stop" and stopped.choices[0].message.content == text[:text.index(text[20:24])], "stop")
+ok(stopped.choices[0].finish_reason == "stop"
+   and stopped.choices[0].message.content == text[:text.index(text[20:24])], "stop")
 logs = client.chat.completions.create(model="any", messages=user, max_tokens=8, seed=2, logprobs=True, top_logprobs=3)
 content = logs.choices[0].logprobs.content
-ok("".join(t.token for t in content) == logs.choices[0].message.content and len(content[0].top_logprobs) == 3, "logprobs", content)
+ok("".join(t.token for t in content) == logs.choices[0].message.content and len(content[0].top_logprobs) == 3,
+   "logprobs", content)
 schema = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 10}, "old": {"type": "boolean"}},
           "required": ["name", "old"], "additionalProperties": False}
 made = client.chat.completions.create(model="any", messages=user, max_tokens=100, seed=1, response_format={
@@ -41,7 +43,8 @@ ok(thing and set(thing) == {"name", "old"} and isinstance(thing["old"], bool), "
 tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
 made = client.chat.completions.create(model="any", messages=user, max_tokens=20, seed=1, tools=tools)
 ok(made.choices[0].message.content and not made.choices[0].message.tool_calls, "tools, of which none is called", made)
-chunks = list(client.chat.completions.create(model="any", messages=user, max_tokens=20, seed=1, tools=tools, stream=True))
+chunks = list(client.chat.completions.create(model="any", messages=user, max_tokens=20, seed=1, tools=tools,
+                                             stream=True))
 ok("".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == made.choices[0].message.content
    and len(chunks) > 10, "the same as a stream, as it comes", chunks)
 strict = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 10}}, "required": ["city"],
@@ -63,7 +66,8 @@ ok(len({c.index for c in several.choices}) == 3, "n")
 done = client.completions.create(model="any", prompt="Once upon a time", max_tokens=10, seed=1, logprobs=2)
 ok(done.choices[0].text and len(done.choices[0].logprobs.tokens) == 10, "a completion", done)
 ok([m.id for m in client.models.list()] == ["with-tools"], "models")
-for fields, kind in (({"messages": []}, openai.BadRequestError), ({"messages": user, "temperature": -1}, openai.BadRequestError)):
+for fields, kind in (({"messages": []}, openai.BadRequestError),
+                     ({"messages": user, "temperature": -1}, openai.BadRequestError)):
     try:
         client.chat.completions.create(model="any", **fields)
         ok(False, "an error")
@@ -71,7 +75,8 @@ for fields, kind in (({"messages": []}, openai.BadRequestError), ({"messages": u
         ok(e.param and e.type == "invalid_request_error", f"an error names the field: {e.param}", e)
 answers = {}
 def ask(i):
-    answers[i] = client.chat.completions.create(model="any", messages=user, max_tokens=40, seed=2).choices[0].message.content
+    made = client.chat.completions.create(model="any", messages=user, max_tokens=40, seed=2)
+    answers[i] = made.choices[0].message.content
 threads = [threading.Thread(target=ask, args=(i,)) for i in range(8)]
 for t in threads: t.start()
 for t in threads: t.join()
@@ -88,7 +93,8 @@ python = os.path.join(environment, "bin", "python")
 try:
     made = subprocess.run([sys.executable, "-m", "venv", environment], capture_output=True, timeout=60)
     made = made.returncode == 0 and subprocess.run(
-        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--timeout", "5", "--retries", "0", "openai"],
+        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--timeout", "5", "--retries", "0",
+         "openai"],
         capture_output=True, timeout=180).returncode == 0
 except subprocess.TimeoutExpired:
     made = False

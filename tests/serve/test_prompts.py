@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Prompt caches on disk: known after a restart, with the same answers; damaged and foreign files; a bound that is kept."""
+"""Prompt caches on disk: known after a restart, with the same answers; damaged and foreign files; a bound."""
 
 import stat
 
@@ -45,7 +45,8 @@ equal(plain.stop()[0], 0, "a server without prompt caches")
 
 # ---------------------------------------------------------------- over a restart
 server = serve()
-ok(server.port and stat.S_IMODE(os.stat(folder).st_mode) == 0o700, "the folder is made, for its owner alone", server.line)
+ok(server.port and stat.S_IMODE(os.stat(folder).st_mode) == 0o700, "the folder is made, for its owner alone",
+   server.line)
 first = server.complete(**ASKED)[1]
 equal((text(first), kept(first)), (text(want), 0), "an answer with prompt caches is the one without")
 ok(wait_for(files), "a file is written once nothing is asked for a while")
@@ -64,7 +65,8 @@ after = files()
 ok(len(after) == 1 and after[0] != name, "a longer sequence takes the place of its beginning", after)
 server = serve()
 got = server.complete(**longer)[1]
-ok(kept(got) >= got["usage"]["prompt_tokens"] - 1 > first["usage"]["prompt_tokens"] + 25, "known as far as it was computed", got)
+ok(kept(got) >= got["usage"]["prompt_tokens"] - 1 > first["usage"]["prompt_tokens"] + 25,
+   "known as far as it was computed", got)
 ok(kept(server.complete(**ASKED)[1]) >= first["usage"]["prompt_tokens"] - 1, "and its beginning")
 equal(server.chat(STORY, max_tokens=20, seed=3)[1]["choices"][0]["message"]["content"], chat, "a chat is the same, too")
 server.stop()
@@ -109,7 +111,8 @@ server = serve("--prompt-cache-size", str(sum(sizes) * 7 // 8))
 server.complete(f"0 {STORY}", max_tokens=1, seed=1)  # used again: the newest
 server.complete(f"4 {STORY}", max_tokens=1, seed=1)
 server.stop()
-ok(sum(os.path.getsize(path(f)) for f in files()) <= sum(sizes) * 7 // 8 and len(files()) == 3, "a bound is kept", files())
+ok(sum(os.path.getsize(path(f)) for f in files()) <= sum(sizes) * 7 // 8 and len(files()) == 3, "a bound is kept",
+   files())
 server = serve()
 equal([kept(server.complete(f"{i} {STORY}", max_tokens=1, seed=1)[1]) > 30 for i in (4, 0, 1)], [True, True, False],
       "those that were used last are there")
@@ -124,7 +127,8 @@ equal(files(), [], "none is kept")
 for arguments, status, word in ((("--prompt-cache", os.path.join(MODEL, "config.json")), IO, "config.json"),
                                 (("--prompt-cache", tmp("no/such")), IO, "no/such"),
                                 (("--prompt-cache", ""), USAGE, "--prompt-cache"),
-                                (("--prompt-cache", folder, "--prompt-cache-size", "many"), USAGE, "--prompt-cache-size")):
+                                (("--prompt-cache", folder, "--prompt-cache-size", "many"), USAGE,
+                                 "--prompt-cache-size")):
     p = run("serve", "-m", MODEL, "--port", "0", *arguments)
     ok(p.returncode == status and word in p.stderr.decode(), f"{arguments[-1][-12:]!r} is refused", p.stderr)
 done()

@@ -41,7 +41,8 @@ options = dict(temperature=1.3, top_k=20, top_p=0.8, min_p=0.02, repeat_penalty=
 flags = [w for k, v in options.items() for w in ("--" + {"temperature": "temp"}.get(k, k).replace("_", "-"), str(v))]
 equal(server.complete(PROMPT, max_tokens=40, seed=3, **options)[1]["choices"][0]["text"], alone(PROMPT, 40, 3, *flags),
       "every setting of sampling does what run's does")
-equal(server.complete(PROMPT, max_tokens=30, temperature=0)[1]["choices"][0]["text"], alone(PROMPT, 30, 0, "--temp", "0"),
+equal(server.complete(PROMPT, max_tokens=30, temperature=0)[1]["choices"][0]["text"],
+      alone(PROMPT, 30, 0, "--temp", "0"),
       "greedy")
 prompts = [PROMPT, "The dog", "One day, Lily"]
 got = server.complete(prompts, max_tokens=20, seed=1, n=2)[1]["choices"]
@@ -76,7 +77,8 @@ events = server.events("/v1/chat/completions", {"messages": [{"role": "user", "c
                                                 "max_tokens": 50, "seed": 2})
 equal(events[0]["choices"][0]["delta"], {"role": "assistant", "content": ""}, "the first chunk has the role")
 equal("".join(e["choices"][0]["delta"].get("content", "") for e in events[:-1]), story, "the chunks are the story")
-ok(events[-1] == "[DONE]" and all("usage" not in e for e in events[:-1]), "no usage unless it is asked for", events[-2:])
+ok(events[-1] == "[DONE]" and all("usage" not in e for e in events[:-1]), "no usage unless it is asked for",
+   events[-2:])
 
 # ---------------------------------------------------------------- biases, penalties, chances
 got = server.complete(PROMPT, max_tokens=12, temperature=0, logprobs=3)[1]["choices"][0]
@@ -89,20 +91,25 @@ reference = tmp("logits.f32")
 run("logits", "--ids", " ".join(map(str, ids)), "-o", reference, "-q")
 row = struct.unpack("<4096f", read(reference)[-4096 * 4 :])
 want = max(row) - math.log(sum(math.exp(x) for x in row))
-ok(abs(logs["token_logprobs"][0] - want) < 1e-5, "a log-probability is that of the logits", (logs["token_logprobs"][0], want))
+ok(abs(logs["token_logprobs"][0] - want) < 1e-5, "a log-probability is that of the logits",
+   (logs["token_logprobs"][0], want))
 chat = {"messages": [{"role": "user", "content": "Tell me a story"}], "max_tokens": 10, "seed": 2, "logprobs": True,
         "top_logprobs": 2}
 whole = server.post("/v1/chat/completions", chat)[1]["choices"][0]
 content = whole["logprobs"]["content"]
-equal(b"".join(bytes(t["bytes"]) for t in content).decode(), whole["message"]["content"], "the same of a chat, as bytes")
-ok(all(len(t["top_logprobs"]) == 2 and t["logprob"] <= t["top_logprobs"][0]["logprob"] for t in content), "top_logprobs", content)
+equal(b"".join(bytes(t["bytes"]) for t in content).decode(), whole["message"]["content"],
+      "the same of a chat, as bytes")
+ok(all(len(t["top_logprobs"]) == 2 and t["logprob"] <= t["top_logprobs"][0]["logprob"] for t in content),
+   "top_logprobs", content)
 events = server.events("/v1/chat/completions", chat)[1:-2]
 equal([t for e in events for t in e["choices"][0]["logprobs"]["content"]], content, "and of a stream")
 first = server.post("/tokenize", {"content": got["text"]})[1]["tokens"][0]
 other = server.complete(PROMPT, max_tokens=12, temperature=0, logit_bias={str(first): -100})[1]["choices"][0]["text"]
-ok(not other.startswith(got["text"][:1]) and other, "logit_bias: a token that is banned does not come", (got["text"], other))
+ok(not other.startswith(got["text"][:1]) and other, "logit_bias: a token that is banned does not come",
+   (got["text"], other))
 forced = server.complete(PROMPT, max_tokens=5, temperature=0, logit_bias={"300": 100})[1]["choices"][0]["text"]
-equal(forced, server.post("/detokenize", {"tokens": ids[:1] + [300] * 6})[1]["content"][-len(forced):], "or always does")
+equal(forced, server.post("/detokenize", {"tokens": ids[:1] + [300] * 6})[1]["content"][-len(forced):],
+      "or always does")
 plain = server.complete(PROMPT, max_tokens=60, temperature=0)[1]["choices"][0]["text"].split()
 fresh = server.complete(PROMPT, max_tokens=60, temperature=0, presence_penalty=2, frequency_penalty=2)[1]["choices"][0]
 ok(len(set(fresh["text"].split())) > len(set(plain)), "penalties bring other words", (plain, fresh["text"]))
@@ -112,13 +119,16 @@ SCHEMA = {"type": "object", "properties": {"name": {"type": "string", "maxLength
           "kind": {"enum": ["cat", "dog"]}}, "required": ["name", "old", "kind"], "additionalProperties": False}
 form = {"type": "json_schema", "json_schema": {"name": "animal", "schema": SCHEMA, "strict": True}}
 for seed in range(4):
-    got = server.chat("Tell me of an animal.", max_tokens=150, seed=seed, temperature=1.5, response_format=form)[1]["choices"][0]
+    got = server.chat("Tell me of an animal.", max_tokens=150, seed=seed, temperature=1.5,
+                      response_format=form)[1]["choices"][0]
     try:
         animal = json.loads(got["message"]["content"])
     except ValueError:
         animal = None
-    ok(got["finish_reason"] == "stop" and animal and list(animal) == ["name", "old", "kind"] and animal["kind"] in ("cat", "dog")
-       and len(animal["name"]) <= 12 and isinstance(animal["old"], bool), f"an answer that follows a schema ({seed})", got)
+    ok(got["finish_reason"] == "stop" and animal and list(animal) == ["name", "old", "kind"]
+       and animal["kind"] in ("cat", "dog")
+       and len(animal["name"]) <= 12 and isinstance(animal["old"], bool), f"an answer that follows a schema ({seed})",
+       got)
 got = server.complete(PROMPT, max_tokens=50, seed=1, grammar='root ::= " yes" | " no"')[1]["choices"][0]
 ok(got["text"] in (" yes", " no") and got["finish_reason"] == "stop", "a grammar", got)
 got = server.complete(PROMPT, max_tokens=100, seed=3, response_format={"type": "json_object"})[1]["choices"][0]
@@ -140,7 +150,8 @@ equal(server.post("/detokenize", {"tokens": got["tokens"][1:]})[1]["content"], P
 text = server.post("/apply-template", {"messages": [{"role": "user", "content": "Hi \u2603"}]})[1]["prompt"]
 equal(text, "<|im_start|>user\nHi \u2603<|im_end|>\n<|im_start|>assistant\n", "/apply-template")
 equal(server.post("/apply-template", {"messages": [{"role": "developer", "content": "Be kind."},
-                                                   {"role": "user", "content": "Hi"}]})[1]["prompt"].count("system\nBe kind."),
+                                                   {"role": "user",
+                                                    "content": "Hi"}]})[1]["prompt"].count("system\nBe kind."),
       1, "a developer is the system")
 
 # ---------------------------------------------------------------- who is told to come later
@@ -159,7 +170,8 @@ c.close()
 deadline = time.monotonic() + 10
 while time.monotonic() < deadline and server.metric("answers_running") > 0:
     time.sleep(0.02)
-equal((server.metric("answers_running"), server.metric("answers_waiting")), (0, 0), "its client leaves: it is not computed")
+equal((server.metric("answers_running"), server.metric("answers_waiting")), (0, 0),
+      "its client leaves: it is not computed")
 ok(server.metric("clients_left_total") > left, "and that is counted")
 c = server.connection()  # the same of an answer that comes whole: nothing is written until the end
 c.request("POST", "/v1/completions", json.dumps(dict(long, n=4)))
@@ -171,7 +183,8 @@ c.close()
 deadline = time.monotonic() + 10
 while time.monotonic() < deadline and server.metric("answers_running") > 0:
     time.sleep(0.01)
-ok(server.metric("tokens_total") - before < 700, "also while nothing is written to it", server.metric("tokens_total") - before)
+ok(server.metric("tokens_total") - before < 700, "also while nothing is written to it",
+   server.metric("tokens_total") - before)
 status, got = server.complete(PROMPT, n=13)
 ok(status == 400 and got["error"]["param"] == "n", "more than can ever wait", got)
 
@@ -192,7 +205,8 @@ for i in range(3):
 c.close()
 body = json.dumps({"prompt": PROMPT, "max_tokens": 5, "seed": 7}).encode()
 chunked = b"".join(b"%x\r\n%s\r\n" % (1, body[i : i + 1]) for i in range(len(body))) + b"0\r\n\r\n"
-got = server.raw(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + chunked)
+head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+got = server.raw(head + chunked)
 ok(b" 200 " in got and json.dumps(alone(PROMPT, 5, 7)).encode() in got, "a body in chunks of one byte", got)
 
 # ---------------------------------------------------------------- memory
@@ -203,7 +217,8 @@ stated = float(found.group(1)) * {b"kB": 1e3, b"MB": 1e6, b"GB": 1e9}[found.grou
 ok(peak <= stated, "it took no more memory than it said", (peak, stated))
 ok(status == 0 and seconds < 5, "SIGTERM ends it", (status, seconds, server.notes))
 p = run("serve", "--port", "0", "--memory", "20MB")
-ok(p.returncode == USAGE and b"memory" in p.stderr and b"listening" not in p.stdout, "more memory than allowed", p.stderr)
+ok(p.returncode == USAGE and b"memory" in p.stderr and b"listening" not in p.stdout, "more memory than allowed",
+   p.stderr)
 p = run("serve", "--port", "0", "--ctx", "100000")
 ok(p.returncode == USAGE and one_error_line(p), "more context than the model has", p.stderr)
 
@@ -211,7 +226,8 @@ ok(p.returncode == USAGE and one_error_line(p), "more context than the model has
 with open(tmp("keys"), "w") as f:
     f.write("# for tests\nsecret-one\n\nsecret-two\n")
 server = Server("--api-key-file", tmp("keys"), "--cors", "https://page.example", "--alias", "story")
-for header, want in (({}, 401), ({"Authorization": "Bearer secret"}, 401), ({"Authorization": "Bearer secret-one1"}, 401),
+for header, want in (({}, 401), ({"Authorization": "Bearer secret"}, 401),
+                     ({"Authorization": "Bearer secret-one1"}, 401),
                      ({"Authorization": "secret-one"}, 401), ({"Authorization": "Bearer secret-one"}, 200),
                      ({"Authorization": "Bearer secret-two"}, 200)):
     status, headers, data = server.request("POST", "/v1/completions", '{"prompt":"a","max_tokens":1}', header)

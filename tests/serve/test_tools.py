@@ -18,7 +18,8 @@ server = Server(model=folder)
 user = [{"role": "user", "content": "How is it in Rome?"}]
 text = server.post("/apply-template", {"messages": user, "tools": TOOLS})[1]["prompt"]
 ok('"name": "weather"' in text and text.startswith("<|im_start|>system"), "tools are rendered by the template", text)
-equal("weather" in server.post("/apply-template", {"messages": user, "tools": TOOLS, "tool_choice": "none"})[1]["prompt"],
+equal("weather" in server.post("/apply-template",
+                               {"messages": user, "tools": TOOLS, "tool_choice": "none"})[1]["prompt"],
       False, "but not with tool_choice none")
 history = user + [{"role": "assistant", "content": None, "tool_calls": [
     {"id": "a", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}]},
@@ -27,7 +28,8 @@ text = server.post("/apply-template", {"messages": history, "tools": TOOLS})[1][
 ok("<tool_call>Rome</tool_call>" in text and "tool\nsunny" in text, "arguments are an object to the template", text)
 status, got = server.post("/v1/chat/completions", {"messages": user, "tools": TOOLS, "max_tokens": 20, "seed": 1})
 choice = got["choices"][0]
-ok(status == 200 and "tool_calls" not in choice["message"] and choice["message"]["content"], "an answer without a call", got)
+ok(status == 200 and "tool_calls" not in choice["message"] and choice["message"]["content"], "an answer without a call",
+   got)
 events = server.events("/v1/chat/completions", {"messages": user, "tools": TOOLS, "max_tokens": 20, "seed": 1})
 equal("".join(e["choices"][0]["delta"].get("content", "") for e in events[:-1]), choice["message"]["content"],
       "the same as a stream")
@@ -35,7 +37,8 @@ ok(len(events) > 10, "as it comes", len(events))
 logged = {"messages": user, "tools": TOOLS, "max_tokens": 20, "seed": 1, "logprobs": True, "top_logprobs": 2}
 events = server.events("/v1/chat/completions", logged)
 parts = [t for e in events[:-1] for t in (e["choices"][0]["logprobs"] or {}).get("content", [])]
-equal(parts, server.post("/v1/chat/completions", logged)[1]["choices"][0]["logprobs"]["content"], "with log-probabilities")
+equal(parts, server.post("/v1/chat/completions", logged)[1]["choices"][0]["logprobs"]["content"],
+      "with log-probabilities")
 
 
 def calls(message):
@@ -43,7 +46,8 @@ def calls(message):
 
 
 TOOLS.append({"type": "function", "function": {"name": "add", "parameters": {
-    "type": "object", "properties": {"both": {"type": "boolean"}}, "required": ["both"], "additionalProperties": False}}})
+    "type": "object", "properties": {"both": {"type": "boolean"}}, "required": ["both"],
+    "additionalProperties": False}}})
 TOOLS[0]["function"]["parameters"]["properties"]["city"]["maxLength"] = 10
 TOOLS[0]["function"]["parameters"]["additionalProperties"] = False
 for choice, names in (("required", {"weather", "add"}), ({"type": "function", "function": {"name": "add"}}, {"add"})):
@@ -60,10 +64,12 @@ for choice, names in (("required", {"weather", "add"}), ({"type": "function", "f
     ok(calls(whole) == made and {p["index"] for p in parts} == {0} and not any(d.get("content") for d in deltas)
        and events[-1]["choices"][0]["finish_reason"] == "tool_calls", "the same as a stream", deltas)
     ok(len(parts) > 2 and parts[0]["id"] and parts[0]["type"] == "function" and parts[0]["function"]["arguments"] == ""
-       and not any("id" in p or "name" in p["function"] for p in parts[1:]), "the name first, arguments in pieces", parts)
+       and not any("id" in p or "name" in p["function"] for p in parts[1:]), "the name first, arguments in pieces",
+       parts)
 for choice, more in (({"type": "function", "function": {"name": "other"}}, {}), ("maybe", {}), ({}, {}), (1, {}),
                      ("required", {"response_format": {"type": "json_object"}}), ("required", {"tools": []})):
-    status, got = server.post("/v1/chat/completions", dict({"messages": user, "tools": TOOLS, "tool_choice": choice}, **more))
+    status, got = server.post("/v1/chat/completions",
+                              dict({"messages": user, "tools": TOOLS, "tool_choice": choice}, **more))
     equal((status, got.get("error", {}).get("param")), (400, "tool_choice"), f"tool_choice {choice} is refused")
 equal(server.stop()[0], 0, "a clean end")
 done()
