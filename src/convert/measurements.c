@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A file of measurements has a key, the ids of the text, mean squares and chances, curves, and a checksum over all. The
+ * key is text, a line for each thing that the measurements depend on: so a file that does not fit is refused by the
+ * first line that differs, in words.
+ */
 #include "convert/measurements.h"
 
 #include <stdlib.h>
@@ -36,6 +41,7 @@ static bool files_digest(const tensor_source *input, char hex[33]) {
   return fits;
 }
 
+/* Digest of the patterns of tensors that are kept, in their order. */
 static bool globs_digest(const ellm_compress_options *options, char hex[33]) {
   ellm_buffer all = {0};
   bool fits = true;
@@ -48,6 +54,7 @@ static bool globs_digest(const ellm_compress_options *options, char hex[33]) {
   return fits;
 }
 
+/* Digest of a calibration text that was given; "-" where the model writes its own. */
 static ellm_status text_digest(const ellm_compress_options *options, char hex[33], ellm_error *err) {
   uint8_t *text = NULL, digest[16];
   size_t bytes = 0;
@@ -201,6 +208,7 @@ ellm_status measurements_parse(const uint8_t *data, size_t bytes, const char *or
   return whole ? ELLM_OK : ellm_fail(err, ELLM_ERR_INPUT, "%s: this plan is damaged", origin);
 }
 
+/* Frees what was read; the path stays. */
 static void forget(measurements *m) {
   free(m->key);
   corpus_free(&m->text);

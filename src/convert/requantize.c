@@ -51,6 +51,7 @@ static ellm_status find_names(const ellm_file *file, globs *kept, globs *assets,
   return ELLM_OK;
 }
 
+/* Byte by byte; *first is the first place that differs. */
 static ellm_status compare(const char *a_path, const char *b_path, bool *same, uint64_t *first, ellm_error *err) {
   file_map a, b;
   ELLM_TRY(file_map_open(a_path, &a, err));

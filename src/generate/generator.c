@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Generators and their requests, as entrollm.h has them. */
+/*
+ * Generators and their requests, as entrollm.h has them: making and freeing, checking what is asked for, and handing
+ * out results. What goes into a batch, and when, is decided in schedule.c; what becomes of logits in answer.c. A
+ * generator belongs to one thread at a time; only ellm_answer_cancel may come from another.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +27,7 @@ const char *ellm_end_name(ellm_end end) {
   return (size_t)end < sizeof names / sizeof *names ? names[end] : "unknown";
 }
 
+/* Logits of a whole batch and all lists have their largest size from the start: a step allocates nothing for them. */
 ellm_status ellm_generator_create(ellm_model *model, const ellm_generator_options *given, ellm_generator **out,
                                   ellm_error *err) {
   *out = NULL;
@@ -52,6 +57,7 @@ ellm_status ellm_generator_create(ellm_model *model, const ellm_generator_option
   return ELLM_OK;
 }
 
+/* Answers that nobody has freed go with it. */
 void ellm_generator_free(ellm_generator *g) {
   if (!g) return;
   while (g->answers) ellm_answer_free(g->answers);
@@ -65,6 +71,7 @@ void ellm_generator_free(ellm_generator *g) {
   free(g);
 }
 
+/* All that can be wrong with a request is said now, and not when it begins. */
 static ellm_status check_request(const ellm_generator *g, const ellm_request *r, ellm_error *err) {
   const uint32_t context = g->info.max_context, most = r->positions > 0 ? r->positions : context;
   const char *reason = g->info.max_context_reason, *colon = reason ? ": " : "";
@@ -94,6 +101,7 @@ static ellm_status check_request(const ellm_generator *g, const ellm_request *r,
   return ELLM_OK;
 }
 
+/* It waits behind the others; nothing is computed before the next step. */
 ellm_status ellm_generator_add(ellm_generator *g, const ellm_request *request, ellm_answer **out, ellm_error *err) {
   *out = NULL;
   ELLM_SIZED(ellm_request, own, request, err);
@@ -122,6 +130,7 @@ ellm_status ellm_generator_keep(ellm_generator *g, ellm_sequence *sequence, ellm
   return ELLM_OK;
 }
 
+/* One that is at work leaves the batch, and gives its pages back. */
 void ellm_answer_free(ellm_answer *a) {
   if (!a) return;
   ellm_generator *g = a->generator;

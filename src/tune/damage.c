@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Measuring: the model's elements are exchanged for the quantized ones, the text runs from the first layer that this
+ * concerns on, and the elements are exchanged back. Streams (the text before each layer) are in a scratch file, so
+ * that memory does not grow with the number of layers.
+ */
 #include "tune/damage.h"
 
 #include <math.h>
@@ -15,6 +20,7 @@ static uint64_t stream_at(const damage_meter *d, size_t sequence, uint32_t layer
   return (uint64_t)(sequence * d->model->config.n_layers + layer) * stream_bytes(d);
 }
 
+/* The logits of the model as it is take most: a float for each scored token and each token of the vocabulary. */
 static ellm_status allocate(damage_meter *d, ellm_error *err) {
   const size_t vocab = d->model->config.vocab_size;
   size_t bytes = SIZE_MAX;
@@ -47,6 +53,7 @@ static ellm_status run_reference(damage_meter *d, size_t sequence, ellm_error *e
   return ELLM_OK;
 }
 
+/* What failed half-way is freed by damage_close. */
 ellm_status damage_open(ellm_model *model, const damage_text *on, const char *path, damage_meter *out, ellm_error *err) {
   const size_t n = on->n, length = on->length;
   *out = (damage_meter){.model = model,
@@ -78,6 +85,7 @@ void damage_close(damage_meter *d) {
 
 typedef struct compare_job { const damage_meter *d; const float *reference; const double *log_sum; } compare_job;
 
+/* One scored token: its divergence from the model as it is. */
 static void compare_row(void *user, size_t i, int thread) {
   const compare_job *job = user;
   const size_t vocab = job->d->model->config.vocab_size;
@@ -99,10 +107,12 @@ static ellm_status run_changed(damage_meter *d, const tune_matrix *m, size_t seq
   return layerwise_head(d->layers, d->skipped, d->length, d->stream, d->logits, NULL, err);
 }
 
+/* Twice gives back what was there. */
 static void exchange(damage_change *changes, size_t n) {
   for (size_t i = 0; i < n; i++) changes[i].elements = tune_matrix_replace(changes[i].matrix, changes[i].elements);
 }
 
+/* The sum is over sequences and tokens in their order, so it does not depend on threads. */
 ellm_status damage_of(damage_meter *d, damage_change *changes, size_t n, double *divergence, ellm_error *err) {
   const size_t vocab = d->model->config.vocab_size;
   exchange(changes, n);

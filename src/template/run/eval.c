@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chat templates: evaluation of expressions. */
+/*
+ * Chat templates: evaluation of expressions. A node is evaluated by recursion over the tree; each costs a step and a
+ * level of depth, so that neither a long template nor a deep one can take more than is allowed. Before a value is
+ * looked at, limits->at is set to the node that it belongs to: an error then names that place. Operands are evaluated
+ * from left to right, each once, as Python does.
+ */
 #include "template/run/eval.h"
 
 #include <string.h>
@@ -15,6 +20,8 @@
 #include "template/value/operators.h"
 #include "template/value/text.h"
 
+/* The innermost variable of this name; else a function of the environment; else undefined, which is no error yet. Work
+ * is counted by the variables that were passed by. */
 static bool eval_name(tpl_run *run, const tpl_node *node, tpl_value *out) {
   size_t seen = 0;
   for (const tpl_scope *scope = run->state->scope; scope; scope = scope->outer)
@@ -27,6 +34,7 @@ static bool eval_name(tpl_run *run, const tpl_node *node, tpl_value *out) {
   return tpl_charge(&run->limits, seen / 16);
 }
 
+/* The items of a list or a tuple that is written in the template. */
 static bool eval_items(tpl_run *run, const tpl_node *node, tpl_list **out) {
   *out = tpl_new_list(&run->limits, 0);
   if (!*out) return false;
@@ -37,6 +45,7 @@ static bool eval_items(tpl_run *run, const tpl_node *node, tpl_list **out) {
   return true;
 }
 
+/* Items come in pairs, key and value; of equal keys the last one counts. */
 static bool eval_dict(tpl_run *run, const tpl_node *node, tpl_value *out) {
   tpl_dict *dict = tpl_new_dict(&run->limits, 0);
   if (!dict) return false;
@@ -50,6 +59,7 @@ static bool eval_dict(tpl_run *run, const tpl_node *node, tpl_value *out) {
   return true;
 }
 
+/* a ~ b ~ c: the texts of all, whatever they are. */
 static bool eval_concat(tpl_run *run, const tpl_node *node, tpl_value *out) {
   ellm_buffer buffer = {0};
   for (const tpl_node *operand = node->a; operand; operand = operand->next) {
@@ -70,6 +80,7 @@ static bool eval_logic(tpl_run *run, const tpl_node *node, tpl_value *out) {
   return true;
 }
 
+/* a + b - c of one precedence is a list of steps, from left to right: no recursion by length. */
 static bool eval_arith(tpl_run *run, const tpl_node *node, tpl_value *out) {
   tpl_value left, right;
   if (!tpl_eval(run, node->a, &left)) return false;
@@ -97,6 +108,7 @@ static bool eval_compare(tpl_run *run, const tpl_node *node, tpl_value *out) {
   return true;
 }
 
+/* -0.0 is kept; -x of an integer is 0 - x, which notices the one that has no negative. */
 static bool eval_sign(tpl_run *run, const tpl_node *node, tpl_value *out) {
   tpl_value value;
   if (!tpl_eval(run, node->a, &value)) return false;
@@ -110,6 +122,7 @@ static bool eval_sign(tpl_run *run, const tpl_node *node, tpl_value *out) {
   return tpl_arith(&run->limits, node->type == NODE_NEGATE ? '-' : '+', tpl_int(0), value, out);
 }
 
+/* a if b else c; without else it is undefined. */
 static bool eval_condition(tpl_run *run, const tpl_node *node, tpl_value *out) {
   tpl_value test;
   if (!tpl_eval(run, node->b, &test)) return false;
@@ -121,6 +134,7 @@ static bool eval_condition(tpl_run *run, const tpl_node *node, tpl_value *out) {
 
 /* ------------------------------------------------------------------ postfix */
 
+/* name=value of a call. A name that comes twice is an error, as in Python. */
 static bool add_keyword(tpl_run *run, tpl_arguments *arguments, size_t *capacity, const tpl_string *name,
                         tpl_value value) {
   for (size_t i = 0; i < arguments->n_keywords; i++)
@@ -159,6 +173,7 @@ static bool add_spread(tpl_run *run, const tpl_node *node, tpl_value value, tpl_
   return true;
 }
 
+/* Arguments of a call, filter or test. The call of a call tag gets its body as one more, `caller`. */
 static bool eval_arguments(tpl_run *run, const tpl_node *step, tpl_arguments *out) {
   size_t capacity = 0;
   *out = (tpl_arguments){0};
@@ -183,15 +198,18 @@ static bool eval_arguments(tpl_run *run, const tpl_node *step, tpl_arguments *ou
          add_keyword(run, out, &capacity, state->t->names[NAME_CALLER], state->call_caller);
 }
 
+/* A part of a slice; None where it is not there. */
 static bool eval_part(tpl_run *run, const tpl_node *node, tpl_value *out) {
   *out = tpl_none();
   return !node || tpl_eval(run, node, out);
 }
 
+/* A filter or test that is not known is refused here, when it is reached, and not in a branch that is not taken. */
 static bool fail_unknown(tpl_run *run, const tpl_node *step, const char *what) {
   return tpl_fail(&run->limits, "the %s '%.*s' is not supported", what, TPL_CUT(step->name));
 }
 
+/* One step behind a value: .name, [key], [a:b:c], (arguments), | filter, is test. */
 static bool eval_step(tpl_run *run, const tpl_node *step, tpl_value value, tpl_value *out) {
   tpl_arguments arguments;
   tpl_value a, b, c;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chat templates: iterators and loops; see iterate.h. */
+/*
+ * Chat templates: iterators and loops; see iterate.h. One struct stands for all kinds, and tpl_next goes one item
+ * further. An iterator over another one (a map, a selection, the condition of a loop) asks that one for its next item
+ * when it is asked itself, so nothing is computed that nobody looks at.
+ */
 #include "template/run/iterate.h"
 
 #include <string.h>
@@ -18,6 +22,7 @@ bool tpl_has_count(tpl_value v) {
          v.kind == TPL_DICT || v.kind == TPL_RANGE || v.kind == TPL_VIEW;
 }
 
+/* A string has as many characters as it has, not bytes. */
 bool tpl_count(tpl_run *run, tpl_value v, size_t *count) {
   switch (v.kind) {
     case TPL_UNDEFINED: *count = 0; return true;
@@ -30,6 +35,7 @@ bool tpl_count(tpl_run *run, tpl_value v, size_t *count) {
   }
 }
 
+/* An iterator goes on where it is; what is undefined has no items. */
 bool tpl_iterate(tpl_run *run, tpl_value v, tpl_iterator **out) {
   static const tpl_list empty = {0};
   tpl_iterator it = {.kind = ITERATE_ITEMS, .list = &empty};
@@ -67,6 +73,7 @@ static bool looked_at(tpl_run *run, const tpl_iterator *it, tpl_value item, tpl_
   return true;
 }
 
+/* Does the item pass the test of a selection, or its attribute, where there is no test, count as true? */
 static bool selected(tpl_run *run, const tpl_iterator *it, tpl_value item, bool *result) {
   tpl_value value;
   if (!looked_at(run, it, item, &value)) return false;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chat templates: values from JSON, and JSON from values as Python's json.dumps writes it. */
+/*
+ * Chat templates: values from JSON, and JSON from values as Python's json.dumps writes it: ", " and ": " between,
+ * NaN and Infinity as words, keys that are numbers as texts. Variables are converted once; their texts stay where the
+ * JSON has them.
+ */
 #include "template/value/json.h"
 
 #include <math.h>
@@ -31,6 +35,7 @@ static bool array_of(tpl_limits *limits, const json_t *json, tpl_value *out) {
   return true;
 }
 
+/* In the order of the JSON. */
 static bool object_of(tpl_limits *limits, const json_t *json, tpl_value *out) {
   tpl_dict *dict = tpl_new_dict(limits, json_object_size(json));
   if (!dict) return false;
@@ -74,6 +79,7 @@ static bool put(tpl_limits *limits, ellm_buffer *buffer, const char *text) {
   return tpl_put(limits, buffer, text, strlen(text));
 }
 
+/* Control characters are escaped; with `ascii` all that is not ASCII, too, beyond 16 bits as two surrogates. */
 static bool put_string(tpl_limits *limits, ellm_buffer *buffer, const tpl_string *text, bool ascii) {
   static const char special[] = "\"\\\n\r\t\b\f", letters[] = "\"\\nrtbf";
   if (!put(limits, buffer, "\"")) return false;
@@ -103,6 +109,7 @@ static bool put_number(tpl_limits *limits, ellm_buffer *buffer, tpl_value v) {
   return put(limits, buffer, text);
 }
 
+/* With an indent each item has a line of its own. */
 static bool put_line(tpl_limits *limits, ellm_buffer *buffer, const tpl_json_style *style, unsigned level) {
   if (!style->indent) return true;
   if (!put(limits, buffer, "\n")) return false;
@@ -136,6 +143,7 @@ static bool put_key(tpl_limits *limits, ellm_buffer *buffer, tpl_value key, cons
   }
 }
 
+/* Keys are sorted, where that is asked for, together with their values. */
 static bool put_object(tpl_limits *limits, ellm_buffer *buffer, const tpl_dict *dict, const tpl_json_style *style,
                        unsigned level) {
   if (dict->count == 0) return put(limits, buffer, "{}");

@@ -10,6 +10,7 @@
 
 static bool too_large(tpl_limits *limits) { return tpl_fail(limits, "an integer beyond 64 bits"); }
 
+/* "'+' between str and int"; what is undefined is named instead. */
 static bool no_operation(tpl_limits *limits, int op, tpl_value a, tpl_value b) {
   char name[3] = {(char)op, '\0', '\0'};
   if (a.kind == TPL_UNDEFINED || b.kind == TPL_UNDEFINED)
@@ -20,12 +21,14 @@ static bool no_operation(tpl_limits *limits, int op, tpl_value a, tpl_value b) {
 
 /* ------------------------------------------------------------------ numbers */
 
+/* False where the sum does not fit; nothing overflows. */
 static bool add_integers(int64_t a, int64_t b, int64_t *out) {
   if (b > 0 ? a > INT64_MAX - b : a < INT64_MIN - b) return false;
   *out = a + b;
   return true;
 }
 
+/* By division: a b > MAX is a > MAX / b for positive ones, and so on for the four cases of signs. */
 static bool multiply_integers(int64_t a, int64_t b, int64_t *out) {
   if (a == 0 || b == 0) {
     *out = 0;
@@ -37,6 +40,7 @@ static bool multiply_integers(int64_t a, int64_t b, int64_t *out) {
   return true;
 }
 
+/* By squares, so at most 63 steps; the last square is not taken, since it may not fit. */
 static bool power_integers(int64_t base, int64_t exponent, int64_t *out) {
   int64_t result = 1;
   while (exponent > 0) {
@@ -48,6 +52,7 @@ static bool power_integers(int64_t base, int64_t exponent, int64_t *out) {
   return true;
 }
 
+/* Python rounds quotients down, and the remainder has the sign of the divisor; C rounds towards zero. */
 static bool integer_arith(tpl_limits *limits, int op, int64_t a, int64_t b, tpl_value *out) {
   int64_t result = 0;
   bool fits = true;
@@ -87,12 +92,14 @@ static bool integer_arith(tpl_limits *limits, int op, int64_t a, int64_t b, tpl_
   return true;
 }
 
+/* As Python: the sign of the divisor, also of a zero. */
 static double float_modulo(double a, double b) {
   double rest = fmod(a, b);
   if (rest != 0 ? (rest < 0) != (b < 0) : false) rest += b;
   return rest == 0 ? copysign(0.0, b) : rest;
 }
 
+/* CPython's way: exact by way of the remainder, since floor(a / b) may be one too large where a / b was rounded up. */
 static double float_floor_divide(double a, double b) {
   const double rest = fmod(a, b);
   double quotient = (a - rest) / b;
@@ -102,6 +109,7 @@ static double float_floor_divide(double a, double b) {
   return quotient - whole > 0.5 ? whole + 1 : whole;
 }
 
+/* What is a complex number or an overflow in Python is an error here as there. */
 static bool float_arith(tpl_limits *limits, int op, double a, double b, tpl_value *out) {
   double result = 0;
   if ((op == '/' || op == OP_FLOOR_DIVIDE || op == '%') && b == 0) return tpl_fail(limits, "division by zero");
@@ -126,6 +134,7 @@ static bool float_arith(tpl_limits *limits, int op, double a, double b, tpl_valu
 
 /* ---------------------------------------------------------------- sequences */
 
+/* Where one is markup the other is escaped first, and the sum is markup. */
 static bool add_strings(tpl_limits *limits, tpl_value a, tpl_value b, tpl_value *out) {
   const bool markup = a.u.string->markup || b.u.string->markup;
   if (markup && (!tpl_escape(limits, a, &a) || !tpl_escape(limits, b, &b))) return false;
@@ -153,6 +162,7 @@ static bool add_lists(tpl_limits *limits, tpl_value a, tpl_value b, tpl_value *o
   return true;
 }
 
+/* A negative number of times is none. */
 static bool repeat(tpl_limits *limits, tpl_value what, int64_t times, tpl_value *out) {
   const bool is_text = what.kind == TPL_STRING;
   const size_t unit = is_text ? what.u.string->bytes : what.u.list->count;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chat templates: characters of strings, and str() and repr() of values. */
+/*
+ * Chat templates: characters of strings, and str() and repr() of values. Strings are UTF-8, positions of templates are
+ * characters, those of C are bytes: tpl_length and tpl_offset go between the two. Texts of values equal Python's, byte
+ * for byte, because templates print lists and dicts into prompts.
+ */
 #include "template/value/text.h"
 
 #include <stdio.h>
@@ -11,6 +15,7 @@
 
 /* --------------------------------------------------------------- characters */
 
+/* All bytes but those that continue a character (10xxxxxx). */
 size_t tpl_length(const tpl_string *text) {
   size_t n = 0;
   for (size_t i = 0; i < text->bytes; i++) n += ((unsigned char)text->data[i] & 0xC0) != 0x80;
@@ -31,6 +36,8 @@ bool tpl_substring(tpl_limits *limits, const tpl_string *text, size_t from, size
   return tpl_charge(limits, 1);
 }
 
+/* By memchr for the first byte, then memcmp. Each candidate is paid for, so that a text of one letter costs what it
+ * takes. */
 bool tpl_find(tpl_limits *limits, const tpl_string *text, size_t from, size_t to, const tpl_string *part,
               size_t *offset) {
   *offset = SIZE_MAX;
@@ -55,6 +62,7 @@ bool tpl_find(tpl_limits *limits, const tpl_string *text, size_t from, size_t to
   return true;
 }
 
+/* What is markup already stays; the result is markup. */
 bool tpl_escape(tpl_limits *limits, tpl_value value, tpl_value *out) {
   static const char special[] = "&<>'\"";
   static const char *const escapes[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
@@ -85,12 +93,14 @@ static bool put_text(tpl_limits *limits, ellm_buffer *buffer, const char *text) 
   return tpl_put(limits, buffer, text, strlen(text));
 }
 
+/* What repr() writes as it is: Python's str.isprintable by categories of Unicode. */
 static bool is_printable(uint32_t cp) {
   if (cp < 0x7F) return cp >= 0x20;
   const char *category = unicode_category(cp);
   return category[0] != 'C' && category[0] != 'Z';
 }
 
+/* Single quotes, unless the text has some and no double ones. */
 static bool put_string_repr(tpl_limits *limits, ellm_buffer *buffer, const tpl_string *text) {
   const bool single = text->bytes > 0 && memchr(text->data, '\'', text->bytes);
   const char quote = single && !memchr(text->data, '"', text->bytes) ? '"' : '\'';
@@ -111,6 +121,7 @@ static bool put_string_repr(tpl_limits *limits, ellm_buffer *buffer, const tpl_s
   return tpl_put(limits, buffer, &quote, 1);
 }
 
+/* A tuple of one has a comma behind it. */
 static bool put_list(tpl_limits *limits, ellm_buffer *buffer, const tpl_list *list, const char *open, const char *close,
                      bool comma) {
   if (!put_text(limits, buffer, open)) return false;
@@ -173,6 +184,7 @@ static bool put_inside(tpl_limits *limits, ellm_buffer *buffer, tpl_value v) {
   }
 }
 
+/* Lists may hold lists: depth is limited. */
 bool tpl_put_repr(tpl_limits *limits, ellm_buffer *buffer, tpl_value value) {
   if (!tpl_charge(limits, 1) || !tpl_deeper(limits)) return false;
   const bool done = put_inside(limits, buffer, value);
@@ -180,6 +192,7 @@ bool tpl_put_repr(tpl_limits *limits, ellm_buffer *buffer, tpl_value value) {
   return done;
 }
 
+/* str(): of a string itself, of undefined nothing, else repr(). */
 bool tpl_put_str(tpl_limits *limits, ellm_buffer *buffer, tpl_value value) {
   if (value.kind == TPL_STRING) return tpl_put(limits, buffer, value.u.string->data, value.u.string->bytes);
   return value.kind == TPL_UNDEFINED || tpl_put_repr(limits, buffer, value);

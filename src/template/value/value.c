@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chat templates: making strings, lists and dicts; truth; hashing. */
+/* Chat templates: names of types, making strings and lists, truth. All of it lies in the arena of the rendering. */
 #include "template/value/value.h"
 
 #include <math.h>
@@ -33,6 +33,7 @@ const char *tpl_kind_name(tpl_value v) {
 
 /* ------------------------------------------------------------------ strings */
 
+/* The bytes lie behind the string itself, in one piece of the arena. */
 char *tpl_new_text(tpl_limits *limits, size_t bytes, tpl_value *out) {
   if (bytes > CHAT_TEMPLATE_MAX_TEXT) {
     tpl_fail(limits, "a text of more than %d bytes", CHAT_TEMPLATE_MAX_TEXT);
@@ -88,6 +89,7 @@ tpl_list *tpl_new_list(tpl_limits *limits, size_t capacity) {
   return list;
 }
 
+/* Doubled when it is full; the old items stay in the arena until all of it goes. */
 bool tpl_list_add(tpl_limits *limits, tpl_list *list, tpl_value value) {
   if (list->count == list->capacity) {
     const size_t capacity = list->capacity ? 2 * list->capacity : 8;
@@ -111,10 +113,9 @@ bool tpl_new_pair(tpl_limits *limits, tpl_value a, tpl_value b, tpl_value *out) 
   return true;
 }
 
-/* -------------------------------------------------------------------- dicts */
-
 /* -------------------------------------------------------------------- truth */
 
+/* What is empty or zero is false; what has no length, as a generator, is true. */
 bool tpl_truth(tpl_value v) {
   switch (v.kind) {
     case TPL_UNDEFINED: case TPL_NONE: return false;
