@@ -17,8 +17,10 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
     target_compile_definitions(entrollm_kernels PRIVATE KERNELS_SIMDE)
     target_include_directories(entrollm_kernels PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   endif()
+  # AVX-VNNI is AVX2 with one instruction more, which is written out.
   set(avx2_sources ${kernels_dir}/x86/decode_avx2.c ${kernels_dir}/x86/float_avx2.c ${kernels_dir}/x86/dot_avx2.c
-      ${kernels_dir}/x86/fused_avx2.c ${kernels_dir}/x86/multiply_avx2.c)
+      ${kernels_dir}/x86/fused_avx2.c ${kernels_dir}/x86/multiply_avx2.c
+      ${kernels_dir}/x86/dot_avxvnni.c ${kernels_dir}/x86/fused_avxvnni.c ${kernels_dir}/x86/multiply_avxvnni.c)
   set(avx512_sources ${kernels_dir}/x86/decode_avx512.c ${kernels_dir}/x86/float_avx512.c
       ${kernels_dir}/x86/dot_avx512.c ${kernels_dir}/x86/fused_avx512.c ${kernels_dir}/x86/multiply_avx512.c)
   set_source_files_properties(${avx2_sources} PROPERTIES COMPILE_OPTIONS "${avx2_flags}")

@@ -40,6 +40,19 @@ if(TARGET entrollm_program_base)
   endforeach()
 endif()
 
+# The kernels of AVX-VNNI in the encoding of AVX-512, for processors that have the one and not the other: these objects
+# stand before those of the library. Elsewhere the set is not usable, and the rest is tested once more.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$" AND NOT ENTROLLM_SIMDE)
+  set(evex_sources cpu.c x86/dot_avxvnni.c x86/fused_avxvnni.c x86/multiply_avxvnni.c)
+  list(TRANSFORM evex_sources PREPEND ${CMAKE_SOURCE_DIR}/src/kernels/)
+  add_executable(kernels_test_dot_evex ${CMAKE_SOURCE_DIR}/tests/kernels/test_dot.c ${evex_sources})
+  target_link_libraries(kernels_test_dot_evex PRIVATE entrollm_kernels entrollm_cmocka)
+  target_include_directories(kernels_test_dot_evex PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_compile_definitions(kernels_test_dot_evex PRIVATE KERNELS_EVEX)
+  set_target_properties(kernels_test_dot_evex PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME kernels_test_dot_evex COMMAND kernels_test_dot_evex WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+endif()
+
 # tests/hub: models by name, of the program, too
 if(TARGET entrollm_hub)
   add_executable(hub_test_names ${CMAKE_SOURCE_DIR}/tests/hub/test_names.c)

@@ -5,7 +5,9 @@
  * volume 2, CPUID leaves 1 and 7; volume 1, section 13.3 (XCR0).
  *
  * With KERNELS_SIMDE the "AVX-512" kernels are compiled for a lesser processor
- * by way of SIMDe (tests only), so they are usable where that processor is.
+ * by way of SIMDe (tests only), so they are usable where that processor is, and
+ * so are those of AVX-VNNI. With KERNELS_EVEX (tests only) the latter have the
+ * encoding of AVX-512.
  *
  * 64-bit Arm: NEON is always there; what came later the system tells.
  */
@@ -20,6 +22,7 @@ enum {
   LEAF7_EBX_BMI1 = 3, LEAF7_EBX_AVX2 = 5, LEAF7_EBX_AVX512F = 16, LEAF7_EBX_AVX512DQ = 17, LEAF7_EBX_AVX512BW = 30,
   LEAF7_EBX_AVX512VL = 31,
   LEAF7_ECX_VBMI = 1, LEAF7_ECX_VBMI2 = 6, LEAF7_ECX_VNNI = 11,
+  LEAF7_1_EAX_AVX_VNNI = 4,
   XCR0_YMM = 0x06,  /* xmm, ymm */
   XCR0_ZMM = 0xe6   /* and opmask, upper zmm, zmm16-31 */
 };
@@ -32,12 +35,13 @@ static bool all_set(uint32_t word, const int *bits, int n) {
 #define ALL_SET(word, ...) all_set(word, (const int[]){__VA_ARGS__}, (int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)))
 
 static cpu_bits read_bits(void) {
-  cpu_bits bits = {0, 0, 0, 0};
+  cpu_bits bits = {0, 0, 0, 0, 0};
   unsigned eax, ebx, ecx, edx;
   if (__get_cpuid(1, &eax, &ebx, &ecx, &edx)) bits.leaf1_ecx = ecx;
   if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) {
     bits.leaf7_ebx = ebx;
     bits.leaf7_ecx = ecx;
+    if (eax >= 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx)) bits.leaf7_1_eax = eax; /* eax: the last part */
   }
   if (bits.leaf1_ecx >> LEAF1_ECX_OSXSAVE & 1) {
     __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
@@ -52,6 +56,10 @@ bool cpu_bits_avx2(const cpu_bits *bits) {
          ALL_SET(bits->leaf7_ebx, LEAF7_EBX_BMI1, LEAF7_EBX_AVX2);
 }
 
+bool cpu_bits_avxvnni(const cpu_bits *bits) {
+  return cpu_bits_avx2(bits) && ALL_SET(bits->leaf7_1_eax, LEAF7_1_EAX_AVX_VNNI);
+}
+
 bool cpu_bits_avx512(const cpu_bits *bits) {
   return cpu_bits_avx2(bits) && (bits->xcr0 & XCR0_ZMM) == XCR0_ZMM &&
          ALL_SET(bits->leaf7_ebx, LEAF7_EBX_AVX512F, LEAF7_EBX_AVX512DQ, LEAF7_EBX_AVX512BW, LEAF7_EBX_AVX512VL) &&
@@ -61,6 +69,17 @@ bool cpu_bits_avx512(const cpu_bits *bits) {
 bool cpu_has_avx2(void) {
   const cpu_bits bits = read_bits();
   return cpu_bits_avx2(&bits);
+}
+
+bool cpu_has_avxvnni(void) {
+#if defined(KERNELS_SIMDE)
+  return cpu_has_avx2();
+#elif defined(KERNELS_EVEX)
+  return cpu_has_avx512();
+#else
+  const cpu_bits bits = read_bits();
+  return cpu_bits_avxvnni(&bits);
+#endif
 }
 
 bool cpu_has_avx512(void) {

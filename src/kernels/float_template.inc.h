@@ -373,39 +373,44 @@ static void kernel_tiles_multiply(const float *w, size_t n_tiles, const float *c
 }
 
 #include "kernels/activations_template.inc.h"
+#include "kernels/products_template.inc.h"
 #include "kernels/attention_template.inc.h"
 #include "kernels/panel_template.inc.h"
 
-const kernel_table KERNEL_PASTE(kernel_table_, KERNEL_NAME) = {
-  .isa = KERNEL_STRING(KERNEL_NAME),
-  .decode_block = KERNEL_DECODE,
-  .quantize_activations = kernel_quantize_activations,
-  .dot_block = KERNEL_PASTE(dot_block_, KERNEL_NAME),
-  .multiply_codes = KERNEL_PASTE(multiply_codes_, KERNEL_NAME),
-  .dot_finish = kernel_dot_finish,
-  .multiply_finish = kernel_multiply_finish,
-  .multiply_block = kernel_multiply_block,
-  .scale_rows = kernel_scale_rows,
-  .tiles_from_codes = kernel_tiles_from_codes,
-  .tiles_from_rows = kernel_tiles_from_rows,
-  .tiles_multiply = kernel_tiles_multiply,
-  .dot = kernel_dot,
-  .axpy = kernel_axpy,
-  .max = kernel_max,
-  .exp_sum = kernel_exp_sum,
-  .scale = kernel_scale,
-  .add = kernel_add,
-  .rms_norm = kernel_rms_norm,
-  .silu_mul = kernel_silu_mul,
-  .gelu_tanh_mul = kernel_gelu_tanh_mul,
-  .soft_cap = kernel_soft_cap,
-  .rope = kernel_rope,
-  .f16_from_f32 = kernel_f16_from_f32,
-  .f32_from_f16 = kernel_f32_from_f16,
-  .attention_scores = kernel_attention_scores,
-  .attention_scores_q8 = kernel_attention_scores_q8,
-  .attention_mix = kernel_attention_mix,
-  .multiply_bf16 = kernel_multiply_bf16,
-  .q8_from_f32 = kernel_q8_from_f32,
-  .panel_product = kernel_panel_product,
-};
+/* The table of a set: its own products, all else as it is here. */
+#define KERNEL_TABLE(name, decode)                                                                                    \
+  {                                                                                                                   \
+    .isa = KERNEL_STRING(name),                                                                                       \
+    .decode_block = decode,                                                                                           \
+    .quantize_activations = kernel_quantize_activations,                                                              \
+    .dot_block = KERNEL_PASTE(dot_block_, name),                                                                      \
+    .multiply_codes = KERNEL_PASTE(multiply_codes_, name),                                                            \
+    .dot_finish = kernel_dot_finish,                                                                                  \
+    .multiply_finish = KERNEL_PASTE(kernel_multiply_finish_, name),                                                   \
+    .multiply_block = KERNEL_PASTE(kernel_multiply_block_, name),                                                     \
+    .scale_rows = kernel_scale_rows,                                                                                  \
+    .tiles_from_codes = kernel_tiles_from_codes,                                                                      \
+    .tiles_from_rows = kernel_tiles_from_rows,                                                                        \
+    .tiles_multiply = kernel_tiles_multiply,                                                                          \
+    .dot = kernel_dot,                                                                                                \
+    .axpy = kernel_axpy,                                                                                              \
+    .max = kernel_max,                                                                                                \
+    .exp_sum = kernel_exp_sum,                                                                                        \
+    .scale = kernel_scale,                                                                                            \
+    .add = kernel_add,                                                                                                \
+    .rms_norm = kernel_rms_norm,                                                                                      \
+    .silu_mul = kernel_silu_mul,                                                                                      \
+    .gelu_tanh_mul = kernel_gelu_tanh_mul,                                                                            \
+    .soft_cap = kernel_soft_cap,                                                                                      \
+    .rope = kernel_rope,                                                                                              \
+    .f16_from_f32 = kernel_f16_from_f32,                                                                              \
+    .f32_from_f16 = kernel_f32_from_f16,                                                                              \
+    .attention_scores = kernel_attention_scores,                                                                      \
+    .attention_scores_q8 = kernel_attention_scores_q8,                                                                \
+    .attention_mix = kernel_attention_mix,                                                                            \
+    .multiply_bf16 = kernel_multiply_bf16,                                                                            \
+    .q8_from_f32 = kernel_q8_from_f32,                                                                                \
+    .panel_product = kernel_panel_product,                                                                            \
+  }
+
+const kernel_table KERNEL_PASTE(kernel_table_, KERNEL_NAME) = KERNEL_TABLE(KERNEL_NAME, KERNEL_DECODE);

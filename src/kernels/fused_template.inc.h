@@ -30,6 +30,9 @@
  *   row_sums_wide(rows, codes, wide)     codes times columns 0 and 2, 1 and 3
  *   row_sums_store(p, low, high)         PART_ROWS sums, low + 256 * high
  *
+ * Where its narrow sums have 32 bits, it defines FUSED_NARROW_HOLDS_ALL and needs no row_sums_wide: all codes go the medium
+ * way.
+ *
  * Where it defines FUSED_TOKENS, multiply_fused_<KERNEL_NAME> is made, too: codes are put together in registers and
  * multiplied with up to so many tokens at once; of more tokens the others take the codes, which the first pass leaves
  * in memory. Of FUSED_LEAST_ONE_DIGIT tokens with one digit all take the codes. It supplies for that
@@ -119,12 +122,18 @@ KERNEL_INLINE void add_medium(const fused *f, fused_sums *s, columns x, int tupl
     }
 }
 
+#if defined(FUSED_NARROW_HOLDS_ALL)
+KERNEL_INLINE void add_wide(const fused *f, fused_sums *s, columns x, int tuple, int raw_bits) {
+  add_medium(f, s, x, tuple, raw_bits, STEP_TILES, 2);
+}
+#else
 KERNEL_INLINE void add_wide(const fused *f, fused_sums *s, columns x, int tuple, int raw_bits) {
   KERNEL_UNROLL(8)
   for (int i = 0; i < STEP_TILES; i++)
     KERNEL_UNROLL(4)
     for (int at = 0; at < PARTS; at++) row_sums_wide(&s->low[at], codes_of(f, i, at, tuple, raw_bits), x.wide + 4 * i);
 }
+#endif
 
 /* Into the second-level cache. */
 KERNEL_INLINE void fetch_raw(const uint8_t *p, int bytes) {
@@ -210,6 +219,9 @@ static const fused_fn fused_functions[2][MAX_FUSED_RAW + 1][5][2] = {NAMES_RAW(1
 FUSED_DIGITS(0, 2, 0) FUSED_DIGITS(0, 3, 0)
 
 static unsigned way_of(unsigned bits, unsigned raw_bits, unsigned digits) {
+#if defined(FUSED_NARROW_HOLDS_ALL)
+  return raw_bits == 0 && bits <= 4 ? 0 : digits == 2 ? 4 : 1;
+#endif
   if (bits - raw_bits <= 4 && (digits == 1 || raw_bits == 0)) return 0;
   return bits <= 5 ? 1 : bits - 4;
 }

@@ -65,12 +65,14 @@ typedef enum kernel_fused_result { KERNEL_NOT_FUSED, KERNEL_FUSED_GOOD, KERNEL_F
 #include "kernels/isa_list.inc"
 #undef KERNEL_ISA
 /* multiply_finish for panels of 16 rows; false, nothing done, for others. */
-bool multiply_finish_avx2(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
-                          size_t token, size_t n_tokens, const quant_scales *scales, const int32_t *added,
-                          size_t n_rows, float *y, size_t y_stride);
-bool multiply_finish_avx512(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
-                            size_t token, size_t n_tokens, const quant_scales *scales, const int32_t *added,
-                            size_t n_rows, float *y, size_t y_stride);
+#define KERNEL_FINISHES(name)                                                                                        \
+  bool multiply_finish_##name(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,      \
+                              size_t token, size_t n_tokens, const quant_scales *scales, const int32_t *added,        \
+                              size_t n_rows, float *y, size_t y_stride);
+KERNEL_FINISHES(avx2)
+KERNEL_FINISHES(avxvnni)
+KERNEL_FINISHES(avx512)
+#undef KERNEL_FINISHES
 /* Attention with halves, for a set that has no faster way of its own. */
 void attention_scores_half_avx2(const float *const *queries, size_t n_queries, const void *keys, size_t n_tiles,
                                 size_t dim, float scale, float *const *scores);

@@ -128,7 +128,7 @@ for bits in (8, 4):
     for option in (["--check"], ["--kv-cache", "f16"], ["--load"]):
         run("logits", "-m", file, "--ids", ids, "-o", tmp("lt"), *option)
         equal(read(tmp("lt")), first, f"logits with {' '.join(option)}")
-    for isa in ("scalar", "avx2", "avx512", "neon"):
+    for isa in ("scalar", "avx2", "avxvnni", "avx512", "neon"):
         p = run("logits", "-m", file, "--ids", ids, "-o", tmp("lt"), env={"ENTROLLM_ISA": isa})
         if p.returncode == USAGE:
             skip(f"logits on {isa}", "this machine cannot run it")

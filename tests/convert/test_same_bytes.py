@@ -13,7 +13,7 @@ NAMES = ("model.safetensors", "config.json", "tokenizer.json")
 
 def isas():
     """The instruction sets of this machine, as the program names them."""
-    return [name for name in ("scalar", "avx2", "avx512", "neon")
+    return [name for name in ("scalar", "avx2", "avxvnni", "avx512", "neon")
             if run("inspect", tmp("plain.ellm"), env={"ENTROLLM_ISA": name}).returncode == 0]
 
 

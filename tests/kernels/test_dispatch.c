@@ -64,33 +64,35 @@ static void test_force(void **state) {
 #if defined(KERNELS_X86)
 /* CPUID and XCR0 as processors give them (Intel SDM, AMD APM); only the bits that matter are kept. */
 enum { LEAF1 = 1 << 12 | 1 << 23 | 1 << 27 | 1 << 28 | 1 << 29, AVX2 = 1 << 3 | 1 << 5, VBMI = 1 << 1, VBMI2 = 1 << 6,
-       VNNI = 1 << 11, YMM = 7, ZMM = 0xe7 };
+       VNNI = 1 << 11, AVX_VNNI = 1 << 4, YMM = 7, ZMM = 0xe7 };
 #define AVX512_BITS (1u << 16 | 1u << 17 | 1u << 30 | 1u << 31) /* F, DQ, BW, VL */
 
 static void test_processors(void **state) {
   (void)state;
-  static const struct { const char *name; cpu_bits bits; bool avx2, avx512; } processors[] = {
-    {"Nehalem", {1 << 23, 0, 0, 0}, false, false},
-    {"Sandy Bridge", {1 << 23 | 1 << 27 | 1 << 28, 0, 0, YMM}, false, false},
-    {"Haswell", {LEAF1, AVX2, 0, YMM}, true, false},
-    {"Haswell, ymm not saved", {LEAF1, AVX2, 0, 3}, false, false},
-    {"Haswell without FMA", {LEAF1 & ~(1 << 12), AVX2, 0, YMM}, false, false},
-    {"Skylake-X", {LEAF1, AVX2 | AVX512_BITS, 0, ZMM}, true, false},
-    {"Cascade Lake", {LEAF1, AVX2 | AVX512_BITS, VNNI, ZMM}, true, false},
-    {"Cannon Lake", {LEAF1, AVX2 | AVX512_BITS, VBMI, ZMM}, true, false},
-    {"Ice Lake", {LEAF1, AVX2 | AVX512_BITS, VBMI | VBMI2 | VNNI, ZMM}, true, true},
-    {"Ice Lake, zmm not saved", {LEAF1, AVX2 | AVX512_BITS, VBMI | VBMI2 | VNNI, YMM},
-     true, false},
-    {"Alder Lake", {LEAF1, AVX2, 0, YMM}, true, false},
-    {"no xsave", {LEAF1 & ~(1 << 27), AVX2, 0, 0}, false, false},
+  static const struct { const char *name; cpu_bits bits; bool avx2, avxvnni, avx512; } processors[] = {
+    {"Nehalem", {1 << 23, 0, 0, 0, 0}, false, false, false},
+    {"Sandy Bridge", {1 << 23 | 1 << 27 | 1 << 28, 0, 0, YMM, 0}, false, false, false},
+    {"Haswell", {LEAF1, AVX2, 0, YMM, 0}, true, false, false},
+    {"Haswell, ymm not saved", {LEAF1, AVX2, 0, 3, 0}, false, false, false},
+    {"Haswell without FMA", {LEAF1 & ~(1 << 12), AVX2, 0, YMM, 0}, false, false, false},
+    {"Skylake-X", {LEAF1, AVX2 | AVX512_BITS, 0, ZMM, 0}, true, false, false},
+    {"Cascade Lake", {LEAF1, AVX2 | AVX512_BITS, VNNI, ZMM, 0}, true, false, false},
+    {"Cannon Lake", {LEAF1, AVX2 | AVX512_BITS, VBMI, ZMM, 0}, true, false, false},
+    {"Ice Lake", {LEAF1, AVX2 | AVX512_BITS, VBMI | VBMI2 | VNNI, ZMM, 0}, true, false, true},
+    {"Ice Lake, zmm not saved", {LEAF1, AVX2 | AVX512_BITS, VBMI | VBMI2 | VNNI, YMM, 0}, true, false, false},
+    {"Alder Lake", {LEAF1, AVX2, 0, YMM, AVX_VNNI}, true, true, false},
+    {"Alder Lake, ymm not saved", {LEAF1, AVX2, 0, 3, AVX_VNNI}, false, false, false},
+    {"Zen 5", {LEAF1, AVX2 | AVX512_BITS, VBMI | VBMI2 | VNNI, ZMM, AVX_VNNI}, true, true, true},
+    {"no xsave", {LEAF1 & ~(1 << 27), AVX2, 0, 0, 0}, false, false, false},
   };
   for (size_t i = 0; i < sizeof processors / sizeof processors[0]; i++) {
     if (cpu_bits_avx2(&processors[i].bits) != processors[i].avx2 ||
+        cpu_bits_avxvnni(&processors[i].bits) != processors[i].avxvnni ||
         cpu_bits_avx512(&processors[i].bits) != processors[i].avx512)
       fail_msg("%s", processors[i].name);
   }
   /* every bit is needed */
-  const cpu_bits all = {LEAF1, AVX2 | AVX512_BITS, VBMI | VBMI2 | VNNI, ZMM};
+  const cpu_bits all = {LEAF1, AVX2 | AVX512_BITS, VBMI | VBMI2 | VNNI, ZMM, 0};
   assert_true(cpu_bits_avx512(&all));
   for (unsigned bit = 0; bit < 32; bit++) {
     cpu_bits less = all;

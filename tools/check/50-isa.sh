@@ -103,7 +103,7 @@ else
   if [ $status -eq 0 ]; then
     no_registers "nothing outside the kernels of a set uses its registers" "$folder/libentrollm_kernels.a" \
       '^(float_scalar|kernels|cpu)\.c' '%[yz]mm|%k[1-7]|vfmadd'
-    no_registers "AVX2 kernels use nothing of AVX-512" "$folder/libentrollm_kernels.a" '_avx2\.c' \
+    no_registers "AVX2 kernels use nothing of AVX-512" "$folder/libentrollm_kernels.a" '_avx(2|vnni)\.c' \
       '%zmm|%k[1-7]|%[xy]mm(1[6-9]|2[0-9]|3[01])'
     if [ -z "$qemu" ]; then
       skip "$old" "qemu-x86_64 is not installed (qemu-user-static)"

@@ -17,12 +17,12 @@
 #include <string.h>
 
 #include "kernels/columns.h"
+#include "kernels/x86/finish_avx2.h"
 
 enum {
   GROUP_TILES = KERNEL_GROUP_I8 / CODER_TILE_COLUMNS, HALVES = 2, HALF_CODES = CODER_TILE / HALVES,
   MAX_GROUPS = CODER_MAX_TILES / GROUP_TILES,
   TOKENS = 4,          /* at once */
-  FINISH_GROUPS = 8,   /* whose sums are put aside */
   LEAST_TOKENS = 4,    /* fewer do not pay for the preparation */
   FARTHEST = 64,       /* largest |d| of a group that goes by bytes */
   LARGEST_SUM = 258    /* 32767 / 127 */
@@ -119,7 +119,7 @@ KERNEL_INLINE void add_run(const int8_t *codes, const int16_t start[HALVES][HALF
 
 /* The sums of a group: of several runs, or of one. */
 KERNEL_INLINE void add_runs(const int8_t *codes, const int16_t start[GROUP_TILES / 2][HALVES][HALF_CODES / 2],
-                            const uint8_t **x, size_t run, size_t tokens, int32_t sums[][CODER_PANEL_ROWS]) {
+                            const uint8_t **x, size_t run, size_t tokens, finish_token *sums) {
   const __m256i ones = _mm256_set1_epi16(1);
   KERNEL_UNROLL(4)
   for (size_t i = 0; i < GROUP_TILES / run; i++) {
@@ -137,7 +137,7 @@ KERNEL_INLINE void add_runs(const int8_t *codes, const int16_t start[GROUP_TILES
 
 /* A group whose codes are too far off for bytes. */
 static void add_wide(const uint8_t *codes, size_t n_tiles, int zero, const int16_t *x, const int32_t *x_sum,
-                     const kernel_activations *a, size_t tokens, int32_t sums[][CODER_PANEL_ROWS]) {
+                     const kernel_activations *a, size_t tokens, finish_token *sums) {
   const __m256i mask = _mm256_set1_epi16(255);
   for (size_t t = 0; t < tokens; t++, x += a->stride, x_sum += a->n_groups)
     for (int half = 0; half < HALVES; half++) {
@@ -154,51 +154,18 @@ static void add_wide(const uint8_t *codes, size_t n_tiles, int zero, const int16
     }
 }
 
-/* Sums of some groups of all tokens to floats, which are added to out. */
-KERNEL_INLINE void finish_groups(const int32_t sums[][TOKENS][CODER_PANEL_ROWS], size_t n_groups,
-                                 const float *const *scale, size_t tokens, float out[][CODER_PANEL_ROWS]) {
-  __m256 y[TOKENS][HALVES];
-  KERNEL_UNROLL(4)
-  for (size_t t = 0; t < tokens; t++)
-    for (int half = 0; half < HALVES; half++) y[t][half] = _mm256_loadu_ps(out[t] + 8 * half);
-  for (size_t g = 0; g < n_groups; g++)
-    KERNEL_UNROLL(4)
-    for (size_t t = 0; t < tokens; t++) {
-      const __m256 factor = _mm256_set1_ps(scale[t][g]);
-      KERNEL_UNROLL(2)
-      for (int half = 0; half < HALVES; half++)
-        y[t][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(load(sums[g][t] + 8 * half)), factor, y[t][half]);
-    }
-  KERNEL_UNROLL(4)
-  for (size_t t = 0; t < tokens; t++)
-    for (int half = 0; half < HALVES; half++) _mm256_storeu_ps(out[t] + 8 * half, y[t][half]);
-}
-
-/* What patches add to the sums of a group. */
-static void add_added(const int32_t *added, size_t stride, size_t tokens, int32_t sums[][CODER_PANEL_ROWS]) {
-  for (size_t t = 0; t < tokens; t++, added += stride)
-    for (int half = 0; half < HALVES; half++)
-      store(sums[t] + 8 * half, _mm256_add_epi32(load(sums[t] + 8 * half), load(added + 8 * half)));
-}
-
-/* All groups of the panel with some tokens from `token` on. Sums of a few groups are put aside and made floats together:
- * one at a time, each would wait for the one before. */
+/* All groups of the panel with some tokens from `token` on. */
 KERNEL_INLINE void multiply_tokens(const panel *p, size_t token, size_t tokens, const int32_t *added, float *y,
                                    size_t y_stride) {
-  int32_t sums[FINISH_GROUPS][TOKENS][CODER_PANEL_ROWS];
-  float out[TOKENS][CODER_PANEL_ROWS];
   const kernel_activations *a = p->a;
   const centred *c = p->centred;
   const size_t at = token * a->stride + p->column, group = token * a->n_groups + p->column / KERNEL_GROUP_I8;
   const uint8_t *x[TOKENS];
-  const float *scale[TOKENS];
+  finish_sums sums;
+  finish_out out;
+  finish_begin(&out, y, y_stride, tokens, p->n_rows);
   KERNEL_UNROLL(4)
-  for (size_t t = 0; t < tokens; t++) {
-    x[t] = a->raised + at + t * a->stride;
-    scale[t] = a->scale + group + t * a->n_groups;
-    memcpy(out[t], y + t * y_stride, p->n_rows * sizeof **out);
-    for (size_t row = p->n_rows; row < CODER_PANEL_ROWS; row++) out[t][row] = 0;
-  }
+  for (size_t t = 0; t < tokens; t++) x[t] = a->raised + at + t * a->stride;
   for (size_t first = 0; first < p->n_groups; first += FINISH_GROUPS) {
     const size_t left = p->n_groups - first, now = left < FINISH_GROUPS ? left : FINISH_GROUPS;
     for (size_t i = 0; i < now; i++) {
@@ -215,13 +182,11 @@ KERNEL_INLINE void multiply_tokens(const panel *p, size_t token, size_t tokens, 
           for (size_t t = 0; t < tokens; t++) x[t] += KERNEL_GROUP_I8;
       }
       if (added != NULL)
-        add_added(added + g * CODER_PANEL_ROWS, p->n_groups * CODER_PANEL_ROWS, tokens, sums[i]);
+        finish_add(added + g * CODER_PANEL_ROWS, p->n_groups * CODER_PANEL_ROWS, tokens, sums[i]);
     }
-    finish_groups((const int32_t(*)[TOKENS][CODER_PANEL_ROWS])sums, now, scale, tokens, out);
-    KERNEL_UNROLL(4)
-    for (size_t t = 0; t < tokens; t++) scale[t] += now;
+    finish_some((const finish_token(*)[FINISH_TOKENS])sums, now, a->scale + group + first, a->n_groups, tokens, &out);
   }
-  for (size_t t = 0; t < tokens; t++) memcpy(y + t * y_stride, out[t], p->n_rows * sizeof **out);
+  finish_end(&out, y, y_stride, tokens, p->n_rows);
 }
 
 bool multiply_finish_avx2(const uint8_t *panel_codes, const coder_block *block, const kernel_activations *a,
