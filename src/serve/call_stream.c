@@ -172,11 +172,13 @@ static void look_for_name(call_stream *s) {
   s->slow = *at != '"';
   if (!name_end) return;
   char *name = strndup(at + 1, (size_t)(name_end - at) - 2);
-  s->slow = !name || !calls_known(s->names, s->n_names, name);
-  if (!s->slow) {
+  s->slow = !name; /* no memory */
+  if (name && calls_known(s->names, s->n_names, name)) {
     begin_call(s, name);
     s->held.bytes = 0;
     s->state = MEMBERS;
+  } else if (name) {
+    no_call(s); /* of a tool that there is not */
   }
   free(name);
 }

@@ -153,6 +153,7 @@ static void as_it_comes(void **state) {
               "|Look| <b>|weather(|{\"ci|ty\":| \"Ro|me\"}");
   check_steps("{\"name\":\"add\",\"strict\":[{}],\"parameters\":{\"a\":[1]},\"parameters\":{}}", 4,
               "|add(|{\"a|\":[1|]}");
+  check_steps("<tool_call>{\"name\":\"other\",\"a\":1}", 5, "|<tool_call>{\"name\":\"other\",\"a\"|:1}");
   check_steps("a <tool call <tool_", 100, "|a <tool call| <tool_");
   check_steps("[TOOL_CALLS] [{\"arguments\":{\"a\":1},\"name\":\"add\"}]", 3, "|add(|{\"a\":1}"); /* the other way round */
 }
