@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "hub/answers.h"
@@ -69,12 +68,13 @@ static void read_listing(const char *text, size_t bytes) {
 }
 
 static void read_index(const char *text, size_t bytes) {
-  static int fd = -1;
+  static FILE *file;
   char path[64];
   const hub_name name = {.repository = "own/model", .revision = "main"};
   hub_list list = {0};
   ellm_error err = {0};
-  if (fd < 0) fd = memfd_create("index", MFD_CLOEXEC);
+  if (!file) file = tmpfile();
+  const int fd = file ? fileno(file) : -1;
   MUST(fd >= 0 && ftruncate(fd, 0) == 0 && pwrite(fd, text, bytes, 0) == (ssize_t)bytes);
   snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
   MUST(hub_list_add(&list, "a.safetensors") && hub_list_add(&list, "b.safetensors"));
