@@ -123,6 +123,13 @@ equal(text(server.complete(**ASKED)[1]), text(want), "where there is no room for
 server.stop()
 equal(files(), [], "none is kept")
 
+# ---------------------------------------------------------------- a folder that goes
+server = serve()
+shutil.rmtree(folder)
+equal(text(server.complete(**ASKED)[1]), text(want), "the folder is removed while it serves")
+equal(server.stop()[0], 0, "a clean end")
+ok("prompts are not kept any more" in server.notes.decode(), "which is said", server.notes)
+
 # ---------------------------------------------------------------- what cannot be
 for arguments, status, word in ((("--prompt-cache", os.path.join(MODEL, "config.json")), IO, "config.json"),
                                 (("--prompt-cache", tmp("no/such")), IO, "no/such"),
