@@ -53,7 +53,11 @@ static ellm_status writer_open_partial(file_writer *writer, ellm_error *err) {
     if (fstat(writer->fd, &info) != 0) return ellm_fail_errno(err, errno, "stat", writer->partial);
   } while (!is_at(writer->partial, &info) && --tries > 0);
   if (!S_ISREG(info.st_mode)) return ellm_fail(err, ELLM_ERR_IO, "%s: is not a regular file", writer->partial);
-  if (!writer->options.resume) return file_writer_truncate(writer, 0, err);
+  if (!writer->options.resume) {
+    const ellm_status status = file_writer_truncate(writer, 0, err);
+    if (status != ELLM_OK && !writer->options.keep_partial) unlink(writer->partial);
+    return status;
+  }
   writer->size = (uint64_t)info.st_size;
   return ELLM_OK;
 }

@@ -539,9 +539,14 @@ static void remove_entry(void *user, const char *folder, const char *name) {
   free(path);
 }
 
-/* Weights of an earlier model, which would be read together with ours. */
+/* Lies in a folder while it is being written: a checkpoint that somebody keeps under such a name has none. */
+static const char marker_name[] = "entrollm-unfinished" PARTIAL_ENDING;
+
+/* Weights of an earlier model, which would be read together with ours, and the marker of a run that was killed as it
+ * ended. */
 static void remove_stale(void *user, const char *folder, const char *name) {
   const decompress_job *job = user;
+  if (strcmp(name, marker_name) == 0) remove_entry(NULL, folder, name);
   if (strncmp(name, "model", 5) != 0 || !is_weight_file(name)) return;
   if (strcmp(name, index_name) == 0 && job->n_shards > 1) return;
   for (size_t k = 0; k < job->n_shards; k++)
@@ -559,9 +564,6 @@ static bool is_ours(const decompress_job *job, const char *name) {
   return is_weight_file(stem) || ellm_file_asset(job->file, stem, NULL) != NULL ||
          (strcmp(stem, ASSET_TEMPLATES_FOLDER) == 0 && has_templates(job));
 }
-
-/* Lies in a folder while it is being written: a checkpoint that somebody keeps under such a name has none. */
-static const char marker_name[] = "entrollm-unfinished" PARTIAL_ENDING;
 
 typedef struct leftovers {
   const decompress_job *job;
@@ -627,17 +629,23 @@ static ellm_status open_folder(decompress_job *job, const char *out_dir, ellm_er
   return status;
 }
 
-/* The marker goes, then the name comes, each on the disk before the next: a crash leaves the folder unfinished or whole. */
+/* The name comes, then the marker goes, each on the disk before the next: a crash leaves an unfinished folder that the
+ * next run knows by its marker, or the whole one, be it with a marker that nobody reads. */
 static ellm_status rename_folder(decompress_job *job, int inside, int beside, const char *out_dir, ellm_error *err) {
-  char *marker = path_join(job->folder, marker_name);
-  if (marker == NULL) return ellm_fail_memory(err, strlen(job->folder), "a path");
-  const int code = unlink(marker) == 0 ? 0 : errno;
+  char *marker = path_join(job->target, marker_name);
+  if (marker == NULL) return ellm_fail_memory(err, strlen(job->target), "a path");
+  ellm_status status = directory_sync(inside, job->folder, err);
+  if (status == ELLM_OK && rename(job->folder, job->target) != 0)
+    status = ellm_fail_errno(err, errno, "create", out_dir);
+  if (status == ELLM_OK) {
+    job->temporary = false;
+    status = directory_sync(beside, out_dir, err);
+    const int code = unlink(marker) == 0 ? 0 : errno;
+    if (status == ELLM_OK && code != 0) status = ellm_fail_errno(err, code, "remove", marker);
+    if (status == ELLM_OK) status = directory_sync(inside, out_dir, err);
+  }
   free(marker);
-  if (code != 0) return ellm_fail_errno(err, code, "finish", job->folder);
-  ELLM_TRY(directory_sync(inside, job->folder, err));
-  if (rename(job->folder, job->target) != 0) return ellm_fail_errno(err, errno, "create", out_dir);
-  job->temporary = false;
-  return directory_sync(beside, out_dir, err);
+  return status;
 }
 
 static ellm_status place_folder(decompress_job *job, const char *out_dir, ellm_error *err) {

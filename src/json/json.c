@@ -31,6 +31,18 @@ static bool says_no_memory(const json_error_t *error) {
   return error->line < 0 || json_error_code(error) == json_error_out_of_memory;
 }
 
+/* jansson drops a character of a string or a number, and says nothing, where it has no memory to hold it. So what it made
+ * of a text is compared with what it makes of it again; texts of a size for which that would take long are let be. */
+enum { PARSED_TWICE = 1 << 20 };
+
+static bool is_sure(const json_t *root, size_t flags, const void *text, size_t bytes) {
+  if (bytes > PARSED_TWICE) return true;
+  json_t *again = json_loadb(text, bytes, flags, NULL);
+  const bool same = again != NULL && json_equal(root, again);
+  json_decref(again);
+  return same;
+}
+
 ellm_status json_parse_with(size_t flags, const void *text, size_t bytes, const char *origin, json_t **root,
                             ellm_error *err) {
   json_error_t error;
@@ -41,7 +53,12 @@ ellm_status json_parse_with(size_t flags, const void *text, size_t bytes, const 
   flags |= JSON_ALLOW_NUL | JSON_DECODE_ANY;
   *root = json_loadb(text, bytes, flags, &error);
   if (*root == NULL && !says_no_memory(&error) && has_memory(bytes)) *root = json_loadb(text, bytes, flags, &error);
-  if (*root != NULL) return ELLM_OK;
+  if (*root != NULL && is_sure(*root, flags, text, bytes)) return ELLM_OK;
+  if (*root != NULL) {
+    json_decref(*root);
+    *root = NULL;
+    return ellm_fail_memory(err, bytes, origin);
+  }
   if (says_no_memory(&error) || !has_memory(bytes)) return ellm_fail_memory(err, bytes, origin);
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: not valid JSON: %s (line %d, column %d)", origin, error.text, error.line,
                    error.column);

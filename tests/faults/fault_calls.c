@@ -26,7 +26,14 @@
   type __wrap_##name parameters
 #define FAILS(group, changes, name) (fault_next(group, changes, name, HERE) == FAULT_ERROR)
 /* Of streams, and of what no signal interrupts: EINTR does not come. */
-#define STEADY_FAILS(group, changes, name) (FAILS(group, changes, name) && errno != EINTR)
+static bool steady_fails(fault_group group, bool changes, const char *name, void *caller) {
+  const int before = errno;
+  if (fault_next(group, changes, name, caller) != FAULT_ERROR) return false;
+  if (errno != EINTR) return true;
+  errno = before;
+  return false;
+}
+#define STEADY_FAILS(group, changes, name) steady_fails(group, changes, name, HERE)
 
 /* ------------------------------------------------------------------ memory */
 

@@ -31,9 +31,11 @@ def tree(folder):
 
 
 class Operation:
-    """A command. `results`: names of what it writes; `given`: inputs copied to where it works, new name -> name; `old`:
+    """A command. `skips`: (group, way) that cannot happen to it. `results`: names of what it writes; `given`: inputs copied to where it works, new name -> name; `old`:
     results that exist before, as rubbish that must not change unless it is replaced as a whole. `varying`: results that
     are whole at several stages, with different bytes (a plan grows with what was measured)."""
+
+    skips = frozenset()
 
     def __init__(self, name, command, results=(), given=None, old=(), resume=False, prints=True, kills=False, varying=()):
         self.varying = varying
@@ -97,6 +99,8 @@ class Operation:
 
 class Serve(Operation):
     """A server is started, asked once, and ended."""
+
+    skips = {("write", "+ENOSPC")}  # the pipe that the signal goes through would be full for ever
 
     def run(self, program, at, environment, again=False, after=None):
         process = subprocess.Popen([program, *self.command], cwd=at, env=environment, stdin=subprocess.DEVNULL,

@@ -204,6 +204,8 @@ class Driver:
 
     def once(self, operation, group, n, way):
         """False when the operation ended before the fault came."""
+        if (group, way) in operation.skips:
+            return False
         later = "+" if way.startswith("+") else ""
         run, fault = Run(self, operation), f"{group}:{n}{later}:{kind_of(way)}"
         try:
