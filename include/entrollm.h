@@ -2,20 +2,20 @@
 /*
  * EntroLLM: language models that stay entropy-coded in memory.
  *
- * The one public header of libentrollm; what concerns measuring stands in entrollm_bench.h, which this one includes. The
- * library never prints, exits, or reads the environment. Every call that can fail returns an ellm_status and, where `err`
- * is not NULL, writes one line that names file, tensor, field and value. After success *err is left as it was. Handles are
- * opaque. Texts and paths are NUL-terminated UTF-8 (paths: whatever the system takes) where no number of bytes is given
- * with them.
+ * The one public header of libentrollm; what concerns measuring stands in entrollm_bench.h, which this one includes.
+ * The library never prints, exits, or reads the environment. Every call that can fail returns an ellm_status and, where
+ * `err` is not NULL, writes one line that names file, tensor, field and value. After success *err is left as it was.
+ * Handles are opaque. Texts and paths are NUL-terminated UTF-8 (paths: whatever the system takes) where no number of
+ * bytes is given with them.
  *
  * Binary compatibility, within one number ELLM_ABI: functions are only added; structs only grow, at their end. A struct
  * that callers fill begins with its size, which its _init function sets together with the defaults: always call that. A
  * program that was built before then passes a smaller struct, and what that lacks has its default; one that was built
  * with a newer header is refused (ELLM_ERR_USAGE). Where such a struct is passed, NULL stands for all defaults. Results
  * that may grow are allocated by the library; structs that it fills in for the caller end with reserved room, which is
- * zero. Callers embed neither in structs that cross a boundary of their own. Structs without either stay as they
- * are: ellm_error, ellm_notes and, as elements of arrays, ellm_batch_item. Enumerators keep their values; new ones may
- * come: a switch has a default.
+ * zero. Callers embed neither in structs that cross a boundary of their own. Structs without either stay as they are:
+ * ellm_error, ellm_notes and, as elements of arrays, ellm_batch_item. Enumerators keep their values; new ones may come:
+ * a switch has a default.
  *
  * Ownership: what a function hands out through a pointer to a pointer belongs to the caller, who frees it with the
  * function named beside it, or with free() where it is said to be malloc'ed; it is NULL after an error. What is
@@ -55,8 +55,8 @@ extern "C" {
 #define ELLM_API
 #endif
 
-/* ellm_X_init(&x) sets the size of a struct that callers fill, and its defaults. The size is that of the caller's header:
- * of a struct that was smaller then, a newer library writes no more than there is. */
+/* ellm_X_init(&x) sets the size of a struct that callers fill, and its defaults. The size is that of the caller's
+ * header: of a struct that was smaller then, a newer library writes no more than there is. */
 #define ELLM_INIT(type)                                       \
   ELLM_API void type##_init_sized(type *given, size_t size);  \
   static inline void type##_init(type *given) { type##_init_sized(given, sizeof *given); }
@@ -136,33 +136,35 @@ ELLM_API size_t ellm_dtype_size(ellm_dtype dtype);       /* bytes an element; 0 
 
 typedef enum ellm_scheme { ELLM_SCHEME_MIXED = 0, ELLM_SCHEME_SYMMETRIC = 1, ELLM_SCHEME_ASYMMETRIC = 2 } ellm_scheme;
 ELLM_API const char *ellm_scheme_name(ellm_scheme scheme); /* "mixed", ...; "?" if unknown */
-/* What the code of a matrix is chosen for. BALANCED: the fastest on a processor with AVX-512 among those within some
- * percent of the least size. SIZE: the fewest bits. SPEED: the least time on a machine of a class, bits that are read and
- * cycles that decoding takes together. */
+/* What the code book of a matrix is chosen for. BALANCED: of the books within some percent of the least size, the
+ * fastest one on a processor with AVX-512. SIZE: the fewest bits. SPEED: the least time on a class of machines,
+ * counting the bits that are read and the cycles that decoding takes. */
 typedef enum ellm_prefer { ELLM_PREFER_BALANCED = 0, ELLM_PREFER_SIZE = 1, ELLM_PREFER_SPEED = 2 } ellm_prefer;
 /* The class of machine for ELLM_PREFER_SPEED; every machine reads the result. */
 typedef enum ellm_machine { ELLM_MACHINE_AVX2 = 0, ELLM_MACHINE_AVX512 = 1, ELLM_MACHINE_NEON = 2 } ellm_machine;
-/* HUFFMAN: any code. NONE: plain codes. FIELDS: all codes of a matrix in fields of one width, with exact patches for
- * those beyond: the narrowest of 2 to 6 bits with at most one code in 200 to patch; plain codes where there is none. */
+/* HUFFMAN: any code book. NONE: plain codes. FIELDS: all codes of a matrix lie in fields of one width, and codes
+ * beyond have exact patches. The width is the least of 2 to 6 bits with which at most one code in 200 needs a patch;
+ * where there is none, codes are plain. */
 typedef enum ellm_code { ELLM_CODE_HUFFMAN = 0, ELLM_CODE_NONE = 1, ELLM_CODE_FIELDS = 2 } ellm_code;
-/* How a model is quantized: by the paper's method (bits, scheme), or to a size: target_value bytes of the whole file,
- * bits a weight, of everything that belongs to quantized matrices, or the fewest with which the mean divergence from the
- * source, on text that the model wrote and that was not used otherwise, is at most so many nats a token. */
+/* How a model is quantized. NONE: by the paper's method (bits, scheme). Else to target_value: BYTES of the whole file;
+ * BITS a weight, counting everything that belongs to quantized matrices; or DIVERGENCE, the smallest file whose mean
+ * divergence from the source is at most so many nats a token, on text that the model wrote and that was not used
+ * otherwise. */
 typedef enum ellm_target {
   ELLM_TARGET_NONE = 0, ELLM_TARGET_BYTES = 1, ELLM_TARGET_BITS = 2, ELLM_TARGET_DIVERGENCE = 3
 } ellm_target;
-/* What is known of the inputs of matrices: their mean squares (QUICK), or second moments, which allow errors to be made
- * good by later columns (FULL). AUTO: full below a billion weights. */
+/* What calibration finds out about the inputs of matrices. QUICK: their mean squares. FULL: their second moments, with
+ * which the error of a column is made good in later columns. AUTO: FULL below a billion weights, else QUICK. */
 typedef enum ellm_effort { ELLM_EFFORT_AUTO = 0, ELLM_EFFORT_QUICK = 1, ELLM_EFFORT_FULL = 2 } ellm_effort;
-/* The text that tells: the model's own (SELF), a given one (FILE), or none: then rows alone have scales. AUTO: SELF where
- * that is possible, else NONE with a note. */
+/* The text of the calibration. SELF: the model writes it. FILE: it is given. NONE: there is none, and only rows have
+ * scales. AUTO: SELF where that is possible, else NONE with a note. */
 typedef enum ellm_calibrate {
   ELLM_CALIBRATE_AUTO = 0, ELLM_CALIBRATE_SELF = 1, ELLM_CALIBRATE_FILE = 2, ELLM_CALIBRATE_NONE = 3
 } ellm_calibrate;
-/* How activations are represented where coded weights multiply them: F32 floats; I8 and I16 one and two
- * digits of 8 bits with a scale a group (I16 loses next to nothing, both are faster). Folders run with F32 only.
- * AUTO: F32 for folders and for files that were compressed without loss, which run with F32 only; of other .ellm files
- * what ellm_quality_activations says. With I8 the logits are products with two digits all the same. */
+/* How activations are represented where coded weights multiply them. F32: floats. I8 and I16: integers of one or two
+ * digits of 8 bits, with a scale for each group; both are faster, and I16 loses next to nothing. Folders, and files
+ * that were compressed without loss, run with F32 only. AUTO: F32 for these; for other .ellm files what
+ * ellm_quality_activations says. With I8 the product that gives the logits still has two digits. */
 typedef enum ellm_activations {
   ELLM_ACTIVATIONS_AUTO = 0, ELLM_ACTIVATIONS_F32 = 1, ELLM_ACTIVATIONS_I8 = 2, ELLM_ACTIVATIONS_I16 = 3
 } ellm_activations;
@@ -192,8 +194,8 @@ typedef struct ellm_tensor_info {
   double huffman_bits_per_weight; /* unlimited single-symbol optimum */
   uint64_t payload_bytes; /* blocks only */
   uint64_t stored_bytes;  /* everything of this tensor: blocks, tables, padding, checksums, directory entry */
-  /* Coded without loss: codes are exponents (of F16 with the highest bits of the fraction), what is left of the elements
-   * is stored as it is and counted in entropy and huffman_bits_per_weight; scheme, step and zero are 0. */
+  /* Coded without loss: codes are exponents (of F16 with the highest bits of the fraction), what is left of the
+   * elements is stored as it is and counted in entropy and huffman_bits_per_weight; scheme, step and zero are 0. */
   bool exact;
   uint64_t reserved[7];
 } ellm_tensor_info;
@@ -240,13 +242,14 @@ typedef struct ellm_compress_options {
   const char *calibrate_file;    /* UTF-8 text, for ELLM_CALIBRATE_FILE */
   size_t calibration_sequences, calibration_length; /* of the text, in tokens; 0: 32 of 512 */
   uint64_t memory;               /* bytes that may be used, mapped files not counted; 0: 2.5 GB */
-  /* Nothing is quantized: matrices are coded so that their elements come back bit for bit, NaN and -0 included, those
-   * that would not become smaller are kept. Excludes a target; bits, scheme, prefer and code are not looked at. */
+  /* Nothing is quantized: matrices are coded so that their elements come back bit for bit, NaN and -0 included. A
+   * matrix that would not become smaller is kept. Excludes a target; bits, scheme, prefer and code are not looked
+   * at. */
   bool lossless;
   ellm_machine machine;          /* for ELLM_PREFER_SPEED */
-  const char *plan;              /* a file that keeps what was measured, for another size of the same model: read where
-                                    it is there, else written; NULL: none */
-  ellm_notes notes;              /* what there is to say before and while it measures: how long that will take */
+  const char *plan;              /* a file that keeps what was measured, for another size of the same model: it is read
+                                    if it exists, else written; NULL: none */
+  ellm_notes notes;              /* take notes before and during measuring, such as how long that will take */
 } ellm_compress_options;
 
 ELLM_INIT(ellm_compress_options) /* the program's defaults */
@@ -278,11 +281,10 @@ typedef struct ellm_report {
   const char *plan;
 } ellm_report;
 
-/* Compress a Hugging Face checkpoint folder, or a GGUF file, into one .ellm file. Same input,
- * same bytes of output for every thread count and instruction set. The output
- * appears under its name only when it is whole. Until then room is needed in its
- * folder for the codes of the largest matrix as well, about a byte a weight.
- * `report` may be NULL; *report is NULL after an error. */
+/* Compress a Hugging Face checkpoint folder, or a GGUF file, into one .ellm file. The same input gives the same bytes,
+ * for every number of threads and every instruction set. The output appears under its name only when it is whole. Until
+ * then its folder also needs room for the codes of the largest matrix, about a byte a weight. `report` may be NULL;
+ * *report is NULL after an error. */
 ELLM_API ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path,
                                    const ellm_compress_options *options, ellm_report **report, ellm_error *err);
 ELLM_API void ellm_report_free(ellm_report *report);
@@ -310,10 +312,10 @@ ELLM_API bool ellm_file_asset_at(const ellm_file *file, size_t index, ellm_asset
 /* A text for people and tools by its name, a JSON object mostly (docs/FORMAT.md lists them), or NULL; lives as long as
  * the file. */
 ELLM_API const char *ellm_file_metadata(const ellm_file *file, const char *name);
-/* What ELLM_ACTIVATIONS_AUTO is for a quantized file with this metadata "entrollm.quality": I8 where one digit adds at most
- * a twentieth to the file's own divergence from its source; else I16, also where the text does not say so, or is NULL.
- * *added: the divergence of I8 from I16, *own: that of I16 from the source, in nats a token; -1: not known. Both may be
- * NULL. */
+/* What ELLM_ACTIVATIONS_AUTO stands for, for a quantized file with this metadata "entrollm.quality". It is I8 where
+ * one digit adds at most a twentieth to the file's own divergence from its source; else I16, also where the text
+ * does not say so, or is NULL. *added is the divergence of I8 from I16, *own that of I16 from the source, in nats a
+ * token; -1: not known. Both may be NULL. */
 ELLM_API ellm_activations ellm_quality_activations(const char *quality, double *added, double *own);
 /* Decode all codes of a quantized tensor, one byte each, row by row, into codes[n_elements]; outliers as the nearest
  * code that fits. On `threads` threads, 0: all. ELLM_ERR_INPUT, naming the block, if one is damaged; ELLM_ERR_USAGE if
@@ -339,10 +341,10 @@ typedef struct ellm_verify_result {
   size_t n_problems;
 } ellm_verify_result;
 
-/* Check every byte of a file; with `against` also that it holds what that checkpoint quantizes to, or, where it was made
- * to a size, that each matrix is as far from that checkpoint's as was found when it was made.
- * ELLM_ERR_DIFFERENCE when problems were found; ELLM_ERR_INPUT when the file cannot be read as .ellm at all. `result`
- * may be NULL; *result is NULL unless the status is ELLM_OK or ELLM_ERR_DIFFERENCE. */
+/* Check every byte of a file. With `against` also check that it holds what that checkpoint quantizes to; of a file
+ * that was made to a size, that each matrix is as far from the checkpoint's as the file says. ELLM_ERR_DIFFERENCE
+ * when problems were found; ELLM_ERR_INPUT when the file cannot be read as .ellm at all. `result` may be NULL;
+ * *result is NULL unless the status is ELLM_OK or ELLM_ERR_DIFFERENCE. */
 ELLM_API ellm_status ellm_verify(const char *path, const ellm_verify_options *options, ellm_verify_result **result,
                                  ellm_error *err);
 ELLM_API void ellm_verify_free(ellm_verify_result *result);
@@ -428,8 +430,8 @@ ELLM_API bool ellm_tokenizer_is_special(const ellm_tokenizer *tokenizer, uint32_
 typedef struct ellm_model ellm_model;
 typedef struct ellm_sequence ellm_sequence;
 
-/* Element type of the KV cache. DEFAULT: F32 with f32 activations, which allow no other, else F16. Q8: integers of 8 bits
- * with a scale for each head and position, about half the memory of F16; logits change a little. */
+/* Element type of the KV cache. DEFAULT: F32 with f32 activations, which allow no other, else F16. Q8: integers of 8
+ * bits with a scale for each head and position, about half the memory of F16; logits change a little. */
 typedef enum ellm_cache_type {
   ELLM_CACHE_DEFAULT = 0,
   ELLM_CACHE_F32 = 1,
@@ -513,7 +515,8 @@ enum { ELLM_PAGE_POSITIONS = 16 };
 
 /* Make the pool at least `positions` large in all. What sequences hold stays; needs memory for both pools meanwhile. */
 ELLM_API ellm_status ellm_model_reserve(ellm_model *model, uint32_t positions, ellm_error *err);
-/* Bytes of keys and values that so many positions, rounded up to whole pages, take; UINT64_MAX: more than 64 bits hold. */
+/* Bytes of keys and values that so many positions, rounded up to whole pages, take; UINT64_MAX: more than 64 bits
+ * hold. */
 ELLM_API uint64_t ellm_model_cache_bytes(const ellm_model *model, uint64_t positions);
 /* Positions of the pool and those of its free pages; either pointer may be NULL. */
 ELLM_API void ellm_model_cache_usage(ellm_model *model, uint32_t *positions, uint32_t *free_positions);
@@ -548,10 +551,14 @@ typedef struct ellm_batch_item {
 } ellm_batch_item;
 
 /* Append ids to sequences of the model and compute them, all in one batch: any mixture of prompts and single tokens.
- * After an error every sequence has the ids it had, whatever the error, and can go on; of a longrope sequence whose
- * factors were to change, keys and values may have to be computed again first (and it cannot be saved before), and a page
- * that sequences shared may be one of each by then. Contents of logits are undefined. A full pool is ELLM_ERR_FULL; a sequence longer than the pool or than the model's context, or an id beyond the vocabulary,
- * ELLM_ERR_INPUT; a sequence twice in a batch, of another model, or in use by another thread, ELLM_ERR_USAGE.
+ *
+ * After any error every sequence has the ids that it had, and can go on; contents of logits are undefined. Two things
+ * may have changed: pages that sequences shared may have been copied, one for each; and a longrope sequence whose
+ * factors were to change may have to compute its keys and values again, which it does when it is next evaluated (it
+ * cannot be saved before). ELLM_ERR_FULL: the pool is full. ELLM_ERR_INPUT: a sequence would be longer than the pool or
+ * than the model's context, or an id is beyond the vocabulary. ELLM_ERR_USAGE: a sequence comes twice, is of another
+ * model, or is in use by another thread.
+ *
  * Logits of items that lie one behind the other in memory, in the order of the items, are written without a copy. */
 ELLM_API ellm_status ellm_evaluate(ellm_model *model, const ellm_batch_item *items, size_t n_items, ellm_error *err);
 
@@ -575,8 +582,8 @@ ELLM_API ellm_status ellm_sequence_save(const ellm_sequence *sequence, const cha
 ELLM_API ellm_status ellm_sequence_restore(ellm_sequence *sequence, const char *path, const uint32_t *ids,
                                            size_t n_ids, ellm_progress_fn progress, void *user, ellm_error *err);
 
-/* What binds a prompt cache to its model: 32 hex digits and NUL, a .ellm file's own identity, or one of all weights of a
- * folder, which are read once for it. From any thread; `progress` as above. */
+/* What binds a prompt cache to its model: 32 hex digits and NUL, a .ellm file's own identity, or one of all weights
+ * of a folder, which are read once for it. From any thread; `progress` as above. */
 ELLM_API ellm_status ellm_model_identity(ellm_model *model, char text[33], ellm_progress_fn progress, void *user,
                                          ellm_error *err);
 
@@ -584,12 +591,12 @@ ELLM_API ellm_status ellm_model_identity(ellm_model *model, char text[33], ellm_
 
 /*
  * What a text can be, as GBNF or as a JSON Schema (docs/GRAMMARS.md has both, what of a schema is supported, and the
- * limits). A grammar does not change and may be used by several threads and any number of answers at once; which tokens
- * can come where is found out when it is first asked for, and kept with it: who needs one again keeps it.
- * `tokenizer`: the model's own (ellm_model_tokenizer); the grammar may outlive it. `origin` names the text in errors;
- * NULL: "the grammar", "the schema". ELLM_ERR_INPUT, naming the line, or the JSON pointer and the keyword, where it is
- * damaged, not supported, begins with itself, never ends, or is too large. Free with ellm_grammar_free; answers that
- * use it keep what they need.
+ * limits). A grammar does not change, and may be used by several threads and any number of answers at once. Which
+ * tokens can come where is found out when it is first asked for, and kept in the grammar: so keep a grammar that is
+ * needed again. `tokenizer` is the model's own (ellm_model_tokenizer); the grammar may outlive it. `origin` names the
+ * text in errors; NULL: "the grammar", "the schema". ELLM_ERR_INPUT names the line, or the JSON pointer and the
+ * keyword, where the text is damaged, not supported, begins with itself, never ends, or is too large. Free with
+ * ellm_grammar_free; answers that use it keep what they need.
  */
 typedef struct ellm_grammar ellm_grammar;
 ELLM_API ellm_status ellm_grammar_create(const ellm_tokenizer *tokenizer, const char *text, size_t bytes,
@@ -599,8 +606,9 @@ ELLM_API ellm_status ellm_grammar_create_schema(const ellm_tokenizer *tokenizer,
 ELLM_API void ellm_grammar_free(ellm_grammar *grammar);
 /* Memory that it takes; the tokenizer's vocabulary, which all grammars of one share, does not count. Never waits. */
 ELLM_API size_t ellm_grammar_bytes(const ellm_grammar *grammar);
-/* Take at most so much from now on (192 MiB and the grammar itself unless it is set): beyond half of it what no answer
- * needs is forgotten, and an answer fails where one token needs more. ELLM_ERR_INPUT if it takes more than half already. */
+/* Take at most so much memory from now on; without this call it is 192 MiB and the grammar itself. Beyond half of it
+ * the grammar forgets what no answer needs; an answer fails where one token needs more than all. ELLM_ERR_INPUT if
+ * it takes more than half already. */
 ELLM_API ellm_status ellm_grammar_limit(ellm_grammar *grammar, size_t bytes, ellm_error *err);
 /* Forget at once what no answer needs. */
 ELLM_API void ellm_grammar_forget(ellm_grammar *grammar);
@@ -626,8 +634,8 @@ typedef struct ellm_sampling {
   size_t n_prompt;       /* the generator sets it */
 } ellm_sampling;
 ELLM_INIT(ellm_sampling) /* greedy, all filters off, seed 0 */
-/* What the model's generation_config asks for, over what ellm_sampling_init has set: greedy where it does not ask for sampling. top_k is 50 where it names
- * none, as in Transformers. */
+/* Set what the model's generation_config asks for, over what ellm_sampling_init has set. A model that does not ask for
+ * sampling stays greedy. top_k is 50 where it names none, as in Transformers. */
 ELLM_API void ellm_model_sampling(const ellm_model *model, ellm_sampling *sampling);
 
 /* Chooses the tokens of one sequence; one thread at a time. The same seed and logits give the same ids everywhere. */
@@ -665,8 +673,8 @@ typedef struct ellm_generator_options {
 } ellm_generator_options;
 ELLM_INIT(ellm_generator_options) /* size; else 0 */
 
-/* It keeps the model, which may be closed before it: requests are refused then (ELLM_ERR_USAGE), answers that have not
- * ended fail. `options` may be NULL. */
+/* The generator keeps the model. Where the model is closed first, requests are refused (ELLM_ERR_USAGE) and answers
+ * that have not ended fail. `options` may be NULL. */
 ELLM_API ellm_status ellm_generator_create(ellm_model *model, const ellm_generator_options *options,
                                            ellm_generator **generator, ellm_error *err);
 ELLM_API void ellm_generator_free(ellm_generator *generator); /* with all of its answers */
@@ -694,9 +702,9 @@ typedef struct ellm_answer_part {
   uint32_t id;      /* the new id, if there is one */
   const char *text; /* text[bytes], whole UTF-8 characters, often empty; valid during the call */
   size_t bytes;
-  /* Where the request asks for chances (n_chances > 0) and there is an id: the natural logarithm of the probability that the
-   * model gave it, and the likeliest ids, [n_top], likeliest first; equal ones by id. Of the model's logits as they are,
-   * before penalties, biases and filters. Valid during the call. */
+  /* Where the request asks for chances (n_chances > 0) and there is an id: the natural logarithm of the probability
+   * that the model gave it, and the likeliest ids, [n_top], likeliest first; equal ones by id. Of the model's logits
+   * as they are, before penalties, biases and filters. Valid during the call. */
   double log_probability;
   const ellm_chance *top;
   size_t n_top;
@@ -728,10 +736,10 @@ typedef struct ellm_request {
   ellm_status (*make_room)(void *user, const ellm_answer *answer, uint32_t **prompt, size_t *n_prompt,
                            ellm_error *err);
   void *user;
-  /* What the text of the answer can be; made for the model's tokenizer (else ELLM_ERR_USAGE). Ids that cannot come next
-   * are no candidates of sampling, nor ids that end the answer where the grammar cannot end; the answer ends with
-   * ELLM_END_GRAMMAR where nothing more can come, and fails where no token can. A limit, a stop string, a full context
-   * end it as always. NULL: any text. */
+  /* What the text of the answer can be. It must be made for the model's tokenizer (else ELLM_ERR_USAGE). Ids that
+   * cannot come next are no candidates of sampling; nor are ids that end the answer, as long as the grammar cannot
+   * end. The answer ends with ELLM_END_GRAMMAR where nothing more can come, and fails where more must come and no
+   * token fits. A limit, a stop string and a full context end it as always. NULL: any text. */
   const ellm_grammar *grammar;
   size_t n_chances;              /* up to ELLM_MAX_CHANCES: parts tell the likeliest ids with their log-probabilities; a
                                     token then takes a pass over its logits more. 0: they do not */
@@ -753,8 +761,8 @@ ELLM_API ellm_status ellm_generator_step(ellm_generator *generator, bool *more, 
 ELLM_API ellm_status ellm_generator_run(ellm_generator *generator, bool (*go_on)(void *user), void *user,
                                         ellm_error *err);
 
-/* The sequences that stay in the pool (ellm_generator_options.keep), the oldest first; NULL: there are not so many. They
- * belong to the generator, and may be read and saved until its next step or change. */
+/* The sequences that stay in the pool (ellm_generator_options.keep), the oldest first; NULL: there are not so many.
+ * They belong to the generator, and may be read and saved until its next step or change. */
 ELLM_API const ellm_sequence *ellm_generator_kept(const ellm_generator *generator, size_t index);
 /* Let it keep one more, as its newest: requests that begin like it need not compute that. The sequence belongs to the
  * generator then, also where nothing is kept. ELLM_ERR_USAGE, and it stays the caller's: it is of another model. */

@@ -106,6 +106,7 @@ bool format_asset_name_valid(const char *name, size_t bytes) {
 
 /* ------------------------------------------------------------------ storing */
 
+/* Bytes of the fields that a type has of its own, between the common ones and the name. */
 static size_t fields_bytes(const format_record *record) {
   switch (record->type) {
     case RECORD_KEPT: return FIELDS_TENSOR + 8 * (size_t)record->n_dims;
@@ -116,11 +117,13 @@ static size_t fields_bytes(const format_record *record) {
   }
 }
 
+/* Rounded up to 8. */
 size_t format_record_bytes(const format_record *record) {
   size_t bytes = FORMAT_RECORD_FIXED + fields_bytes(record) + record->name_bytes + record->value_bytes;
   return (bytes + 7) & ~(size_t)7;
 }
 
+/* Reserved fields are zero, as readers demand. */
 void format_record_store(const format_record *record, uint8_t *out) {
   size_t total = format_record_bytes(record), fields = fields_bytes(record);
   memset(out, 0, total);
@@ -168,6 +171,7 @@ void format_record_store(const format_record *record, uint8_t *out) {
 /* What errors of one record share. */
 typedef struct parse_context { const char *path; uint64_t index; ellm_error *err; } parse_context;
 
+/* "FILE: directory record N: FIELD VALUE makes no sense" */
 static ellm_status bad(const parse_context *at, const char *field, uint64_t value) {
   return ellm_fail(at->err, ELLM_ERR_INPUT, "%s: directory record %llu: %s %llu makes no sense", at->path,
                    (unsigned long long)at->index, field, (unsigned long long)value);
@@ -190,6 +194,7 @@ static ellm_status parse_shape(const uint8_t *fields, const uint8_t *shape, form
   return ELLM_OK;
 }
 
+/* Shape, type and the bytes of the section must agree. */
 static ellm_status parse_kept(const uint8_t *p, format_record *record, const parse_context *at) {
   size_t size = ellm_dtype_size((ellm_dtype)p[0]);
   if (size == 0) return bad(at, "element type", p[0]);
@@ -225,6 +230,7 @@ static ellm_status parse_uniform(const uint8_t *p, format_record *record, const 
   return ELLM_OK;
 }
 
+/* Everything that later code relies on is checked here: number and shape of blocks, room for tables and scales. */
 static ellm_status parse_coded(const uint8_t *p, format_record *record, const parse_context *at) {
   if (p[0] > ELLM_BF16) return bad(at, "element type", p[0]);
   if (p[1] != 2) return bad(at, "number of dimensions", p[1]);

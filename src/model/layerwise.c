@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Layer by layer: between two calls the text lies with the caller, as rows of the residual stream, and the model holds
+ * nothing but pages for keys and values, which each layer fills anew. A text is taken in pieces of BACKEND_MAX_ROWS
+ * positions, ascending, so that attention sees all positions before.
+ */
 #include "model/layerwise.h"
 
 #include <stdlib.h>
@@ -99,6 +104,7 @@ ellm_status layerwise_begin(layerwise *w, const uint32_t *ids, size_t n, float *
   return ELLM_OK;
 }
 
+/* Each piece goes into STREAM, through the layer, and back. */
 ellm_status layerwise_layer(layerwise *w, uint32_t layer, size_t n, float *stream, const forward_watch *watch,
                             ellm_error *err) {
   const size_t hidden = w->model->config.hidden_size;
@@ -116,6 +122,7 @@ ellm_status layerwise_layer(layerwise *w, uint32_t layer, size_t n, float *strea
   return status;
 }
 
+/* The last norm and, where logits are wanted, the product with the vocabulary. */
 ellm_status layerwise_head(layerwise *w, size_t first, size_t n, const float *stream, float *logits,
                            const forward_watch *watch, ellm_error *err) {
   const size_t hidden = w->model->config.hidden_size, vocab = w->model->config.vocab_size;

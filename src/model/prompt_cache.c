@@ -27,6 +27,8 @@ uint64_t prompt_cache_tile_bytes(const prompt_cache_shape *shape) {
   return PROMPT_CACHE_TILE * dim * (shape->cache_type == ELLM_CACHE_F16 ? 2 : 4);
 }
 
+/* Head, ids, keys of all layers and heads in tiles of 16 positions, values. False where a size is beyond 64 bits:
+ * numbers of a file are not trusted. */
 bool prompt_cache_layout_of(const prompt_cache_shape *shape, uint32_t positions, prompt_cache_layout *layout) {
   const uint64_t heads = (uint64_t)shape->n_layers * shape->n_kv_heads; /* no product of two u32 overflows */
   uint64_t keys, values, end;

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A row for each architecture. Its tensors are pairs of names, of the GGUF file and of the checkpoint folder; what is
+ * in no pair is refused when the tensors are listed. Keys are listed, too, even those that are not looked at: a key
+ * that is not in a list may change what the model computes, so a file with one is refused by name.
+ */
 #include "source/gguf_arch.h"
 
 #include <stdio.h>
@@ -128,12 +133,14 @@ static bool is(gguf_string string, const char *text) {
   return string.bytes == strlen(text) && memcmp(string.data, text, string.bytes) == 0;
 }
 
+/* Is the part of a key behind the name of the architecture one of these? */
 static bool listed(const char *const *keys, const char *behind, size_t bytes) {
   for (; *keys != NULL; keys++)
     if (strlen(*keys) == bytes && memcmp(*keys, behind, bytes) == 0) return true;
   return false;
 }
 
+/* The error names all architectures that are read. */
 static ellm_status not_read(const gguf_metadata *m, gguf_string name, ellm_error *err) {
   char names[200] = "";
   size_t used = 0;
@@ -144,6 +151,7 @@ static ellm_status not_read(const gguf_metadata *m, gguf_string name, ellm_error
                    m->path, GGUF_SHOWN(name), names);
 }
 
+/* By name, and among those of one name by whether the file has experts. */
 ellm_status gguf_arch_find(const gguf_metadata *m, const gguf_arch **out, ellm_error *err) {
   static const char key[] = "general.architecture";
   gguf_string name;

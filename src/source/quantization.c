@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See quantization.h. */
+/*
+ * See quantization.h. Fields are read leniently, and what is not supported is only noted: a folder is refused when a
+ * tensor is met that needs what is not supported, so that one whose weights are plain after all can be read.
+ */
 #include "source/quantization.h"
 
 #include <stdarg.h>
@@ -32,6 +35,7 @@ static int64_t number_of(const json_t *object, const char *field, const char *ot
   return json_is_integer(value) ? (int64_t)json_integer_value(value) : otherwise;
 }
 
+/* One more width of integers that weights may have. */
 static void take_width(quantization *q, const char *method, int64_t bits, const char *supported) {
   char digit[2] = {(char)('0' + bits % 10), '\0'};
   if (bits < 1 || bits > QUANTIZATION_MAX_BITS || strstr(supported, digit) == NULL)
@@ -39,6 +43,7 @@ static void take_width(quantization *q, const char *method, int64_t bits, const 
   else q->widths[bits] = true;
 }
 
+/* "gptq" stores zeros less one, "gptq_v2" as they are; other forms (marlin) have another order of weights. */
 static void read_gptq(quantization *q, const json_t *config) {
   const char *format = text_of(config, "checkpoint_format");
   q->zeros_less_one = strcmp(format, "gptq_v2") != 0;
@@ -58,6 +63,7 @@ static void read_awq(quantization *q, const json_t *config) {
     not_supported(q, "awq of version %.60s is not supported, gemm is", version);
 }
 
+/* Formats whose tensors are read, as wholes or in groups. */
 static void check_format(quantization *q, const char *format) {
   static const char *const known[] = {"pack-quantized", "int-quantized", "naive-quantized", "float-quantized",
                                       "mxfp4-pack-quantized", "dense", "mixed-precision", ""};
@@ -66,6 +72,7 @@ static void check_format(quantization *q, const char *format) {
   not_supported(q, "compressed-tensors of format %.60s is not supported", format);
 }
 
+/* Each group of layers may have a width and a format of its own. */
 static void read_compressed_tensors(quantization *q, json_t *config) {
   const char *key;
   json_t *group;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Decoders; see decode.h. */
+/*
+ * Decoders; see decode.h. A decoder is a list of steps. Each takes a list of strings, at first one a token, and makes
+ * another; at the end they are joined. Steps that work on one string alone are functions of their own, which
+ * streaming uses as well.
+ */
 #include "text/decode.h"
 
 #include <stdlib.h>
@@ -23,6 +27,7 @@ static ellm_status load_count(const json_t *object, const char *field, const com
   return ELLM_OK;
 }
 
+/* A pattern that matches nothing would insert between all characters. */
 static ellm_status load_replace(const json_t *object, const component_place *place, decode_step *step,
                                 ellm_error *err) {
   const char *content;
@@ -74,6 +79,7 @@ ellm_status decoder_load(const json_t *component, const char *origin, decoder *d
   return component_walk(component, "decoders", &place, load_step, d, err);
 }
 
+/* Fine for one that is all zero. */
 void decoder_free(decoder *d) {
   for (size_t i = 0; i < d->count; ++i) {
     regex_free(d->steps[i].pattern);
@@ -84,6 +90,7 @@ void decoder_free(decoder *d) {
 
 /* --------------------------------------------------------------- string lists */
 
+/* What was appended to the text since the last call is one more string. */
 bool string_list_end(string_list *list) {
   if (list->count == list->capacity) {
     size_t capacity = list->capacity < 32 ? 32 : list->capacity, bytes;
@@ -122,6 +129,7 @@ ellm_status decode_replace(const decode_step *step, regex_scratch *scratch, cons
   return ok && ellm_buffer_append(out, text + done, bytes - done) ? ELLM_OK : ellm_fail_memory(err, bytes, "decoding");
 }
 
+/* At most `start` times the character at the beginning, `stop` times at the end. */
 bool decode_strip(const decode_step *step, const char *text, size_t bytes, ellm_buffer *out) {
   char character[4];
   size_t length = utf8_encode(step->character, character), start = 0, end = bytes;
@@ -135,6 +143,7 @@ bool decode_strip(const decode_step *step, const char *text, size_t bytes, ellm_
   return ellm_buffer_append(out, text + start, end - start);
 }
 
+/* The replacement becomes a space, but not as the very first character. */
 bool decode_metaspace(const decode_step *step, bool first, const char *text, size_t bytes, ellm_buffer *out) {
   for (size_t at = 0; at < bytes;) {
     uint32_t cp;
@@ -156,6 +165,7 @@ static int hex_digit(char c) {
   return -1;
 }
 
+/* "<0x41>" is the byte 0x41; -1 for anything else. */
 int decode_byte_piece(const char *text, size_t bytes) {
   if (bytes != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return -1;
   int high = text[3] == '+' ? 0 : hex_digit(text[3]), low = hex_digit(text[4]); /* "+A" is a number in Rust */
@@ -179,6 +189,7 @@ static bool end_byte_run(ellm_buffer *run, string_list *out) {
   return true;
 }
 
+/* One step over all strings. ByteFallback collects bytes of neighbours, ByteLevel and Fuse make one string of all. */
 static ellm_status list_step(const decode_step *step, regex_scratch *scratch, const string_list *in, size_t limit,
                              string_list *out, ellm_error *err) {
   ellm_buffer bytes = {0};

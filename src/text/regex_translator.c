@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What both halves of the translation use: writing PCRE2, reading the pattern, refusing with the place. */
 #include "text/regex_translator.h"
 
 #include <stdio.h>
@@ -6,6 +7,7 @@
 
 #include "text/utf8.h"
 
+/* Want of memory is remembered, and said once at the end. */
 void regex_emit(translator *t, ellm_buffer *out, const char *text) {
   if (!ellm_buffer_append(out, text, strlen(text))) t->memory_failed = true;
 }
@@ -28,6 +30,7 @@ static void emit_category(translator *t, ellm_buffer *out, const char *category,
   }
 }
 
+/* All members of a set, to stand inside of [ ]. */
 void regex_emit_set(translator *t, ellm_buffer *out, const unicode_set *set) {
   for (const char *at = set->categories; *at;) {
     const size_t letters = strcspn(at, " ");
@@ -39,6 +42,7 @@ void regex_emit_set(translator *t, ellm_buffer *out, const unicode_set *set) {
 
 /* -------------------------------------------------------------------- reading */
 
+/* The part of the pattern is quoted in whole characters. */
 ellm_status regex_refuse(const translator *t, size_t at, size_t length, const char *why) {
   if (length > t->bytes - at) length = t->bytes - at;
   while (at + length < t->bytes && ((uint8_t)t->pattern[at + length] & 0xC0) == 0x80) ++length;
@@ -46,6 +50,7 @@ ellm_status regex_refuse(const translator *t, size_t at, size_t length, const ch
                    t->pattern + at, at, why);
 }
 
+/* Does the rest of the pattern begin with this text? */
 bool regex_starts(const translator *t, const char *text) {
   size_t length = strlen(text);
   return t->bytes - t->at >= length && memcmp(t->pattern + t->at, text, length) == 0;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hash tables of pieces and merges; see vocab.h. */
+/*
+ * Hash tables of pieces and merges; see vocab.h. Both are open: a collision goes to the next slot. Hashes have a seed
+ * that an author of a file cannot know, so that no vocabulary can be made in which all pieces collide. Pieces lie one
+ * after the other in an arena, each with a NUL behind it.
+ */
 #include "text/vocab.h"
 
 #include <stdlib.h>
@@ -20,6 +24,7 @@ static uint64_t secret(const void *heap, uint64_t salt) {
   return XXH3_64bits_withSeed(addresses, sizeof addresses, salt);
 }
 
+/* All bits set: UINT32_MAX as offset means empty. */
 static vocab_slot *make_slots(size_t count) {
   vocab_slot *slots = malloc(count * sizeof *slots);
   if (slots) memset(slots, 0xFF, count * sizeof *slots);
@@ -87,6 +92,7 @@ static ellm_status vocab_grow(vocab *v, ellm_error *err) {
   return ELLM_OK;
 }
 
+/* ELLM_ERR_USAGE, without a message, where the piece is there already: the caller knows what to say. */
 ellm_status vocab_add(vocab *v, const char *piece, size_t bytes, uint32_t id, ellm_error *err) {
   if (v->count == v->capacity) ELLM_TRY(vocab_grow(v, err));
   uint32_t tag;
@@ -103,6 +109,7 @@ ellm_status vocab_add(vocab *v, const char *piece, size_t bytes, uint32_t id, el
   return ELLM_OK;
 }
 
+/* Fetch the slot, and then the string, of a piece that will be looked for soon. */
 void vocab_expect(const vocab *v, const char *piece, size_t bytes) {
   __builtin_prefetch(&v->slots[XXH3_64bits_withSeed(piece, bytes, v->seed) & v->slot_mask]);
 }
@@ -112,6 +119,7 @@ void vocab_expect_string(const vocab *v, const char *piece, size_t bytes) {
   if (slot->offset != UINT32_MAX) __builtin_prefetch(v->arena.data + slot->offset);
 }
 
+/* Nothing is longer than the longest piece, which saves hashing long texts. */
 uint32_t vocab_find(const vocab *v, const char *piece, size_t bytes) {
   if (bytes > v->longest || v->count == 0) return VOCAB_NONE;
   uint32_t tag;
@@ -139,6 +147,7 @@ static merge *merge_slot(const merge_table *table, uint64_t key) {
   return &table->slots[slot];
 }
 
+/* Of two merges of one pair the later one counts. Grows at half full. */
 ellm_status merge_table_add(merge_table *table, uint32_t left, uint32_t right, uint32_t rank, uint32_t id,
                             ellm_error *err) {
   if (table->count > table->mask / 2) {
