@@ -11,7 +11,8 @@
  * 2 * 64 * 255 < 2^15. What wraps on the way wraps back if the sum itself, of n pairs, fits 16 bits: as |q| <= 127, it
  * does where the |d| of a row in those columns add up to at most 258. Weights being as they are, that is so for the 8
  * pairs of nearly every group when codes have at most 5.6 bits of entropy, for 4 pairs with 6.5 bits, and for 2 always.
- * A group with a code further off goes by vpmaddwd. All is exact, whichever way a group takes.
+ * Codes further off count as the zero, and what they lack is added one by one; a group with many of them goes by vpmaddwd.
+ * All is exact, whichever way a group takes.
  */
 #include <immintrin.h>
 #include <string.h>
@@ -24,16 +25,22 @@ enum {
   MAX_GROUPS = CODER_MAX_TILES / GROUP_TILES,
   TOKENS = 4,          /* at once */
   LEAST_TOKENS = 4,    /* fewer do not pay for the preparation */
-  FARTHEST = 64,       /* largest |d| of a group that goes by bytes */
+  FARTHEST = 64,       /* largest |d| that goes by bytes */
+  MOST_FAR = 24,       /* codes of a group that lie further off; more are slower than vpmaddwd */
   LARGEST_SUM = 258    /* 32767 / 127 */
 };
+
+/* A code too far from the zero for a byte: its difference, and where it is in its group. */
+typedef struct far_code { int16_t d; uint8_t row, column; } far_code;
 
 /* A panel's codes less the zero, group by group, the last one filled up with zeros. */
 typedef struct centred {
   int8_t codes[CODER_MAX_CODES];
   /* -128 * the sums of d of a run of tiles, in the lanes of its products; runs of 2, 4 or 8 tiles, one behind the other */
   int16_t start[MAX_GROUPS][GROUP_TILES / 2][HALVES][HALF_CODES / 2];
-  uint8_t run[MAX_GROUPS]; /* tiles whose products 16 bits hold: 8, 4 or 2; 0: a code is too far off */
+  uint8_t run[MAX_GROUPS]; /* tiles whose products 16 bits hold: 8, 4 or 2; 0: too many codes are too far off */
+  uint8_t n_far[MAX_GROUPS];
+  far_code far[MAX_GROUPS][MOST_FAR];
 } centred;
 
 KERNEL_INLINE __m256i load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
@@ -42,19 +49,37 @@ KERNEL_INLINE bool any_above(__m256i v, int most) {
   return _mm256_movemask_epi8(_mm256_cmpgt_epi16(v, _mm256_set1_epi16((short)most))) != 0;
 }
 
-/* One group of n_tiles tiles. */
-static void centre_group(const uint8_t *codes, size_t n_tiles, int zero, int8_t *out,
-                         int16_t start[GROUP_TILES / 2][HALVES][HALF_CODES / 2], uint8_t *run) {
-  const __m256i zeros = _mm256_set1_epi8((char)zero), ones = _mm256_set1_epi8(1), most = _mm256_set1_epi8((char)128);
-  __m256i farthest = _mm256_setzero_si256(), eight = farthest, four = farthest;
+/* Notes the codes of half a tile that are too far off, where a bit of `near` is 0; returns how many there are by now. */
+static __attribute__((noinline)) unsigned note_far(const uint8_t *half_tile, uint32_t near, int zero, size_t tile, int half, unsigned n,
+                         far_code far[MOST_FAR]) {
+  for (uint32_t left = ~near; left != 0; left &= left - 1, n++) {
+    const int at = __builtin_ctz(left);
+    if (n < MOST_FAR)
+      far[n] = (far_code){(int16_t)(half_tile[at] - zero), (uint8_t)(8 * half + at / CODER_TILE_COLUMNS),
+                          (uint8_t)(tile * CODER_TILE_COLUMNS + at % CODER_TILE_COLUMNS)};
+  }
+  return n;
+}
+
+/* Group g, of n_tiles tiles. */
+static void centre_group(const uint8_t *codes, size_t n_tiles, int zero, size_t g, centred *c) {
+  const __m256i zeros = _mm256_set1_epi8((char)zero), ones = _mm256_set1_epi8(1), most = _mm256_set1_epi8((char)128),
+                limit = _mm256_set1_epi8(FARTHEST);
+  int16_t(*start)[HALVES][HALF_CODES / 2] = c->start[g];
+  __m256i eight = _mm256_setzero_si256(), four = eight;
+  unsigned n_far = 0;
   for (int half = 0; half < HALVES; half++) {
     __m256i distance[GROUP_TILES / 2], begin[GROUP_TILES / 2];
     for (size_t i = 0; i < GROUP_TILES; i++) {
-      const __m256i c = i < n_tiles ? load(codes + CODER_TILE * i + HALF_CODES * half) : zeros;
-      const __m256i d = _mm256_sub_epi8(c, zeros);
-      const __m256i far = _mm256_or_si256(_mm256_subs_epu8(c, zeros), _mm256_subs_epu8(zeros, c));
-      farthest = _mm256_max_epu8(farthest, far);
-      store(out + CODER_TILE * i + HALF_CODES * half, d);
+      const size_t place = CODER_TILE * i + HALF_CODES * (size_t)half;
+      const __m256i code = i < n_tiles ? load(codes + place) : zeros;
+      __m256i far = _mm256_or_si256(_mm256_subs_epu8(code, zeros), _mm256_subs_epu8(zeros, code));
+      const __m256i near = _mm256_cmpeq_epi8(_mm256_max_epu8(far, limit), limit);
+      const uint32_t mask = (uint32_t)_mm256_movemask_epi8(near);
+      if (mask != UINT32_MAX) n_far = note_far(codes + place, mask, zero, i, half, n_far, c->far[g]);
+      far = _mm256_and_si256(far, near);
+      const __m256i d = _mm256_and_si256(_mm256_sub_epi8(code, zeros), near);
+      store(c->codes + CODER_TILE * GROUP_TILES * g + place, d);
       const __m256i far_sum = _mm256_maddubs_epi16(far, ones), d_sum = _mm256_maddubs_epi16(most, d);
       distance[i / 2] = i % 2 == 0 ? far_sum : _mm256_add_epi16(distance[i / 2], far_sum);
       begin[i / 2] = _mm256_sub_epi16(i % 2 == 0 ? _mm256_setzero_si256() : begin[i / 2], d_sum);
@@ -64,10 +89,9 @@ static void centre_group(const uint8_t *codes, size_t n_tiles, int zero, int8_t 
     four = _mm256_max_epi16(four, _mm256_max_epi16(first, second));
     eight = _mm256_max_epi16(eight, _mm256_add_epi16(first, second));
   }
-  const __m256i limit = _mm256_set1_epi8(FARTHEST);
-  const bool near = _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(farthest, limit), limit)) == -1;
-  *run = !near ? 0 : !any_above(eight, LARGEST_SUM) ? 8 : !any_above(four, LARGEST_SUM) ? 4 : 2;
-  const size_t joined = *run / 2; /* starts of so many become one */
+  c->n_far[g] = (uint8_t)(n_far <= MOST_FAR ? n_far : 0);
+  c->run[g] = n_far > MOST_FAR ? 0 : !any_above(eight, LARGEST_SUM) ? 8 : !any_above(four, LARGEST_SUM) ? 4 : 2;
+  const size_t joined = c->run[g] / 2; /* starts of so many become one */
   for (size_t to = 0; joined > 1 && to * joined < GROUP_TILES / 2; to++)
     for (int half = 0; half < HALVES; half++) {
       __m256i sum = load(start[to * joined][half]);
@@ -135,7 +159,14 @@ KERNEL_INLINE void add_runs(const int8_t *codes, const int16_t start[GROUP_TILES
   }
 }
 
-/* A group whose codes are too far off for bytes. */
+/* What the codes that are too far off for bytes add; q: of the group's first column, first token. */
+static __attribute__((noinline)) void add_far(const far_code *far, size_t n, const int8_t *q, size_t stride, size_t tokens,
+                           finish_token *sums) {
+  for (size_t i = 0; i < n; i++)
+    for (size_t t = 0; t < tokens; t++) sums[t][far[i].row] += far[i].d * q[t * stride + far[i].column];
+}
+
+/* A group with many codes that are too far off for bytes. */
 static void add_wide(const uint8_t *codes, size_t n_tiles, int zero, const int16_t *x, const int32_t *x_sum,
                      const kernel_activations *a, size_t tokens, finish_token *sums) {
   const __m256i mask = _mm256_set1_epi16(255);
@@ -181,6 +212,8 @@ KERNEL_INLINE void multiply_tokens(const panel *p, size_t token, size_t tokens, 
           KERNEL_UNROLL(4)
           for (size_t t = 0; t < tokens; t++) x[t] += KERNEL_GROUP_I8;
       }
+      if (c->n_far[g] > 0)
+        add_far(c->far[g], c->n_far[g], a->low + at + KERNEL_GROUP_I8 * g, a->stride, tokens, sums[i]);
       if (added != NULL)
         finish_add(added + g * CODER_PANEL_ROWS, p->n_groups * CODER_PANEL_ROWS, tokens, sums[i]);
     }
@@ -201,8 +234,7 @@ bool multiply_finish_avx2(const uint8_t *panel_codes, const coder_block *block, 
                    .n_rows = n_rows};
   for (size_t g = 0; g < p.n_groups; g++) {
     const size_t first = GROUP_TILES * g, left = p.n_tiles - first;
-    centre_group(panel_codes + CODER_TILE * first, left < GROUP_TILES ? left : GROUP_TILES, p.zero,
-                 c.codes + CODER_TILE * first, c.start[g], &c.run[g]);
+    centre_group(panel_codes + CODER_TILE * first, left < GROUP_TILES ? left : GROUP_TILES, p.zero, g, &c);
   }
   for (size_t now; n_tokens > 0; token += now, n_tokens -= now, y += now * y_stride) {
     now = n_tokens < TOKENS ? n_tokens : TOKENS;
