@@ -439,6 +439,23 @@ typedef enum ellm_cache_type {
   ELLM_CACHE_Q8 = 3
 } ellm_cache_type;
 
+/*
+ * Several processes that compute one model together: each opens the same file with the same options but `rank`, and makes
+ * the same calls in the same order with the same arguments. Each then reads its share of the rows of every matrix, keeps
+ * its share of the heads in the KV cache, and gets all logits: the same bits as from one. A call that fails on one
+ * rank leaves the others waiting in gather, which has to end them.
+ */
+enum { ELLM_TEAM_MOST = 1024 };
+typedef struct ellm_team {
+  uint32_t rank, n_ranks;
+  const uint32_t *shares;      /* [n_ranks], the part of each, not 0: 1:2 is a third and two thirds; NULL: all alike */
+  /* rows[n_rows][stride]: columns first[r] to first[r + 1] - 1 of every row are rank r's; when it returns, all ranks
+   * have all of them, unchanged bit by bit. `first` has n_ranks + 1 entries, ascending; a rank's may be empty. Called by
+   * the thread that evaluates. */
+  ellm_status (*gather)(void *user, float *rows, size_t n_rows, size_t stride, const uint32_t *first, ellm_error *err);
+  void *user;
+} ellm_team;
+
 typedef struct ellm_model_options {
   size_t size;                 /* set by ellm_model_options_init */
   int threads;                 /* 0 = all of the process's affinity */
@@ -458,6 +475,7 @@ typedef struct ellm_model_options {
                                   one after the other, in bytes of the file; may be NULL. Nothing else of opening takes
                                   long */
   void *progress_user;
+  const ellm_team *team;       /* what it points at outlives the model; NULL: alone */
 } ellm_model_options;
 
 ELLM_INIT(ellm_model_options) /* all threads, AUTO, DEFAULT, no check */

@@ -77,7 +77,7 @@ typedef struct backend_ops {
   /* The first n positions of a page to another one. */
   void (*page_copy)(backend *b, uint32_t from, uint32_t to, uint32_t n);
   /* One page of KV head number `head`, counted through all layers: as many elements as said, and the scales. */
-  void (*page_read)(backend *b, page_part part, size_t head, uint32_t page, void *out);
+  ellm_status (*page_read)(backend *b, page_part part, size_t head, uint32_t page, void *out, ellm_error *err);
   void (*page_write)(backend *b, page_part part, size_t head, uint32_t page, const void *data);
 
   /* --- a pass over a batch */
@@ -98,9 +98,9 @@ typedef struct backend_ops {
   void (*rotate)(backend *b, uint32_t rope, const float *q_norm, const float *k_norm);
   /* Keys and values of QKV go to the rows' pages; then MIXED = softmax(scores) v over the positions up to the row's, the
    * last `window` of them (0: all); scores are score_scale * q k, soft-capped. All three are facts of the layer. */
-  void (*attention)(backend *b, uint32_t layer, const layer_facts *facts);
+  ellm_status (*attention)(backend *b, uint32_t layer, const layer_facts *facts, ellm_error *err);
   /* INNER = activation(gate) * up of GATE_UP: intermediate_size columns each. */
-  void (*activate)(backend *b, arch_activation activation, uint32_t intermediate_size);
+  ellm_status (*activate)(backend *b, arch_activation activation, uint32_t intermediate_size, ellm_error *err);
   /* PROJECTED = the weighted sum of the networks of the experts that the router of a layer chooses for a row, by facts of
    * the layer; NORMED is what router and networks read. Only matrices of experts that a row needs are read.
    * `watch` (NULL: nobody) sees the inputs of experts. */

@@ -72,7 +72,7 @@ static ellm_status network(ellm_model *model, uint32_t index, const batch_row *r
   forward_show(model, index, INPUT_GATE_UP, rows, n, BUFFER_NORMED);
   if (facts->n_experts > 0) return experts(model, index, rows, err);
   ELLM_TRY(b->ops->product(b, &w->gate_up, BUFFER_NORMED, BUFFER_GATE_UP, err));
-  b->ops->activate(b, facts->activation, facts->intermediate_size);
+  ELLM_TRY(b->ops->activate(b, facts->activation, facts->intermediate_size, err));
   forward_show(model, index, INPUT_DOWN, rows, n, BUFFER_INNER);
   return b->ops->product(b, &w->down, BUFFER_INNER, BUFFER_PROJECTED, err);
 }
@@ -87,7 +87,7 @@ ellm_status forward_layer(ellm_model *model, uint32_t index, const batch_row *ro
   forward_show(model, index, INPUT_QKV, rows, n, BUFFER_NORMED);
   ELLM_TRY(ops->product(b, &w->qkv, BUFFER_NORMED, BUFFER_QKV, err));
   ops->rotate(b, facts->rope, w->q_norm, w->k_norm);
-  ops->attention(b, index, facts);
+  ELLM_TRY(ops->attention(b, index, facts, err));
   forward_show(model, index, INPUT_OUTPUT, rows, n, BUFFER_MIXED);
   ELLM_TRY(ops->product(b, &w->output, BUFFER_MIXED, BUFFER_PROJECTED, err));
   if (w->attention_post_norm != NULL) ops->norm(b, w->attention_post_norm, BUFFER_PROJECTED, BUFFER_PROJECTED);

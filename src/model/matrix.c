@@ -324,18 +324,40 @@ static ellm_status integer_group(const job *j, uint64_t group, ellm_error *err) 
 
 /* ----------------------------------------------------------- dealing them out */
 
-/* Row groups of all matrices are numbered through (base/dealing.h). */
+/* Row groups of all matrices that are asked for are numbered through (base/dealing.h). */
 typedef struct product_run {
   compute *c;
   const matrix_product *product;
+  uint64_t first_row;         /* of the product's first matrix, among all that product->rows is about */
   const kernel_activations *activations;
   dealing groups;
   work_failure failure;       /* by group, counted through all matrices */
 } product_run;
 
-static uint64_t groups_of(const weight_matrix *m) {
-  return m->data == NULL ? m->coded->geometry.row_groups
-                          : ((uint64_t)m->rows + CODER_PANEL_ROWS - 1) / CODER_PANEL_ROWS;
+static uint64_t group_rows(const weight_matrix *m) {
+  if (m->data != NULL) return CODER_PANEL_ROWS;
+  return (uint64_t)m->coded->geometry.panels_per_block * m->coded->geometry.panel_rows;
+}
+
+static size_t ranges_of(const matrix_product *product) { return product->rows != NULL ? product->rows->n : 1; }
+
+/* The row groups of range number `range` that no range before it has; `at`: the matrix's first row. */
+typedef struct group_span { uint64_t first, end; } group_span;
+
+static group_span span_of(const matrix_product *product, const weight_matrix *m, uint64_t at, size_t range) {
+  const uint64_t rows = group_rows(m);
+  if (product->rows == NULL) return (group_span){0, (m->rows + rows - 1) / rows};
+  const uint64_t begin = at % product->rows->period;
+  group_span span = {0, 0};
+  for (size_t i = 0; i <= range; i++) {
+    const row_range wanted = product->rows->range[i];
+    const uint64_t past = wanted.end > begin + m->rows ? m->rows : wanted.end > begin ? wanted.end - begin : 0;
+    const uint64_t first = wanted.first > begin ? wanted.first - begin : 0;
+    const uint64_t group = first / rows > span.end ? first / rows : span.end;
+    const uint64_t end = first < past ? (past + rows - 1) / rows : 0;
+    span = (group_span){group < end ? group : span.end, group < end ? end : span.end};
+  }
+  return span;
 }
 
 static ellm_status one_group(const job *j, uint64_t group, ellm_error *err) {
@@ -347,19 +369,23 @@ static ellm_status one_group(const job *j, uint64_t group, ellm_error *err) {
 static void groups_from(product_run *run, worker *w, uint64_t first, uint64_t end) {
   const matrix_product *product = run->product;
   job j = {.c = run->c, .product = product, .activations = run->activations, .y = product->y, .w = w};
-  uint64_t before = 0; /* groups of the matrices passed */
+  uint64_t before = 0, at = run->first_row; /* groups of the spans passed; the matrix's first row */
   for (size_t i = 0; i < product->n_matrices && first < end; i++) {
     j.matrix = product->matrices[i];
-    const uint64_t n = groups_of(j.matrix);
-    for (; first < end && first < before + n; first++) {
-      ellm_error err;
-      if (one_group(&j, first - before, &err) != ELLM_OK) {
-        work_fail(&run->failure, first, &err);
-        return;
+    for (size_t range = 0; range < ranges_of(product); range++) {
+      const group_span span = span_of(product, j.matrix, at, range);
+      const uint64_t n = span.end - span.first;
+      for (; first < end && first < before + n; first++) {
+        ellm_error err;
+        if (one_group(&j, span.first + (first - before), &err) != ELLM_OK) {
+          work_fail(&run->failure, first, &err);
+          return;
+        }
       }
+      before += n;
     }
-    before += n;
     j.y += j.matrix->rows;
+    at += j.matrix->rows;
   }
 }
 
@@ -372,14 +398,20 @@ static void run_worker(void *user, size_t item, int thread) {
     groups_from(run, w, first, end);
 }
 
-static ellm_status run_product(compute *c, const matrix_product *product, const kernel_activations *activations,
-                               ellm_error *err) {
-  product_run run = {.c = c, .product = product, .activations = activations};
-  uint64_t weights = 0, n_groups = 0;
+static ellm_status run_product(compute *c, const matrix_product *product, uint64_t first_row,
+                               const kernel_activations *activations, ellm_error *err) {
+  product_run run = {.c = c, .product = product, .first_row = first_row, .activations = activations};
+  uint64_t weights = 0, n_groups = 0, at = first_row;
   for (size_t i = 0; i < product->n_matrices; i++) {
-    n_groups += groups_of(product->matrices[i]);
-    weights += (uint64_t)product->matrices[i]->rows * product->matrices[i]->columns;
+    const weight_matrix *m = product->matrices[i];
+    for (size_t range = 0; range < ranges_of(product); range++) {
+      const group_span span = span_of(product, m, at, range);
+      n_groups += span.end - span.first;
+      weights += (span.end - span.first) * group_rows(m) * m->columns;
+    }
+    at += m->rows;
   }
+  if (n_groups == 0) return ELLM_OK;
   const int n = thread_pool_size(c->pool);
   dealing_begin(&run.groups, n_groups, weights, n);
   work_failure_init(&run.failure);
@@ -409,7 +441,7 @@ static const uint16_t *column_scales(const weight_matrix *m) {
 static bool is_quantized(const weight_matrix *m) { return m->coded != NULL && !m->coded->exact.used; }
 
 /* The product of matrices that share the factors of their columns, with rounded activations. */
-static ellm_status run_integer(compute *c, const matrix_product *product, ellm_error *err) {
+static ellm_status run_integer(compute *c, const matrix_product *product, uint64_t first_row, ellm_error *err) {
   kernel_activations a;
   kernel_activations_init(&a, product->scratch, product->matrices[0]->columns, product->n_tokens, product->digits);
   digits_job work = {.c = c, .product = product, .column_scales = column_scales(product->matrices[0]), .a = &a};
@@ -418,12 +450,13 @@ static ellm_status run_integer(compute *c, const matrix_product *product, ellm_e
   } else {
     digits_of_token(&work, 0, 0);
   }
-  return run_product(c, product, &a, err);
+  return run_product(c, product, first_row, &a, err);
 }
 
 ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_error *err) {
   const double start = clock_seconds();
   matrix_product part = *product;
+  uint64_t row = 0;
   ellm_status status = ELLM_OK;
   for (size_t first = 0; first < product->n_matrices && status == ELLM_OK; first += part.n_matrices) {
     bool coded = false;
@@ -432,8 +465,9 @@ ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_erro
     while (first + n < product->n_matrices && column_scales(part.matrices[n]) == column_scales(part.matrices[0]))
       coded = is_quantized(part.matrices[n++]) || coded;
     part.n_matrices = n;
-    status = coded && product->digits > 0 ? run_integer(c, &part, err) : run_product(c, &part, NULL, err);
-    for (size_t i = 0; i < n; i++) part.y += part.matrices[i]->rows;
+    status = coded && product->digits > 0 ? run_integer(c, &part, row, err) : run_product(c, &part, row, NULL, err);
+    for (size_t i = 0; i < n; i++) row += part.matrices[i]->rows;
+    part.y = product->y + row;
   }
   c->product_seconds += clock_seconds() - start;
   return status;

@@ -44,6 +44,12 @@ thread_pool *compute_pool(compute *c);
 const kernel_table *compute_kernels(const compute *c);
 double compute_product_seconds(const compute *c); /* spent in matrix_multiply so far */
 
+/* Rows that a product is asked for: of each `period` rows of its matrices, one below the other, those of up to three
+ * ranges [first, end), which ascend and do not overlap. No matrix lies in two periods. */
+enum { MATRIX_MAX_RANGES = 3 };
+typedef struct row_range { uint32_t first, end; } row_range;
+typedef struct matrix_rows { uint32_t period; size_t n; row_range range[MATRIX_MAX_RANGES]; } matrix_rows;
+
 /*
  * y_t = W x_t + bias for n_tokens tokens (<= MATRIX_MAX_TOKENS), W being the
  * rows of n matrices of equal columns one below the other. x[n_tokens][x_stride],
@@ -51,7 +57,8 @@ double compute_product_seconds(const compute *c); /* spent in matrix_multiply so
  * y[n_tokens][y_stride], y_stride >= the rows together. `digits` 0: the float
  * product. Else coded matrices take the integer product, raw ones the float
  * product all the same. Matrices with the same factors of columns (the same
- * array) that follow each other share the rounding of activations.
+ * array) that follow each other share the rounding of activations. Where `rows` is set, only these rows of y are sure to be
+ * computed: they, and the others of their row groups.
  */
 typedef struct matrix_product {
   const weight_matrix *const *matrices;
@@ -63,6 +70,7 @@ typedef struct matrix_product {
   size_t n_tokens;
   float *y;
   size_t y_stride;
+  const matrix_rows *rows; /* NULL: all */
 } matrix_product;
 ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_error *err);
 

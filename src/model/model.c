@@ -14,6 +14,7 @@
 #include "base/work_failure.h"
 #include "container/reader.h"
 #include "model/cpu/cpu_backend.h"
+#include "model/team.h"
 #include "model/tokenizer_open.h"
 
 enum { DEFAULT_POSITIONS = 4096 }; /* of the pool, where the model's context is not shorter */
@@ -184,6 +185,10 @@ static ellm_status set_precision(ellm_model *m, const ellm_model_options *option
 }
 
 static ellm_status open_into(ellm_model *m, const ellm_model_options *options, ellm_error *err) {
+  if (options->team != NULL) {
+    ELLM_TRY(team_check(options->team, err));
+    m->team = *options->team;
+  }
   const source_options from = {
       .load = options->load, .progress = options->progress, .progress_user = options->progress_user};
   ELLM_TRY(source_open(m->path, &from, &m->source, err));
@@ -270,7 +275,8 @@ static ellm_status grow(ellm_model *model, uint32_t positions, ellm_error *err) 
                                      .ropes = &model->ropes,
                                      .embedding = &model->weights.embedding,
                                      .activations = model->activations,
-                                     .cache = cache_of(model)};
+                                     .cache = cache_of(model),
+                                     .team = model->team.n_ranks > 1 ? &model->team : NULL};
     ELLM_TRY(cpu_backend_create(&shape, model->compute, &model->backend, err));
   }
   if (n_pages <= model->pool.n_pages) return ELLM_OK;

@@ -20,6 +20,7 @@ struct ellm_model {
   model_weights weights;
   rope_tables ropes;
   compute *compute;
+  ellm_team team;          /* n_ranks 0: alone */
   pthread_mutex_t lock;    /* held while threads compute, and while tokenizer, backend and pool are made or grow.
                               The pool's own lock is taken within it, never the other way round */
   backend *backend;        /* made with the first sequence */

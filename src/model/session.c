@@ -96,7 +96,7 @@ static ellm_status put_part(saving *s, page_part part, ellm_error *err) {
   for (size_t head = 0; head < heads_of(s->shape); head++)
     for (uint32_t at = 0; at < s->n; at += PAGE_POSITIONS) {
       const uint32_t n = s->n - at < PAGE_POSITIONS ? s->n - at : PAGE_POSITIONS;
-      b->ops->page_read(b, part, head, s->s->pages[at / PAGE_POSITIONS], s->page);
+      ELLM_TRY(b->ops->page_read(b, part, head, s->s->pages[at / PAGE_POSITIONS], s->page, err));
       ELLM_TRY(put(s, s->page, clear_beyond(s, part, n), err));
     }
   return ELLM_OK;

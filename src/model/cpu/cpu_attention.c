@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#include "model/cpu/cpu_team.h"
+
 enum { ROWS = 8 /* that a thread takes at a time */ };
 
 _Static_assert((int)CONFIG_MAX_HEAD_DIM <= (int)KERNEL_MAX_HEAD_DIM, "sums of the largest head");
@@ -49,9 +51,10 @@ static void store(const cpu_backend *c, uint32_t layer) {
   const model_config *config = c->shape.config;
   const size_t dim = config->head_dim, q = (size_t)config->n_heads * dim, kv = (size_t)config->n_kv_heads * dim;
   for (size_t row = 0; row < c->n; row++) {
-    const float *key = c->buffer[BUFFER_QKV] + row * c->stride[BUFFER_QKV] + q, *value = key + kv;
+    const float *key = c->buffer[BUFFER_QKV] + row * c->stride[BUFFER_QKV] + q + c->heads.kv_first * dim;
+    const float *value = key + kv;
     const size_t lane = c->rows[row].position % PAGE_POSITIONS;
-    for (uint32_t head = 0; head < config->n_kv_heads; head++, key += dim, value += dim) {
+    for (uint32_t head = c->heads.kv_first; head < c->heads.kv_end; head++, key += dim, value += dim) {
       const size_t page = cpu_page_index(c, (size_t)layer * config->n_kv_heads + head, c->rows[row].page);
       store_key(c, key, page, lane);
       store_value(c, value, page, lane);
@@ -156,7 +159,9 @@ static void attend(void *user, size_t item, int thread) {
   const cpu_backend *c = job->c;
   const model_config *config = c->shape.config;
   const size_t dim = config->head_dim, group = config->n_heads / config->n_kv_heads;
-  const size_t kv_head = item / job->n_chunks, first = item % job->n_chunks * ROWS;
+  const size_t kv_head = c->heads.kv_first + item / job->n_chunks, first = item % job->n_chunks * ROWS;
+  const size_t own_first = kv_head * group > c->heads.first ? kv_head * group : c->heads.first;
+  const size_t own_end = (kv_head + 1) * group < c->heads.end ? (kv_head + 1) * group : c->heads.end;
   const size_t past = c->n - first < ROWS ? c->n : first + ROWS;
   const uint32_t window = job->facts->window;
   uint8_t *memory = c->queries != NULL ? c->queries + (size_t)thread * c->query_bytes : NULL;
@@ -166,7 +171,7 @@ static void attend(void *user, size_t item, int thread) {
   for (size_t i = 0; i < KERNEL_MAX_QUERIES; i++)
     s.scores[i] = c->scores + ((size_t)thread * KERNEL_MAX_QUERIES + i) * c->score_stride;
   for (size_t row = first; row < past; row++)
-    for (size_t h = kv_head * group; h < (kv_head + 1) * group; h++) {
+    for (size_t h = own_first; h < own_end; h++) {
       const batch_row *at = &c->rows[row];
       const uint32_t end = at->position + 1;
       if (s.n == KERNEL_MAX_QUERIES || (s.n > 0 && s.runs != at->runs)) {
@@ -182,10 +187,12 @@ static void attend(void *user, size_t item, int thread) {
   attend_queries(&s, memory);
 }
 
-void cpu_attention(backend *b, uint32_t layer, const layer_facts *facts) {
+ellm_status cpu_attention(backend *b, uint32_t layer, const layer_facts *facts, ellm_error *err) {
   const cpu_backend *c = cpu_of(b);
+  const model_config *config = c->shape.config;
   attention_job job = {.c = c, .layer = layer, .facts = facts};
   store(c, layer);
   job.n_chunks = (c->n + ROWS - 1) / ROWS;
-  pool_for(compute_pool(c->compute), c->shape.config->n_kv_heads * job.n_chunks, attend, &job);
+  pool_for(compute_pool(c->compute), (c->heads.kv_end - c->heads.kv_first) * job.n_chunks, attend, &job);
+  return cpu_gather(c, c->buffer[BUFFER_MIXED], c->n, c->stride[BUFFER_MIXED], config->n_heads, 1, config->head_dim, err);
 }

@@ -5,6 +5,6 @@
 
 #include "model/cpu/cpu_shared.h"
 
-void cpu_attention(backend *b, uint32_t layer, const layer_facts *facts);
+ellm_status cpu_attention(backend *b, uint32_t layer, const layer_facts *facts, ellm_error *err);
 
 #endif

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "model/cpu/cpu_activate.h"
 #include "model/cpu/cpu_attention.h"
 #include "model/cpu/cpu_experts.h"
 #include "model/cpu/cpu_pages.h"
+#include "model/cpu/cpu_team.h"
 
 static float *row_of(const cpu_backend *c, backend_buffer buffer, size_t row) {
   return c->buffer[buffer] + row * c->stride[buffer];
@@ -73,6 +75,12 @@ static void norm(backend *b, const float *weight, backend_buffer x, backend_buff
   cpu_for_rows(job.c, job.c->n, norm_of_row, &job);
 }
 
+/* Is head h of the queries, or of the keys behind them, computed here? */
+static bool is_own(const cpu_backend *c, uint32_t h) {
+  const uint32_t n = c->shape.config->n_heads;
+  return h < n ? h >= c->heads.first && h < c->heads.end : h - n >= c->heads.kv_first && h - n < c->heads.kv_end;
+}
+
 static void rotate_row(void *user, size_t row, int thread) {
   (void)thread;
   const row_job *job = user;
@@ -81,6 +89,7 @@ static void rotate_row(void *user, size_t row, int thread) {
   const float *angles = c->cos_sin + row * c->shape.ropes->stride;
   float *head = row_of(c, BUFFER_QKV, row);
   for (uint32_t h = 0; h < config->n_heads + config->n_kv_heads; h++, head += config->head_dim) {
+    if (!is_own(c, h)) continue;
     const float *weight = h < config->n_heads ? job->weight : job->k_weight;
     if (weight != NULL) c->k->rms_norm(head, weight, (float)config->rms_norm_eps, head, config->head_dim);
     if (job->rope != NULL) c->k->rope(head, angles + job->rope->offset, job->rope->half);
@@ -100,9 +109,11 @@ static void activate_row(void *user, size_t row, int thread) {
   cpu_activate(c, job->activation, row_of(c, BUFFER_GATE_UP, row), job->inner, row_of(c, BUFFER_INNER, row));
 }
 
-static void activate(backend *b, arch_activation activation, uint32_t intermediate_size) {
-  row_job job = {.c = cpu_of(b), .activation = activation, .inner = intermediate_size};
-  cpu_for_rows(job.c, job.c->n, activate_row, &job);
+static ellm_status activate(backend *b, arch_activation activation, uint32_t intermediate_size, ellm_error *err) {
+  const cpu_backend *c = cpu_of(b);
+  row_job job = {.c = c, .activation = activation, .inner = intermediate_size};
+  cpu_for_rows(c, c->n, activate_row, &job);
+  return cpu_gather(c, c->buffer[BUFFER_INNER], c->n, c->stride[BUFFER_INNER], intermediate_size, CODER_PANEL_ROWS, 1, err);
 }
 
 typedef struct add_job { cpu_backend *c; float scale; } add_job;
@@ -136,8 +147,8 @@ static size_t select_rows(backend *b) {
 /* ------------------------------------------------------------------ products */
 
 /* y[n][y_stride] = W x + bias for rows first .. first + n - 1 of x. */
-static ellm_status multiply(cpu_backend *c, const matrix_group *group, unsigned digits, backend_buffer x, size_t first,
-                            size_t n, float *y, size_t y_stride, ellm_error *err) {
+static ellm_status multiply(cpu_backend *c, const matrix_group *group, const matrix_rows *rows, unsigned digits,
+                            backend_buffer x, size_t first, size_t n, float *y, size_t y_stride, ellm_error *err) {
   const weight_matrix *matrices[sizeof group->matrix / sizeof *group->matrix];
   for (size_t i = 0; i < group->n; i++) matrices[i] = &group->matrix[i];
   const matrix_product product = {.matrices = matrices,
@@ -148,14 +159,39 @@ static ellm_status multiply(cpu_backend *c, const matrix_group *group, unsigned 
                                   .scratch = c->scratch,
                                   .n_tokens = n,
                                   .y = y,
-                                  .y_stride = y_stride};
+                                  .y_stride = y_stride,
+                                  .rows = rows};
   return matrix_multiply(c->compute, &product, err);
+}
+
+static uint32_t group_rows(const matrix_group *group) {
+  uint32_t n = 0;
+  for (size_t i = 0; i < group->n; i++) n += group->matrix[i].rows;
+  return n;
+}
+
+/* All of a result, whose columns are the rows of a matrix, is needed by the next step; of the others one's own part is. */
+static ellm_status multiply_all(cpu_backend *c, const matrix_group *group, uint32_t n_rows, unsigned digits,
+                                backend_buffer x, size_t first, size_t n, float *y, size_t y_stride, ellm_error *err) {
+  matrix_rows rows;
+  ELLM_TRY(multiply(c, group, cpu_plain_rows(c, n_rows, &rows), digits, x, first, n, y, y_stride, err));
+  return cpu_gather(c, y, n, y_stride, n_rows, CODER_PANEL_ROWS, 1, err);
 }
 
 static ellm_status product(backend *b, const matrix_group *group, backend_buffer x, backend_buffer out,
                            ellm_error *err) {
   cpu_backend *c = cpu_of(b);
-  return multiply(c, group, cpu_digits(c), x, 0, c->n, c->buffer[out], c->stride[out], err);
+  float *y = c->buffer[out];
+  const size_t stride = c->stride[out];
+  matrix_rows rows;
+  switch (out) {
+    case BUFFER_QKV: return multiply(c, group, cpu_qkv_rows(c, &rows), cpu_digits(c), x, 0, c->n, y, stride, err);
+    case BUFFER_GATE_UP: {
+      const uint32_t inner = group_rows(group) / 2;
+      return multiply(c, group, cpu_gate_up_rows(c, inner, &rows), cpu_digits(c), x, 0, c->n, y, stride, err);
+    }
+    default: return multiply_all(c, group, group_rows(group), cpu_digits(c), x, 0, c->n, y, stride, err);
+  }
 }
 
 static float *logits_at(const cpu_backend *c, size_t i) { return c->rows[c->wanted[i]].logits; }
@@ -173,17 +209,17 @@ static void finish_row(void *user, size_t row, int thread) {
  * Rows of logits that lie one behind the other are written in place, others through `staged`. */
 static ellm_status logits(backend *b, const matrix_group *head, backend_buffer x, ellm_error *err) {
   cpu_backend *c = cpu_of(b);
-  const size_t vocab = c->shape.config->vocab_size;
+  const uint32_t vocab = c->shape.config->vocab_size;
   const unsigned digits = cpu_digits(c) == 0 ? 0 : 2;
   for (size_t first = 0, n; first < c->n; first += n) {
     for (n = 1; first + n < c->n && logits_at(c, first + n) == logits_at(c, first) + n * vocab;) n++;
     if (n == c->n) {
-      ELLM_TRY(multiply(c, head, digits, x, 0, n, logits_at(c, 0), vocab, err));
+      ELLM_TRY(multiply_all(c, head, vocab, digits, x, 0, n, logits_at(c, 0), vocab, err));
       break;
     }
     n = c->n - first < CPU_STAGED_ROWS ? c->n - first : CPU_STAGED_ROWS;
-    ELLM_TRY(multiply(c, head, digits, x, first, n, c->staged, vocab, err));
-    for (size_t i = 0; i < n; i++) memcpy(logits_at(c, first + i), c->staged + i * vocab, vocab * sizeof(float));
+    ELLM_TRY(multiply_all(c, head, vocab, digits, x, first, n, c->staged, vocab, err));
+    for (size_t i = 0; i < n; i++) memcpy(logits_at(c, first + i), c->staged + i * (size_t)vocab, vocab * sizeof(float));
   }
   const model_config *config = c->shape.config;
   if (config->logits_scale != 1 || config->logits_soft_cap != 0) cpu_for_rows(c, c->n, finish_row, c);
@@ -220,6 +256,7 @@ static ellm_status allocate(cpu_backend *c, ellm_error *err) {
   }
   c->cos_sin = floats(BACKEND_MAX_ROWS, c->shape.ropes->stride, &status, err);
   if (status == ELLM_OK) status = allocate_queries(c, err);
+  if (status == ELLM_OK) status = cpu_team_create(c, err);
   if (status == ELLM_OK) status = cpu_experts_create(c, err);
   c->staged = floats(CPU_STAGED_ROWS, config->vocab_size, &status, err);
   if (cpu_digits(c) == 0 || status != ELLM_OK) return status;
@@ -239,6 +276,7 @@ static void cpu_backend_free(backend *b) {
   void *const memory[] = {c->keys,    c->values,  c->key_scales, c->value_scales, c->cos_sin,
                           c->scratch, c->staged, c->scores,     c->queries};
   for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) ellm_aligned_free(memory[i]);
+  cpu_team_free(c);
   cpu_experts_free(c->experts);
   free(c);
 }

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "model/cpu/cpu_activate.h"
+#include "model/cpu/cpu_team.h"
 
 struct cpu_experts {
   size_t most_used;    /* experts of a row */
@@ -45,6 +47,8 @@ ellm_status cpu_experts_create(cpu_backend *c, ellm_error *err) {
     if (facts->intermediate_size > inner) inner = facts->intermediate_size;
   }
   if (most == 0) return ELLM_OK;
+  if (used > BACKEND_MAX_ROWS) /* each has a row of its own in a buffer */
+    return ellm_fail(err, ELLM_ERR_INPUT, "%zu experts a token: at most %d are supported", used, BACKEND_MAX_ROWS);
   cpu_experts *e = c->experts = calloc(1, sizeof *e);
   if (e == NULL) return ellm_fail_memory(err, sizeof *e, "a batch of tokens");
   e->most_used = used;
@@ -153,8 +157,9 @@ static void group_rows(cpu_experts *e, size_t n_rows, size_t n_experts, size_t u
 
 /* ------------------------------------------------------------------- computing */
 
-static ellm_status multiply(cpu_backend *c, const weight_matrix *const *matrices, size_t n_matrices, const float *x,
-                            size_t x_stride, size_t n, float *y, size_t y_stride, ellm_error *err) {
+static ellm_status multiply(cpu_backend *c, const weight_matrix *const *matrices, size_t n_matrices,
+                            const matrix_rows *rows, const float *x, size_t x_stride, size_t n, float *y, size_t y_stride,
+                            ellm_error *err) {
   const matrix_product product = {.matrices = matrices,
                                   .n_matrices = n_matrices,
                                   .x = x,
@@ -163,15 +168,24 @@ static ellm_status multiply(cpu_backend *c, const weight_matrix *const *matrices
                                   .scratch = c->scratch,
                                   .n_tokens = n,
                                   .y = y,
-                                  .y_stride = y_stride};
+                                  .y_stride = y_stride,
+                                  .rows = rows};
   return matrix_multiply(c->compute, &product, err);
 }
 
-static ellm_status multiply_group(cpu_backend *c, const matrix_group *group, const float *x, size_t x_stride, size_t n,
-                                  float *y, size_t y_stride, ellm_error *err) {
+static ellm_status multiply_group(cpu_backend *c, const matrix_group *group, const matrix_rows *rows, const float *x,
+                                  size_t x_stride, size_t n, float *y, size_t y_stride, ellm_error *err) {
   const weight_matrix *matrices[sizeof group->matrix / sizeof *group->matrix];
   for (size_t i = 0; i < group->n; i++) matrices[i] = &group->matrix[i];
-  return multiply(c, matrices, group->n, x, x_stride, n, y, y_stride, err);
+  return multiply(c, matrices, group->n, rows, x, x_stride, n, y, y_stride, err);
+}
+
+/* Inner columns, and results, of n rows that others compute. */
+static ellm_status gather_inner(const cpu_backend *c, uint32_t inner, size_t n, ellm_error *err) {
+  return cpu_gather(c, c->buffer[BUFFER_INNER], n, c->stride[BUFFER_INNER], inner, CODER_PANEL_ROWS, 1, err);
+}
+static ellm_status gather_outputs(const cpu_backend *c, size_t n, ellm_error *err) {
+  return cpu_gather(c, c->experts->outputs, n, c->experts->hidden, c->columns[BUFFER_PROJECTED], CODER_PANEL_ROWS, 1, err);
 }
 
 static void tell(const backend_expert_watch *watch, size_t expert, bool inner, const uint32_t *rows, size_t n,
@@ -179,28 +193,35 @@ static void tell(const backend_expert_watch *watch, size_t expert, bool inner, c
   if (watch != NULL) watch->see(watch->user, (uint32_t)expert, inner, rows, n, x, stride);
 }
 
-/* One row: all gates and ups of its experts at once, then each expert's `down`. */
+/* One row: all gates and ups of its experts at once, then each expert's `down`. INNER and outputs have a row an expert. */
 static ellm_status one_row(cpu_backend *c, const layer_weights *w, const layer_facts *facts,
                            const backend_expert_watch *watch, ellm_error *err) {
   static const uint32_t row[1] = {0};
   cpu_experts *e = c->experts;
-  const size_t used = facts->n_experts_used, inner = facts->intermediate_size;
+  const uint32_t used = facts->n_experts_used, inner = facts->intermediate_size;
+  const size_t stride = c->stride[BUFFER_INNER];
   float *projected = c->buffer[BUFFER_PROJECTED], *network = c->buffer[BUFFER_INNER];
+  matrix_rows rows;
   size_t n = 0;
   for (size_t i = 0; i < used; i++) {
     const matrix_group *group = &w->experts[e->chosen[i]].gate_up;
     tell(watch, e->chosen[i], false, row, 1, c->buffer[BUFFER_NORMED], c->stride[BUFFER_NORMED]);
     for (size_t j = 0; j < group->n; j++) e->matrices[n++] = &group->matrix[j];
   }
-  ELLM_TRY(multiply(c, e->matrices, n, c->buffer[BUFFER_NORMED], c->stride[BUFFER_NORMED], 1, e->gate_up,
-                    2 * used * inner, err));
+  ELLM_TRY(multiply(c, e->matrices, n, cpu_gate_up_rows(c, inner, &rows), c->buffer[BUFFER_NORMED],
+                    c->stride[BUFFER_NORMED], 1, e->gate_up, 2 * (size_t)used * inner, err));
+  for (size_t i = 0; i < used; i++)
+    cpu_activate(c, facts->activation, e->gate_up + 2 * i * inner, inner, network + i * stride);
+  ELLM_TRY(gather_inner(c, inner, used, err));
+  const matrix_rows *own = cpu_plain_rows(c, c->columns[BUFFER_PROJECTED], &rows);
   for (size_t i = 0; i < used; i++) {
-    cpu_activate(c, facts->activation, e->gate_up + 2 * i * inner, inner, network);
-    tell(watch, e->chosen[i], true, row, 1, network, c->stride[BUFFER_INNER]);
-    ELLM_TRY(multiply_group(c, &w->experts[e->chosen[i]].down, network, c->stride[BUFFER_INNER], 1, e->outputs,
-                            e->hidden, err));
-    c->k->axpy(e->weights[i], e->outputs, projected, c->columns[BUFFER_PROJECTED]);
+    tell(watch, e->chosen[i], true, row, 1, network + i * stride, stride);
+    ELLM_TRY(multiply_group(c, &w->experts[e->chosen[i]].down, own, network + i * stride, stride, 1,
+                            e->outputs + i * e->hidden, e->hidden, err));
   }
+  ELLM_TRY(gather_outputs(c, used, err));
+  for (size_t i = 0; i < used; i++)
+    c->k->axpy(e->weights[i], e->outputs + i * e->hidden, projected, c->columns[BUFFER_PROJECTED]);
   return ELLM_OK;
 }
 
@@ -243,12 +264,16 @@ static ellm_status rows_of_expert(rows_job *job, const expert_weights *w, size_t
   cpu_experts *e = c->experts;
   cpu_for_rows(c, n, gather_row, job);
   tell(watch, job->expert, false, job->rows, n, e->gathered, e->hidden);
-  ELLM_TRY(multiply_group(c, &w->gate_up, e->gathered, e->hidden, n, c->buffer[BUFFER_GATE_UP],
-                          c->stride[BUFFER_GATE_UP], err));
+  const uint32_t inner = job->facts->intermediate_size;
+  matrix_rows rows;
+  ELLM_TRY(multiply_group(c, &w->gate_up, cpu_gate_up_rows(c, inner, &rows), e->gathered, e->hidden, n,
+                          c->buffer[BUFFER_GATE_UP], c->stride[BUFFER_GATE_UP], err));
   cpu_for_rows(c, n, activate_row, job);
+  ELLM_TRY(gather_inner(c, inner, n, err));
   tell(watch, job->expert, true, job->rows, n, c->buffer[BUFFER_INNER], c->stride[BUFFER_INNER]);
-  ELLM_TRY(multiply_group(c, &w->down, c->buffer[BUFFER_INNER], c->stride[BUFFER_INNER], n, e->outputs, e->hidden,
-                          err));
+  ELLM_TRY(multiply_group(c, &w->down, cpu_plain_rows(c, c->columns[BUFFER_PROJECTED], &rows), c->buffer[BUFFER_INNER],
+                          c->stride[BUFFER_INNER], n, e->outputs, e->hidden, err));
+  ELLM_TRY(gather_outputs(c, n, err));
   cpu_for_rows(c, n, scatter_row, job);
   return ELLM_OK;
 }

@@ -6,9 +6,15 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "model/cpu/cpu_team.h"
 
 static size_t heads_of(const cpu_backend *c) {
   return (size_t)c->shape.config->n_layers * c->shape.config->n_kv_heads; /* <= 2^40 */
+}
+
+static bool is_own(const cpu_backend *c, size_t head) {
+  const size_t in_layer = head % c->shape.config->n_kv_heads;
+  return in_layer >= c->heads.kv_first && in_layer < c->heads.kv_end;
 }
 
 static size_t score_stride(const cpu_backend *c, uint32_t n_pages) {
@@ -102,22 +108,28 @@ void cpu_page_copy(backend *b, uint32_t from, uint32_t to, uint32_t n) {
   const struct { page_part part; size_t bytes; } parts[] = {{PAGE_KEYS, page},
                                                             {PAGE_VALUES, n * page / PAGE_POSITIONS}};
   for (size_t head = 0; head < heads_of(c); head++)
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2 && is_own(c, head); i++) { /* nothing is in others, and nothing shall be */
       const page_parts source = page_at(c, parts[i].part, head, from), target = page_at(c, parts[i].part, head, to);
       memcpy(target.elements, source.elements, parts[i].bytes);
       if (source.scales != NULL) memcpy(target.scales, source.scales, SCALES_BYTES);
     }
 }
 
-void cpu_page_read(backend *b, page_part part, size_t head, uint32_t page, void *out) {
+ellm_status cpu_page_read(backend *b, page_part part, size_t head, uint32_t page, void *out, ellm_error *err) {
   const cpu_backend *c = cpu_of(b);
   const page_parts from = page_at(c, part, head, page);
-  memcpy(out, from.elements, cpu_page_bytes(c));
-  if (from.scales != NULL) memcpy((uint8_t *)out + cpu_page_bytes(c), from.scales, SCALES_BYTES);
+  size_t bytes = cpu_page_bytes(c);
+  memcpy(out, from.elements, bytes);
+  if (from.scales != NULL) {
+    memcpy((uint8_t *)out + bytes, from.scales, SCALES_BYTES);
+    bytes += SCALES_BYTES;
+  }
+  return cpu_gather_head(c, (uint32_t)(head % c->shape.config->n_kv_heads), out, bytes, err);
 }
 
 void cpu_page_write(backend *b, page_part part, size_t head, uint32_t page, const void *data) {
   const cpu_backend *c = cpu_of(b);
+  if (!is_own(c, head)) return;
   const page_parts to = page_at(c, part, head, page);
   memcpy(to.elements, data, cpu_page_bytes(c));
   if (to.scales != NULL) memcpy(to.scales, (const uint8_t *)data + cpu_page_bytes(c), SCALES_BYTES);

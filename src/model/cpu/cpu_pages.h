@@ -7,7 +7,7 @@
 
 ellm_status cpu_grow(backend *b, uint32_t n_pages, ellm_error *err);
 void cpu_page_copy(backend *b, uint32_t from, uint32_t to, uint32_t n);
-void cpu_page_read(backend *b, page_part part, size_t head, uint32_t page, void *out);
+ellm_status cpu_page_read(backend *b, page_part part, size_t head, uint32_t page, void *out, ellm_error *err);
 void cpu_page_write(backend *b, page_part part, size_t head, uint32_t page, const void *data);
 
 #endif

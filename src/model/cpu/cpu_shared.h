@@ -13,15 +13,22 @@ typedef struct cpu_backend_shape {
   const weight_matrix *embedding;
   ellm_activations activations;   /* in use, never AUTO */
   kernel_cache cache;             /* type of keys and values */
+  const ellm_team *team;          /* NULL: alone */
 } cpu_backend_shape;
 
 typedef struct cpu_experts cpu_experts;
+
+/* Heads that are computed here: queries, and the keys and values that these look at. */
+typedef struct cpu_heads { uint32_t first, end, kv_first, kv_end; } cpu_heads;
 
 typedef struct cpu_backend {
   backend base;                   /* first: a backend * is one of these */
   cpu_backend_shape shape;
   compute *compute;
   const kernel_table *k;
+
+  cpu_heads heads;                /* all of them, but for members of a team */
+  uint32_t *cuts;                 /* [n_ranks + 1] of a team's member: `first` of a gather */
 
   /* Pages: keys [layer][kv head][page][head_dim][PAGE_POSITIONS], so that a vector holds one element of 16 keys;
    * values [layer][kv head][page][PAGE_POSITIONS][head_dim]. A run of pages is one stretch of memory for each head.
@@ -72,8 +79,5 @@ static inline size_t cpu_round_up(size_t n) { return (n + 15) / 16 * 16; }
 static inline unsigned cpu_digits(const cpu_backend *c) {
   return c->shape.activations == ELLM_ACTIVATIONS_F32 ? 0 : c->shape.activations == ELLM_ACTIVATIONS_I8 ? 1 : 2;
 }
-
-/* inner[n] = activation(gate_up[i]) * gate_up[n + i], zero from there to the next multiple of 16. */
-void cpu_activate(const cpu_backend *c, arch_activation activation, const float *gate_up, size_t n, float *inner);
 
 #endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Models that several compute together give the bits of one: for every family, coded and not, for 2 to 8 ranks with equal
+ * and with other shares. The ranks are threads here, each with a model of its own; what they have is joined behind a
+ * barrier.
+ */
+#include <pthread.h>
+#include <unistd.h>
+
+#include "model/model_testing.h"
+#include "model/team.h"
+
+enum { MOST_RANKS = 8, PROMPT = 20, LONG = 12, MORE = 3, LOGITS = PROMPT + 2 + MORE };
+
+/* ------------------------------------------------------------------------ a team of threads */
+
+typedef struct meeting {
+  pthread_barrier_t barrier;
+  uint32_t n_ranks;
+  struct { const float *rows; size_t stride; } at[MOST_RANKS];
+  uint64_t gathered; /* floats that rank 0 got of others */
+} meeting;
+
+typedef struct member {
+  meeting *meeting;
+  ellm_team team;
+  const char *path, *cache;
+  ellm_activations activations;
+  bool f16;
+  float *logits; /* [LOGITS][vocab_size] */
+  uint32_t vocab_size;
+  ellm_error error; /* of the first call that failed; then all is given up, by exit */
+} member;
+
+static ellm_status gather(void *user, float *rows, size_t n_rows, size_t stride, const uint32_t *first, ellm_error *err) {
+  member *m = user;
+  meeting *all = m->meeting;
+  (void)err;
+  all->at[m->team.rank].rows = rows;
+  all->at[m->team.rank].stride = stride;
+  pthread_barrier_wait(&all->barrier);
+  for (uint32_t r = 0; r < all->n_ranks; r++)
+    for (size_t row = 0; row < n_rows && r != m->team.rank; row++) {
+      const size_t n = first[r + 1] - first[r];
+      memcpy(rows + row * stride + first[r], all->at[r].rows + row * all->at[r].stride + first[r], n * sizeof *rows);
+      if (m->team.rank == 0) all->gathered += n;
+    }
+  pthread_barrier_wait(&all->barrier);
+  return ELLM_OK;
+}
+
+/* --------------------------------------------------------------------- what each of them does */
+
+#define TRY(call)                                    \
+  if ((call) != ELLM_OK) {                           \
+    fprintf(stderr, "%s\n", m->error.message);       \
+    exit(1); /* the others wait for this one */      \
+  }
+
+/* A prompt, a fork of it that goes on beside it, tokens one by one, a prompt cache that is saved and restored. */
+static void compute(member *m) {
+  ellm_model_options options;
+  ellm_model *model;
+  ellm_sequence *s, *fork, *restored;
+  ellm_error *err = &m->error;
+  uint32_t ids[PROMPT + LONG + MORE];
+  float *logits = m->logits;
+  ellm_model_options_init(&options);
+  options.threads = m->team.n_ranks == 3 ? 2 : 1;
+  options.activations = m->activations;
+  options.cache_type = m->f16 ? ELLM_CACHE_F16 : ELLM_CACHE_F32;
+  options.team = m->team.n_ranks > 0 ? &m->team : NULL;
+  TRY(ellm_model_open(m->path, &options, &model, err));
+  for (uint32_t i = 0; i < sizeof ids / sizeof *ids; i++) ids[i] = (i * 29 + 3) % m->vocab_size;
+  TRY(ellm_sequence_create(model, &s, err));
+  TRY(append(model, s, ids, PROMPT, logits, PROMPT, err));
+  logits += (size_t)PROMPT * m->vocab_size;
+  TRY(ellm_sequence_fork(s, &fork, err));
+  const ellm_batch_item items[] = {{s, ids + PROMPT, LONG, logits, 1},
+                                   {fork, ids + PROMPT + 1, 1, logits + m->vocab_size, 1}};
+  TRY(ellm_evaluate(model, items, 2, err));
+  logits += 2 * (size_t)m->vocab_size;
+  TRY(ellm_sequence_save(s, m->cache, NULL, NULL, err));
+  TRY(ellm_sequence_create(model, &restored, err));
+  TRY(ellm_sequence_restore(restored, m->cache, ids, PROMPT + LONG, NULL, NULL, err));
+  for (int i = 0; i < MORE; i++, logits += m->vocab_size)
+    TRY(append(model, restored, ids + PROMPT + LONG + i, 1, logits, 1, err));
+  ellm_sequence_free(s);
+  ellm_sequence_free(fork);
+  ellm_sequence_free(restored);
+  ellm_model_close(model);
+}
+
+static void *member_main(void *user) {
+  compute(user);
+  return NULL;
+}
+
+/* ------------------------------------------------------------------------------------- tests */
+
+static char folder[] = "/tmp/entrollm-team-XXXXXX";
+
+static void cache_path(char path[64], int rank) { snprintf(path, 64, "%s/%d.cache", folder, rank); }
+
+static void assert_same_file(const char *a_path, const char *b_path) {
+  uint8_t *a, *b;
+  size_t a_bytes, b_bytes;
+  ASSERT_OK(file_read_all(a_path, 1 << 24, &a, &a_bytes, ERR));
+  ASSERT_OK(file_read_all(b_path, 1 << 24, &b, &b_bytes, ERR));
+  assert_int_equal(a_bytes, b_bytes);
+  assert_memory_equal(a, b, a_bytes);
+  free(a);
+  free(b);
+}
+
+/* n_ranks members of what `alone` has computed. */
+static void compare(const member *alone, uint32_t n_ranks, const uint32_t *shares) {
+  meeting all = {.n_ranks = n_ranks};
+  member members[MOST_RANKS];
+  pthread_t threads[MOST_RANKS];
+  char caches[MOST_RANKS][64];
+  const size_t bytes = (size_t)LOGITS * alone->vocab_size * sizeof(float);
+  assert_int_equal(pthread_barrier_init(&all.barrier, NULL, n_ranks), 0);
+  for (uint32_t i = 0; i < n_ranks; i++) {
+    members[i] = *alone;
+    members[i].meeting = &all;
+    members[i].team = (ellm_team){i, n_ranks, shares, gather, &members[i]};
+    members[i].logits = malloc(bytes);
+    cache_path(caches[i], (int)i + 1);
+    members[i].cache = caches[i];
+  }
+  for (uint32_t i = 0; i < n_ranks; i++) assert_int_equal(pthread_create(&threads[i], NULL, member_main, &members[i]), 0);
+  for (uint32_t i = 0; i < n_ranks; i++) {
+    pthread_join(threads[i], NULL);
+    if (memcmp(members[i].logits, alone->logits, bytes) != 0)
+      fail_msg("%s: rank %u of %u has other logits", alone->path, (unsigned)i, (unsigned)n_ranks);
+    assert_same_file(members[i].cache, alone->cache);
+    free(members[i].logits);
+    unlink(members[i].cache);
+  }
+  assert_true(all.gathered > 0);
+  pthread_barrier_destroy(&all.barrier);
+}
+
+static void compare_teams(const char *path, ellm_activations activations, bool f16) {
+  static const uint32_t uneven[] = {5, 1, 3};
+  char cache[64];
+  ellm_model *model = open_model(path, 1, activations);
+  ellm_model_info info;
+  ellm_model_get_info(model, &info);
+  ellm_model_close(model);
+  cache_path(cache, 0);
+  member alone = {.path = path, .cache = cache, .activations = activations, .f16 = f16, .vocab_size = info.vocab_size};
+  alone.logits = malloc((size_t)LOGITS * info.vocab_size * sizeof *alone.logits);
+  compute(&alone);
+  compare(&alone, 2, NULL);
+  compare(&alone, 3, uneven);
+  compare(&alone, 5, NULL);
+  compare(&alone, 8, NULL); /* more than there are heads of keys, and more than some have of queries */
+  free(alone.logits);
+  unlink(cache);
+}
+
+static const char *const families[] = {"llama-tied-gqa", "llama-odd-shapes", "qwen3-qknorm", "qwen3moe-mixed",
+                                       "mixtral-window", "gemma2-caps",      "phi3-longrope", "smollm3-no-rope"};
+enum { FAMILIES = sizeof families / sizeof *families };
+
+static void of_folders(void **state) {
+  (void)state;
+  for (size_t i = 0; i < FAMILIES; i++) {
+    char path[512];
+    assert_true(golden_model(families[i], path, sizeof path));
+    compare_teams(path, ELLM_ACTIVATIONS_F32, false);
+  }
+}
+
+static void of_files(void **state) {
+  (void)state;
+  for (size_t i = 0; i < FAMILIES; i++) {
+    char source[512], path[64];
+    ellm_compress_options options;
+    assert_true(golden_model(families[i], source, sizeof source));
+    snprintf(path, sizeof path, "%s/model.ellm", folder);
+    ellm_compress_options_init(&options);
+    options.overwrite = true;
+    options.bits = i % 2 == 0 ? 8 : 4;
+    ASSERT_OK(ellm_compress(source, path, &options, NULL, ERR));
+    compare_teams(path, i % 2 == 0 ? ELLM_ACTIVATIONS_I16 : ELLM_ACTIVATIONS_I8, true);
+    unlink(path);
+  }
+}
+
+/* Parts are whole units, follow each other, and have about what their shares say. */
+static void cuts(void **state) {
+  (void)state;
+  static const uint32_t shares[] = {1, 2, 1000000000, 4000000000u};
+  for (uint32_t n_ranks = 1; n_ranks <= 4; n_ranks++)
+    for (int even = 0; even < 2; even++) {
+      const ellm_team team = {0, n_ranks, even ? NULL : shares, gather, NULL};
+      static const uint32_t sizes[] = {0, 1, 16, 17, 576, 49152, UINT32_MAX};
+      for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        assert_int_equal(team_cut(&team, sizes[i], 16, 0), 0);
+        assert_int_equal(team_cut(&team, sizes[i], 16, n_ranks), sizes[i]);
+        for (uint32_t r = 0; r < n_ranks; r++) {
+          const uint32_t cut = team_cut(&team, sizes[i], 16, r), next = team_cut(&team, sizes[i], 16, r + 1);
+          assert_true(cut <= next && (cut % 16 == 0 || cut == sizes[i]));
+          if (even) assert_true(next - cut <= (uint64_t)sizes[i] / n_ranks + 16);
+        }
+      }
+    }
+}
+
+static void what_is_no_team(void **state) {
+  (void)state;
+  static const uint32_t shares[] = {1, 0};
+  const struct { ellm_team team; const char *words; } cases[] = {
+      {{0, 0, NULL, gather, NULL}, "0 ranks"},
+      {{2, 2, NULL, gather, NULL}, "rank 2"},
+      {{0, ELLM_TEAM_MOST + 1, NULL, gather, NULL}, "1 to 1024"},
+      {{0, 2, NULL, NULL, NULL}, "without gather"},
+      {{0, 2, shares, gather, NULL}, "rank 1 of a team is 0"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    ellm_model_options options;
+    ellm_model *model;
+    ellm_error err = {0};
+    ellm_model_options_init(&options);
+    options.team = &cases[i].team;
+    assert_int_equal(ellm_model_open(STORIES_FOLDER, &options, &model, &err), ELLM_ERR_USAGE);
+    if (strstr(err.message, cases[i].words) == NULL) fail_msg("%s", err.message);
+  }
+}
+
+static int make_folder(void **state) {
+  (void)state;
+  return mkdtemp(folder) == NULL;
+}
+
+static int remove_folder(void **state) {
+  (void)state;
+  return rmdir(folder);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(cuts), cmocka_unit_test(what_is_no_team),
+                                     cmocka_unit_test(of_folders), cmocka_unit_test(of_files)};
+  return cmocka_run_group_tests_name("teams", tests, make_folder, remove_folder);
+}
