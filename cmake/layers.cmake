@@ -44,6 +44,7 @@ if(JANSSON_FOUND AND XXHASH_FOUND AND PCRE2_FOUND AND UTF8PROC_FOUND)
   target_include_directories(entrollm_program_base PUBLIC ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
 
   file(GLOB cli_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cli/*.c ${CMAKE_SOURCE_DIR}/src/serve/*.c)
+  list(FILTER cli_sources EXCLUDE REGEX "/cli/main\\.c$") # one of two: src/mpi has another
   include(cmake/library.cmake)
   if(cli_sources AND ENTROLLM_PROGRAM)
     if(NOT EDIT_FOUND)

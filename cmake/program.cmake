@@ -10,7 +10,7 @@ set(program_needs entrollm_hub entrollm_program_base PkgConfig::JANSSON PkgConfi
 add_library(entrollm_program OBJECT ${cli_sources})
 target_include_directories(entrollm_program PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
 target_link_libraries(entrollm_program PRIVATE ${program_needs})
-add_executable(entrollm $<TARGET_OBJECTS:entrollm_program>)
+add_executable(entrollm $<TARGET_OBJECTS:entrollm_program> src/cli/main.c)
 option(ENTROLLM_SHARED_PROGRAM "link the program with libentrollm.so, as packages of distributions do" OFF)
 if(ENTROLLM_SHARED_PROGRAM)
   target_link_libraries(entrollm PRIVATE entrollm_shared ${program_needs} m)
@@ -19,7 +19,19 @@ else()
 endif()
 
 # The same with libentrollm.so, for a test.
-add_executable(entrollm_with_shared $<TARGET_OBJECTS:entrollm_program>)
+add_executable(entrollm_with_shared $<TARGET_OBJECTS:entrollm_program> src/cli/main.c)
 target_link_libraries(entrollm_with_shared PRIVATE entrollm_shared ${program_needs} m)
 set_target_properties(entrollm_with_shared PROPERTIES OUTPUT_NAME entrollm-shared
                       RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+
+# The program of several processes, where there is an MPI.
+option(ENTROLLM_MPI "build entrollm-mpi where MPI is found" ON)
+if(ENTROLLM_MPI)
+  find_package(MPI COMPONENTS C QUIET)
+endif()
+if(ENTROLLM_MPI AND MPI_C_FOUND)
+  file(GLOB mpi_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/mpi/*.c)
+  add_executable(entrollm_mpi $<TARGET_OBJECTS:entrollm_program> ${mpi_sources})
+  set_target_properties(entrollm_mpi PROPERTIES OUTPUT_NAME entrollm-mpi)
+  target_link_libraries(entrollm_mpi PRIVATE entrollm_static ${program_needs} MPI::MPI_C)
+endif()

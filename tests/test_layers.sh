@@ -29,6 +29,7 @@ declare -A allowed=(
   [serve]="program"
   [hub]="program"
   [cli]="program serve hub"
+  [mpi]="program cli"
 )
 n=0
 result() { # status, name; details on standard input

@@ -13,6 +13,7 @@ if [ "${1:-}" = --all ]; then
   needed+=(clang libsimde-dev qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross valgrind)
   needed+=(python3-cffi python3-numpy python3-pytest python3-setuptools python3-wheel python3-venv python3-pip)
   optional+=(libclang-rt-dev) # the sanitizers' run-time library; part of clang in other releases
+  optional+=(libopenmpi-dev openmpi-bin) # build and try entrollm-mpi
   optional+=(debhelper dh-python lintian) # build the Debian packages
   optional+=(zsh shellcheck mandoc man-db) # look at completions and manual pages
   # draws the page of `entrollm report` and uses the one of `entrollm serve`; Ubuntu has Chromium as a snap only

@@ -15,6 +15,7 @@
 #include "cli/bench_measure.h"
 #include "cli/bench_model.h"
 #include "cli/cli.h"
+#include "cli/team.h"
 
 enum { MAX_ROWS = 64 };
 
@@ -142,6 +143,8 @@ static const cli_command commands[] = {
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 int cmd_bench(int argc, char **argv) {
+  if (cli_team_of_model() != NULL && (argc < 2 || strcmp(argv[1], "model") != 0))
+    return cli_error(ELLM_ERR_USAGE, "bench: with several processes bench model alone");
   for (size_t i = 0; argc > 1 && i < N_COMMANDS; i++)
     if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
   bench b = {0};

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/team.h"
 
 enum { REPEATS = 5 };
 
@@ -61,11 +62,21 @@ static bool read_answer(int pipe_end, pid_t pid, answer *a) {
   return got == sizeof *a;
 }
 
+/* A child would be no member of the team. */
+static ellm_status measure_here(bench_fn fn, const bench_job *job, bench_result *result, ellm_error *err) {
+  struct rusage usage;
+  memset(result, 0, sizeof *result);
+  const ellm_status status = fn(job, result, err);
+  if (getrusage(RUSAGE_SELF, &usage) == 0) result->peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+  return status;
+}
+
 ellm_status bench_measure(bench_fn fn, const bench_job *job, bench_result *result, ellm_error *err) {
   struct rusage usage;
   int ends[2], wait_status = 0;
   answer a;
   if (cli_stopped()) return prog_failure(err, ELLM_INTERRUPTED, "interrupted");
+  if (cli_team_of_model() != NULL) return measure_here(fn, job, result, err);
   if (pipe(ends) != 0) return prog_failure_errno(err, errno, "create", "a pipe");
   fflush(NULL);
   pid_t pid = fork();
@@ -151,19 +162,29 @@ typedef struct subject {
 
 typedef ellm_status (*rates_fn)(subject *s, const bench_job *job, bench_result *result, ellm_error *err);
 
-/* Time, and what of it went into products of matrices. */
-typedef struct split_timer { double seconds, products; } split_timer;
+/* Time, what of it went into products of matrices and into gathering, and bytes that were sent. */
+typedef struct split_timer { double seconds, products, gathering, sent; } split_timer;
 
 static split_timer split_start(const subject *s) {
-  return (split_timer){cli_seconds(), ellm_bench_product_seconds(s->model)};
+  const cli_team_costs costs = cli_team_so_far();
+  return (split_timer){cli_seconds(), ellm_bench_product_seconds(s->model), costs.seconds, (double)costs.sent};
 }
 
-/* Seconds since the start; both are added to `all`. */
+/* Seconds since the start; everything is added to `all`. */
 static double split_stop(const split_timer *start, const subject *s, split_timer *all) {
   const double seconds = cli_seconds() - start->seconds;
   all->seconds += seconds;
+  const cli_team_costs costs = cli_team_so_far();
   all->products += ellm_bench_product_seconds(s->model) - start->products;
+  all->gathering += costs.seconds - start->gathering;
+  all->sent += (double)costs.sent - start->sent;
   return seconds;
+}
+
+static void split_tell(const split_timer *all, uint64_t tokens, bench_result *result) {
+  result->products = all->products / all->seconds;
+  result->gathering = all->gathering / all->seconds;
+  result->sent = all->sent / (double)tokens;
 }
 
 /* To all sequences the n ids from number `first` of theirs on; logits of the last one, or none. */
@@ -195,7 +216,7 @@ static ellm_status prompt_rates(subject *s, const bench_job *job, bench_result *
   }
   summarize(rates, repeats, result);
   result->amount = s->n;
-  result->products = all.products / all.seconds;
+  split_tell(&all, result->amount * (uint64_t)repeats, result);
   return ELLM_OK;
 }
 
@@ -216,7 +237,7 @@ static ellm_status generate_rates(subject *s, const bench_job *job, bench_result
   }
   summarize(rates, repeats, result);
   result->amount = tokens;
-  result->products = all.products / all.seconds;
+  split_tell(&all, result->amount * (uint64_t)repeats, result);
   return ELLM_OK;
 }
 
@@ -248,6 +269,7 @@ static ellm_status with_sequences(const bench_job *job, uint32_t n_sequences, ui
   options.cache_type = (ellm_cache_type)job->cache_type;
   options.load = job->load;
   options.expand = job->expand;
+  options.team = cli_team_of_model();
   options.cache_positions = 1; /* what is reserved decides */
   PROG_TRY(ellm_model_open(job->model, &options, &s.model, err));
   ellm_model_get_info(s.model, &info);

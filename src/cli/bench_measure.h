@@ -27,6 +27,7 @@ typedef struct bench_result { /* plain data: sent through a pipe */
   double median, low, high;   /* of the repetitions */
   uint64_t amount;            /* what one repetition worked on: bytes, weights or tokens */
   uint64_t peak_bytes;        /* resident memory of the process */
+  double gathering, sent;     /* of a team: share of the time spent in gathering, bytes sent a token */
   double products;            /* share of the time spent in products of matrices: bench_prompt, bench_generate */
 } bench_result;
 
@@ -39,7 +40,7 @@ ellm_status bench_generate(const bench_job *job, bench_result *result, ellm_erro
 
 ellm_status bench_read(const bench_job *job, bench_result *result, ellm_error *err); /* GB/s from memory */
 
-/* Run one of them in a child process. */
+/* Run one of them in a child process; in this one where it is a member of a team. */
 ellm_status bench_measure(bench_fn fn, const bench_job *job, bench_result *result, ellm_error *err);
 
 #endif

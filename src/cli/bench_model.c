@@ -11,6 +11,7 @@
 #include "cli/bench_measure.h"
 #include "cli/bench_model.h"
 #include "cli/cli.h"
+#include "cli/team.h"
 
 enum { MAX_LIST = 16, MAX_ROWS = (MAX_LIST + 1) * MAX_LIST * MAX_LIST };
 
@@ -155,13 +156,14 @@ static int print_json(const bench *b) {
     const row *r = &b->rows[i];
     const double rate = coded_rate(b, r);
     cli_json_append(
-        &rows, json_pack("{s:s, s:I, s:I, s:I, s:i, s:{s:f, s:f, s:f}, s:o, s:o, s:f, s:I, s:I}", "test", r->test,
+        &rows, json_pack("{s:s, s:I, s:I, s:I, s:i, s:{s:f, s:f, s:f}, s:o, s:o, s:f, s:f, s:f, s:I, s:I}", "test", r->test,
                         "tokens", (json_int_t)r->tokens, "depth", (json_int_t)r->depth, "sequences",
                         (json_int_t)r->sequences, "threads", r->threads, "tokens_per_s",
                         "median", r->result.median, "min", r->result.low, "max", r->result.high, "coded_gbytes_per_s",
                         rate > 0 ? json_real(rate) : json_null(), "share_of_read_bandwidth",
                         rate > 0 ? json_real(rate / r->read) : json_null(), "products_share",
-                        r->result.products, "peak_rss_bytes",
+                        r->result.products, "gathering_share", r->result.gathering, "sent_bytes_a_token", r->result.sent,
+                        "peak_rss_bytes",
                         (json_int_t)r->result.peak_bytes, "file_bytes", (json_int_t)b->file_bytes));
   }
   return cli_print_json(json_pack("{s:o, s:s, s:i, s:I, s:o}", "model", cli_json_text(b->model, strlen(b->model)), "isa",
@@ -183,6 +185,16 @@ static int print_csv(const bench *b) {
            (unsigned long long)b->file_bytes);
   }
   return ELLM_OK;
+}
+
+/* What several processes cost each other. */
+static void print_team(const bench *b) {
+  printf("\n%u processes, of rank 0:\n", (unsigned)cli_team_of_model()->n_ranks);
+  for (size_t i = 0; i < b->n_rows; i++) {
+    const row *r = &b->rows[i];
+    printf("%-9s depth %6u, %3u sequences: %.3g kB sent a token, %.1f %% of the time in gathering\n", r->test,
+           (unsigned)r->depth, (unsigned)r->sequences, r->result.sent / 1000, 100 * r->result.gathering);
+  }
 }
 
 static int print_table(const bench *b) {
@@ -211,6 +223,7 @@ static int print_table(const bench *b) {
            cli_size_text(r->result.peak_bytes, peak), bar,
            cli_size_text(b->file_bytes, size), bar);
   }
+  if (cli_team_of_model() != NULL) print_team(b);
   return ELLM_OK;
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cli/input.h"
+#include "cli/team.h"
 
 /* ------------------------------------------------------------------ options */
 
@@ -112,6 +113,11 @@ static void prepare(ellm_conversation *c, const char *json, struct tm *now) {
   c->json = json;
   c->bytes = strlen(json);
   c->now = localtime_r(&seconds, now);
+  if (c->now == NULL) return;
+  struct tm first = *now;
+  cli_team_broadcast(&first, sizeof first);
+  first.tm_zone = now->tm_zone; /* an address of this process */
+  *now = first;
 }
 
 ellm_status cli_conversation_render(const ellm_chat *chat, json_t *conversation, json_t *variables, const char *origin,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/eval_shared.h"
+#include "cli/team.h"
 
 static const char protocol_name[] = "KL(reference || model) over the tokens of llama.cpp's perplexity";
 
@@ -109,6 +110,8 @@ static int save(divergence_options *r) {
   ellm_model *reference = NULL;
   char *text = NULL;
   ellm_error err;
+  if (cli_team_of_model() != NULL)
+    return cli_error(ELLM_ERR_USAGE, "eval divergence: --save: not with several processes");
   init_request(r, &what);
   cli_eval_options(&r->eval, &options);
   ellm_status status = cli_eval_read(r->text, &text, &what.bytes, &err);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/output.h"
+#include "cli/team.h"
 
 static const char partial_ending[] = ".partial";
 
@@ -146,6 +147,10 @@ ellm_status cli_output_open(cli_output *output, const char *path, const char *mo
   if (strcmp(path, "-") == 0) {
     output->stream = stdout;
     return ELLM_OK;
+  }
+  if (!cli_team_writes()) { /* another process does */
+    output->stream = fopen("/dev/null", "wb");
+    return output->stream ? ELLM_OK : prog_failure_errno(err, errno, "write", "/dev/null");
   }
   if (length == 0) return prog_failure(err, ELLM_ERR_USAGE, "the name of the file to write is empty");
   if (stat(path, &facts) == 0 && S_ISDIR(facts.st_mode))

@@ -5,6 +5,12 @@
  */
 #include "cli/generate.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/team.h"
+
 double cli_rate(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
 
 ellm_status cli_sequence_restore(ellm_sequence *sequence, const char *path, const uint32_t *ids, size_t n_ids,
@@ -16,7 +22,20 @@ ellm_status cli_sequence_restore(ellm_sequence *sequence, const char *path, cons
   return status;
 }
 
+/* A member of a team that writes nothing has its part in what another writes all the same: it goes to a file that is
+ * nobody's. */
+static ellm_status save_for_another(const ellm_sequence *sequence, ellm_error *err) {
+  char path[] = "/tmp/entrollm-rank-XXXXXX";
+  const int file = mkstemp(path);
+  if (file < 0) return prog_failure_errno(err, errno, "create", path);
+  close(file);
+  const ellm_status status = ellm_sequence_save(sequence, path, NULL, NULL, err);
+  unlink(path);
+  return status;
+}
+
 ellm_status cli_sequence_save(const ellm_sequence *sequence, const char *path, ellm_error *err) {
+  if (!cli_team_writes()) return save_for_another(sequence, err);
   cli_progress progress;
   cli_progress_init(&progress);
   const ellm_progress_fn update = cli_stopped() ? NULL : cli_progress_update;

@@ -16,6 +16,7 @@
 #include "cli/hub_access.h"
 #include "cli/messages.h"
 #include "cli/progress.h"
+#include "cli/team.h"
 
 char *cli_embedded_model(void) {
   static const char *const places[] = {"models/stories-4m", "../models/stories-4m", "../../models/stories-4m",
@@ -104,13 +105,15 @@ ellm_status cli_open_model(const cli_common *common, ellm_model **model, char **
   options.lock_memory = common->lock_memory;
   options.load = common->load;
   options.expand = common->expand;
+  options.team = cli_team_of_model();
   cli_progress progress;
   cli_progress_init(&progress);
   options.progress = cli_progress_update;
   options.progress_user = &progress;
   *model = NULL;
   PROG_TRY(cli_model_path(common, path, err));
-  ellm_status status = ellm_model_open(*path, &options, model, err);
+  ellm_status status = cli_team_check_model(*path, err);
+  if (status == ELLM_OK) status = ellm_model_open(*path, &options, model, err);
   cli_progress_end(&progress);
   if (status != ELLM_OK) {
     free(*path);

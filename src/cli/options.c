@@ -16,6 +16,7 @@
 
 #include "cli/messages.h"
 #include "cli/output.h"
+#include "cli/team.h"
 
 enum { NAME_LIMIT = 32, HELP_COLUMN = 26 };
 
@@ -98,6 +99,7 @@ static bool parse_seed(const char *word, option_seed *out) {
   uint32_t drawn;
   if (strcmp(word, "-1") == 0) {
     if (getentropy(&drawn, sizeof drawn) != 0) return false;
+    cli_team_broadcast(&drawn, sizeof drawn);
     *out = (option_seed){drawn, true};
     return true;
   }

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""entrollm-mpi: several processes give the bytes of one; when one of them fails, all end and one line says why."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cli"))
+from cli_testing import *
+
+TOGETHER = os.path.join(BUILD, "entrollm-mpi")
+if not os.path.exists(TOGETHER) or not shutil.which("mpirun"):
+    skip("several processes", "there is no entrollm-mpi, or no mpirun (openmpi-bin, libopenmpi-dev)")
+    done()
+
+ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+# on this machine alone: no network is looked for
+MPIRUN = ["mpirun", "-q", "--oversubscribe", "--bind-to", "none", "--mca", "btl", "self,vader"]
+PROMPT = ["-p", "Once upon a time there was a little dog", "-n", "12", "--temp", "0.8", "--seed", "5", "-q"]
+
+
+def ranks(*groups, stdin=b"", timeout=60):
+    """groups: (number of processes, what is set for them, arguments...)."""
+    words = []
+    for n, variables, *arguments in groups:
+        words += [":"] if words else []
+        words += ["-n", str(n)]
+        for name, value in variables.items():
+            words += ["-x", f"{name}={value}"]
+        words += [TOGETHER, *arguments]
+    return subprocess.run(MPIRUN + words, input=stdin, capture_output=True, env=ENVIRONMENT, timeout=timeout)
+
+
+def together(n, *arguments, **more):
+    return ranks((n, {}, *arguments), **more)
+
+
+coded, mixed = tmp("coded.ellm"), tmp("mixed.ellm")
+run("compress", MODEL, "-o", coded, "--bits", "4", "-q")
+run("compress", os.path.join(ROOT, "tests", "golden", "models", "qwen3moe-mixed"), "-o", mixed, "--bits", "8", "-q")
+
+# The bytes of all logits.
+IDS = ",".join(str((i * 31 + 7) % 96) for i in range(24))
+for model, more in ((coded, []), (MODEL, []), (mixed, ["--activations", "i8"])):
+    alone, several = tmp("alone"), tmp("several")
+    words = ["logits", "-m", model, "--ids", IDS, "-t", "1", *more]
+    run(*words, "-o", alone)
+    for n, shares in ((2, []), (3, ["--shares", "1:3:2"])) if model != mixed else ((5, []),):
+        p = together(n, *shares, *words, "-o", several)
+        ok(p.returncode == 0 and read(several) == read(alone), f"logits of {n} processes {shares} {more}", p.stderr)
+p = ranks((1, {"ENTROLLM_ISA": "scalar"}, *words, "-o", several), (1, {}, *words, "-o", several))
+ok(p.returncode == 0 and read(several) == read(alone), "of two instruction sets", p.stderr)
+
+# Texts, what is read from standard input, what is drawn at random, the time of day: one for all.
+text = run("run", "-m", coded, *PROMPT).stdout
+equal(together(3, "run", "-m", coded, *PROMPT).stdout.rstrip(b"\n"), text, "a text")
+words = ["run", "-m", coded, "-f", "-", "-n", "8", "--temp", "0", "-q"]
+equal(together(2, *words, stdin=b"The little dog").stdout.rstrip(b"\n"), run(*words, stdin=b"The little dog").stdout,
+      "a prompt from standard input")
+p = together(3, "run", "-m", coded, "-p", "Once", "-n", "8", "--temp", "1", "--seed", "-1", "--json", "-q")
+result = json.loads(p.stdout) if p.returncode == 0 else {"seed": 0, "ids": None}
+equal(run_json("run", "-m", coded, "-p", "Once", "-n", "8", "--temp", "1", "--seed", str(result["seed"]), "-q")["ids"],
+      result["ids"], "a seed that was drawn")
+cache, of_one = tmp("several.cache"), tmp("one.cache")
+run("run", "-m", coded, *PROMPT, "--prompt-cache", of_one)
+for when in ("made", "used"):
+    p = together(2, "run", "-m", coded, *PROMPT, "--prompt-cache", cache)
+    ok(p.stdout.rstrip(b"\n") == text and read(cache) == read(of_one), f"a prompt cache, {when}", p.stderr)
+p = together(2, "bench", "model", "-m", coded, "-p", "0", "-n", "4", "-t", "1", "--repeats", "1", "--json", "-q")
+row = json.loads(p.stdout)["rows"][0] if p.returncode == 0 else {"sent_bytes_a_token": 0, "gathering_share": 0}
+with open(os.path.join(MODEL, "config.json")) as f:
+    c = json.load(f)
+# half of what attention mixes, of the inside of the network, twice of the stream, and of the logits
+sent = 4 * (c["num_hidden_layers"] * (3 * c["hidden_size"] + c["intermediate_size"]) + c["vocab_size"]) / 2
+ok(abs(row["sent_bytes_a_token"] / sent - 1) < 0.05 and 0 < row["gathering_share"] < 1,
+   "bench model tells what was sent", f"{row}, {sent} expected")
+
+# Failing.
+for words, why in (
+    (["--shares", "1:2:3", "run"], "3 shares for 2 ranks"),
+    (["--shares", "1:0", "run"], "whole numbers from 1"),
+    (["--shares"], "takes a value"),
+    (["serve"], "serve: not with several processes"),
+    (["bench"], "bench model alone"),
+):
+    p = together(2, *words)
+    ok(p.returncode != 0 and why.encode() in p.stderr, f"{words}: {why}", p.stderr)
+arguments = ["-p", "Once", "-n", "4", "-q"]
+p = ranks((1, {}, "run", "-m", coded, *arguments), (1, {}, "run", "-m", mixed, *arguments))
+ok(p.returncode != 0 and b"rank 1: entrollm: " in p.stderr and b"rank 1 has another model" in p.stderr,
+   "a rank with another file", p.stderr)
+damaged = tmp("damaged.ellm")
+data = bytearray(read(coded))
+for at in range(len(data) // 2, len(data) // 2 + 200000, 64): # blocks of one rank's share among them
+    data[at] ^= 1
+with open(damaged, "wb") as f:
+    f.write(data)
+started = time.monotonic()
+p = together(2, "run", "-m", damaged, *arguments)
+ok(p.returncode != 0 and b"checksum" in p.stderr and time.monotonic() - started < 10, "a damaged file", p.stderr)
+
+
+def children(name):
+    """Processes of ours, by rank: mpirun starts them in order."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                if f.read().split(b"\0")[:1] == [TOGETHER.encode()] and name in open(f"/proc/{pid}/cmdline").read():
+                    found.append(int(pid))
+        except OSError:
+            pass
+    return sorted(found)
+
+
+for number, words in ((signal.SIGKILL, b""), (signal.SIGSTOP, b"rank 1 has been silent for")):
+    name = f"endless-{number}"
+    p = subprocess.Popen([*MPIRUN, "-n", "2", TOGETHER, "run", "-m", coded, "-p", name, "-n", "100000", "--ignore-eos",
+                          "-q"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, env=ENVIRONMENT)
+    for _ in range(100):
+        if len(children(name)) == 2 and p.stdout.read(1):
+            break
+        time.sleep(0.1)
+    started = time.monotonic()
+    pids = children(name)
+    os.kill(pids[-1], number)
+    try:
+        error = p.communicate(timeout=30)[1]
+    except subprocess.TimeoutExpired:
+        p.kill()
+        error = b"it goes on"
+    while children(name) and time.monotonic() - started < 15:
+        time.sleep(0.1)
+    took = time.monotonic() - started
+    ok(p.returncode not in (0, None) and words in error and took < 12, f"a rank that is sent {number.name}",
+       f"{took:.1f} s, status {p.returncode}: {error!r}, left: {children(name)}")
+done()
