@@ -35,3 +35,8 @@ if(ENTROLLM_MPI AND MPI_C_FOUND)
   set_target_properties(entrollm_mpi PROPERTIES OUTPUT_NAME entrollm-mpi)
   target_link_libraries(entrollm_mpi PRIVATE entrollm_static ${program_needs} MPI::MPI_C)
 endif()
+if(TARGET entrollm_mpi AND ENTROLLM_TESTS)
+  add_library(slow_network SHARED tests/mpi/slow_network.c) # for bench/scale.py and tests/mpi
+  target_link_libraries(slow_network PRIVATE MPI::MPI_C)
+  set_target_properties(slow_network PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+endif()
