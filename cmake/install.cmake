@@ -29,5 +29,6 @@ install(TARGETS entrollm_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMP
         NAMELINK_COMPONENT development)
 install(TARGETS entrollm_static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
 install(FILES ${CMAKE_SOURCE_DIR}/include/entrollm.h ${CMAKE_SOURCE_DIR}/include/entrollm_bench.h
+              ${CMAKE_SOURCE_DIR}/include/entrollm_eval.h ${CMAKE_SOURCE_DIR}/include/entrollm_team.h
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
 install(FILES ${CMAKE_BINARY_DIR}/entrollm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/GLOSSARY.md has every word that the names of the public header are made of, and each of its own words once."""
 
+import glob
 import os
 import re
 import sys
@@ -22,7 +23,8 @@ terms = [t.strip() for e in entries for t in re.findall(r"\*\*([^*]+)\*\*", e)]
 ok(len(terms) > 80, "there are entries", len(terms))
 equal(sorted({t for t in terms if terms.count(t) > 1}), [], "no word is explained twice")
 known = " ".join(entries + re.findall(r"\*\*([^*]+)\*\*", glossary)).lower()
-header = "".join(read(os.path.join(ROOT, "include", name)).decode() for name in ("entrollm.h", "entrollm_bench.h"))
+headers = sorted(glob.glob(os.path.join(ROOT, "include", "*.h")))
+header = "".join(read(path).decode() for path in headers)
 words = {w.lower() for name in re.findall(r"\bellm_(\w+)", header) for w in name.split("_")}
 missing = sorted(w for w in words - PLAIN - {"x"} if w not in known and w.rstrip("s") not in known)
 equal(missing, [], "every other word of the public names is in the glossary")

@@ -60,11 +60,11 @@ done
 
 calls='\b(getenv|secure_getenv|exit|_exit|abort|printf|puts|putchar|perror|vprintf)[[:space:]]*\(|\b(stdout|stderr)\b'
 wrong=$(grep -rnE "$calls" src \
-  --include='*.[ch]' --include='*.inc' | grep -vE '^src/cli/|^[^:]*:[0-9]*:[[:space:]]*(\*|/\*|//)|__attribute__')
+  --include='*.[ch]' --include='*.inc' | grep -vE '^src/(cli|mpi)/|^[^:]*:[0-9]*:[[:space:]]*(\*|/\*|//)|__attribute__')
 [ -z "$wrong" ]
 result $? "the library never prints, exits or reads the environment" <<<"$wrong"
 
-wrong=$(grep -rnE '"[^"]*(^|[^-[:alnum:]])--[a-z]' src --include='*.[ch]' | grep -v '^src/cli/')
+wrong=$(grep -rnE '"[^"]*(^|[^-[:alnum:]])--[a-z]' src --include='*.[ch]' | grep -vE '^src/(cli|mpi)/')
 [ -z "$wrong" ]
 result $? "messages of the library name no options of the program" <<<"$wrong"
 

@@ -61,7 +61,7 @@ def read(path):
 
 sources = sorted(glob.glob("src/**/*.c", recursive=True))
 headers = sorted(glob.glob("src/**/*.h", recursive=True))
-public = plain(read("include/entrollm.h") + read("include/entrollm_bench.h"))
+public = plain("".join(read(path) for path in sorted(glob.glob("include/*.h"))))
 FUNCTION = re.compile(r"^(?!static\b|typedef\b|extern\b|else\b|return\b)[A-Za-z_][\w *]*?\b(\w+)\([^;{}]*\)\s*\{", re.M)
 TABLE = re.compile(r"^const\s[\w *]*?\b(\w+)\s*(?:\[[^=;]*\]\s*)*=", re.M)
 

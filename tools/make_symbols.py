@@ -25,7 +25,7 @@ def header(name):
 
 
 def declared():
-    code = "".join(read("include", name) for name in ("entrollm.h", "entrollm_bench.h"))
+    code = "".join(read("include", name) for name in sorted(os.listdir(os.path.join(ROOT, "include"))))
     code = re.sub(r"/\*.*?\*/", "", code, flags=re.DOTALL)
     code = re.sub(r"^[ \t]*#(?:.*\\\n)*.*$", "", code, flags=re.MULTILINE)
     # a macro declares the initializer of a struct

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The library exports what entrollm.h declares, and nothing else: the shared one and the archive."""
 
+import glob
 import os
 import re
 import shutil
@@ -11,7 +12,8 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
 from cli_testing import *
 
-header = "".join(read(os.path.join(ROOT, "include", name)).decode() for name in ("entrollm.h", "entrollm_bench.h"))
+headers = sorted(glob.glob(os.path.join(ROOT, "include", "*.h")))
+header = "".join(read(path).decode() for path in headers)
 code = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
 code = re.sub(r"^[ \t]*#(?:.*\\\n)*.*$", "", code, flags=re.MULTILINE)
 sets_up = re.findall(r"^ELLM_INIT\((ellm_\w+)\)$", re.sub(r"[ \t]+$", "", code, flags=re.MULTILINE), re.MULTILINE)

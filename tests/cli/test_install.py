@@ -28,7 +28,7 @@ p = call(program, "run", "-p", "Once", "-n", "3", "-q", cwd="/")
 ok(p.returncode == 0 and p.stdout, "the installed program finds the embedded model", p.stdout)
 
 # what lies where, also below DESTDIR
-equal(sorted(os.listdir(os.path.join(prefix, "include"))), ["entrollm.h", "entrollm_bench.h"], "the headers")
+equal(sorted(os.listdir(os.path.join(prefix, "include"))), ["entrollm.h", "entrollm_bench.h", "entrollm_eval.h", "entrollm_team.h"], "the headers")
 found = glob.glob(os.path.join(prefix, "lib*", "**", "libentrollm*"), recursive=True)
 libraries = {os.path.basename(f): f for f in found}
 equal(sorted(libraries), ["libentrollm.a", "libentrollm.so", "libentrollm.so.1"], "the libraries")

@@ -26,7 +26,7 @@ typedef struct member {
   ellm_team team;
   const char *path, *cache;
   ellm_activations activations;
-  bool f16;
+  ellm_cache_type cache_type;
   float *logits; /* [LOGITS][vocab_size] */
   uint32_t vocab_size;
   ellm_error error; /* of the first call that failed; then all is given up, by exit */
@@ -68,7 +68,7 @@ static void compute(member *m) {
   ellm_model_options_init(&options);
   options.threads = m->team.n_ranks == 3 ? 2 : 1;
   options.activations = m->activations;
-  options.cache_type = m->f16 ? ELLM_CACHE_F16 : ELLM_CACHE_F32;
+  options.cache_type = m->cache_type;
   options.team = m->team.n_ranks > 0 ? &m->team : NULL;
   TRY(ellm_model_open(m->path, &options, &model, err));
   for (uint32_t i = 0; i < sizeof ids / sizeof *ids; i++) ids[i] = (i * 29 + 3) % m->vocab_size;
@@ -142,7 +142,7 @@ static void compare(const member *alone, uint32_t n_ranks, const uint32_t *share
   pthread_barrier_destroy(&all.barrier);
 }
 
-static void compare_teams(const char *path, ellm_activations activations, bool f16) {
+static void compare_teams(const char *path, ellm_activations activations, ellm_cache_type cache_type) {
   static const uint32_t uneven[] = {5, 1, 3};
   char cache[64];
   ellm_model *model = open_model(path, 1, activations);
@@ -150,7 +150,7 @@ static void compare_teams(const char *path, ellm_activations activations, bool f
   ellm_model_get_info(model, &info);
   ellm_model_close(model);
   cache_path(cache, 0);
-  member alone = {.path = path, .cache = cache, .activations = activations, .f16 = f16, .vocab_size = info.vocab_size};
+  member alone = {.path = path, .cache = cache, .activations = activations, .cache_type = cache_type, .vocab_size = info.vocab_size};
   alone.logits = malloc((size_t)LOGITS * info.vocab_size * sizeof *alone.logits);
   compute(&alone);
   compare(&alone, 2, NULL);
@@ -170,7 +170,7 @@ static void of_folders(void **state) {
   for (size_t i = 0; i < FAMILIES; i++) {
     char path[512];
     assert_true(golden_model(families[i], path, sizeof path));
-    compare_teams(path, ELLM_ACTIVATIONS_F32, false);
+    compare_teams(path, ELLM_ACTIVATIONS_F32, ELLM_CACHE_F32);
   }
 }
 
@@ -185,7 +185,8 @@ static void of_files(void **state) {
     options.overwrite = true;
     options.bits = i % 2 == 0 ? 8 : 4;
     ASSERT_OK(ellm_compress(source, path, &options, NULL, ERR));
-    compare_teams(path, i % 2 == 0 ? ELLM_ACTIVATIONS_I16 : ELLM_ACTIVATIONS_I8, true);
+    compare_teams(path, i % 2 == 0 ? ELLM_ACTIVATIONS_I16 : ELLM_ACTIVATIONS_I8,
+                  i % 3 == 0 ? ELLM_CACHE_Q8 : ELLM_CACHE_F16);
     unlink(path);
   }
 }
