@@ -11,7 +11,7 @@ add_library(entrollm_fault_calls OBJECT ${CMAKE_SOURCE_DIR}/tests/faults/faults.
             ${CMAKE_SOURCE_DIR}/tests/faults/fault_loss.c ${CMAKE_SOURCE_DIR}/tests/faults/fault_calls.c)
 target_compile_options(entrollm_fault_calls PRIVATE -U_FILE_OFFSET_BITS -U_FORTIFY_SOURCE)
 target_link_libraries(entrollm_fault_calls PRIVATE PkgConfig::JANSSON)
-add_executable(entrollm_faults $<TARGET_OBJECTS:entrollm_program> $<TARGET_OBJECTS:entrollm_fault_calls>)
+add_executable(entrollm_faults $<TARGET_OBJECTS:entrollm_program> src/cli/main.c $<TARGET_OBJECTS:entrollm_fault_calls>)
 target_link_libraries(entrollm_faults PRIVATE entrollm_static ${program_needs})
 target_link_options(entrollm_faults PRIVATE ${wraps})
 set_target_properties(entrollm_faults PROPERTIES OUTPUT_NAME entrollm-faults
