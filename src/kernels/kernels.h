@@ -173,8 +173,8 @@ typedef struct kernel_table {
   void (*multiply_bf16)(float *x, const uint16_t *factors, size_t n);
   /* x is about q * scale, |q| <= 127; the scale (BF16) is what is returned. Of the largest |x|, max:
    *   max < 2^-100: q = 0, scale = 0.    An element infinite or NaN: q = 0, scale = NaN.
-   *   else scale = max / 127, rounded, then up to a BF16; q = x * (1 / scale), each operation rounded, then to the nearest
-   *   integer, ties to even. */
+   *   else scale = max / 127, rounded, then up to a BF16; q = x * (1 / scale), each operation rounded, then to the
+   *   nearest integer, ties to even. */
   uint16_t (*q8_from_f32)(const float *x, size_t n, int8_t *q);
 
   /* --- packed panels, for calibration: a[n][KERNEL_PANEL_ROWS] and b[n][KERNEL_PANEL_COLUMNS].

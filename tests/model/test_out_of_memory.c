@@ -148,6 +148,7 @@ static void of_a_file(void **state) {
     options.threads = 2;
     options.cache_positions = 48;
     options.load = way == 1;
+    if (way == 1) options.cache_type = ELLM_CACHE_Q8; /* its scales and queries are further blocks */
     options.expand = way == 2 || way == 4;
     play_all(path, &options);
   }
