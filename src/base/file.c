@@ -308,6 +308,12 @@ ellm_status directory_create(const char *path, ellm_error *err) {
   return ellm_fail_errno(err, code, "create the directory", path);
 }
 
+ellm_status file_there(const char *path, bool *there, ellm_error *err) {
+  struct stat info;
+  *there = lstat(path, &info) == 0;
+  return *there || errno == ENOENT || errno == ENOTDIR ? ELLM_OK : ellm_fail_errno(err, errno, "look at", path);
+}
+
 static int open_directory(const char *path) {
   int fd;
   do {

@@ -49,6 +49,7 @@ bool file_same(const char *a, const char *b); /* both there, and one file under 
 bool file_is_directory(const char *path);
 /* The same where a failure must not look like "no": something that is missing is no directory, and no error. */
 ellm_status file_look(const char *path, bool *is_directory, ellm_error *err);
+ellm_status file_there(const char *path, bool *there, ellm_error *err); /* as file_exists */
 /* malloc'ed "dir/name"; NULL when out of memory. */
 char *path_join(const char *dir, const char *name);
 /* malloc'ed: the folder that `path` lies in, "." for a name alone; NULL when out of memory. */

@@ -64,9 +64,9 @@ static ellm_status writer_open_partial(file_writer *writer, ellm_error *err) {
 
 /* Something of this name would be replaced. What cannot be looked at may be there. */
 static ellm_status refuse_existing(const char *path, const char *how, ellm_error *err) {
-  struct stat there;
-  if (lstat(path, &there) == 0) return ellm_fail(err, ELLM_ERR_EXISTS, "%s: %s", path, how);
-  return errno == ENOENT || errno == ENOTDIR ? ELLM_OK : ellm_fail_errno(err, errno, "look at", path);
+  bool there;
+  ELLM_TRY(file_there(path, &there, err));
+  return there ? ellm_fail(err, ELLM_ERR_EXISTS, "%s: %s", path, how) : ELLM_OK;
 }
 
 ellm_status file_writer_allowed(const char *path, const file_writer_options *options, ellm_error *err) {

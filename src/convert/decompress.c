@@ -582,7 +582,10 @@ static void find_foreign(void *user, const char *folder, const char *name) {
 static ellm_status put_marker(const char *folder, ellm_error *err) {
   char *path = path_join(folder, marker_name);
   if (path == NULL) return ellm_fail_memory(err, strlen(folder), "a path");
-  int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  int fd;
+  do {
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  } while (fd < 0 && errno == EINTR);
   ellm_status status = fd >= 0 ? ELLM_OK : ellm_fail_errno(err, errno, "create", path);
   if (fd >= 0) close(fd);
   free(path);
@@ -609,11 +612,12 @@ static ellm_status open_folder(decompress_job *job, const char *out_dir, ellm_er
   if (path_is_partial(job->target))
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished folders", out_dir,
                      PARTIAL_ENDING);
-  bool is_directory;
+  bool is_directory, there;
   ELLM_TRY(file_look(out_dir, &is_directory, err));
+  ELLM_TRY(file_there(out_dir, &there, err));
   if (is_directory) {
     if (!for_entries(out_dir, count_entry, &n)) return ellm_fail_errno(err, errno, "read", out_dir);
-  } else if (file_exists(out_dir)) {
+  } else if (there) {
     return ellm_fail(err, ELLM_ERR_USAGE, "%s exists and is not a folder", out_dir);
   }
   if (n > 0 && !job->overwrite) return ellm_fail(err, ELLM_ERR_EXISTS, "%s: exists already and is not empty", out_dir);

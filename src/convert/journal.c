@@ -81,7 +81,10 @@ void journal_reject(journal *j) { j->at = j->last; }
 /* Cut the file after the entries that hold and go on writing there. */
 static ellm_status start(journal *j, ellm_error *err) {
   bool fresh = j->at < HEAD;
-  int fd = open(j->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (fresh ? O_CREAT | O_TRUNC : 0), 0666);
+  int fd;
+  do {
+    fd = open(j->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (fresh ? O_CREAT | O_TRUNC : 0), 0666);
+  } while (fd < 0 && errno == EINTR);
   j->file = fd >= 0 ? fdopen(fd, fresh ? "wb" : "r+b") : NULL;
   if (j->file == NULL) {
     int code = errno;

@@ -86,13 +86,13 @@ OPENAT(openat)
 OPENAT(openat64)
 
 WRAP(FILE *, fdopen, (int fd, const char *mode)) {
-  return FAILS(FAULT_OPEN, false, "fdopen") ? NULL : __real_fdopen(fd, mode);
+  return STEADY_FAILS(FAULT_OPEN, false, "fdopen") ? NULL : __real_fdopen(fd, mode);
 }
 
 #define FOPEN(name)                                                                    \
   WRAP(FILE *, name, (const char *path, const char *mode)) {                           \
     const int flags = strchr(mode, 'w') != NULL ? O_RDWR | O_CREAT | O_TRUNC : O_RDONLY; \
-    if (FAILS(FAULT_OPEN, writes(flags), #name)) return NULL;                          \
+    if (STEADY_FAILS(FAULT_OPEN, writes(flags), #name)) return NULL;                         \
     loss_before_open(path, flags);                                                     \
     FILE *stream = __real_##name(path, mode);                                          \
     if (stream != NULL) loss_opened(fileno(stream), path, flags);                      \
