@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 from peers_measure import HERE, PROGRAM, in_turns, measure_llama, measure_ours, spread
+from smollm2 import LAYER, gguf_name, interleave
 
 ROOT = os.path.dirname(HERE)
 TYPES = {"F16": None, "Q8_0": 7, "Q4_K_M": 15, "Q4_0": 2, "Q3_K_M": 12, "Q2_K": 10}  # llama_ftype
@@ -52,37 +53,6 @@ def floats(tensor):
     dtype, shape, raw = tensor
     values = (raw.astype(np.uint32) << 16).view(np.float32) if dtype == "BF16" else raw.astype(np.float32)
     return values.reshape(shape)
-
-
-GGUF_NAMES = {
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-    "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ffn_norm",
-}
-
-
-def gguf_name(name):
-    fixed = {
-        "model.embed_tokens.weight": "token_embd.weight",
-        "model.norm.weight": "output_norm.weight",
-        "lm_head.weight": "output.weight",
-    }
-    if name in fixed:
-        return fixed[name]
-    _, _, layer, part = name.split(".", 3)
-    return f"blk.{layer}.{GGUF_NAMES[part[: -len('.weight')]]}.weight"
-
-
-def interleave(w, heads):
-    """Rows of queries and keys in the order of llama.cpp's rotary embedding: i and i + half next to each other."""
-    rows, columns = w.shape
-    return w.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
 
 
 def write_gguf(folder, out):
@@ -140,7 +110,7 @@ def compared(config):
     return [
         f"model.layers.{layer}.{part}.weight"
         for layer in (0, last)
-        for part in GGUF_NAMES
+        for part in LAYER
         if not part.endswith("layernorm")
     ]
 
