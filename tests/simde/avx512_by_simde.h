@@ -35,6 +35,16 @@ static inline simde__m512i shim_cvtepu16_epi32(simde__m256i a) {
 #undef _mm512_cvtepu16_epi32
 #define _mm512_cvtepu16_epi32(a) shim_cvtepu16_epi32(a)
 
+static inline simde__m512i shim_cvtepi8_epi32(simde__m128i a) {
+  signed char from[16];
+  int to[16];
+  simde_mm_storeu_si128(from, a);
+  for (int i = 0; i < 16; i++) to[i] = from[i];
+  return simde_mm512_loadu_si512(to);
+}
+#undef _mm512_cvtepi8_epi32
+#define _mm512_cvtepi8_epi32(a) shim_cvtepi8_epi32(a)
+
 static inline simde__m512 shim_cvtepi32_ps(simde__m512i a) {
   int from[16];
   float to[16];
