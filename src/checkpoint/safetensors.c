@@ -132,7 +132,7 @@ static ellm_status parse_metadata(const json_t *entry, const char *path, safeten
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: __metadata__.%s is %s, a string is wanted", path, field,
                        json_brief(value, text));
   }
-  header->metadata = json_dumps(entry, JSON_COMPACT);
+  header->metadata = json_text(entry, JSON_COMPACT);
   return header->metadata != NULL ? ELLM_OK : ellm_fail_memory(err, 0, "__metadata__");
 }
 

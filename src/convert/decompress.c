@@ -27,6 +27,7 @@
 #include "convert/workers.h"
 #include "kernels/exact.h"
 #include "kernels/kernels.h"
+#include "json/json.h"
 
 enum { STRIPS_PER_THREAD = 4 };
 static const uint64_t shard_limit = UINT64_C(5000000000);
@@ -350,7 +351,7 @@ static ellm_status plan_shards(decompress_job *job, ellm_error *err) {
 /* The JSON text of root, which is taken over. Read back once: jansson leaves out pieces where memory fails while it
  * writes. malloc'ed; NULL: no memory. */
 static char *dump(json_t *root, size_t flags) {
-  char *text = root != NULL ? json_dumps(root, flags) : NULL;
+  char *text = root != NULL ? json_text(root, flags) : NULL;
   json_t *again = text != NULL ? json_loads(text, 0, NULL) : NULL;
   if (again == NULL || !json_equal(root, again)) {
     free(text);

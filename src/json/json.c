@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "json/mark.h"
 
 /* jansson needs up to 40 times the bytes of a text made of tiny values: their
@@ -75,6 +76,17 @@ static ellm_status find(const json_t *object, const char *field, bool required, 
   if (*value != NULL && json_is_null(*value)) *value = NULL;
   if (*value == NULL && required) return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is missing", origin, field);
   return ELLM_OK;
+}
+
+static int add_text(const char *data, size_t bytes, void *user) {
+  return ellm_buffer_append(user, data, bytes) ? 0 : -1;
+}
+
+char *json_text(const json_t *value, size_t flags) {
+  ellm_buffer text = {0};
+  if (json_dump_callback(value, add_text, &text, flags) == 0 && ellm_buffer_append(&text, "", 1)) return (char *)text.data;
+  ellm_buffer_free(&text);
+  return NULL;
 }
 
 const char *json_brief(const json_t *value, char text[80]) {

@@ -33,6 +33,9 @@ ellm_status json_get_bool(const json_t *object, const char *field, bool required
 ellm_status json_get_string(const json_t *object, const char *field, bool required, const char *origin,
                             const char **out, ellm_error *err);
 
+/* json_dumps, which leaves keys out where it runs out of memory; this is NULL then. malloc'ed. */
+char *json_text(const json_t *value, size_t flags);
+
 /* ELLM_ERR_INPUT: "ORIGIN: FIELD is VALUE, WANTED is wanted". */
 ellm_status json_wrong(const json_t *value, const char *field, const char *origin, const char *wanted,
                        ellm_error *err);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json/json.h"
 #include "json/lenient.h"
 #include "source/kind.h"
 #include "source/type_json.h"
@@ -109,7 +110,7 @@ static bool describe(const tensor_source *s, json_t *out) {
 
 ellm_status source_describe(const tensor_source *s, char **json, ellm_error *err) {
   json_t *out = json_object();
-  *json = out != NULL && describe(s, out) ? json_dumps(out, 0) : NULL;
+  *json = out != NULL && describe(s, out) ? json_text(out, 0) : NULL;
   json_decref(out);
   return *json != NULL ? ELLM_OK : ellm_fail_memory(err, 0, "a description");
 }

@@ -317,7 +317,7 @@ ellm_status gguf_config(const gguf_file *file, gguf_shape *shape, char **text, e
   ellm_status status = set(k.config, "attention_bias", json_boolean(has_tensor(file, "blk.0.attn_q.bias")), err);
   if (status == ELLM_OK) status = set(k.config, "mlp_bias", json_boolean(has_tensor(file, "blk.0.ffn_up.bias")), err);
   if (status == ELLM_OK) status = fill(&k, err);
-  if (status == ELLM_OK) *text = json_dumps(k.config, JSON_INDENT(2));
+  if (status == ELLM_OK) *text = json_text(k.config, JSON_INDENT(2));
   json_decref(k.config);
   return status != ELLM_OK || *text != NULL ? status : ellm_fail_memory(err, 0, "a configuration");
 }

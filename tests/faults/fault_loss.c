@@ -143,7 +143,10 @@ void loss_synced(int fd) {
   if (!fault_keeps() || __real_fstat64(fd, &info) != 0) return;
   pthread_mutex_lock(&lock);
   kept_file *f = find_file(&info);
-  if (f != NULL) f->bytes = read_bytes(f->fd, &f->size);
+  if (f != NULL) {
+    free(f->bytes);
+    f->bytes = read_bytes(f->fd, &f->size);
+  }
   if (S_ISDIR(info.st_mode))
     for (size_t i = 0; i < n_changes; i++)
       if (changes[i].device == info.st_dev && changes[i].number == info.st_ino) changes[i].lasts = true;
