@@ -105,8 +105,9 @@ static void play_all(const char *path, const ellm_model_options *options) {
   float *expected = calloc(1, info.vocab_size * sizeof *expected);
   play(&s, -1);
   memcpy(expected, s.logits, info.vocab_size * sizeof *expected);
-  const long stride = SANITIZED ? 5 : 1; /* the ordinary build has them all */
-  long n = 0;
+  static long first;
+  const long stride = SANITIZED ? 7 : 2; /* another way of opening begins elsewhere among them */
+  long n = first++ % stride;
   for (; play(&s, n); n += stride) assert_memory_equal(s.logits, expected, info.vocab_size * sizeof *expected);
   print_message("%s: of %ld allocations every %ld. failed once\n", path, n, stride);
   assert_true(n > 30);

@@ -293,10 +293,13 @@ def test_declarations_are_those_of_the_header():
     assert run_program("--version").decode().split()[1] == entrollm.__version__
     assert header.abi == entrollm.ABI and os.path.exists(f"{LIBRARY}.{entrollm.ABI}")
     # every exported function is declared and there; sizes are those that the library was compiled with
+    import glob
     import re
 
-    with open(os.path.join(ROOT, "include", "entrollm.h")) as file:
-        text = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.DOTALL)
+    text = ""
+    for path in glob.glob(os.path.join(ROOT, "include", "*.h")):
+        with open(path) as file:
+            text += re.sub(r"/\*.*?\*/", "", file.read(), flags=re.DOTALL)
     names = re.findall(r"^ELLM_API\s[^;{]*?\b(ellm_\w+)\s*\(", text, re.MULTILINE)
     assert len(names) > 100
     for name in names:
