@@ -58,23 +58,13 @@ KERNEL_INLINE void scores_of(const float *const *queries, size_t n_queries, cons
     score_tiles(queries, n_queries, keys, type, tile, 1, dim, scale, scores);
 }
 
-static void attention_scores_f32(const float *const *queries, size_t n_queries, const void *keys, size_t n_tiles,
-                                 size_t dim, float scale, float *const *scores) {
+KERNEL_INLINE void scores_type(const float *const *queries, size_t n_queries, const void *keys, kernel_cache type,
+                               size_t n_tiles, size_t dim, float scale, float *const *scores) {
   switch (n_queries) {
-    case 1: scores_of(queries, 1, keys, KERNEL_CACHE_F32, n_tiles, dim, scale, scores); break;
-    case 2: scores_of(queries, 2, keys, KERNEL_CACHE_F32, n_tiles, dim, scale, scores); break;
-    case 3: scores_of(queries, 3, keys, KERNEL_CACHE_F32, n_tiles, dim, scale, scores); break;
-    default: scores_of(queries, 4, keys, KERNEL_CACHE_F32, n_tiles, dim, scale, scores); break;
-  }
-}
-
-static void attention_scores_f16(const float *const *queries, size_t n_queries, const void *keys, size_t n_tiles,
-                                 size_t dim, float scale, float *const *scores) {
-  switch (n_queries) {
-    case 1: scores_of(queries, 1, keys, KERNEL_CACHE_F16, n_tiles, dim, scale, scores); break;
-    case 2: scores_of(queries, 2, keys, KERNEL_CACHE_F16, n_tiles, dim, scale, scores); break;
-    case 3: scores_of(queries, 3, keys, KERNEL_CACHE_F16, n_tiles, dim, scale, scores); break;
-    default: scores_of(queries, 4, keys, KERNEL_CACHE_F16, n_tiles, dim, scale, scores); break;
+    case 1: scores_of(queries, 1, keys, type, n_tiles, dim, scale, scores); break;
+    case 2: scores_of(queries, 2, keys, type, n_tiles, dim, scale, scores); break;
+    case 3: scores_of(queries, 3, keys, type, n_tiles, dim, scale, scores); break;
+    default: scores_of(queries, 4, keys, type, n_tiles, dim, scale, scores); break;
   }
 }
 
@@ -86,8 +76,8 @@ static void kernel_attention_scores(const float *const *queries, size_t n_querie
     return;
   }
 #endif
-  if (half) attention_scores_f16(queries, n_queries, keys, n_tiles, dim, scale, scores);
-  else attention_scores_f32(queries, n_queries, keys, n_tiles, dim, scale, scores);
+  if (half) scores_type(queries, n_queries, keys, KERNEL_CACHE_F16, n_tiles, dim, scale, scores);
+  else scores_type(queries, n_queries, keys, KERNEL_CACHE_F32, n_tiles, dim, scale, scores);
 }
 
 /* A tile of keys is a panel of codes, whose rows are positions. */
@@ -196,7 +186,7 @@ static void kernel_attention_mix(const float *const *weights, size_t n_queries, 
 void KERNEL_PASTE(attention_scores_half_, ATTENTION_HALF_NAME)(const float *const *queries, size_t n_queries,
                                                                const void *keys, size_t n_tiles, size_t dim,
                                                                float scale, float *const *scores) {
-  attention_scores_f16(queries, n_queries, keys, n_tiles, dim, scale, scores);
+  scores_type(queries, n_queries, keys, KERNEL_CACHE_F16, n_tiles, dim, scale, scores);
 }
 void KERNEL_PASTE(attention_mix_half_, ATTENTION_HALF_NAME)(const float *const *weights, size_t n_queries,
                                                             const void *values, size_t n, size_t dim,

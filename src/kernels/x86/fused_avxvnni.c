@@ -1,19 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Products of symbols with AVX-VNNI: codes are put together in registers and multiplied a digit at a time, in 32 bits. */
+#include "kernels/x86/part256.h"
 #include "kernels/x86/vnni256.h"
 
-#define PART_ROWS 8
-typedef __m256i part, narrow_sums, row_sums;
-
-KERNEL_INLINE part part_load(const uint8_t *p) { return load_codes(p); }
-KERNEL_INLINE part part_set(int value) { return _mm256_set1_epi8((char)value); }
-KERNEL_INLINE part part_and(part a, part b) { return _mm256_and_si256(a, b); }
-KERNEL_INLINE part part_or(part a, part b) { return _mm256_or_si256(a, b); }
-KERNEL_INLINE part part_shift(part v, int k) {
-  if (k > 0) return _mm256_slli_epi16(v, k);
-  if (k < 0) return _mm256_srli_epi16(v, -k);
-  return v;
-}
 KERNEL_INLINE void narrow_add(narrow_sums *sums, part values, const int8_t *digits, bool first) {
   *sums = add_products(first ? _mm256_setzero_si256() : *sums, values, four_digits(digits));
 }
