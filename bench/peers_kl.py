@@ -32,13 +32,11 @@ DEARER = {"size": 1.0, "balanced": 1.045, "speed": 1.2}  # bits of a preference 
 NEAR = 0.03  # how far the divergence may lie from the type's, as a share
 
 
-def preferences(args):
-    """Of files: an expanded one is balanced, one for speed is for a class of processors."""
-    found = []
-    for name in args.prefer.split(","):
-        kinds = {"expanded": ["balanced"], "speed": [f"speed-{'avx2' if i == 'avx2' else args.native}" for i in isas(args)]}
-        found += [k for k in kinds.get(name, [name]) if k not in found]
-    return found
+def file_of(prefer, isa, args):
+    """What is compressed for a preference: an expanded file is a balanced one, one for speed is for a class."""
+    if prefer == "speed":
+        return f"speed-{'avx2' if isa == 'avx2' else args.native}"
+    return "balanced" if prefer == "expanded" else prefer
 
 
 def native_class():
@@ -126,12 +124,13 @@ def contestants_of(args, points, package, model):
         kl, theirs = known[0]["kl"], os.path.join(files.folder, name + ".gguf")
         if not os.path.exists(theirs) and not quality.quantize(source, theirs, quality.TYPES[name], 2):
             sys.exit(f"llama.cpp could not quantize {theirs}")
-        made = {p: files.at(p, name, kl) for p in preferences(args)}
+        made = {}
         for isa in isas(args):
             group = (name, isa)
             found.append({"group": group, "name": f"llama.cpp {name}", "path": theirs, "kl": kl, "ours": False})
             for prefer in args.prefer.split(","):
-                file = {"expanded": "balanced", "speed": f"speed-{'avx2' if isa == 'avx2' else args.native}"}.get(prefer, prefer)
+                file = file_of(prefer, isa, args)
+                made[file] = made.get(file) or files.at(file, name, kl)
                 path, _, reached = made[file]
                 label = "balanced, expanded" if prefer == "expanded" else file.replace("-", " for ")
                 found.append({"group": group, "name": f"ours, {label}", "path": path, "kl": reached, "ours": True,

@@ -70,8 +70,8 @@ ELLM_API int ellm_abi(void);
 
 /* Usable processors of this process, at least 1: the number of threads that 0 stands for. */
 ELLM_API int ellm_cpu_count(void);
-/* The instruction set that is computed with: "scalar", "avx2", "avxvnni", "avx512", "neon", ...; static. Results do not depend on
- * it. */
+/* The instruction set that is computed with: "scalar", "avx2", "avxvnni", "avx512", "neon", ...; static. Results do not
+ * depend on it. */
 ELLM_API const char *ellm_isa(void);
 /* Those that this machine has, best first; NULL after the last. Static. */
 ELLM_API const char *ellm_isa_at(size_t index);

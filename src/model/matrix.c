@@ -81,6 +81,12 @@ typedef struct job {
   worker *w;
 } job;
 
+/* Rows of a row group, but for the last one. */
+static uint64_t group_rows(const weight_matrix *m) {
+  if (m->data != NULL) return CODER_PANEL_ROWS;
+  return (uint64_t)m->coded->geometry.panels_per_block * m->coded->geometry.panel_rows;
+}
+
 /* A block's bytes and patches, and the book that it is coded with. */
 static ellm_status take_block(const weight_matrix *m, uint64_t index, const coder_codebook **book,
                               container_block *block, ellm_error *err) {
@@ -334,11 +340,6 @@ typedef struct product_run {
   work_failure failure;       /* by group, counted through all matrices */
 } product_run;
 
-static uint64_t group_rows(const weight_matrix *m) {
-  if (m->data != NULL) return CODER_PANEL_ROWS;
-  return (uint64_t)m->coded->geometry.panels_per_block * m->coded->geometry.panel_rows;
-}
-
 static size_t ranges_of(const matrix_product *product) { return product->rows != NULL ? product->rows->n : 1; }
 
 /* The row groups of range number `range` that no range before it has; `at`: the matrix's first row. */
@@ -478,13 +479,13 @@ ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_erro
 static ellm_status exact_matrix_row(compute *c, const weight_matrix *m, uint32_t row, float *out, ellm_error *err) {
   worker *w = c->workers[0];
   const coder_geometry *geometry = &m->coded->geometry;
-  const uint64_t group_rows = (uint64_t)geometry->panels_per_block * geometry->panel_rows, group = row / group_rows;
+  const uint64_t group = row / group_rows(m), in_group = row % group_rows(m);
   for (uint64_t range = 0; range < geometry->column_ranges; range++) {
     const coder_block block = coder_geometry_block_at(geometry, group, range);
     container_block coded;
     ELLM_TRY(decode_parts(c, m, group * geometry->column_ranges + range, &block, w, &coded, err));
     if (!m->seen[group]) ELLM_TRY(check_block(m, &block, &coded, w->scratch.codes, err));
-    exact_row(&block, m->dtype, &m->coded->exact, w->scratch.codes, coded.rests, (uint32_t)(row % group_rows),
+    exact_row(&block, m->dtype, &m->coded->exact, w->scratch.codes, coded.rests, (uint32_t)in_group,
               out + block.first_column);
   }
   return ELLM_OK;
@@ -494,8 +495,8 @@ static ellm_status coded_row(compute *c, const weight_matrix *m, uint32_t row, f
   worker *w = c->workers[0];
   const quant_scales *scales = &m->coded->quant.scales;
   const coder_geometry *geometry = &m->coded->geometry;
-  const uint64_t group_rows = (uint64_t)geometry->panels_per_block * geometry->panel_rows, group = row / group_rows;
-  const uint32_t in_group = (uint32_t)(row % group_rows), lane = in_group % geometry->panel_rows;
+  const uint64_t group = row / group_rows(m);
+  const uint32_t in_group = (uint32_t)(row % group_rows(m)), lane = in_group % geometry->panel_rows;
   for (uint64_t range = 0; range < geometry->column_ranges; range++) {
     const uint64_t index = group * geometry->column_ranges + range;
     const coder_block block = coder_geometry_block_at(geometry, group, range);

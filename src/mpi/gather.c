@@ -39,7 +39,7 @@ static ellm_status begin(ellm_error *err) {
   return ELLM_OK;
 }
 
-/* Elements of `columns` of a row from each rank; those of one row lie in place. */
+/* What each rank has of n_rows rows, and where it begins when all of one rank lies together: of one row, in place. */
 static void set_counts(const uint32_t *first, size_t n_rows) {
   for (int r = 0; r < g.n_ranks; r++) {
     g.counts[r] = (int)((first[r + 1] - first[r]) * n_rows);
@@ -47,12 +47,11 @@ static void set_counts(const uint32_t *first, size_t n_rows) {
   }
 }
 
-static ellm_status gather_one(float *row, const uint32_t *first) {
+static void gather_one(float *row, const uint32_t *first) {
   MPI_Request request;
   set_counts(first, 1);
   MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, row, g.counts, g.places, MPI_FLOAT, MPI_COMM_WORLD, &request);
   wait_for(&request);
-  return ELLM_OK;
 }
 
 /* Parts of several rows are sent one behind the other. */
@@ -78,7 +77,8 @@ ellm_status gather_rows(void *user, float *rows, size_t n_rows, size_t stride, c
   const double start = MPI_Wtime();
   PROG_TRY(begin(err));
   /* a batch has at most 256 rows of at most 2^20 columns, so that counts and places are ints */
-  PROG_TRY(n_rows == 1 ? gather_one(rows, first) : gather_many(rows, n_rows, stride, first, err));
+  if (n_rows == 1) gather_one(rows, first);
+  else PROG_TRY(gather_many(rows, n_rows, stride, first, err));
   g.costs.sent += (uint64_t)(first[g.rank + 1] - first[g.rank]) * n_rows * sizeof *rows * (uint64_t)(g.n_ranks - 1);
   g.costs.seconds += MPI_Wtime() - start;
   return ELLM_OK;

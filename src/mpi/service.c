@@ -25,6 +25,7 @@ static struct {
   pthread_t thread;
   atomic_bool stop;
   int rank, n_ranks;
+  int first, end;      /* ranks that hear of this one and that it listens to: rank 0, or, of rank 0, all others */
   int input;           /* rank 0: standard input as it was; -1 after its end */
   int pipe;            /* the end that is written; -1: closed */
   char *waiting;       /* what the pipe had no room for */
@@ -85,13 +86,13 @@ static void read_and_hand_on(void) {
 static void tell(double now) {
   if (now - s.told < pulse_seconds) return;
   s.told = now;
-  for (int r = s.rank == 0 ? 1 : 0; r < (s.rank == 0 ? s.n_ranks : 1); r++)
+  for (int r = s.first; r < s.end; r++)
     MPI_Send(NULL, 0, MPI_BYTE, r, TAG_PULSE, s.comm); /* nothing but its envelope: it waits for nobody */
 }
 
 static void look_for_silence(double now) {
   char text[64];
-  for (int r = s.rank == 0 ? 1 : 0; r < (s.rank == 0 ? s.n_ranks : 1); r++)
+  for (int r = s.first; r < s.end; r++)
     if (now - s.heard[r] > silent_seconds) {
       snprintf(text, sizeof text, "rank %d has been silent for %.0f seconds", r, now - s.heard[r]);
       give_up(text);
@@ -136,6 +137,8 @@ void service_start(void) {
   MPI_Comm_dup(MPI_COMM_WORLD, &s.comm);
   MPI_Comm_rank(s.comm, &s.rank);
   MPI_Comm_size(s.comm, &s.n_ranks);
+  s.first = s.rank == 0 ? 1 : 0;
+  s.end = s.rank == 0 ? s.n_ranks : 1;
   s.heard = calloc((size_t)s.n_ranks, sizeof *s.heard);
   s.input = s.rank == 0 ? dup(STDIN_FILENO) : -1;
   if (s.heard == NULL || pipe(ends) != 0 || dup2(ends[0], STDIN_FILENO) < 0) give_up("no pipe for standard input");

@@ -36,6 +36,17 @@ static inline bool golden_model(const char *name, char *path, size_t size) {
   return golden_find(within, path, size) >= 0;
 }
 
+static inline void assert_same_file(const char *a_path, const char *b_path) {
+  uint8_t *a, *b;
+  size_t a_bytes, b_bytes;
+  ASSERT_OK(file_read_all(a_path, 1 << 24, &a, &a_bytes, ERR));
+  ASSERT_OK(file_read_all(b_path, 1 << 24, &b, &b_bytes, ERR));
+  assert_int_equal(a_bytes, b_bytes);
+  assert_memory_equal(a, b, a_bytes);
+  free(a);
+  free(b);
+}
+
 static inline void skip_without(const char *path) {
   if (file_exists(path)) return;
   print_message("%s is not there: skipped\n", path);

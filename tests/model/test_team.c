@@ -102,17 +102,6 @@ static char folder[] = "/tmp/entrollm-team-XXXXXX";
 
 static void cache_path(char path[64], int rank) { snprintf(path, 64, "%s/%d.cache", folder, rank); }
 
-static void assert_same_file(const char *a_path, const char *b_path) {
-  uint8_t *a, *b;
-  size_t a_bytes, b_bytes;
-  ASSERT_OK(file_read_all(a_path, 1 << 24, &a, &a_bytes, ERR));
-  ASSERT_OK(file_read_all(b_path, 1 << 24, &b, &b_bytes, ERR));
-  assert_int_equal(a_bytes, b_bytes);
-  assert_memory_equal(a, b, a_bytes);
-  free(a);
-  free(b);
-}
-
 /* n_ranks members of what `alone` has computed. */
 static void compare(const member *alone, uint32_t n_ranks, const uint32_t *shares) {
   meeting all = {.n_ranks = n_ranks};

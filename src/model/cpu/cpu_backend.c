@@ -190,7 +190,7 @@ static ellm_status product(backend *b, const matrix_group *group, backend_buffer
       const uint32_t inner = group_rows(group) / 2;
       return multiply(c, group, cpu_gate_up_rows(c, inner, &rows), cpu_digits(c), x, 0, c->n, y, stride, err);
     }
-    default: return multiply_all(c, group, group_rows(group), cpu_digits(c), x, 0, c->n, y, stride, err);
+    default: return multiply_all(c, group, c->columns[out], cpu_digits(c), x, 0, c->n, y, stride, err);
   }
 }
 
