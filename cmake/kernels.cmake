@@ -31,7 +31,8 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   target_sources(entrollm_kernels PRIVATE ${kernels_dir}/arm/decode_neon.c ${kernels_dir}/arm/merge_table.c
                  ${kernels_dir}/arm/float_neon.c
                  ${kernels_dir}/arm/dot_neon.c ${kernels_dir}/arm/fused_neon.c
-                 ${kernels_dir}/arm/float_neon_dotprod.c ${kernels_dir}/arm/dot_neon_dotprod.c)
+                 ${kernels_dir}/arm/dot_neon_dotprod.c ${kernels_dir}/arm/dot_neon_i8mm.c)
   set_source_files_properties(${kernels_dir}/arm/dot_neon_dotprod.c PROPERTIES COMPILE_OPTIONS
                               -march=armv8.2-a+dotprod)
+  set_source_files_properties(${kernels_dir}/arm/dot_neon_i8mm.c PROPERTIES COMPILE_OPTIONS -march=armv8.2-a+dotprod+i8mm)
 endif()

@@ -96,12 +96,15 @@ bool cpu_has_avx512(void) {
 #if defined(__linux__)
 #include <sys/auxv.h>
 
-enum { HWCAP_DOTPROD_BIT = 20 }; /* asm/hwcap.h: HWCAP_ASIMDDP */
+enum { HWCAP_DOTPROD_BIT = 20, HWCAP2_I8MM_BIT = 13 }; /* asm/hwcap.h: HWCAP_ASIMDDP, HWCAP2_I8MM */
 bool cpu_has_dotprod(void) { return (getauxval(AT_HWCAP) >> HWCAP_DOTPROD_BIT & 1) != 0; }
+bool cpu_has_i8mm(void) { return (getauxval(AT_HWCAP2) >> HWCAP2_I8MM_BIT & 1) != 0; }
 #elif defined(__APPLE__)
 bool cpu_has_dotprod(void) { return true; } /* every 64-bit Mac */
+bool cpu_has_i8mm(void) { return false; }   /* M2 on; M1 has none */
 #else
 bool cpu_has_dotprod(void) { return false; }
+bool cpu_has_i8mm(void) { return false; }
 #endif
 
 #else

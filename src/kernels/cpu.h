@@ -17,6 +17,8 @@ bool cpu_has_avxvnni(void);
 bool cpu_has_avx512(void);
 /* Dot-product instructions of ARMv8.2, as the system tells. */
 bool cpu_has_dotprod(void);
+/* Those for matrices of bytes, I8MM of ARMv8.6 (Neoverse V1 and N2, Cortex-X2 and A510, Apple M2 on). */
+bool cpu_has_i8mm(void);
 
 /* What an x86 processor says: leaves 1 and 7 (7.1: its second part) of CPUID, and XCR0 (0 where the system does not use xsave). The
  * decisions above are these, of the processor at hand. */

@@ -54,7 +54,7 @@ static inline size_t kernel_cache_row(kernel_cache type, size_t dim) {
 }
 
 typedef struct kernel_table {
-  const char *isa;                     /* "scalar", "avx2", "avxvnni", "avx512", "neon", "neon_dotprod" */
+  const char *isa;                     /* "scalar", "avx2", "avxvnni", "avx512", "neon", "neon_dotprod", "neon_i8mm" */
 
   /* As coder_decode_block_scalar: same codes, and false for the same blocks.
    * May read CODER_SLACK bytes past `data` and may write as many past `codes`. */

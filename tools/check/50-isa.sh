@@ -179,11 +179,13 @@ else
       -cpu cortex-a57
     no_registers "no dot-product instructions outside their kernels" "$folder/libentrollm_kernels.a" \
       '^(float_.*|kernels|cpu|merge_table|activations|decode_neon|dot_neon|fused_neon)\.c' \
-      '[[:space:]][su]dot[[:space:]]' aarch64-linux-gnu-objdump
-    if "$runner" -cpu max "$folder/kernels_test_dispatch" 2>/dev/null | grep -q "usable: neon_dotprod"; then
-      run_linked "ARMv8.2 with dot products" "$folder" aarch64-linux-gnu-gcc KERNELS_ARM "kernels" "$runner" -cpu max
+      '[[:space:]](s|u|us|su)dot[[:space:]]|mmla[[:space:]]' aarch64-linux-gnu-objdump
+    no_registers "kernels with dot products use nothing of I8MM" "$folder/libentrollm_kernels.a" \
+      '^dot_neon_dotprod\.c' '[[:space:]](us|su)dot[[:space:]]|mmla[[:space:]]' aarch64-linux-gnu-objdump
+    if "$runner" -cpu max "$folder/kernels_test_dispatch" 2>/dev/null | grep -q "usable: neon_i8mm"; then
+      run_linked "ARM with dot products and I8MM" "$folder" aarch64-linux-gnu-gcc KERNELS_ARM "kernels" "$runner" -cpu max
     else
-      skip "ARMv8.2 with dot products" "this qemu does not emulate them"
+      skip "ARM with dot products and I8MM" "this qemu does not emulate them"
     fi
   fi
 fi
