@@ -25,6 +25,20 @@ bool config_is_null(const config_reader *in, const char *field) {
   return json_is_null(json_object_get(in->root, field));
 }
 
+ellm_status config_attention_bias(const config_reader *in, model_config *config, ellm_error *err) {
+  bool given = false;
+  ELLM_TRY(config_bool(in, "attention_bias", &given, err));
+  for (uint32_t i = 0; i < config->n_layers; i++) config->layers[i].qkv_bias = config->layers[i].output_bias = given;
+  return ELLM_OK;
+}
+
+ellm_status config_mlp_bias(const config_reader *in, model_config *config, ellm_error *err) {
+  bool given = false;
+  ELLM_TRY(config_bool(in, "mlp_bias", &given, err));
+  for (uint32_t i = 0; i < config->n_layers; i++) config->layers[i].mlp_bias = given;
+  return ELLM_OK;
+}
+
 ellm_status config_no_attention_bias(const config_reader *in, ellm_error *err) {
   bool given = false;
   ELLM_TRY(config_bool(in, "attention_bias", &given, err));

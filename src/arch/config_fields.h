@@ -11,8 +11,12 @@ ellm_status config_size(const config_reader *in, const char *field, bool require
 ellm_status config_bool(const config_reader *in, const char *field, bool *out, ellm_error *err);
 bool config_is_missing(const config_reader *in, const char *field);
 bool config_is_null(const config_reader *in, const char *field);
+/* attention_bias of all layers, false where it is missing: biases of queries, keys, values and of attention's output. */
+ellm_status config_attention_bias(const config_reader *in, model_config *config, ellm_error *err);
 /* attention_bias must not be true. */
 ellm_status config_no_attention_bias(const config_reader *in, ellm_error *err);
+/* mlp_bias of all layers, false where it is missing. */
+ellm_status config_mlp_bias(const config_reader *in, model_config *config, ellm_error *err);
 
 /* Experts of layers: the number of them by the first of these fields that is there, else `missing`; *used by
  * num_experts_per_tok, else `missing_used`; each from 1 on, no more used than there are. */

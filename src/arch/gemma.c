@@ -44,9 +44,9 @@ static ellm_status windows(const config_reader *in, uint32_t pattern, model_conf
 }
 
 static ellm_status gemma_facts(const config_reader *in, uint32_t pattern, model_config *config, ellm_error *err) {
-  bool attention_bias = false, both_ways = false;
+  bool both_ways = false;
   double scalar = 256;
-  ELLM_TRY(config_bool(in, "attention_bias", &attention_bias, err));
+  ELLM_TRY(config_attention_bias(in, config, err));
   ELLM_TRY(config_bool(in, "use_bidirectional_attention", &both_ways, err));
   if (both_ways)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: use_bidirectional_attention true is not supported", in->origin);
@@ -56,11 +56,7 @@ static ellm_status gemma_facts(const config_reader *in, uint32_t pattern, model_
                      in->origin, scalar);
   config->norm_offset = 1;
   config->embedding_scale = (float)sqrt((double)config->hidden_size);
-  for (uint32_t i = 0; i < config->n_layers; i++) {
-    layer_facts *layer = &config->layers[i];
-    layer->qkv_bias = layer->output_bias = attention_bias;
-    layer->score_scale = (float)(1 / sqrt(scalar));
-  }
+  for (uint32_t i = 0; i < config->n_layers; i++) config->layers[i].score_scale = (float)(1 / sqrt(scalar));
   bool *sliding = calloc(config->n_layers, sizeof *sliding);
   if (sliding == NULL) return ellm_fail_memory(err, config->n_layers * sizeof *sliding, in->origin);
   const ellm_status status = windows(in, pattern, config, sliding, err);

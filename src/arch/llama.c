@@ -4,14 +4,8 @@
 #include "arch/usual.h"
 
 static ellm_status llama_facts(const config_reader *in, model_config *config, ellm_error *err) {
-  bool attention_bias = false, mlp_bias = false;
-  ELLM_TRY(config_bool(in, "attention_bias", &attention_bias, err));
-  ELLM_TRY(config_bool(in, "mlp_bias", &mlp_bias, err));
-  for (uint32_t i = 0; i < config->n_layers; i++) {
-    layer_facts *layer = &config->layers[i];
-    layer->qkv_bias = layer->output_bias = attention_bias;
-    layer->mlp_bias = mlp_bias;
-  }
+  ELLM_TRY(config_attention_bias(in, config, err));
+  ELLM_TRY(config_mlp_bias(in, config, err));
   return config_same_window(in, 0, config, err); /* sliding_window is no field of this class */
 }
 

@@ -38,13 +38,8 @@ static ellm_status qwen2_facts(const config_reader *in, model_config *config, el
 }
 
 static ellm_status norms_and_biases(const config_reader *in, model_config *config, ellm_error *err) {
-  bool attention_bias = false;
-  ELLM_TRY(config_bool(in, "attention_bias", &attention_bias, err));
-  for (uint32_t i = 0; i < config->n_layers; i++) {
-    layer_facts *layer = &config->layers[i];
-    layer->qkv_bias = layer->output_bias = attention_bias;
-    layer->qk_norm = true;
-  }
+  ELLM_TRY(config_attention_bias(in, config, err));
+  for (uint32_t i = 0; i < config->n_layers; i++) config->layers[i].qk_norm = true;
   return ELLM_OK;
 }
 

@@ -47,14 +47,8 @@ static ellm_status windows(const config_reader *in, model_config *config, bool *
 }
 
 static ellm_status smollm3_facts(const config_reader *in, model_config *config, ellm_error *err) {
-  bool attention_bias = false, mlp_bias = false;
-  ELLM_TRY(config_bool(in, "attention_bias", &attention_bias, err));
-  ELLM_TRY(config_bool(in, "mlp_bias", &mlp_bias, err));
-  for (uint32_t i = 0; i < config->n_layers; i++) {
-    layer_facts *layer = &config->layers[i];
-    layer->qkv_bias = layer->output_bias = attention_bias;
-    layer->mlp_bias = mlp_bias;
-  }
+  ELLM_TRY(config_attention_bias(in, config, err));
+  ELLM_TRY(config_mlp_bias(in, config, err));
   ELLM_TRY(rotations(in, config, err));
   bool *sliding = calloc(config->n_layers, sizeof *sliding);
   if (sliding == NULL) return ellm_fail_memory(err, config->n_layers * sizeof *sliding, in->origin);

@@ -8,21 +8,24 @@
 #include "serve/request.h"
 #include "serve/text.h"
 
-static bool open_body(job *j, json_t **body, problem *p) {
-  const bool good = fields_parse(j->body.data, j->body.bytes, body, p);
-  job_drop_body(j);
-  if (good && !j->server->tokenizer) return problem_set(p, 400, NULL, "the model has no tokenizer");
-  return good;
-}
+/* Writes the answer to a body. False: *p says why there is none. */
+typedef bool (*answer_fn)(const server *s, const json_t *body, prog_buffer *out, problem *p);
 
-static void end(job *j, json_t *body, bool good, prog_buffer *out, const problem *p) {
+static void answer(job *j, answer_fn make) {
+  problem p;
+  json_t *body = NULL;
+  prog_buffer out = {0};
+  bool good = fields_parse(j->body.data, j->body.bytes, &body, &p);
+  job_drop_body(j);
+  if (good && !j->server->tokenizer) good = problem_set(&p, 400, NULL, "the model has no tokenizer");
+  good = good && make(j->server, body, &out, &p);
   json_decref(body);
   if (good) {
-    job_answer(j, 200, "application/json", out);
+    job_answer(j, 200, "application/json", &out);
     return;
   }
-  prog_buffer_free(out);
-  job_problem(j, p);
+  prog_buffer_free(&out);
+  job_problem(j, &p);
 }
 
 /* {"content": TEXT, "add_special": true} to {"tokens": [...]}. */
@@ -42,14 +45,6 @@ static bool tokenize(const server *s, const json_t *body, prog_buffer *out, prob
   prog_print(out, "]}");
   free(ids);
   return true;
-}
-
-void tokens_tokenize(job *j) {
-  problem p;
-  json_t *body;
-  prog_buffer out = {0};
-  const bool good = open_body(j, &body, &p) && tokenize(j->server, body, &out, &p);
-  end(j, body, good, &out, &p);
 }
 
 /* {"tokens": [...]} to {"content": TEXT}. */
@@ -80,27 +75,18 @@ static bool detokenize(const server *s, const json_t *body, prog_buffer *out, pr
   return true;
 }
 
-void tokens_detokenize(job *j) {
-  problem p;
-  json_t *body;
-  prog_buffer out = {0};
-  const bool good = open_body(j, &body, &p) && detokenize(j->server, body, &out, &p);
-  end(j, body, good, &out, &p);
+/* A body of /v1/chat/completions to {"prompt": TEXT}. */
+static bool apply_template(const server *s, const json_t *body, prog_buffer *out, problem *p) {
+  char *content;
+  size_t bytes;
+  if (!request_chat_text(s, body, &content, &bytes, p)) return false;
+  prog_print(out, "{\"prompt\":");
+  text_json(out, content, bytes);
+  prog_print(out, "}");
+  free(content);
+  return true;
 }
 
-/* A body of /v1/chat/completions to {"prompt": TEXT}. */
-void tokens_apply_template(job *j) {
-  problem p;
-  json_t *body;
-  char *content = NULL;
-  size_t bytes;
-  prog_buffer out = {0};
-  const bool good = open_body(j, &body, &p) && request_chat_text(j->server, body, &content, &bytes, &p);
-  if (good) {
-    prog_print(&out, "{\"prompt\":");
-    text_json(&out, content, bytes);
-    prog_print(&out, "}");
-    free(content);
-  }
-  end(j, body, good, &out, &p);
-}
+void tokens_tokenize(job *j) { answer(j, tokenize); }
+void tokens_detokenize(job *j) { answer(j, detokenize); }
+void tokens_apply_template(job *j) { answer(j, apply_template); }
