@@ -100,3 +100,10 @@ foreach(test generate_test_allocations generate_test_out_of_memory grammar_test_
       LINKER:--wrap=aligned_alloc,--wrap=posix_memalign,--wrap=free)
   endif()
 endforeach()
+
+# random valid files, for tests/container/test_random_files.py
+if(TARGET entrollm_container)
+  add_executable(container_random_files ${CMAKE_SOURCE_DIR}/tests/container/random_files.c)
+  target_link_libraries(container_random_files PRIVATE entrollm_container entrollm_kernels)
+  set_target_properties(container_random_files PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+endif()

@@ -1,20 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bodies of requests to the server: JSON, fields, conversations through the template, tokens. The first byte chooses
- * the
+/* Bodies of requests to the server: JSON, fields, conversations through the template, tokens. The first byte chooses the
  * endpoint; the rest, once it is read as a request, is looked through for calls of tools, too. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "serve/call_stream.h"
 #include "serve/request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+static char model_path[4096] = ENTROLLM_SOURCE_DIR "/models/stories-4m";
+
+/* Where the program was copied to another machine the model lies beside it. Called by libFuzzer alone. */
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+  char beside[sizeof model_path];
+  const char *program = *argc > 0 ? (*argv)[0] : "", *slash = strrchr(program, '/');
+  const int n = snprintf(beside, sizeof beside, "%.*s/stories-4m", slash ? (int)(slash - program) : 1,
+                         slash ? program : ".");
+  if (n > 0 && (size_t)n < sizeof beside && access(beside, R_OK) == 0) memcpy(model_path, beside, sizeof beside);
+  return 0;
+}
 
 static server *make_server(void) {
   static serve_options options = {.context = 128, .parallel = 1};
   server *s = calloc(1, sizeof *s);
   ellm_error err;
-  if (!s || ellm_model_open(ENTROLLM_SOURCE_DIR "/models/stories-4m", NULL, &s->model, &err) != ELLM_OK ||
+  if (!s || ellm_model_open(model_path, NULL, &s->model, &err) != ELLM_OK ||
       ellm_model_tokenizer(s->model, &s->tokenizer, &err) != ELLM_OK ||
       ellm_chat_open(s->model, NULL, &s->chat, &err) != ELLM_OK)
     abort();
