@@ -29,7 +29,7 @@ static int describe(const char *path) {
              8.0 * (double)tensor.stored_bytes / (double)tensor.n_elements, tensor.entropy);
   }
   ellm_file_totals(file, &totals);
-  printf("%llu weights in %llu bytes, %.3f bits a weight\n", (unsigned long long)totals.weights,
+  printf("%llu weights in %llu bytes, %.3f bits per weight\n", (unsigned long long)totals.weights,
          (unsigned long long)totals.file_bytes, totals.coded_bits_per_weight);
   ellm_file_close(file);
   return 0;

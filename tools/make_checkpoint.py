@@ -55,7 +55,7 @@ def size(config, field, default=None):
     value = config.get(field)
     value = default if value is None else value
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= 1 << 24:
-        raise Mistake(f"{field} is {value!r}, an integer from 1 to 2^24 is wanted")
+        raise Mistake(f"{field} is {value!r}, an integer from 1 to 2^24 is expected")
     return value
 
 
@@ -348,7 +348,7 @@ def main():
     options = usage.parse_args()
     try:
         if not 1 <= options.clip <= 1000:
-            raise Mistake(f"--clip {options.clip}: 1 to 1000 is wanted")
+            raise Mistake(f"--clip {options.clip}: 1 to 1000 is expected")
         config = read_config(options.config, options.layers)
         tensors = tensors_of(config, options.outliers)
         if options.tokenizer and not os.path.isfile(os.path.join(options.tokenizer, "tokenizer.json")):

@@ -154,7 +154,7 @@ def size(name: str, value: Any, least: float) -> float:
         try:
             value = float(digits) * _SIZES[value[len(digits):].strip().lower()]
         except (KeyError, ValueError):
-            raise UsageError(f"{name} {value[:40]!r} is no size (1.9GiB, 750MB, ...)") from None
+            raise UsageError(f"{name} {value[:40]!r} is not a size (1.9GiB, 750MB, ...)") from None
     return number(name, value, least, 1e15)
 
 

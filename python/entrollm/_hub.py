@@ -91,7 +91,7 @@ def _in_cache(model: str) -> Optional[str]:
     named = _NAME.fullmatch(model)
     revision = (named.group(2) or "main") if named else ""
     if named is None or ".." in model or any(part in ("", ".") for part in model.split("/")):
-        raise errors.UsageError(f"'{model}' is no name of a model: OWNER/NAME[@REVISION][:FILE] is wanted")
+        raise errors.UsageError(f"'{model}' is not the name of a model: OWNER/NAME[@REVISION][:FILE] is expected")
     folder = os.path.join(_cache(), "models--" + named.group(1).replace("/", "--"))
     commit = revision
     if not re.fullmatch("[0-9a-f]{40}", commit):

@@ -19,7 +19,7 @@ _PREFERS = {"balanced": 0, "size": 1, "speed": 2}
 _MACHINES = {"avx2": 0, "avx512": 1, "neon": 2}
 _CODES = {"huffman": 0, "none": 1, "fields": 2}
 _EFFORTS = {"auto": 0, "quick": 1, "full": 2}
-_QUALITIES = {"tiny": 2.75, "small": 3.25, "standard": 4.25, "fine": 5.5}  # bits a weight, as the program has them
+_QUALITIES = {"tiny": 2.75, "small": 3.25, "standard": 4.25, "fine": 5.5}  # bits per weight, as the program has them
 _DTYPES = {"f32": 0, "f16": 1, "bf16": 2}
 
 Tensor = Dict[str, Any]
@@ -67,9 +67,9 @@ def compress(source: "arguments.Path", out: Optional["arguments.Path"] = None, *
 
     To a size, which is the default (quality "standard"), one of:
         target_size: of the file: bytes, or a text ("1.9GiB", "750MB").
-        target_bpw: bits a weight.
-        quality: "tiny", "small", "standard", "fine": 2.75, 3.25, 4.25, 5.5 bits a weight.
-        max_kl: the smallest file whose mean divergence from the source is at most so many nats a token.
+        target_bpw: bits per weight.
+        quality: "tiny", "small", "standard", "fine": 2.75, 3.25, 4.25, 5.5 bits per weight.
+        max_kl: the smallest file whose mean divergence from the source is at most so many nats per token.
     lossless: quantize nothing; every bit comes back.
     By the paper's method, where one of these is given: bits (2 to 8; 8 if not given), scheme ("mixed", "symmetric",
         "asymmetric"), code ("huffman", "none", "fields").
@@ -126,11 +126,12 @@ def _set_target(options: Any, target_size: Any, target_bpw: Any, quality: Any, m
     given = [name for name, value in (("target_size", target_size), ("target_bpw", target_bpw), ("quality", quality),
                                       ("max_kl", max_kl)) if value is not None]
     if len(given) > 1:
-        raise UsageError(f"{given[0]} and {given[1]} exclude each other")
+        raise UsageError(f"{given[0]} and {given[1]} cannot be used together")
     if given and (paper or lossless):
-        raise UsageError(f"{given[0]} and {'lossless' if lossless else 'bits, scheme and code'} exclude each other")
+        other = "lossless" if lossless else "bits, scheme and code"
+        raise UsageError(f"{given[0]} and {other} cannot be used together")
     if paper and lossless:
-        raise UsageError("lossless quantizes nothing and excludes bits, scheme and code")
+        raise UsageError("lossless quantizes nothing and cannot be used with bits, scheme or code")
     if paper or lossless:
         return
     if target_size is not None:

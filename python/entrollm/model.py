@@ -206,7 +206,7 @@ class Model:
 
     @property
     def quality(self) -> Optional[Dict[str, Any]]:
-        """What a .ellm file that was compressed to a size says of itself: "divergence_i16" (nats a token from its
+        """What a .ellm file that was compressed to a size says of itself: "divergence_i16" (nats per token from its
         source) and more (docs/FORMAT.md); None of other models."""
         return None if self._quality is None else dict(self._quality)
 
@@ -567,7 +567,7 @@ class _Request:
 def _grammar(opened: _Opened, grammar: Optional[str], schema: Optional[Schema]) -> Any:
     """What the answer can be, or NULL."""
     if grammar is not None and schema is not None:
-        raise UsageError("grammar and json_schema exclude each other")
+        raise UsageError("grammar and json_schema cannot be used together")
     if grammar is not None:
         return opened.grammar("ellm_grammar_create", "grammar", arguments.text("grammar", grammar))
     if schema is None:

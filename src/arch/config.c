@@ -70,7 +70,7 @@ static ellm_status parse_sizes(const config_reader *in, model_config *config, el
   config->rms_norm_eps = defaults->rms_norm_eps;
   ELLM_TRY(json_get_double(in->root, f->rms_norm_eps, false, in->origin, &config->rms_norm_eps, err));
   if (!(config->rms_norm_eps > 0.0 && config->rms_norm_eps <= 1.0))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %g, a number above 0 and at most 1 is wanted", in->origin,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %g, a number above 0 and at most 1 is expected", in->origin,
                      f->rms_norm_eps, config->rms_norm_eps);
   return parse_heads(in, config, err);
 }

@@ -8,7 +8,7 @@ ellm_status config_size(const config_reader *in, const char *field, bool require
                         ellm_error *err) {
   ELLM_TRY(json_get_u32(in->root, field, required, in->origin, out, err));
   if (*out == 0 || *out > limit)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %u, 1 to %u is wanted", in->origin, field, (unsigned)*out,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %u, 1 to %u is expected", in->origin, field, (unsigned)*out,
                      (unsigned)limit);
   return ELLM_OK;
 }
@@ -74,7 +74,7 @@ ellm_status config_layer_types(const config_reader *in, uint32_t n_layers, bool 
   if (!*given) return ELLM_OK;
   if (!json_is_array(list) || json_array_size(list) != n_layers) {
     char text[80];
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: layer_types is %s, a list of %s = %u names is wanted", in->origin,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: layer_types is %s, a list of %s = %u names is expected", in->origin,
                      json_brief(list, text), in->arch->fields->n_layers, (unsigned)n_layers);
   }
   for (uint32_t i = 0; i < n_layers; i++) {

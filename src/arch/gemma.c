@@ -18,7 +18,7 @@ static ellm_status cap(const config_reader *in, const char *field, double missin
   ELLM_TRY(json_get_double(in->root, field, false, in->origin, &value, err));
   const bool given = !config_is_missing(in, field) && !config_is_null(in, field);
   if (given && !(value > 0 && value <= 1e6))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %g, a number above 0 and at most 1e+06 is wanted", in->origin,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %g, a number above 0 and at most 1e+06 is expected", in->origin,
                      field, value);
   *out = (float)value;
   return ELLM_OK;
@@ -52,7 +52,8 @@ static ellm_status gemma_facts(const config_reader *in, uint32_t pattern, model_
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: use_bidirectional_attention true is not supported", in->origin);
   ELLM_TRY(json_get_double(in->root, "query_pre_attn_scalar", false, in->origin, &scalar, err));
   if (!(scalar > 0 && scalar <= 1e6))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: query_pre_attn_scalar is %g, a number above 0 and at most 1e+06 is wanted",
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: query_pre_attn_scalar is %g, a number above 0 and at most 1e+06 is "
+                                          "expected",
                      in->origin, scalar);
   config->norm_offset = 1;
   config->embedding_scale = (float)sqrt((double)config->hidden_size);

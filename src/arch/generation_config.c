@@ -57,7 +57,7 @@ typedef struct sampling_reader { const json_t *root; const char *origin; const e
 
 static void not_used(const sampling_reader *in, const char *field, const char *wanted) {
   char text[80];
-  ellm_note(in->notes, "%s: %s is %s, %s is wanted: taken as not given", in->origin, field,
+  ellm_note(in->notes, "%s: %s is %s, %s is expected: ignored", in->origin, field,
             json_brief(json_object_get(in->root, field), text), wanted);
 }
 
@@ -172,7 +172,7 @@ ellm_status tokenizer_config_eos(const config_text *text, const ellm_notes *note
     else *id = find_added(json_object_get(root, "added_tokens_decoder"), strcpy(*content, found));
   } else if (token != NULL && !json_is_null(token)) {
     char brief[80];
-    ellm_note(notes, "%s: eos_token is %s, a token is wanted: taken as not given", text->origin,
+    ellm_note(notes, "%s: eos_token is %s, a token is expected: ignored", text->origin,
               json_brief(token, brief));
   }
   json_decref(root);

@@ -45,7 +45,7 @@ static ellm_status get_number(const json_t *object, const char *field, bool requ
   double value = high;
   ELLM_TRY(json_get_double(object, field, required, origin, &value, err));
   if (!(value > low && value <= high)) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %g, a number above %g and at most %g is wanted", origin, field,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %g, a number above %g and at most %g is expected", origin, field,
                      value, low, high);
   }
   const json_t *given = json_object_get(object, field);
@@ -93,7 +93,7 @@ static ellm_status parse_factor_list(const rope_source *source, const char *fiel
     const double number = json_is_number(value) ? json_number_value(value) : 0.0;
     if (!(number >= 1e-6 && number <= max_factor)) {
       char text[80];
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s[%u] is %s, a number from 1e-6 to %g is wanted", source->origin,
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s[%u] is %s, a number from 1e-6 to %g is expected", source->origin,
                        field, (unsigned)i, json_brief(value, text), max_factor);
     }
     out[i] = (float)number;
@@ -110,7 +110,8 @@ static ellm_status parse_original(const config_reader *in, const rope_source *so
   ELLM_TRY(json_get_u32(source->options, field, false, source->origin, original, err));
   ELLM_TRY(json_get_u32(in->root, field, false, in->origin, original, err));
   if (*original == 0 || *original > CONFIG_MAX_POSITIONS) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %u, 1 to %d is wanted", source->origin, field, (unsigned)*original,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %u, 1 to %d is expected", source->origin, field,
+                     (unsigned)*original,
                      CONFIG_MAX_POSITIONS);
   }
   return ELLM_OK;
@@ -133,7 +134,8 @@ static ellm_status get_or_default(const rope_source *source, const char *field, 
   double value = 0.0;
   ELLM_TRY(json_get_double(source->options, field, false, source->origin, &value, err));
   if (value < 0.0 || value > max_factor) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %g, 0 to %g is wanted", source->origin, field, value, max_factor);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %g, 0 to %g is expected", source->origin, field, value,
+                     max_factor);
   }
   if (value != 0.0) *out = value;
   return ELLM_OK;
@@ -174,7 +176,7 @@ static ellm_status parse_partial(const config_reader *in, const rope_source *sou
   const uint32_t rotary = (uint32_t)(config->head_dim * rope->partial_rotary_factor);
   if (rotary == 0 || rotary % 2 != 0) {
     return ellm_fail(err, ELLM_ERR_INPUT,
-                     "%s: %u of %u dimensions of a head rotate (%s %g), an even number above 0 is wanted", in->origin,
+                     "%s: %u of %u dimensions of a head rotate (%s %g), an even number above 0 is expected", in->origin,
                      (unsigned)rotary, (unsigned)config->head_dim, field, rope->partial_rotary_factor);
   }
   return ELLM_OK;
@@ -201,7 +203,7 @@ static ellm_status parse_rope(const config_reader *in, const rope_source *source
   if (source->options != NULL)
     ELLM_TRY(get_number(source->options, "rope_theta", false, source->origin, 0.0, max_theta, &rope->theta, err));
   if (rope->theta <= 1.0)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: rope_theta is %g, a number above 1 is wanted", source->origin,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: rope_theta is %g, a number above 1 is expected", source->origin,
                      rope->theta);
   ELLM_TRY(parse_partial(in, source, config, rope, err));
   if (source->options == NULL) return ELLM_OK;
@@ -221,8 +223,8 @@ static ellm_status parse_rope(const config_reader *in, const rope_source *source
   return parse_longrope(source, (uint32_t)(config->head_dim * rope->partial_rotary_factor) / 2, config, rope, err);
 }
 
-/* Layers with a window rotate otherwise. The older style has rope_scaling for the others alone, and a field for the base
- * of these; the newer one has rope_parameters by type of layer. */
+/* Layers with a window rotate otherwise. The older style has rope_scaling for the others alone, and a field for the
+ * base of these; the newer one has rope_parameters by type of layer. */
 static ellm_status parse_two_ropes(const config_reader *in, double theta, model_config *config, ellm_error *err) {
   const arch_rope_rules *rules = &in->arch->rope;
   rope_source parameters, all, windows;
@@ -230,7 +232,7 @@ static ellm_status parse_two_ropes(const config_reader *in, double theta, model_
   ELLM_TRY(find_object(parameters.options, parameters.origin, "full_attention", &all, err));
   ELLM_TRY(find_object(parameters.options, parameters.origin, "sliding_attention", &windows, err));
   if (parameters.options != NULL && all.options == NULL && windows.options == NULL)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: options by type of layer are wanted", parameters.origin);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: options by type of layer are expected", parameters.origin);
   if (all.options == NULL) ELLM_TRY(find_object(in->root, in->origin, "rope_scaling", &all, err));
   config->n_ropes = 2;
   ELLM_TRY(parse_rope(in, &all, "rope_theta", theta, config, &config->ropes[0], err));

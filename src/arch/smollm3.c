@@ -14,14 +14,14 @@ static ellm_status rotations(const config_reader *in, model_config *config, ellm
   const bool given = !config_is_missing(in, field) && !config_is_null(in, field);
   if (given && (!json_is_array(list) || json_array_size(list) < config->n_layers)) {
     char text[80];
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %s, a list of %u numbers is wanted", in->origin, field,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %s, a list of %u numbers is expected", in->origin, field,
                      json_brief(list, text), (unsigned)config->n_layers);
   }
   for (uint32_t i = 0; i < config->n_layers; i++) {
     const json_t *value = json_array_get(list, i);
     if (given && (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > 1)) {
       char text[80];
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s[%u] is %s, 0 or 1 is wanted", in->origin, field, (unsigned)i,
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s[%u] is %s, 0 or 1 is expected", in->origin, field, (unsigned)i,
                        json_brief(value, text));
     }
     const bool rotates = given ? json_integer_value(value) == 1 : (i + 1) % interval != 0;

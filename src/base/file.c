@@ -32,7 +32,7 @@ static ellm_status open_regular(const char *path, int *fd, uint64_t *size, struc
   if (!S_ISREG(info.st_mode)) {
     close(opened);
     return ellm_fail(err, S_ISDIR(info.st_mode) ? ELLM_ERR_INPUT : ELLM_ERR_IO, "%s: %s", path,
-                     S_ISDIR(info.st_mode) ? "is a directory, a file is wanted" : "is not a regular file");
+                     S_ISDIR(info.st_mode) ? "is a directory, a file is expected" : "is not a regular file");
   }
   *fd = opened;
   *size = (uint64_t)info.st_size;
@@ -168,7 +168,7 @@ ellm_status file_reader_open(const char *path, file_reader *reader, ellm_error *
 
 ellm_status file_reader_read(const file_reader *reader, uint64_t offset, void *out, size_t bytes, ellm_error *err) {
   if (offset > reader->size || bytes > reader->size - offset) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %zu bytes at offset %llu lie beyond its end at %llu", reader->path,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %zu bytes at offset %llu are beyond its end at %llu", reader->path,
                      bytes, (unsigned long long)offset, (unsigned long long)reader->size);
   }
   uint8_t *to = out;

@@ -15,7 +15,7 @@ void file_map_close(file_map *map);
  * how far reading is, stage "load". */
 ellm_status file_map_load(const char *path, ellm_progress_fn progress, void *user, file_map *map, ellm_error *err);
 /* bytes at `data`, inside the mapping, are not wanted for now: their pages need not stay in this process's memory. They
- * are read again where they are wanted after all; a copy stays. */
+ * are read again where they are expected after all; a copy stays. */
 void file_map_drop(const file_map *map, const uint8_t *data, size_t bytes);
 /* Reads all pages and keeps them in memory (mlock); ELLM_ERR_IO where the limit of locked memory is too low. Then, or
  * where `progress` (stage "lock", may be NULL) stops it, none stay locked. */
@@ -62,8 +62,8 @@ bool path_is_partial(const char *path);
 
 /* Create a directory (parents must exist); an existing one is fine. */
 ellm_status directory_create(const char *path, ellm_error *err);
-/* A directory, to be synced and closed, so that the names in it survive a loss of power. *fd is -1, without an error, for
- * one that may not be read; syncing that does nothing, as on file systems that cannot sync directories. */
+/* A directory, to be synced and closed, so that the names in it survive a loss of power. *fd is -1, without an error,
+ * for one that may not be read; syncing that does nothing, as on file systems that cannot sync directories. */
 ellm_status directory_open(const char *path, int *fd, ellm_error *err);
 ellm_status directory_sync(int fd, const char *path, ellm_error *err);
 /* Lock a directory against other runs until *fd is closed; ELLM_ERR_IO where another run holds the lock. *fd is -1

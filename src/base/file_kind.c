@@ -20,7 +20,8 @@ static const known_kind kinds[] = {
     {"<!doctype html", 14, HTML},
     {"<html", 5, HTML},
     {"GGUF", 4,
-     "a GGUF file: name the file itself as the model, or compress it; here a .ellm file or a Hugging Face folder is wanted"},
+     "a GGUF file: name the file itself as the model, or compress it; here a .ellm file or a Hugging Face folder is "
+     "expected"},
     {"PK\003\004", 4, PYTORCH},
     {"\200\002", 2, PYTORCH},
 };
@@ -42,7 +43,7 @@ bool file_kind_is_safetensors(const void *first, size_t bytes) {
 
 const char *file_kind_advice(const void *first, size_t bytes) {
   const unsigned char *data = first;
-  if (file_kind_is_safetensors(first, bytes)) return "a safetensors file: name the folder that it lies in";
+  if (file_kind_is_safetensors(first, bytes)) return "a safetensors file: name its folder instead";
   size_t blank = 0;
   while (blank < bytes && (data[blank] == ' ' || data[blank] == '\n' || data[blank] == '\r' || data[blank] == '\t'))
     blank++;

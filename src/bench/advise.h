@@ -21,8 +21,8 @@ ellm_bench_advice_speed advise_speed(const advise_token *token, int threads, dou
 double advise_other_seconds(double layers, double hidden_size);
 /* GB/s that some of the cores of a machine read which together read `all`. */
 double advise_read_share(double all, int threads, int cores);
-/* ellm_bench_advice_row.break_even: decode and plain are G weights a second of a thread, plain_bits the bits of a weight
- * that is not coded. */
+/* ellm_bench_advice_row.break_even: decode and plain are G weights per second of a thread, plain_bits the bits of a
+ * weight that is not coded. */
 double advise_break_even(double decode, double plain, double plain_bits, int threads);
 
 /* 1, 2, 4, ... and `most`: how many there are, at most ADVISE_COUNTS. */

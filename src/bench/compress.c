@@ -16,7 +16,7 @@ ellm_status ellm_bench_compress(const ellm_bench_shape *shape, const char *out_p
   ELLM_SIZED(ellm_compress_options, own, options, err);
   ELLM_TRY(compress_check_options(&own, err));
   if (own.target != ELLM_TARGET_NONE)
-    return ellm_fail(err, ELLM_ERR_USAGE, "random weights cannot be compressed to a size: no text can be had of them");
+    return ellm_fail(err, ELLM_ERR_USAGE, "random weights cannot be compressed to a size: they give no text");
   tensor_source *source;
   ELLM_TRY(shape_source_open(&own_shape, &source, err));
   return compress_from_source(source, out_path, &own, report, err);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The matrices of a token plan in memory, coded in some way: as a file has them, or its codes coded anew as another
- * preference would have it, or codes that the paper's method makes of a model that is not quantized. Of each matrix some
- * rows of blocks are real; they repeat over the others, so that coding takes a moment and memory is read as it would be.
+ * preference would have it, or codes that the paper's method makes of a model that is not quantized. Of each matrix
+ * some rows of blocks are real; they repeat over the others, so that coding takes a moment and memory is read as it
+ * would be.
  */
 #ifndef ELLM_BENCH_TOKEN_SAMPLE_H
 #define ELLM_BENCH_TOKEN_SAMPLE_H
@@ -26,7 +27,7 @@ typedef struct sampled_matrix {
 typedef struct token_sample {
   const token_plan *plan;
   sampled_matrix **matrices; /* [plan->n_matrices] */
-  double entropy;            /* bits a weight of a token */
+  double entropy;            /* bits per weight of a token */
   double weight_error;       /* root mean square of the error by that of the weights; negative: unknown */
 } token_sample;
 
@@ -46,7 +47,7 @@ typedef struct coded_sample {
 /* As `aim` says. */
 ellm_status coded_sample_make(const token_sample *sample, coder_aim aim, thread_pool *pool, coded_sample *coded,
                               ellm_error *err);
-/* The same without coding: bits a weight, and the cycles that a core of the class takes for a weight, decoding with
+/* The same without coding: bits per weight, and the cycles that a core of the class takes for a weight, decoding with
  * product, by its table (coder/machine.h). */
 ellm_status coded_sample_model(const token_sample *sample, coder_aim aim, ellm_machine machine, double *bits,
                                double *cycles, ellm_error *err);

@@ -44,7 +44,7 @@ static ellm_status parse_dtype(const char *name, const char *path, const char *t
 static ellm_status wrong(const json_t *value, const char *field, const char *path, const char *tensor,
                          const char *wanted, ellm_error *err) {
   char text[80];
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: %s is %s, %s is wanted", path, tensor, field,
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: %s is %s, %s is expected", path, tensor, field,
                    json_brief(value, text), wanted);
 }
 
@@ -87,7 +87,8 @@ static ellm_status parse_offsets(const json_t *offsets, const char *path, uint64
                    end = json_integer_value(json_array_get(offsets, 1));
   if (begin < 0 || end < begin || (uint64_t)end > data_bytes) {
     return ellm_fail(err, ELLM_ERR_INPUT,
-                     "%s: tensor %s: data_offsets [%lld, %lld] do not lie in the data of %llu bytes (is the file whole?)", path,
+                     "%s: tensor %s: data_offsets [%lld, %lld] are not within the data of %llu bytes (is the file "
+                     "whole?)", path,
                      t->name, (long long)begin, (long long)end, (unsigned long long)data_bytes);
   }
   if ((uint64_t)(end - begin) != t->bytes) {
@@ -129,7 +130,7 @@ static ellm_status parse_metadata(const json_t *entry, const char *path, safeten
   json_object_foreach((json_t *)entry, field, value) {
     char text[80];
     if (!json_is_string(value))
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: __metadata__.%s is %s, a string is wanted", path, field,
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: __metadata__.%s is %s, a string is expected", path, field,
                        json_brief(value, text));
   }
   header->metadata = json_text(entry, JSON_COMPACT);
@@ -149,7 +150,7 @@ static ellm_status check_cover(const safetensors_header *header, uint64_t data_b
   for (size_t i = 0; i < header->n_tensors; i++) {
     const checkpoint_tensor *t = &header->tensors[i];
     if (t->offset != at) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: data_offsets begin at %llu, %s; %llu is wanted", path,
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: data_offsets begin at %llu, %s; %llu is expected", path,
                        t->name, (unsigned long long)t->offset,
                        t->offset < at ? "overlapping another tensor" : "leaving a hole", (unsigned long long)at);
     }

@@ -136,7 +136,7 @@ static int print_rows(const bench *b) {
 
 static const cli_command commands[] = {
     {"advise", cmd_bench_advise, "which way of compressing suits a machine"},
-    {"compress", cmd_bench_compress, "make a file of the shape of a model that is not at hand"},
+    {"compress", cmd_bench_compress, "make a file with the shape of a model that you do not have"},
     {"kernels", cmd_bench_kernels, "measure the kernels alone"},
     {"model", cmd_bench_model, "measure one model in detail"},
 };
@@ -144,7 +144,7 @@ enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 int cmd_bench(int argc, char **argv) {
   if (cli_team_of_model() != NULL && (argc < 2 || strcmp(argv[1], "model") != 0))
-    return cli_error(ELLM_ERR_USAGE, "bench: with several processes bench model alone");
+    return cli_error(ELLM_ERR_USAGE, "bench: only bench model runs with several processes");
   for (size_t i = 0; argc > 1 && i < N_COMMANDS; i++)
     if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
   bench b = {0};
@@ -153,11 +153,13 @@ int cmd_bench(int argc, char **argv) {
   option_table table = {
       .command = "bench",
       .synopsis = "[advise | compress | kernels | model] [-m MODEL] [options]",
-      .about = "Measure on this machine: compressing (MB of source a second), decoding (G weights a second) by number\n"
-               "of threads, reading a prompt and generating (tokens a second), peak memory. Medians of five.\n"
-               "'entrollm bench model' measures one model in more detail, 'entrollm bench kernels' the kernels alone;\n"
-               "'entrollm bench compress' makes a file of the shape of a model that is not at hand; 'entrollm bench\n"
-               "advise' says which way of compressing suits a machine.",
+      .about = "Measure this machine: compressing (MB of source per second), decoding (G weights per second, by "
+               "number\n"
+               "of threads), reading a prompt and generating (tokens per second), and peak memory. Medians of five.\n"
+               "'entrollm bench model' measures one model in more detail, and 'entrollm bench kernels' only the "
+               "kernels.\n"
+               "'entrollm bench compress' makes a file with the shape of a model whose weights you do not have.\n"
+               "'entrollm bench advise' says which way of compressing suits a machine.",
       .options = options,
       .n_options = sizeof options / sizeof *options,
       .commands = commands,

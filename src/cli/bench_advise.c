@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * entrollm bench advise: which preference of compress gives how many tokens a second on a machine, at which size, and what
- * to type for the best of them. The library measures or models (ellm_bench_advise); this prints.
+ * entrollm bench advise: which preference of compress gives how many tokens per second on a machine, at which size, and
+ * what to type for the best of them. The library measures or models (ellm_bench_advise); this prints.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -151,7 +151,7 @@ static void print_head(const result *r) {
 static void print_table(const result *r) {
   const ellm_bench_advice *a = r->advice;
   char text[40];
-  printf("%-4s  %-8s  %11s  %8s  %9s  %20s", "bits", "code", "bits/weight", "error", "file", "G weights/s a thread");
+  printf("%-4s  %-8s  %11s  %8s  %9s  %20s", "bits", "code", "bits/weight", "error", "file", "G weights/s per thread");
   for (size_t t = 0; t < a->n_threads; t++) {
     snprintf(text, sizeof text, "tokens/s -t %d", a->rows[0].speeds[t].threads);
     printf("  %15s", text);
@@ -175,7 +175,8 @@ static void print_choice(const result *r, const char *what, const ellm_bench_adv
   flags_of(r, row, flags, sizeof flags);
   const ellm_bench_advice_speed *s = best_speed(r, row);
   if (row->bits > 0) snprintf(width, sizeof width, "%d bits, ", row->bits);
-  printf("%s%-9s %.3g tokens/s at %.3f bits a weight with -t %d: %s\n", width, what, s->tokens_per_s, row->bits_a_weight,
+  printf("%s%-9s %.3g tokens/s at %.3f bits per weight with -t %d: %s\n", width, what, s->tokens_per_s,
+         row->bits_a_weight,
          s->threads, flags);
 }
 
@@ -215,13 +216,13 @@ static int check(const request *r, const option_table *table) {
   const bool bandwidth = option_given(table, "bandwidth"), cores = option_given(table, "cores"),
              isa = option_given(table, "isa");
   if (r->shape != NULL && r->common.model != NULL)
-    return cli_error(ELLM_ERR_USAGE, "bench advise: -m and --shape exclude each other");
+    return cli_error(ELLM_ERR_USAGE, "bench advise: -m and --shape cannot be used together");
   if (bandwidth != cores || cores != isa)
-    return cli_error(ELLM_ERR_USAGE, "bench advise: a machine that is not at hand takes --bandwidth, --cores and --isa");
+    return cli_error(ELLM_ERR_USAGE, "bench advise: a modelled machine needs --bandwidth, --cores and --isa");
   if (option_given(table, "ghz") && !isa)
-    return cli_error(ELLM_ERR_USAGE, "bench advise: --ghz is of a machine that is not at hand (--bandwidth, --cores, --isa)");
+    return cli_error(ELLM_ERR_USAGE, "bench advise: --ghz needs a modelled machine (--bandwidth, --cores, --isa)");
   if (isa && option_given(table, "threads"))
-    return cli_error(ELLM_ERR_USAGE, "bench advise: --cores says how many threads a machine that is not at hand has");
+    return cli_error(ELLM_ERR_USAGE, "bench advise: --cores sets the number of threads of a modelled machine");
   if (r->common.activations == ELLM_ACTIVATIONS_F32)
     return cli_error(ELLM_ERR_USAGE, "bench advise: --activations i8 or i16");
   return ELLM_OK;
@@ -270,14 +271,14 @@ int cmd_bench_advise(int argc, char **argv) {
   request r = {.machine = ELLM_MACHINE_AVX2};
   option options[] = {
       OPT_SUGGEST("model", 'm', &r.common.model, "MODEL", SUGGEST_MODEL,
-                  "a .ellm file, whose codes are coded in all ways, or a checkpoint folder\nor a GGUF file"),
+                  "a .ellm file, whose codes are coded in every way, or a checkpoint\nfolder or a GGUF file"),
       OPT_SUGGEST("shape", 0, &r.shape, "SHAPE", CLI_SUGGEST_SHAPES,
                   CLI_SHAPES ", or a config.json\n(a path); default smollm-1.7b"),
-      OPT_INT("bits", 'b', &r.bits, 2, 8, "N", "width of codes where MODEL has none (default: 4, 5, 6 and 8)"),
-      OPT_REAL("bandwidth", 0, &r.bandwidth, 0.01, 1e5, "GB/S", "of a machine that is not at hand: what its memory gives,"),
-      OPT_INT("cores", 0, &r.cores, 1, 1024, "N", "how many cores it has,"),
-      OPT_CHOICE("isa", 0, &r.machine, machines, "CLASS", "of which class: avx512, avx2 or neon,"),
-      OPT_REAL("ghz", 0, &r.ghz, 0.01, 100, "F", "and their clock (default: 3.5, 3.2 and 2)"),
+      OPT_INT("bits", 'b', &r.bits, 2, 8, "N", "width of the codes if MODEL has none (default: 4, 5, 6 and 8)"),
+      OPT_REAL("bandwidth", 0, &r.bandwidth, 0.01, 1e5, "GB/S", "model another machine, whose memory delivers this"),
+      OPT_INT("cores", 0, &r.cores, 1, 1024, "N", "number of its cores"),
+      OPT_CHOICE("isa", 0, &r.machine, machines, "CLASS", "class of its cores: avx512, avx2 or neon"),
+      OPT_REAL("ghz", 0, &r.ghz, 0.01, 100, "F", "clock of its cores (default: 3.5, 3.2 and 2, by class)"),
       CLI_OPTION_THREADS(r.common),
       CLI_OPTION_ACTIVATIONS(r.common),
       CLI_OPTION_JSON(r.common),
@@ -285,10 +286,13 @@ int cmd_bench_advise(int argc, char **argv) {
   option_table table = {
       .command = "bench advise",
       .synopsis = "[-m MODEL | --shape SHAPE] [options]",
-      .about = "Say which way of compressing suits a machine: how many tokens a second a model generates when it is\n"
-               "coded for size, for balance, for speed, or not coded, with 1 to all threads, how large it is then, where\n"
-               "decoding and where memory binds, and what to type. Measured within about 20 seconds on this machine, or\n"
-               "modelled for another one.",
+      .about = "Say which way of compressing suits a machine. The table has the tokens per second that a model "
+               "generates\n"
+               "if it is coded for size, for balance, for speed, or not at all, with 1 to all threads; the size of "
+               "each\n"
+               "file; and whether decoding or memory is the limit. Below it stands the command to type. This machine "
+               "is\n"
+               "measured, which takes about 20 seconds; another machine is modelled.",
       .notes = "examples:\n  entrollm bench advise --shape qwen3-30b-a3b --bits 4\n"
                "  entrollm bench advise -m model.ellm\n"
                "  entrollm bench advise --bandwidth 25 --cores 4 --isa neon --ghz 2.4",

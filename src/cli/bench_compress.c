@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * entrollm bench compress: a .ellm file as large as that of a model whose weights are not at hand, by the paper's method
- * from random weights that are made while they are read.
+ * entrollm bench compress: a .ellm file as large as that of a model whose weights are not at hand, by the paper's
+ * method from random weights that are made while they are read.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -51,8 +51,8 @@ static void print_text(const request *r, const ellm_report *report, double secon
          (unsigned long long)r->seed.value, report->n_tensors, r->bits);
   printf("size                     %s -> %s\n", cli_size_text(report->source_bytes, source),
          cli_size_text(t->file_bytes, file));
-  printf("entropy of the codes     %.3f bits a weight\n", t->entropy);
-  printf("effective bits           %.3f bits a weight (tables, padding, checksums, directory included)\n",
+  printf("entropy of the codes     %.3f bits per weight\n", t->entropy);
+  printf("effective bits           %.3f bits per weight (tables, padding, checksums, directory included)\n",
          t->coded_bits_per_weight);
   printf("speed                    %.2f s, %.0f MB/s of source\n", seconds, rate(report, seconds));
   printf("peak memory              %s\n", cli_size_text(peak_bytes(), peak));
@@ -95,10 +95,10 @@ int cmd_bench_compress(int argc, char **argv) {
       OPT_SUGGEST("shape", 0, &r.shape, "SHAPE", CLI_SUGGEST_SHAPES,
                   CLI_SHAPES ", or a config.json of any\nmodel that can be run (a path)"),
       OPT_SUGGEST("output", 'o', &r.output, "FILE", SUGGEST_ELLM, "the .ellm file to write"),
-      OPT_INT("bits", 'b', &r.bits, 2, 8, "N", "codes of 2 to 8 bits, one step a tensor (default 4)"),
-      OPT_CHOICE("prefer", 0, &r.prefer, prefers, "KIND", "as of compress: size, balanced (default), speed"),
-      OPT_INT("layers", 0, &r.layers, 1, 1 << 16, "N", "that many layers (default: all of the shape)"),
-      OPT_SEED("seed", 0, &r.seed, "N", "of the weights (default 1)"),
+      OPT_INT("bits", 'b', &r.bits, 2, 8, "N", "codes of 2 to 8 bits, one step per tensor (default 4)"),
+      OPT_CHOICE("prefer", 0, &r.prefer, prefers, "KIND", "as in compress: size, balanced (default), speed"),
+      OPT_INT("layers", 0, &r.layers, 1, 1 << 16, "N", "number of layers (default: as in the shape)"),
+      OPT_SEED("seed", 0, &r.seed, "N", "seed of the weights (default 1)"),
       OPT_FLAG("force", 0, &r.force, "replace FILE if it exists"),
       CLI_OPTION_THREADS(r.common),
       CLI_OPTION_JSON(r.common),
@@ -106,10 +106,10 @@ int cmd_bench_compress(int argc, char **argv) {
   option_table table = {
       .command = "bench compress",
       .synopsis = "--shape SHAPE -o FILE [options]",
-      .about = "Compress random weights of the shape of a model by the paper's method. The weights are made while\n"
-               "they are read and lie nowhere, so that models larger than the disk can be measured; they have about\n"
-               "the entropies of trained ones. FILE runs as that model would ('entrollm bench model -m FILE'), and\n"
-               "says nothing.",
+      .about = "Compress random weights with the shape of a model by the paper's method. The weights are made while\n"
+               "they are read and never stored, so that models larger than the disk can be measured. Their entropies\n"
+               "are about those of trained weights. FILE runs as fast as that model would ('entrollm bench model -m\n"
+               "FILE'), but its text means nothing.",
       .notes = "example:\n  entrollm bench compress --shape qwen3-30b-a3b -o qwen.ellm --bits 4\n"
                "  entrollm bench model -m qwen.ellm -p 128 -n 32",
       .options = options,

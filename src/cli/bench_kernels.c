@@ -184,7 +184,7 @@ static ellm_status measure_normal(bench *b, const coding *c, const source *s, el
   options.bits = s->bits;
   options.prefer = c->prefer;
   options.code = c->code;
-  options.n_codes = 1; /* a small one first, for the bits a weight */
+  options.n_codes = 1; /* a small one first, for the bits per weight */
   PROG_TRY(ellm_bench_matrix_create(&options, &matrix, err));
   const ellm_bench_matrix_info *info = ellm_bench_matrix_get_info(matrix);
   const double bits = info->coded_bits;
@@ -304,26 +304,27 @@ int cmd_bench_kernels(int argc, char **argv) {
   bench b = {.op = ALL_OPS, .repeats = 5, .megabytes = 160, .tokens = 128, .isa = getenv("ENTROLLM_ISA")};
   option options[] = {
       OPT_SUGGEST("model", 'm', &b.common.model, "FILE", SUGGEST_ELLM,
-                  "the largest tensors of this .ellm file, not made-up ones"),
+                  "use the largest tensors of this .ellm file, not made-up ones"),
       CLI_OPTION_THREADS(b.common),
       CLI_OPTION_ACTIVATIONS(b.common),
       OPT_CHOICE("op", 0, &b.op, op_choices, "OP",
-                 "only read, decode, dot (decode and product with one token) or multiply (with many)"),
+                 "only read, decode, dot (decode and multiply by one token) or\nmultiply (by many tokens)"),
       OPT_SUGGEST("layout", 0, &b.layout, "LAYOUT", "huffman levels fields plain4 plain8",
                   "only huffman, levels, fields, plain4 or plain8"),
       OPT_INT("tokens", 0, &b.tokens, 1, ELLM_BENCH_TOKENS, "N", "tokens of multiply (default 128)"),
       OPT_INT("megabytes", 0, &b.megabytes, 1, 65536, "N",
-              "coded bytes of a matrix in memory; more than caches hold (default 160)"),
-      OPT_INT("repeats", 0, &b.repeats, 1, ELLM_BENCH_REPEATS, "N", "of each measurement (default 5)"),
+              "MB of the coded matrix; should exceed the caches (default 160)"),
+      OPT_INT("repeats", 0, &b.repeats, 1, ELLM_BENCH_REPEATS, "N", "repetitions of each measurement (default 5)"),
       CLI_OPTION_JSON(b.common),
       CLI_OPTION_QUIET(b.common)};
   option_table table = {
       .command = "bench kernels",
       .synopsis = "[options]",
-      .about = "Measure the kernels on this machine: reading, decoding, and decoding with product, in G (10^9)\n"
-               "weights a second, for codes of normally distributed weights at entropies of 1.4 to 5.5 bits, by\n"
-               "layout, instruction set, threads and place. ENTROLLM_ISA limits it to one instruction set. Reading is\n"
-               "by the fastest of several loops, which is named, in small pages and in huge ones.",
+      .about = "Measure the kernels on this machine: reading, decoding, and decoding with multiplication, in G (10^9)\n"
+               "weights per second. The codes are those of normally distributed weights, with entropies of 1.4 to 5.5\n"
+               "bits. The table has a row for each layout, instruction set, number of threads, and place (cache or\n"
+               "memory). ENTROLLM_ISA limits it to one instruction set. For reading, the fastest of several loops\n"
+               "counts, in small and in huge pages; the table names it.",
       .options = options,
       .n_options = sizeof options / sizeof *options};
   int result = cli_parse(&table, argc, argv, &b.common);

@@ -27,7 +27,7 @@ typedef struct bench_result { /* plain data: sent through a pipe */
   double median, low, high;   /* of the repetitions */
   uint64_t amount;            /* what one repetition worked on: bytes, weights or tokens */
   uint64_t peak_bytes;        /* resident memory of the process */
-  double gathering, sent;     /* of a team: share of the time spent in gathering, bytes sent a token */
+  double gathering, sent;     /* of a team: share of the time spent in gathering, bytes sent per token */
   double products;            /* share of the time spent in products of matrices: bench_prompt, bench_generate */
 } bench_result;
 

@@ -107,8 +107,8 @@ static ellm_status measure_row(bench *b, bench_job *job, row r, bench_fn fn, ell
   return ELLM_OK;
 }
 
-/* What memory gives so many threads, into the rows from `first` on. Measured before and after them: what else a machine does
- * changes, and rows are compared with the better moment. */
+/* What memory gives so many threads, into the rows from `first` on. Measured before and after them: what else a machine
+ * does changes, and rows are compared with the better moment. */
 static ellm_status measure_read(bench *b, const bench_job *job, size_t first, double *before, ellm_error *err) {
   bench_result read;
   show_progress(&(row){.test = "memory", .threads = job->threads});
@@ -192,7 +192,7 @@ static void print_team(const bench *b) {
   printf("\n%u processes, of rank 0:\n", (unsigned)cli_team_of_model()->n_ranks);
   for (size_t i = 0; i < b->n_rows; i++) {
     const row *r = &b->rows[i];
-    printf("%-9s depth %6u, %3u sequences: %.3g kB sent a token, %.1f %% of the time in gathering\n", r->test,
+    printf("%-9s depth %6u, %3u sequences: %.3g kB sent per token, %.1f %% of the time in gathering\n", r->test,
            (unsigned)r->depth, (unsigned)r->sequences, r->result.sent / 1000, 100 * r->result.gathering);
   }
 }
@@ -249,11 +249,12 @@ int cmd_bench_model(int argc, char **argv) {
       CLI_OPTION_MODEL(b.common),
       OPT_INT("prompt", 'p', &b.prompt, 0, 1 << 20, "N", "tokens of the prompt (default 512); 0: not measured"),
       OPT_INT("tokens", 'n', &b.generated, 0, 1 << 20, "N", "tokens to generate (default 64); 0: not measured"),
-      OPT_TEXT("depth", 'd', &b.depths, "LIST", "tokens in the context before them, as 0,512 (default 0)"),
+      OPT_TEXT("depth", 'd', &b.depths, "LIST", "tokens that are already in the context, such as 0,512 (default 0)"),
       OPT_TEXT("sequences", 0, &b.sequences_text, "LIST",
-               "sequences that are generated together, as 1,8 (default 1); the\nrate is that of all of them"),
-      OPT_TEXT("threads", 't', &b.threads_text, "LIST", "threads, as 1,2 (default: all usable cores)"),
-      OPT_INT("repeats", 0, &b.repeats, 1, BENCH_MAX_REPEATS, "N", "of each measurement, after one more (default 5)"),
+               "sequences that are generated together, such as 1,8 (default 1);\nthe rate is that of all of them"),
+      OPT_TEXT("threads", 't', &b.threads_text, "LIST", "threads, such as 1,2 (default: all usable cores)"),
+      OPT_INT("repeats", 0, &b.repeats, 1, BENCH_MAX_REPEATS, "N",
+              "repetitions of each measurement, after one to warm up (default 5)"),
       CLI_OPTION_ACTIVATIONS(b.common),
       CLI_OPTION_KV_CACHE(b.common),
       OPT_FLAG("load", 0, &b.common.load, "copy the file into memory with huge pages first"),
@@ -265,15 +266,16 @@ int cmd_bench_model(int argc, char **argv) {
   option_table table = {
       .command = "bench model",
       .synopsis = "[-m MODEL] [options]",
-      .about = "Measure reading a prompt and generating: tokens a second (median, least, most), coded bytes\n"
-               "a second and their share of what memory gives to as many threads, the share of the time that\n"
-               "products of matrices take, peak memory.",
+      .about = "Measure how a model reads a prompt and generates: tokens per second (median, least, most); coded "
+               "bytes\n"
+               "per second, and their share of what memory delivers to the same number of threads; the share of the\n"
+               "time that matrix products take; and peak memory.",
       .options = options,
       .n_options = sizeof options / sizeof *options};
   int result = cli_parse(&table, argc, argv, &b.common);
   if (result >= 0) return result;
   if (b.common.json + b.csv + b.markdown > 1)
-    return cli_error(ELLM_ERR_USAGE, "bench model: --json, --csv and --md exclude each other");
+    return cli_error(ELLM_ERR_USAGE, "bench model: --json, --csv and --md cannot be used together");
   result = parse_lists(&b);
   if (result != 0) return result;
   ellm_error err;

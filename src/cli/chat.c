@@ -198,7 +198,7 @@ static int run_chat(const chat_options *r, const option_table *table) {
     c.settings.min_p = (double)s.min_p;
     c.settings.repeat_penalty = (double)s.repeat_penalty;
     c.settings.seed.value = s.seed;
-    if (c.terminal) chat_say(&c, "[/help tells the commands, /quit or Ctrl-D ends]");
+    if (c.terminal) chat_say(&c, "[/help lists the commands, /quit or Ctrl-D ends]");
     loop(&c);
     result = c.status;
     if (r->prompt_cache && c.answers > 0 && ellm_sequence_length(c.sequence) > 0 &&
@@ -215,13 +215,13 @@ int cmd_chat(int argc, char **argv) {
   chat_options r = {.sampling.tokens = DEFAULT_TOKENS};
   option options[] = {CLI_OPTION_MODEL(r.common),
                       OPT_TEXT("system", 0, &r.system, "TEXT", "the system prompt"),
-                      CLI_OPTIONS_SAMPLING(r.sampling, "tokens of an answer at most (default 512); -1: until\n"
-                                                       "its end or that of the context"),
+                      CLI_OPTIONS_SAMPLING(r.sampling, "the most tokens of an answer (default 512); -1: until\n"
+                                                       "it ends or the context is full"),
                       OPT_INT("ctx", 'c', &r.context, 16, 1 << 30, "N",
-                              "tokens of the context (default: the smaller of 4096 and the\nmodel's)"),
+                              "tokens of the context (default: the smaller of 4096 and the\nmodel's limit)"),
                       OPT_TEXT("prompt-cache", 0, &r.prompt_cache, "FILE",
-                               "start from the evaluated tokens in this file, if it is there;\n"
-                               "leave them there at the end"),
+                               "start from the evaluated tokens in this file if it exists, and\n"
+                               "store them there at the end"),
                       CLI_OPTIONS_TEMPLATE(r.choice),
                       CLI_OPTION_THREADS(r.common),
                       CLI_OPTIONS_RUNNING(r.common),
@@ -229,13 +229,17 @@ int cmd_chat(int argc, char **argv) {
   option_table table = {
       .command = "chat",
       .synopsis = "[-m MODEL] [options]",
-      .about = "Talk with a model that has a chat template. What you say is one line; a backslash at its end goes on\n"
-               "in the next, and lines between two lines of \"\"\" are taken as they stand. Ctrl-C stops an answer;\n"
-               "at the prompt it clears the line, twice it ends. When the context is full, the oldest turns are\n"
-               "dropped, and that is said. Special tokens of the model are plain text in what you say.\n"
+      .about = "Talk with a model that has a chat template. A message is one line. A backslash at its end continues "
+               "it\n"
+               "on the next line, and lines between two lines of \"\"\" are taken literally. Ctrl-C stops an answer; "
+               "at\n"
+               "the prompt it clears the line, and pressed twice it ends the program. When the context is full, the\n"
+               "oldest turns are dropped, and the program says so. Special tokens of the model are plain text in what\n"
+               "you type.\n"
                "\n"
-               "Answers go to standard output, all else to standard error. Where the input is no terminal each line\n"
-               "is a message or a command, and the exit status is that of the first that failed.",
+               "Answers go to standard output, everything else to standard error. If the input is not a terminal, "
+               "each\n"
+               "line is a message or a command, and the exit status is that of the first one that failed.",
       .notes = chat_command_help,
       .options = options,
       .n_options = sizeof options / sizeof *options};

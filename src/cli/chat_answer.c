@@ -60,7 +60,7 @@ static ellm_status trim_conversation(chat *c, size_t extra, size_t reserve, uint
   }
   if (status == ELLM_OK && *n_ids + least > capacity)
     status = prog_failure(err, ELLM_ERR_INPUT,
-                       "the message has %zu tokens with all that goes with it; the context has room for %zu", *n_ids,
+                       "the message needs %zu tokens; the context has room for %zu", *n_ids,
                        capacity);
   if (status != ELLM_OK) {
     json_t *fewer = c->messages;

@@ -97,9 +97,10 @@ static void print_report(const compress_options *r, const ellm_report *report, d
   printf("size                     %s -> %s%s\n", cli_size_text(report->source_bytes, source),
          cli_size_text(t->file_bytes, file), r->dry_run ? " (estimated; nothing was written)" : "");
   if (t->weights > 0) {
-    printf("%-24s %.3f bits a weight\n", r->lossless ? "entropy, raw bits counted" : "entropy of the codes", t->entropy);
-    printf("Huffman optimum          %.3f bits a weight\n", t->huffman_bits_per_weight);
-    printf("effective bits           %.3f bits a weight (tables, padding, checksums, directory included)\n",
+    printf("%-24s %.3f bits per weight\n", r->lossless ? "entropy, raw bits counted" : "entropy of the codes",
+           t->entropy);
+    printf("Huffman optimum          %.3f bits per weight\n", t->huffman_bits_per_weight);
+    printf("effective bits           %.3f bits per weight (tables, padding, checksums, directory included)\n",
            t->coded_bits_per_weight);
     if (report->plan == NULL && !r->lossless)
       printf("smaller than             plain %d-bit codes %.2f times, 16-bit weights %.2f times\n", r->bits,
@@ -121,7 +122,8 @@ static int check_lossless(const option_table *table) {
                                        "max-kl", "quality", "calibrate", "effort", "memory", "plan"};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
     if (option_given(table, others[i]))
-      return cli_error(ELLM_ERR_USAGE, "compress: --lossless quantizes nothing and excludes --%s", others[i]);
+      return cli_error(ELLM_ERR_USAGE, "compress: --lossless quantizes nothing and cannot be used with --%s",
+                       others[i]);
   return ELLM_OK;
 }
 
@@ -177,27 +179,34 @@ int cmd_compress(int argc, char **argv) {
       OPT_SUGGEST("output", 'o', &r.output, "FILE", SUGGEST_ELLM, "the .ellm file to write"),
       CLI_OPTIONS_TARGET(r.target),
       OPT_FLAG("lossless", 0, &r.lossless,
-               "quantize nothing: code F32, F16 and BF16 so that every bit comes back\n(about a third smaller); such a "
-               "file runs as the folder does"),
-      OPT_INT("bits", 'b', &r.bits, 2, 8, "N", "the paper's method, the reference, not the recommended way: codes of\n2 to 8 bits, one step a tensor (8 where --scheme or --code is given)"),
+               "quantize nothing: code F32, F16 and BF16 so that every bit comes back\n(about a third smaller); the "
+               "file gives the results of the folder"),
+      OPT_INT("bits", 'b', &r.bits, 2, 8, "N",
+              "the paper's method, for comparison and not recommended: codes of 2\nto 8 bits, one step per tensor "
+              "(8 if --scheme or --code is given)"),
       OPT_CHOICE("scheme", 0, &r.scheme, schemes, "KIND",
-                 "mixed (default: symmetric where all weights of a tensor have one\nsign, else asymmetric), "
+                 "mixed (default: symmetric if all weights of a tensor have one sign,\nelse asymmetric), "
                  "symmetric, asymmetric"),
-      OPT_LIST("keep", 0, &r.keep, "GLOB", "store tensors of these names verbatim; may be given several times"),
-      OPT_CHOICE("prefer", 0, &r.prefer, prefers, "KIND", "what the code is chosen for: size (the fewest bits), balanced (default:\nthe fastest within some percent of that), "
-                 "speed (the least time on a kind\nof processor: often fields of one width with exact patches)"),
+      OPT_LIST("keep", 0, &r.keep, "GLOB", "store tensors with these names verbatim; may be given several times"),
+      OPT_CHOICE("prefer", 0, &r.prefer, prefers, "KIND",
+                 "how the code is chosen: size (the fewest bits), balanced (default: the\nfastest that is at most a "
+                 "few "
+                 "percent larger), speed (the least time on a\nkind of processor: often fields of one width with exact "
+                 "patches)"),
       OPT_CHOICE("for", 0, &r.machine, machines, "KIND",
-                 "processors that --prefer speed is for: avx2 (default), avx512, neon; all\nothers read the file, too"),
+                 "the processors for --prefer speed: avx2 (default), avx512, neon; all\nothers can read the file, too"),
       OPT_CHOICE("code", 0, &r.code, codes, "KIND",
-                 "huffman (default); none: plain codes, to compare with; fields: fields of\none width with patches"),
+                 "huffman (default), none (plain codes, for comparison), or fields\n(fields of one width with "
+                 "patches)"),
       OPT_LIST("include", 0, &r.include, "GLOB",
-               "store files of these names, too; may be given several times (known\nto be the model's: configuration, "
-               "tokenizer, templates, licence, card)"),
-      OPT_FLAG("no-assets", 0, &r.no_assets, "of the files, configuration, tokenizer and templates only"),
-      OPT_FLAG("strict", 0, &r.strict, "refuse what could not be run, which is otherwise only noted"),
-      OPT_FLAG("dry-run", 0, &r.dry_run, "report what would be written, write nothing; to a size: measure, and\nprint the plan"),
+               "also store files with these names; may be given several times.\nConfiguration, tokenizer, templates, "
+               "licence and card are always stored"),
+      OPT_FLAG("no-assets", 0, &r.no_assets, "of the small files, store only configuration, tokenizer and templates"),
+      OPT_FLAG("strict", 0, &r.strict, "refuse a model that could not be run, instead of a note"),
+      OPT_FLAG("dry-run", 0, &r.dry_run,
+               "write nothing, report what would be written; with a target size:\nmeasure, and print the plan"),
       OPT_FLAG("force", 0, &r.force, "replace FILE if it exists"),
-      OPT_FLAG("resume", 0, &r.resume, "keep FILE.partial when stopped, and go on from one"),
+      OPT_FLAG("resume", 0, &r.resume, "keep FILE.partial when stopped, and continue from it"),
       CLI_OPTION_THREADS(r.common),
       CLI_OPTION_JSON(r.common),
       CLI_OPTION_QUIET(r.common)};
@@ -205,11 +214,12 @@ int cmd_compress(int argc, char **argv) {
       .command = "compress",
       .synopsis = "DIR -o FILE [options]",
       .about = "Compress a Hugging Face checkpoint folder (config.json, tokenizer.json, model.safetensors or its\n"
-               "shards), a GGUF file or hf:OWNER/NAME into one .ellm file. Matrices are quantized to the size that is asked for\n"
-               "(--target-size, --target-bpw, --quality, --max-kl; without any: --quality standard) with a text\n"
-               "that the model writes itself, and Huffman-coded; the rest is kept as it is.\n"
-               "The file appears under its name only when it is whole; until then its folder must have room for\n"
-               "the codes of the largest matrix too, a byte a weight. Same input, same bytes of output.",
+               "shards), a GGUF file or hf:OWNER/NAME into one .ellm file. Matrices are quantized to the size that "
+               "you\n"
+               "ask for (--target-size, --target-bpw, --quality or --max-kl; default: --quality standard), calibrated\n"
+               "on text that the model writes itself, and Huffman-coded. The rest is kept as it is.\n"
+               "The file appears under its name only when it is complete. Until then its folder also needs room for\n"
+               "the codes of the largest matrix, one byte per weight. The same input gives the same bytes.",
       .notes = "examples:\n  entrollm compress models/stories-4m -o stories.ellm --quality small --plan stories.plan\n"
                "  entrollm compress models/stories-4m -o stories.ellm --max-kl 0.02 --plan stories.plan\n"
                "  entrollm compress models/stories-4m -o stories-4.ellm --bits 4 --prefer size --keep '*embed*'",
@@ -224,7 +234,7 @@ int cmd_compress(int argc, char **argv) {
     if (!r.output && !r.dry_run)
       status = cli_error(ELLM_ERR_USAGE, "compress: -o FILE is missing (see 'entrollm compress --help')");
     else if (r.machine != NO_MACHINE && r.prefer != ELLM_PREFER_SPEED)
-      status = cli_error(ELLM_ERR_USAGE, "compress: --for is of use with --prefer speed only");
+      status = cli_error(ELLM_ERR_USAGE, "compress: --for needs --prefer speed");
     else status = cli_find_model(&r.source, &err) == ELLM_OK ? compress(&r, &table) : cli_fail(&err);
   }
   option_list_free(&r.keep);

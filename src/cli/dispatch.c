@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds the command, runs it, sees to it that all output was
- * written. ENTROLLM_ISA=scalar|avx2|avx512|neon forces an instruction set.
+ * Finds the command, runs it, and checks that all output was written. The environment variable
+ * ENTROLLM_ISA=scalar|avx2|avxvnni|avx512|neon forces an instruction set.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "cli/team.h"
 
 static const cli_command commands[] = {
-    {"pull", cmd_pull, "bring a model from the Hugging Face hub"},
+    {"pull", cmd_pull, "download a model from the Hugging Face hub"},
     {"compress", cmd_compress, "compress a checkpoint folder into one .ellm file"},
     {"inspect", cmd_inspect, "describe a .ellm file, tensor by tensor"},
     {"verify", cmd_verify, "check every byte of a .ellm file"},
@@ -22,9 +22,9 @@ static const cli_command commands[] = {
     {"perplexity", cmd_perplexity, "measure how well a model predicts a text"},
     {"eval", cmd_eval, "perplexity, divergence, HellaSwag, GSM8K, multiple choice"},
     {"report", cmd_report, "compress in several ways, measure each, write a web page"},
-    {"tokenize", cmd_tokenize, "standard input to token ids"},
-    {"detokenize", cmd_detokenize, "token ids to text"},
-    {"render", cmd_render, "a conversation through the chat template of a model"},
+    {"tokenize", cmd_tokenize, "turn standard input into token ids"},
+    {"detokenize", cmd_detokenize, "turn token ids into text"},
+    {"render", cmd_render, "render a conversation with the chat template of a model"},
     {"logits", cmd_logits, "write the logits of a sequence of ids"},
     {"bench", cmd_bench, "measure speed and memory on this machine"},
 };
@@ -34,8 +34,8 @@ static option program_options[] = {OPT_FLAG("version", 'V', NULL, "show the vers
 static const option_table program = {
     .command = "",
     .synopsis = "COMMAND [options]",
-    .about = "Language models that stay entropy-coded in memory: compress a checkpoint to 8, 4 or other\n"
-             "numbers of bits, Huffman-code it losslessly, and run it from the compressed file.",
+    .about = "Language models that stay entropy-coded in memory: compress a model to the size that you ask\n"
+             "for, and run, chat with or serve it from the compressed file.",
     .notes = "exit status: 0 done, 1 internal error, 2 usage, 3 bad input, 4 input/output failure or no memory,\n"
              "5 verification found a difference, 130 interrupted",
     .options = program_options,
@@ -81,7 +81,8 @@ static int run_command(int argc, char **argv) {
   for (size_t i = 0; i < N_COMMANDS; i++) {
     if (strcmp(argv[0], commands[i].name) != 0) continue;
     if (cli_team_of_model() != NULL && !for_a_team(argv[0]))
-      return cli_error(ELLM_ERR_USAGE, "%s: not with several processes: run, chat, logits, eval and bench model are",
+      return cli_error(ELLM_ERR_USAGE, "%s: does not run with several processes; run, chat, logits, eval and bench "
+                                       "model do",
                        argv[0]);
     return commands[i].run(argc, argv);
   }

@@ -79,15 +79,16 @@ int cmd_eval_hellaswag(int argc, char **argv) {
   option options[] = {
       CLI_OPTION_MODEL(r.eval.common),
       OPT_TEXT("file", 'f', &r.text, "FILE",
-               "HellaSwag: its JSON lines (activity_label, ctx_a, ctx_b, endings,\nlabel), or six lines an item (\"-\": standard input)"),
+               "HellaSwag: its JSON lines (activity_label, ctx_a, ctx_b, endings,\n"
+               "label), or six lines per item (\"-\": standard input)"),
       OPT_CHOICE("protocol", 0, &r.protocol, protocols, "P", "lm-eval (default; 0-shot acc and acc_norm) or llama.cpp"),
-      OPT_FLAG("items", 0, &r.items, "with --json: the scores of every item"),
+      OPT_FLAG("items", 0, &r.items, "with --json: also print the scores of every item"),
       CLI_OPTIONS_EVAL(r.eval, "items")};
   option_table table = {
       .command = "eval hellaswag",
       .synopsis = "[-m MODEL] -f FILE [options]",
-      .about = "HellaSwag: which of four endings the model finds likeliest.\n"
-               "The JSON lines are exact for lm-eval's protocol, the six-line form for llama.cpp's.",
+      .about = "HellaSwag: how often the model finds the right one of four endings the likeliest.\n"
+               "For lm-eval's protocol the JSON lines give exact results, for llama.cpp's the form with six lines.",
       .options = options,
       .n_options = sizeof options / sizeof *options};
   int parsed = cli_parse(&table, argc, argv, &r.eval.common);
@@ -100,15 +101,16 @@ int cmd_eval_choice(int argc, char **argv) {
   choice_options r = {.protocol = ELLM_CHOICE_LM_EVAL, .format = ELLM_CHOICE_LINES};
   option options[] = {CLI_OPTION_MODEL(r.eval.common),
                       OPT_TEXT("file", 'f', &r.text, "FILE", "the same as FILE.jsonl; \"-\": standard input"),
-                      OPT_FLAG("items", 0, &r.items, "with --json: the scores of every item"),
+                      OPT_FLAG("items", 0, &r.items, "with --json: also print the scores of every item"),
                       CLI_OPTIONS_EVAL(r.eval, "items")};
   option_table table = {
       .command = "eval choice",
       .synopsis = "FILE.jsonl [-m MODEL] [options]",
-      .about = "Multiple choice (ARC, PIQA, WinoGrande and the like) by lm-eval's protocol. A line of the file:\n"
-               "{\"query\": \"Q\", \"choices\": [\"A\", \"B\"], \"label\": 0}; \"query\" may be a list with one text a "
-               "choice,\n"
-               "\"delimiter\" is what stands between query and choice (default: a space).",
+      .about = "Multiple choice (ARC, PIQA, WinoGrande and the like) by lm-eval's protocol. A line of the file is\n"
+               "{\"query\": \"Q\", \"choices\": [\"A\", \"B\"], \"label\": 0}. \"query\" may be a list with one text "
+               "per "
+               "choice.\n"
+               "\"delimiter\" is the text between query and choice (default: a space).",
       .options = options,
       .n_options = sizeof options / sizeof *options,
       .operand = "FILE.jsonl",

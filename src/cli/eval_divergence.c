@@ -111,7 +111,7 @@ static int save(divergence_options *r) {
   char *text = NULL;
   ellm_error err;
   if (cli_team_of_model() != NULL)
-    return cli_error(ELLM_ERR_USAGE, "eval divergence: --save: not with several processes");
+    return cli_error(ELLM_ERR_USAGE, "eval divergence: --save does not run with several processes");
   init_request(r, &what);
   cli_eval_options(&r->eval, &options);
   ellm_status status = cli_eval_read(r->text, &text, &what.bytes, &err);
@@ -123,7 +123,7 @@ static int save(divergence_options *r) {
   free(text);
   if (status == ELLM_INTERRUPTED) {
     cli_fail(&err);
-    cli_note("the same command goes on");
+    cli_note("the same command continues");
     return ELLM_INTERRUPTED;
   }
   if (status != ELLM_OK) return cli_fail(&err);
@@ -144,16 +144,17 @@ int cmd_eval_divergence(int argc, char **argv) {
                   "the reference: a model, or logits saved by --save"),
       OPT_TEXT("file", 'f', &r.text, "TEXT", "the text file (\"-\": standard input)"),
       OPT_INT("ctx", 'c', &r.ctx, 4, 1 << 24, "N",
-              "tokens a chunk (default: that of SAVED, else 512 or the model's\ncontext, the smaller)"),
-      OPT_TEXT("save", 0, &r.save, "FILE", "save the reference's logits in FILE, compare nothing"),
+              "tokens in a chunk (default: as in SAVED, else the smaller of 512 and\nthe model's context)"),
+      OPT_TEXT("save", 0, &r.save, "FILE", "save the reference's logits in FILE and compare nothing"),
       OPT_FLAG("force", 0, &r.force, "replace FILE if it exists"),
       CLI_OPTIONS_EVAL(r.eval, "chunks")};
   option_table table = {
       .command = "eval divergence",
       .synopsis = "-m MODEL --reference DIR|SAVED -f TEXT [options]",
-      .about = "How far the next-token distributions of a model are from those of a reference, usually the checkpoint\n"
-               "that it was compressed from: KL divergence in nats a token, how often both name the same token\n"
-               "first, and the ratio of their perplexities from paired differences.",
+      .about = "Measure how far the next-token distributions of a model are from those of a reference, usually the\n"
+               "checkpoint that it was compressed from. The results are the KL divergence in nats per token, how "
+               "often\n"
+               "both have the same most likely token, and the ratio of their perplexities from paired differences.",
       .notes = "examples:\n  entrollm eval divergence -m m4.ellm --reference models/stories-4m -f text.txt\n"
                "  entrollm eval divergence --reference models/stories-4m -f text.txt --save stories.logits\n"
                "  entrollm eval divergence -m m4.ellm --reference stories.logits -f text.txt",
@@ -166,6 +167,6 @@ int cmd_eval_divergence(int argc, char **argv) {
   if (!r.save) return measure(&r);
   if (r.eval.common.model || r.eval.state)
     return cli_error(ELLM_ERR_USAGE,
-                     "eval divergence: --save saves the reference's logits: it takes no -m, no --state");
+                     "eval divergence: --save saves the logits of the reference: it takes no -m and no --state");
   return save(&r);
 }

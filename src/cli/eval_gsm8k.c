@@ -69,15 +69,16 @@ int cmd_eval_gsm8k(int argc, char **argv) {
   option options[] = {CLI_OPTION_MODEL(r.eval.common),
                       OPT_TEXT("file", 'f', &r.text, "FILE", "JSON lines {\"question\": TEXT, \"answer\": TEXT}\n(\"-\": standard input)"),
                       OPT_TEXT("examples", 'x', &r.examples, "FILE",
-                               "a text that stands before every question: the eight examples\n"
+                               "put this text before every question: the eight examples\n"
                                "\"Q: ...\\nA: ...\\n\\n\" of the protocol"),
-                      OPT_INT("max-new", 'n', &r.max_new, 1, 1 << 20, "N", "tokens of an answer at most (default 256)"),
+                      OPT_INT("max-new", 'n', &r.max_new, 1, 1 << 20, "N",
+                              "the most tokens of an answer (default 256)"),
                       CLI_OPTIONS_EVAL(r.eval, "questions")};
   option_table table = {
       .command = "eval gsm8k",
       .synopsis = "[-m MODEL] -f FILE [--examples FILE] [options]",
-      .about = "GSM8K: word problems, answered greedily with a chain of thought. strict: the number after\n"
-               "\"The answer is\"; flexible: the last number of the answer.",
+      .about = "GSM8K: word problems, answered greedily with a chain of thought. The strict score takes the number\n"
+               "after \"The answer is\", the flexible score the last number of the answer.",
       .options = options,
       .n_options = sizeof options / sizeof *options};
   int parsed = cli_parse(&table, argc, argv, &r.eval.common);

@@ -87,16 +87,16 @@ int cmd_perplexity(int argc, char **argv) {
       OPT_CHOICE("protocol", 0, &r.protocol, protocols, "P",
                  "a: llama.cpp (default), b: GPTQ, c: Hugging Face strided,\nd: lm-evaluation-harness, per word"),
       OPT_INT("ctx", 'c', &r.ctx, 4, 1 << 24, "N",
-              "tokens a chunk (default: 512 or the model's context, the smaller;\nd: the model's context)"),
+              "tokens in a chunk (default: the smaller of 512 and the model's\ncontext; for d the model's context)"),
       OPT_INT("stride", 0, &r.stride, 1, 1 << 24, "N",
-              "of protocol c: tokens from window to window (default: half of ctx)"),
+              "for protocol c: tokens from one window to the next (default: ctx / 2)"),
       OPT_INT("chunks", 0, &r.chunks, 1, 1 << 30, "N", "the same as --limit"),
       CLI_OPTIONS_EVAL(r.eval, "chunks")};
   option_table table = {
       .command = "perplexity",
       .synopsis = "[-m MODEL] -f TEXT [options]",
-      .about = "Perplexity of a model on a text, with its standard error. 'entrollm eval perplexity' is the same.\n"
-               "Figures of different protocols or tokenizers must not be compared.",
+      .about = "Measure the perplexity of a model on a text, with its standard error. 'entrollm eval perplexity' is\n"
+               "the same command. Do not compare figures of different protocols or tokenizers.",
       .options = options,
       .n_options = sizeof options / sizeof *options};
   int parsed = cli_parse(&table, argc, argv, &r.eval.common);

@@ -33,7 +33,7 @@ static void close_all(cli_eval *e) {
 int cli_eval_fail(cli_eval *e, const ellm_error *err) {
   cli_progress_end(&e->progress);
   const int code = cli_fail(err);
-  if (err->status == ELLM_INTERRUPTED && e->state) cli_note("the same command goes on from %s", e->state);
+  if (err->status == ELLM_INTERRUPTED && e->state) cli_note("the same command continues from %s", e->state);
   close_all(e);
   return code;
 }
@@ -60,7 +60,7 @@ ellm_status cli_eval_read(const char *path, char **text, size_t *bytes, ellm_err
   PROG_TRY(cli_text_read(path, &read, err));
   *text = read.data;
   *bytes = read.bytes;
-  if (!prog_valid_utf8(*text, *bytes)) cli_note("%s is not valid UTF-8: what is not becomes U+FFFD", path);
+  if (!prog_valid_utf8(*text, *bytes)) cli_note("%s is not valid UTF-8: invalid parts becomes U+FFFD", path);
   return ELLM_OK;
 }
 

@@ -21,7 +21,7 @@ typedef struct cli_eval {
 #define CLI_OPTIONS_EVAL(e, unit) \
   OPT_INT("limit", 0, &(e).limit, 1, 1 << 30, "N", "the first N " unit " only (default: all)"), \
       OPT_TEXT("state", 0, &(e).state, "FILE", \
-               "keep what is done in FILE and go on from it; it belongs to one\nmodel, text and set of options"), \
+               "keep finished work in FILE and continue from it; it belongs to one\nmodel, text and set of options"), \
       CLI_OPTION_THREADS((e).common), CLI_OPTION_ACTIVATIONS((e).common), \
       CLI_OPTION_KV_CACHE((e).common), CLI_OPTION_JSON((e).common), CLI_OPTION_QUIET((e).common)
 
@@ -32,8 +32,8 @@ ellm_status cli_eval_begin(cli_eval *e, ellm_eval_options *options, ellm_error *
 /* Close everything and say the error. Returns the exit status. */
 int cli_eval_fail(cli_eval *e, const ellm_error *err);
 /* Show a result, n_resumed of whose n items came from the state file, and close everything: by print, or with --json by
- * to_json, which makes an object that model, activations, kv_cache and seconds are added to. Both are given request and result.
- * Returns the exit status. */
+ * to_json, which makes an object that model, activations, kv_cache and seconds are added to. Both are given request and
+ * result. Returns the exit status. */
 int cli_eval_end(cli_eval *e, size_t n_resumed, size_t n, void (*print)(const void *request, const void *result),
                  json_t *(*to_json)(const void *request, const void *result), const void *request, const void *result);
 

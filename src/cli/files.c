@@ -57,7 +57,7 @@ double cli_seconds(void) {
 static ellm_status read_open_file(int fd, const char *path, size_t limit, char **data, size_t *bytes, ellm_error *err) {
   struct stat info;
   if (fstat(fd, &info) != 0) return prog_failure_errno(err, errno, "stat", path);
-  if (S_ISDIR(info.st_mode)) return prog_failure(err, ELLM_ERR_INPUT, "%s: is a directory, a file is wanted", path);
+  if (S_ISDIR(info.st_mode)) return prog_failure(err, ELLM_ERR_INPUT, "%s: is a directory, a file is expected", path);
   if (!S_ISREG(info.st_mode)) return prog_failure(err, ELLM_ERR_IO, "%s: is not a regular file", path);
   if ((uint64_t)info.st_size > limit)
     return prog_failure(err, ELLM_ERR_INPUT, "%s: has %llu bytes, at most %zu are allowed", path,

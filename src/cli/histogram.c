@@ -20,7 +20,7 @@ static double round_step(double top) {
   return step;
 }
 
-/* Of the codes, bits a weight. */
+/* Of the codes, bits per weight. */
 static double entropy_of(const histogram *h) {
   double bits = 0;
   for (int q = 0; q < 256; q++)
@@ -43,7 +43,7 @@ static bool add_head(const histogram *h, prog_buffer *svg) {
          cli_add_escaped(svg, h->title) &&
          prog_print(svg,
              "</text>\n<text class=\"s\" x=\"%d\" y=\"55\" font-size=\"14\">%llu weights, %d-bit codes, entropy %.3f "
-             "bits a weight</text>\n",
+             "bits per weight</text>\n",
              LEFT, (unsigned long long)h->total, h->bits, entropy);
 }
 

@@ -14,10 +14,11 @@ typedef struct cli_hub {
 
 /* For the help of commands that bring models. */
 #define CLI_HUB_VARIABLES \
-  "environment, as other programs of the hub read it: HF_TOKEN (else the file HF_HOME/token): sent to the hub\n" \
-  "and to nobody else; HF_ENDPOINT: another hub; HF_HOME (default ~/.cache/huggingface): the cache is in its\n" \
-  "folder hub, or in HF_HUB_CACHE; HF_HUB_OFFLINE=1: no network; HF_HUB_DOWNLOAD_TIMEOUT: seconds without a\n" \
-  "byte (default 30); CURL_CA_BUNDLE or SSL_CERT_FILE: certificates to trust; https_proxy and no_proxy\n"
+  "environment variables, as other programs for the hub use them: HF_TOKEN (else the file HF_HOME/token) is sent\n" \
+  "to the hub and to nobody else. HF_ENDPOINT names another hub. The cache is the folder hub in HF_HOME (default\n" \
+  "~/.cache/huggingface), or HF_HUB_CACHE. HF_HUB_OFFLINE=1 forbids the network. HF_HUB_DOWNLOAD_TIMEOUT is the\n" \
+  "number of seconds to wait for a byte (default 30). CURL_CA_BUNDLE or SSL_CERT_FILE names the certificates to\n" \
+  "trust. https_proxy and no_proxy name proxies.\n"
 
 /* After an error that says so (`several`): the models to choose from, a line each on standard error, and by what. */
 void cli_print_candidates(const hub_result *result, const char *by);

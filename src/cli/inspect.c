@@ -181,7 +181,7 @@ static int print_table(const ellm_file *file, const char *path, const char *name
   ellm_file_totals(file, &t);
   bool exact = false;
   for (size_t i = 0; ellm_file_tensor(file, i, &info); i++) exact = exact || info.exact;
-  printf("\n%s; %llu weights %s, entropy %.3f, Huffman optimum %.3f, effective %.3f bits a weight\n",
+  printf("\n%s; %llu weights %s, entropy %.3f, Huffman optimum %.3f, effective %.3f bits per weight\n",
          cli_size_text(t.file_bytes, size), (unsigned long long)t.weights, exact ? "coded without loss" : "quantized",
          t.entropy, t.huffman_bits_per_weight, t.coded_bits_per_weight);
   if (runs) print_end_ids(&model);
@@ -192,20 +192,20 @@ int cmd_inspect(int argc, char **argv) {
   cli_common common = {0};
   const char *path = NULL, *name = NULL, *codes = NULL, *svg = NULL;
   bool as_table = false;
-  option options[] = {OPT_TEXT("tensor", 0, &name, "NAME", "this tensor only"),
+  option options[] = {OPT_TEXT("tensor", 0, &name, "NAME", "describe only this tensor"),
                       OPT_TEXT("codes", 0, &codes, "OUT", "write the codes of the tensor: one byte each, row by row"),
                       OPT_TEXT("histogram", 0, &svg, "OUT.svg",
                                "draw how often each code occurs, in the tensor or in all"),
-                      OPT_FLAG("table", 0, &as_table, "a table to read instead of JSON"),
+                      OPT_FLAG("table", 0, &as_table, "print a table instead of JSON"),
                       CLI_OPTION_THREADS(common),
                       CLI_OPTION_JSON(common),
                       CLI_OPTION_QUIET(common)};
   option_table table = {
       .command = "inspect",
       .synopsis = "FILE [options]",
-      .about = "Describe a .ellm file as JSON: every tensor, the small files in it, and totals with everything\n"
-               "counted. With --codes or --histogram that file is written instead. Of a GGUF file or a\n"
-               "checkpoint folder: architecture, sizes, types of tensors, tokenizer, chat template.",
+      .about = "Describe a .ellm file as JSON: every tensor, the small files in it, and totals that count\n"
+               "everything. With --codes or --histogram, write that file instead. For a GGUF file or a checkpoint\n"
+               "folder, describe architecture, sizes, types of tensors, tokenizer and chat template.",
       .options = options,
       .n_options = sizeof options / sizeof *options,
       .operand = "FILE",
@@ -214,7 +214,7 @@ int cmd_inspect(int argc, char **argv) {
   int parsed = cli_parse(&table, argc, argv, &common);
   if (parsed >= 0) return parsed;
   if (codes && !name) return cli_error(ELLM_ERR_USAGE, "inspect: --codes needs --tensor NAME");
-  if (as_table && common.json) return cli_error(ELLM_ERR_USAGE, "inspect: --table and --json exclude each other");
+  if (as_table && common.json) return cli_error(ELLM_ERR_USAGE, "inspect: --table and --json cannot be used together");
 
   ellm_error err;
   if (cli_find_model(&path, &err) != ELLM_OK) return cli_fail(&err);

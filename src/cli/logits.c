@@ -87,7 +87,7 @@ int cmd_logits(int argc, char **argv) {
   if (!id_text) return cli_error(ELLM_ERR_USAGE, "logits: --ids is missing (see 'entrollm logits --help')");
   if (!path) return cli_error(ELLM_ERR_USAGE, "logits: -o F is missing (see 'entrollm logits --help')");
   if (common.json && strcmp(path, "-") == 0)
-    return cli_error(ELLM_ERR_USAGE, "logits: --json and -o - exclude each other");
+    return cli_error(ELLM_ERR_USAGE, "logits: --json and -o - cannot be used together");
 
   uint32_t *ids = NULL, vocab_size = 0;
   size_t n_ids = 0;

@@ -34,7 +34,8 @@ static int print_json(const hub_name *name, const hub_result *result, double sec
 static void print_result(const hub_result *result, double seconds) {
   char bytes[24], fetched[24];
   if (!cli_quiet()) {
-    fprintf(stderr, "%s, of them %s brought in %.1f s (%.0f MB/s), commit %.12s\n", cli_size_text(result->bytes, bytes),
+    fprintf(stderr, "%s, of them %s downloaded in %.1f s (%.0f MB/s), commit %.12s\n", cli_size_text(result->bytes,
+                                                                                                     bytes),
             cli_size_text(result->fetched, fetched), seconds, seconds > 0 ? (double)result->fetched / seconds / 1e6 : 0,
             result->commit);
   }
@@ -83,21 +84,22 @@ int cmd_pull(int argc, char **argv) {
   pull_options r = {.retries = 5};
   option options[] = {
       OPT_LIST("file", 0, &r.files, "GLOB",
-               "files to bring instead, by path within the repository (repeatable);\n'*' also stands for slashes"),
+               "download these files instead, by path within the repository\n(repeatable); '*' also matches slashes"),
       OPT_INT("retries", 0, &r.retries, 0, 100, "N",
-              "tries after one that was cut or refused for a moment (default: 5);\n"
-              "what was gained begins the count anew"),
-      OPT_FLAG("cached", 0, &r.cached, "take what is in the cache without asking the hub whether it has changed,\n"
-               "as -m hf:... does; one model must be left to choose"),
+              "how often to try again after a broken connection or a temporary\n"
+              "refusal (default: 5); the count restarts when more bytes have come"),
+      OPT_FLAG("cached", 0, &r.cached, "use what is in the cache without asking the hub whether it has changed,\n"
+               "as -m hf:... does; there must be exactly one model to choose"),
       CLI_OPTION_JSON(r.common), CLI_OPTION_QUIET(r.common)};
   option_table table = {
       .command = "pull",
       .synopsis = "OWNER/NAME[@REVISION][:FILE] [options]",
-      .about = "Bring a model from the Hugging Face hub into the cache that its other programs use, and print where\n"
-               "it is. Without --file: safetensors, configurations, tokenizer, chat templates, licence; or the one\n"
-               "GGUF or .ellm file of a repository without safetensors. What is there already is not brought again,\n"
-               "what was begun is gone on with; every file is checked by its size and its hash.\n"
-               "-m hf:OWNER/NAME[@REVISION][:FILE] of other commands takes a model from the cache, or pulls it.",
+      .about = "Download a model from the Hugging Face hub into the cache that its other programs share, and print\n"
+               "where it is. Without --file this downloads safetensors, configurations, tokenizer, chat templates and\n"
+               "licence, or the only GGUF or .ellm file of a repository without safetensors. Files that are in the\n"
+               "cache are not downloaded again, and interrupted downloads continue. The size and the hash of every\n"
+               "file are checked.\n"
+               "In other commands, -m hf:OWNER/NAME[@REVISION][:FILE] uses a model in the cache, or pulls it.",
       .notes = CLI_HUB_VARIABLES
                "examples:\n  entrollm pull HuggingFaceTB/SmolLM2-135M-Instruct\n"
                "  entrollm pull HuggingFaceTB/SmolLM2-360M-Instruct-GGUF --file '*q8_0*'\n"

@@ -47,8 +47,9 @@ int cmd_render(int argc, char **argv) {
       .command = "render",
       .synopsis = "[-m MODEL] --messages FILE.json [options]",
       .about =
-          "Print a conversation as the model's chat template renders it; no newline is added. FILE.json is a list\n"
-          "of messages, or an object with \"messages\" and \"tools\"; its other fields are variables of the template.\n"
+          "Print a conversation as the model's chat template renders it, without adding a newline. FILE.json is a\n"
+          "list of messages, or an object with \"messages\" and \"tools\" whose other fields are variables of the\n"
+          "template. "
           "MODEL is a .ellm file or a folder with a chat_template.jinja or a tokenizer_config.json.",
       .options = options,
       .n_options = sizeof options / sizeof *options};

@@ -112,7 +112,7 @@ static ellm_status check_folder(const report_options *r, ellm_error *err) {
   const bool there = cli_file_exists(page);
   free(page);
   if (there && !r->force)
-    return prog_failure(err, ELLM_ERR_USAGE, "%s: there is a report already (use --force to replace it)", r->out);
+    return prog_failure(err, ELLM_ERR_USAGE, "%s: a report already exists (use --force to replace it)", r->out);
   if (!cli_is_directory(r->source)) return prog_failure(err, ELLM_ERR_INPUT, "%s: not a checkpoint folder", r->source);
   return cli_create_directory(r->out, err);
 }
@@ -144,9 +144,9 @@ int cmd_report(int argc, char **argv) {
       OPT_TEXT("output", 'o', &r.out, "FOLDER", "where index.html, report.csv and tensors.csv go"),
       OPT_TEXT("file", 'f', &r.text, "TEXT",
                "the text to evaluate on, \"-\": standard input (default:\nunseen.txt of DIR or of the embedded model)"),
-      OPT_INT("ctx", 'c', &r.ctx, 4, 1 << 24, "N", "tokens a chunk (default: 512 or the model's context, the smaller)"),
-      OPT_INT("chunks", 0, &r.chunks, 1, 1 << 30, "N", "the first N chunks of the text (default 40)"),
-      OPT_INT("limit", 0, &r.chunks, 1, 1 << 30, "N", "the same, as the evaluations call it"),
+      OPT_INT("ctx", 'c', &r.ctx, 4, 1 << 24, "N", "tokens in a chunk (default: the smaller of 512 and the context)"),
+      OPT_INT("chunks", 0, &r.chunks, 1, 1 << 30, "N", "evaluate the first N chunks of the text (default 40)"),
+      OPT_INT("limit", 0, &r.chunks, 1, 1 << 30, "N", "the same as --chunks"),
       OPT_FLAG("keep-files", 0, &r.keep_files, "leave the .ellm files and the reference's logits in FOLDER"),
       OPT_FLAG("force", 0, &r.force, "replace a report in FOLDER"),
       CLI_OPTION_THREADS(r.common),
@@ -156,8 +156,9 @@ int cmd_report(int argc, char **argv) {
       .command = "report",
       .synopsis = "DIR -o FOLDER [options]",
       .about = "Compress a checkpoint folder in twelve ways (8 and 4 bits; mixed, symmetric and asymmetric; coded and\n"
-               "uncoded), measure size, quality, speed and memory of each, and write one web page that stands alone,\n"
-               "with the figures as CSV beside it. An interrupted report goes on where it stopped.",
+               "uncoded), measure size, quality, speed and memory of each, and write one self-contained web page, "
+               "with\n"
+               "the figures as CSV beside it. An interrupted report continues where it stopped.",
       .options = options,
       .n_options = sizeof options / sizeof *options,
       .operand = "DIR",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The curve of the model at hand: divergence over bits a weight, as the plan of compress predicts it. That is quick, as
- * nothing is compressed: one matrix of each kind is tried alone, and the damages are added.
+ * The curve of the model at hand: divergence over bits per weight, as the plan of compress predicts it. That is quick,
+ * as nothing is compressed: one matrix of each kind is tried alone, and the damages are added.
  */
 #include "cli/report_curve.h"
 
@@ -81,13 +81,14 @@ bool report_curve_page(const report_data *data, prog_buffer *out) {
   add_uniform(data, 8, points, &n);
   add_uniform(data, 4, points, &n);
   const report_plot plot = {.title = "Bits and divergence to a size",
-                            .x_name = "bits a weight",
-                            .y_name = "mean KL, nats a token",
+                            .x_name = "bits per weight",
+                            .y_name = "mean KL, nats per token",
                             .points = points,
                             .n_points = n,
                             .n_connected = data->n_curve};
   return prog_print(out, "<h2>Any size</h2>\n<p>What <code>compress --target-bpw</code> or <code>--target-size</code> would "
-                      "make of this model: its divergence over bits a weight, as the plan with quick effort predicts it "
+                      "make of this model: its divergence over bits per weight, as the plan with quick effort "
+                      "predicts it "
                       "on text that the model writes. Filled circle: the size that <code>compress</code> aims at without options. "
                       "Squares: one step a tensor, as in the table, measured on the text of this report.</p>\n"
                       "<div class=\"plots\">\n<figure><figcaption>%s</figcaption>\n", plot.title) &&

@@ -13,7 +13,7 @@ typedef struct report_tensor {
   ellm_scheme scheme;
   double step;
   int zero;
-  double entropy, coded_bits; /* bits a weight */
+  double entropy, coded_bits; /* bits per weight */
   double error;               /* sum of squared weight errors / sum of squared weights */
   uint64_t counts[REPORT_CODES];
 } report_tensor;
@@ -32,7 +32,7 @@ typedef struct report_variant {
   double coded_bits, entropy, error;
   report_quality quality[REPORT_KINDS]; /* float activations; those that users run */
   char fingerprint[REPORT_KINDS][33];
-  double prompt_rate, generate_rate;    /* tokens a second */
+  double prompt_rate, generate_rate;    /* tokens per second */
   uint64_t peak_bytes;
   report_tensor *tensors;
   size_t n_tensors;

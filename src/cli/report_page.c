@@ -105,25 +105,25 @@ static bool add_card(const report_data *d, int bits, prog_buffer *out) {
   const report_quality *q = &v->quality[REPORT_RUN];
   char size[24];
   return prog_print(out,
-                 "<div class=\"card\"><span class=\"soft\">%d bits, mixed, coded</span><b>%.2f bits a weight</b>"
+                 "<div class=\"card\"><span class=\"soft\">%d bits, mixed, coded</span><b>%.2f bits per weight</b>"
                  "<dl><dt>smaller than uncoded</dt><dd>%.1f %%</dd><dt>file</dt><dd>%s</dd>",
                  bits, v->coded_bits, 100 * (1 - (double)v->file_bytes / (double)plain->file_bytes),
                  cli_size_text(v->file_bytes, size)) &&
          add_divergence(out, "<dt>KL divergence</dt><dd>", q->kl, "</dd>") &&
          add_value(out, "<dt>same top token</dt><dd>", q->same_top, 100, 1, " %", "</dd>") &&
          add_value(out, "<dt>perplexity ratio</dt><dd>", q->ratio, 1, 4, "", "</dd>") &&
-         prog_print(out, "<dt>tokens a second</dt><dd>%.0f</dd></dl></div>\n", v->generate_rate);
+         prog_print(out, "<dt>tokens per second</dt><dd>%.0f</dd></dl></div>\n", v->generate_rate);
 }
 
 static bool add_original_card(const report_data *d, prog_buffer *out) {
   const report_variant *v = &d->variants[0];
   char size[24];
   return prog_print(out,
-                 "<div class=\"card\"><span class=\"soft\">original, full precision</span><b>%.0f bits a weight</b>"
+                 "<div class=\"card\"><span class=\"soft\">original, full precision</span><b>%.0f bits per weight</b>"
                  "<dl><dt>weights</dt><dd>%s</dd>",
                  v->coded_bits, cli_size_text(v->file_bytes, size)) &&
          add_value(out, "<dt>perplexity</dt><dd>", v->quality[REPORT_FLOAT].perplexity, 1, 2, "", "</dd>") &&
-         prog_print(out, "<dt>tokens a second</dt><dd>%.0f</dd></dl></div>\n", v->generate_rate);
+         prog_print(out, "<dt>tokens per second</dt><dd>%.0f</dd></dl></div>\n", v->generate_rate);
 }
 
 /* ------------------------------------------------------------------ plots */
@@ -168,9 +168,9 @@ static bool add_plots(const report_data *d, prog_buffer *out) {
                          "tensor), squares: symmetric, diamonds: asymmetric. Filled: Huffman-coded, hollow: the same "
                          "codes as they are. Coding moves a point to the left and never up or down: it loses "
                          "nothing.</p>\n<div class=\"plots\">\n") &&
-         add_plot(d, "Rate and distortion", BITS, "effective bits a weight", WEIGHT_ERROR,
+         add_plot(d, "Rate and distortion", BITS, "effective bits per weight", WEIGHT_ERROR,
                   "squared error / squared weight", out) &&
-         add_plot(d, "Size and divergence", MEGABYTES, "file, MB", KL, "mean KL, nats a token (float activations)",
+         add_plot(d, "Size and divergence", MEGABYTES, "file, MB", KL, "mean KL, nats per token (float activations)",
                   out) &&
          add_plot(d, "Size and perplexity", MEGABYTES, "file, MB", PERPLEXITY, "perplexity, as users run it", out) &&
          prog_print(out, "</div>\n");

@@ -139,7 +139,8 @@ static int generate_once(const run_options *r, const option_table *table) {
 /* Standard input is read last: a mistyped command does not wait for it. */
 static int check(run_options *r, const option_table *table) {
   if ((r->prompt != NULL) + (r->file != NULL) + (r->prompt_ids != NULL) > 1)
-    return cli_error(ELLM_ERR_USAGE, "run: -p, -f and --prompt-ids exclude each other (see 'entrollm run --help')");
+    return cli_error(ELLM_ERR_USAGE, "run: -p, -f and --prompt-ids cannot be used together (see 'entrollm run "
+                                     "--help')");
   if (r->chat && r->prompt_ids) return cli_error(ELLM_ERR_USAGE, "run: --chat needs a text, -p TEXT or -f FILE");
   if (r->system && !r->chat) return cli_error(ELLM_ERR_USAGE, "run: --system needs --chat");
   if ((r->choice.choice || r->choice.variables.count > 0) && !r->chat)
@@ -165,18 +166,18 @@ int cmd_run(int argc, char **argv) {
       OPT_TEXT("prompt", 'p', &r.prompt, "TEXT",
                "the text to continue (\"-\": standard input);\nspecial tokens in it are recognized"),
       OPT_TEXT("file", 'f', &r.file, "FILE",
-               "the text to continue is in this file (\"-\": standard input);\na newline at its end is not part of it"),
-      CLI_OPTIONS_SAMPLING(r.sampling, "new tokens at most (default 256); -1: until the end of the text\nor of the "
-                                       "context"),
-      OPT_INT("ctx", 'c', &r.context, 1, 1 << 30, "N", "tokens of prompt and new text at most (default: the model's)"),
-      OPT_FLAG("ignore-eos", 0, &r.ignore_eos, "go on after the end-of-sequence token"),
+               "continue the text in this file (\"-\": standard input);\na newline at its end is not part of it"),
+      CLI_OPTIONS_SAMPLING(r.sampling, "the most new tokens (default 256); -1: until the text ends or the\n"
+                                       "context is full"),
+      OPT_INT("ctx", 'c', &r.context, 1, 1 << 30, "N", "the most tokens of prompt and new text (default: the model's)"),
+      OPT_FLAG("ignore-eos", 0, &r.ignore_eos, "continue after the end-of-sequence token"),
       OPT_TEXT("prompt-ids", 0, &r.prompt_ids, "\"1 2 3\"", "the prompt as token ids"),
       OPT_FLAG("print-ids", 0, &r.print_ids, "print token ids instead of text"),
-      OPT_FLAG("chat", 0, &r.chat, "the text is a message of the user: apply the chat template"),
+      OPT_FLAG("chat", 0, &r.chat, "the text is a user's message: apply the chat template"),
       OPT_TEXT("system", 0, &r.system, "TEXT", "with --chat: the system prompt"),
       CLI_OPTIONS_TEMPLATE(r.choice),
       OPT_TEXT("prompt-cache", 0, &r.prompt_cache, "FILE",
-               "keep what the prompt was evaluated to in this file, to start\nfrom where the next prompt begins alike"),
+               "keep the evaluated prompt in this file, so that the next prompt that\nbegins alike starts from there"),
       CLI_OPTION_THREADS(r.common),
       CLI_OPTIONS_RUNNING(r.common),
       CLI_OPTION_JSON(r.common),
@@ -184,10 +185,12 @@ int cmd_run(int argc, char **argv) {
   option_table table = {
       .command = "run",
       .synopsis = "[-m MODEL] -p TEXT | -f FILE [options]",
-      .about = "Continue a text: that of -p or -f, or what comes through a pipe. The new text is streamed to standard\n"
-               "output, without the prompt. Temperature, top-k, top-p, min-p and repetition penalty default to the\n"
-               "model's generation_config; a model that does not ask for sampling is decoded greedily. Same model,\n"
-               "prompt, options and seed: same text, whatever the number of threads or the machine.",
+      .about = "Continue a text that comes from -p, -f or a pipe. The new text is streamed to standard output, "
+               "without\n"
+               "the prompt. Temperature, top-k, top-p, min-p and repetition penalty default to the model's\n"
+               "generation_config; a model that does not ask for sampling is decoded greedily. The same model, "
+               "prompt,\n"
+               "options and seed give the same text for any number of threads and on any machine.",
       .notes = "example:\n  entrollm run -p \"Once upon a time\" -n 100 --temp 0.7 --seed 1",
       .options = options,
       .n_options = sizeof options / sizeof *options};

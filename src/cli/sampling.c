@@ -27,7 +27,7 @@ ellm_sampling cli_sampling_choose(const cli_sampling *options, const option_tabl
 
 int cli_sampling_check(cli_sampling *options, const option_table *table) {
   if (options->grammar && options->schema)
-    return cli_error(ELLM_ERR_USAGE, "%s: --grammar and --json-schema exclude each other", table->command);
+    return cli_error(ELLM_ERR_USAGE, "%s: --grammar and --json-schema cannot be used together", table->command);
   for (size_t i = 0; i < options->stops.count; i++) {
     const char *stop = options->stops.items[i];
     const size_t bytes = strlen(stop);

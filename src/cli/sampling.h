@@ -19,14 +19,14 @@ typedef struct cli_sampling {
   OPT_REAL("temp", 0, &(s).temperature, 0, 100, "T", "temperature; 0: always the likeliest token"), \
   OPT_INT("top-k", 0, &(s).top_k, 0, 1 << 24, "K", \
           "sample from the K likeliest; 0: all (default 50, as Transformers)"), \
-  OPT_REAL("top-p", 0, &(s).top_p, 0, 1, "P", "sample from the likeliest that make up P; 1: all"), \
+  OPT_REAL("top-p", 0, &(s).top_p, 0, 1, "P", "sample from the likeliest that together reach P; 1: all"), \
   OPT_REAL("min-p", 0, &(s).min_p, 0, 1, "P", "sample from those at least P times as likely as the likeliest"), \
-  OPT_REAL("repeat-penalty", 0, &(s).repeat_penalty, 0.01, 100, "R", "make what has occurred less likely; 1: off"), \
-  OPT_SEED("seed", 0, &(s).seed, "S", "seed of sampling (default 0); -1: a random one, which is told"), \
+  OPT_REAL("repeat-penalty", 0, &(s).repeat_penalty, 0.01, 100, "R", "make earlier tokens less likely; 1: off"), \
+  OPT_SEED("seed", 0, &(s).seed, "S", "seed of sampling (default 0); -1: a random one, which is printed"), \
   OPT_LIST("stop", 0, &(s).stops, "STR", "end before this text; may be given several times"), \
-  OPT_TEXT("grammar", 0, &(s).grammar, "FILE", "the new text follows this grammar (GBNF, as llama.cpp has it)"), \
-  OPT_TEXT("json-schema", 0, &(s).schema, "FILE", "the new text is JSON that is valid under this JSON Schema"), \
-  OPT_FLAG("escape", 'e', &(s).escape, "in texts of options \\n, \\t, \\\\, \\x41 and so on are what they stand for")
+  OPT_TEXT("grammar", 0, &(s).grammar, "FILE", "make the new text follow this grammar (GBNF, as in llama.cpp)"), \
+  OPT_TEXT("json-schema", 0, &(s).schema, "FILE", "make the new text JSON that is valid under this JSON Schema"), \
+  OPT_FLAG("escape", 'e', &(s).escape, "interpret \\n, \\t, \\\\, \\x41 and so on in the texts of options")
 
 /* generation_config's defaults, overridden by the options. As in Transformers,
  * a model that does not ask for sampling is decoded greedily; --temp asks. */

@@ -112,8 +112,9 @@ static int check_memory(const serve_command *c, const serve_options *o, ellm_mod
            cli_size_text(m.requests, requests));
   const uint64_t limit = c->memory ? (uint64_t)cli_parse_size(c->memory) : available_memory();
   if (limit == 0 || m.total <= limit) return ELLM_OK;
-  return cli_error(ELLM_ERR_USAGE, "serve: up to %s of memory are needed, more than %s%s: fewer --parallel, --ctx or "
-                   "--connections need less",
+  return cli_error(ELLM_ERR_USAGE, "serve: up to %s of memory are needed, more than %s%s: use less --parallel, --ctx "
+                                   "or "
+                   "--connections",
                    cli_size_text(m.total, total), c->memory ? "the --memory of " : "this machine has left, ",
                    cli_size_text(limit, most));
 }
@@ -206,34 +207,35 @@ int cmd_serve(int argc, char **argv) {
                      .prompt_size = "1GiB"};
   option options[] = {
       CLI_OPTION_MODEL(c.common),
-      OPT_TEXT("host", 0, &c.host, "HOST", "name or address to listen at (default 127.0.0.1: this machine only)"),
-      OPT_INT("port", 0, &c.port, 0, 65535, "N", "port (default 8080); 0: any that is free"),
-      OPT_TEXT("unix", 0, &c.unix_path, "PATH", "listen at a socket of this name instead"),
-      OPT_INT("parallel", 0, &c.parallel, 1, 256, "N", "answers that are computed together (default 4)"),
+      OPT_TEXT("host", 0, &c.host, "HOST", "name or address to listen on (default 127.0.0.1: this machine only)"),
+      OPT_INT("port", 0, &c.port, 0, 65535, "N", "port (default 8080); 0: any free port"),
+      OPT_TEXT("unix", 0, &c.unix_path, "PATH", "listen on a Unix socket with this path instead"),
+      OPT_INT("parallel", 0, &c.parallel, 1, 256, "N", "how many answers are computed together (default 4)"),
       OPT_INT("ctx", 'c', &c.context, 1, 1 << 30, "N",
               "tokens of one conversation (default: the smaller of 4096 and the\n"
-              "model's); memory is taken for N of each of --parallel"),
-      OPT_INT("queue", 0, &c.queue, 0, 100000, "N", "answers that may wait (default 64); others get status 429"),
+              "model's limit); memory is reserved for N tokens times --parallel"),
+      OPT_INT("queue", 0, &c.queue, 0, 100000, "N", "how many answers may wait (default 64); others get status 429"),
       OPT_REAL("timeout", 0, &c.timeout, 0.1, 1e6, "S",
-               "seconds that an answer may take, waiting included (default 600)"),
-      OPT_INT("connections", 0, &c.connections, 1, 100000, "N", "at once (default 2000)"),
-      OPT_TEXT("api-key-file", 0, &c.key_file, "FILE", "clients need one of the keys in it, one a line"),
-      OPT_TEXT("cors", 0, &c.cors, "ORIGIN", "pages of this origin may use the server; \"*\": all (default: none)"),
-      OPT_TEXT("alias", 0, &c.alias, "NAME", "name of the model (default: the file's)"),
-      OPT_TEXT("memory", 0, &c.memory, "SIZE", "do not start where more is needed (default: what is available)"),
+               "seconds that an answer may take, including waiting (default 600)"),
+      OPT_INT("connections", 0, &c.connections, 1, 100000, "N", "how many connections may be open (default 2000)"),
+      OPT_TEXT("api-key-file", 0, &c.key_file, "FILE", "require one of the keys in this file, which has one per line"),
+      OPT_TEXT("cors", 0, &c.cors, "ORIGIN", "let pages of this origin use the server; \"*\": all (default: none)"),
+      OPT_TEXT("alias", 0, &c.alias, "NAME", "name of the model (default: the file's name)"),
+      OPT_TEXT("memory", 0, &c.memory, "SIZE", "do not start if more memory is needed (default: what is available)"),
       OPT_TEXT("prompt-cache", 0, &c.prompt_folder, "DIR",
-               "keep what was computed of prompts and answers in this folder, so\n"
-               "that it is known after a restart (it holds what was said)"),
-      OPT_TEXT("prompt-cache-size", 0, &c.prompt_size, "SIZE", "of that folder at most (default 1GiB)"),
+               "keep what was computed for prompts and answers in this folder, to\n"
+               "reuse it after a restart (the folder then holds conversations)"),
+      OPT_TEXT("prompt-cache-size", 0, &c.prompt_size, "SIZE", "largest size of that folder (default 1GiB)"),
       CLI_OPTION_THREADS(c.common),
       CLI_OPTIONS_RUNNING(c.common),
       CLI_OPTION_QUIET(c.common)};
   option_table table = {
       .command = "serve",
       .synopsis = "[-m MODEL] [--host HOST] [--port N] [options]",
-      .about = "Serve a model over HTTP, as OpenAI's API does: /v1/chat/completions, /v1/completions, /v1/models, and a\n"
-               "page to try it at /. Several answers are computed together; each is what 'entrollm run' gives with the\n"
-               "same seed. SIGTERM ends it within 5 seconds.",
+      .about = "Serve a model over HTTP with OpenAI's API: /v1/chat/completions, /v1/completions, /v1/models, and a "
+               "page\n"
+               "to try it at /. Several answers are computed together; each is the one that 'entrollm run' gives with\n"
+               "the same seed. SIGTERM ends the server within 5 seconds.",
       .notes = "example:\n  entrollm serve --parallel 8 --ctx 2048\n"
                "  curl http://127.0.0.1:8080/v1/chat/completions \\\n"
                "    -d '{\"messages\":[{\"role\":\"user\",\"content\":\"Tell me a story.\"}]}'",
@@ -245,9 +247,9 @@ int cmd_serve(int argc, char **argv) {
   if (status < 0) {
     status = ELLM_OK;
     if (c.memory && !(cli_parse_size(c.memory) > 0))
-      status = cli_error(ELLM_ERR_USAGE, "serve: --memory '%s' is no size (8GiB, 750MB, ...)", c.memory);
+      status = cli_error(ELLM_ERR_USAGE, "serve: --memory '%s' is not a size (8GiB, 750MB, ...)", c.memory);
     if (status == ELLM_OK && !(cli_parse_size(c.prompt_size) > 0))
-      status = cli_error(ELLM_ERR_USAGE, "serve: --prompt-cache-size '%s' is no size (8GiB, 750MB, ...)",
+      status = cli_error(ELLM_ERR_USAGE, "serve: --prompt-cache-size '%s' is not a size (8GiB, 750MB, ...)",
                          c.prompt_size);
     if (status == ELLM_OK && c.prompt_folder && !*c.prompt_folder)
       status = cli_error(ELLM_ERR_USAGE, "serve: --prompt-cache names no folder");

@@ -31,7 +31,7 @@ static int apply_calibration(const cli_target *t, ellm_compress_options *options
   if (t->memory != NULL) {
     const double memory = cli_parse_size(t->memory);
     if (memory < 1e6)
-      return cli_error(ELLM_ERR_USAGE, "compress: --memory '%s' is no size of at least 1MB", t->memory);
+      return cli_error(ELLM_ERR_USAGE, "compress: --memory '%s' is not a size of at least 1MB", t->memory);
     options->memory = (uint64_t)memory;
   }
   if (t->calibrate == NULL) return ELLM_OK;
@@ -49,22 +49,24 @@ static int apply_calibration(const cli_target *t, ellm_compress_options *options
 int cli_target_apply(const cli_target *t, const option_table *table, ellm_compress_options *options) {
   if ((t->size != NULL) + (t->bits > 0) + (t->max_kl > 0) + (t->quality > 0) > 1)
     return cli_error(ELLM_ERR_USAGE,
-                     "compress: --target-size, --target-bpw, --max-kl and --quality exclude each other");
+                     "compress: --target-size, --target-bpw, --max-kl and --quality cannot be used together");
   const bool paper = option_given(table, "bits") || option_given(table, "scheme") || option_given(table, "code");
   if (!cli_target_given(t) && (paper || options->lossless)) {
     if (t->calibrate == NULL && t->memory == NULL && t->effort == 0 && t->plan == NULL) return ELLM_OK;
-    return cli_error(ELLM_ERR_USAGE, "compress: --effort, --calibrate, --memory and --plan are of no use with --bits, --scheme, "
+    return cli_error(ELLM_ERR_USAGE, "compress: --effort, --calibrate, --memory and --plan have no effect with "
+                                     "--bits, --scheme, "
                                      "--code or --lossless");
   }
   static const char *const others[] = {"bits", "scheme", "code"};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
     if (option_given(table, others[i]))
-      return cli_error(ELLM_ERR_USAGE, "compress: --%s is of the paper's method and excludes a size", others[i]);
+      return cli_error(ELLM_ERR_USAGE, "compress: --%s belongs to the paper's method and cannot be used with a "
+                                       "target size", others[i]);
   if (t->size != NULL) {
     options->target = ELLM_TARGET_BYTES;
     options->target_value = cli_parse_size(t->size);
     if (!(options->target_value > 0))
-      return cli_error(ELLM_ERR_USAGE, "compress: --target-size '%s' is no size (1.9GiB, 750MB, ...)", t->size);
+      return cli_error(ELLM_ERR_USAGE, "compress: --target-size '%s' is not a size (1.9GiB, 750MB, ...)", t->size);
   } else if (t->max_kl > 0) {
     options->target = ELLM_TARGET_DIVERGENCE;
     options->target_value = t->max_kl;
@@ -77,7 +79,7 @@ int cli_target_apply(const cli_target *t, const option_table *table, ellm_compre
 
 /* Divergence in words: what people who compare quantizations of one model call it. */
 static const char *in_words(double divergence) {
-  if (divergence < 0.005) return "hardly to be told from the original";
+  if (divergence < 0.005) return "hardly distinguishable from the original";
   if (divergence < 0.05) return "very near to the original";
   if (divergence < 0.15) return "near to the original, other words here and there";
   return divergence < 0.5 ? "clearly different from the original" : "far from the original";
@@ -94,7 +96,7 @@ void cli_print_quality(const char *json) {
   if (!none) printf(", effort %s\n", effort != NULL ? effort : "?");
   if (divergence != NULL) {
     const double i16 = json_number_value(divergence);
-    printf("divergence from source   %.4f nats a token (i8 activations: %.4f): %s\n", i16,
+    printf("divergence from source   %.4f nats per token (i8 activations: %.4f): %s\n", i16,
            json_number_value(json_object_get(quality, "divergence_i8")), in_words(i16));
     double added, own;
     const bool i8 = ellm_quality_activations(json, &added, &own) == ELLM_ACTIVATIONS_I8;
@@ -123,7 +125,7 @@ void cli_print_full_gain(const char *quality_json, double bits) {
   if (effort != NULL && strcmp(effort, "quick") == 0)
     /* Between the curves of both efforts, docs/QUANTIZATION.md, "Measured by the command": 0.25 bits at 2.5, 0.11 at
      * 3.35, 0.10 at 4.35. */
-    printf("with --effort full       about %.2f bits a weight less at the same divergence (as on SmolLM2-135M)\n",
+    printf("with --effort full       about %.2f bits per weight less at the same divergence (as on SmolLM2-135M)\n",
            bits < 3 ? 0.25 : 0.1);
   json_decref(quality);
 }
@@ -139,12 +141,12 @@ void cli_print_plan(const char *json, bool tensors) {
            json_number_value(json_object_get(t, "step")), json_number_value(json_object_get(t, "bits")),
            json_number_value(json_object_get(t, "damage")));
   }
-  printf("expected size            %s, %.3f bits a weight\n",
+  printf("expected size            %s, %.3f bits per weight\n",
          cli_size_text((uint64_t)json_number_value(json_object_get(plan, "file_bytes")), size),
          json_number_value(json_object_get(plan, "bits_per_weight")));
   if (json_is_number(divergence)) {
     const double nats = json_number_value(divergence);
-    printf("expected divergence      %.4f nats a token: %s\n", nats, in_words(nats));
+    printf("expected divergence      %.4f nats per token: %s\n", nats, in_words(nats));
   }
   printf("memory when running      %s with 4096 positions or all\n",
          cli_size_text((uint64_t)json_integer_value(json_object_get(plan, "memory_bytes")), memory));

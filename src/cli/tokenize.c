@@ -18,7 +18,7 @@ int cmd_tokenize(int argc, char **argv) {
   cli_common common = {0};
   bool no_bos = false, special_as_text = false;
   option options[] = {CLI_OPTION_MODEL(common),
-                      OPT_FLAG("no-bos", 0, &no_bos, "without what the post-processor adds"),
+                      OPT_FLAG("no-bos", 0, &no_bos, "leave out what the post-processor adds"),
                       OPT_FLAG("special-as-text", 0, &special_as_text, "do not recognize special tokens in the text"),
                       CLI_OPTION_THREADS(common),
                       CLI_OPTION_JSON(common),
@@ -44,7 +44,7 @@ int cmd_tokenize(int argc, char **argv) {
   if (status == ELLM_OK) status = ellm_tokenizer_encode(tokenizer, text, bytes, flags, &ids, &n_ids, &err);
   int result = status == ELLM_OK ? ELLM_OK : cli_fail(&err);
   if (result == ELLM_OK && !prog_valid_utf8(text, bytes))
-    cli_note("standard input is not valid UTF-8: what is not became U+FFFD");
+    cli_note("standard input is not valid UTF-8: invalid parts became U+FFFD");
   if (result == ELLM_OK && common.json) result = cli_print_json(json_pack("{s:o}", "ids", cli_json_ids(ids, n_ids)));
   else if (result == ELLM_OK) {
     write_ids(ids, n_ids);
@@ -68,7 +68,7 @@ int cmd_detokenize(int argc, char **argv) {
                       CLI_OPTION_QUIET(common)};
   option_table table = {.command = "detokenize",
                         .synopsis = "[-m MODEL] [options] < IDS",
-                        .about = "Turn token ids into the text that they stand for; no newline is added.",
+                        .about = "Turn token ids into the text that they stand for, without adding a newline.",
                         .options = options,
                         .n_options = sizeof options / sizeof *options};
   int parsed = cli_parse(&table, argc, argv, &common);

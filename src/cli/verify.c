@@ -22,17 +22,18 @@ int cmd_verify(int argc, char **argv) {
   const char *path = NULL, *against = NULL, *calibrate = NULL;
   bool again = false;
   option options[] = {OPT_SUGGEST("against", 0, &against, "DIR", SUGGEST_SOURCE,
-                                  "also compare with this checkpoint or GGUF file: its identity, and each\nmatrix: its "
-                                  "codes, or, where a size was asked for, the error that was\nrecorded"),
+                                  "also compare with this checkpoint or GGUF file: its identity, and for\neach matrix "
+                                  "its codes, or the recorded error if the file was made to a\nsize"),
                       OPT_FLAG("requantize", 0, &again,
-                               "with --against: also make the file again, as it says that it was made,\nand compare bytes"),
+                               "with --against: also make the file again, with the recorded options,\nand compare "
+                               "the bytes"),
                       OPT_TEXT("calibrate", 0, &calibrate, "FILE", "with --requantize: the text that it was calibrated on"),
                       CLI_OPTION_THREADS(common), CLI_OPTION_JSON(common), CLI_OPTION_QUIET(common)};
   option_table table = {
       .command = "verify",
       .synopsis = "FILE [options]",
-      .about = "Check every byte of a .ellm file against its checksums and name the section, tensor and block of\n"
-               "what is damaged. Exit status 0: all is well; 5: problems were found; 3: this is no .ellm file.",
+      .about = "Check every byte of a .ellm file against its checksums, and name the section, tensor and block that\n"
+               "is damaged. Exit status 0: no problems; 5: problems were found; 3: this is not a .ellm file.",
       .options = options,
       .n_options = sizeof options / sizeof *options,
       .operand = "FILE",
@@ -43,7 +44,7 @@ int cmd_verify(int argc, char **argv) {
   if (again && against == NULL)
     return cli_error(ELLM_ERR_USAGE, "verify: --requantize needs --against DIR, what the file was made from");
   if (calibrate != NULL && !again)
-    return cli_error(ELLM_ERR_USAGE, "verify: --calibrate is of use with --requantize only");
+    return cli_error(ELLM_ERR_USAGE, "verify: --calibrate needs --requantize");
 
   ellm_verify_options how;
   ellm_verify_result *result;
@@ -83,7 +84,7 @@ int cmd_decompress(int argc, char **argv) {
   int dtype = -1;
   bool force = false;
   option options[] = {OPT_TEXT("output", 'o', &folder, "DIR", "the folder to write; it must not exist or be empty"),
-                      OPT_CHOICE("dtype", 0, &dtype, dtypes, "TYPE", "f32, f16 or bf16 (default: the source's)"),
+                      OPT_CHOICE("dtype", 0, &dtype, dtypes, "TYPE", "f32, f16 or bf16 (default: as in the source)"),
                       OPT_FLAG("force", 0, &force, "write into a folder that is not empty"),
                       CLI_OPTION_THREADS(common),
                       CLI_OPTION_JSON(common),

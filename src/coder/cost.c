@@ -46,7 +46,7 @@ enum { N_SPEED_LOSSES = sizeof speed_losses / sizeof speed_losses[0] };
 enum { CODES_A_PATCH = 200 };
 enum { BLOCK_ENTRY_BYTES = 8 };  /* of the block table */
 /* Bytes that are read and decoded in the time of a patch, for balance: generation on one thread of a Zen 4 takes
- * 0.12 ns a byte (levels, 4.1 bits a weight, AVX-512) and 4 ns more a patch. Time of `run -t 1 -n 100` less that of
+ * 0.12 ns a byte (levels, 4.1 bits per weight, AVX-512) and 4 ns more a patch. Time of `run -t 1 -n 100` less that of
  * `-n 4`, of files with and without patches in one code of 2,000. */
 enum { PATCH_BYTES_OF_TIME = 35 };
 

@@ -172,15 +172,15 @@ static ellm_status check_target(any_size *a, ellm_error *err) {
   if (bits >= least && bits <= most) return ELLM_OK;
   if (bits > most && bits < lossless_bits * weights) {
     a->s.target_bits = (uint64_t)most;
-    return report_warn(a->setup.report, err, "%.3f bits a weight are more than is of use: %.3f are taken",
+    return report_warn(a->setup.report, err, "%.3f bits per weight are more than is useful: using %.3f",
                        bits / weights, most / weights);
   }
-  const char *word = bits < least ? "less than is possible" : "more than is of use";
+  const char *word = bits < least ? "less than is possible" : "more than is useful";
   const double bound = bits < least ? least : most;
   if (a->setup.options->target == ELLM_TARGET_BYTES)
     return ellm_fail(err, ELLM_ERR_INPUT, "a file of %.0f bytes is %s: %.0f at the %s", a->setup.options->target_value,
                      word, (double)a->s.bytes_before + reserved_bytes(a->s.matrices.n) + bound / 8, bits < least ? "least" : "most");
-  return ellm_fail(err, ELLM_ERR_INPUT, "%.3f bits a weight are %s: %.3f at the %s", bits / weights, word,
+  return ellm_fail(err, ELLM_ERR_INPUT, "%.3f bits per weight are %s: %.3f at the %s", bits / weights, word,
                    bound / weights, bits < least ? "least" : "most");
 }
 
@@ -252,7 +252,8 @@ ellm_status any_size_again(any_size *a, bool *again, ellm_error *err) {
   return aim(a, err);
 }
 
-/* Other sizes by the same plan, from 2 bits a weight up, as far as it has steps for them. Then it aims where it did. */
+/* Other sizes by the same plan, from 2 bits per weight up, as far as it has steps for them. Then it aims where it
+ * did. */
 static ellm_status predict_curve(any_size *a, sized_expectation *e, ellm_error *err) {
   static const double first_bits = 2, last_bits = 7;
   plan *p = &a->s.plan;

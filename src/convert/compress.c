@@ -218,7 +218,7 @@ static ellm_status check_target(const ellm_compress_options *options, ellm_error
                      (int)options->effort, (int)options->calibrate);
   if (options->target == ELLM_TARGET_NONE)
     return options->plan == NULL ? ELLM_OK
-                                 : ellm_fail(err, ELLM_ERR_USAGE, "a plan is of use for a size only");
+                                 : ellm_fail(err, ELLM_ERR_USAGE, "a plan needs a target size");
   if (options->lossless)
     return ellm_fail(err, ELLM_ERR_USAGE, "a lossless file has the size that it has: no target");
   if (options->plan != NULL && *options->plan == '\0')
@@ -554,7 +554,8 @@ ellm_status compress_from_source(tensor_source *input, const char *out_path, con
                        : source_count(job.input) == 0
                            ? ellm_fail(err, ELLM_ERR_INPUT, "%s: no tensors to compress", source_path(input))
                        : source_compressed(job.input)
-                           ? ellm_fail(err, ELLM_ERR_INPUT, "%s: a .ellm file already: compress the folder that it was "
+                           ? ellm_fail(err, ELLM_ERR_INPUT, "%s: this is a .ellm file already: compress the folder "
+                                                            "that it was "
                                        "made from", source_path(input))
                            : compress_source(&job, out_path, err);
   release(&job);

@@ -190,7 +190,7 @@ static ellm_status join_block(const matrix_decoding *m, convert_worker *worker, 
   return ELLM_OK;
 }
 
-/* A strip of such a matrix: elements as they were into worker->raw, as they are wanted into out. */
+/* A strip of such a matrix: elements as they were into worker->raw, as they are expected into out. */
 static ellm_status join_strip(const matrix_decoding *m, convert_worker *worker, const strip *s, uint8_t *out) {
   for (uint64_t b = 0; b < s->n_blocks; b++) {
     const uint64_t index = s->first_block + b;
@@ -621,7 +621,7 @@ static ellm_status open_folder(decompress_job *job, const char *out_dir, ellm_er
   } else if (there) {
     return ellm_fail(err, ELLM_ERR_USAGE, "%s exists and is not a folder", out_dir);
   }
-  if (n > 0 && !job->overwrite) return ellm_fail(err, ELLM_ERR_EXISTS, "%s: exists already and is not empty", out_dir);
+  if (n > 0 && !job->overwrite) return ellm_fail(err, ELLM_ERR_EXISTS, "%s: already exists and is not empty", out_dir);
   job->folder = path_append(job->target, n == 0 ? PARTIAL_ENDING : "");
   if (job->folder == NULL) return ellm_fail_memory(err, strlen(out_dir), "a path");
   if (n > 0) return directory_lock(job->folder, &job->lock, err);

@@ -191,7 +191,7 @@ static bool parse_curves(cursor *c, measurements *m, bool *memory) {
 ellm_status measurements_parse(const uint8_t *data, size_t bytes, const char *origin, measurements *out,
                                ellm_error *err) {
   bool memory = true, whole = bytes >= sizeof magic + 8 && memcmp(data, magic, sizeof magic) == 0;
-  if (!whole) return ellm_fail(err, ELLM_ERR_INPUT, "%s: this is no plan", origin);
+  if (!whole) return ellm_fail(err, ELLM_ERR_INPUT, "%s: this is not a plan", origin);
   cursor c = {data + sizeof magic, bytes - sizeof magic - 8};
   whole = hash64(data, bytes - 8) == load_u64(data + bytes - 8);
   const uint8_t *head = whole ? take(&c, 1, 4) : NULL;

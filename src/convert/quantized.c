@@ -242,7 +242,7 @@ static size_t find_patches(const quantized_job *job, const coder_block *block, c
 
 static ellm_status too_far(const quantized_job *job, const coder_block *block, ellm_error *err) {
   return ellm_fail(err, ELLM_ERR_INPUT,
-                   "tensor %s: codes in rows %llu to %llu lie too far out: a coarser step is wanted",
+                   "tensor %s: codes in rows %llu to %llu lie too far out: a coarser step is expected",
                    job->matrix->name, (unsigned long long)block->first_row,
                    (unsigned long long)(block->first_row + block->rows - 1));
 }

@@ -12,7 +12,7 @@
 enum { SEARCH_TRIES = 6, SEARCH_MOST = 10 };
 
 typedef struct search {
-  double limit;                      /* divergence, nats a token, > 0 */
+  double limit;                      /* divergence, nats per token, > 0 */
   double least, most;                /* bits that steps are possible for */
   struct { double bits, divergence; } tried[SEARCH_MOST];
   size_t n;

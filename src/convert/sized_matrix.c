@@ -14,7 +14,8 @@ static const double margin = 0.0005;
 static const double finest_step = 1.0 / 45;
 enum { LAST_TRIES = 12 };
 /* Of a book for balance (coder_aim). Scales spread the codes so that most matrices have no book of pairs within the 6 %
- * that the paper's codes get; with 8 % they do, and generate faster than those at equal bytes (docs/QUANTIZATION.md). */
+ * that the paper's codes get; with 8 % they do, and generate faster than those at equal bytes
+ * (docs/QUANTIZATION.md). */
 static const double most_loss = 0.08;
 
 /* Bits that the stored matrices take, with all that belongs to them. */
@@ -108,12 +109,12 @@ static ellm_status fail_size(const sized_matrices *s, const weight_matrix *last,
                      s->options->target_value, last->name,
                      s->options->target_value + (reached - (double)s->target_bits) / 8);
   const double weights = (double)s->matrices.weights;
-  return ellm_fail(err, ELLM_ERR_INPUT, "%.3f bits a weight cannot be met, as nothing is left for %s: %.3f can",
+  return ellm_fail(err, ELLM_ERR_INPUT, "%.3f bits per weight cannot be met, as nothing is left for %s: %.3f can",
                    (double)s->target_bits / weights, last->name, reached / weights);
 }
 
-/* The last matrix takes what is left over: the finest step that does not exceed `left`, within 0.3 %. *bits: that it takes,
- * or more than `left` where no step was found that takes fewer. */
+/* The last matrix takes what is left over: the finest step that does not exceed `left`, within 0.3 %. *bits: that it
+ * takes, or more than `left` where no step was found that takes fewer. */
 static ellm_status fit_last(sized_matrices *s, rounder *r, coder_aim aim, double step, double left, double *bits,
                             ellm_error *err) {
   double finest = 0, coarsest = INFINITY;

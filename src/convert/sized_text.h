@@ -10,7 +10,7 @@ enum { SIZED_CURVE_POINTS = 21 };
 typedef struct sized_expectation {
   double file_bytes, seconds;
   uint64_t memory_bytes;
-  /* What the plan predicts of other sizes: bits a weight, divergence. */
+  /* What the plan predicts of other sizes: bits per weight, divergence. */
   struct { double bits, divergence; } curve[SIZED_CURVE_POINTS];
   size_t n_curve;
 } sized_expectation;

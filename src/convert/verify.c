@@ -424,7 +424,7 @@ static ellm_status open_checkpoint(verify_job *job, ellm_error *err) {
   const ellm_status status = source_open(job->against, &options, &job->input, err);
   free(names);
   if (status == ELLM_OK && source_compressed(job->input))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: a .ellm file, a checkpoint folder is wanted", job->against);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: a .ellm file, a checkpoint folder is expected", job->against);
   return status;
 }
 

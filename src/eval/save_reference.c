@@ -102,7 +102,7 @@ static ellm_status save_chunks(saving *s, const ellm_eval_options *options, ellm
     if (moments.count) snprintf(running, sizeof running, "perplexity %.4f", exact_exp(score_mean(&moments)));
     ellm_progress step = {"save", running, done, s->head.chunks, ELLM_UNIT_ITEMS};
     if (options->progress && !options->progress(options->progress_user, &step) && done < s->head.chunks)
-      return ellm_fail(err, ELLM_INTERRUPTED, "interrupted after %zu of %u chunks; the same command goes on", done,
+      return ellm_fail(err, ELLM_INTERRUPTED, "interrupted after %zu of %u chunks; the same command continues", done,
                        (unsigned)s->head.chunks);
     if (done == s->head.chunks) return ELLM_OK;
     ELLM_TRY(save_chunk(s, done, &moments, err));

@@ -220,7 +220,7 @@ static ellm_status ask_grammar(ellm_answer *a, bool *over, ellm_error *err) {
   *over = a->over = !any;
   a->asked = true;
   return any || may_end ? ELLM_OK
-                        : ellm_fail(err, ELLM_ERR_INPUT, "no token of the model goes on with what the grammar asks for");
+                        : ellm_fail(err, ELLM_ERR_INPUT, "no token of the model continues what the grammar asks for");
 }
 
 /* No position is left: another prompt takes the place of that before the answer, or it ends. *made: it goes on. */

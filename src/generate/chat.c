@@ -26,7 +26,7 @@ static const void *asset(void *user, const char *name, size_t *bytes) {
 
 /* --------------------------------------------------------------- templates */
 
-/* A template that is not understood is an error when it is wanted; one that the system does not give is one now. */
+/* A template that is not understood is an error when it is expected; one that the system does not give is one now. */
 static ellm_status choose(tensor_source *from, const char *origin, const char *name, chat_choice *choice,
                           ellm_error *err) {
   choice->status = chat_template_find(asset, from, origin, name, &choice->template_, &choice->err);

@@ -7,7 +7,7 @@
 ellm_status gguf_take(gguf_cursor *c, uint64_t bytes, const char *what, const uint8_t **out, ellm_error *err) {
   if (bytes > gguf_left(c)) {
     return ellm_fail(err, ELLM_ERR_INPUT,
-                     "%s: %s: %llu bytes at offset %llu lie beyond the end of the file (%llu bytes)",
+                     "%s: %s: %llu bytes at offset %llu are beyond the end of the file (%llu bytes)",
                      c->path, what, (unsigned long long)bytes, (unsigned long long)c->at, (unsigned long long)c->size);
   }
   *out = c->data + c->at;

@@ -39,7 +39,7 @@ static ellm_status read_version(gguf_cursor *c, ellm_error *err) {
   const uint8_t *magic;
   uint32_t version;
   if (!gguf_begins(c->data, (size_t)c->size))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: is no GGUF file: it does not begin with \"GGUF\"", c->path);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: is not a GGUF file: it does not begin with \"GGUF\"", c->path);
   ELLM_TRY(gguf_take(c, 4, "the header", &magic, err));
   ELLM_TRY(gguf_take_u32(c, "the version", &version, err));
   if (version == 2 || version == 3) return ELLM_OK;
@@ -54,7 +54,7 @@ static ellm_status read_alignment(const gguf_metadata *m, uint32_t *alignment, e
   int64_t number = 32;
   if (gguf_find(m, key) != NULL) ELLM_TRY(gguf_get_integer(m, key, 0, UINT32_MAX, &number, err));
   if (number == 0 || (number & (number - 1)) != 0) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s is %lld, a power of two is wanted", m->path, key,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s is %lld, a power of two is expected", m->path, key,
                      (long long)number);
   }
   *alignment = (uint32_t)number;
@@ -196,7 +196,7 @@ static ellm_status sort_names(gguf_file *file, ellm_error *err) {
   qsort(file->by_name, file->n_tensors, sizeof *file->by_name, by_name);
   for (size_t i = 1; i < file->n_tensors; i++) {
     if (by_name(&file->by_name[i - 1], &file->by_name[i]) != 0) continue;
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is there twice", file->by_name[i]->path,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s occurs twice", file->by_name[i]->path,
                      file->by_name[i]->name);
   }
   return ELLM_OK;

@@ -64,7 +64,7 @@ static ellm_status check_bools(const gguf_cursor *c, const gguf_value *value, co
                                ellm_error *err) {
   for (uint64_t i = 0; i < n; i++) {
     if (data[i] <= 1) continue;
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %.*s: a boolean is %u, 0 or 1 is wanted", c->path,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %.*s: a boolean is %u, 0 or 1 is expected", c->path,
                      GGUF_SHOWN(value->key), (unsigned)data[i]);
   }
   return ELLM_OK;
@@ -113,7 +113,7 @@ static ellm_status read_key(gguf_cursor *c, size_t index, gguf_string *key, ellm
   const uint8_t *data;
   ELLM_TRY(gguf_take_u64(c, "the length of a key", &bytes, err));
   if (bytes == 0 || bytes > GGUF_MAX_KEY) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key number %zu has a name of %llu bytes, 1 to %d are wanted", c->path,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key number %zu has a name of %llu bytes, 1 to %d are expected", c->path,
                      index, (unsigned long long)bytes, GGUF_MAX_KEY);
   }
   ELLM_TRY(gguf_take(c, bytes, "the name of a key", &data, err));
@@ -162,7 +162,7 @@ static ellm_status sort_keys(gguf_metadata *m, ellm_error *err) {
   qsort(m->by_key, m->n, sizeof *m->by_key, by_key);
   for (size_t i = 1; i < m->n; i++) {
     if (by_key(&m->by_key[i - 1], &m->by_key[i]) != 0) continue;
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %.*s is there twice", m->path, GGUF_SHOWN(m->by_key[i]->key));
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %.*s occurs twice", m->path, GGUF_SHOWN(m->by_key[i]->key));
   }
   return ELLM_OK;
 }
@@ -220,7 +220,7 @@ static ellm_status find_value(const gguf_metadata *m, const char *key, const ggu
 
 static ellm_status wrong_type(const gguf_metadata *m, const char *key, const gguf_value *value, const char *wanted,
                               ellm_error *err) {
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s is %s, %s is wanted", m->path, key, types[value->type].name,
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s is %s, %s is expected", m->path, key, types[value->type].name,
                    wanted);
 }
 
@@ -286,7 +286,7 @@ ellm_status gguf_get_integer(const gguf_metadata *metadata, const char *key, int
   const bool fits = negative || size <= INT64_MAX; /* a negative one came as 64 bits at most */
   const int64_t number = !fits ? 0 : negative ? (int64_t)(0 - size) : (int64_t)size;
   if (!fits || number < least || number > most) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s is %s%llu, %lld to %lld is wanted", metadata->path, key,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s is %s%llu, %lld to %lld is expected", metadata->path, key,
                      negative ? "-" : "", (unsigned long long)size, (long long)least, (long long)most);
   }
   *out = number;
@@ -300,7 +300,7 @@ ellm_status gguf_get_number(const gguf_metadata *metadata, const char *key, doub
     return wrong_type(metadata, key, value, "a number", err);
   const double number = load_number(value->type, value->data);
   if (!isfinite(number))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s is %g, a finite number is wanted", metadata->path, key, number);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s is %g, a finite number is expected", metadata->path, key, number);
   *out = number;
   return ELLM_OK;
 }
@@ -311,7 +311,7 @@ ellm_status gguf_get_array(const gguf_metadata *metadata, const char *key, gguf_
   ELLM_TRY(find_value(metadata, key, &value, err));
   if (value->type != GGUF_VALUE_ARRAY) return wrong_type(metadata, key, value, "an array", err);
   if (value->element != element) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s: an element of the array is %s, %s is wanted", metadata->path,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s: an element of the array is %s, %s is expected", metadata->path,
                      key,
                      types[value->element].name, types[element].name);
   }

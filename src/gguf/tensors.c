@@ -16,7 +16,8 @@ static ellm_status read_name(gguf_cursor *c, size_t index, gguf_tensor *t, ellm_
   const uint8_t *data;
   ELLM_TRY(gguf_take_u64(c, "the length of a tensor's name", &bytes, err));
   if (bytes == 0 || bytes > GGUF_MAX_NAME) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor number %zu has a name of %llu bytes, 1 to %d are wanted", c->path,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor number %zu has a name of %llu bytes, 1 to %d are expected",
+                     c->path,
                      index, (unsigned long long)bytes, GGUF_MAX_NAME);
   }
   ELLM_TRY(gguf_take(c, bytes, "the name of a tensor", &data, err));
@@ -33,7 +34,7 @@ static ellm_status read_shape(gguf_cursor *c, gguf_tensor *t, ellm_error *err) {
   uint32_t n_dims;
   ELLM_TRY(gguf_take_u32(c, "a tensor's number of dimensions", &n_dims, err));
   if (n_dims == 0 || n_dims > GGUF_MAX_DIMS) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s has %u dimensions, 1 to %d are wanted", c->path, t->name,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s has %u dimensions, 1 to %d are expected", c->path, t->name,
                      (unsigned)n_dims, GGUF_MAX_DIMS);
   }
   t->n_dims = (int)n_dims;
@@ -109,12 +110,13 @@ static ellm_status place(const gguf_cursor *c, uint32_t alignment, size_t n, ggu
     gguf_tensor *t = &tensors[i];
     const uint64_t offset = extents[i].offset;
     if (offset % alignment != 0) {
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: offset %llu is no multiple of the alignment %u", c->path,
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: offset %llu is not a multiple of the alignment %u", c->path,
                        t->name, (unsigned long long)offset, (unsigned)alignment);
     }
     if (offset > data_bytes || t->bytes > data_bytes - offset) {
       return ellm_fail(err, ELLM_ERR_INPUT,
-                       "%s: tensor %s: %llu bytes at offset %llu do not lie in the data of %llu (is the file whole?)", c->path, t->name, (unsigned long long)t->bytes, (unsigned long long)offset,
+                       "%s: tensor %s: %llu bytes at offset %llu are not within the data of %llu (is the file whole?)",
+                       c->path, t->name, (unsigned long long)t->bytes, (unsigned long long)offset,
                        (unsigned long long)data_bytes);
     }
     t->data = c->data + begin + offset;

@@ -61,7 +61,7 @@ static bool is_name(int c) {
 static ellm_status read_name(reader *r, uint32_t *rule) {
   const size_t begin = r->at;
   while (is_name(peek(r))) r->at++;
-  if (r->at == begin) return fail(r, "the name of a rule is wanted");
+  if (r->at == begin) return fail(r, "the name of a rule is expected");
   *rule = rules_named(r->rules, r->text + begin, r->at - begin, r->line);
   return ELLM_OK;
 }
@@ -76,11 +76,11 @@ static ellm_status read_hex(reader *r, unsigned digits, uint32_t *value) {
                       : c >= 'a' && c <= 'f' ? c - 'a' + 10
                       : c >= 'A' && c <= 'F' ? c - 'A' + 10
                                              : -1;
-    if (digit < 0) return fail(r, "%u hexadecimal digits are wanted after the backslash", digits);
+    if (digit < 0) return fail(r, "%u hexadecimal digits are expected after the backslash", digits);
     *value = *value << 4 | (uint32_t)digit;
   }
   if (*value > CODE_POINT_LAST || (*value >= 0xD800 && *value <= 0xDFFF))
-    return fail(r, "U+%04X is no character", (unsigned)*value);
+    return fail(r, "U+%04X is not a character", (unsigned)*value);
   return ELLM_OK;
 }
 
@@ -162,7 +162,7 @@ static ellm_status read_class(reader *r, expr_id *made) {
 
 static ellm_status read_count(reader *r, uint32_t *count) {
   uint64_t value = 0;
-  if (peek(r) < '0' || peek(r) > '9') return fail(r, "a number is wanted in the braces of a repetition");
+  if (peek(r) < '0' || peek(r) > '9') return fail(r, "a number is expected in the braces of a repetition");
   for (; peek(r) >= '0' && peek(r) <= '9'; r->at++) {
     value = 10 * value + (uint64_t)(peek(r) - '0');
     if (value > RULES_MOST_COUNT) return fail(r, "a repetition of more than %d is not supported", RULES_MOST_COUNT);
@@ -183,7 +183,7 @@ static ellm_status read_braces(reader *r, uint32_t *min, uint32_t *max) {
     *max = RULES_NO_LIMIT;
     if (peek(r) != '}') ELLM_TRY(read_count(r, max));
   }
-  if (peek(r) != '}') return fail(r, "\"}\" is wanted after a repetition");
+  if (peek(r) != '}') return fail(r, "\"}\" is expected after a repetition");
   if (*max < *min) return fail(r, "a repetition of %u to %u times makes no sense", (unsigned)*min, (unsigned)*max);
   return ELLM_OK;
 }
@@ -282,7 +282,7 @@ static ellm_status read_rule(reader *r) {
   ELLM_TRY(read_name(r, &rule));
   const size_t end = r->at;
   skip(r, false);
-  if (!next_is(r, "::=")) return fail(r, "\"::=\" is wanted after the name of a rule");
+  if (!next_is(r, "::=")) return fail(r, "\"::=\" is expected after the name of a rule");
   r->at += 3;
   skip(r, true);
   if (rule != EXPR_NONE && r->rules->rules[rule].body != EXPR_NONE)

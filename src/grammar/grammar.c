@@ -183,7 +183,7 @@ static ellm_status next_mask(grammar_matcher *m, uint64_t *mask, bool *more, boo
   return g->automaton.too_deep
              ? ellm_fail(err, ELLM_ERR_INPUT, "the text is nested more than %d deep, which its grammar may not be",
                          AUTOMATON_DEPTH)
-             : ellm_fail(err, ELLM_ERR_INPUT, "no token of the vocabulary goes on with what the grammar asks for");
+             : ellm_fail(err, ELLM_ERR_INPUT, "no token of the vocabulary continues what the grammar asks for");
 }
 
 ellm_status grammar_matcher_next(grammar_matcher *m, uint64_t *mask, bool *more, bool *ends, ellm_error *err) {

@@ -169,7 +169,7 @@ static ellm_status read_group(reader *r, expr_id *made) {
     else if (r->at[1] == '<' && *name != '=' && *name != '!' && strchr(name, '>')) r->at = strchr(name, '>') + 1;
     else return refuse(r, "(?");
   }
-  if (++r->groups > MOST_GROUPS) return refuse(r, "so many groups inside each other");
+  if (++r->groups > MOST_GROUPS) return refuse(r, "so many nested groups");
   ELLM_TRY(read_alternatives(r, made));
   if (*r->at != ')') return refuse(r, "a group that is not closed");
   r->at++;

@@ -50,7 +50,7 @@ ellm_status schema_fail(const schema_place *place, const char *format, ...) {
 
 ellm_status schema_wrong(const schema_place *place, const json_t *value, const char *field, const char *wanted) {
   char text[80];
-  return schema_fail(place, "%s is %s, %s is wanted", field, json_brief(value, text), wanted);
+  return schema_fail(place, "%s is %s, %s is expected", field, json_brief(value, text), wanted);
 }
 
 ellm_status schema_count(const schema_place *place, const json_t *schema, const char *field, uint32_t *out) {

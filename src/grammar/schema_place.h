@@ -21,7 +21,7 @@ void schema_back(schema_place *place, size_t mark);
 
 /* ELLM_ERR_INPUT, "ORIGIN: #POINTER: ..." */
 ellm_status schema_fail(const schema_place *place, const char *format, ...) ELLM_PRINTF(2, 3);
-/* "FIELD is VALUE, WANTED is wanted" */
+/* "FIELD is VALUE, WANTED is expected" */
 ellm_status schema_wrong(const schema_place *place, const json_t *value, const char *field, const char *wanted);
 /* A number of at least 0 and at most RULES_MOST_COUNT; *out stays where there is none. */
 ellm_status schema_count(const schema_place *place, const json_t *schema, const char *field, uint32_t *out);

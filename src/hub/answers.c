@@ -138,7 +138,7 @@ ellm_status hub_read_listing(const char *data, size_t bytes, const char *what, c
   const char *sha = json_string_value(json_object_get(root, "sha"));
   ellm_status status = ELLM_OK;
   if (root == NULL)
-    status = prog_failure(err, ELLM_ERR_INPUT, "%s: the hub's answer is no JSON (%s)", what, where.text);
+    status = prog_failure(err, ELLM_ERR_INPUT, "%s: the hub's answer is not JSON (%s)", what, where.text);
   else if (sha == NULL || !hub_is_commit(sha))
     status = prog_failure(err, ELLM_ERR_INPUT, "%s: the hub's answer names no commit (sha): is it a hub?", what);
   else strcpy(commit, sha);

@@ -172,7 +172,7 @@ ellm_status hub_cache_link(const hub_cache *cache, const char *commit, const cha
   for (const char *c = path; *c != '\0'; c++)
     if (*c == '/' && ++depth < MAX_DEPTH) strcat(target, "../");
   if (depth >= MAX_DEPTH)
-    return prog_failure(err, ELLM_ERR_INPUT, "%s: lies in more than %d folders", path, MAX_DEPTH - 1);
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: is nested in more than %d folders", path, MAX_DEPTH - 1);
   strcat(target, "blobs/");
   strcat(target, hash);
   char *link = hub_cache_snapshot(cache, commit, path);

@@ -131,12 +131,12 @@ static ellm_status check_answer(const blob *b, const hub_response *r, uint64_t f
   if (r->commit[0] != '\0' && strcmp(r->commit, b->transfer->commit) != 0)
     return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub sends it of another commit, %s", b->what, r->commit);
   if (hub_is_hash(hash) && strcmp(hash, b->file->hash) != 0)
-    return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub sends %s, and it should be %s", b->what, hash, b->file->hash);
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub sends %s instead of %s", b->what, hash, b->file->hash);
   if (r->linked_size >= 0 && (uint64_t)r->linked_size != b->file->bytes)
-    return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub sends %lld bytes, and it should be %llu", b->what,
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the hub sends %lld bytes instead of %llu", b->what,
                         (long long)r->linked_size, (unsigned long long)b->file->bytes);
   if (r->length >= 0 && (uint64_t)r->length != left)
-    return prog_failure(err, ELLM_ERR_INPUT, "%s: the server sends %lld bytes, and it should be %llu", b->what,
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the server sends %lld bytes instead of %llu", b->what,
                         (long long)r->length, (unsigned long long)left);
   return ELLM_OK;
 }
@@ -217,7 +217,7 @@ static void tell_waiting(void *user) {
   const ellm_notes *notes = &t->http->options->notes;
   char line[512];
   if (notes->take == NULL) return;
-  snprintf(line, sizeof line, "%s: %.200s is being brought by another run: waiting for it", t->name->repository,
+  snprintf(line, sizeof line, "%s: %.200s is being downloaded by another run: waiting for it", t->name->repository,
            t->path);
   notes->take(notes->user, line);
 }

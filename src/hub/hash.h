@@ -17,7 +17,7 @@ typedef struct hub_hash { void *state; /* libcrypto's */ } hub_hash;
  * is begun anew; free with hub_hash_free. */
 ellm_status hub_hash_begin(hub_hash *hash, const char *wanted, uint64_t bytes, ellm_error *err);
 bool hub_hash_add(hub_hash *hash, const void *data, size_t bytes);
-/* Is it the one that is wanted? Ends the hash. */
+/* Is it the one that is expected? Ends the hash. */
 bool hub_hash_equals(hub_hash *hash, const char *wanted);
 void hub_hash_free(hub_hash *hash);
 

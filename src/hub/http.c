@@ -70,21 +70,21 @@ static ellm_status open_endpoint(hub_http *http, ellm_error *err) {
   size_t bytes = strlen(text);
   while (bytes > 0 && text[bytes - 1] == '/') bytes--;
   if (bytes == 0 || bytes >= sizeof http->base)
-    return prog_failure(err, ELLM_ERR_USAGE, "the endpoint '%s' is no URL", text);
+    return prog_failure(err, ELLM_ERR_USAGE, "the endpoint '%s' is not a URL", text);
   memcpy(http->base, text, bytes);
   http->base[bytes] = '\0';
   http->endpoint = curl_url();
   if (http->endpoint == NULL) return prog_failure_memory(err, 0, "a URL");
   const bool parsed = curl_url_set(http->endpoint, CURLUPART_URL, http->base, 0) == CURLUE_OK;
   if (!parsed || !(is_scheme(http->endpoint, "https") || is_scheme(http->endpoint, "http")))
-    return prog_failure(err, ELLM_ERR_USAGE, "the endpoint '%s' is no URL of https or http", text);
+    return prog_failure(err, ELLM_ERR_USAGE, "the endpoint '%s' is not a URL of https or http", text);
   if (url_part(http->endpoint, CURLUPART_USER, part, sizeof part) || part[0] != '\0' ||
       strpbrk(http->base, "?#@") != NULL)
     return prog_failure(err, ELLM_ERR_USAGE, "the endpoint must be scheme, host and path, nothing more");
   const ellm_notes *notes = &http->options->notes;
   if (http->options->token != NULL && is_scheme(http->endpoint, "http") && !is_loopback(http->endpoint) &&
       notes->take != NULL)
-    notes->take(notes->user, "the endpoint is no https: the token goes to it for everybody to read");
+    notes->take(notes->user, "the endpoint does not use https: everybody could read the token");
   return ELLM_OK;
 }
 
@@ -126,7 +126,7 @@ static size_t on_header(char *line, size_t one, size_t bytes, void *user) {
   }
   h->header_bytes += bytes;
   if (++h->headers > MAX_HEADERS || h->header_bytes > MAX_HEADER_BYTES)
-    prog_set_error(&h->error, ELLM_ERR_INPUT, "%s: the server sends headers without end", h->request->what);
+    prog_set_error(&h->error, ELLM_ERR_INPUT, "%s: the server sends endless headers", h->request->what);
   if (h->error.status == ELLM_OK && !hub_read_header(h->response, h->ours, line, bytes))
     prog_set_error(&h->error, ELLM_ERR_INPUT, "%s: the server says '%.*s', which makes no sense", h->request->what,
                    (int)shown_bytes(line, bytes), line);
@@ -251,7 +251,7 @@ static ellm_status next_url(const hub_http *http, const hub_request *request, co
     return prog_failure(err, ELLM_ERR_INPUT, "%s: the server redirects (%ld) and does not say where to", request->what,
                         response->status);
   if (curl_url_set(url, CURLUPART_URL, response->location, 0) != CURLUE_OK)
-    return prog_failure(err, ELLM_ERR_INPUT, "%s: the server redirects to '%.100s', which is no URL", request->what,
+    return prog_failure(err, ELLM_ERR_INPUT, "%s: the server redirects to '%.100s', which is not a URL", request->what,
                         response->location);
   url_part(url, CURLUPART_HOST, host, sizeof host);
   if (url_part(url, CURLUPART_USER, user, sizeof user) || user[0] != '\0')
@@ -277,7 +277,7 @@ static ellm_status take_hops(hub_http *http, const hub_request *request, CURLU *
     response->elsewhere = !same_origin(url, http->endpoint);
     if (request->sink == NULL && response->elsewhere) return ELLM_OK;
   }
-  return prog_failure(err, ELLM_ERR_INPUT, "%s: the server redirects without end", request->what);
+  return prog_failure(err, ELLM_ERR_INPUT, "%s: the server redirects endlessly", request->what);
 }
 
 /* ------------------------------------------------------------------- trying */
@@ -290,7 +290,7 @@ static ellm_status try_once(hub_http *http, const hub_request *request, uint64_t
   *again = false;
   if (url == NULL || curl_url_set(url, CURLUPART_URL, request->url, 0) != CURLUE_OK) {
     curl_url_cleanup(url);
-    return prog_failure(err, ELLM_ERR_USAGE, "%s: '%.200s' is no URL", request->what, request->url);
+    return prog_failure(err, ELLM_ERR_USAGE, "%s: '%.200s' is not a URL", request->what, request->url);
   }
   ellm_status status = take_hops(http, request, url, from, response, again, err);
   curl_url_cleanup(url);
@@ -342,8 +342,8 @@ ellm_status hub_http_run(hub_http *http, const hub_request *request, hub_respons
     const double seconds = waiting_time(http->curl, failures);
     if (failures > http->options->retries || seconds > MAX_WAIT) {
       if (seconds > MAX_WAIT)
-        return prog_failure(err, status, "%.380s; it asks to come back in %.0f s", reason, seconds);
-      return prog_failure(err, status, "%.400s; given up after %d tries", reason, failures);
+        return prog_failure(err, status, "%.380s; it asks to wait %.0f s", reason, seconds);
+      return prog_failure(err, status, "%.400s; gave up after %d tries", reason, failures);
     }
     if (http->options->notes.take != NULL) {
       char line[sizeof err->message + 60];

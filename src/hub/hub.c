@@ -139,7 +139,7 @@ ellm_status hub_pull(const hub_options *options, const hub_name *name, const cha
   pull p = {.options = options, .name = name, .result = result};
   *result = (hub_result){0};
   if (options->offline)
-    return prog_failure(err, ELLM_ERR_IO, "%s: cannot be brought without the network", name->repository);
+    return prog_failure(err, ELLM_ERR_IO, "%s: cannot be downloaded without the network", name->repository);
   const ellm_status status = run(&p, patterns, n_patterns, one, err);
   hub_http_close(&p.http);
   hub_cache_close(&p.cache);

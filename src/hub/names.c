@@ -61,7 +61,8 @@ ellm_status hub_parse_name(const char *text, hub_name *name, ellm_error *err) {
   const char *slash = memchr(text, '/', repository);
   const size_t owner = slash != NULL ? (size_t)(slash - text) : 0;
   if (slash == NULL || !is_part(text, owner) || !is_part(slash + 1, repository - owner - 1))
-    return prog_failure(err, ELLM_ERR_USAGE, "'%s' is no name of a repository: OWNER/NAME[@REVISION][:FILE] is wanted",
+    return prog_failure(err, ELLM_ERR_USAGE, "'%s' is not the name of a repository: OWNER/NAME[@REVISION][:FILE] is "
+                                             "expected",
                         text);
   memcpy(name->repository, text, repository);
   const char *rest = text + repository;
@@ -73,12 +74,13 @@ ellm_status hub_parse_name(const char *text, hub_name *name, ellm_error *err) {
     memcpy(name->revision, rest, bytes);
     name->revision[bytes] = '\0';
     if (!is_revision(name->revision))
-      return prog_failure(err, ELLM_ERR_USAGE, "%s: '%s' is no name of a revision", name->repository, name->revision);
+      return prog_failure(err, ELLM_ERR_USAGE, "%s: '%s' is not the name of a revision", name->repository,
+                          name->revision);
     rest += bytes;
   }
   if (*rest == ':') {
     if (strlen(rest + 1) >= sizeof name->file || !hub_is_path(rest + 1))
-      return prog_failure(err, ELLM_ERR_USAGE, "%s: '%s' is no name of a file in a repository", name->repository,
+      return prog_failure(err, ELLM_ERR_USAGE, "%s: '%s' is not the name of a file in a repository", name->repository,
                           rest + 1);
     strcpy(name->file, rest + 1);
   }

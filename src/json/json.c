@@ -32,8 +32,9 @@ static bool says_no_memory(const json_error_t *error) {
   return error->line < 0 || json_error_code(error) == json_error_out_of_memory;
 }
 
-/* jansson drops a character of a string or a number, and says nothing, where it has no memory to hold it. So what it made
- * of a text is compared with what it makes of it again; texts of a size for which that would take long are let be. */
+/* jansson drops a character of a string or a number, and says nothing, where it has no memory to hold it. So what it
+ * made of a text is compared with what it makes of it again; texts of a size for which that would take long are let
+ * be. */
 enum { PARSED_TWICE = 1 << 20 };
 
 static bool is_sure(const json_t *root, size_t flags, const void *text, size_t bytes) {
@@ -102,7 +103,7 @@ const char *json_brief(const json_t *value, char text[80]) {
 ellm_status json_wrong(const json_t *value, const char *field, const char *origin, const char *wanted,
                        ellm_error *err) {
   char text[80];
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %s, %s is wanted", origin, field, json_brief(value, text), wanted);
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is %s, %s is expected", origin, field, json_brief(value, text), wanted);
 }
 
 ellm_status json_get_u64(const json_t *object, const char *field, bool required, const char *origin, uint64_t *out,

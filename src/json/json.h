@@ -36,7 +36,7 @@ ellm_status json_get_string(const json_t *object, const char *field, bool requir
 /* json_dumps, which leaves keys out where it runs out of memory; this is NULL then. malloc'ed. */
 char *json_text(const json_t *value, size_t flags);
 
-/* ELLM_ERR_INPUT: "ORIGIN: FIELD is VALUE, WANTED is wanted". */
+/* ELLM_ERR_INPUT: "ORIGIN: FIELD is VALUE, WANTED is expected". */
 ellm_status json_wrong(const json_t *value, const char *field, const char *origin, const char *wanted,
                        ellm_error *err);
 /* A value as errors show it: JSON of at most 79 bytes, else "a long value"; "missing" for NULL. Returns `text`. */

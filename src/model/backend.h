@@ -12,7 +12,7 @@
  *
  * A batch is 1 .. BACKEND_MAX_ROWS rows. A row is a token at a position of a
  * sequence. Every operation works on the rows at work: all from `begin` on, those
- * whose logits are wanted from `select` on. What an operation does to a row
+ * whose logits are expected from `select` on. What an operation does to a row
  * depends on that row and on the pages of its sequence only, never on its
  * neighbours: so logits do not depend on what else is in a batch.
  *
@@ -57,7 +57,8 @@ typedef enum backend_buffer {
 typedef enum page_part { PAGE_KEYS, PAGE_VALUES } page_part;
 
 /* Sees what the matrices of one expert read: x[n][stride], of the rows at work that have chosen it, rows[n] being their
- * numbers, ascending. `inner`: what `down` multiplies; else what gate and up do. Called by the thread that evaluates. */
+ * numbers, ascending. `inner`: what `down` multiplies; else what gate and up do. Called by the thread that
+ * evaluates. */
 typedef struct backend_expert_watch {
   void (*see)(void *user, uint32_t expert, bool inner, const uint32_t *rows, size_t n, const float *x, size_t stride);
   void *user;
@@ -96,19 +97,19 @@ typedef struct backend_ops {
   /* QKV: each head of queries and keys is normed where weights are given ([head_dim], or NULL), then rotated to the
    * row's position by rotary table number `rope`, or not at all: ARCH_NO_ROPE. */
   void (*rotate)(backend *b, uint32_t rope, const float *q_norm, const float *k_norm);
-  /* Keys and values of QKV go to the rows' pages; then MIXED = softmax(scores) v over the positions up to the row's, the
-   * last `window` of them (0: all); scores are score_scale * q k, soft-capped. All three are facts of the layer. */
+  /* Keys and values of QKV go to the rows' pages; then MIXED = softmax(scores) v over the positions up to the row's,
+   * the last `window` of them (0: all); scores are score_scale * q k, soft-capped. All three are facts of the layer. */
   ellm_status (*attention)(backend *b, uint32_t layer, const layer_facts *facts, ellm_error *err);
   /* INNER = activation(gate) * up of GATE_UP: intermediate_size columns each. */
   ellm_status (*activate)(backend *b, arch_activation activation, uint32_t intermediate_size, ellm_error *err);
-  /* PROJECTED = the weighted sum of the networks of the experts that the router of a layer chooses for a row, by facts of
-   * the layer; NORMED is what router and networks read. Only matrices of experts that a row needs are read.
-   * `watch` (NULL: nobody) sees the inputs of experts. */
+  /* PROJECTED = the weighted sum of the networks of the experts that the router of a layer chooses for a row, by facts
+   * of the layer; NORMED is what router and networks read. Only matrices of experts that a row needs are read. `watch`
+   * (NULL: nobody) sees the inputs of experts. */
   ellm_status (*experts)(backend *b, const layer_weights *w, const layer_facts *facts,
                          const backend_expert_watch *watch, ellm_error *err);
   /* STREAM += scale * PROJECTED, which is scaled and rounded first where scale is not 1. */
   void (*add)(backend *b, float scale);
-  /* Only rows whose logits are wanted are at work from here on, in their order; their number. STREAM is theirs. */
+  /* Only rows whose logits are expected are at work from here on, in their order; their number. STREAM is theirs. */
   size_t (*select)(backend *b);
   /* The product of `head` with x, scaled and soft-capped as the configuration says, to the rows' logits. */
   ellm_status (*logits)(backend *b, const matrix_group *head, backend_buffer x, ellm_error *err);

@@ -134,7 +134,7 @@ static ellm_status check_fields(const uint8_t *data, uint64_t bytes, const char 
   if (any != 0) return ellm_fail(err, ELLM_ERR_INPUT, "%s: reserved bytes of the prompt cache are not 0", origin);
   const uint64_t said = load_u64(data + AT_FILE_BYTES);
   if (!prompt_cache_layout_of(shape, positions, layout) || layout->file_bytes != said)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %llu bytes said for a prompt cache of %u positions", origin,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: %llu bytes for a prompt cache of %u positions", origin,
                      (unsigned long long)said, (unsigned)positions);
   if (said != bytes)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: the prompt cache has %llu bytes, %llu are expected", origin,

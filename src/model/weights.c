@@ -44,7 +44,7 @@ static ellm_status missing(const binder *b, const char *name, ellm_error *err) {
 
 static ellm_status wrong_type(const binder *b, const source_tensor *t, ellm_error *err) {
   const bool fp8 = t->dtype == ELLM_F8_E4M3 || t->dtype == ELLM_F8_E5M2;
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is of type %s%s, F32, F16 or BF16 is wanted", b->path, t->name,
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s is of type %s%s, F32, F16 or BF16 is expected", b->path, t->name,
                    ellm_dtype_name(t->dtype), fp8 ? " without a scale that fits it" : "");
 }
 

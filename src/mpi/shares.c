@@ -12,8 +12,8 @@ enum { FASTEST = 1000 }; /* the share of the fastest rank, where they are measur
 
 static uint32_t shares[ELLM_TEAM_MOST];
 
-/* G weights a second that all threads of a rank decode and multiply from memory, with codes of about 3.4 bits. All ranks
- * measure at once, as they compute at once: ranks of one machine share its memory. */
+/* G weights per second that all threads of a rank decode and multiply from memory, with codes of about 3.4 bits. All
+ * ranks measure at once, as they compute at once: ranks of one machine share its memory. */
 static ellm_status measure(double *rate, ellm_error *err) {
   ellm_bench_matrix_options of;
   ellm_bench_job job;
@@ -42,7 +42,7 @@ static int measured(ellm_team *team) {
   for (uint32_t i = 0; i < team->n_ranks; i++) {
     const uint32_t share = (uint32_t)(FASTEST * rates[i] / fastest + 0.5);
     shares[i] = share > 0 ? share : 1;
-    cli_note("rank %u: %.1f G weights a second, a share of %u", (unsigned)i, rates[i], (unsigned)shares[i]);
+    cli_note("rank %u: %.1f G weights per second, a share of %u", (unsigned)i, rates[i], (unsigned)shares[i]);
   }
   return ELLM_OK;
 }

@@ -43,7 +43,7 @@ bool fields_parse(const char *data, size_t bytes, json_t **body, problem *p) {
   if (json_is_object(*body)) return true;
   json_decref(*body);
   *body = NULL;
-  return problem_set(p, 400, NULL, "the body is no JSON object");
+  return problem_set(p, 400, NULL, "the body is not a JSON object");
 }
 
 static json_t *find(const json_t *body, const char *name) {

@@ -56,7 +56,7 @@ const lossNumber = (value) => (value >= 0.1 ? number(value, 2) : value === 0 ? "
 
 function lossText(file) {
   const words = [];
-  if (isNumber(file.divergence)) words.push(`divergence ${lossNumber(file.divergence)} nats a token`);
+  if (isNumber(file.divergence)) words.push(`divergence ${lossNumber(file.divergence)} nats per token`);
   if (isNumber(file.same_top)) words.push(`the same first token in ${percent(file.same_top)} of cases`);
   return words.join("; ");
 }
@@ -69,7 +69,7 @@ function showProps() {
   const bits = isNumber(file.bits_a_weight) ? number(file.bits_a_weight, 2) : null;
   const loss = isNumber(file.divergence) ? lossNumber(file.divergence) : null;
   const same = isNumber(file.same_top) ? percent(file.same_top) : null;
-  byId("facts").textContent = [size, bits && `${bits} bits a weight`, loss && `divergence ${loss}`].filter(Boolean).join(" · ");
+  byId("facts").textContent = [size, bits && `${bits} bits per weight`, loss && `divergence ${loss}`].filter(Boolean).join(" · ");
   const context = isNumber(props.context) ? plural(props.context, "token") : null;
   const facts = [["Size", size], ["Bits a weight", bits], ["Divergence (nats)", loss], ["Same first token", same],
     ["Weights", isNumber(props.parameters) && countText(props.parameters)], ["Context", context]];

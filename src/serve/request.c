@@ -110,7 +110,7 @@ static bool read_biases(const server *s, request *r, const json_t *body, problem
     const unsigned long id = strtoul(key, &end, 10);
     const double bias = json_is_number(value) ? json_number_value(value) : 1000;
     if (!(*key >= '0' && *key <= '9') || *end || id >= s->info.vocab_size)
-      return problem_set(p, 400, "logit_bias", "logit_bias: \"%.30s\" is no token id below %u", key,
+      return problem_set(p, 400, "logit_bias", "logit_bias: \"%.30s\" is not a token id below %u", key,
                          (unsigned)s->info.vocab_size);
     if (!(bias >= -100 && bias <= 100))
       return problem_set(p, 400, "logit_bias", "logit_bias: the bias of %lu must be a number of -100 to 100", id);
@@ -160,7 +160,7 @@ static bool read_grammar(server *s, request *r, const json_t *body, problem *p) 
     return problem_set(p, 400, "response_format", "response_format of type \"%.40s\" is not supported",
                        type ? type : "");
   if (gbnf && *gbnf && (object || schema))
-    return problem_set(p, 400, "grammar", "grammar and response_format exclude each other");
+    return problem_set(p, 400, "grammar", "grammar and response_format cannot be used together");
   if (gbnf && *gbnf) return grammars_take(s, gbnf, false, "grammar", &r->grammar, p);
   if (object) return grammars_take(s, "{\"type\":\"object\"}", true, "response_format", &r->grammar, p);
   return !schema || read_schema(s, r, format, p);
@@ -301,7 +301,7 @@ static bool copy_ids(const server *s, const json_t *list, prompt *out, problem *
   for (size_t i = 0; i < out->n; i++) {
     const json_t *id = json_array_get(list, i);
     if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= s->info.vocab_size)
-      return problem_set(p, 400, "prompt", "prompt[%zu] is no token id below %u", i, (unsigned)s->info.vocab_size);
+      return problem_set(p, 400, "prompt", "prompt[%zu] is not a token id below %u", i, (unsigned)s->info.vocab_size);
     out->ids[i] = (uint32_t)json_integer_value(id);
   }
   return true;
@@ -365,7 +365,7 @@ static bool force_call(server *s, request *r, const json_t *body, problem *p) {
   bool good = dump || problem_memory(p);
   if (good && r->grammar)
     good = problem_set(p, 400, "tool_choice",
-                       "tool_choice excludes response_format and grammar, where it asks for a call");
+                       "tool_choice cannot be used with response_format or grammar if it asks for a call");
   good = good && grammars_take(s, dump, true, "tools", &r->grammar, p);
   free(dump);
   return good;

@@ -61,7 +61,7 @@ static bool detokenize(const server *s, const json_t *body, prog_buffer *out, pr
   for (size_t i = 0; i < n && good; i++) {
     const json_t *id = json_array_get(list, i);
     if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > UINT32_MAX)
-      good = problem_set(p, 400, "tokens", "tokens[%zu] is no token id", i);
+      good = problem_set(p, 400, "tokens", "tokens[%zu] is not a token id", i);
     else ids[i] = (uint32_t)json_integer_value(id);
   }
   if (good && ellm_tokenizer_decode(s->tokenizer, ids, n, false, &content, &bytes, &err) != ELLM_OK)

@@ -94,7 +94,7 @@ static ellm_status factors(maker *k, const char *name, json_t *object, const cha
     float factor;
     ELLM_TRY(gguf_tensor_floats(t, i, 1, &factor, err));
     if (!(factor >= 1e-6f && factor <= 1e6f))
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: element %u is %g, a number from 1e-06 to 1e+06 is wanted",
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: element %u is %g, a number from 1e-06 to 1e+06 is expected",
                        t->path, t->name, (unsigned)i, (double)factor);
     if (json_array_append_new(list, json_real(factor)) != 0) return ellm_fail_memory(err, 0, "a configuration");
   }
@@ -190,7 +190,7 @@ static ellm_status heads(maker *k, ellm_error *err) {
                      "%s: heads have keys of %u, values of %u and %u rotated dimensions, equal numbers are supported",
                      k->m->path, (unsigned)s->head_dim, (unsigned)value_length, (unsigned)s->rotated);
   if (s->head_dim % 2 != 0)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: heads have %u dimensions, an even number is wanted", k->m->path,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: heads have %u dimensions, an even number is expected", k->m->path,
                      (unsigned)s->head_dim);
   return partial(k, err);
 }
@@ -202,7 +202,7 @@ static ellm_status vocabulary(maker *k, ellm_error *err) {
   const gguf_tensor *embedding = gguf_tensor_find(k->file, "token_embd.weight");
   if (embedding == NULL) return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor token_embd.weight is missing", m->path);
   if (embedding->n_dims != 2 || embedding->shape[0] > INT32_MAX)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor token_embd.weight is no matrix of a vocabulary", m->path);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor token_embd.weight is not a matrix of a vocabulary", m->path);
   const int64_t rows = (int64_t)embedding->shape[0];
   int64_t said = rows;
   if (gguf_find(m, key) != NULL) ELLM_TRY(gguf_get_integer(m, key, 1, INT32_MAX, &said, err));

@@ -155,7 +155,7 @@ static ellm_status put_normalizer(const gguf_metadata *m, const gguf_sentencepie
     const gguf_value *map = gguf_find(m, map_key);
     const bool is_bytes = map->type == GGUF_VALUE_ARRAY &&
                           (map->element == GGUF_VALUE_U8 || map->element == GGUF_VALUE_I8);
-    if (!is_bytes) return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s is no array of bytes", m->path, map_key);
+    if (!is_bytes) return ellm_fail(err, ELLM_ERR_INPUT, "%s: key %s is not an array of bytes", m->path, map_key);
     ok = put_bytes(message, NORMALIZER_CHARSMAP, map->data, (size_t)map->n);
   }
   ok = ok && put_number(message, NORMALIZER_PREFIX, prefix) && put_number(message, NORMALIZER_REMOVE_SPACES, remove);

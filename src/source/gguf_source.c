@@ -296,7 +296,7 @@ static ellm_status make_tensor(const gguf_tensor *t, uint64_t start, const gguf_
                      gguf_type_find(t->type)->name);
   }
   if (heads > 0 && t->shape[0] != (uint64_t)heads * shape->head_dim) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s has %llu rows, %u heads of %u are wanted", t->path, t->name,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s has %llu rows, %u heads of %u are expected", t->path, t->name,
                      (unsigned long long)t->shape[0], (unsigned)heads, (unsigned)shape->head_dim);
   }
   gguf_made *m = calloc(1, sizeof *m);
@@ -320,7 +320,7 @@ static ellm_status pieces_of(const gguf_tensor *t, const gguf_shape *shape, uint
   ELLM_TRY(checkpoint_name(t, shape, 0, &merged, name, err));
   *n = merged ? shape->n_experts : 1;
   if (merged && (t->n_dims != 3 || t->shape[0] != shape->n_experts))
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: matrices of %u experts are wanted", t->path, t->name,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: matrices of %u experts are expected", t->path, t->name,
                      (unsigned)shape->n_experts);
   return ELLM_OK;
 }

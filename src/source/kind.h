@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a kind of source has to do. Its opening function fills path, tensors and its own part of the struct; source.c
- * sorts the names. Functions are called with tensors of the same source and, where elements are wanted, with tensors
+ * sorts the names. Functions are called with tensors of the same source and, where elements are expected, with tensors
  * that are not coded; source.c has checked ranges.
  */
 #ifndef ELLM_SOURCE_KIND_H
@@ -38,12 +38,13 @@ typedef struct source_kind {
   ellm_status (*check_part)(const tensor_source *s, const source_tensor *tensor, uint64_t part, ellm_error *err);
   /* NULL: nothing is pinned. */
   ellm_status (*lock)(const tensor_source *s, ellm_progress_fn progress, void *user, ellm_error *err);
-  /* What a description says beside the configuration: "types", "tokenizer", its version. May be NULL; false: no memory. */
+  /* What a description says beside the configuration: "types", "tokenizer", its version. May be NULL; false: no
+   * memory. */
   bool (*describe)(const tensor_source *s, json_t *out);
 } source_kind;
 
-/* A tensor whose elements lie in no file as they are, but are computed when they are read: of types that only the source
- * knows. A struct of its kind begins with this one. */
+/* A tensor whose elements lie in no file as they are, but are computed when they are read: of types that only the
+ * source knows. A struct of its kind begins with this one. */
 typedef struct made_tensor made_tensor;
 struct made_tensor {
   char *name;       /* of the tensor, malloc'ed; NULL: that of the stored one. source.c frees it */

@@ -32,7 +32,7 @@ static ellm_status read_elements(const made_tensor *made, uint64_t first, void *
     }
     const uint8_t scale = m->scales[at / BLOCK], pair = m->blocks[at / 2];
     if (scale == NO_NUMBER)
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: element %llu is 255, which is no number", m->origin,
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: element %llu is 255, which is not a number", m->origin,
                        m->scale_name, (unsigned long long)(at / BLOCK));
     store_u32((uint8_t *)out + 4 * i, float_bits(ldexpf(values[at % 2 == 0 ? pair & 15 : pair >> 4], scale - 127)));
   }
@@ -114,6 +114,6 @@ ellm_status mxfp4_find(checkpoint *ckpt, const quantization *q, const checkpoint
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: its %.900s is missing", origin, tensor->name, name);
   if (!shapes_fit(tensor, scales, experts))
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: blocks and %.900s do not fit: U8, 16 bytes and one scale a "
-                     "block of 32 are wanted", origin, tensor->name, name);
+                     "block of 32 are expected", origin, tensor->name, name);
   return make(ckpt, tensor, scales, stem, experts, found, err);
 }

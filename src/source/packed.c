@@ -367,7 +367,8 @@ static ellm_status check(const finder *f, find_fn kind, ellm_error *err) {
                      f->q->unsupported[0] != '\0' ? f->q->unsupported : "not by the method that config.json names");
   if (f->codes->n_dims != 2 || f->codes->n_elements == 0 || f->codes->shape[0] > UINT32_MAX ||
       f->codes->shape[1] > UINT32_MAX)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s has %d dimensions or no elements, a matrix is wanted", folder,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s has %d dimensions or no elements, a matrix is expected",
+                     folder,
                      f->codes->name, f->codes->n_dims);
   return ELLM_OK;
 }

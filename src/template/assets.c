@@ -57,7 +57,8 @@ static const json_t *named_template(const json_t *several, const char *name) {
   return NULL;
 }
 
-/* From "chat_template" of one file. *found: the file has that field; *out stays NULL if no template of it has the name. */
+/* From "chat_template" of one file. *found: the file has that field; *out stays NULL if no template of it has the
+ * name. */
 static ellm_status template_of_json(chat_template_asset_fn asset, void *user, const char *origin, const char *file,
                                     const char *name, bool *found, chat_template **out, ellm_error *err) {
   json_t *root;
@@ -73,7 +74,7 @@ static ellm_status template_of_json(chat_template_asset_fn asset, void *user, co
   else if (*found && json_is_string(text))
     status = chat_template_create(json_string_value(text), json_string_length(text), where, out, err);
   else if (*found && text)
-    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: chat_template is no text", where);
+    status = ellm_fail(err, ELLM_ERR_INPUT, "%s: chat_template is not text", where);
   else if (*found && is_default)
     status =
         ellm_fail(err, ELLM_ERR_INPUT, "%s: chat_template has several templates and none is named 'default'", where);

@@ -42,7 +42,8 @@ static ellm_status walk_component(walk *w, const json_t *component, size_t depth
     const json_t *item = json_array_get(list, i);
     if (!json_is_object(item)) {
       char text[80];
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: item %zu of a Sequence is %s, an object is wanted", place->origin,
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: item %zu of a Sequence is %s, an object is expected",
+                       place->origin,
                        place->part, i, json_brief(item, text));
     }
     ELLM_TRY(walk_component(w, item, depth + 1, err));
@@ -63,7 +64,7 @@ ellm_status component_unsupported(const component_place *place, const char *type
 ellm_status component_wrong(const json_t *value, const char *field, const component_place *place, const char *wanted,
                             ellm_error *err) {
   char text[80];
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: \"%s\" is %s, %s is wanted", place->origin, place->part, field,
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: \"%s\" is %s, %s is expected", place->origin, place->part, field,
                    json_brief(value, text), wanted);
 }
 

@@ -24,7 +24,8 @@ static ellm_status append_special(const json_t *specials, const char *name, cons
     if (!json_is_integer(value) || json_integer_value(value) < 0 ||
         json_integer_value(value) >= (json_int_t)VOCAB_ID_LIMIT) {
       char text[80];
-      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: id of special token \"%s\" is %s, a number from 0 to %u is wanted",
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s: id of special token \"%s\" is %s, a number from 0 to %u is "
+                                            "expected",
                        place->origin, place->part, name, json_brief(value, text), VOCAB_ID_LIMIT - 1);
     }
     uint32_t id = (uint32_t)json_integer_value(value);

@@ -42,7 +42,7 @@ ellm_status scored_add(scored_model *m, const char *piece, size_t bytes, double 
   if (id == VOCAB_ID_LIMIT)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: more than %u pieces", origin, VOCAB_ID_LIMIT);
   if ((bytes == 0 && m->sentencepiece) || bytes > SCORED_MAX_PIECE)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: piece %zu has %zu bytes, 1 to %d are wanted", origin, id, bytes,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: piece %zu has %zu bytes, 1 to %d are expected", origin, id, bytes,
                      SCORED_MAX_PIECE);
   if (!utf8_is_valid(piece, bytes))
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: piece %zu is not UTF-8", origin, id);

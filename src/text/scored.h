@@ -69,7 +69,7 @@ bool scored_is_mark(const char *text, size_t bytes); /* does it begin with U+258
 bool scored_scratch_reserve(scored_scratch *scratch, size_t bytes);
 /* An id. */
 ellm_status scored_append(scored_scratch *scratch, uint32_t id, id_list *ids, ellm_error *err);
-/* The ids of text that is no piece: its bytes, or the unknown piece, once for several in a row. */
+/* The ids of text that is not a piece: its bytes, or the unknown piece, once for several in a row. */
 ellm_status scored_append_unknown(const scored_model *m, scored_scratch *scratch, const char *text, size_t bytes,
                                   id_list *ids, ellm_error *err);
 

@@ -28,7 +28,8 @@ static ellm_status add_token(const sentencepiece_config *config, const char *key
   added_token token = {0};
   const unsigned long id = strtoul(key, &end, 10);
   if (key[0] < '0' || key[0] > '9' || *end != '\0' || id >= VOCAB_ID_LIMIT || !json_is_object(object)) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: added_tokens_decoder: \"%.40s\" is no id with a token", config->origin,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: added_tokens_decoder: \"%.40s\" is not an id with a token",
+                     config->origin,
                      key);
   }
   token.id = (uint32_t)id;
@@ -79,7 +80,7 @@ static ellm_status add_end(const sentencepiece_config *config, const char *add_f
   if (find_token(parts, content, bytes, &id))
     return id_list_append(list, &id, 1) ? ELLM_OK : ellm_fail_memory(err, sizeof id, "ids");
   if (given == NULL || json_is_null(given)) return ELLM_OK;
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is true, but %s %.*s is no piece", config->origin, add_field, field,
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: %s is true, but %s %.*s is not a piece", config->origin, add_field, field,
                    bytes > 100 ? 100 : (int)bytes, content);
 }
 

@@ -45,7 +45,8 @@ static ellm_status load_token(const json_t *object, size_t index, const char *or
   if (!json_is_integer(given) || json_integer_value(given) < 0 ||
       json_integer_value(given) >= (json_int_t)VOCAB_ID_LIMIT) {
     char text[80];
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: id of added token \"%s\" is %s, a number from 0 to %u is wanted", origin,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: id of added token \"%s\" is %s, a number from 0 to %u is expected",
+                     origin,
                      content, json_brief(given, text), VOCAB_ID_LIMIT - 1);
   }
   token.id = (uint32_t)json_integer_value(given);

@@ -27,7 +27,7 @@ static double score_of(const scored_model *m, uint32_t id) {
   return m->types[id] == PIECE_USER_DEFINED ? 0 : m->scores[id];
 }
 
-/* A character that is no piece. */
+/* A character that is not a piece. */
 static ellm_status try_unknown(const scored_model *m, const char *text, place *to, double before, size_t start,
                                ellm_error *err) {
   const double sum = m->sentencepiece ? (float)((float)m->least - (float)unknown_penalty) + (float)before

@@ -13,7 +13,7 @@ static ellm_status load_piece(json_reader *reader, const char *origin, scored_mo
   if (!json_reader_take(reader, '[') || !json_reader_string(reader, 0, &piece, &bytes) ||
       !json_reader_take(reader, ',') || !json_reader_real(reader, &score) || !json_reader_take(reader, ']')) {
     if (reader->no_memory) return ellm_fail_memory(err, reader->unescaped[0].size, "vocabulary");
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.vocab: item %zu is no pair of a piece and its score", origin,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: model.vocab: item %zu is not a pair of a piece and its score", origin,
                      m->pieces.count);
   }
   return scored_add(m, piece, bytes, score, PIECE_NORMAL, origin, err);

@@ -158,7 +158,7 @@ ellm_status damage_compare(damage_meter *d, ellm_model *other, size_t first, siz
   out->divergence = sum / (double)out->tokens;
   out->equal_top = (double)equal / (double)out->tokens;
   return isfinite(out->divergence) ? ELLM_OK
-                                   : ellm_fail(err, ELLM_ERR_INPUT, "%s: its logits are no numbers", other->path);
+                                   : ellm_fail(err, ELLM_ERR_INPUT, "%s: its logits are not numbers", other->path);
 }
 
 /* ids [from, from + n) of sequence k; logits of all of them where there is a place. */
@@ -169,7 +169,8 @@ static ellm_status evaluate_piece(const damage_meter *d, ellm_model *model, ellm
   return n > 0 ? ellm_evaluate(model, &item, 1, err) : ELLM_OK;
 }
 
-/* Adds the divergences of the scored tokens of sequence k: the first half of d->logits is base's, the second other's. */
+/* Adds the divergences of the scored tokens of sequence k: the first half of d->logits is base's, the second
+ * other's. */
 static ellm_status between_sequence(damage_meter *d, ellm_model *const models[2], ellm_sequence *const s[2], size_t k,
                                     double *sum, ellm_error *err) {
   const size_t vocab = d->model->config.vocab_size, most = d->scored / 2;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How much a matrix matters: the divergence KL(model || model with this matrix quantized) in nats a token, on a few
+ * How much a matrix matters: the divergence KL(model || model with this matrix quantized) in nats per token, on a few
  * tokens of the model's own text. It varies by more than a hundred times between the matrices of a model, and adds up:
  * all of them quantized do about the damage of the sum.
  *
@@ -41,14 +41,14 @@ typedef struct damage_change { tune_matrix *matrix; tune_elements elements; } da
 /* The divergence with n >= 1 changes, all in one layer. ELLM_ERR_INPUT: no number. */
 ellm_status damage_of(damage_meter *d, damage_change *changes, size_t n, double *divergence, ellm_error *err);
 
-/* Another model on the tokens of sequences first .. first + n - 1: mean divergence from this one, and the share of tokens where both have the same
- * likeliest next one. ELLM_ERR_INPUT: no numbers. */
+/* Another model on the tokens of sequences first .. first + n - 1: mean divergence from this one, and the share of
+ * tokens where both have the same likeliest next one. ELLM_ERR_INPUT: no numbers. */
 typedef struct damage_comparison { double divergence, equal_top; uint64_t tokens; } damage_comparison;
 ellm_status damage_compare(damage_meter *d, ellm_model *other, size_t first, size_t n, damage_comparison *out,
                            ellm_error *err);
 
-/* Mean divergence KL(base || other) of two other models on the same tokens: what the second adds to what the first does.
- * Both are evaluated piece by piece, so that no further memory is needed. */
+/* Mean divergence KL(base || other) of two other models on the same tokens: what the second adds to what the first
+ * does. Both are evaluated piece by piece, so that no further memory is needed. */
 ellm_status damage_between(damage_meter *d, ellm_model *base, ellm_model *other, size_t first, size_t n,
                            double *divergence, ellm_error *err);
 

@@ -27,9 +27,9 @@ static double fixed_bits(const tune_matrix *m, bool has_columns, size_t n_codes)
          (has_columns && m->part == 0 && !m->looked_up ? 16 * columns + half_section : 0);
 }
 
-/* The curve that its points give must be what calib/allocate.h wants, whatever noise there is in a sample. A coarse step
- * is believed sooner than a fine one, where codes may be too large for their range: one bad point at the fine end must not
- * say that finer steps gain nothing. */
+/* The curve that its points give must be what calib/allocate.h wants, whatever noise there is in a sample. A coarse
+ * step is believed sooner than a fine one, where codes may be too large for their range: one bad point at the fine end
+ * must not say that finer steps gain nothing. */
 static void make_monotonic(allocation_point *points) {
   for (size_t i = 1; i < PLAN_POINTS; i++)
     if (points[i].bits > points[i - 1].bits) points[i].bits = points[i - 1].bits;
@@ -281,7 +281,7 @@ ellm_status plan_steps(plan *p, size_t first, double bits, ellm_error *err) {
   if (!p->centered) {
     const double least = plan_least_bits(p);
     if (bits < least)
-      return ellm_fail(err, ELLM_ERR_INPUT, "%.3f bits a weight are less than is possible: %.3f at the least",
+      return ellm_fail(err, ELLM_ERR_INPUT, "%.3f bits per weight are less than is possible, which is %.3f",
                        bits / (double)p->matrices->weights, least / (double)p->matrices->weights);
     find_center(p, bits);
   }

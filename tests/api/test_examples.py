@@ -32,7 +32,7 @@ def check_compress(program):
     if os.path.exists(out):
         os.remove(out)
     p = call(program, MODEL, out, "4")
-    ok(p.returncode == 0 and b"4 bits, coded in" in p.stdout and b"bits a weight" in p.stdout, "compress", text(p))
+    ok(p.returncode == 0 and b"4 bits, coded in" in p.stdout and b"bits per weight" in p.stdout, "compress", text(p))
     equal(call(program, MODEL, out, "4").returncode, 7, "compress: a file that is there stays (ELLM_ERR_EXISTS)")
     ok(call(program).returncode == USAGE and call(program, "/no/folder", tmp("x.ellm")).returncode == INPUT or
        call(program, "/no/folder", tmp("x.ellm")).returncode == IO, "compress: errors")

@@ -289,7 +289,7 @@ static void test_rope_refused(void **state) {
   refused(SCALED("\"rope_type\":\"yarn\",\"factor\":2,\"original_max_position_embeddings\":0"),
           "original_max_position_embeddings is 0");
   refused(SCALED("\"full_attention\":{\"rope_type\":\"default\"}"), "type of layer");
-  refused(MODEL("Llama", ",\"rope_scaling\":[]"), "rope_scaling is [], an object is wanted");
+  refused(MODEL("Llama", ",\"rope_scaling\":[]"), "rope_scaling is [], an object is expected");
   refused(MODEL("Llama", ",\"rope_theta\":0"), "rope_theta is 0");
   refused(MODEL("Llama", ",\"rope_theta\":1"), "rope_theta is 1");
   refused(MODEL("Llama", ",\"rope_theta\":1e400"), "rope_theta is 1e400");
@@ -363,11 +363,11 @@ static void test_lenient(void **state) {
                      "\"seed\":123456789012345678901234567890,\"max_position_embeddings\":1,"
                      "\"max_position_embeddings\":77,\"d\":1e999"));
   assert_int_equal(c.max_position_embeddings, 77);
-  refused(MODEL("Llama", ",\"rms_norm_eps\":NaN"), "rms_norm_eps is NaN, a number is wanted");
+  refused(MODEL("Llama", ",\"rms_norm_eps\":NaN"), "rms_norm_eps is NaN, a number is expected");
   refused(MODEL("Llama", ",\"rope_theta\":Infinity"), "rope_theta is Infinity");
   refused("{\"architectures\":[NaN]}", "architectures is ");
   refused(MODEL("Llama", ",\"layer_types\":[NaN,NaN,NaN,NaN]"), "layer_types[0] is not a name");
-  refused(MODEL("Llama", ",\"hidden_act\":NaN"), "hidden_act is NaN, a string is wanted");
+  refused(MODEL("Llama", ",\"hidden_act\":NaN"), "hidden_act is NaN, a string is expected");
   refused(MODEL("Llama", ",\"max_position_embeddings\":123456789012345678901234567890"),
           "max_position_embeddings is 123456789012345678901234567890");
   refused(MODEL("Llama", ",\"hidden_act\":\"silu\",\"hidden_act\":\"gelu\""), "hidden_act gelu"); /* the last counts */

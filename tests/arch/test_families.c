@@ -84,7 +84,7 @@ static void test_gemma3(void **state) {
   refused(MODEL("Gemma3", ",\"query_pre_attn_scalar\":0"), "query_pre_attn_scalar is 0");
   refused(MODEL("Gemma3", ",\"sliding_window\":null"), "sliding_window is null");
   refused(MODEL("Gemma3", ",\"sliding_window_pattern\":0"), "sliding_window_pattern is 0");
-  refused(MODEL("Gemma3", ",\"rope_parameters\":{\"rope_theta\":5}"), "by type of layer are wanted");
+  refused(MODEL("Gemma3", ",\"rope_parameters\":{\"rope_theta\":5}"), "by type of layer are expected");
   refused(MODEL("Gemma3", ",\"rope_parameters\":{\"sliding_attention\":3}"), "sliding_attention is 3");
   refused(MODEL("Gemma3", ",\"hidden_activation\":\"gelu\""), "hidden_activation gelu");
   refused("{\"architectures\":[\"Gemma3ForConditionalGeneration\"]}", "text_config is missing");

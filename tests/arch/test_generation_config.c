@@ -79,7 +79,7 @@ static void test_eos(void **state) {
   refused("{\"eos_token_id\":[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]}", NULL, "more than 16");
   /* ids that config.json gives are config.json's fault */
   refused(NULL, "{\"eos_token_id\":\"x\"}",
-          "config.json: eos_token_id is \"x\", a token id or a list of them is wanted");
+          "config.json: eos_token_id is \"x\", a token id or a list of them is expected");
 }
 
 static void test_add(void **state) {
@@ -128,7 +128,7 @@ static void test_notes(void **state) {
     strcat(strcat(strcpy(line, "generation_config.json: "), wrong[i].field), " is ");
     const generation_config g = good(json, NULL, -1);
     if (strncmp(heard, line, strlen(line)) != 0) fail_msg("%s: %s", json, heard);
-    assert_non_null(strstr(heard, ": taken as not given\n"));
+    assert_non_null(strstr(heard, ": ignored\n"));
     assert_int_equal(g.do_sample, -1);
     assert_int_equal(g.top_k, 50);
     assert_true(g.temperature < 0 && g.top_p < 0 && g.min_p < 0 && g.repetition_penalty < 0);
@@ -174,7 +174,7 @@ static void test_tokenizer_config(void **state) {
   tokenizer("{\"added_tokens_decoder\":{\"-1\":{\"content\":\"a\"}},\"eos_token\":\"a\"}", "a", -1, NULL);
   tokenizer("{\"added_tokens_decoder\":{\"99999999999\":{\"content\":\"a\"}},\"eos_token\":\"a\"}", "a", -1, NULL);
   tokenizer("{\"added_tokens_decoder\":[1],\"eos_token\":\"a\"}", "a", -1, NULL);
-  tokenizer("{\"eos_token\":7}", NULL, -1, "eos_token is 7, a token is wanted");
+  tokenizer("{\"eos_token\":7}", NULL, -1, "eos_token is 7, a token is expected");
   tokenizer("{\"eos_token\":NaN}", NULL, -1, "eos_token is NaN");
   tokenizer("{\"eos_token\":{\"content\":1}}", NULL, -1, "eos_token is {\"content\":1}");
   tokenizer("{\"eos_token\":\"a\\u0000b\"}", NULL, -1, "eos_token");

@@ -158,7 +158,7 @@ static void test_files(void **state) {
   refused(path, "m.gguf: a GGUF file: name the file itself as the model");
   put_shard("model.safetensors", "a");
   snprintf(path, sizeof path, "%s", in_folder("model.safetensors"));
-  refused(path, "name the folder that it lies in");
+  refused(path, "name its folder instead");
   put("x", "?");
   snprintf(path, sizeof path, "%s", in_folder("x"));
   refused(path, "not a checkpoint folder");

@@ -128,7 +128,7 @@ static void test_layout(void **state) {
           "tensor b: data_offsets begin at 4, overlapping");
   refused("{\"a\":" F32("1", "0", "4") ",\"b\":" F32("1", "0", "4") "}", 4, "overlapping");
   refused("{\"a\":" F32("1", "0", "4") "}", 5, "cover 4 of 5 bytes");
-  refused("{\"a\":" F32("1", "0", "4") "}", 3, "do not lie in the data of 3 bytes");
+  refused("{\"a\":" F32("1", "0", "4") "}", 3, "are not within the data of 3 bytes");
   refused("{\"a\":" F32("0", "4", "4") ",\"b\":" F32("2", "0", "8") "}", 8,
           "overlapping"); /* an empty tensor inside another */
 }

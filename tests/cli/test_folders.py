@@ -59,7 +59,7 @@ refused(folder("half", "model-00001-of-00002.safetensors"), "no model.safetensor
 refused(folder("gguf-folder", "m.gguf"), "m.gguf is a GGUF file", "name the file itself as the model")
 refused(write("m.gguf", b"GGUF" + bytes(80)), "m.gguf: GGUF version 0 is not read")
 refused(write("page.ellm", HTML), "page.ellm: an HTML page")
-refused(os.path.join(MODEL, "model.safetensors"), "a safetensors file: name the folder that it lies in")
+refused(os.path.join(MODEL, "model.safetensors"), "a safetensors file: name its folder instead")
 
 want = run("run", "-m", MODEL, "-p", "Once", "-n", "4", "-q").stdout
 one = folder("one-shard", "model-00001-of-00001.safetensors")

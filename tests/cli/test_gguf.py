@@ -215,9 +215,9 @@ def test_refused(keys, tensors):
     plain("keys of 16, values of 16 and 8 rotated dimensions", "llama.rope.dimension_count", U32, 8)
     plain("key llama.vocab_size is 9, tensor token_embd.weight has 384 rows", "llama.vocab_size", U32, 9)
     plain("key llama.block_count is 0, 1 to", "llama.block_count", U32, 0)
-    plain("key llama.block_count is a string, an integer is wanted", "llama.block_count", STRING, "3")
+    plain("key llama.block_count is a string, an integer is expected", "llama.block_count", STRING, "3")
     plain("blk.2.", "llama.block_count", U32, 2)
-    plain("tensor blk.0.attn_q.weight has 64 rows, 8 heads of 16 are wanted", "llama.attention.head_count", U32, 8)
+    plain("tensor blk.0.attn_q.weight has 64 rows, 8 heads of 16 are expected", "llama.attention.head_count", U32, 8)
     plain("key tokenizer.ggml.model is bert, gpt2, llama and t5 are supported", "tokenizer.ggml.model", STRING, "bert")
     plain("key tokenizer.ggml.scores is missing", "tokenizer.ggml.model", STRING, "llama")
     plain("key tokenizer.ggml.pre is falcon, gpt-2, smollm, ", "tokenizer.ggml.pre", STRING, "falcon")
@@ -232,7 +232,7 @@ def test_refused(keys, tensors):
     name = "tokenizer.ggml.token_type"
     with_key("token_type has 2 elements, there are 384 tokens", name, array(name, I32, [1, 1]))
     name = "tokenizer.ggml.tokens"
-    with_key("an element of the array is an I32, a string is wanted", name, array(name, I32, [1]))
+    with_key("an element of the array is an I32, a string is expected", name, array(name, I32, [1]))
     f32 = (TYPES["F32"], [1], bytes(4))
     with_tensor("tensor rope_freqs.weight has 1 elements, half of the rotated dimensions are 8", "rope_freqs.weight", f32)
     zeros = (TYPES["F32"], [8], bytes(32))

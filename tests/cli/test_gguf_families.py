@@ -166,9 +166,10 @@ keys, tensors, config = family(
     changes={"norm_topk_prob": True, "use_sliding_window": False, "sliding_window": None})
 name = "blk.1.ffn_up_exps.weight"
 kind, shape, data = tensors[name]
-refused("moe-bad", keys, {**tensors, name: (kind, shape[1:], data[: len(data) // 5])}, "matrices of 5 experts are wanted")
+refused("moe-bad", keys, {**tensors, name: (kind, shape[1:], data[: len(data) // 5])},
+        "matrices of 5 experts are expected")
 refused("moe-bad", {**keys, "expert_count": key("qwen3moe.expert_count", U32, 6)}, tensors,
-        "matrices of 6 experts are wanted")
+        "matrices of 6 experts are expected")
 refused("moe-bad", {n: k for n, k in keys.items() if n != "expert_count"}, tensors,
         "key qwen3moe.expert_count is 0: files of architecture qwen3moe have experts")
 refused("moe-bad", {**keys, "expert_count": key("qwen3moe.expert_count", U32, 5000)}, tensors, "at most 4096")

@@ -112,7 +112,7 @@ def test_scored():
         ok(p.returncode == INPUT and one_error_line(p) and part in said, f"refused: {part}", said)
 
     bad("scores has 1 elements, there are", "scores", (F32, [1.0]))
-    bad("scores: an element of the array is an I32, an F32 is wanted", "scores", (I32, [1] * n))
+    bad("scores: an element of the array is an I32, an F32 is expected", "scores", (I32, [1] * n))
     bad("piece 7 \"", "scores", (F32, [0.0] * 7 + [float("nan")] + [0.0] * (n - 8)))
     bad("token_type: token 3 has type 9, 1 to 6 are known", "token_type", (I32, [2, 3, 3, 9] + [1] * (n - 4)))
     bad("there is no byte piece <0x00>, though bytes are to be used", "token_type", (I32, [2, 3, 3] + [1] * (n - 4) + [6]))
@@ -121,9 +121,9 @@ def test_scored():
     tokens = entries["tokens"][1]
     bad("piece 9 is not UTF-8", "tokens", (STRING, tokens[:9] + [b"\xff"] + tokens[10:]))
     bad("appears twice", "tokens", (STRING, tokens[:9] + tokens[8:9] + tokens[10:]))
-    bad("piece 9 has 0 bytes, 1 to 1024 are wanted", "tokens", (STRING, tokens[:9] + [b""] + tokens[10:]))
-    bad("piece 9 has 2000 bytes, 1 to 1024 are wanted", "tokens", (STRING, tokens[:9] + [b"a" * 2000] + tokens[10:]))
-    bad("precompiled_charsmap is no array of bytes", "precompiled_charsmap", (I32, [1, 2]))
+    bad("piece 9 has 0 bytes, 1 to 1024 are expected", "tokens", (STRING, tokens[:9] + [b""] + tokens[10:]))
+    bad("piece 9 has 2000 bytes, 1 to 1024 are expected", "tokens", (STRING, tokens[:9] + [b"a" * 2000] + tokens[10:]))
+    bad("precompiled_charsmap is not an array of bytes", "precompiled_charsmap", (I32, [1, 2]))
     bad("precompiled_charsmap of 5 bytes", "precompiled_charsmap", (U8, [4, 0, 0, 0, 1]))
 
 

@@ -45,7 +45,7 @@ p = run("chat", "-m", MODEL, "-q", "--template", written("t.jinja", "{{ messages
 ok(p.returncode == 0 and "age" in json.loads(p.stdout), "chat --json-schema", p.stdout + p.stderr)
 
 for what, options, status, words in (
-        ("both", ["--grammar", answer, "--json-schema", person], USAGE, "exclude each other"),
+        ("both", ["--grammar", answer, "--json-schema", person], USAGE, "cannot be used together"),
         ("a grammar that is none", ["--grammar", written("x.gbnf", 'root ::= "a')], INPUT, "x.gbnf: line 1"),
         ("left recursion", ["--grammar", written("l.gbnf", 'root ::= root "a" | "b"\n')], INPUT, "begins with itself"),
         ("bytes that are no text", ["--grammar", written("b.gbnf", b'root ::= "\xff"')], INPUT, "0xFF is not valid UTF-8"),

@@ -53,14 +53,14 @@ ok(("activations, default     %s, as i8 adds" % default).encode() in run("inspec
 ok(b"divergence from source" in run("inspect", OUT, "--table").stdout, "inspect --table says it in words")
 
 for arguments, words in (
-    (["--target-bpw", "3", "--quality", "small"], "exclude each other"),
-    (["--target-bpw", "3", "--bits", "4"], "--bits is of the paper's method"),
-    (["--target-size", "large"], "is no size"),
-    (["--bits", "4", "--effort", "full"], "are of no use with"),
-    (["--bits", "4", "--plan", "p"], "are of no use with"),
-    (["--target-bpw", "3", "--max-kl", "0.1"], "exclude each other"),
+    (["--target-bpw", "3", "--quality", "small"], "cannot be used together"),
+    (["--target-bpw", "3", "--bits", "4"], "--bits belongs to the paper's method"),
+    (["--target-size", "large"], "is not a size"),
+    (["--bits", "4", "--effort", "full"], "have no effect with"),
+    (["--bits", "4", "--plan", "p"], "have no effect with"),
+    (["--target-bpw", "3", "--max-kl", "0.1"], "cannot be used together"),
     (["--max-kl", "0.1", "--calibrate", "none"], "no divergence can be measured"),
-    (["--target-bpw", "3", "--memory", "few"], "is no size"),
+    (["--target-bpw", "3", "--memory", "few"], "is not a size"),
     (["--target-bpw", "3", "--calibrate", "none", "--effort", "full"], "of no use without calibration"),
 ):
     p = compress(*arguments)
@@ -125,7 +125,7 @@ zeros["b"] = ("F32", [64, 64], b"".join(struct.pack("<64f", *row) for row in row
 os.makedirs(tmp("zeros"))
 write_safetensors(os.path.join(tmp("zeros"), "model.safetensors"), zeros)
 p = run("compress", tmp("zeros"), "-o", OUT, "--force", "--target-bpw", "4")
-ok(p.returncode == 0 and b"more than is of use" in p.stderr, "zeros: fewer bits are enough", p.stderr.decode())
+ok(p.returncode == 0 and b"more than is useful" in p.stderr, "zeros: fewer bits are enough", p.stderr.decode())
 ok(run("verify", OUT, "--against", tmp("zeros")).returncode == 0, "and such a file is whole")
 p = compress("--target-bpw", "15", "--calibrate", "none")
 ok(p.returncode == INPUT and "at the most" in p.stderr.decode(), "more bits than are of use", p.stderr.decode())

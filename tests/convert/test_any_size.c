@@ -141,7 +141,7 @@ static void a_plan_of_something_else_is_refused(void **state) {
   expect(ELLM_ERR_INPUT, "another length of sequences: 32, here it is 48", &options);
   options = small_options(ELLM_TARGET_BITS, 3.25);
   options.plan = STORIES_FOLDER "/config.json";
-  expect(ELLM_ERR_INPUT, "this is no plan", &options);
+  expect(ELLM_ERR_INPUT, "this is not a plan", &options);
   options.plan = "";
   expect(ELLM_ERR_USAGE, "is empty", &options);
   options.plan = plan_path;
@@ -266,8 +266,8 @@ static void a_killed_run_goes_on(void **state) {
   }
 }
 
-/* Stops a run when it has told of so many matrices. It is told of nothing sooner than 0.1 s after the last, be that of what
- * it resumes, and small matrices take less. */
+/* Stops a run when it has told of so many matrices. It is told of nothing sooner than 0.1 s after the last, be that of
+ * what it resumes, and small matrices take less. */
 static bool stop_encoding(void *user, const ellm_progress *p) {
   int *left = user;
   const bool encoding = strcmp(p->stage, "encode") == 0;
@@ -291,8 +291,8 @@ static void compress_in_pieces(const char *model, const char *name, ellm_compres
   ASSERT_OK(ellm_compress(model, path_of(name), &options, NULL, ERR));
 }
 
-/* Experts that many tokens choose and experts that few do; the bytes depend on neither threads nor memory, nor on where a
- * run was interrupted. */
+/* Experts that many tokens choose and experts that few do; the bytes depend on neither threads nor memory, nor on where
+ * a run was interrupted. */
 static void experts_are_calibrated(void **state) {
   (void)state;
   static const char *const names[] = {"mixtral-window", "qwen3moe-mixed", "qwen3moe-plain"};

@@ -315,7 +315,7 @@ static void shared_beginnings(void **state) {
   answer = add(g, &r);
   ASSERT_OK(ellm_generator_run(g, NULL, NULL, ERR));
   ellm_answer_get_info(answer, &info);
-  assert_int_equal(info.n_kept, all[0].n - 1); /* the logits of the last are wanted */
+  assert_int_equal(info.n_kept, all[0].n - 1); /* the logits of the last are expected */
   assert_int_equal(ellm_sequence_length(own), all[0].n + 2);
   ellm_generator_free(g);
   ellm_sequence_free(own);

@@ -15,13 +15,13 @@
 static void test_header(void **state) {
   (void)state;
   ellm_buffer b = {0};
-  refused(&b, "is no GGUF file");
+  refused(&b, "is not a GGUF file");
   put(&b, "GGU", 3);
-  refused(&b, "is no GGUF file");
+  refused(&b, "is not a GGUF file");
   put(&b, "GGML\3\0\0\0", 8);
-  refused(&b, "is no GGUF file");
+  refused(&b, "is not a GGUF file");
   put(&b, "GGUF", 4);
-  refused(&b, "the version: 4 bytes at offset 4 lie beyond the end of the file (4 bytes)");
+  refused(&b, "the version: 4 bytes at offset 4 are beyond the end of the file (4 bytes)");
   put_header(&b, 3, 0, 0);
   b.size = 20;
   refused(&b, "the number of keys: 8 bytes at offset 16");
@@ -56,7 +56,7 @@ static void test_keys(void **state) {
   put_header(&b, 3, 0, 1);
   put_u64(&b, 0);
   put_data(&b, 1, 20);
-  refused(&b, "key number 0 has a name of 0 bytes, 1 to 65535 are wanted");
+  refused(&b, "key number 0 has a name of 0 bytes, 1 to 65535 are expected");
   put_header(&b, 3, 0, 1);
   put_u64(&b, UINT64_MAX);
   put_data(&b, 1, 20);
@@ -64,7 +64,7 @@ static void test_keys(void **state) {
   put_header(&b, 3, 0, 1);
   put_u64(&b, 60000);
   put_data(&b, 1, 20);
-  refused(&b, "the name of a key: 60000 bytes at offset 32 lie beyond the end");
+  refused(&b, "the name of a key: 60000 bytes at offset 32 are beyond the end");
   put_header(&b, 3, 0, 2);
   put_integer(&b, "a", 1);
   put_integer(&b, "b\nc", 1);
@@ -73,7 +73,7 @@ static void test_keys(void **state) {
   put_integer(&b, "twice", 1);
   put_integer(&b, "once", 1);
   put_integer(&b, "twice", 2);
-  refused(&b, "key twice is there twice");
+  refused(&b, "key twice occurs twice");
 }
 
 static void test_values(void **state) {
@@ -86,11 +86,11 @@ static void test_values(void **state) {
   put_header(&b, 3, 0, 1);
   put_key(&b, "k", GGUF_VALUE_U64);
   put_u32(&b, 0);
-  refused(&b, "a value: 8 bytes at offset 37 lie beyond the end of the file (41 bytes)");
+  refused(&b, "a value: 8 bytes at offset 37 are beyond the end of the file (41 bytes)");
   put_header(&b, 3, 0, 1);
   put_key(&b, "k", GGUF_VALUE_BOOL);
   put_u8(&b, 2);
-  refused(&b, "key k: a boolean is 2, 0 or 1 is wanted");
+  refused(&b, "key k: a boolean is 2, 0 or 1 is expected");
   put_header(&b, 3, 0, 1);
   put_key(&b, "k", GGUF_VALUE_STRING);
   put_u64(&b, (uint64_t)1 << 30);
@@ -137,7 +137,7 @@ static void test_array_refused(void **state) {
   put_header(&b, 3, 0, 1);
   put_array(&b, "k", GGUF_VALUE_STRING, 2);
   put_string(&b, "a longer one");
-  refused(&b, "the length of a string: 8 bytes at offset 69 lie beyond the end");
+  refused(&b, "the length of a string: 8 bytes at offset 69 are beyond the end");
   put_header(&b, 3, 0, 1);
   put_array(&b, "k", GGUF_VALUE_BOOL, 3);
   put(&b, "\0\1\7", 3);
@@ -174,22 +174,22 @@ static void test_alignment(void **state) {
     char message[100];
     HEADER(3, 0, 1);
     put_integer(&b, "general.alignment", wrong[i]);
-    snprintf(message, sizeof message, "key general.alignment is %u, a power of two is wanted", (unsigned)wrong[i]);
+    snprintf(message, sizeof message, "key general.alignment is %u, a power of two is expected", (unsigned)wrong[i]);
     refused(&b, message);
   }
   HEADER(3, 0, 1);
   put_key(&b, "general.alignment", GGUF_VALUE_STRING);
   put_string(&b, "32");
-  refused(&b, "key general.alignment is a string, an integer is wanted");
+  refused(&b, "key general.alignment is a string, an integer is expected");
   put_header(&b, 3, 0, 1);
   put_key(&b, "general.alignment", GGUF_VALUE_U64);
   put_u64(&b, (uint64_t)1 << 32);
-  refused(&b, "key general.alignment is 4294967296, 0 to 4294967295 is wanted");
+  refused(&b, "key general.alignment is 4294967296, 0 to 4294967295 is expected");
   put_header(&b, 3, 1, 1); /* the data would begin far behind the file */
   put_integer(&b, "general.alignment", (uint32_t)1 << 31);
   put_tensor(&b, "t", 1, 1, GGUF_F32, 0);
   put_data(&b, 32, 64);
-  refused(&b, "tensor t: 4 bytes at offset 0 do not lie in the data of 0");
+  refused(&b, "tensor t: 4 bytes at offset 0 are not within the data of 0");
 }
 
 /* A file of one tensor with 64 bytes of data. */
@@ -212,10 +212,10 @@ static void test_tensors(void **state) {
   refused_tensor(32, 1, 31, 0, "tensor t: element type 31 (Q4_0_4_4) was removed from the format");
   refused_tensor(31, 1, GGUF_Q4_0, 0, "tensor t: rows of 31 elements are not whole blocks of 32 (Q4_0)");
   refused_tensor(128, 2, GGUF_Q4_K, 0, "tensor t: rows of 128 elements are not whole blocks of 256 (Q4_K)");
-  refused_tensor(4, 1, GGUF_F32, 4, "tensor t: offset 4 is no multiple of the alignment 32");
-  refused_tensor(4, 1, GGUF_F32, 96, "tensor t: 16 bytes at offset 96 do not lie in the data of 64");
-  refused_tensor(9, 1, GGUF_F32, 32, "tensor t: 36 bytes at offset 32 do not lie in the data of 64");
-  refused_tensor(4, 1, GGUF_F32, UINT64_MAX - 31, "tensor t: 16 bytes at offset 18446744073709551584 do not lie");
+  refused_tensor(4, 1, GGUF_F32, 4, "tensor t: offset 4 is not a multiple of the alignment 32");
+  refused_tensor(4, 1, GGUF_F32, 96, "tensor t: 16 bytes at offset 96 are not within the data of 64");
+  refused_tensor(9, 1, GGUF_F32, 32, "tensor t: 36 bytes at offset 32 are not within the data of 64");
+  refused_tensor(4, 1, GGUF_F32, UINT64_MAX - 31, "tensor t: 16 bytes at offset 18446744073709551584 are not within");
 }
 
 static void test_tensor_names(void **state) {
@@ -226,7 +226,7 @@ static void test_tensor_names(void **state) {
   name[65] = '\0';
   put_header(&b, 3, 1, 0);
   put_tensor(&b, name, 4, 1, GGUF_F32, 0);
-  refused(&b, "tensor number 0 has a name of 65 bytes, 1 to 64 are wanted");
+  refused(&b, "tensor number 0 has a name of 65 bytes, 1 to 64 are expected");
   put_header(&b, 3, 1, 0);
   put_tensor(&b, "", 4, 1, GGUF_F32, 0);
   put_u64(&b, 0);
@@ -238,7 +238,7 @@ static void test_tensor_names(void **state) {
   put_tensor(&b, "a", 4, 1, GGUF_F32, 0);
   put_tensor(&b, "a", 4, 1, GGUF_F32, 32);
   put_data(&b, 32, 64);
-  refused(&b, "tensor a is there twice");
+  refused(&b, "tensor a occurs twice");
   put_header(&b, 3, 2, 0);
   put_tensor(&b, "a", 9, 1, GGUF_F32, 0);
   put_tensor(&b, "b", 4, 1, GGUF_F32, 32);
@@ -248,7 +248,7 @@ static void test_tensor_names(void **state) {
   put_string(&b, "t");
   put_u32(&b, 5);
   put_data(&b, 1, 60);
-  refused(&b, "tensor t has 5 dimensions, 1 to 4 are wanted");
+  refused(&b, "tensor t has 5 dimensions, 1 to 4 are expected");
   put_header(&b, 3, 1, 0);
   put_string(&b, "t");
   put_u32(&b, 0);
@@ -317,23 +317,23 @@ static void test_asking(void **state) {
   const gguf_metadata *m = gguf_metadata_of(file);
   wanted_message(gguf_get_integer(m, "none", 0, 9, &integer, &err), &err, "f.gguf: key none is missing");
   wanted_message(gguf_get_integer(m, "text", 0, 9, &integer, &err), &err,
-                 "f.gguf: key text is a string, an integer is wanted");
+                 "f.gguf: key text is a string, an integer is expected");
   wanted_message(gguf_get_integer(m, "integer", 8, 9, &integer, &err), &err,
-                 "f.gguf: key integer is 7, 8 to 9 is wanted");
+                 "f.gguf: key integer is 7, 8 to 9 is expected");
   wanted_message(gguf_get_integer(m, "large", 0, INT64_MAX, &integer, &err), &err,
-                 "f.gguf: key large is 18446744073709551615, 0 to 9223372036854775807 is wanted");
+                 "f.gguf: key large is 18446744073709551615, 0 to 9223372036854775807 is expected");
   wanted_message(gguf_get_integer(m, "least", 0, 9, &integer, &err), &err,
-                 "f.gguf: key least is -9223372036854775808, 0 to 9 is wanted");
-  wanted_message(gguf_get_number(m, "nan", &number, &err), &err, "f.gguf: key nan is nan, a finite number is wanted");
-  wanted_message(gguf_get_number(m, "list", &number, &err), &err, "f.gguf: key list is an array, a number is wanted");
+                 "f.gguf: key least is -9223372036854775808, 0 to 9 is expected");
+  wanted_message(gguf_get_number(m, "nan", &number, &err), &err, "f.gguf: key nan is nan, a finite number is expected");
+  wanted_message(gguf_get_number(m, "list", &number, &err), &err, "f.gguf: key list is an array, a number is expected");
   wanted_message(gguf_get_bool(m, "integer", &boolean, &err), &err,
-                 "f.gguf: key integer is a U32, a boolean is wanted");
+                 "f.gguf: key integer is a U32, a boolean is expected");
   wanted_message(gguf_get_string(m, "integer", &string, &err), &err,
-                 "f.gguf: key integer is a U32, a string is wanted");
+                 "f.gguf: key integer is a U32, a string is expected");
   wanted_message(gguf_get_array(m, "integer", GGUF_VALUE_U8, &array, &err), &err,
-                 "f.gguf: key integer is a U32, an array is wanted");
+                 "f.gguf: key integer is a U32, an array is expected");
   wanted_message(gguf_get_array(m, "list", GGUF_VALUE_STRING, &array, &err), &err,
-                 "f.gguf: key list: an element of the array is a U8, a string is wanted");
+                 "f.gguf: key list: an element of the array is a U8, a string is expected");
   const gguf_tensor *t = gguf_tensor_at(file, 0);
   wanted_message(gguf_tensor_floats(t, 0, 256, floats, &err), &err,
                  "f.gguf: tensor t: element type IQ2_XXS is not read");
@@ -421,11 +421,11 @@ static void test_sets(void **state) {
   refused_set(folder, one, "says that it is file 1 of 1, its name says 2 of 2");
   put_split(&b, 1, 2, 2, "a");
   save(folder, two, &b);
-  refused_set(folder, one, "tensor a is there twice");
+  refused_set(folder, one, "tensor a occurs twice");
   put_split(&b, 1, 2, 2, "b");
   b.size -= 1;
   save(folder, two, &b);
-  refused_set(folder, one, "00002-of-00002.gguf: tensor b: 16 bytes at offset 0 do not lie in the data of 15");
+  refused_set(folder, one, "00002-of-00002.gguf: tensor b: 16 bytes at offset 0 are not within the data of 15");
   put_split(&b, 1, 2, 2, "b");
   save(folder, two, &b);
   refused_set(folder, two, "is file 2 of a set of 2: name the first one (...-00001-of-00002.gguf)");
@@ -434,7 +434,7 @@ static void test_sets(void **state) {
   refused_set(folder, one, "the set has 2 tensors, split.tensors.count is 3");
   put_split(&b, 2, 2, 3, "a");
   save(folder, other, &b);
-  refused_set(folder, other, "key split.no is 2, 0 to 1 is wanted");
+  refused_set(folder, other, "key split.no is 2, 0 to 1 is expected");
   erase(folder, one);
   erase(folder, two);
   erase(folder, other);

@@ -85,15 +85,15 @@ static void test_refused(void **state) {
       {"root ::= *", "follows nothing"},
       {"root ::= \"a\"{3,2}", "3 to 2 times makes no sense"},
       {"root ::= \"a\"{1,99999999999}", "more than 16777216 is not supported"},
-      {"root ::= \"a\"{x}", "a number is wanted"},
+      {"root ::= \"a\"{x}", "a number is expected"},
       {"root ::= \"\\q\"", "no escape \"\\q\""},
-      {"root ::= \"\\uD800\"", "U+D800 is no character"},
-      {"root ::= \"\\U00110000\"", "U+110000 is no character"},
+      {"root ::= \"\\uD800\"", "U+D800 is not a character"},
+      {"root ::= \"\\U00110000\"", "U+110000 is not a character"},
       {"root ::= \"\\x4\"", "2 hexadecimal digits"},
       {"root ::= \"\xC3\"", "byte 0xC3 is not valid UTF-8"},
-      {"root = \"a\"", "\"::=\" is wanted"},
+      {"root = \"a\"", "\"::=\" is expected"},
       {"root ::= <think>", "tokens"},
-      {"\n\n%", "line 3: the name of a rule is wanted"}};
+      {"\n\n%", "line 3: the name of a rule is expected"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) expect_refused(cases[i][0], strlen(cases[i][0]), cases[i][1]);
   expect_refused("root ::= \"a\0", 11, "");
 }

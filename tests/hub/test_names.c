@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of models, of files and of hashes; hashes; which files are wanted. */
+/* Names of models, of files and of hashes; hashes; which files are expected. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -58,7 +58,7 @@ static void test_numbers(void **state) {
     assert_int_equal(json_get_u64(root, "a", false, "f.json", &whole, &err), ELLM_ERR_INPUT);
     assert_int_equal(json_get_bool(root, "a", false, "f.json", &truth, &err), ELLM_ERR_INPUT);
     assert_int_equal(json_get_string(root, "a", false, "f.json", &words, &err), ELLM_ERR_INPUT);
-    assert_non_null(strstr(err.message, "a string is wanted"));
+    assert_non_null(strstr(err.message, "a string is expected"));
     json_decref(root);
   }
   char digits[401] = {0};

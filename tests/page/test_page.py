@@ -252,7 +252,7 @@ def test_settings():
     page.keys("ESCAPE")
     page.click("#open-about")
     about = page.value("byId('about').innerText")
-    want = ("75,431,936 bytes", "divergence 0.021 nats a token; the same first token in 93.1 % of cases",
+    want = ("75,431,936 bytes", "divergence 0.021 nats per token; the same first token in 93.1 % of cases",
             "4,096 tokens", "1.0.0")
     equal([w for w in want if w not in about], [], "what the file is, in full")
     shoot("about")

@@ -71,7 +71,7 @@ def test_one_file_of_several(home, monkeypatch):
     with pytest.raises(entrollm.UsageError, match="2 models in it.*a-q8.gguf, b-q4.gguf"):
         entrollm.Model("hf:own/several")
     for _ in range(2):  # with the program, and without
-        with pytest.raises(entrollm.InputError, match="a-q8.gguf"):  # it is found, and is no GGUF file
+        with pytest.raises(entrollm.InputError, match="a-q8.gguf"):  # it is found, and is not a GGUF file
             entrollm.Model("hf:own/several:*q8*")
         without_program(monkeypatch)
         monkeypatch.setenv("ENTROLLM_PROGRAM", "")

@@ -126,7 +126,7 @@ static void test_bad_files(void **state) {
       no_json,
       "model: tokenizer_config.json: not valid JSON: string or '}' expected near end of file (line 1, column 1)");
   expect_none(no_object, "model: tokenizer_config.json: not a JSON object");
-  expect_none(no_text, "model: tokenizer_config.json: chat_template is no text");
+  expect_none(no_text, "model: tokenizer_config.json: chat_template is not text");
   expect_none(bad,
               "model: chat_template.jinja: chat template: line 2 column 4: the tag 'nosuch' is not supported here");
 }

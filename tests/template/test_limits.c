@@ -68,7 +68,7 @@ static void test_syntax(void **state) {
       {"{{ a $ }}", "line 1 column 6: an unexpected character"},
       {"{{ 'a }}", "line 1 column 4: the end of this string is missing"},
       {"{{ '\\x4' }}", "line 1 column 8: an escape with too few digits"},
-      {"{{ '\\ud83d' }}", "line 1 column 11: an escape that is no character"},
+      {"{{ '\\ud83d' }}", "line 1 column 11: an escape that is not a character"},
       {"{{ 9223372036854775808 }}", "line 1 column 4: an integer beyond 64 bits"},
       {"{% if 1 %}x", "line 1 column 12: the template ends where 'elif' is expected"},
       {"{% endif %}", "line 1 column 4: the tag 'endif' is not supported here"},

@@ -217,7 +217,7 @@ static void test_refused_added_tokens(void **state) {
       {TOKEN("4294967304", "<s>", "false", "false", "false", "false", "true"), "id of added token \"<s>\""},
       {TOKEN("8.0", "<s>", "false", "false", "false", "false", "true"), "id of added token \"<s>\""},
       {TOKEN("8", "<s>", "false", "1", "false", "false", "true"), "added_tokens[0]: \"lstrip\" is 1, true or false"},
-      {"{'id':8,'content':7}", "\"content\" is 7, a string is wanted"},
+      {"{'id':8,'content':7}", "\"content\" is 7, a string is expected"},
       {TOKEN("8", "AC", "false", "false", "false", "true", "true") "," TOKEN("9", "ac", "false", "false", "false",
                                                                              "true", "true"),
        "two added tokens are looked for as \"ac\""},

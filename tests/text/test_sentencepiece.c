@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `tokenizer.model`: what is damaged or not supported is refused by name, and small models made here show what golden
- * ones do not: unused pieces, equal scores, text that is no piece, what stands before and after a text.
+ * ones do not: unused pieces, equal scores, text that is not a piece, what stands before and after a text.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -143,9 +143,9 @@ static void test_ends(void **state) {
   encodes(&m, more, ELLM_ENCODE_DEFAULT, "a<x>aa  a", "1 3 4 5 3");
   encodes(&m, more, ELLM_ENCODE_SPECIAL_AS_TEXT, "<x>a", "1 0 3");
   refused(&m, "{'added_tokens_decoder':{'7':{'content':'<x>'}}}", "added token \"<x>\" has id 7, but by the vocabulary");
-  refused(&m, "{'added_tokens_decoder':{'x':{'content':'<x>'}}}", "\"x\" is no id with a token");
-  refused(&m, "{'added_tokens_decoder':[1]}", "added_tokens_decoder is [1], an object is wanted");
-  refused(&m, "{'add_bos_token':true,'bos_token':'<b>'}", "add_bos_token is true, but bos_token <b> is no piece");
+  refused(&m, "{'added_tokens_decoder':{'x':{'content':'<x>'}}}", "\"x\" is not an id with a token");
+  refused(&m, "{'added_tokens_decoder':[1]}", "added_tokens_decoder is [1], an object is expected");
+  refused(&m, "{'add_bos_token':true,'bos_token':'<b>'}", "add_bos_token is true, but bos_token <b> is not a piece");
   refused(&m, "{'add_bos_token':1}", "add_bos_token");
   refused(&m, "[]", "t_config.json: not a JSON object");
   refused(&m, "{", "t_config.json");

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Layers with experts. The router's scores are computed with float activations, whatever the products of the experts
- * take: a choice is no place for rounding. Rows are grouped by expert, so that each matrix that is needed is decoded once
- * for all of its rows; the products of a row's experts are added in ascending order of experts. So results depend on the
- * row alone, not on the rows beside it. For a single row the matrices gate and up of all its experts are one product.
+ * take: a choice is no place for rounding. Rows are grouped by expert, so that each matrix that is needed is decoded
+ * once for all of its rows; the products of a row's experts are added in ascending order of experts. So results depend
+ * on the row alone, not on the rows beside it. For a single row the matrices gate and up of all its experts are one
+ * product.
  */
 #include "model/cpu/cpu_experts.h"
 
@@ -48,7 +49,7 @@ ellm_status cpu_experts_create(cpu_backend *c, ellm_error *err) {
   }
   if (most == 0) return ELLM_OK;
   if (used > BACKEND_MAX_ROWS) /* each has a row of its own in a buffer */
-    return ellm_fail(err, ELLM_ERR_INPUT, "%zu experts a token: at most %d are supported", used, BACKEND_MAX_ROWS);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%zu experts per token: at most %d are supported", used, BACKEND_MAX_ROWS);
   cpu_experts *e = c->experts = calloc(1, sizeof *e);
   if (e == NULL) return ellm_fail_memory(err, sizeof *e, "a batch of tokens");
   e->most_used = used;
@@ -193,7 +194,8 @@ static void tell(const backend_expert_watch *watch, size_t expert, bool inner, c
   if (watch != NULL) watch->see(watch->user, (uint32_t)expert, inner, rows, n, x, stride);
 }
 
-/* One row: all gates and ups of its experts at once, then each expert's `down`. INNER and outputs have a row an expert. */
+/* One row: all gates and ups of its experts at once, then each expert's `down`. INNER and outputs have a row an
+ * expert. */
 static ellm_status one_row(cpu_backend *c, const layer_weights *w, const layer_facts *facts,
                            const backend_expert_watch *watch, ellm_error *err) {
   static const uint32_t row[1] = {0};

@@ -124,7 +124,7 @@ static ellm_status code_point(tpl_lexer *lexer, size_t *at, int most, int base, 
   }
   if (base == 16 && n < most) return tpl_lex_fail(lexer, *at, "an escape with too few digits");
   if (cp >= 0x110000 || (cp >= 0xD800 && cp < 0xE000))
-    return tpl_lex_fail(lexer, *at, "an escape that is no character");
+    return tpl_lex_fail(lexer, *at, "an escape that is not a character");
   char utf8[4];
   put(w, utf8, utf8_encode(cp, utf8));
   return ELLM_OK;
