@@ -198,7 +198,8 @@ typedef struct ellm_tensor_info {
    * of each element is stored as it is and is counted in entropy and huffman_bits_per_weight. scheme, step and zero
    * are 0. */
   bool exact;
-  uint64_t reserved[7];
+  uint64_t stored_elements; /* those that the file has: all, or, of a part of a model, whole row groups */
+  uint64_t reserved[6];
 } ellm_tensor_info;
 
 /* Sums over the tensors of a file. */

@@ -23,4 +23,57 @@ struct ellm_team {
   void *user;
 };
 
+/* The shares that a model computes with as a member of a team: those of its options or, where its file is a part, of that;
+ * NULL: all alike, or alone. They live as long as the model. */
+ELLM_API const uint32_t *ellm_model_shares(const ellm_model *model);
+
+/*
+ * Parts of a model: for each member of a team a file that holds what it reads, and no more. A part is opened by the member
+ * of its number in a team of its size; everything else that needs a whole model refuses it and says what it is
+ * (ELLM_ERR_INPUT). Its identity, as ellm_model_identity tells, is that of the whole.
+ */
+typedef struct ellm_part_info {
+  uint32_t number, n_parts;    /* 1 to n_parts; of rank number - 1 */
+  const uint32_t *shares;      /* [n_parts], as ellm_team's; of the file */
+  char whole[33];              /* identity of the file that was split: 32 hex digits and NUL */
+  uint64_t whole_bytes;        /* its size */
+  uint64_t reserved[4];
+} ellm_part_info;
+/* False, and *part all zero: the file is a whole one. */
+ELLM_API bool ellm_file_part(const ellm_file *file, ellm_part_info *part);
+
+typedef struct ellm_split_options {
+  size_t size;                 /* set by ellm_split_options_init */
+  uint32_t n_parts;            /* 2 to ELLM_TEAM_MOST */
+  const uint32_t *shares;      /* [n_parts], not 0; NULL: all alike */
+  bool overwrite;              /* replace files that are there */
+  ellm_progress_fn progress;   /* bytes of the whole, once a part; may be NULL */
+  void *progress_user;
+} ellm_split_options;
+ELLM_INIT(ellm_split_options) /* n_parts has no default */
+
+typedef struct ellm_split_part {
+  uint64_t file_bytes;
+  uint64_t divided_bytes;      /* of matrices of which it has its rows */
+} ellm_split_part;
+
+/* Allocated by the library, free with ellm_split_report_free. */
+typedef struct ellm_split_report {
+  uint64_t whole_bytes;
+  /* What every part has: coded tensors that are needed whole (embedding, routers), kept ones (norms), small files. */
+  uint64_t coded_bytes, kept_bytes, small_file_bytes;
+  ellm_split_part *parts;      /* [n_parts] */
+  size_t n_parts;
+} ellm_split_report;
+
+enum { ELLM_PART_NAME_BYTES = 40 };
+/* "part-2-of-4.ellm": what ellm_split calls a part. */
+ELLM_API void ellm_split_part_name(uint32_t number, uint32_t n_parts, char name[ELLM_PART_NAME_BYTES]);
+/* Write the parts of a .ellm file into a folder, which is made where it is missing. Each appears under its name when it is
+ * whole and on the disk. ELLM_ERR_EXISTS, before anything is written, where one is there and not to be replaced. `report`
+ * may be NULL. */
+ELLM_API ellm_status ellm_split(const char *path, const char *folder, const ellm_split_options *options,
+                                ellm_split_report **report, ellm_error *err);
+ELLM_API void ellm_split_report_free(ellm_split_report *report);
+
 #endif

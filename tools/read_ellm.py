@@ -8,6 +8,8 @@ documents and as an example; it is slow. Checksums are verified.
   read_ellm.py FILE --list
   read_ellm.py FILE --tensor NAME --codes OUT    one byte a code, row-major, at most what its bits hold
   read_ellm.py FILE --tensor NAME --weights OUT  the weights, float32, row-major; of an exact tensor its elements
+
+Of a model that was split all parts are given: their rows are put together.
 """
 import argparse
 import json
@@ -17,7 +19,7 @@ import sys
 MAGIC = b"\x89ELLM\r\n\x1a"
 DTYPES = "F32 F16 BF16 F64 I8 U8 I16 U16 I32 U32 I64 U64 BOOL F8_E4M3 F8_E5M2".split()
 SIZES = [4, 2, 2, 8, 1, 1, 2, 2, 4, 4, 8, 8, 1, 1, 1]
-ASSET, KEPT, CODED, METADATA, COLUMNS = 1, 2, 3, 4, 5
+ASSET, KEPT, CODED, METADATA, COLUMNS, PART = 1, 2, 3, 4, 5, 6
 BY_ROW, BY_COLUMN, PATCHED = 1, 2, 4  # bits of the granularity
 UNIFORM, EXACT = 0, 255  # quantizers
 PANEL_ROWS, TILE_COLUMNS, TILE, MAX_CODES = 16, 4, 64, 16384
@@ -157,7 +159,7 @@ class Record:
         need(self.flags in (0, 1), "flags", self.flags)
         need(self.section_bytes % 64 == 0 and self.head_bytes <= self.section_bytes, "section size", self.section_bytes)
         self.name, self.payload_bytes = None, 0
-        if self.type not in (ASSET, KEPT, CODED, METADATA, COLUMNS):
+        if self.type not in (ASSET, KEPT, CODED, METADATA, COLUMNS, PART):
             need(self.flags == 0, "required record of unknown type", self.type)
             return
         p, value_bytes = at + 48, 0
@@ -170,14 +172,24 @@ class Record:
             (self.dtype, n, self.bits, self.scheme, self.quantizer, self.granularity, layout, self.zero, self.step,
              self.panels_per_block, self.block_columns, self.n_blocks, self.payload_bytes, self.entropy_bits,
              self.huffman_bits, rows, columns) = struct.unpack_from("<8Bf3IQdQ2Q", data, p)
-            need(self.quantizer in (UNIFORM, EXACT) and layout == 0 and self.granularity < 8, "coded tensor's fields")
+            need(self.quantizer in (UNIFORM, EXACT) and layout < 2 and self.granularity < 8, "coded tensor's fields")
             need(n == 2 and self.dtype < 3 and 2 <= self.bits <= 8, "coded tensor's fields")
             if self.quantizer == EXACT:
                 self.planes = SIZES[self.dtype] - 1 - self.zero  # `zero` is the bytes left out
                 fixed = (self.bits, self.scheme, self.granularity, u32(data, p + 8)) == (8, 0, 0, 0)
                 need(fixed and self.planes >= 0, "exact tensor's fields")
-            self.shape = (rows, columns)
+            self.shape, self.ranges = (rows, columns), None
             p += 64
+            if layout == 1:
+                self.ranges = some_groups(data, p)
+                p += 32
+        elif self.type == PART:
+            self.number, self.n_parts = struct.unpack_from("<2I", data, p)
+            need(1 <= self.number <= self.n_parts and 2 <= self.n_parts <= 1024, "number of the part")
+            self.whole, self.whole_bytes = data[p + 8:p + 24].hex(), u64(data, p + 24)
+            self.shares = struct.unpack_from(f"<{self.n_parts}I", data, p + 32)
+            need(all(self.shares) and self.section_bytes == 0, "shares of a part")
+            p += 32 + 4 * self.n_parts
         elif self.type == METADATA:
             value_bytes, reserved = struct.unpack_from("<2I", data, p)
             need(reserved == 0, "reserved field")
@@ -192,6 +204,16 @@ class Record:
         need(not any(data[p + name_bytes + value_bytes:at + self.bytes]), "padding of a record")
         filled = self.head_bytes + self.payload_bytes
         need(self.section_bytes - filled == -filled % 64, "section size", self.section_bytes)
+
+
+def some_groups(data, p):
+    """The ranges of row groups of a tensor of layout 1."""
+    n, reserved, *numbers = struct.unpack_from("<8I", data, p)
+    need(n <= 3 and reserved == 0 and not any(numbers[2 * n:]), "row groups")
+    ranges = [(numbers[2 * i], numbers[2 * i + 1]) for i in range(n)]
+    need(all(first < end for first, end in ranges), "row groups")
+    need(all(a[1] < b[0] for a, b in zip(ranges, ranges[1:])), "row groups")
+    return ranges
 
 
 class File:
@@ -216,6 +238,11 @@ class File:
             at += record.bytes
             self.records.append(record)
         need(at == len(data) and end == directory, "directory size")
+        parts = [record for record in self.records if record.type == PART]
+        need(len(parts) < 2, "two parts")
+        self.part = parts[0] if parts else None
+        some = [record for record in self.records if record.type == CODED and record.ranges is not None]
+        need(self.part or not some, "some row groups, but the file is no part")
 
     def head(self, record):
         """The head of a section, checked."""
@@ -521,7 +548,10 @@ def decode_tensor(file, record):
     panel_rows = min(PANEL_ROWS, rows)
     group_rows = panel_rows * record.panels_per_block
     ranges = -(-columns // record.block_columns)
-    need(-(-rows // group_rows) * ranges == record.n_blocks, record.name, "number of blocks")
+    groups = [(0, -(-rows // group_rows))] if record.ranges is None else record.ranges
+    need(all(end <= -(-rows // group_rows) for _, end in groups), record.name, "row groups")
+    places = [g * ranges + r for first, end in groups for g in range(first, end) for r in range(ranges)]
+    need(len(places) == record.n_blocks, record.name, "number of blocks")
     out, patched = bytearray(rows * columns), {}
     exact = record.quantizer == EXACT
     rests = [0] * (rows * columns) if exact else None
@@ -531,7 +561,7 @@ def decode_tensor(file, record):
         data = payload[first:last]
         need(first <= last <= len(payload), record.name, "block table")
         need(xxh3_64(data) & 0xFFFFFFFF == checksum, record.name, "block", block, "wrong checksum")
-        row0, column0 = block // ranges * group_rows, block % ranges * record.block_columns
+        row0, column0 = places[block] // ranges * group_rows, places[block] % ranges * record.block_columns
         height, width = min(group_rows, rows - row0), min(record.block_columns, columns - column0)
         panels, tiles = -(-height // panel_rows), -(-width // TILE_COLUMNS)
         if record.granularity & PATCHED:
@@ -558,13 +588,40 @@ def decode_tensor(file, record):
                 place = at + column // TILE_COLUMNS * step + column % TILE_COLUMNS
                 rest = int.from_bytes(bytes(plane[place] for plane in planes), "little")
                 rests[start + column] = rest << 8 * record.zero
-    need(len(patched) == outliers, record.name, "number of outliers")
+    need(len(patched) == outliers or record.ranges is not None and len(patched) < outliers, record.name,
+         "number of outliers")
     return bytes(out), rests if exact else patched, (row_scales, column_scales)
+
+
+def join_parts(files, name, read):
+    """What `read` makes of a tensor, from all parts of a model."""
+    parts = [file.part for file in files]
+    need(all(parts) and sorted(p.number for p in parts) == list(range(1, parts[0].n_parts + 1)), "not all parts of a model")
+    need(len({(p.whole, p.shares) for p in parts}) == 1, "parts of different models")
+    out, done = None, set()
+    for file in files:
+        record = file.tensor(name)
+        data = read(file, record)
+        if record.ranges is None:
+            need(out in (None, data), name, "differs from part to part")
+            out, done = data, None
+            continue
+        need(done is not None, name, "is whole in some parts only")
+        out = out or bytearray(len(data))
+        rows = record.shape[0]
+        height, line = min(PANEL_ROWS, rows) * record.panels_per_block, len(data) // rows
+        for group in (g for first, end in record.ranges for g in range(first, end)):
+            at, end = group * height * line, min((group + 1) * height, rows) * line
+            need(group not in done or out[at:end] == data[at:end], name, "differs from part to part")
+            out[at:end] = data[at:end]
+            done.add(group)
+    need(done is None or len(done) == -(-rows // height), name, "rows that no part has")
+    return bytes(out)
 
 
 def describe(record):
     types = {ASSET: "asset", KEPT: "kept", CODED: "coded", METADATA: "metadata",
-             COLUMNS: "scales of columns"}
+             COLUMNS: "scales of columns", PART: "part"}
     entry = {"type": types.get(record.type, record.type), "name": record.name}
     if record.type in (KEPT, CODED):
         entry.update(dtype=DTYPES[record.dtype], shape=list(record.shape))
@@ -574,6 +631,10 @@ def describe(record):
             entry.update(granularity=record.granularity)
         if record.quantizer == EXACT:
             entry.update(exact=True)
+    if record.type == CODED and record.ranges is not None:
+        entry.update(row_groups=record.ranges)
+    if record.type == PART:
+        entry.update(number=record.number, parts=record.n_parts, shares=list(record.shares), whole=record.whole)
     if record.type == COLUMNS:
         entry.update(columns=record.columns)
     if record.type == METADATA:
@@ -584,7 +645,7 @@ def describe(record):
 
 def main():
     parser = argparse.ArgumentParser(description="Reads .ellm files; standard library only.")
-    parser.add_argument("file")
+    parser.add_argument("file", nargs="+")
     parser.add_argument("--list", action="store_true", help="print the directory, a JSON object a line")
     parser.add_argument("--tensor", metavar="NAME")
     parser.add_argument("--codes", metavar="OUT", help="write the tensor's codes, one byte each, row-major")
@@ -593,17 +654,18 @@ def main():
     if not arguments.list and not (arguments.tensor and (arguments.codes or arguments.weights)):
         parser.error("nothing to do: --list, or --tensor NAME with --codes OUT or --weights OUT")
     try:
-        file = File(arguments.file)
+        files = [File(path) for path in arguments.file]
         if arguments.list:
-            for record in file.records:
+            for record in (record for file in files for record in file.records):
                 print(json.dumps(describe(record)))
         for path, read in ((arguments.codes, tensor_codes), (arguments.weights, tensor_weights)):
             if arguments.tensor and path:
-                data = read(file, file.tensor(arguments.tensor))
+                data = (join_parts(files, arguments.tensor, read) if len(files) > 1 or files[0].part
+                        else read(files[0], files[0].tensor(arguments.tensor)))
                 with open(path, "wb") as out:
                     out.write(data)
     except (Bad, UnicodeDecodeError, struct.error, IndexError, StopIteration) as error:
-        sys.exit(f"{arguments.file}: {error or 'damaged'}")
+        sys.exit(f"{' '.join(arguments.file)}: {error or 'damaged'}")
     except OSError as error:
         sys.exit(str(error))
 

@@ -49,6 +49,7 @@ ellm_status ellm_bench_matrix_create(const ellm_bench_matrix_options *options, e
 static ellm_status find_blocks(ellm_bench_matrix *m, const ellm_file *file, const container_tensor *tensor,
                                ellm_error *err) {
   const uint64_t n = tensor->geometry.n_blocks;
+  ELLM_TRY(container_need_whole(file, err));
   uint64_t *offset = ellm_aligned_calloc((size_t)n + 1, sizeof *offset);
   if (offset == NULL) return ellm_fail_memory(err, (size_t)(n + 1) * sizeof *offset, "offsets of blocks");
   m->coded.offset = m->coded.owned[0] = offset;

@@ -76,6 +76,7 @@ static void release(decoding *d) {
 
 static ellm_status prepare(decoding *d, ellm_error *err) {
   const size_t n = ellm_file_tensor_count(d->file), threads = (size_t)d->threads;
+  ELLM_TRY(container_need_whole(d->file, err));
   for (size_t i = 0; i < n; i++) {
     const container_tensor *t = container_tensor_at(d->file, i);
     if (t->storage == CONTAINER_CODED) d->n_blocks += (size_t)t->geometry.n_blocks;

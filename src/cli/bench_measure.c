@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/team.h"
+#include "cli/team_model.h"
 
 enum { REPEATS = 5 };
 
@@ -272,11 +273,11 @@ static ellm_status with_sequences(const bench_job *job, uint32_t n_sequences, ui
   options.team = cli_team_of_model();
   options.cache_positions = 1; /* what is reserved decides */
   PROG_TRY(ellm_model_open(job->model, &options, &s.model, err));
+  ellm_status status = cli_team_check_model(s.model, job->model, err);
   ellm_model_get_info(s.model, &info);
   s.n = job->tokens > 0 ? job->tokens : usual < info.max_context ? usual : info.max_context;
   const size_t all = (size_t)s.depth + s.n;
-  ellm_status status = ELLM_OK;
-  if (all > info.max_context)
+  if (status == ELLM_OK && all > info.max_context)
     status = prog_failure(err, ELLM_ERR_USAGE, "%s: %zu tokens are more than the model's context of %u", job->model, all,
                          (unsigned)info.max_context);
   if (status == ELLM_OK) status = subject_prepare(&s, &info, err);

@@ -21,6 +21,7 @@ int cmd_inspect(int argc, char **argv);
 int cmd_pull(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_decompress(int argc, char **argv);
+int cmd_split(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_chat(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);

@@ -6,6 +6,11 @@
 
 #include "cli/output.h"
 
+/* Of a part of a model: by the weights that it has. */
+static double coded_bits(const ellm_tensor_info *t) {
+  return t->stored_elements ? 8.0 * (double)t->stored_bytes / (double)t->stored_elements : 0;
+}
+
 /* All in one call, so that one failed allocation makes the whole NULL. */
 json_t *cli_tensor_json(const ellm_tensor_info *tensor) {
   json_t *shape = json_array();
@@ -25,10 +30,12 @@ json_t *cli_tensor_json(const ellm_tensor_info *tensor) {
                 (json_int_t)tensor->outliers, "entropy",
                 cli_json_real(tensor->entropy), "huffman_bits_per_weight",
                 cli_json_real(tensor->huffman_bits_per_weight), "coded_bits_per_weight",
-                cli_json_real(tensor->n_elements ? 8.0 * (double)tensor->stored_bytes / (double)tensor->n_elements : 0),
+                cli_json_real(coded_bits(tensor)),
                 "layout", tensor->layout ? tensor->layout : "?", "raw_bits", tensor->raw_bits, "tuple", tensor->tuple,
                 "symbols", tensor->symbols, "payload_bytes", (json_int_t)tensor->payload_bytes);
-  if (!coded || json_object_update(object, coded) != 0) {
+  const bool part = tensor->stored_elements != tensor->n_elements;
+  if (!coded || json_object_update(object, coded) != 0 ||
+      (part && json_object_set_new(object, "stored_elements", json_integer((json_int_t)tensor->stored_elements)) != 0)) {
     json_decref(object);
     object = NULL;
   }
@@ -69,7 +76,7 @@ void cli_print_tensors(const ellm_tensor_info *tensors, size_t n_tensors) {
     else
       printf("%-10s %-10s %4d %8.3f %8.3f\n", t->layout ? t->layout : "?",
              t->exact ? "exact" : ellm_scheme_name(t->scheme), t->exact ? 8 * (int)ellm_dtype_size(t->dtype) : t->bits,
-             t->entropy, t->n_elements ? 8.0 * (double)t->stored_bytes / (double)t->n_elements : 0);
+             t->entropy, coded_bits(t));
   }
 }
 

@@ -16,6 +16,7 @@ static const cli_command commands[] = {
     {"inspect", cmd_inspect, "describe a .ellm file, tensor by tensor"},
     {"verify", cmd_verify, "check every byte of a .ellm file"},
     {"decompress", cmd_decompress, "write a .ellm file back as a checkpoint folder"},
+    {"split", cmd_split, "write the parts of a .ellm file, one for each machine"},
     {"run", cmd_run, "continue a text"},
     {"chat", cmd_chat, "talk with a model"},
     {"serve", cmd_serve, "serve a model over HTTP"},

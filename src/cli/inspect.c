@@ -7,6 +7,8 @@
 #include "cli/target.h"
 #include "cli/histogram.h"
 #include "cli/inspect_source.h"
+#include "cli/kind.h"
+#include "cli/shares.h"
 
 /* The index of a tensor by name. */
 static ellm_status find_tensor(const ellm_file *file, const char *path, const char *name, size_t *index,
@@ -126,6 +128,21 @@ static void print_end_ids(const ellm_model_info *info) {
   printf("\n");
 }
 
+/* What a part of a model says of itself. */
+static json_t *part_json(const ellm_part_info *part) {
+  json_t *shares = json_array();
+  for (uint32_t i = 0; i < part->n_parts; i++) cli_json_append(&shares, json_integer(part->shares[i]));
+  return json_pack("{s:i, s:i, s:o, s:s, s:I}", "number", (int)part->number, "parts", (int)part->n_parts, "shares", shares,
+                   "whole", part->whole, "whole_bytes", (json_int_t)part->whole_bytes);
+}
+
+static void print_part(const ellm_part_info *part) {
+  char shares[96], size[24];
+  printf("\npart %u of %u (shares %s) of model %s, %s: for entrollm-mpi, together with the others\n",
+         (unsigned)part->number, (unsigned)part->n_parts, cli_shares_text(part->shares, part->n_parts, shares), part->whole,
+         cli_size_text(part->whole_bytes, size));
+}
+
 static int print_description(const ellm_file *file, const char *path, const char *name) {
   ellm_tensor_info info;
   ellm_totals totals;
@@ -144,10 +161,17 @@ static int print_description(const ellm_file *file, const char *path, const char
   json_t *files = assets ? cli_assets_json(assets, n_assets) : NULL;
   free(assets);
   const char *quality = ellm_file_metadata(file, "entrollm.quality");
-  return cli_print_json(json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o*}", "file", cli_json_text(path, strlen(path)),
-                                  "identity", self, "source_identity", source, "tensors", tensors, "assets", files,
-                                  "totals", cli_totals_json(&totals), "eos_ids", runs ? end_ids_json(&model) : json_null(),
-                                  "quality", quality ? json_loads(quality, 0, NULL) : NULL));
+  ellm_part_info part;
+  const bool is_part = ellm_file_part(file, &part);
+  json_t *all = json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o*}", "file", cli_json_text(path, strlen(path)),
+                          "identity", self, "source_identity", source, "tensors", tensors, "assets", files, "totals",
+                          cli_totals_json(&totals), "eos_ids", runs ? end_ids_json(&model) : json_null(), "quality",
+                          quality ? json_loads(quality, 0, NULL) : NULL);
+  if (all && is_part && json_object_set_new(all, "part", part_json(&part)) != 0) {
+    json_decref(all);
+    all = NULL;
+  }
+  return cli_print_json(all);
 }
 
 static int print_table(const ellm_file *file, const char *path, const char *name) {
@@ -178,6 +202,8 @@ static int print_table(const ellm_file *file, const char *path, const char *name
     printf("\n");
     cli_print_quality(quality);
   }
+  ellm_part_info part;
+  if (ellm_file_part(file, &part)) print_part(&part);
   ellm_file_totals(file, &t);
   bool exact = false;
   for (size_t i = 0; ellm_file_tensor(file, i, &info); i++) exact = exact || info.exact;

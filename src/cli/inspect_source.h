@@ -7,9 +7,6 @@
 
 #include "entrollm.h"
 
-/* Is it one of these? By its first bytes. ELLM_ERR_IO where it cannot be read. */
-ellm_status cli_is_source(const char *path, bool *is, ellm_error *err);
-
 /* Describe it, or one of its tensors where `name` is not NULL; returns the exit status. */
 int cli_inspect_source(const char *path, const char *name, bool as_table);
 

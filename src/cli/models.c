@@ -15,8 +15,10 @@
 #include "cli/files.h"
 #include "cli/hub_access.h"
 #include "cli/messages.h"
+#include "cli/parts.h"
 #include "cli/progress.h"
 #include "cli/team.h"
+#include "cli/team_model.h"
 
 char *cli_embedded_model(void) {
   static const char *const places[] = {"models/stories-4m", "../models/stories-4m", "../../models/stories-4m",
@@ -63,21 +65,27 @@ static ellm_status find_in_hub(cli_hub *hub, const hub_name *name, char **path, 
   return status;
 }
 
-ellm_status cli_find_model(const char **name, ellm_error *err) {
-  static struct kept { char *path; struct kept *next; } *all; /* what was found, for as long as the program runs */
+static ellm_status find_by_name(const char *name, char **path, ellm_error *err) {
   hub_name parsed;
   cli_hub hub;
-  if (*name == NULL || strncmp(*name, "hf:", 3) != 0) return ELLM_OK;
-  PROG_TRY(hub_parse_name(*name + 3, &parsed, err));
-  struct kept *found = calloc(1, sizeof *found);
-  if (found == NULL) return prog_failure_memory(err, sizeof *found, "the path of the model");
+  PROG_TRY(hub_parse_name(name, &parsed, err));
   ellm_status status = cli_hub_init(&hub, err);
-  if (status == ELLM_OK) status = find_in_hub(&hub, &parsed, &found->path, err);
+  if (status == ELLM_OK) status = find_in_hub(&hub, &parsed, path, err);
   cli_progress_end(&hub.progress);
   cli_hub_free(&hub);
+  return status;
+}
+
+ellm_status cli_find_model(const char **name, ellm_error *err) {
+  static struct kept { char *path; struct kept *next; } *all; /* what was found, for as long as the program runs */
+  if (*name == NULL) return ELLM_OK;
+  struct kept *found = calloc(1, sizeof *found);
+  if (found == NULL) return prog_failure_memory(err, sizeof *found, "the path of the model");
+  const ellm_status status = strncmp(*name, "hf:", 3) == 0 ? find_by_name(*name + 3, &found->path, err)
+                                                           : cli_find_part(*name, &found->path, err);
   found->next = all;
   all = found;
-  if (status == ELLM_OK) *name = found->path;
+  if (status == ELLM_OK && found->path != NULL) *name = found->path;
   return status;
 }
 
@@ -112,10 +120,12 @@ ellm_status cli_open_model(const cli_common *common, ellm_model **model, char **
   options.progress_user = &progress;
   *model = NULL;
   PROG_TRY(cli_model_path(common, path, err));
-  ellm_status status = cli_team_check_model(*path, err);
-  if (status == ELLM_OK) status = ellm_model_open(*path, &options, model, err);
+  ellm_status status = ellm_model_open(*path, &options, model, err);
+  if (status == ELLM_OK) status = cli_team_check_model(*model, *path, err);
   cli_progress_end(&progress);
   if (status != ELLM_OK) {
+    ellm_model_close(*model);
+    *model = NULL;
     free(*path);
     *path = NULL;
   }

@@ -32,7 +32,5 @@ bool cli_team_writes(void);
 void cli_team_broadcast(void *data, size_t bytes);
 /* Zeros alone. */
 cli_team_costs cli_team_so_far(void);
-/* Has every process opened the same model file? The rank that has not says so. */
-ellm_status cli_team_check_model(const char *path, ellm_error *err);
 
 #endif

@@ -65,6 +65,8 @@ struct ellm_file {
   metadata_entry *metadata;
   columns_entry *columns;
   size_t n_tensors, n_assets, n_metadata, n_columns;
+  container_part part;         /* number 0: a whole model */
+  uint32_t *shares;            /* part.shares */
   char *text;                  /* all names and values, NUL-terminated */
   atomic_uchar *checked;
   ellm_totals totals;
@@ -171,7 +173,7 @@ static ellm_status load_coded(const ellm_file *file, const format_record *record
   container_tensor *tensor = &entry->tensor;
   ELLM_TRY(check_section(file, &entry->where, tensor->payload_bytes, "tensor", tensor->name, err));
   const uint8_t *head = file->data + entry->where.offset;
-  uint64_t n_blocks = tensor->geometry.n_blocks;
+  const uint64_t n_blocks = record->n_blocks;
   const uint64_t scales_bytes = format_scales_bytes(record);
   /* not negative: format_record_parse */
   uint64_t room = entry->where.head_bytes - FORMAT_TABLE_ENTRY * n_blocks - scales_bytes;
@@ -231,7 +233,7 @@ static ellm_status walk_directory(const ellm_file *file, directory_counts *count
     counts->metadata += record.type == RECORD_METADATA;
     counts->columns += record.type == RECORD_COLUMNS;
     counts->tensors += record.type == RECORD_KEPT || record.type == RECORD_CODED;
-    counts->flags += record.type == RECORD_KEPT ? 1 : record.type == RECORD_CODED ? record.geometry.n_blocks : 0;
+    counts->flags += record.type == RECORD_KEPT ? 1 : record.type == RECORD_CODED ? record.n_blocks : 0;
   }
   if (at != bytes)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: directory: %llu bytes after the last record", file->path,
@@ -275,8 +277,28 @@ static ellm_status load_tensor(ellm_file *file, const format_record *record, con
     entry->usable = true;
     return ELLM_OK;
   }
-  *checked += record->geometry.n_blocks;
+  *checked += record->n_blocks;
   return section_result(load_coded(file, record, entry, err), problem, user, err);
+}
+
+static ellm_status load_part(ellm_file *file, const format_record *record, ellm_error *err) {
+  const uint32_t n = record->part.n_parts;
+  if (file->part.number != 0)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: the name %s occurs twice in the directory", file->path, FORMAT_PART_NAME);
+  file->part = record->part;
+  file->part.shares = file->shares = malloc(n * sizeof *file->shares);
+  if (file->shares == NULL) return ellm_fail_memory(err, n * sizeof *file->shares, "the shares of a part");
+  for (uint32_t i = 0; i < n; i++) file->shares[i] = load_u32(record->share_bytes + 4 * i);
+  return ELLM_OK;
+}
+
+/* Only a part lacks row groups. */
+static ellm_status check_groups(const ellm_file *file, ellm_error *err) {
+  for (size_t i = 0; i < file->n_tensors && file->part.number == 0; i++)
+    if (file->tensors[i].tensor.groups.some)
+      return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: some of its row groups, but the file is no part", file->path,
+                       file->tensors[i].tensor.name);
+  return ELLM_OK;
 }
 
 static ellm_status load_records(ellm_file *file, container_problem_fn problem, void *user, ellm_error *err) {
@@ -306,6 +328,10 @@ static ellm_status load_records(ellm_file *file, container_problem_fn problem, v
       columns_entry *columns = &file->columns[file->n_columns++];
       *columns = (columns_entry){.name = name, .where = where, .record = i, .n = record.n_columns};
       status = section_result(load_columns(file, columns, err), problem, user, err);
+    } else if (record.type == RECORD_PART) {
+      status = load_part(file, &record, err);
+      if (status == ELLM_OK)
+        status = section_result(check_section(file, &where, 0, "the record", name, err), problem, user, err);
     } else if (record.type == RECORD_ASSET) {
       asset_entry *asset = &file->assets[file->n_assets++];
       *asset = (asset_entry){.name = name, .where = where};
@@ -317,7 +343,7 @@ static ellm_status load_records(ellm_file *file, container_problem_fn problem, v
     }
     if (status != ELLM_OK) return status;
   }
-  return ELLM_OK;
+  return check_groups(file, err);
 }
 
 /* --------------------------------------------------------------------- names */
@@ -405,6 +431,7 @@ void ellm_file_close(ellm_file *file) {
   free(file->metadata);
   free(file->columns);
   free(file->text);
+  free(file->shares);
   free((void *)file->checked);
   free(file->path);
   if (file->map.path != NULL) file_map_close(&file->map);
@@ -517,6 +544,54 @@ const char *container_metadata(const ellm_file *file, const char *name) {
   return NULL;
 }
 
+const char *container_metadata_name(const ellm_file *file, size_t index) {
+  return index < file->n_metadata ? file->metadata[index].name : NULL;
+}
+
+const uint16_t *container_columns(const ellm_file *file, uint32_t record, const char **name) {
+  const columns_entry *columns = find_columns(file, record);
+  if (columns == NULL || !columns->usable) return NULL;
+  *name = columns->name;
+  return columns->factors;
+}
+
+/* --------------------------------------------------------------------- parts */
+
+const container_part *container_part_of(const ellm_file *file) { return file->part.number != 0 ? &file->part : NULL; }
+
+ellm_status container_need_whole(const ellm_file *file, ellm_error *err) {
+  char whole[33];
+  if (file->part.number == 0) return ELLM_OK;
+  hash_hex(file->part.whole, whole);
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: this is part %u of %u of model %s, and no whole one; entrollm-mpi runs it "
+                   "together with the others", file->path, (unsigned)file->part.number, (unsigned)file->part.n_parts,
+                   whole);
+}
+
+bool ellm_file_part(const ellm_file *file, ellm_part_info *info) {
+  *info = (ellm_part_info){0};
+  if (file->part.number == 0) return false;
+  info->number = file->part.number;
+  info->n_parts = file->part.n_parts;
+  info->shares = file->part.shares;
+  info->whole_bytes = file->part.whole_bytes;
+  hash_hex(file->part.whole, info->whole);
+  return true;
+}
+
+bool container_has_block(const container_tensor *tensor, uint64_t index) {
+  uint64_t place;
+  return container_groups_place(&tensor->groups, &tensor->geometry, index, &place);
+}
+
+uint64_t container_stored_blocks(const container_tensor *tensor) {
+  return container_groups_blocks(&tensor->groups, &tensor->geometry);
+}
+
+uint64_t container_stored_block(const container_tensor *tensor, uint64_t i) {
+  return container_groups_index(&tensor->groups, &tensor->geometry, i);
+}
+
 const char *ellm_file_metadata(const ellm_file *file, const char *name) { return container_metadata(file, name); }
 
 void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info *info) {
@@ -529,6 +604,7 @@ void container_tensor_describe(const container_tensor *tensor, ellm_tensor_info 
                              .stored_bytes = tensor->stored_bytes,
                              .layout = ""};
   memcpy(info->shape, tensor->shape, sizeof info->shape);
+  info->stored_elements = info->kept ? tensor->n_elements : container_groups_elements(&tensor->groups, &tensor->geometry);
   if (info->kept) return;
   const coder_codebook *book = &tensor->book;
   info->exact = tensor->exact.used;
@@ -555,6 +631,9 @@ bool ellm_file_tensor(const ellm_file *file, size_t index, ellm_tensor_info *inf
 }
 
 void ellm_file_totals(const ellm_file *file, ellm_totals *totals) { *totals = file->totals; }
+
+void container_identity(const ellm_file *file, uint8_t self[16]) { memcpy(self, file->self, 16); }
+void container_source(const ellm_file *file, uint8_t source[16]) { memcpy(source, file->header.source, 16); }
 
 void ellm_file_identity(const ellm_file *file, char source[33], char self[33]) {
   hash_hex(file->header.source, source);
@@ -584,14 +663,18 @@ ellm_status container_kept(const ellm_file *file, const container_tensor *tensor
 ellm_status container_block_at(const ellm_file *file, const container_tensor *tensor, uint64_t block,
                                const uint8_t **data, size_t *bytes, uint32_t *checksum, ellm_error *err) {
   const tensor_entry *entry = entry_of(tensor);
-  uint64_t n_blocks = tensor->geometry.n_blocks;
+  const uint64_t n_blocks = container_stored_blocks(tensor);
+  uint64_t place;
   if (!entry->usable) return unusable(entry, err);
-  if (tensor->storage != CONTAINER_CODED || block >= n_blocks)
+  if (tensor->storage != CONTAINER_CODED || block >= tensor->geometry.n_blocks)
     return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s has no block %llu", file->path, tensor->name,
                      (unsigned long long)block);
-  const uint8_t *at = entry->table + FORMAT_TABLE_ENTRY * block;
+  if (!container_groups_place(&tensor->groups, &tensor->geometry, block, &place))
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu is in another part of the model", file->path,
+                     tensor->name, (unsigned long long)block);
+  const uint8_t *at = entry->table + FORMAT_TABLE_ENTRY * place;
   uint64_t first = load_u32(at),
-           last = block + 1 < n_blocks ? load_u32(at + FORMAT_TABLE_ENTRY) : tensor->payload_bytes;
+           last = place + 1 < n_blocks ? load_u32(at + FORMAT_TABLE_ENTRY) : tensor->payload_bytes;
   /* Checked when opened; again because the file may have been changed under the mapping. */
   if (last < first || last > tensor->payload_bytes || last - first > CODER_MAX_BLOCK_BYTES)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu: the file changed while open", file->path,
@@ -631,7 +714,9 @@ ellm_status container_checked_block(const ellm_file *file, const container_tenso
   const uint8_t *data;
   size_t bytes;
   ELLM_TRY(container_block_at(file, tensor, index, &data, &bytes, &checksum, err));
-  atomic_uchar *checked = entry_of(tensor)->checked + index;
+  uint64_t place; /* found: container_block_at has looked */
+  container_groups_place(&tensor->groups, &tensor->geometry, index, &place);
+  atomic_uchar *checked = entry_of(tensor)->checked + place;
   if (atomic_load_explicit(checked, memory_order_relaxed)) {
     if (take_parts(tensor, index, data, bytes, block)) return ELLM_OK;
     return container_undecodable(file, tensor, index, err);

@@ -11,6 +11,17 @@
 const container_tensor *container_tensor_at(const ellm_file *file, size_t index);
 const container_tensor *container_find(const ellm_file *file, const char *name); /* NULL if absent */
 const char *container_path(const ellm_file *file);
+/* Of this file, and of its source. */
+void container_identity(const ellm_file *file, uint8_t self[16]);
+void container_source(const ellm_file *file, uint8_t source[16]);
+/* What part of which model it is; NULL: a whole one. */
+const container_part *container_part_of(const ellm_file *file);
+/* ELLM_ERR_INPUT, saying what part of what it is, where the file is not a whole one. */
+ellm_status container_need_whole(const ellm_file *file, ellm_error *err);
+/* Scales of columns by the number of their record, and their name; NULL if there are none. */
+const uint16_t *container_columns(const ellm_file *file, uint32_t record, const char **name);
+/* Metadata by number; NULL after the last. */
+const char *container_metadata_name(const ellm_file *file, size_t index);
 const char *container_asset_name(const ellm_file *file, size_t index);
 
 /* Bytes of a kept tensor; the section's checksum is verified on first use. */
@@ -25,6 +36,11 @@ typedef struct container_block {
   coder_patches patches;
   const uint8_t *rests;
 } container_block;
+/* Blocks are numbered as those of the whole. Is this one in the file? Of a whole model all are. */
+bool container_has_block(const container_tensor *tensor, uint64_t index);
+/* How many are, and the number of the i-th of them. */
+uint64_t container_stored_blocks(const container_tensor *tensor);
+uint64_t container_stored_block(const container_tensor *tensor, uint64_t i);
 /* One block: checksum and patches are verified on first use (thread-safe), then it
  * is decoded by `decode` to tile-ordered codes, patches not yet added. ELLM_ERR_INPUT
  * names file, tensor and block when it is damaged. `patches` may be NULL. */

@@ -13,7 +13,7 @@
 
 const uint8_t format_magic[8] = {0x89, 'E', 'L', 'L', 'M', 0x0D, 0x0A, 0x1A};
 
-enum { FIELDS_TENSOR = 8, FIELDS_CODED = 48, FIELDS_METADATA = 8, FIELDS_COLUMNS = 8 };
+enum { FIELDS_TENSOR = 8, FIELDS_CODED = 48, FIELDS_METADATA = 8, FIELDS_COLUMNS = 8, FIELDS_GROUPS = 32, FIELDS_PART = 32 };
 
 /* ------------------------------------------------------------------ header */
 
@@ -110,9 +110,10 @@ bool format_asset_name_valid(const char *name, size_t bytes) {
 static size_t fields_bytes(const format_record *record) {
   switch (record->type) {
     case RECORD_KEPT: return FIELDS_TENSOR + 8 * (size_t)record->n_dims;
-    case RECORD_CODED: return FIELDS_CODED + 8 * (size_t)record->n_dims;
+    case RECORD_CODED: return FIELDS_CODED + 8 * (size_t)record->n_dims + (record->groups.some ? FIELDS_GROUPS : 0);
     case RECORD_METADATA: return FIELDS_METADATA;
     case RECORD_COLUMNS: return FIELDS_COLUMNS;
+    case RECORD_PART: return FIELDS_PART + 4 * (size_t)record->part.n_parts;
     default: return 0;
   }
 }
@@ -121,6 +122,23 @@ static size_t fields_bytes(const format_record *record) {
 size_t format_record_bytes(const format_record *record) {
   size_t bytes = FORMAT_RECORD_FIXED + fields_bytes(record) + record->name_bytes + record->value_bytes;
   return (bytes + 7) & ~(size_t)7;
+}
+
+/* Behind the shape of a tensor of which some row groups are stored. */
+static void store_groups(const container_groups *groups, uint8_t *p) {
+  store_u32(p, groups->n);
+  for (uint32_t i = 0; i < groups->n; i++) {
+    store_u32(p + 8 + 8 * i, groups->range[i].first);
+    store_u32(p + 12 + 8 * i, groups->range[i].end);
+  }
+}
+
+static void store_part(const format_record *record, uint8_t *p) {
+  store_u32(p, record->part.number);
+  store_u32(p + 4, record->part.n_parts);
+  memcpy(p + 8, record->part.whole, 16);
+  store_u64(p + 24, record->part.whole_bytes);
+  memcpy(p + FIELDS_PART, record->share_bytes, 4 * (size_t)record->part.n_parts);
 }
 
 /* Reserved fields are zero, as readers demand. */
@@ -148,17 +166,19 @@ void format_record_store(const format_record *record, uint8_t *out) {
     p[3] = (uint8_t)record->quant.scheme;
     p[4] = record->exact.used ? QUANTIZER_EXACT : QUANTIZER_UNIFORM;
     p[5] = (uint8_t)record->granularity;
-    /* p[6] layout: 0 */
+    p[6] = record->groups.some ? LAYOUT_SOME_PANELS : LAYOUT_PANELS;
     p[7] = (uint8_t)(record->exact.used ? record->exact.omitted : (unsigned)record->quant.scales.zero);
     store_u32(p + 8, float_bits(record->quant.scales.step));
     store_u32(p + 12, record->geometry.panels_per_block);
     store_u32(p + 16, record->geometry.block_columns);
-    store_u32(p + 20, (uint32_t)record->geometry.n_blocks);
+    store_u32(p + 20, (uint32_t)record->n_blocks);
     store_u64(p + 24, record->payload_bytes);
     store_u64(p + 32, entropy);
     store_u64(p + 40, record->huffman_bits);
     shape = p + FIELDS_CODED;
+    if (record->groups.some) store_groups(&record->groups, shape + 8 * record->n_dims);
   }
+  if (record->type == RECORD_PART) store_part(record, p);
   if (record->type == RECORD_METADATA) store_u32(p, record->value_bytes);
   if (record->type == RECORD_COLUMNS) store_u64(p, record->n_columns);
   for (int i = 0; shape != NULL && i < record->n_dims; i++) store_u64(shape + 8 * i, record->shape[i]);
@@ -230,13 +250,31 @@ static ellm_status parse_uniform(const uint8_t *p, format_record *record, const 
   return ELLM_OK;
 }
 
+/* Row groups of a tensor of which some are stored. */
+static ellm_status parse_groups(const uint8_t *p, format_record *record, const parse_context *at) {
+  container_groups *groups = &record->groups;
+  groups->n = load_u32(p);
+  if (groups->n > CONTAINER_MAX_RANGES) return bad(at, "ranges of row groups", groups->n);
+  if (load_u32(p + 4) != 0) return bad(at, "reserved field", load_u32(p + 4));
+  for (uint32_t i = 0; i < CONTAINER_MAX_RANGES; i++) {
+    const container_range range = {load_u32(p + 8 + 8 * i), load_u32(p + 12 + 8 * i)};
+    if (i >= groups->n && (range.first != 0 || range.end != 0)) return bad(at, "range of row groups", range.end);
+    groups->range[i] = range;
+  }
+  if (record->geometry.n_blocks > UINT32_MAX) return bad(at, "blocks of the whole", record->geometry.n_blocks);
+  if (!container_groups_valid(groups, &record->geometry))
+    return ellm_fail(at->err, ELLM_ERR_INPUT, "%s: directory record %llu: its ranges of row groups make no sense",
+                     at->path, (unsigned long long)at->index);
+  return ELLM_OK;
+}
+
 /* Everything that later code relies on is checked here: number and shape of blocks, room for tables and scales. */
 static ellm_status parse_coded(const uint8_t *p, format_record *record, const parse_context *at) {
   if (p[0] > ELLM_BF16) return bad(at, "element type", p[0]);
   if (p[1] != 2) return bad(at, "number of dimensions", p[1]);
   if (p[2] < 2 || p[2] > 8) return bad(at, "bits", p[2]);
   static const char *const room[] = {"quantizer", "granularity", "layout of blocks"};
-  static const uint8_t known[] = {QUANTIZER_UNIFORM, GRANULARITY_ALL, 0};
+  static const uint8_t known[] = {QUANTIZER_UNIFORM, GRANULARITY_ALL, LAYOUT_SOME_PANELS};
   const bool exact = p[4] == QUANTIZER_EXACT;
   for (int i = exact ? 1 : 0; i < 3; i++)
     if (p[4 + i] > known[i])
@@ -250,7 +288,9 @@ static ellm_status parse_coded(const uint8_t *p, format_record *record, const pa
                      "%s: directory record %llu: %u panels a block, %u block columns make no sense for %llu x %llu",
                      at->path, (unsigned long long)at->index, load_u32(p + 12), load_u32(p + 16),
                      (unsigned long long)record->shape[0], (unsigned long long)record->shape[1]);
-  if (record->geometry.n_blocks != load_u32(p + 20)) return bad(at, "number of blocks", load_u32(p + 20));
+  if (record->groups.some) ELLM_TRY(parse_groups(p + FIELDS_CODED + 16, record, at));
+  record->n_blocks = container_groups_blocks(&record->groups, &record->geometry);
+  if (record->n_blocks != load_u32(p + 20)) return bad(at, "number of blocks", load_u32(p + 20));
   record->payload_bytes = load_u64(p + 24);
   if (record->payload_bytes > UINT32_MAX) return bad(at, "payload bytes", record->payload_bytes);
   uint64_t entropy = load_u64(p + 32);
@@ -261,7 +301,7 @@ static ellm_status parse_coded(const uint8_t *p, format_record *record, const pa
   record->huffman_bits = load_u64(p + 40);
   if (record->huffman_bits > 8 * record->n_elements) return bad(at, "Huffman bits", record->huffman_bits);
   record->granularity = p[5];
-  if (record->head_bytes < FORMAT_TABLE_ENTRY * record->geometry.n_blocks + format_scales_bytes(record))
+  if (record->head_bytes < FORMAT_TABLE_ENTRY * record->n_blocks + format_scales_bytes(record))
     return bad(at, "head bytes", record->head_bytes);
   return ELLM_OK;
 }
@@ -270,6 +310,22 @@ static ellm_status parse_columns(const uint8_t *p, format_record *record, const 
   record->n_columns = load_u64(p);
   if (record->n_columns == 0 || record->n_columns > UINT32_MAX) return bad(at, "columns", record->n_columns);
   if (record->head_bytes != 2 * record->n_columns) return bad(at, "head bytes", record->head_bytes);
+  return ELLM_OK;
+}
+
+/* Number and shares of a part of a model. */
+static ellm_status parse_part(const uint8_t *p, format_record *record, const parse_context *at) {
+  container_part *part = &record->part;
+  part->number = load_u32(p);
+  if (part->number < 1 || part->number > part->n_parts) return bad(at, "number of the part", part->number);
+  memcpy(part->whole, p + 8, sizeof part->whole);
+  part->whole_bytes = load_u64(p + 24);
+  record->share_bytes = p + FIELDS_PART;
+  for (uint32_t i = 0; i < part->n_parts; i++)
+    if (load_u32(record->share_bytes + 4 * i) == 0) return bad(at, "share", 0);
+  if (record->section_bytes != 0) return bad(at, "section bytes of a part", record->section_bytes);
+  if (record->name_bytes != strlen(FORMAT_PART_NAME) || memcmp(record->name, FORMAT_PART_NAME, record->name_bytes) != 0)
+    return bad(at, "name bytes of a part", record->name_bytes);
   return ELLM_OK;
 }
 
@@ -308,11 +364,20 @@ ellm_status format_record_parse(const uint8_t *data, uint64_t available, const c
 
   /* Fixed fields, then the sizes that follow from them. */
   const uint8_t *p = data + FORMAT_RECORD_FIXED;
-  size_t fixed = record->type == RECORD_ASSET ? 0 : record->type == RECORD_CODED ? FIELDS_CODED : FIELDS_TENSOR;
+  size_t fixed = record->type == RECORD_ASSET   ? 0
+                 : record->type == RECORD_CODED ? FIELDS_CODED
+                 : record->type == RECORD_PART  ? FIELDS_PART
+                                                : FIELDS_TENSOR;
   if (total < FORMAT_RECORD_FIXED + fixed) return bad(&at, "size", total);
   if (record->type == RECORD_KEPT || record->type == RECORD_CODED) {
     if (p[1] > ELLM_MAX_DIMS) return bad(&at, "number of dimensions", p[1]);
     record->n_dims = p[1];
+    record->groups.some = record->type == RECORD_CODED && p[6] == LAYOUT_SOME_PANELS;
+  }
+  if (record->type == RECORD_PART) {
+    record->part.n_parts = load_u32(p + 4);
+    if (record->part.n_parts < 2 || record->part.n_parts > CONTAINER_PARTS_MAX)
+      return bad(&at, "number of parts", record->part.n_parts);
   }
   if (record->type == RECORD_METADATA) {
     record->value_bytes = load_u32(p);
@@ -340,6 +405,7 @@ ellm_status format_record_parse(const uint8_t *data, uint64_t available, const c
     payload = record->payload_bytes;
   }
   if (record->type == RECORD_COLUMNS) ELLM_TRY(parse_columns(p, record, &at));
+  if (record->type == RECORD_PART) ELLM_TRY(parse_part(p, record, &at));
   /* Head and payload fill the section but for the shortest padding. */
   uint64_t filled;
   if (!ellm_add_u64(record->head_bytes, payload, &filled) || filled > record->section_bytes ||
@@ -367,6 +433,7 @@ void container_tensor_from_record(const format_record *record, const char *name,
   tensor->quant = record->quant;
   tensor->exact = record->exact;
   tensor->geometry = record->geometry;
+  tensor->groups = record->groups;
   tensor->entropy_bits = record->entropy_bits;
   tensor->huffman_bits = record->huffman_bits;
   tensor->payload_bytes = record->payload_bytes;
@@ -378,14 +445,17 @@ void container_totals_add(ellm_totals *totals, const format_record *record) {
   const uint64_t stored_bytes = record->section_bytes + format_record_bytes(record);
   if (record->type == RECORD_COLUMNS) totals->quantized_bytes += stored_bytes;
   if (record->type != RECORD_KEPT && record->type != RECORD_CODED) return;
-  totals->parameters += record->n_elements;
-  if (record->type == RECORD_CODED) {
-    totals->weights += record->n_elements;
-    totals->quantized_bytes += stored_bytes;
-    const double rests = 8.0 * record->exact.planes * (double)record->n_elements;
-    totals->entropy += record->entropy_bits + rests;
-    totals->huffman_bits_per_weight += (double)record->huffman_bits + rests;
+  if (record->type == RECORD_KEPT) {
+    totals->parameters += record->n_elements;
+    return;
   }
+  const uint64_t n = format_stored_elements(record); /* of a part of a model; its share of what the whole takes */
+  const double rests = 8.0 * record->exact.planes * (double)n, share = (double)n / (double)record->n_elements;
+  totals->parameters += n;
+  totals->weights += n;
+  totals->quantized_bytes += stored_bytes;
+  totals->entropy += record->entropy_bits * share + rests;
+  totals->huffman_bits_per_weight += (double)record->huffman_bits * share + rests;
 }
 
 void container_totals_finish(ellm_totals *totals) {

@@ -11,7 +11,8 @@
 
 enum {
   FORMAT_MAJOR = 1,
-  FORMAT_MINOR = 1,         /* what this program knows */
+  FORMAT_MINOR = 2,         /* what this program knows */
+  FORMAT_MINOR_PART = 2,    /* written to parts of a model */
   FORMAT_MINOR_SCALES = 1,  /* written to files that use scales of rows or columns, patches, fields, or exact tensors; else 0 */
   FORMAT_HEADER_BYTES = 64,
   FORMAT_DIRECTORY_HEADER = 8,
@@ -24,13 +25,18 @@ enum {
   FORMAT_TABLE_ENTRY = 8
 };
 
-enum { RECORD_ASSET = 1, RECORD_KEPT = 2, RECORD_CODED = 3, RECORD_METADATA = 4, RECORD_COLUMNS = 5 };
-static inline bool format_type_known(uint32_t type) { return type >= RECORD_ASSET && type <= RECORD_COLUMNS; }
+enum { RECORD_ASSET = 1, RECORD_KEPT = 2, RECORD_CODED = 3, RECORD_METADATA = 4, RECORD_COLUMNS = 5, RECORD_PART = 6 };
+static inline bool format_type_known(uint32_t type) { return type >= RECORD_ASSET && type <= RECORD_PART; }
 enum { RECORD_REQUIRED = 1 };
 /* Quantizer of a coded tensor: uniform, or none at all: its elements are stored exactly. */
 enum { QUANTIZER_UNIFORM = 0, QUANTIZER_EXACT = 255 };
 /* Granularity of a coded tensor: which scales it has beside step and zero, and whether its blocks have patches. */
 enum { GRANULARITY_ROWS = 1, GRANULARITY_COLUMNS = 2, GRANULARITY_PATCHES = 4, GRANULARITY_ALL = 7 };
+
+/* Layout of the blocks of a coded tensor: panels of 16 rows; the same, of some row groups. */
+enum { LAYOUT_PANELS = 0, LAYOUT_SOME_PANELS = 1 };
+/* The name of the record of a part. */
+#define FORMAT_PART_NAME "part"
 
 extern const uint8_t format_magic[8];
 
@@ -62,11 +68,16 @@ typedef struct format_record {
   quant_params quant;        /* scales.rows and .columns NULL: they lie in sections */
   exact_form exact;
   coder_geometry geometry;
+  container_groups groups;
+  uint64_t n_blocks;         /* that are stored */
   uint64_t payload_bytes;
   double entropy_bits;
   uint64_t huffman_bits;
   /* COLUMNS */
   uint64_t n_columns;
+  /* PART: shares NULL, they are at share_bytes */
+  container_part part;
+  const uint8_t *share_bytes; /* part.n_parts integers of 32 bits */
 } format_record;
 
 size_t format_record_bytes(const format_record *record);
@@ -101,6 +112,10 @@ void container_tensor_from_record(const format_record *record, const char *name,
  * in total before. */
 void container_totals_add(ellm_totals *totals, const format_record *record);
 void container_totals_finish(ellm_totals *totals);
+/* Elements of a coded tensor that are stored. */
+static inline uint64_t format_stored_elements(const format_record *record) {
+  return container_groups_elements(&record->groups, &record->geometry);
+}
 /* Bytes to the next multiple of FORMAT_ALIGN, 0..63. */
 static inline unsigned format_padding(uint64_t bytes) { return (unsigned)(-bytes & (FORMAT_ALIGN - 1)); }
 

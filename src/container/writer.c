@@ -34,6 +34,7 @@ struct container_writer {
   char *name;
   hash_stream *hash;
   bool scales;            /* something needs minor version 1 (FORMAT_MINOR_SCALES) */
+  bool part;              /* ... minor version 2 (FORMAT_MINOR_PART) */
   ellm_buffer fixed;      /* what stands before the block table: code book, padding, scales */
   ellm_buffer table;      /* block table so far */
   uint64_t payload;
@@ -194,6 +195,7 @@ static ellm_status add_record(container_writer *writer, ellm_error *err) {
                      writer->path, writer->name, bytes, writer->n_records);
   if (!ellm_buffer_reserve(&writer->directory, bytes)) return ellm_fail_memory(err, bytes, "the directory");
   writer->last_record = writer->directory.size;
+  writer->part = writer->part || writer->record.type == RECORD_PART;
   writer->scales = writer->scales || writer->record.granularity != 0 || writer->record.exact.used ||
                    writer->record.type == RECORD_COLUMNS;
   format_record_store(&writer->record, writer->directory.data + writer->directory.size);
@@ -219,6 +221,19 @@ ellm_status container_writer_metadata(container_writer *writer, const char *name
   writer->record.value = value;
   writer->record.value_bytes = (uint32_t)bytes;
   return container_writer_end(writer, err);
+}
+
+ellm_status container_writer_part(container_writer *writer, const container_part *part, ellm_error *err) {
+  uint8_t shares[4 * CONTAINER_PARTS_MAX];
+  if (part->n_parts < 2 || part->n_parts > CONTAINER_PARTS_MAX || part->number < 1 || part->number > part->n_parts)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: part %u of %u", writer->path, part->number, part->n_parts);
+  ELLM_TRY(begin(writer, RECORD_PART, FORMAT_PART_NAME, err));
+  for (uint32_t i = 0; i < part->n_parts; i++) store_u32(shares + 4 * i, part->shares[i]);
+  writer->record.part = *part;
+  writer->record.share_bytes = shares;
+  const ellm_status status = container_writer_end(writer, err);
+  writer->record.share_bytes = NULL;
+  return status;
 }
 
 static void take_shape(format_record *record, const container_tensor *tensor) {
@@ -284,6 +299,8 @@ ellm_status container_writer_begin_coded(container_writer *writer, const contain
   writer->record.quant = tensor->quant;
   writer->record.exact = tensor->exact;
   writer->record.geometry = tensor->geometry;
+  writer->record.groups = tensor->groups;
+  writer->record.n_blocks = container_groups_blocks(&tensor->groups, &tensor->geometry);
   writer->record.entropy_bits = tensor->entropy_bits;
   writer->record.huffman_bits = tensor->huffman_bits;
   writer->scales = writer->scales || is_newer(&tensor->book);
@@ -295,7 +312,7 @@ ellm_status container_writer_begin_coded(container_writer *writer, const contain
   const size_t book_bytes = (coder_codebook_store(&tensor->book, writer->fixed.data) + 3) & ~(size_t)3;
   if (scales_bytes > 0) format_scales_store(&writer->record, tensor, writer->fixed.data + book_bytes);
   writer->fixed.size = book_bytes + scales_bytes;
-  writer->record.head_bytes = writer->fixed.size + FORMAT_TABLE_ENTRY * tensor->geometry.n_blocks;
+  writer->record.head_bytes = writer->fixed.size + FORMAT_TABLE_ENTRY * writer->record.n_blocks;
   return append_zeros(writer, writer->record.head_bytes, err);
 }
 
@@ -317,10 +334,10 @@ ellm_status container_writer_block(container_writer *writer, const void *data, s
 
 /* The head of a coded tensor, into the place left free for it. */
 static ellm_status write_head(container_writer *writer, ellm_error *err) {
-  if (writer->table.size != FORMAT_TABLE_ENTRY * writer->record.geometry.n_blocks)
+  if (writer->table.size != FORMAT_TABLE_ENTRY * writer->record.n_blocks)
     return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s: %zu blocks written instead of %llu", writer->path,
                      writer->name, writer->table.size / FORMAT_TABLE_ENTRY,
-                     (unsigned long long)writer->record.geometry.n_blocks);
+                     (unsigned long long)writer->record.n_blocks);
   const ellm_buffer *fixed = &writer->fixed;
   hash_stream_add(writer->hash, fixed->data, fixed->size);
   hash_stream_add(writer->hash, writer->table.data, writer->table.size);
@@ -365,6 +382,7 @@ container_mark container_writer_mark(const container_writer *writer) {
                           .last_record = writer->last_record,
                           .n_records = writer->n_records,
                           .scales = writer->scales,
+                          .part = writer->part,
                           .totals = writer->totals};
 }
 
@@ -376,6 +394,7 @@ ellm_status container_writer_rewind(container_writer *writer, const container_ma
   writer->last_record = mark->last_record;
   writer->n_records = mark->n_records;
   writer->scales = mark->scales;
+  writer->part = mark->part;
   writer->totals = mark->totals;
   if (writer->file == NULL) return ELLM_OK;
   writer->sealed_tail = true;
@@ -406,7 +425,7 @@ static ellm_status check_section(container_writer *writer, const format_record *
   ELLM_TRY(file_writer_read_at(writer->file, tail, piece, tail_bytes, err));
   hash_stream_add(writer->hash, piece, tail_bytes);
   if (hash_stream_value(writer->hash) != record->checksum) return ELLM_OK;
-  uint64_t n_blocks = record->type == RECORD_CODED ? record->geometry.n_blocks : 0;
+  uint64_t n_blocks = record->type == RECORD_CODED ? record->n_blocks : 0;
   const uint8_t *table = n_blocks > 0 ? head + record->head_bytes - FORMAT_TABLE_ENTRY * n_blocks : NULL;
   for (uint64_t b = 0; b < n_blocks; b++) {
     uint64_t first = load_u32(table + FORMAT_TABLE_ENTRY * b);
@@ -474,7 +493,7 @@ static ellm_status write_directory(container_writer *writer, const uint8_t sourc
   uint8_t count[FORMAT_DIRECTORY_HEADER] = {0};
   store_u32(count, writer->n_records);
   format_header header = {.major = FORMAT_MAJOR,
-                          .minor = writer->scales ? FORMAT_MINOR_SCALES : 0,
+                          .minor = writer->part ? FORMAT_MINOR_PART : writer->scales ? FORMAT_MINOR_SCALES : 0,
                           .directory_offset = writer->end,
                           .directory_bytes = FORMAT_DIRECTORY_HEADER + writer->directory.size};
   memcpy(header.source, source, 16);

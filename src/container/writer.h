@@ -34,6 +34,8 @@ ellm_status container_writer_begin_coded(container_writer *writer, const contain
 ellm_status container_writer_block(container_writer *writer, const void *data, size_t bytes, uint32_t checksum,
                                    ellm_error *err);
 ellm_status container_writer_end(container_writer *writer, ellm_error *err);
+/* Makes the file a part of a model: of its coded tensors those groups are stored that they name (container_tensor.groups). */
+ellm_status container_writer_part(container_writer *writer, const container_part *part, ellm_error *err);
 /* Make what is written so far a whole file, under the name of the partial one, that can be opened: *path, valid until
  * the writer is closed. container_writer_retract takes directory and header away again, and writing goes on; whoever
  * has opened the file has closed it by then. A dry writer has no file: *path is NULL. */
@@ -63,7 +65,7 @@ typedef struct container_mark {
   uint64_t end;
   size_t directory, last_record;
   uint32_t n_records;
-  bool scales;
+  bool scales, part;
   ellm_totals totals;
 } container_mark;
 container_mark container_writer_mark(const container_writer *writer);

@@ -36,6 +36,7 @@ ellm_status ellm_file_codes(const ellm_file *file, size_t index, int threads, ui
   if (tensor == NULL) return ellm_fail(err, ELLM_ERR_USAGE, "%s: no tensor %zu", container_path(file), index);
   if (tensor->storage != CONTAINER_CODED)
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: tensor %s is kept, it has no codes", container_path(file), tensor->name);
+  ELLM_TRY(container_need_whole(file, err));
   convert_workers workers;
   ELLM_TRY(workers_create(threads, &workers, err));
   codes_job job = {file, tensor, &workers, codes};

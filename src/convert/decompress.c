@@ -716,6 +716,11 @@ ellm_status ellm_decompress(const char *path, const char *out_dir, const ellm_de
     return ellm_fail(err, ELLM_ERR_USAGE, "cannot write weights of type %d: F32, F16 or BF16", own.dtype);
   ellm_file *file;
   ELLM_TRY(ellm_file_open(path, &file, err));
+  const ellm_status whole = container_need_whole(file, err);
+  if (whole != ELLM_OK) {
+    ellm_file_close(file);
+    return whole;
+  }
   decompress_job job = {.file = file, .dtype = own.dtype, .overwrite = own.overwrite, .lock = -1};
   const ellm_status status = decompress_file(&job, out_dir, &own, err);
   release(&job);

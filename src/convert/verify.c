@@ -154,6 +154,7 @@ static void verify_strip(void *user, size_t item, int thread) {
   if (t->exact != NULL) status = strip_read(job->input, t->exact, &s, worker->raw, &worker->error);
   for (uint64_t b = 0; status == ELLM_OK && b < s.n_blocks; b++) {
     uint64_t index = s.first_block + b;
+    if (!container_has_block(t->tensor, index)) continue; /* of another part */
     const uint8_t *data;
     size_t bytes;
     uint32_t checksum;
@@ -489,6 +490,7 @@ static ellm_status verify_file(verify_job *job, const ellm_verify_options *optio
   ELLM_TRY(workers_create(options->threads, &job->workers, err));
   ELLM_TRY(container_open_lenient(job->path, section_problem, job, &job->file, err));
   if (job->against != NULL) {
+    ELLM_TRY(container_need_whole(job->file, err));
     ELLM_TRY(open_checkpoint(job, err));
     job->digests = calloc(source_count(job->input) + 1, sizeof *job->digests);
     if (job->digests == NULL) return ellm_fail_memory(err, source_count(job->input) * 16, "digests");

@@ -66,7 +66,7 @@ static ellm_status open_chat(tensor_source *from, const char *origin, const ellm
 
 ellm_status ellm_chat_open_files(const char *path, const ellm_chat_options *options, ellm_chat **chat,
                                  ellm_error *err) {
-  const source_options small = {.small_files_only = true};
+  const source_options small = {.small_files_only = true, .parts = true};
   tensor_source *from;
   *chat = NULL;
   ELLM_TRY(source_open(path, &small, &from, err));

@@ -41,6 +41,7 @@ static ellm_status join_block(const expansion *e, uint64_t index, const coder_bl
 static ellm_status decode_into(const expansion *e, uint64_t index, share *s, ellm_error *err) {
   const coder_block block = coder_geometry_block(&e->tensor->geometry, index);
   coder_patches patches;
+  if (!container_has_block(e->tensor, index)) return ELLM_OK; /* of another part: nobody asks for it here */
   ELLM_TRY(container_decode_block(e->file, e->tensor, index, e->decode, &s->scratch, s->codes, &patches, err));
   if (e->tensor->exact.used) return join_block(e, index, &block, s, err);
   coder_encode_block(s->encoder, &e->out->book, &block, s->codes, e->out->data + e->out->offset[index]);
@@ -69,11 +70,13 @@ static ellm_status allocate_patches(expanded_matrix *m, const ellm_file *file, c
     const uint8_t *data;
     size_t bytes;
     coder_patches patches;
+    m->patches_offset[i + 1] = m->patches_offset[i];
+    if (!container_has_block(tensor, i)) continue;
     ELLM_TRY(container_block_at(file, tensor, i, &data, &bytes, NULL, err));
     if (!coder_patches_take(&data, &bytes, &patches)) return container_undecodable(file, tensor, i, err);
-    m->patches_offset[i + 1] = m->patches_offset[i] + coder_patches_size(patches.n);
+    m->patches_offset[i + 1] += coder_patches_size(patches.n);
   }
-  m->patches = malloc(m->patches_offset[n_blocks]);
+  m->patches = malloc(m->patches_offset[n_blocks] + 1); /* of a part there may be none */
   return m->patches != NULL ? ELLM_OK : ellm_fail_memory(err, m->patches_offset[n_blocks], "patches");
 }
 
@@ -92,7 +95,8 @@ static ellm_status allocate(expanded_matrix *m, const container_tensor *tensor, 
   if (m->offset == NULL) return ellm_fail_memory(err, geometry->n_blocks * sizeof *m->offset, "the blocks of a matrix");
   for (uint64_t i = 0; i < geometry->n_blocks; i++) {
     const coder_block block = coder_geometry_block(geometry, i);
-    m->offset[i + 1] = m->offset[i] + coder_plain_bytes(m->book.bits, coder_block_codes(&block));
+    m->offset[i + 1] = m->offset[i];
+    if (container_has_block(tensor, i)) m->offset[i + 1] += coder_plain_bytes(m->book.bits, coder_block_codes(&block));
   }
   m->data = ellm_aligned_calloc(m->offset[geometry->n_blocks], 1);
   return m->data != NULL ? ELLM_OK : ellm_fail_memory(err, m->offset[geometry->n_blocks], "decoded weights");

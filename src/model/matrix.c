@@ -342,16 +342,13 @@ typedef struct product_run {
 
 static size_t ranges_of(const matrix_product *product) { return product->rows != NULL ? product->rows->n : 1; }
 
-/* The row groups of range number `range` that no range before it has; `at`: the matrix's first row. */
-typedef struct group_span { uint64_t first, end; } group_span;
-
-static group_span span_of(const matrix_product *product, const weight_matrix *m, uint64_t at, size_t range) {
+group_span matrix_groups(const matrix_rows *asked, const weight_matrix *m, uint64_t at, size_t range) {
   const uint64_t rows = group_rows(m);
-  if (product->rows == NULL) return (group_span){0, (m->rows + rows - 1) / rows};
-  const uint64_t begin = at % product->rows->period;
+  if (asked == NULL) return (group_span){0, (m->rows + rows - 1) / rows};
+  const uint64_t begin = at % asked->period;
   group_span span = {0, 0};
   for (size_t i = 0; i <= range; i++) {
-    const row_range wanted = product->rows->range[i];
+    const row_range wanted = asked->range[i];
     const uint64_t past = wanted.end > begin + m->rows ? m->rows : wanted.end > begin ? wanted.end - begin : 0;
     const uint64_t first = wanted.first > begin ? wanted.first - begin : 0;
     const uint64_t group = first / rows > span.end ? first / rows : span.end;
@@ -374,7 +371,7 @@ static void groups_from(product_run *run, worker *w, uint64_t first, uint64_t en
   for (size_t i = 0; i < product->n_matrices && first < end; i++) {
     j.matrix = product->matrices[i];
     for (size_t range = 0; range < ranges_of(product); range++) {
-      const group_span span = span_of(product, j.matrix, at, range);
+      const group_span span = matrix_groups(product->rows, j.matrix, at, range);
       const uint64_t n = span.end - span.first;
       for (; first < end && first < before + n; first++) {
         ellm_error err;
@@ -406,7 +403,7 @@ static ellm_status run_product(compute *c, const matrix_product *product, uint64
   for (size_t i = 0; i < product->n_matrices; i++) {
     const weight_matrix *m = product->matrices[i];
     for (size_t range = 0; range < ranges_of(product); range++) {
-      const group_span span = span_of(product, m, at, range);
+      const group_span span = matrix_groups(product->rows, m, at, range);
       n_groups += span.end - span.first;
       weights += (span.end - span.first) * group_rows(m) * m->columns;
     }

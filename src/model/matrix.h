@@ -50,6 +50,12 @@ enum { MATRIX_MAX_RANGES = 3 };
 typedef struct row_range { uint32_t first, end; } row_range;
 typedef struct matrix_rows { uint32_t period; size_t n; row_range range[MATRIX_MAX_RANGES]; } matrix_rows;
 
+/* Row groups [first, end) of a matrix. */
+typedef struct group_span { uint64_t first, end; } group_span;
+/* Those that range number `range` of `rows` asks for, and no range before it; `at`: where the matrix's first row is among
+ * all that `rows` is about. `rows` NULL: all, as one range. */
+group_span matrix_groups(const matrix_rows *rows, const weight_matrix *m, uint64_t at, size_t range);
+
 /*
  * y_t = W x_t + bias for n_tokens tokens (<= MATRIX_MAX_TOKENS), W being the
  * rows of n matrices of equal columns one below the other. x[n_tokens][x_stride],

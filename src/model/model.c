@@ -190,8 +190,9 @@ static ellm_status open_into(ellm_model *m, const ellm_model_options *options, e
     m->team = *options->team;
   }
   const source_options from = {
-      .load = options->load, .progress = options->progress, .progress_user = options->progress_user};
+      .load = options->load, .parts = true, .progress = options->progress, .progress_user = options->progress_user};
   ELLM_TRY(source_open(m->path, &from, &m->source, err));
+  ELLM_TRY(team_take_part(source_file(m->source), &m->team, err));
   ELLM_TRY(set_precision(m, options, err));
   if (options->lock_memory) ELLM_TRY(source_lock(m->source, options->progress, options->progress_user, err));
   ELLM_TRY(read_configs(m, &options->notes, err));
@@ -316,6 +317,8 @@ uint64_t ellm_model_cache_bytes(const ellm_model *model, uint64_t positions) {
   all = all / PAGE_POSITIONS * PAGE_POSITIONS;
   return ellm_mul_u64(all, heads, &all) && ellm_mul_u64(all, bytes, &all) ? all : UINT64_MAX;
 }
+
+const uint32_t *ellm_model_shares(const ellm_model *model) { return model->team.shares; }
 
 void ellm_model_get_info(const ellm_model *model, ellm_model_info *info) {
   const model_config *c = &model->config;

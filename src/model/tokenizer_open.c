@@ -40,7 +40,7 @@ ellm_status source_tokenizer(const tensor_source *from, ellm_tokenizer **tokeniz
 }
 
 ellm_status ellm_tokenizer_open(const char *path, ellm_tokenizer **tokenizer, ellm_error *err) {
-  const source_options options = {.small_files_only = true};
+  const source_options options = {.small_files_only = true, .parts = true};
   tensor_source *from;
   *tokenizer = NULL;
   ELLM_TRY(source_open(path, &options, &from, err));

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mpi/shares.h"
 
-#include <errno.h>
 #include <mpi.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/messages.h"
+#include "cli/shares.h"
 
 enum { FASTEST = 1000 }; /* the share of the fastest rank, where they are measured */
 
@@ -47,26 +46,6 @@ static int measured(ellm_team *team) {
   return ELLM_OK;
 }
 
-static int listed(const char *text, const ellm_team *team) {
-  const char *at = text;
-  uint32_t n = 0;
-  for (;; at++) {
-    char *end;
-    errno = 0;
-    const unsigned long value = *at >= '0' && *at <= '9' ? strtoul(at, &end, 10) : 0;
-    if (value < 1 || value > 1000000 || errno != 0)
-      return cli_error(ELLM_ERR_USAGE, "--shares %s: whole numbers from 1 to 1000000, as 1:1:2, or auto", text);
-    if (n < team->n_ranks) shares[n] = (uint32_t)value;
-    n++;
-    at = end;
-    if (*at == '\0') break;
-    if (*at != ':') return cli_error(ELLM_ERR_USAGE, "--shares %s: '%s' is no ':'", text, at);
-  }
-  if (n != team->n_ranks)
-    return cli_error(ELLM_ERR_USAGE, "--shares %s: %u shares for %u ranks", text, (unsigned)n, (unsigned)team->n_ranks);
-  return ELLM_OK;
-}
-
 int shares_take(int *argc, char **argv, ellm_team *team) {
   static const char name[] = "--shares";
   const size_t length = sizeof name - 1;
@@ -80,5 +59,5 @@ int shares_take(int *argc, char **argv, ellm_team *team) {
   memmove(argv + 1, argv + 1 + words, (size_t)(*argc - words) * sizeof *argv); /* with the NULL */
   *argc -= words;
   team->shares = shares;
-  return strcmp(value, "auto") == 0 ? measured(team) : listed(value, team);
+  return strcmp(value, "auto") == 0 ? measured(team) : cli_shares_parse(value, "ranks", shares, team->n_ranks);
 }

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "container/hash.h"
 
 static ellm_file *file_of(const tensor_source *s) { return s->own; }
 
@@ -31,13 +32,14 @@ static ellm_status read_elements(const tensor_source *s, const source_tensor *te
 
 static uint64_t parts(const tensor_source *s, const source_tensor *tensor) {
   (void)s;
-  return tensor->coded != NULL ? tensor->coded->geometry.n_blocks : 1;
+  return tensor->coded != NULL ? container_stored_blocks(tensor->coded) : 1;
 }
 
 static ellm_status check_part(const tensor_source *s, const source_tensor *tensor, uint64_t part, ellm_error *err) {
   container_block block;
   const uint8_t *data;
-  return tensor->coded != NULL ? container_checked_block(file_of(s), tensor->coded, part, &block, err)
+  return tensor->coded != NULL ? container_checked_block(file_of(s), tensor->coded,
+                                                         container_stored_block(tensor->coded, part), &block, err)
                                : container_kept(file_of(s), container_find(file_of(s), tensor->name), &data, err);
 }
 
@@ -66,7 +68,9 @@ static bool state(const tensor_source *s, ellm_buffer *out) {
 
 static void identity(const tensor_source *s, char text[33]) {
   char of_source[33];
-  ellm_file_identity(file_of(s), of_source, text);
+  const container_part *part = container_part_of(file_of(s));
+  if (part != NULL) hash_hex(part->whole, text); /* what is computed is the whole's */
+  else ellm_file_identity(file_of(s), of_source, text);
 }
 
 static const source_kind file_kind = {.format = "ellm",
@@ -110,5 +114,6 @@ ellm_status file_source_open(const char *path, const source_options *options, te
   ELLM_TRY(options->load ? container_open_loaded(path, options->progress, options->progress_user, &file, err)
                          : ellm_file_open(path, &file, err));
   s->own = file;
+  if (!options->parts) ELLM_TRY(container_need_whole(file, err));
   return add_tensors(s, err);
 }

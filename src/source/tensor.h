@@ -25,6 +25,7 @@ typedef struct source_options {
   bool load;              /* a .ellm file is copied into memory, not mapped */
   ellm_progress_fn progress; /* of that (file_map_load); may be NULL */
   void *progress_user;
+  bool parts;             /* a part of a model is welcome; else it is refused: a whole one is needed */
 /* of a folder, which then need not have weights; tensors of a .ellm file are there all the same */
   bool small_files_only;
   asset_selection assets; /* of a folder */

@@ -37,12 +37,12 @@ static inline void sample_codes(uint8_t *codes, size_t n, int bits, uint64_t see
 }
 
 /* A coded tensor from row-major codes of any size, by the coder's own functions; the rest of its description is in
- * `tensor`. Where codes are beyond its width every block gets patches. */
+ * `tensor`, its geometry where it is not the usual one. Where codes are beyond its width every block gets patches. */
 static inline ellm_status sample_write_tensor(container_writer *writer, container_tensor *tensor, const int32_t *whole,
                                               ellm_prefer prefer, ellm_error *err) {
   const uint64_t rows = tensor->shape[0], columns = tensor->shape[1];
   const int bits = tensor->quant.bits, top = (1 << bits) - 1;
-  if (!coder_geometry_init(&tensor->geometry, rows, columns)) return ELLM_ERR_INTERNAL;
+  if (tensor->geometry.n_blocks == 0 && !coder_geometry_init(&tensor->geometry, rows, columns)) return ELLM_ERR_INTERNAL;
   coder_statistics stats = {0};
   uint8_t *tiles = ellm_aligned_calloc(CODER_MAX_CODES + CODER_SLACK, 1),
           *out = malloc(2 * CODER_MAX_BLOCK_BYTES), *codes = malloc(rows * columns);
@@ -78,6 +78,7 @@ static inline ellm_status sample_write_tensor(container_writer *writer, containe
       const uint64_t i = (block.first_row + r) * columns + block.first_column + c;
       if (codes[i] != whole[i]) patches[n_patches++] = (coder_patch){place, whole[i] - codes[i]};
     }
+    if (!container_has_block(tensor, b)) continue;
     if (tensor->quant.scales.outliers != 0) {
       n = coder_patches_bytes(patches, n_patches);
       coder_patches_store(patches, n_patches, out);
@@ -328,6 +329,43 @@ static inline ellm_status sample_fields_sections(container_writer *writer, ellm_
   return ELLM_OK;
 }
 
+/* Part 2 of 3 of a model: a matrix of five row groups with two of them and the last, which is low, one of which it has
+ * none, one that is whole; scales of rows and patches. `some` false: the model, which is no part. */
+enum { PART_ROWS = 70, PART_COLUMNS = 12 };
+static inline ellm_status sample_divided(container_writer *writer, bool some, ellm_error *err) {
+  static const uint32_t shares[] = {2, 1, 1};
+  static const struct { const char *name; container_groups groups; } made[] = {
+      {"up.weight", {true, 2, {{1, 3}, {4, 5}}}}, {"down.weight", {.some = true}}, {"embedding.weight", {.some = false}}};
+  const container_part part = {.number = 2, .n_parts = 3, .shares = shares, .whole = {1, 2, 3}, .whole_bytes = 4711};
+  uint16_t rows[PART_ROWS];
+  int32_t codes[PART_ROWS * PART_COLUMNS];
+  sample_factors(rows, PART_ROWS, 8);
+  if (some) ELLM_TRY(container_writer_part(writer, &part, err));
+  ELLM_TRY(container_writer_asset(writer, "config.json", "{}", 2, err));
+  for (size_t i = 0; i < 3; i++) {
+    container_tensor tensor = {
+        .name = made[i].name,
+        .dtype = ELLM_BF16,
+        .n_dims = 2,
+        .shape = {PART_ROWS, PART_COLUMNS},
+        .n_elements = PART_ROWS * PART_COLUMNS,
+        .storage = CONTAINER_CODED,
+        .columns_record = CONTAINER_NO_COLUMNS,
+        .quant = {.bits = 4, .scheme = ELLM_SCHEME_SYMMETRIC, .scales = {.step = 0.1f, .zero = 8, .rows = rows}}};
+    if (some) tensor.groups = made[i].groups;
+    if (!coder_geometry_from(&tensor.geometry, PART_ROWS, PART_COLUMNS, 1, PART_COLUMNS)) return ELLM_ERR_INTERNAL;
+    sample_whole_codes(codes, tensor.n_elements, 8, 20 + i);
+    ELLM_TRY(sample_write_tensor(writer, &tensor, codes, ELLM_PREFER_SIZE, err));
+  }
+  return ELLM_OK;
+}
+static inline ellm_status sample_part_sections(container_writer *writer, ellm_error *err) {
+  return sample_divided(writer, true, err);
+}
+static inline ellm_status sample_whole_sections(container_writer *writer, ellm_error *err) {
+  return sample_divided(writer, false, err);
+}
+
 static const char sample_config[] = "{\"model_type\": \"sample\"}\n";
 static const float sample_norm[5] = {1.0f, -2.0f, 0.5f, 3.25f, 0.0f};
 
@@ -376,12 +414,14 @@ static inline ellm_status sample_read_all(const ellm_file *file, ellm_error *err
     const container_tensor *tensor = container_tensor_at(file, i);
     const uint8_t *data;
     if (tensor->storage == CONTAINER_KEPT) status = container_kept(file, tensor, &data, err);
-    for (uint64_t b = 0; status == ELLM_OK && tensor->storage == CONTAINER_CODED && b < tensor->geometry.n_blocks; b++)
-      status = container_decode_block(file, tensor, b, coder_decode_block_scalar, scratch, tiles, NULL, err);
-    for (uint64_t b = 0; status == ELLM_OK && tensor->exact.used && b < tensor->geometry.n_blocks; b++) {
-      const coder_block where = coder_geometry_block(&tensor->geometry, b);
+    const uint64_t n_blocks = tensor->storage == CONTAINER_CODED ? container_stored_blocks(tensor) : 0;
+    for (uint64_t b = 0; status == ELLM_OK && b < n_blocks; b++)
+      status = container_decode_block(file, tensor, container_stored_block(tensor, b), coder_decode_block_scalar, scratch, tiles, NULL, err);
+    for (uint64_t b = 0; status == ELLM_OK && tensor->exact.used && b < n_blocks; b++) {
+      const uint64_t index = container_stored_block(tensor, b);
+      const coder_block where = coder_geometry_block(&tensor->geometry, index);
       container_block block;
-      status = container_checked_block(file, tensor, b, &block, err);
+      status = container_checked_block(file, tensor, index, &block, err);
       if (status == ELLM_OK) memcpy(tiles, block.rests, tensor->exact.planes > 0 ? coder_block_codes(&where) : 0);
     }
   }

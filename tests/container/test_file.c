@@ -53,6 +53,11 @@ static int setup_scaled(void **state) {
   return setup_sections(sample_scaled_sections);
 }
 
+static int setup_part(void **state) {
+  (void)state;
+  return setup_sections(sample_part_sections);
+}
+
 static int teardown(void **state) {
   (void)state;
   free(sample);
@@ -655,6 +660,11 @@ static void test_golden_fields(void **state) {
   check_golden("fields.ellm");
 }
 
+static void test_golden_part(void **state) {
+  (void)state;
+  check_golden("part.ellm");
+}
+
 /* Codes come back with their patches; a book, or patches, that break a rule are named. */
 static void test_fields(void **state) {
   (void)state;
@@ -767,19 +777,111 @@ static void test_bad_exact(void **state) {
   free(data);
 }
 
+/* A part says what it is and has the blocks of its row groups, with the bytes of the whole; others are named. */
+static void test_part(void **state) {
+  (void)state;
+  static const uint64_t stored[] = {3, 0, 5};
+  char other[80];
+  ellm_file *file, *whole;
+  ellm_error err = {0};
+  ellm_part_info info;
+  ellm_totals totals, of_whole;
+  snprintf(other, sizeof other, "%s/whole.ellm", folder);
+  assert_int_equal(sample_write_sections(other, false, sample_whole_sections, &err), ELLM_OK);
+  assert_int_equal(ellm_file_open(other, &whole, &err), ELLM_OK);
+  assert_int_equal(ellm_file_open(path, &file, &err), ELLM_OK);
+  assert_int_equal(load_u16(sample + 10), 2);
+  assert_null(container_part_of(whole));
+  assert_false(ellm_file_part(whole, &info));
+  assert_int_equal(container_need_whole(whole, &err), ELLM_OK);
+  assert_true(ellm_file_part(file, &info));
+  assert_true(info.number == 2 && info.n_parts == 3 && info.shares[0] == 2 && info.shares[2] == 1);
+  assert_true(info.whole_bytes == 4711 && strcmp(info.whole, "01020300000000000000000000000000") == 0);
+  assert_int_equal(container_need_whole(file, &err), ELLM_ERR_INPUT);
+  assert_non_null(strstr(err.message, "part 2 of 3 of model 010203"));
+  for (size_t i = 0; i < 3; i++) {
+    const container_tensor *t = container_tensor_at(file, i), *all = container_tensor_at(whole, i);
+    uint64_t n = 0;
+    assert_int_equal(container_stored_blocks(t), stored[i]);
+    for (uint64_t b = 0; b < t->geometry.n_blocks; b++) {
+      const uint8_t *data, *want;
+      size_t bytes, wanted;
+      container_block block;
+      assert_int_equal(container_block_at(whole, all, b, &want, &wanted, NULL, &err), ELLM_OK);
+      const ellm_status status = container_checked_block(file, t, b, &block, &err);
+      assert_int_equal(status, container_has_block(t, b) ? ELLM_OK : ELLM_ERR_INPUT);
+      if (status != ELLM_OK) {
+        assert_non_null(strstr(err.message, "is in another part"));
+        continue;
+      }
+      assert_int_equal(container_stored_block(t, n++), b);
+      assert_int_equal(container_block_at(file, t, b, &data, &bytes, NULL, &err), ELLM_OK);
+      assert_int_equal(bytes, wanted);
+      assert_memory_equal(data, want, bytes);
+    }
+    assert_int_equal(n, stored[i]);
+    assert_memory_equal(t->quant.scales.rows, all->quant.scales.rows, 2 * PART_ROWS);
+  }
+  ellm_file_totals(file, &totals);
+  ellm_file_totals(whole, &of_whole);
+  assert_int_equal(totals.weights, (2 * 16 + 6 + PART_ROWS) * PART_COLUMNS);
+  assert_int_equal(of_whole.weights, 3 * PART_ROWS * PART_COLUMNS);
+  assert_true(totals.entropy > 0.5 * of_whole.entropy && totals.entropy < 2 * of_whole.entropy);
+  ellm_file_close(file);
+  ellm_file_close(whole);
+  unlink(other);
+}
+
+/* The record of name `name` in a copy of the sample. */
+static uint8_t *record_named(uint8_t *data, const char *name, size_t fields) {
+  uint8_t *p = data + load_u64(data + 16) + 8;
+  while (strncmp((const char *)p + 48 + fields, name, strlen(name)) != 0) p += load_u32(p + 4);
+  return p;
+}
+
+/* Parts that cannot be, though every checksum is right. */
+static void test_bad_parts(void **state) {
+  (void)state;
+  static const struct { bool part; size_t at; uint32_t value; } cases[] = {
+      {true, 48, 0},  {true, 48, 4},  {true, 52, 1},  {true, 52, 1025}, {true, 84, 0},  {false, 68, 4}, {false, 112, 1},
+      {false, 112, 4}, {false, 116, 1}, {false, 120, 3}, {false, 128, 3}, {false, 132, 6}, {false, 136, 1}};
+  uint8_t *copy = copy_of_sample();
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    ellm_error err = {0};
+    memcpy(copy, sample, sample_size);
+    uint8_t *record = cases[i].part ? record_named(copy, "part", 32 + 3 * 4) : record_named(copy, "up.weight", 96);
+    assert_int_equal(load_u32(record + 4) > cases[i].at, true);
+    store_u32(record + cases[i].at, cases[i].value);
+    sample_reseal(copy, sample_size);
+    if (read_bytes(copy, sample_size, &err) != ELLM_ERR_INPUT) fail_msg("case %zu is taken", i);
+  }
+  /* a file with some row groups that says not what part it is: its record becomes an optional one that nobody knows */
+  memcpy(copy, sample, sample_size);
+  uint8_t *record = record_named(copy, "part", 32 + 3 * 4);
+  store_u32(record, 99);
+  store_u32(record + 8, 0);
+  sample_reseal(copy, sample_size);
+  ellm_error err = {0};
+  assert_int_equal(read_bytes(copy, sample_size, &err), ELLM_ERR_INPUT);
+  assert_non_null(strstr(err.message, "is no part"));
+  free(copy);
+}
+
 static int write_golden(const char *to) {
-  char plain[512], scaled[512], example[512], exact[512], fields[512];
+  char plain[512], scaled[512], example[512], exact[512], fields[512], part[512];
   ellm_error err = {0};
   snprintf(plain, sizeof plain, "%s/plain.ellm", to);
   snprintf(scaled, sizeof scaled, "%s/scaled.ellm", to);
   snprintf(example, sizeof example, "%s/example.ellm", to);
   snprintf(exact, sizeof exact, "%s/exact.ellm", to);
   snprintf(fields, sizeof fields, "%s/fields.ellm", to);
+  snprintf(part, sizeof part, "%s/part.ellm", to);
   const bool good = sample_write_sections(plain, true, sample_sections, &err) == ELLM_OK &&
                     sample_write_sections(scaled, true, sample_scaled_sections, &err) == ELLM_OK &&
                     sample_write_sections(example, true, sample_example_sections, &err) == ELLM_OK &&
                     sample_write_sections(exact, true, sample_exact_sections, &err) == ELLM_OK &&
-                    sample_write_sections(fields, true, sample_fields_sections, &err) == ELLM_OK;
+                    sample_write_sections(fields, true, sample_fields_sections, &err) == ELLM_OK &&
+                    sample_write_sections(part, true, sample_part_sections, &err) == ELLM_OK;
   if (!good) fprintf(stderr, "%s\n", err.message);
   return good ? 0 : 1;
 }
@@ -826,8 +928,15 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_every_byte),    cmocka_unit_test(test_every_length),
       cmocka_unit_test(test_hostile_fields), cmocka_unit_test(test_padding),
   };
+  const struct CMUnitTest part[] = {
+      cmocka_unit_test(test_golden_part),   cmocka_unit_test(test_part),
+      cmocka_unit_test(test_every_byte),    cmocka_unit_test(test_every_length),
+      cmocka_unit_test(test_hostile_fields), cmocka_unit_test(test_padding),
+      cmocka_unit_test(test_bad_parts),
+  };
   return failed + cmocka_run_group_tests_name("container file with scales", scaled, setup_scaled, teardown) +
          cmocka_run_group_tests_name("the example of docs/FORMAT.md", example, setup_example, teardown) +
          cmocka_run_group_tests_name("container file without loss", exact, setup_exact, teardown) +
+         cmocka_run_group_tests_name("a part of a model", part, setup_part, teardown) +
          cmocka_run_group_tests_name("container file with fields", fields, setup_fields, teardown);
 }

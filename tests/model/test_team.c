@@ -25,6 +25,8 @@ typedef struct member {
   meeting *meeting;
   ellm_team team;
   const char *path, *cache;
+  const char *parts;         /* folder of the parts of the file; NULL: it is opened whole */
+  bool expand;
   ellm_activations activations;
   ellm_cache_type cache_type;
   float *logits; /* [LOGITS][vocab_size] */
@@ -58,7 +60,7 @@ static ellm_status gather(void *user, float *rows, size_t n_rows, size_t stride,
   }
 
 /* A prompt, a fork of it that goes on beside it, tokens one by one, a prompt cache that is saved and restored. */
-static void compute(member *m) {
+static void run_all(member *m) {
   ellm_model_options options;
   ellm_model *model;
   ellm_sequence *s, *fork, *restored;
@@ -69,6 +71,7 @@ static void compute(member *m) {
   options.threads = m->team.n_ranks == 3 ? 2 : 1;
   options.activations = m->activations;
   options.cache_type = m->cache_type;
+  options.expand = m->expand;
   options.team = m->team.n_ranks > 0 ? &m->team : NULL;
   TRY(ellm_model_open(m->path, &options, &model, err));
   for (uint32_t i = 0; i < sizeof ids / sizeof *ids; i++) ids[i] = (i * 29 + 3) % m->vocab_size;
@@ -92,7 +95,7 @@ static void compute(member *m) {
 }
 
 static void *member_main(void *user) {
-  compute(user);
+  run_all(user);
   return NULL;
 }
 
@@ -102,8 +105,18 @@ static char folder[] = "/tmp/entrollm-team-XXXXXX";
 
 static void cache_path(char path[64], int rank) { snprintf(path, 64, "%s/%d.cache", folder, rank); }
 
-/* n_ranks members of what `alone` has computed. */
+/* The file of a rank: a whole one, or its part of it. */
+static const char *path_of(const member *alone, uint32_t rank, uint32_t n_ranks, char path[256]) {
+  char name[ELLM_PART_NAME_BYTES];
+  if (alone->parts == NULL) return alone->path;
+  ellm_split_part_name(rank + 1, n_ranks, name);
+  snprintf(path, 256, "%s/%s", alone->parts, name);
+  return path;
+}
+
+/* n_ranks members of what `alone` has computed; where there are parts, their shares are found in them. */
 static void compare(const member *alone, uint32_t n_ranks, const uint32_t *shares) {
+  char paths[MOST_RANKS][256];
   meeting all = {.n_ranks = n_ranks};
   member members[MOST_RANKS];
   pthread_t threads[MOST_RANKS];
@@ -113,7 +126,8 @@ static void compare(const member *alone, uint32_t n_ranks, const uint32_t *share
   for (uint32_t i = 0; i < n_ranks; i++) {
     members[i] = *alone;
     members[i].meeting = &all;
-    members[i].team = (ellm_team){i, n_ranks, shares, gather, &members[i]};
+    members[i].path = path_of(alone, i, n_ranks, paths[i]);
+    members[i].team = (ellm_team){i, n_ranks, alone->parts != NULL ? NULL : shares, gather, &members[i]};
     members[i].logits = malloc(bytes);
     cache_path(caches[i], (int)i + 1);
     members[i].cache = caches[i];
@@ -141,7 +155,7 @@ static void compare_teams(const char *path, ellm_activations activations, ellm_c
   cache_path(cache, 0);
   member alone = {.path = path, .cache = cache, .activations = activations, .cache_type = cache_type, .vocab_size = info.vocab_size};
   alone.logits = malloc((size_t)LOGITS * info.vocab_size * sizeof *alone.logits);
-  compute(&alone);
+  run_all(&alone);
   compare(&alone, 2, NULL);
   compare(&alone, 3, uneven);
   compare(&alone, 5, NULL);
@@ -178,6 +192,121 @@ static void of_files(void **state) {
                   i % 3 == 0 ? ELLM_CACHE_Q8 : ELLM_CACHE_F16);
     unlink(path);
   }
+}
+
+/* ------------------------------------------------------------------------------ parts of a file */
+
+/* Splits the file of `alone`, lets its members compute from the parts, and looks at how large these are. */
+static void compare_parts(member *alone, uint32_t n_ranks, const uint32_t *shares) {
+  ellm_split_options options;
+  ellm_split_report *report;
+  char path[256], parts[64];
+  snprintf(parts, sizeof parts, "%s/parts", folder);
+  ellm_split_options_init(&options);
+  options.n_parts = n_ranks;
+  options.shares = shares;
+  ASSERT_OK(ellm_split(alone->path, parts, &options, &report, ERR));
+  assert_int_equal(report->n_parts, n_ranks);
+  for (uint32_t i = 0; i < n_ranks; i++) {
+    const uint64_t bytes = report->parts[i].file_bytes;
+    assert_true(bytes < report->whole_bytes + 4096 && bytes > report->parts[i].divided_bytes + report->coded_bytes);
+  }
+  ellm_split_report_free(report);
+  alone->parts = parts;
+  for (int i = 0; i < 2; i++) {
+    alone->expand = i > 0;
+    compare(alone, n_ranks, shares);
+  }
+  for (uint32_t i = 0; i < n_ranks; i++) unlink(path_of(alone, i, n_ranks, path));
+  alone->parts = NULL;
+  rmdir(parts);
+}
+
+/* Files of all kinds: the paper's, without loss, with scales of columns; heads that do not divide, experts, fused matrices. */
+static void of_parts(void **state) {
+  (void)state;
+  static const uint32_t uneven[] = {5, 1, 3};
+  for (size_t i = 0; i < FAMILIES; i++) {
+    char source[512], path[64], cache[64];
+    ellm_compress_options options;
+    ellm_model_info info;
+    assert_true(golden_model(families[i], source, sizeof source));
+    snprintf(path, sizeof path, "%s/model.ellm", folder);
+    ellm_compress_options_init(&options);
+    options.overwrite = true;
+    options.bits = 4;
+    options.lossless = i % 4 == 1;
+    ASSERT_OK(ellm_compress(source, path, &options, NULL, ERR));
+    ellm_model *model = open_model(path, 1, ELLM_ACTIVATIONS_AUTO);
+    ellm_model_get_info(model, &info);
+    ellm_model_close(model);
+    cache_path(cache, 0);
+    member alone = {.path = path,
+                    .cache = cache,
+                    .activations = options.lossless ? ELLM_ACTIVATIONS_F32 : ELLM_ACTIVATIONS_I16,
+                    .vocab_size = info.vocab_size};
+    alone.logits = malloc((size_t)LOGITS * info.vocab_size * sizeof *alone.logits);
+    run_all(&alone);
+    if (i % 2 == 0) compare_parts(&alone, 3, uneven);
+    else compare_parts(&alone, 8, NULL);
+    free(alone.logits);
+    unlink(cache);
+    unlink(path);
+  }
+}
+
+static void refuse_part(const char *path, const ellm_team *team, const char *words) {
+  ellm_model_options options;
+  ellm_model *model;
+  ellm_error err = {0};
+  ellm_model_options_init(&options);
+  options.team = team;
+  assert_int_equal(ellm_model_open(path, &options, &model, &err), ELLM_ERR_INPUT);
+  if (strstr(err.message, words) == NULL) fail_msg("%s", err.message);
+}
+
+/* A part is for the rank of its number, among as many as there are parts, with its shares. */
+static void parts_of_others(void **state) {
+  (void)state;
+  static const uint32_t shares[] = {4, 2, 2}, same[] = {2, 1, 1}, other[] = {1, 1, 1};
+  char path[64], part[256], parts[64], of_part[33], of_whole[33];
+  ellm_compress_options how;
+  ellm_split_options options;
+  ellm_model_options opening;
+  ellm_model *model;
+  snprintf(path, sizeof path, "%s/model.ellm", folder);
+  snprintf(parts, sizeof parts, "%s/parts", folder);
+  ellm_compress_options_init(&how);
+  ASSERT_OK(ellm_compress(STORIES_FOLDER, path, &how, NULL, ERR));
+  ellm_split_options_init(&options);
+  options.n_parts = 3;
+  options.shares = shares;
+  ASSERT_OK(ellm_split(path, parts, &options, NULL, ERR));
+  assert_int_equal(ellm_split(path, parts, &options, NULL, NULL), ELLM_ERR_EXISTS);
+  const member of = {.path = path, .parts = parts};
+  path_of(&of, 1, 3, part);
+  refuse_part(part, NULL, "part 2 of 3 of model");
+  refuse_part(part, &(ellm_team){0, 3, NULL, gather, NULL}, "for rank 1 of 3; this is rank 0 of 3");
+  refuse_part(part, &(ellm_team){1, 2, NULL, gather, NULL}, "this is rank 1 of 2");
+  refuse_part(part, &(ellm_team){1, 3, other, gather, NULL}, "other shares");
+  assert_int_equal(ellm_split(part, parts, &options, NULL, NULL), ELLM_ERR_INPUT);
+  ellm_model_options_init(&opening);
+  opening.team = &(ellm_team){1, 3, same, gather, NULL};
+  opening.check_all = true;
+  ASSERT_OK(ellm_model_open(part, &opening, &model, ERR));
+  ASSERT_OK(ellm_model_identity(model, of_part, NULL, NULL, ERR));
+  assert_int_equal(ellm_model_shares(model)[0], 2);
+  ellm_model_close(model);
+  model = open_model(path, 1, ELLM_ACTIVATIONS_AUTO);
+  ASSERT_OK(ellm_model_identity(model, of_whole, NULL, NULL, ERR));
+  assert_null(ellm_model_shares(model));
+  ellm_model_close(model);
+  assert_string_equal(of_part, of_whole);
+  for (uint32_t i = 0; i < 3; i++) unlink(path_of(&of, i, 3, part));
+  options.n_parts = 1;
+  assert_int_equal(ellm_split(path, parts, &options, NULL, NULL), ELLM_ERR_USAGE);
+  rmdir(parts);
+  unlink(path);
 }
 
 /* Parts are whole units, follow each other, and have about what their shares say. */
@@ -232,6 +361,7 @@ static int remove_folder(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(cuts), cmocka_unit_test(what_is_no_team),
-                                     cmocka_unit_test(of_folders), cmocka_unit_test(of_files)};
+                                     cmocka_unit_test(of_folders), cmocka_unit_test(of_files), cmocka_unit_test(of_parts),
+                                     cmocka_unit_test(parts_of_others)};
   return cmocka_run_group_tests_name("teams", tests, make_folder, remove_folder);
 }

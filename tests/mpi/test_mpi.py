@@ -56,6 +56,31 @@ for model, more in ((coded, []), (MODEL, []), (mixed, ["--activations", "i8"])):
 p = ranks((1, {"ENTROLLM_ISA": "scalar"}, *words, "-o", several), (1, {}, *words, "-o", several))
 ok(p.returncode == 0 and read(several) == read(alone), "of two instruction sets", p.stderr)
 
+# From parts: the shares are theirs, the bits those of the whole.
+for n, shares in ((2, "3:1"), (4, None)):
+    parts = tmp(f"parts-{n}")
+    run("split", coded, "-n", str(n), "-o", parts, "-q", *(["--shares", shares] if shares else []))
+    words = ["logits", "--ids", IDS, "-t", "1"]
+    run(*words, "-m", coded, "-o", alone)
+    p = together(n, *words, "-m", parts, "-o", several)
+    ok(p.returncode == 0 and read(several) == read(alone), f"logits from {n} parts {shares}", p.stderr)
+alike = tmp("parts-alike")
+run("split", coded, "-n", "2", "-o", alike, "-q")
+run("split", mixed, "-n", "2", "-o", tmp("parts-mixed"), "-q")
+part = os.path.join(parts, "part-1-of-4.ellm")
+words = ["run", "-p", "Once", "-n", "4", "-q"]
+for groups, why in (
+    ([(3, {}, *words, "-m", parts)], "there is no part-1-of-3.ellm, the part of rank 0 of 3, but part-1-of-4.ellm"),
+    ([(2, {}, *words, "-m", part)], "this is part 1 of 4 of model "),
+    ([(1, {}, *words, "-m", alike), (1, {}, *words, "-m", tmp("parts-2"))], "rank 1 computes with shares 3:1, rank 0 with 1:1"),
+    ([(1, {}, *words, "-m", alike), (1, {}, *words, "-m", tmp("parts-mixed"))], "rank 1 has another model"),
+    ([(2, {}, "--shares", "2:1", *words, "-m", alike)], "was made for other shares"),
+):
+    p = ranks(*groups)
+    ok(p.returncode != 0 and why.encode() in p.stderr, "parts: " + why, p.stderr)
+p = ranks((1, {}, *words, "-m", coded), (1, {}, *words, "-m", alike))
+equal((p.returncode, p.stdout.rstrip(b"\n")), (0, run(*words, "-m", coded).stdout.rstrip(b"\n")), "a whole file beside a part")
+
 # Texts, what is read from standard input, what is drawn at random, the time of day: one for all.
 text = run("run", "-m", coded, *PROMPT).stdout
 equal(together(3, "run", "-m", coded, *PROMPT).stdout.rstrip(b"\n"), text, "a text")

@@ -5,6 +5,7 @@
 
 #include "model/backend.h"
 #include "model/rope.h"
+#include "model/team.h"
 
 /* What a backend computes for; all of it outlives the backend. */
 typedef struct cpu_backend_shape {
@@ -18,16 +19,13 @@ typedef struct cpu_backend_shape {
 
 typedef struct cpu_experts cpu_experts;
 
-/* Heads that are computed here: queries, and the keys and values that these look at. */
-typedef struct cpu_heads { uint32_t first, end, kv_first, kv_end; } cpu_heads;
-
 typedef struct cpu_backend {
   backend base;                   /* first: a backend * is one of these */
   cpu_backend_shape shape;
   compute *compute;
   const kernel_table *k;
 
-  cpu_heads heads;                /* all of them, but for members of a team */
+  team_heads heads;               /* computed here: all of them, but for members of a team */
   uint32_t *cuts;                 /* [n_ranks + 1] of a team's member: `first` of a gather */
 
   /* Pages: keys [layer][kv head][page][head_dim][PAGE_POSITIONS], so that a vector holds one element of 16 keys;

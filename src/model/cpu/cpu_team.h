@@ -13,8 +13,8 @@
 ellm_status cpu_team_create(cpu_backend *c, ellm_error *err);
 void cpu_team_free(cpu_backend *c);
 
-/* The items of n, dealt out in whole units, that are computed here. */
-row_range cpu_own(const cpu_backend *c, uint32_t n, uint32_t unit);
+/* Of n rows, or columns of a result, those that are computed here. */
+row_range cpu_own(const cpu_backend *c, uint32_t n);
 
 /* Rows of products that are computed here; NULL, alone: all. `rows` is filled. Of the matrices of queries, keys and values;
  * of gates and ups, each inner rows, of one network or of several; of a matrix whose rows are columns of the result. */

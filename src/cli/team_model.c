@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/team_model.h"
+
+#include <string.h>
+
+#include "cli/kind.h"
+#include "cli/shares.h"
+#include "cli/team.h"
+
+/* Do two lists deal out alike? */
+static bool same_shares(const uint32_t *a, const uint32_t *b, uint32_t n) {
+  for (uint32_t i = 1; i < n; i++)
+    if ((uint64_t)a[i] * b[0] != (uint64_t)b[i] * a[0]) return false;
+  return true;
+}
+
+static ellm_status check_shares(const ellm_team *together, const ellm_model *model, const char *path, ellm_error *err) {
+  const uint32_t n = together->n_ranks, *shares = ellm_model_shares(model);
+  uint32_t own[ELLM_TEAM_MOST], first[ELLM_TEAM_MOST];
+  char text[2][96];
+  for (uint32_t i = 0; i < n; i++) first[i] = own[i] = shares != NULL ? shares[i] : 1;
+  cli_team_broadcast(first, n * sizeof *first);
+  if (same_shares(own, first, n)) return ELLM_OK;
+  return prog_failure(err, ELLM_ERR_INPUT, "%s: rank %u computes with shares %s, rank 0 with %s", path,
+                      (unsigned)together->rank, cli_shares_text(own, n, text[0]),
+                      cli_shares_text(first, n, text[1]));
+}
+
+ellm_status cli_team_check_model(ellm_model *model, const char *path, ellm_error *err) {
+  char own[33] = "", first[33];
+  bool is_source;
+  const ellm_team *together = cli_team_of_model();
+  if (together == NULL) return ELLM_OK;
+  /* a folder or a GGUF file has no identity that is known without reading all of it */
+  PROG_TRY(cli_is_source(path, &is_source, err));
+  if (!is_source) PROG_TRY(ellm_model_identity(model, own, NULL, NULL, err));
+  memcpy(first, own, sizeof first);
+  cli_team_broadcast(first, sizeof first);
+  if (memcmp(first, own, sizeof first) == 0) return check_shares(together, model, path, err);
+  return prog_failure(err, ELLM_ERR_INPUT, "%s: rank %u has another model: identity %s, rank 0 has %s", path,
+                      (unsigned)together->rank, own, first);
+}
