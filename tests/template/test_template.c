@@ -180,6 +180,8 @@ static void test_filters(void **state) {
       {"{{ d | dictsort }} {{ {'a': 1} | items | list }}", "[('a', {'x': [1, 2]}), ('b', 1), ('items', 5)] [('a', 1)]"},
       {"{{ '<a> & \"b\"' | e }} {{ '<' + ('>' | safe) }} {{ ('<' | safe) ~ '<' }}",
        "&lt;a&gt; &amp; &#34;b&#34; &lt;> <<"},
+      /* a part of escaped text is escaped text */
+      {"{{ ('<b>' | e)[:2] + '<' }} {{ ('<' | e)[0] + '<' }} {{ ('<' | safe) * 2 + '<' }}", "&l&lt; &&lt; <<&lt;"},
       /* a generator is true and can be gone through once */
       {"{{ 'yes' if l | select('gt', 10) else 'no' }}{% set g = l | map('string') %}{{ g | join }}{{ g | join }}",
        "yes312"}};
@@ -233,6 +235,10 @@ static void test_if_and_for(void **state) {
       {"{% for x in [1, 1, 2] %}{% if loop.changed(x) %}{{ x }}{% endif %}{% endfor %}", "12"},
       {"{% for x in l if x > 1 %}{{ loop.index }}{{ x }}{{ loop.length }} {% else %}none{% endfor %}", "132 222 "},
       {"{% for x in [] %}a{% else %}b{% endfor %}{% for x in missing %}a{% else %}c{% endfor %}", "bc"},
+      /* as jinja2 has it: where no turn came to the end of the body */
+      {"{% for x in l %}{% break %}{% else %}b{% endfor %}{% for x in l %}{% continue %}{% else %}c{% endfor %}", "bc"},
+      {"{% for x in l %}{% if x == 1 %}{% break %}{% endif %}{{ x }}{% else %}b{% endfor %}", "3"},
+      {"{% for x in l %}{% if x == 3 %}{% continue %}{% endif %}{{ x }}{% else %}b{% endfor %}", "12"},
       {"{% for k, v in d.items() %}{{ k }}={{ v }};{% endfor %}{% for k in d %}{{ k }}{% endfor %}",
        "b=1;a={'x': [1, 2]};items=5;baitems"},
       {"{% for (a, b), c in [((1, 2), 3)] %}{{ a }}{{ b }}{{ c }}{% endfor %}{% for c in 'h\u00e9' %}{{ c }}.{% endfor "

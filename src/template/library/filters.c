@@ -95,12 +95,8 @@ static bool filter_string(tpl_run *run, tpl_value v, const tpl_arguments *argume
 
 static bool filter_safe(tpl_run *run, tpl_value v, const tpl_arguments *arguments, tpl_value *out) {
   tpl_value text;
-  tpl_string *markup = tpl_alloc(&run->limits, sizeof *markup);
-  if (!markup || !no_arguments(run, "safe", arguments) || !tpl_str(&run->limits, v, &text)) return false;
-  *markup = *text.u.string;
-  markup->markup = true;
-  *out = tpl_of_string(markup);
-  return true;
+  return no_arguments(run, "safe", arguments) && tpl_str(&run->limits, v, &text) &&
+         tpl_mark_up(&run->limits, text, out);
 }
 
 static bool filter_escape(tpl_run *run, tpl_value v, const tpl_arguments *arguments, tpl_value *out) {

@@ -62,7 +62,7 @@ static bool item_at(tpl_run *run, tpl_value value, int64_t index, tpl_value *out
     const size_t from = count == text->bytes ? at : tpl_offset(text, at);
     size_t to = from + 1;
     while (to < text->bytes && ((unsigned char)text->data[to] & 0xC0) == 0x80) to++;
-    return tpl_substring(&run->limits, text, from, to, out);
+    return tpl_substring(&run->limits, text, from, to, out) && (!text->markup || tpl_mark_up(&run->limits, *out, out));
   } else {
     *out = value.u.list->items[at];
   }
@@ -170,7 +170,9 @@ bool tpl_slice(tpl_run *run, tpl_value value, tpl_value start, tpl_value stop, t
     return false;
   const int64_t span = by < 0 ? from - to : to - from, width = by < 0 ? -by : by;
   const size_t length = span <= 0 ? 0 : (size_t)((span + width - 1) / width);
-  if (value.kind == TPL_STRING) return slice_text(run, value.u.string, from, by, length, count, out);
+  if (value.kind == TPL_STRING)
+    return slice_text(run, value.u.string, from, by, length, count, out) &&
+           (!value.u.string->markup || tpl_mark_up(&run->limits, *out, out));
   tpl_list *list = tpl_new_list(&run->limits, length);
   if (!list) return false;
   for (; list->count < length; list->count++)

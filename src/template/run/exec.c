@@ -111,6 +111,7 @@ static bool exec_turn(tpl_run *run, const tpl_node *node, tpl_loop *loop, tpl_sc
 static bool exec_for(tpl_run *run, const tpl_node *node) {
   tpl_loop *loop;
   tpl_scope *outer = run->state->scope;
+  bool turned = false; /* to the end of the body: what jinja2 goes by, so that `else` follows an early break or continue */
   if (!make_loop(run, node, &loop)) return false;
   for (;;) {
     bool end;
@@ -123,8 +124,9 @@ static bool exec_for(tpl_run *run, const tpl_node *node) {
     const tpl_node_type jump = run->state->jump;
     run->state->jump = NODE_CONST;
     if (jump == NODE_BREAK) break;
+    turned = turned || jump != NODE_CONTINUE;
   }
-  return loop->index > 0 || !node->other || exec_scoped(run, node->other, node->unset_other);
+  return turned || !node->other || exec_scoped(run, node->other, node->unset_other);
 }
 
 static bool exec_text_block(tpl_run *run, const tpl_node *node) {

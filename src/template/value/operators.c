@@ -173,7 +173,7 @@ static bool repeat(tpl_limits *limits, tpl_value what, int64_t times, tpl_value 
   if (is_text) {
     char *data = tpl_new_text(limits, total, out);
     for (size_t i = 0; data && i < n; i++) memcpy(data + i * unit, what.u.string->data, unit);
-    return data && tpl_charge(limits, n / 16);
+    return data && tpl_charge(limits, n / 16) && (!what.u.string->markup || tpl_mark_up(limits, *out, out));
   }
   tpl_list *list = tpl_new_list(limits, total);
   if (!list) return false;

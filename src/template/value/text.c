@@ -62,6 +62,15 @@ bool tpl_find(tpl_limits *limits, const tpl_string *text, size_t from, size_t to
   return true;
 }
 
+bool tpl_mark_up(tpl_limits *limits, tpl_value text, tpl_value *out) {
+  tpl_string *markup = tpl_alloc(limits, sizeof *markup);
+  if (!markup) return false;
+  *markup = *text.u.string;
+  markup->markup = true;
+  *out = tpl_of_string(markup);
+  return true;
+}
+
 /* What is markup already stays; the result is markup. */
 bool tpl_escape(tpl_limits *limits, tpl_value value, tpl_value *out) {
   static const char special[] = "&<>'\"";
@@ -78,13 +87,7 @@ bool tpl_escape(tpl_limits *limits, tpl_value value, tpl_value *out) {
                  : tpl_put(limits, &buffer, &c, 1);
   }
   if (string->markup) good = tpl_put(limits, &buffer, string->data, string->bytes);
-  if (!tpl_take_text(limits, &buffer, &text) || !good) return false;
-  tpl_string *markup = tpl_alloc(limits, sizeof *markup);
-  if (!markup) return false;
-  *markup = *text.u.string;
-  markup->markup = true;
-  *out = tpl_of_string(markup);
-  return true;
+  return tpl_take_text(limits, &buffer, &text) && good && tpl_mark_up(limits, text, out);
 }
 
 /* -------------------------------------------------------------------- texts */

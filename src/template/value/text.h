@@ -17,6 +17,7 @@ bool tpl_substring(tpl_limits *limits, const tpl_string *text, size_t from, size
 /* Offset of `part` in text[from..to), SIZE_MAX if it is not there. Linear time. */
 bool tpl_find(tpl_limits *limits, const tpl_string *text, size_t from, size_t to, const tpl_string *part,
               size_t *offset);
+bool tpl_mark_up(tpl_limits *limits, tpl_value text, tpl_value *out); /* the same text, as markup; out may be &text */
 bool tpl_escape(tpl_limits *limits, tpl_value value, tpl_value *out); /* for HTML; the result is markup */
 
 #endif
