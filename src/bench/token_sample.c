@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See token_sample.h. Matrices are worked on by all threads, each by one of them. */
+/*
+ * See token_sample.h. Each matrix is worked on by one thread, and all threads work at the same time.
+ *
+ * To measure generation, blocks must be real: decoding time depends on the codes. But coding all blocks of a large
+ * model takes minutes. So DISTINCT_BLOCKS blocks of each matrix are coded, spread evenly over it, and repeated in
+ * memory over its whole size. Every block then still comes from memory, and its bytes are read once per token, as in
+ * the model.
+ */
 #include "bench/token_sample.h"
 
 #include <math.h>

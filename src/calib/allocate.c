@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Minima along a curve, and bisection of lambda. */
+/*
+ * Sharing out bits among matrices. Each matrix has a curve: bits and damage over its step. The sum of all damage is
+ * least for a given sum of bits where every matrix stands at the same slope, -d damage / d bits = lambda: otherwise a
+ * bit moved from a flat curve to a steep one would lower the sum. So for a lambda each matrix takes, independently, the
+ * step with the least damage + lambda x bits (best_between), and bisection finds the lambda at which the bits add up to
+ * the target.
+ */
 #include "calib/allocate.h"
 
 #include <math.h>
@@ -7,7 +13,8 @@
 #include "base/exact_math.h"
 
 static const double LN2 = 0.69314718055994530942;
-/* More than it takes until no number lies between two neighbours of [-650, 650], but near 0. */
+/* Halvings of [-650, 650]. A double has 53 bits, so about 64 are enough until no number is left between the two ends,
+ * except close to 0. */
 enum { HALVINGS = 200 };
 
 static double log2_of(double x) { return exact_log(x) / LN2; }
@@ -85,7 +92,7 @@ static ellm_status check(const allocation_curve *curves, size_t n_curves, ellm_e
   return ELLM_OK;
 }
 
-enum { COARSEST = 650, FINEST = -650 }; /* logarithms of lambda, beyond any; exp of them is still a finite double */
+enum { COARSEST = 650, FINEST = -650 }; /* logarithms of lambda, beyond all that occur; their exp is still finite */
 
 ellm_status allocate_for_bits(allocation_curve *curves, size_t n_curves, double bits, ellm_error *err) {
   ELLM_TRY(check(curves, n_curves, err));

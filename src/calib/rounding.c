@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A task is 32 rows: lanes are rows. Places go by strips of 12, as many as a
- * tile of panel_product has: first the errors of all earlier places are added
- * to the strip's weights, then the strip is rounded place by place, each error
- * being added to the places left in it. So a sum is one chain of fma over
- * ascending places.
+ * Rounding with error feedback (docs/QUANTIZATION.md): columns are rounded in a fixed order, and the error of each is
+ * added, with its factors, to the columns that are not yet rounded.
+ *
+ * A task is 32 rows, one per lane, because rows do not depend on each other. Adding every error to all later columns at
+ * once would pass over the whole row for each column. So places (columns in that order) go in strips of 12, the size of
+ * a tile of panel_product. First the errors of all earlier places are added to the strip's weights, as a matrix
+ * product. Then the strip is rounded place by place, and each error is added to the remaining places of the strip. Both
+ * ways each sum is one chain of fma over ascending places, so the result does not depend on the size of strips.
  */
 #include "calib/rounding.h"
 
@@ -35,7 +38,8 @@ typedef struct rounding_job {
   size_t errors_stride;
 } rounding_job;
 
-/* 32 rows, and the strip that is being rounded. */
+/* 32 rows, and the strip that is being rounded: the weights, and the targets, which are the weights plus the errors
+ * that were fed back. A code is chosen for the target; the error that is passed on is that of the weight. */
 typedef struct rows_state {
   size_t n_rows, first;
   float row[ROWS], inverse[ROWS]; /* factor of a row, 1 / (step * factor) */

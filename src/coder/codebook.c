@@ -43,6 +43,9 @@ static bool in_alphabet(const coder_codebook *book, unsigned symbol) {
   return book->tuple == 2 ? (symbol & 15) <= mask && symbol >> 4 <= mask : symbol <= mask;
 }
 
+/* Builds the tree from the sorted lengths, a depth at a time. At each depth the nodes above have 2 * width places. The
+ * next leaves of this length take the first places, and internal nodes the others. The tree is complete, and so the
+ * lengths are a valid code, if no places are left when the leaves are used up, and no leaves when the places are. */
 static bool build_tree(coder_codebook *book) {
   book->n_nodes = (uint16_t)(book->n_leaves - 1);
   book->depth = 0;

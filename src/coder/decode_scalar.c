@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the parts of a block lie, and the scalar decoder: the oracle for all
- * others. Written to be obviously right: a symbol at a time, bit by bit.
- * Nothing read from a block is used before it has been checked against the
- * block's length.
+ * Finds the parts of a block, and decodes it in the plainest way. This scalar decoder is the oracle for all others: it
+ * is written to be obviously right, one symbol at a time. Nothing that is read from a block is used before it has been
+ * checked against the block's length.
  */
 #include "coder/decode_scalar.h"
 
@@ -17,7 +16,8 @@ static uint32_t block_symbols(const coder_codebook *book, const coder_block *blo
   return book->tuple == 2 ? block->panels * ((block->tiles + 1) / 2) * CODER_TILE : (uint32_t)coder_block_codes(block);
 }
 
-/* Ones among the first n bits; `data` has 8 readable bytes behind them (CODER_SLACK). */
+/* Ones among the first n bits; `data` has 8 readable bytes behind them (CODER_SLACK). Each line adds neighbouring
+ * counts, first of 1 bit, then of 2 and 4; the product adds the eight bytes up in its highest byte. */
 static uint32_t count_ones_plain(const uint8_t *data, uint32_t n) {
   uint32_t ones = 0;
   for (uint32_t i = 0; i < n; i += 64) {
@@ -35,6 +35,9 @@ static uint32_t count_ones_plain(const uint8_t *data, uint32_t n) {
   return ones;
 }
 
+/* The bitmaps are stored node by node, from the root down, without their lengths. But the number of symbols at a node
+ * is known when its bitmap is reached: all symbols pass the root, and of each node's symbols as many go right as its
+ * bitmap has ones. So counting ones on the way down finds every bitmap, and at the end the escapes. */
 bool coder_locate_by(coder_count_fn ones_of, const coder_codebook *book, const coder_block *block,
                      const uint8_t *data, size_t bytes, coder_scratch *scratch, coder_parts *parts) {
   const size_t n_codes = coder_block_codes(block);
@@ -68,7 +71,8 @@ bool coder_locate(const coder_codebook *book, const coder_block *block, const ui
   return coder_locate_by(count_ones_plain, book, block, data, bytes, scratch, parts);
 }
 
-/* Symbols at the root into list[0]. */
+/* Symbols at the root into list[0]. The tree is undone from the leaves up. The symbols of a node, in their order, are
+ * its children's lists merged by its bitmap: each bit says which child gives the next symbol. */
 static void decode_huffman(const coder_codebook *book, const coder_parts *parts, const uint8_t *data,
                            coder_scratch *scratch) {
   const uint8_t *escapes = data + parts->escape_offset;
@@ -164,7 +168,7 @@ bool coder_decode_block_scalar(const coder_codebook *book, const coder_block *bl
   } else {
     return false;
   }
-  /* symbols that no code has come only from damaged escapes */
+  /* Leaves hold only symbols that codes can have; a larger one can only come from a damaged escape. */
   const unsigned upper_mask = (1u << (book->bits - book->raw_bits)) - 1;
   const unsigned symbol_mask = book->tuple == 2 ? upper_mask | upper_mask << 4 : upper_mask;
   const uint8_t *symbols = scratch->list[0];
@@ -173,7 +177,7 @@ bool coder_decode_block_scalar(const coder_codebook *book, const coder_block *bl
   if ((all & ~symbol_mask) != 0) return false;
   for (size_t i = 0; i < n_codes; i++) {
     unsigned upper = symbols[i];
-    if (book->tuple == 2) {
+    if (book->tuple == 2) { /* tiles 2 k and 2 k + 1 of a panel: low and high nibbles of vector k of symbols */
       const size_t panel_codes = (size_t)block->tiles * CODER_TILE, panel = i / panel_codes, in_panel = i % panel_codes;
       const size_t tile = in_panel / CODER_TILE, pair = panel * ((block->tiles + 1) / 2) + tile / 2;
       upper = symbols[pair * CODER_TILE + i % CODER_TILE] >> (tile % 2 * 4) & 15;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The block encoder: codes in tile order to raw lists, symbols, and their
- * Huffman bitmaps or fields. Its bytes depend on nothing but its arguments.
+ * The block encoder turns codes in tile order into bytes. Each code is split in two: its low bits go to the raw lists
+ * as they are, and its upper bits become symbols, which are then coded by a Huffman tree or by levels of fields
+ * (docs/format/blocks.md). The bytes depend only on the arguments, never on threads or the instruction set.
  */
 #include "coder/encode.h"
 
@@ -13,11 +14,13 @@
 #include "coder/levels.h"
 #include "coder/raw_bits.h"
 
+/* Work memory for one block. A tree is written level by level: one of `list` holds the symbols of the nodes of this
+ * depth, the other those of the next depth, and `right` those that go right at the current node. */
 struct coder_encoder {
   uint8_t symbols[CODER_MAX_CODES + CODER_SLACK];
   uint8_t list[2][CODER_MAX_CODES + CODER_SLACK];
   uint8_t right[CODER_MAX_CODES + CODER_SLACK];
-  uint8_t escapes[CODER_MAX_CODES + CODER_SLACK];
+  uint8_t escapes[CODER_MAX_CODES + CODER_SLACK]; /* symbols that have no leaf, in the order of the block */
 };
 
 ellm_status coder_encoder_create(coder_encoder **encoder, ellm_error *err) {
@@ -27,7 +30,9 @@ ellm_status coder_encoder_create(coder_encoder **encoder, ellm_error *err) {
 
 void coder_encoder_free(coder_encoder *encoder) { ellm_aligned_free(encoder); }
 
-/* Fields of `width` bits, 64 lanes a group whatever the count (docs/format/blocks.md, "Raw bits"). */
+/* Fields of `width` bits (docs/format/blocks.md, "Raw bits"). A group is 64 bytes, one for each lane, and byte i holds
+ * the fields of codes i, i + 64, i + 128, ... So a decoder gets 64 neighbouring codes from one load, one shift and one
+ * mask. The last group is whole, whatever the number of codes. */
 static uint8_t *put_lanes(uint8_t *out, const uint8_t *codes, size_t n, unsigned shift, unsigned width) {
   const size_t per_group = 8 / width, bytes = coder_raw_list_bytes(width, n);
   const unsigned mask = (1u << width) - 1;
@@ -52,7 +57,9 @@ static uint8_t *put_raw(uint8_t *out, const uint8_t *codes, size_t n, unsigned r
   return out;
 }
 
-/* Symbols of a block; returns their number. */
+/* Symbols of a block; returns their number. A pair joins the codes at the same place of two neighbouring tiles, so that
+ * one load of 64 pairs gives two whole tiles. If a panel has an odd number of tiles, the pad code stands for the
+ * missing one. */
 static size_t make_symbols(const coder_codebook *book, const coder_block *block, const uint8_t *codes,
                            uint8_t *symbols) {
   const unsigned raw = book->raw_bits;
@@ -76,7 +83,9 @@ static size_t make_symbols(const coder_codebook *book, const coder_block *block,
   return (size_t)(to - symbols);
 }
 
-/* turns[s]: the code word of symbol s, first bit in bit 15. */
+/* turns[s]: the code word of symbol s, with its first bit in bit 15. The code is canonical: leaves are sorted by
+ * length, and each code word is the one before plus 1, shifted left if it is longer. Symbols without a leaf share the
+ * word of the escape. Returns whether there is one. */
 static bool code_words(const coder_codebook *book, uint16_t turns[256]) {
   unsigned code = 0, length = 0;
   uint16_t escape = 0;
@@ -99,8 +108,9 @@ static bool code_words(const coder_codebook *book, uint16_t turns[256]) {
   return has_escape;
 }
 
-/* Bits of one node from its symbols; symbols going left and right are listed in `left` and `right`. Returns the count
- * of ones. */
+/* Writes the bitmap of one node, one bit per symbol, and deals the symbols out to `left` (0) and `right` (1). Each
+ * symbol is stored to both lists, but only the list it belongs to advances: bits are random, and a branch for each
+ * would be mispredicted half of the time. Returns the number of ones. */
 static size_t split(const uint8_t *from, size_t n, const uint16_t *turns, unsigned depth, uint8_t *bitmap,
                     uint8_t *left, uint8_t *right) {
   size_t ones = 0;
@@ -157,6 +167,8 @@ static uint8_t *put_huffman(coder_encoder *e, const coder_codebook *book, size_t
   return out + n_escapes;
 }
 
+/* Whether the book can code all symbols. Levels and trees with an escape code any symbol. In other trees leaf_of is
+ * negative for a symbol without a leaf, and so is any OR with it. */
 static bool codable(const coder_codebook *book, const uint8_t *symbols, size_t n) {
   if (book->kind == CODER_LEVELS) return true;
   for (unsigned i = 0; i < book->n_leaves; i++) {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fixed-width fields with escapes: encoder, scalar decoder, choice of widths.
- * Invariants: a level's fields are the escapes of the level before it; the
- * counts stored in the block are checked against the fields while decoding.
+ * Levels: fixed-width fields with escapes. Symbols are ranked by frequency. A field of w bits in the first level says
+ * which of the 2^w - 1 most frequent symbols it is; the highest value says that the symbol is in the next level, whose
+ * fields rank the symbols after those. What the last level does not have either is stored as a byte. A frequent symbol
+ * thus takes few bits, and all fields of a level have one width, which vector code can read 64 at a time.
+ * Invariants: a level's fields are the escapes of the level before it; the counts stored in the block are checked
+ * against the fields while decoding.
  */
 #include "coder/levels.h"
 
@@ -66,6 +69,7 @@ size_t levels_encode_symbols(const coder_codebook *book, const uint8_t *symbols,
   return at + n;
 }
 
+/* From the last level to the first: an escape of a level takes the next symbol of the level after it. */
 bool levels_decode_symbols_scalar(const coder_codebook *book, const levels_parts *parts, const uint8_t *data,
                                   coder_scratch *scratch) {
   unsigned base = 0;

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Length-limited Huffman lengths by package-merge (Larmore and Hirschberg, "A fast
- * algorithm for optimal length-limited Huffman codes", JACM 37, 1990).
+ * Length-limited Huffman lengths by package-merge (Larmore and Hirschberg, "A fast algorithm for optimal length-limited
+ * Huffman codes", JACM 37, 1990).
+ *
+ * Think of a coin collector: each leaf offers one coin per bit of its length, of values 2^-1, 2^-2, ... 2^-limit, at
+ * the price of its count. A complete code buys coins of the total value n - 1 for the least price. The smallest coins
+ * are joined to pairs ("packages") of the next value, these are merged by price with the coins of that value, and so
+ * on; of the last list the 2 n - 2 cheapest items are taken. A leaf's length is the number of its coins among them.
+ * Which items are packages is all that must be remembered: the second loop follows them down.
  */
 #include "coder/package_merge.h"
 

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Compressing to a size, from opening the model to the last section (docs/ARCHITECTURE.md, "Compressing to a size"):
+ * find the matrices, measure or read a plan, round and store matrix after matrix (sized_matrix.c), and measure the
+ * result. With a target divergence all but the measuring is repeated for each try (search.c). A source that cannot be
+ * run has no text: its matrices are listed by shape, and each counts by its own error.
+ */
 #include "convert/any_size.h"
 
 #include <fnmatch.h>
@@ -15,7 +21,7 @@
 #include "convert/search.h"
 #include "convert/sized_text.h"
 
-/* For the metadata that follows the matrices: quality, and an error for each. */
+/* An upper bound for the metadata that is written after the matrices: their quality, and a number for each. */
 static double reserved_bytes(size_t n_matrices) {
   return 2048 + 14 * (double)n_matrices + 128 * (double)(n_matrices / MATRIX_ERRORS_A_RECORD);
 }
@@ -47,7 +53,7 @@ static void drop_kept(tune_matrices *all, const ellm_compress_options *options) 
   all->n = n;
 }
 
-/* Is something asked for by name that a model has to be run for? */
+/* Whether options ask for something that needs a model that can be run; without such a wish, a note is enough. */
 static bool asks_for_text(const ellm_compress_options *options) {
   return options->target == ELLM_TARGET_DIVERGENCE || options->effort != ELLM_EFFORT_AUTO ||
          options->calibrate == ELLM_CALIBRATE_SELF || options->calibrate == ELLM_CALIBRATE_FILE;

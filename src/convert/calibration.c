@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The three parts of a calibration: the text (written by the model, or read from a file), the sums of mean squares, and
+ * the second moments, which are gathered layer by layer while matrices are rounded. calibration.h says what each is
+ * for; the constants below decide how much text there is, and with that how long measuring takes.
+ */
 #include "convert/calibration.h"
 
 #include <stdlib.h>
@@ -10,18 +15,20 @@
 #include "text/utf8.h"
 
 enum {
-  HELD = 2,                     /* sequences that only the result is measured on, one of a conversation */
+  HELD = 2,                     /* sequences kept apart to measure the result on; one of them is a conversation */
   MOST_TOGETHER = 32,
-  SEQUENCES = MOST_TOGETHER - HELD, LENGTH = 512, /* of a calibration text: with HELD all are written in one go */
-  HELD_LENGTH = 256,            /* ids of each that are looked at */
-  /* sequences that each matrix is measured on alone (damage.h): fewer of a large model, where they take the most time */
+  SEQUENCES = MOST_TOGETHER - HELD, LENGTH = 512, /* of the text; with HELD, all sequences are written in one batch */
+  HELD_LENGTH = 256,            /* ids used of each sequence that is kept apart */
+  /* sequences for measuring one matrix at a time (damage.h); fewer for a large model, where this takes most of the
+   * time */
   ALONE = 4, ALONE_LENGTH = 192, ALONE_OF_LARGE = 2, ALONE_LENGTH_OF_LARGE = 160, ALONE_SKIPPED = 64,
   LEAST_SEQUENCES = 4,          /* of a text that is given */
   MOST_TEXT = 1 << 28,
   MOST_START = 256
 };
 static const uint64_t large = 1000000000, default_memory = 2500000000;
-/* A code may go a step towards zero where that saves 0.1 of (error / step)^2 a bit; finer steps gain nothing by it. */
+/* Rounding by rate: a code may move a step towards zero if each bit that this saves costs at most 0.1 of (error /
+ * step)^2. At 0.116 a bit gains as much by a finer step (docs/QUANTIZATION.md, "Rates"); values near that do alike. */
 static const double rate_lambda = 0.1;
 
 bool calibration_is_full(const ellm_compress_options *options, uint64_t weights) {
@@ -36,7 +43,7 @@ typedef struct beginnings {
   size_t n_chat;
 } beginnings;
 
-/* The token between two documents, where the vocabulary has one by that name, else the beginning of a text. */
+/* The token that separates documents, if the vocabulary has one by that name, else the one that begins a text. */
 static ellm_status find_start(ellm_model *model, uint32_t *start, ellm_error *err) {
   ellm_model_info info;
   const ellm_tokenizer *tokenizer;
@@ -376,8 +383,9 @@ static ellm_status gather_moments(calibration *c, ellm_error *err) {
 }
 
 /*
- * Those of an expert's input, and of as many more experts as there is memory for. The text goes through the layer once for
- * each such lot. How many these are changes nothing: what experts read does not depend on the same matrices of others.
+ * Those of an expert's input, and of as many more experts as there is memory for. The text goes through the layer once
+ * for each such lot. How many these are changes nothing: what experts read does not depend on the same matrices of
+ * others.
  */
 static ellm_status gather_experts(calibration *c, const tune_matrix *m, ellm_error *err) {
   layer_moments *e = &c->experts;

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See passes.h. */
+/*
+ * Passes over the elements of a matrix, on all threads. A pass works in chunks of HASH_CHUNK bytes. Each chunk is read,
+ * its checksum kept, and range or counts of bit patterns are gathered in the thread's own memory and merged at the end.
+ * Sums of integers and extremes do not depend on the order, so neither do results; the digest of a tensor is that of
+ * its chunks' checksums in order. passes.h says which passes there are.
+ */
 #include "convert/passes.h"
 
 #include <stdlib.h>

@@ -7,10 +7,10 @@
 
 #include "base/memory.h"
 
-/* Below the target by this much when the last matrix is planned, so that what remains of an estimate's error is not
- * above it; and how often the last one is planned again. */
+/* The plan aims this much below the target, so that the estimate's remaining error does not exceed it. The last matrix
+ * has LAST_TRIES to fill what is left. */
 static const double margin = 0.0005;
-/* Of the last matrix: finer ones gain nothing, and codes become many and large. */
+/* The finest step of the last matrix: finer ones gain nothing, and codes become many and large. */
 static const double finest_step = 1.0 / 45;
 enum { LAST_TRIES = 12 };
 /* Of a book for balance (coder_aim). Scales spread the codes so that most matrices have no book of pairs within the 6 %
@@ -59,7 +59,8 @@ static ellm_status round_all(sized_matrices *s, rounder *r, ellm_error *err) {
 
 typedef struct codes_reader { const scratch_file *codes; size_t columns; } codes_reader;
 
-/* The int16 of the file lie in the first half of the int32 that they become, from the last on. */
+/* The file has int16, which are read into the first half of the int32 array. They are widened in place from the last
+ * one on, so that none is overwritten before it is read. */
 static ellm_status read_codes(void *user, uint64_t first_row, size_t n_rows, int32_t *codes, ellm_error *err) {
   const codes_reader *reader = user;
   const size_t count = n_rows * reader->columns;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ellm_verify. Opening checks header, directory, heads, tails, assets and kept
- * tensors; here every block is checked and decoded and the figures of the
- * directory are computed again. With a checkpoint, that is quantized again and
- * compared code by code, or, where the file is lossless, compared bit by bit.
- * Findings are collected, not returned at the first.
+ * ellm_verify. Opening a file checks header, directory, heads, tails, assets and kept tensors. Here every block is
+ * checked and decoded, and the figures of the directory are computed again. With a checkpoint, its matrices are
+ * quantized again and compared code by code. If the file is lossless, its elements are compared bit by bit. All
+ * findings are collected, so that one run names everything that is damaged.
  */
 #include <math.h>
 #include <stdarg.h>

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What goes into the next batch. Every answer that is being generated gets a
- * row; what rows are left go to prompts, in the order in which they were begun,
- * and not more than `piece` of them while there are answers that would wait.
+ * Chooses what goes into the next batch. Every answer that is being generated gets a row. The other rows go to prompts,
+ * in the order in which they were begun, and at most `piece` of them while answers would have to wait.
  *
- * A request is begun when there is a place and the pool has room for it, with
- * some new ids, beside those that were begun before and will grow.
- * What it begins with may be there already: in its own sequence, in another
- * answer's, or in a kept one; then it forks that one, which costs no page. If an
- * active answer is about to compute it, the request waits for that.
+ * A request begins when there is a place and the pool has room for it and some new ids, besides what the active answers
+ * will still need. Its beginning may already be computed: in its own sequence, in another answer's, or in a kept one.
+ * Then it forks that sequence, which costs no page. If an active answer is about to compute that beginning, the request
+ * waits.
  *
- * When the pool is full, kept sequences go first, then the answer that was begun
- * last: it waits again and is computed anew from its ids. Its logits are the
- * same then, as those of a sequence depend on its ids only.
+ * When the pool is full, kept sequences are dropped first, the oldest before the others. Then the answer that was begun
+ * last gives way: it waits again and is later computed again from its ids. Its logits are then the same, because those
+ * of a sequence depend only on its ids. The answer that was begun first never gives way, so the generator always
+ * advances.
  */
 #include "generate/schedule.h"
 
@@ -22,8 +21,10 @@
 #include "model/sequence.h"
 
 enum {
-  GROWTH = 256, /* new ids that an answer is given room for when it begins */
-  SHARED = 32   /* positions: to wait for so many that another answer is computing pays */
+  /* Room for so many new ids is required when an answer begins. With less, answers would often fill the pool and give
+   * way; with the whole limit, few would run at a time, since most end long before it. */
+  GROWTH = 256,
+  SHARED = 32 /* positions: it pays to wait while another answer computes at least so many of them */
 };
 
 /* ------------------------------------------------------------------- leaving */
@@ -52,7 +53,7 @@ void schedule_leave(ellm_generator *g, ellm_answer *a) {
   a->sequence = NULL;
 }
 
-/* Those that have ended leave at once. */
+/* Ends an answer; it leaves the active ones at once. */
 static void end(ellm_generator *g, ellm_answer *a, ellm_end why) {
   answer_end(a, why);
   if (a->sequence) schedule_leave(g, a);
@@ -70,8 +71,8 @@ static void give_way(ellm_generator *g, ellm_answer *a) {
 
 /* ----------------------------------------------------------------- beginning */
 
-/* The sequence that shares most with ids[n], but for the last of them; NULL: none. *busy: an active answer is about to
- * compute more of it. */
+/* The sequence that shares most with the answer's ids; NULL: none. The last id does not count, because it must be
+ * evaluated to get logits. *busy: an active answer is about to compute more of these ids. */
 static const ellm_sequence *find_donor(const ellm_generator *g, const ellm_answer *a, size_t *shared, bool *busy) {
   const ellm_sequence *best = NULL;
   size_t ahead = 0;
@@ -102,14 +103,15 @@ static ellm_status take_sequence(ellm_generator *g, ellm_answer *a, const ellm_s
   return sequence_begin(a->sequence, a->ids, answer_all(a), answer_all(a) - 1, &a->done, err);
 }
 
-/* Pages of an answer with what it may become longer by before long. */
+/* The pages of an answer, including the growth that it is given room for. */
 static size_t pages_to_come(const ellm_answer *a) {
   const size_t left = a->limit - a->n_ids, growth = left < GROWTH ? left : GROWTH;
   const size_t all = answer_all(a) + growth;
   return pages_of(all < a->positions ? all : a->positions);
 }
 
-/* Has the pool room for it, beside what the active ones will take? Kept sequences make room, but not the donor. */
+/* Whether the pool has room for the answer besides what the active ones will take. Kept sequences are dropped to make
+ * room, but not the donor. */
 static bool has_room(ellm_generator *g, const ellm_answer *a, size_t shared, const ellm_sequence *donor) {
   size_t wanted = pages_to_come(a) - shared / PAGE_POSITIONS;
   for (size_t i = 0; i < g->n_active; i++) wanted += pages_to_come(g->active[i]) - pages_of(g->active[i]->done);
@@ -153,7 +155,7 @@ static ellm_status try_begin(ellm_generator *g, ellm_answer *a, bool *full, ellm
   return ELLM_OK;
 }
 
-/* In the order of asking: where one finds no room, those behind it do not overtake it. */
+/* Begins requests in their order. If one finds no room, later ones do not overtake it: a long one would never begin. */
 static void begin_waiting(ellm_generator *g) {
   bool full = false;
   for (ellm_answer *a = g->answers; a && !full && g->n_active < g->most; a = a->next) {
@@ -172,7 +174,8 @@ static void add_item(ellm_generator *g, ellm_answer *a, size_t n, size_t *count,
   *rows += n_logits;
 }
 
-/* Items of the next batch; their number. */
+/* Collects the items of the next batch and returns their number. First come answers with one id to evaluate, which are
+ * those being generated, then pieces of prompts. */
 static size_t gather(ellm_generator *g) {
   size_t count = 0, rows = 0, room = GENERATOR_ROWS;
   for (size_t i = 0; i < g->n_active && room > 0; i++) {

@@ -55,8 +55,9 @@ uint32_t pda_add_text(pda *m, const char *text, size_t bytes, uint32_t next) {
 
 /* -------------------------------------------------------------------- classes */
 
-/* Ranges of code points whose UTF-8 forms are all combinations of ranges of bytes: those of one length, cut where a
- * later byte does not run through all of its values. */
+/* A machine over bytes must read characters byte by byte. A range of code points is therefore cut into rows. The UTF-8
+ * forms of a row have one length, and are all combinations of one range of values per byte. For example U+00E9 to
+ * U+0400 becomes C3 A9..BF, then C4..CF 80..BF, then D0 80. */
 typedef struct byte_rows { uint8_t first[4], last[4]; size_t length; } byte_rows;
 typedef struct row_list { byte_rows *rows; size_t count, room; bool failed; } row_list;
 
@@ -101,7 +102,7 @@ static void split_range(row_list *list, uint32_t first, uint32_t last) {
   add_row(list, first, last);
 }
 
-/* A state like one that was made since `from`, of which the newest are looked at. */
+/* An equal state among the newest of those made since `from`; equal ends of many classes then share their states. */
 static uint32_t like_edges(const pda *m, size_t from, const pda_edge *edges, size_t n) {
   enum { LOOK_BACK = 32 };
   for (size_t i = m->n_states, looked = 0; i-- > from && looked < LOOK_BACK; looked++) {

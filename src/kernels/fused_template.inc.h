@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Symbols and raw bits of a block multiplied as they are, without codes in
- * memory, for sets whose vectors hold a part of a tile. A set's fused_*.c defines
- * what follows and includes this file, which defines dot_fused_<KERNEL_NAME>.
+ * Multiplies symbols and raw bits of a block directly, without writing codes to memory, for instruction sets whose
+ * vectors hold a part of a tile. A set's fused_*.c defines what follows and includes this file, which defines
+ * dot_fused_<KERNEL_NAME>.
  *
- * The step is 8 tiles, whole groups of raw bits, so a panel must have a multiple
- * of them; other blocks go by way of codes. Packed nibbles are pairs of codes.
+ * A step is 8 tiles, which are whole groups of raw bits. So a panel must have a multiple of 8 tiles; other blocks are
+ * decoded to codes first. Packed nibbles are pairs of codes.
  *
- * Narrow: uppers and raw bits of at most 4 bits each, in passes of their own, a
- * digit at a time. Two products are added in 16 bits, where 32,767 is the most. A
- * digit is at most 128 in size, so a tile adds at most 2 * code * 128, and the eight
- * tiles of a step fit: 8 * 2 * 15 * 128 = 30,720. Medium: codes of 5 to 7 bits, put
- * together in registers, the same way, but 16 bits hold fewer tiles: four of codes
- * to 31 (31,744), two to 63 (32,256), one to 127 (32,512), and not one more. Wide:
- * codes of 8 bits, with both digits at once, in 32 bits.
+ * There are three ways to multiply, because sums of products are kept in 16 bits as long as possible: twice as many fit
+ * into a vector as with 32 bits. A product instruction adds two products of a code and a digit, a digit is at most 128
+ * in size, and 16 bits hold at most 32,767. So a tile adds at most 2 * code * 128.
  *
- * Fields of 4 bits and more (CODER_FIELDS) are pairs with raw bits as they lie; narrower
- * ones are raw bits alone: `tuple` is 0. What their codes lie above their fields, `first`,
- * is what the sums begin with, times the sums of the activations.
+ * - Narrow: uppers and raw bits have at most 4 bits each and are multiplied in separate passes, one digit at a time.
+ * The
+ *   eight tiles of a step fit: 8 * 2 * 15 * 128 = 30,720.
+ * - Medium: codes of 5 to 7 bits are put together in registers. Then 16 bits hold fewer tiles: four with codes up to 31
+ *   (31,744), two up to 63 (32,256), one up to 127 (32,512), and not one more.
+ * - Wide: codes of 8 bits, with both digits at once, in 32 bits.
+ *
+ * Fields of 4 bits and more (CODER_FIELDS) have the layout of pairs with raw bits. Narrower ones are only raw bits:
+ * `tuple` is 0. A code is its field plus `first`; so the sums begin with `first` times the sum of the activations.
  *
  * A set supplies `part`, PART_ROWS rows of a tile, and
  *   KERNEL_NAME, KERNEL_SYMBOLS
@@ -30,12 +32,13 @@
  *   row_sums_wide(rows, codes, wide)     codes times columns 0 and 2, 1 and 3
  *   row_sums_store(p, low, high)         PART_ROWS sums, low + 256 * high
  *
- * Where its narrow sums have 32 bits, it defines FUSED_NARROW_HOLDS_ALL and needs no row_sums_wide: all codes go the medium
- * way.
+ * A set whose narrow sums have 32 bits defines FUSED_NARROW_HOLDS_ALL and needs no row_sums_wide: all codes use the
+ * medium way.
  *
- * Where it defines FUSED_TOKENS, multiply_fused_<KERNEL_NAME> is made, too: codes are put together in registers and
- * multiplied with up to so many tokens at once; of more tokens the others take the codes, which the first pass leaves
- * in memory. Of FUSED_LEAST_ONE_DIGIT tokens with one digit all take the codes. It supplies for that
+ * A set that defines FUSED_TOKENS also gets multiply_fused_<KERNEL_NAME>: codes are put together in registers and
+ * multiplied by up to FUSED_TOKENS tokens at once. If there are more tokens, the first pass also writes the codes to
+ * memory, and the other tokens use these. With one digit and at least FUSED_LEAST_ONE_DIGIT tokens, all tokens use the
+ * codes. For that the set supplies
  *   part_store(p, v)
  *   wide_codes, wide_split(part)         codes of columns 0 and 2, 1 and 3
  *   wide_digits, wide_load(p)            columns 0 and 2, 1 and 3 of kernel_activations.wide
@@ -48,7 +51,7 @@
 #include "kernels/patches.h"
 
 enum { STEP_TILES = 8, MAX_FUSED_RAW = 4, PARTS = CODER_PANEL_ROWS / PART_ROWS, PART_BYTES = CODER_TILE / PARTS };
-/* Bytes. What is asked for comes after about 100 ns; in that time a thread decodes at most so many (some 10 GB/s). */
+/* In bytes. Memory answers after about 100 ns; in that time a thread decodes at most this many bytes (some 10 GB/s). */
 enum { FETCH_AHEAD = 1024 };
 enum { NARROW = 0, WIDE = 8 }; /* or the tiles whose products 16 bits hold */
 
@@ -64,7 +67,8 @@ typedef struct fused {
 
 typedef struct fused_sums { row_sums low[PARTS], high[PARTS]; } fused_sums;
 
-/* Fields of `width` bits of part of tile i of a step. */
+/* Fields of `width` bits for part `at` of tile i of a step. One group of 64 bytes holds 8 / width tiles, each at a bit
+ * position of its own (put_lanes of coder/encode.c): a shift and a mask take one tile out. */
 KERNEL_INLINE part field(const uint8_t *list, int i, int at, int width) {
   const int per_group = 8 / width;
   const part group = part_load(list + 64 * (i / per_group) + PART_BYTES * at);
@@ -78,7 +82,8 @@ KERNEL_INLINE part raw_field(const fused *f, int i, int at, int raw_bits) {
   return part_or(field(f->two, i, at, 2), part_shift(field(f->one, i, at, 1), 2)); /* 3 */
 }
 
-/* Uppers (raw_bits == 0) or raw bits of a step, at most 15, times 2^up and the digits. */
+/* Adds one half of the codes of a step to the sums: the uppers (raw_bits == 0) or the raw bits, both at most 15. The
+ * uppers count 2^up; since sums are linear, shifting their sum once is enough. */
 KERNEL_INLINE void add_narrow(const fused *f, fused_sums *s, columns x, int tuple, int raw_bits, int up, int digits) {
   narrow_sums low[PARTS], high[PARTS];
   KERNEL_UNROLL(8)

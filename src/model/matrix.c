@@ -1,4 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Products of matrices with activations, the only place that multiplies weights. A row group (the panels of a block, or
+ * 16 rows of a raw matrix) is the unit of work: one thread computes it for all tokens, so no sum ever crosses threads.
+ *
+ * There are four kinds of row groups, and matrix_multiply chooses by the matrix and the activations:
+ *   raw      rows of F32, F16 or BF16 elements become floats in tiles
+ *   exact    coded without loss: blocks are decoded to elements, then as raw
+ *   float    codes become weights in tiles, then as raw
+ *   integer  codes are multiplied by digits of activations, and the sums are scaled at the end
+ * The first three add in one order, so a lossless file gives the bits of its folder.
+ *
+ * A group is computed block by block along its columns; the sums of a panel stay in the worker until the last block.
+ */
 #include "model/matrix.h"
 
 #include <stdlib.h>
@@ -19,6 +32,7 @@ enum {
   TILE_SUMS = CODER_TILE_COLUMNS * CODER_PANEL_ROWS
 };
 
+/* Work memory of one thread; nothing is allocated while tokens are computed. */
 typedef struct worker {
   kernel_scratch scratch;
   float chunk[CHUNK_TILES * CODER_TILE];
@@ -81,13 +95,14 @@ typedef struct job {
   worker *w;
 } job;
 
-/* Rows of a row group, but for the last one. */
+/* Rows of a row group; the last group may have fewer. */
 static uint64_t group_rows(const weight_matrix *m) {
   if (m->data != NULL) return CODER_PANEL_ROWS;
   return (uint64_t)m->coded->geometry.panels_per_block * m->coded->geometry.panel_rows;
 }
 
-/* A block's bytes and patches, and the book that it is coded with. */
+/* A block's bytes and patches, and the book that it is coded with: those of the file, or, if the matrix was expanded
+ * when the model was opened, plain codes in memory. */
 static ellm_status take_block(const weight_matrix *m, uint64_t index, const coder_codebook **book,
                               container_block *block, ellm_error *err) {
   const expanded_matrix *e = m->expanded;
@@ -134,7 +149,8 @@ static uint32_t panel_rows_left(const coder_block *block, uint32_t panel) {
   return rest < block->panel_rows ? rest : block->panel_rows;
 }
 
-/* The four partial sums of each output, in the order that the kernels fix. */
+/* Adds the four partial sums of each output (columns 0, 1, 2, 3 mod 4) in the fixed order of all kernels, then the
+ * bias. */
 static void finish_sums(const job *j, const float *sums, uint64_t first_row, size_t n_rows) {
   for (size_t t = 0; t < j->product->n_tokens; t++, sums += TILE_SUMS) {
     float *y = j->y + t * j->product->y_stride + first_row;
@@ -154,7 +170,7 @@ static void multiply_chunk(const job *j, size_t n_tiles, uint64_t column) {
 
 static void zero_sums(const job *j) { memset(j->w->sums, 0, j->product->n_tokens * TILE_SUMS * sizeof *j->w->sums); }
 
-/* Whole tiles of a panel: rows that are not there have weight 0. */
+/* Whole tiles of a panel: missing rows get the zero code, so their weights are 0. */
 static const uint8_t *whole_tiles(worker *w, const coder_block *block, const uint8_t *codes, size_t n_tiles,
                                   const quant_scales *scales) {
   if (block->panel_rows == CODER_PANEL_ROWS) return codes;
@@ -209,8 +225,8 @@ static ellm_status float_coded_group(const job *j, uint64_t group, ellm_error *e
   return ELLM_OK;
 }
 
-/* NaN and infinity are an error when they are first used: nobody has looked at the elements of a folder, or of a matrix
- * that is stored exactly, before. */
+/* NaN and infinity are an error when they are first used. Nobody has looked at the elements of a folder, or of a matrix
+ * that is stored exactly, before: that would mean reading the whole model when it is opened. */
 static ellm_status check_rows(const weight_matrix *m, uint64_t first, size_t n_rows, ellm_error *err) {
   const size_t element = ellm_dtype_size(m->dtype), n = n_rows * m->columns;
   const uint8_t *data = m->data + first * m->columns * element;
@@ -270,7 +286,7 @@ static ellm_status raw_group(const job *j, uint64_t group, ellm_error *err) {
   for (size_t column = 0; column < m->columns; column += CHUNK_COLUMNS) {
     const size_t n = m->columns - column < CHUNK_COLUMNS ? m->columns - column : CHUNK_COLUMNS;
     for (size_t r = 0; r < n_rows; r++) rows[r] = m->data + ((first + r) * m->columns + column) * element;
-    /* what follows: the rest of these rows, or the rows behind them, of which they are CODER_PANEL_ROWS */
+    /* the distance to what is read next: the rest of these rows, or the rows after these CODER_PANEL_ROWS */
     const bool last = column + CHUNK_COLUMNS >= m->columns;
     const size_t ahead = (last ? CODER_PANEL_ROWS * (size_t)m->columns - column : CHUNK_COLUMNS) * element;
     j->c->kernels->tiles_from_rows(m->dtype, rows, n_rows, n, (ptrdiff_t)ahead, j->w->chunk);
@@ -280,7 +296,7 @@ static ellm_status raw_group(const job *j, uint64_t group, ellm_error *err) {
   return ELLM_OK;
 }
 
-/* One block, decoded once, with all tokens. */
+/* Decodes one block once and multiplies it by all tokens. */
 static ellm_status integer_block_many(const job *j, uint64_t index, const coder_block *block, ellm_error *err) {
   const weight_matrix *m = j->matrix;
   const coder_codebook *book;
@@ -293,6 +309,8 @@ static ellm_status integer_block_many(const job *j, uint64_t index, const coder_
   return ELLM_OK;
 }
 
+/* One token: the fused kernel leaves integer sums for each group of columns, which dot_finish scales and adds to y.
+ * Patches change the integers before that, because only they are exact. */
 static ellm_status integer_block_one(const job *j, uint64_t index, const coder_block *block, ellm_error *err) {
   const weight_matrix *m = j->matrix;
   const kernel_activations *a = j->activations;
@@ -330,7 +348,8 @@ static ellm_status integer_group(const job *j, uint64_t group, ellm_error *err) 
 
 /* ----------------------------------------------------------- dealing them out */
 
-/* Row groups of all matrices that are asked for are numbered through (base/dealing.h). */
+/* The row groups of all matrices of a product have consecutive numbers, and threads take runs of them (base/dealing.h).
+ * So q, k and v, which share an input, are dealt out together, and no thread idles at the end of the smallest. */
 typedef struct product_run {
   compute *c;
   const matrix_product *product;
@@ -342,6 +361,8 @@ typedef struct product_run {
 
 static size_t ranges_of(const matrix_product *product) { return product->rows != NULL ? product->rows->n : 1; }
 
+/* Ranges count rows, but work is done in whole row groups. A group that several ranges touch is computed once, for the
+ * first of them: each range begins where the span of the one before ends, at the earliest. */
 group_span matrix_groups(const matrix_rows *asked, const weight_matrix *m, uint64_t at, size_t range) {
   const uint64_t rows = group_rows(m);
   if (asked == NULL) return (group_span){0, (m->rows + rows - 1) / rows};
@@ -451,6 +472,8 @@ static ellm_status run_integer(compute *c, const matrix_product *product, uint64
   return run_product(c, product, first_row, &a, err);
 }
 
+/* Activations are multiplied by the factors of the columns before they are rounded. So matrices that share these
+ * factors share the rounded activations and form one part; others are separate products, one after the other. */
 ellm_status matrix_multiply(compute *c, const matrix_product *product, ellm_error *err) {
   const double start = clock_seconds();
   matrix_product part = *product;

@@ -31,7 +31,9 @@ ellm_status page_pool_grow(page_pool *pool, uint32_t n_pages, ellm_error *err) {
   return status;
 }
 
-/* A page within the longest stretch of free ones: its first where the pool begins there, else its middle. */
+/* A page within the longest run of free ones: its first page if the run begins the pool, else its middle. A sequence
+ * grows upwards from there, and the pages before the middle stay free for the sequence that is in front of the run. So
+ * neighbours keep room to grow, and attention reads few long runs. */
 static uint32_t best_start(const page_pool *pool) {
   uint32_t best = 0, most = 0;
   for (uint32_t at = 0; at < pool->n_pages;) {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Building of models with scores; see scored.h. */
+/* Builds models whose pieces have scores; see scored.h. Everything that encoding relies on is checked here, once, so
+ * that the loops over texts need no checks: pieces are UTF-8 and distinct, scores are finite, byte pieces are
+ * complete. */
 #include "text/scored.h"
 
 #include <float.h>

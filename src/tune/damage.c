@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Measuring: the model's elements are exchanged for the quantized ones, the text runs from the first layer that this
- * concerns on, and the elements are exchanged back. Streams (the text before each layer) are in a scratch file, so
- * that memory does not grow with the number of layers.
+ * Measures what rounding a matrix does to the output. The model's elements are replaced by the rounded ones, the text
+ * is computed from the first changed layer on, and the elements are put back. The layers before it need not be computed
+ * again: the stream (the text's vectors before a layer) was stored for every layer in one pass through the unchanged
+ * model. Streams are in a scratch file, so memory does not grow with the number of layers.
  */
 #include "tune/damage.h"
 
@@ -20,7 +21,8 @@ static uint64_t stream_at(const damage_meter *d, size_t sequence, uint32_t layer
   return (uint64_t)(sequence * d->model->config.n_layers + layer) * stream_bytes(d);
 }
 
-/* The logits of the model as it is take most: a float for each scored token and each token of the vocabulary. */
+/* The largest part is the logits of the unchanged model: a float for each scored token and each token of the
+ * vocabulary. */
 static ellm_status allocate(damage_meter *d, ellm_error *err) {
   const size_t vocab = d->model->config.vocab_size;
   size_t bytes = SIZE_MAX;
@@ -107,7 +109,7 @@ static ellm_status run_changed(damage_meter *d, const tune_matrix *m, size_t seq
   return layerwise_head(d->layers, d->skipped, d->length, d->stream, d->logits, NULL, err);
 }
 
-/* Twice gives back what was there. */
+/* Exchanges elements; a second call restores the original ones. */
 static void exchange(damage_change *changes, size_t n) {
   for (size_t i = 0; i < n; i++) changes[i].elements = tune_matrix_replace(changes[i].matrix, changes[i].elements);
 }

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Making a plan: for each matrix a curve of bits and damage over steps, and from all curves the steps for a target.
+ *
+ * A curve has two parts. Bits and squared errors at PLAN_POINTS steps come from rounding a sample of rows. What a unit
+ * of squared error does to the output comes from one measurement: the matrix is rounded at one coarse step, the text is
+ * computed with it, and the divergence is divided by the squared error (tune/damage.h). At small damage divergence is
+ * proportional to squared error, so this one unit serves for all steps. Layers between measured ones take their unit
+ * from their neighbours. calib/allocate.h then shares out the bits.
+ */
 #include "tune/plan.h"
 
 #include <math.h>
@@ -8,17 +17,19 @@
 #include "base/exact_math.h"
 #include "base/memory.h"
 
-/* Steps from 1/32 of a row's mean square, where hardly a code is shared by two weights, to 2.8, where nearly all are
- * zero; the divergence is measured at one where it is large enough to stand above the sampling of a few tokens. */
+/* Steps are relative to the root mean square of a row. They go from 1/32, where hardly two weights share a code, to
+ * 2.8, where nearly all codes are zero. The divergence is measured at a coarse step, where it is large enough to stand
+ * out of the sampling noise of few tokens. */
 static const double first_log2_step = -5, log2_spacing = 0.8125, measured_step = 0.8, LN2 = 0.69314718055994530942;
 enum { SAMPLE_ROWS = 256 };
 
 static double exp2_of(double x) { return exact_exp(x * LN2); }
 
 /*
- * What a matrix takes beside the entropy of its codes, about: scales of its rows and, where it is the first to read its
- * input, of columns; sections end at multiples of 64 bytes; the code book has about 2 bytes a code, and 16 rows are
- * coded together, those that are padding as zeros. All that counts in small matrices only.
+ * Roughly what a matrix takes besides the entropy of its codes: 16 bits for the scale of each row and, if it is the
+ * first matrix of its input, of each column; half of 64 bytes on average for the alignment of each section; 32 bytes
+ * and about 2 bytes per code for the code book; and zeros that pad the rows to a multiple of 16. All this matters only
+ * for small matrices.
  */
 static double fixed_bits(const tune_matrix *m, bool has_columns, size_t n_codes) {
   static const double half_section = 8 * 32, bits_a_zero = 2;
@@ -27,9 +38,9 @@ static double fixed_bits(const tune_matrix *m, bool has_columns, size_t n_codes)
          (has_columns && m->part == 0 && !m->looked_up ? 16 * columns + half_section : 0);
 }
 
-/* The curve that its points give must be what calib/allocate.h wants, whatever noise there is in a sample. A coarse
- * step is believed sooner than a fine one, where codes may be too large for their range: one bad point at the fine end
- * must not say that finer steps gain nothing. */
+/* calib/allocate.h needs curves whose bits fall and whose damage rises with the step, but samples are noisy. Where two
+ * points contradict each other, the coarser one is believed: at fine steps codes may be too large for their range, and
+ * one bad point there must not suggest that finer steps gain nothing. */
 static void make_monotonic(allocation_point *points) {
   for (size_t i = 1; i < PLAN_POINTS; i++)
     if (points[i].bits > points[i - 1].bits) points[i].bits = points[i - 1].bits;
@@ -62,8 +73,8 @@ static ellm_status measure_curve(const plan_request *request, const tune_matrix 
 }
 
 /*
- * What a unit of error does changes slowly from layer to layer but for the first and the last ones. Those are measured
- * and of the others every third, since measuring is what takes longest; docs/QUANTIZATION.md says what that costs.
+ * What a unit of error does changes slowly from layer to layer, except in the first and the last ones. These are all
+ * measured, and every third of the others, because measuring takes longest; docs/QUANTIZATION.md says what that costs.
  */
 bool plan_measures(const tune_matrix *m, uint32_t n_layers) {
   enum { FIRST_ALL = 4, LAST_ALL = 2, EVERY = 3 };
@@ -83,14 +94,14 @@ static size_t neighbour(const plan_request *request, size_t i, bool after) {
   return i;
 }
 
-/* By rule, or since there is no other to go by. */
+/* Measured by the rule above, or because no neighbour is. */
 static bool is_measured(const plan_request *request, size_t i) {
   if (request->meter == NULL) return false;
   return plan_measures(&request->matrices->at[i], request->n_layers) ||
          (neighbour(request, i, false) == i && neighbour(request, i, true) == i);
 }
 
-/* Geometrically between its neighbours. */
+/* The geometric interpolation between its neighbours: units differ by factors, not by sums. */
 static double unit_between(const plan_request *request, const double *units, size_t i) {
   const tune_matrix *at = request->matrices->at;
   const size_t before = neighbour(request, i, false), after = neighbour(request, i, true);

@@ -8,7 +8,8 @@
 
 enum { STRIP_WEIGHTS = 1 << 21, MOST_STRIP_ROWS = 1024, RATE_ROWS = 256 };
 
-/* Root of the mean square of each row, times its factor. */
+/* The scale of a row is the root of its mean square, so that one step suits all rows, times its factor
+ * (tune/chances.h). */
 static void set_row_scales(rounder *r, const float *factors) {
   const weight_matrix *matrix = r->matrix;
   for (uint64_t row = 0, n; row < matrix->rows; row += n) {

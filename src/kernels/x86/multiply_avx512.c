@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Products of a small batch with AVX-512: the symbols of a block are decoded to a
- * list in the near caches; then, tile by tile, codes are made of symbols and raw
- * bits in registers and multiplied with up to 8 tokens before the next tile is
- * looked at. More tokens take several passes over the list. While a pass
- * multiplies, it fetches the bytes of a block to come, evenly: so memory is never
- * idle, and decoding does not wait for it.
+ * Products of a small batch with AVX-512. First the symbols of a block are decoded to a list, which stays in the near
+ * caches. Then, tile by tile, codes are made from symbols and raw bits in registers and multiplied by up to 8 tokens
+ * before the next tile. More tokens take several passes over the list. While a pass multiplies, it fetches the bytes of
+ * a later block at an even rate, so memory is never idle and decoding does not wait for it.
  *
- * What a batch of n tokens can reach: memory takes the time of the coded bytes,
- * whatever n is. The two units that multiply (32 bytes each on Zen 4, so one
- * vpdpbusd of 64 a cycle) take n * digits cycles a tile. Symbols take 7 cycles for
- * 64 of them, a tile or, as pairs, two; their vpexpandb and look-ups use the same
- * units, so that this adds to the products (putting both into one loop was tried
- * and gained nothing), while codes are made beside these for nothing. Measured from
- * the second-level cache with two digits: 4.4 + 2 n cycles a tile for pairs, 7.5 + 2 n
- * for single symbols. A batch takes that or the time of memory, what is longer.
+ * How fast a batch of n tokens can be: memory takes the time of the coded bytes, for any n. The two units that multiply
+ * (32 bytes each on Zen 4, so one vpdpbusd of 64 bytes per cycle) take n * digits cycles per tile. Decoding takes 7
+ * cycles for 64 symbols, which are one tile or, as pairs, two. Its vpexpandb and look-ups use the same units as the
+ * products, so these cycles add up (joining both in one loop was tried and gained nothing). Making codes from symbols
+ * uses other units and costs nothing. Measured from the second-level cache with two digits: 4.4 + 2 n cycles per tile
+ * for pairs, 7.5 + 2 n for single symbols. A batch takes this time or that of memory, whichever is longer.
  */
 #include "coder/fields.h"
 #include "coder/raw_bits.h"
@@ -47,8 +43,9 @@ typedef struct pass {
   uint8_t *codes;           /* where a pass that keeps codes puts them */
 } pass;
 
-/* The digits of a tile's columns of up to 8 tokens: two pointers, 5 strides apart; further ones would be reloaded for
- * every product. */
+/* The digits of a tile's columns for up to 8 tokens, in two pointers 5 strides apart. x86 addresses are a base plus 0,
+ * 1, 2 or 4 times a register, so with `stride` and `stride_3` in registers one pointer reaches 5 tokens. More pointers
+ * than two would not fit the registers and would be reloaded for every product. */
 typedef struct token_digits { const int8_t *at[2]; } token_digits;
 
 KERNEL_INLINE __m512i add_token(__m512i sums, __m512i codes, const token_digits *x, size_t t, size_t stride,

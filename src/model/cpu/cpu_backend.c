@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The operations of backend.h on processors. Most are done row by row (a row is one position of a batch): a job says
+ * what, and cpu_for_rows deals rows to threads. Products, attention and experts have files of their own. A member of a
+ * team computes only its own heads and rows, and cpu_team.c gathers the others'.
+ */
 #include "model/cpu/cpu_backend.h"
 
 #include <stdlib.h>
@@ -170,7 +175,8 @@ static uint32_t group_rows(const matrix_group *group) {
   return n;
 }
 
-/* All of a result, whose columns are the rows of a matrix, is needed by the next step; of the others one's own part is. */
+/* All of a result, whose columns are the rows of a matrix, is needed by the next step; of the others one's own part
+ * is. */
 static ellm_status multiply_all(cpu_backend *c, const matrix_group *group, uint32_t n_rows, unsigned digits,
                                 backend_buffer x, size_t first, size_t n, float *y, size_t y_stride, ellm_error *err) {
   matrix_rows rows;
