@@ -73,7 +73,7 @@ for _ in range(20):  # a busy machine may let it finish before the signal: then 
     os.remove(state)
 done_before = read(state).count(b"\n") - 2
 equal(child.returncode, INTERRUPTED, "interrupted")
-ok(out == b"" and b"goes on" in error, "an interruption says how to go on", error)
+ok(out == b"" and b"continues" in error, "an interruption says how to go on", error)
 p = subprocess.run(command + ["--state", state], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 ok(b"came from" in p.stderr, "the state was used", p.stderr)
 whole = run_json(*command[1:-3], "--json", "--activations", "f32")

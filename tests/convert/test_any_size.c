@@ -146,7 +146,7 @@ static void a_plan_of_something_else_is_refused(void **state) {
   expect(ELLM_ERR_USAGE, "is empty", &options);
   options.plan = plan_path;
   options.target = ELLM_TARGET_NONE;
-  expect(ELLM_ERR_USAGE, "of use for a size only", &options);
+  expect(ELLM_ERR_USAGE, "needs a target size", &options);
   ASSERT_OK(file_read_all(plan_path, 1 << 24, &data, &bytes, ERR));
   measurements m = {0};
   for (size_t i = 0; i < 200; i++) { /* any byte changed, any piece of it */

@@ -110,8 +110,8 @@ for words, why in (
     (["--shares", "1:2:3", "run"], "3 shares for 2 ranks"),
     (["--shares", "1:0", "run"], "whole numbers from 1"),
     (["--shares"], "takes a value"),
-    (["serve"], "serve: not with several processes"),
-    (["bench"], "bench model alone"),
+    (["serve"], "serve: does not run with several processes"),
+    (["bench"], "only bench model"),
 ):
     p = together(2, *words)
     ok(p.returncode != 0 and why.encode() in p.stderr, f"{words}: {why}", p.stderr)
