@@ -276,7 +276,7 @@ for name, url, text in (
     ("to a host without https", "http://192.0.2.1/x", "not by https"),
     ("to a file", "file:///etc/passwd", "redirects"),
     ("with a user's name", "https://user:pw@127.0.0.1:1/x", "user"),
-    ("round and round", "?again", "without end"),
+    ("round and round", "?again", "endlessly"),
     ("to nowhere", "", "where to"),
 ):
     location(url)()
@@ -324,9 +324,9 @@ list_with("a negative size", lambda a: a["siblings"][0].update(size=-1), "size")
 list_with("a size beyond all", lambda a: a["siblings"][0].update(size=1 << 60), "size")
 list_with("one file twice", lambda a: a["siblings"].append(a["siblings"][0]), "twice")
 lies(b"<html>", kinds=("api",))
-refused("a list that is a page", INPUT, "no JSON", "own/large")
+refused("a list that is a page", INPUT, "is not JSON", "own/large")
 lies(b"[" * 100000, kinds=("api",))
-refused("a list of brackets", INPUT, "no JSON", "own/large")
+refused("a list of brackets", INPUT, "is not JSON", "own/large")
 
 
 def endless(handler, kind, name):
