@@ -23,6 +23,22 @@ struct ellm_team {
   void *user;
 };
 
+/*
+ * Processes that compress one source together, by the paper's method or without loss. Each calls ellm_compress with the
+ * same source, output and options except `rank`. Each reads and codes its share of the matrices, into a file of its own
+ * beside the output (OUT.1-of-4.partial); then rank 0 joins them. The output has the bytes that one process gives. Only
+ * rank 0 writes it, and only its report is whole. With `resume` a later call with the same team continues: nothing of
+ * what any rank has finished is lost. If a call fails on one rank, the others wait in `pass`, which has to end them.
+ */
+struct ellm_compress_team {
+  uint32_t rank, n_ranks;
+  const uint32_t *shares;      /* [n_ranks], not 0: how much each does; NULL: equal shares */
+  /* Called on rank `from` and on rank `to`, one of which is 0: `from` sends data[bytes], `to` receives it, in the order of
+   * the calls. At most 64 KiB. */
+  ellm_status (*pass)(void *user, uint32_t from, uint32_t to, void *data, size_t bytes, ellm_error *err);
+  void *user;
+};
+
 /* The shares that a model computes with as a member of a team: those of its options or, where its file is a part, of that;
  * NULL: all alike, or alone. They live as long as the model. */
 ELLM_API const uint32_t *ellm_model_shares(const ellm_model *model);

@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/target.h"
+#include "cli/team.h"
 
 static const option_choice schemes[] = {{"mixed", ELLM_SCHEME_MIXED},
                                         {"symmetric", ELLM_SCHEME_SYMMETRIC},
@@ -153,6 +154,7 @@ static int compress(const compress_options *r, const option_table *table) {
   options.progress_user = &progress;
   options.notes = cli_notes;
   options.lossless = r->lossless;
+  options.team = cli_team_of_compress();
   int wrong = r->lossless ? check_lossless(table) : ELLM_OK;
   if (wrong == ELLM_OK) wrong = cli_target_apply(&r->target, table, &options);
   if (wrong != ELLM_OK) return wrong;

@@ -62,7 +62,7 @@ static int unknown_command(const char *word) {
 
 /* Commands that several processes can run: the others write files of their own, or wait for what comes from outside. */
 static bool for_a_team(const char *command) {
-  static const char *const names[] = {"run", "chat", "logits", "eval", "perplexity", "bench"};
+  static const char *const names[] = {"compress", "run", "chat", "logits", "eval", "perplexity", "bench"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strcmp(command, names[i]) == 0) return true;
   return false;
@@ -82,8 +82,8 @@ static int run_command(int argc, char **argv) {
   for (size_t i = 0; i < N_COMMANDS; i++) {
     if (strcmp(argv[0], commands[i].name) != 0) continue;
     if (cli_team_of_model() != NULL && !for_a_team(argv[0]))
-      return cli_error(ELLM_ERR_USAGE, "%s: does not run with several processes; run, chat, logits, eval and bench "
-                                       "model do",
+      return cli_error(ELLM_ERR_USAGE, "%s: does not run with several processes; compress, run, chat, logits, eval "
+                                       "and bench model do",
                        argv[0]);
     return commands[i].run(argc, argv);
   }

@@ -7,6 +7,8 @@ void cli_team_set(const cli_team *team) { together = team; }
 
 const ellm_team *cli_team_of_model(void) { return together != NULL ? &together->team : NULL; }
 
+const ellm_compress_team *cli_team_of_compress(void) { return together != NULL ? &together->compressing : NULL; }
+
 bool cli_team_writes(void) { return together == NULL || together->team.rank == 0; }
 
 void cli_team_broadcast(void *data, size_t bytes) {

@@ -17,6 +17,7 @@ typedef struct cli_team_costs {
 
 typedef struct cli_team {
   ellm_team team;
+  ellm_compress_team compressing;              /* the same ranks and shares */
   void (*broadcast)(void *data, size_t bytes); /* rank 0's to all */
   cli_team_costs (*costs)(void);
 } cli_team;
@@ -26,6 +27,8 @@ void cli_team_set(const cli_team *team);
 
 /* For options of models; NULL: alone. */
 const ellm_team *cli_team_of_model(void);
+/* For options of compress; NULL: alone. */
+const ellm_compress_team *cli_team_of_compress(void);
 /* Is this the process that writes files? True alone. */
 bool cli_team_writes(void);
 /* What rank 0 has, to all; nothing alone. All call it, in the same order. */

@@ -439,6 +439,39 @@ static ellm_status check_section(container_writer *writer, const format_record *
   return ELLM_OK;
 }
 
+/* A section whose bytes stand at the end of the file becomes one of this file, if they have the record's checksums. */
+static ellm_status take_over(container_writer *writer, const format_record *record, container_tensor *tensor, bool *taken,
+                             ellm_error *err) {
+  *taken = false;
+  uint8_t *head = NULL;
+  if (record->type == RECORD_CODED) {
+    head = malloc((size_t)record->head_bytes);
+    if (head == NULL) return ellm_fail_memory(err, (size_t)record->head_bytes, "a block table");
+  }
+  bool ok = false;
+  ellm_status status = check_section(writer, record, head, &ok, err);
+  coder_codebook book = {0};
+  size_t book_bytes;
+  if (status == ELLM_OK && ok && record->type == RECORD_CODED)
+    ok = coder_codebook_load(head, (size_t)record->head_bytes, record->geometry.panel_rows, &book, &book_bytes);
+  free(head);
+  if (status != ELLM_OK || !ok) return status;
+
+  free(writer->name);
+  writer->name = malloc(record->name_bytes + 1);
+  if (writer->name == NULL) return ellm_fail_memory(err, record->name_bytes + 1, "a name");
+  memcpy(writer->name, record->name, record->name_bytes);
+  writer->name[record->name_bytes] = '\0';
+  writer->record = *record;
+  writer->record.name = writer->name;
+  writer->scales = writer->scales || is_newer(&book);
+  ELLM_TRY(add_record(writer, err));
+  writer->end = record->offset + record->section_bytes;
+  if (tensor != NULL) container_tensor_from_record(record, writer->name, &book, tensor);
+  *taken = true;
+  return ELLM_OK;
+}
+
 ellm_status container_writer_adopt(container_writer *writer, const uint8_t *data, size_t bytes,
                                    container_tensor *tensor, bool *adopted, ellm_error *err) {
   *adopted = false;
@@ -452,33 +485,43 @@ ellm_status container_writer_adopt(container_writer *writer, const uint8_t *data
   if (record.offset != writer->end || !ellm_add_u64(record.offset, record.section_bytes, &end) ||
       end > file_writer_size(writer->file))
     return ELLM_OK;
-  uint8_t *head = NULL;
-  if (record.type == RECORD_CODED) {
-    head = malloc((size_t)record.head_bytes);
-    if (head == NULL) return ellm_fail_memory(err, (size_t)record.head_bytes, "a block table");
-  }
-  bool ok = false;
-  ellm_status status = check_section(writer, &record, head, &ok, err);
-  coder_codebook book = {0};
-  size_t book_bytes;
-  if (status == ELLM_OK && ok && record.type == RECORD_CODED)
-    ok = coder_codebook_load(head, (size_t)record.head_bytes, record.geometry.panel_rows, &book, &book_bytes);
-  free(head);
-  if (status != ELLM_OK || !ok) return status;
+  return take_over(writer, &record, tensor, adopted, err);
+}
 
-  free(writer->name);
-  writer->name = malloc(record.name_bytes + 1);
-  if (writer->name == NULL) return ellm_fail_memory(err, record.name_bytes + 1, "a name");
-  memcpy(writer->name, record.name, record.name_bytes);
-  writer->name[record.name_bytes] = '\0';
-  writer->record = record;
-  writer->record.name = writer->name;
-  writer->scales = writer->scales || is_newer(&book);
-  ELLM_TRY(add_record(writer, err));
-  writer->end = end;
-  if (tensor != NULL) container_tensor_from_record(&record, writer->name, &book, tensor);
-  *adopted = true;
-  return ELLM_OK;
+/* ------------------------------------------------------- sections of other files */
+
+ellm_status container_writer_read(container_writer *writer, uint64_t offset, void *data, size_t bytes, ellm_error *err) {
+  return file_writer_read_at(writer->file, offset, data, bytes, err); /* a finished section is flushed */
+}
+
+ellm_status container_writer_take(container_writer *writer, const uint8_t *data, size_t bytes, container_fill_fn fill,
+                                  void *user, container_tensor *tensor, ellm_error *err) {
+  static const char damaged[] = "%s: a section that was made elsewhere was damaged on its way";
+  format_record record;
+  size_t used;
+  bool taken;
+  uint64_t end;
+  if (writer->open || writer->file == NULL)
+    return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: misplaced section", writer->path);
+  ELLM_TRY(format_record_parse(data, bytes, writer->path, writer->n_records, &record, &used, err));
+  if (used != bytes || (record.granularity & GRANULARITY_COLUMNS) != 0 ||
+      !ellm_add_u64(writer->end, record.section_bytes, &end))
+    return ellm_fail(err, ELLM_ERR_INPUT, damaged, writer->path);
+  uint8_t *piece = malloc(CONTAINER_PIECE);
+  if (piece == NULL) return ellm_fail_memory(err, CONTAINER_PIECE, "a section");
+  ellm_status status = ELLM_OK;
+  record.offset = writer->end;
+  for (uint64_t left = record.section_bytes; left > 0 && status == ELLM_OK;) {
+    const size_t n = left < CONTAINER_PIECE ? (size_t)left : CONTAINER_PIECE;
+    status = fill(user, piece, n, err);
+    if (status == ELLM_OK) status = append(writer, piece, n, err);
+    left -= n;
+  }
+  free(piece);
+  if (status == ELLM_OK) status = flush(writer, err);
+  ELLM_TRY(status);
+  ELLM_TRY(take_over(writer, &record, tensor, &taken, err));
+  return taken ? ELLM_OK : ellm_fail(err, ELLM_ERR_INPUT, damaged, writer->path);
 }
 
 /* ------------------------------------------------------------------- commit */

@@ -18,6 +18,7 @@
 #include "container/record.h"
 #include "convert/any_size.h"
 #include "convert/compress_matrix.h"
+#include "convert/dealt.h"
 #include "convert/journal.h"
 #include "convert/lossless.h"
 #include "convert/matrix_error.h"
@@ -41,6 +42,8 @@ typedef struct compress_job {
   matrix_writer matrices;      /* by the paper's method ... */
   any_size *sized;             /* ... or to a size; NULL: not */
   runnable run;
+  dealt *dealt;                /* matrices come from several processes, this one's from ... */
+  container_writer *own;       /* ... this file; NULL: they are made here */
   char *kept_plan;             /* what was measured, while a run that can be resumed is at work */
 } compress_job;
 
@@ -157,23 +160,33 @@ static bool kept_by_option(const ellm_compress_options *options, const char *nam
   return false;
 }
 
+/* Is it coded matrix by matrix? What the model does not use is stored as it is, whatever it holds. */
+static bool is_used(const compress_job *job, size_t index) { return !job->run.known || job->run.used[index]; }
+static bool is_matrix(const compress_job *job, size_t index) {
+  const source_tensor *source = source_at(job->input, index);
+  return job->sized == NULL && (is_used(job, index) || job->options->lossless) && pass_takes_matrix(source) &&
+         !kept_by_option(job->options, source->name);
+}
+
+static ellm_status make_tensor(compress_job *job, size_t index, container_tensor *tensor, ellm_error *err) {
+  const source_tensor *source = source_at(job->input, index);
+  const bool lossless = job->options->lossless;
+  uint8_t *digest = job->digests[index];
+  if (is_matrix(job, index))
+    ELLM_TRY((lossless ? lossless_matrix : compress_matrix)(&job->matrices, source, job->done, digest, tensor, err));
+  if (tensor->storage == CONTAINER_CODED) return ELLM_OK;
+  return keep_tensor(job, source, job->run.known && is_used(job, index) && !lossless, digest, tensor, err);
+}
+
 static ellm_status add_tensor(compress_job *job, size_t index, ellm_error *err) {
   const source_tensor *source = source_at(job->input, index);
   container_tensor *tensor = calloc(1, sizeof *tensor);
   if (tensor == NULL) return ellm_fail_memory(err, sizeof *tensor, "a tensor");
-  bool adopted = false;
-  ellm_status status = adopt(job, source->name, tensor, job->digests[index], &adopted, err);
-  if (status == ELLM_OK && !adopted) {
-    /* what the model does not use is stored as it is, whatever it holds */
-    const bool used = !job->run.known || job->run.used[index];
-    const bool lossless = job->options->lossless;
-    const bool matrix = job->sized == NULL && (used || lossless) && pass_takes_matrix(source) &&
-                        !kept_by_option(job->options, source->name);
-    status = matrix ? (lossless ? lossless_matrix : compress_matrix)(&job->matrices, source, job->done,
-                                                                     job->digests[index], tensor, err)
-                    : ELLM_OK;
-    if (status == ELLM_OK && tensor->storage != CONTAINER_CODED)
-      status = keep_tensor(job, source, job->run.known && used && !lossless, job->digests[index], tensor, err);
+  bool there = job->own != NULL && dealt_owner(job->dealt, index) != DEALT_NOBODY;
+  ellm_status status = there ? dealt_take(job->dealt, index, job->own, job->writer, job->digests[index], tensor, err)
+                             : adopt(job, source->name, tensor, job->digests[index], &there, err);
+  if (status == ELLM_OK && !there) {
+    status = make_tensor(job, index, tensor, err);
     if (status == ELLM_OK) status = remember(job, job->digests[index], err);
   }
   if (status == ELLM_OK) container_writer_last_sizes(job->writer, &tensor->payload_bytes, &tensor->stored_bytes);
@@ -219,6 +232,9 @@ static ellm_status check_target(const ellm_compress_options *options, ellm_error
   if (options->target == ELLM_TARGET_NONE)
     return options->plan == NULL ? ELLM_OK
                                  : ellm_fail(err, ELLM_ERR_USAGE, "a plan needs a target size");
+  if (options->team != NULL && options->team->n_ranks > 1)
+    return ellm_fail(err, ELLM_ERR_USAGE, "several processes cannot compress to a size: each step depends on the sizes of "
+                     "the matrices before");
   if (options->lossless)
     return ellm_fail(err, ELLM_ERR_USAGE, "a lossless file has the size that it has: no target");
   if (options->plan != NULL && *options->plan == '\0')
@@ -373,15 +389,22 @@ static ellm_status check_output(const compress_job *job, const char *out_path, e
   return same ? ellm_fail(err, ELLM_ERR_USAGE, "%s is a file of the checkpoint", out_path) : ELLM_OK;
 }
 
+/* What is refused before anything is written. */
+static ellm_status look_at_output(const compress_job *job, const char *out_path, ellm_error *err) {
+  const file_writer_options files = {.overwrite = job->options->overwrite};
+  if (out_path == NULL) return ELLM_OK; /* a dry run need not have one, but is refused like the real one */
+  ELLM_TRY(file_writer_allowed(out_path, &files, err));
+  return check_output(job, out_path, err);
+}
+
+/* What several processes have done is kept in files of theirs: the one that they are joined to is made in one go. */
 static ellm_status open_output(compress_job *job, const char *out_path, ellm_error *err) {
   const ellm_compress_options *options = job->options;
-  file_writer_options files = {.overwrite = options->overwrite, .keep_partial = options->resume};
-  if (out_path != NULL) { /* a dry run need not have one, but is refused like the real one */
-    ELLM_TRY(file_writer_allowed(out_path, &files, err));
-    ELLM_TRY(check_output(job, out_path, err));
-  }
+  const bool resume = options->resume && job->own == NULL;
+  file_writer_options files = {.overwrite = options->overwrite, .keep_partial = resume};
+  ELLM_TRY(look_at_output(job, out_path, err));
   if (options->dry_run) return container_writer_open_dry(&job->writer, err);
-  if (options->resume) {
+  if (resume) {
     uint8_t key[16];
     ELLM_TRY(resume_key(job, key, err));
     ELLM_TRY(journal_open(out_path, key, &job->journal, err));
@@ -389,7 +412,7 @@ static ellm_status open_output(compress_job *job, const char *out_path, ellm_err
     if (options->target != ELLM_TARGET_NONE) job->kept_plan = path_append(out_path, PLAN_ENDING);
   }
   ELLM_TRY(container_writer_open(out_path, &files, &job->writer, err));
-  if (!options->resume) journal_remove(out_path); /* not before the lock is ours */
+  if (!resume) journal_remove(out_path); /* not before the lock is ours */
   return ELLM_OK;
 }
 
@@ -503,23 +526,121 @@ static ellm_status write_all(compress_job *job, ellm_error *err) {
   return progress_finish(&job->meter, "finish", err);
 }
 
-static ellm_status compress_source(compress_job *job, const char *out_path, ellm_error *err) {
-  const ellm_compress_options *options = job->options;
-  uint64_t total = 0;
-  size_t n = source_count(job->input);
-  for (size_t i = 0; i < n; i++) total += source_at(job->input, i)->bytes;
-  progress_start(&job->meter, options->progress, options->progress_user, total);
-  ELLM_TRY(report_start(job->report, n, err));
-  job->report->source_bytes = total;
-  ELLM_TRY(check_names(job->input, err));
-  ELLM_TRY(warn(job, err));
-  ELLM_TRY(workers_create(options->threads, &job->workers, err));
-  job->digests = calloc(n + 1, sizeof *job->digests);
-  if (job->digests == NULL) return ellm_fail_memory(err, n * 16, "digests");
-  ELLM_TRY(open_output(job, out_path, err));
-  ELLM_TRY(open_matrices(job, out_path, err));
-  ELLM_TRY(open_sized(job, out_path, err));
-  ELLM_TRY(write_all(job, err));
+/* --------------------------------------------------------------- several processes */
+
+/* What all ranks must share: options, small files, and of each tensor name, type, shape and some of its bytes. (Sizes and
+ * times of files are each machine's own.) */
+static ellm_status common_key(const compress_job *job, uint8_t key[16], ellm_error *err) {
+  enum { SAMPLE = 4096 };
+  ellm_buffer text = {0};
+  char line[256];
+  recorded_options_write(job->options, line, sizeof line);
+  bool ok = ellm_buffer_append(&text, line, strlen(line) + 1);
+  ellm_status status = ELLM_OK;
+  for (size_t i = 0; ok && i < job->options->n_keep; i++)
+    ok = ellm_buffer_append(&text, job->options->keep[i], strlen(job->options->keep[i]) + 1);
+  for (size_t i = 0; ok && status == ELLM_OK && i < source_count(job->input); i++) {
+    const source_tensor *t = source_at(job->input, i);
+    const size_t bytes = t->bytes < SAMPLE ? (size_t)t->bytes : SAMPLE;
+    uint8_t sample[2 * SAMPLE], digest[16];
+    status = source_read(job->input, t, 0, sample, bytes, err);
+    if (status == ELLM_OK) status = source_read(job->input, t, t->bytes - bytes, sample + bytes, bytes, err);
+    if (status != ELLM_OK) break;
+    hash128(sample, 2 * bytes, digest);
+    ok = ellm_buffer_append(&text, t->name, strlen(t->name) + 1) && ellm_buffer_append(&text, &t->dtype, sizeof t->dtype) &&
+         ellm_buffer_append(&text, t->shape, sizeof t->shape) && ellm_buffer_append(&text, digest, sizeof digest);
+  }
+  if (status == ELLM_OK && !ok) status = ellm_fail_memory(err, text.size, "a key");
+  if (status == ELLM_OK) hash128(text.data, text.size, key);
+  ellm_buffer_free(&text);
+  return status;
+}
+
+static ellm_status deal_out(compress_job *job, ellm_error *err) {
+  const size_t n = source_count(job->input);
+  uint8_t key[16];
+  bool *matrix = calloc(n + 1, sizeof *matrix);
+  if (matrix == NULL) return ellm_fail_memory(err, n, "matrices");
+  for (size_t i = 0; i < n; i++) matrix[i] = is_matrix(job, i);
+  const ellm_status status = dealt_open(job->options->team, job->input, matrix, &job->dealt, err);
+  free(matrix);
+  ELLM_TRY(status);
+  ELLM_TRY(common_key(job, key, err));
+  return dealt_compare(job->dealt, key, err);
+}
+
+/* The file of this rank's matrices, which an earlier run may have begun. */
+static ellm_status open_own(compress_job *own, const char *path, ellm_error *err) {
+  const bool resume = own->options->resume;
+  file_writer_options files = {.overwrite = true, .keep_partial = resume};
+  if (resume) {
+    uint8_t key[16], more[16];
+    ELLM_TRY(resume_key(own, key, err));
+    dealt_key(own->dealt, key, more);
+    ELLM_TRY(journal_open(path, more, &own->journal, err));
+    own->adopting = files.resume = journal_has_entries(own->journal);
+  }
+  ELLM_TRY(container_writer_open(path, &files, &own->writer, err));
+  if (!resume) journal_remove(path);
+  ELLM_TRY(report_start(own->report, source_count(own->input), err));
+  progress_start(&own->meter, own->options->progress, own->options->progress_user, dealt_own_bytes(own->dealt));
+  own->matrices = (matrix_writer){.options = own->options,
+                                  .input = own->input,
+                                  .workers = &own->workers,
+                                  .writer = own->writer,
+                                  .meter = &own->meter};
+  return matrix_writer_open(&own->matrices, path, err);
+}
+
+static ellm_status write_own(compress_job *own, const char *path, ellm_error *err) {
+  ELLM_TRY(open_own(own, path, err));
+  for (size_t i = 0; i < source_count(own->input); i++) {
+    if (!dealt_is_own(own->dealt, i)) continue;
+    ELLM_TRY(add_tensor(own, i, err));
+    ELLM_TRY(dealt_remember(own->dealt, i, own->writer, own->digests[i], err));
+  }
+  return source_unchanged(own->input, err);
+}
+
+static ellm_status join(compress_job *job, const char *out_path, ellm_error *err);
+
+/* This rank's matrices, then all of them: rank 0 joins what the others hand over. */
+static ellm_status compress_together(compress_job *job, const char *out_path, ellm_error *err) {
+  const ellm_compress_team *team = job->options->team;
+  char name[48];
+  snprintf(name, sizeof name, ".%u-of-%u", (unsigned)team->rank + 1, (unsigned)team->n_ranks);
+  ELLM_TRY(deal_out(job, err));
+  if (team->rank == 0) ELLM_TRY(look_at_output(job, out_path, err));
+  char *path = path_append(out_path, name), *partial = path != NULL ? path_append(path, PARTIAL_ENDING) : NULL;
+  compress_job own = {.options = job->options,
+                      .input = job->input,
+                      .workers = job->workers,
+                      .report = report_create(),
+                      .digests = job->digests,
+                      .run = job->run,
+                      .dealt = job->dealt};
+  ellm_status status = partial != NULL && own.report != NULL ? write_own(&own, path, err)
+                                                             : ellm_fail_memory(err, sizeof *own.report, "a report");
+  if (status == ELLM_OK) {
+    job->own = own.writer;
+    status = team->rank == 0 ? join(job, out_path, err) : dealt_hand_over(job->dealt, own.writer, err);
+  }
+  matrix_writer_close(&own.matrices);
+  container_writer_abort(own.writer);
+  journal_close(own.journal);
+  ellm_report_free(own.report);
+  if (status == ELLM_OK) {
+    unlink(partial); /* where it can be resumed it is still there */
+    journal_remove(path);
+  }
+  free(path);
+  free(partial);
+  return status;
+}
+
+/* ------------------------------------------------------------------------ the whole */
+
+static ellm_status finish(compress_job *job, const char *out_path, ellm_error *err) {
   uint8_t identity[16];
   ellm_totals totals;
   ELLM_TRY(source_identity_of(job->input, job->digests, identity, err));
@@ -533,10 +654,40 @@ static ellm_status compress_source(compress_job *job, const char *out_path, ellm
   return ELLM_OK;
 }
 
+static ellm_status join(compress_job *job, const char *out_path, ellm_error *err) {
+  ELLM_TRY(open_output(job, out_path, err));
+  ELLM_TRY(write_all(job, err));
+  ELLM_TRY(finish(job, out_path, err));
+  return dealt_release(job->dealt, err);
+}
+
+static ellm_status compress_source(compress_job *job, const char *out_path, ellm_error *err) {
+  const ellm_compress_options *options = job->options;
+  const ellm_compress_team *team = options->team;
+  uint64_t total = 0;
+  size_t n = source_count(job->input);
+  for (size_t i = 0; i < n; i++) total += source_at(job->input, i)->bytes;
+  progress_start(&job->meter, options->progress, options->progress_user, total);
+  ELLM_TRY(report_start(job->report, n, err));
+  job->report->source_bytes = total;
+  ELLM_TRY(check_names(job->input, err));
+  ELLM_TRY(warn(job, err));
+  ELLM_TRY(workers_create(options->threads, &job->workers, err));
+  job->digests = calloc(n + 1, sizeof *job->digests);
+  if (job->digests == NULL) return ellm_fail_memory(err, n * 16, "digests");
+  if (team != NULL && team->n_ranks > 1 && !options->dry_run) return compress_together(job, out_path, err);
+  ELLM_TRY(open_output(job, out_path, err));
+  ELLM_TRY(open_matrices(job, out_path, err));
+  ELLM_TRY(open_sized(job, out_path, err));
+  ELLM_TRY(write_all(job, err));
+  return finish(job, out_path, err);
+}
+
 static void release(compress_job *job) {
   container_writer_abort(job->writer);
   journal_close(job->journal);
   matrix_writer_close(&job->matrices);
+  dealt_close(job->dealt);
   runnable_free(&job->run);
   any_size_close(job->sized);
   free(job->digests);

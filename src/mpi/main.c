@@ -14,6 +14,7 @@
 #include "cli/dispatch.h"
 #include "cli/team.h"
 #include "mpi/gather.h"
+#include "mpi/pass.h"
 #include "mpi/service.h"
 #include "mpi/shares.h"
 
@@ -62,6 +63,7 @@ int main(int argc, char **argv) {
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &n_ranks);
   team = (cli_team){.team = {.rank = (uint32_t)rank, .n_ranks = (uint32_t)n_ranks, .gather = gather_rows},
+                    .compressing = {.rank = (uint32_t)rank, .n_ranks = (uint32_t)n_ranks, .pass = pass_bytes},
                     .broadcast = broadcast,
                     .costs = gather_costs};
   if (rank != 0) be_silent();
@@ -72,6 +74,7 @@ int main(int argc, char **argv) {
   check_version();
   int status = shares_take(&argc, argv, &team.team);
   if (status == ELLM_OK) {
+    team.compressing.shares = team.team.shares;
     cli_team_set(&team);
     service_start();
     status = cli_main(argc, argv);

@@ -143,6 +143,56 @@ def children(name):
     return sorted(found)
 
 
+# Compressing: the bytes of one process.
+golden = os.path.join(ROOT, "tests", "golden", "models")
+for source, n, more in ((MODEL, 2, ["--bits", "4"]), (MODEL, 3, ["--bits", "5", "--prefer", "speed", "--keep", "*embed*"]),
+                        (os.path.join(golden, "qwen3moe-mixed"), 5, ["--bits", "8"]),
+                        (os.path.join(golden, "phi3-longrope"), 2, ["--lossless"])):
+    made, joined = tmp("made.ellm"), tmp("joined.ellm")
+    run("compress", source, "-o", made, "-t", "1", "-q", "--force", *more)
+    p = together(n, *(["--shares", "1:5:2"] if n == 3 else []), "compress", source, "-o", joined, "-t", "1", "-q", "--force", *more)
+    ok(p.returncode == 0 and read(joined) == read(made), f"{n} processes compress {os.path.basename(source)} {more}", p.stderr)
+left = [name for name in os.listdir(TMP) if name.startswith("joined") and name != "joined.ellm"]
+equal(left, [], "nothing is left beside the file")
+other = copy_model("other")
+with open(os.path.join(other, "model.safetensors"), "r+b") as f:
+    f.seek(-3, 2)
+    f.write(b"\x11")
+words = ["-o", joined, "-t", "1", "-q", "--force"]
+for groups, why in (([(1, {}, "compress", MODEL, "--bits", "4", *words), (1, {}, "compress", other, "--bits", "4", *words)],
+                     "rank 1 compresses another source"),
+                    ([(2, {}, "compress", MODEL, "--target-bpw", "4", *words)], "several processes cannot compress to a size"),
+                    ([(2, {}, "compress", MODEL, "--bits", "4", *words[:-1])], "already exists")):
+    p = ranks(*groups)
+    ok(p.returncode != 0 and why.encode() in p.stderr, "compress: " + why, p.stderr)
+equal(read(joined), read(made), "what was there is as it was")
+
+# A rank that is killed at work, and going on with what all have done.
+large, killed, again = tmp("large"), tmp("killed.ellm"), tmp("again.ellm")
+os.makedirs(large)
+data = max((t[2] for t in read_safetensors(os.path.join(MODEL, "model.safetensors")).values()), key=len)
+data = (data * 2)[:1 << 21]
+write_safetensors(os.path.join(large, "model.safetensors"),
+                  {f"matrix.{i}": ("BF16", [1024, 1024], data[i * 2:] + data[:i * 2]) for i in range(24)})
+words = ["compress", large, "--bits", "4", "-t", "1", "-q", "--resume"]
+run(*words, "-o", again)
+p = subprocess.Popen([*MPIRUN, "-n", "2", TOGETHER, *words, "-o", killed], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                     stderr=subprocess.PIPE, env=ENVIRONMENT)
+journal = killed + ".2-of-2.journal.partial.partial"
+for _ in range(1000):
+    if os.path.exists(journal) and os.path.getsize(journal) > 300 or p.poll() is not None:
+        break
+    time.sleep(0.02)
+for pid in children(killed)[-1:]:
+    os.kill(pid, signal.SIGKILL)
+error = p.communicate(timeout=30)[1]
+size = os.path.getsize(journal) if os.path.exists(journal) else 0
+ok(p.returncode != 0 and size > 300 and not os.path.exists(killed), "a rank is killed while it compresses", error)
+p = together(2, *words, "-o", killed)
+ok(p.returncode == 0 and read(killed) == read(again), "--resume goes on and gives the same bytes", p.stderr)
+left = [name for name in os.listdir(TMP) if name.startswith("killed") and name != "killed.ellm"]
+equal(left, [], "and nothing is left")
+
 for number, words in ((signal.SIGKILL, b""), (signal.SIGSTOP, b"rank 1 has been silent for")):
     name = f"endless-{number}"
     p = subprocess.Popen([*MPIRUN, "-n", "2", TOGETHER, "run", "-m", coded, "-p", name, "-n", "100000", "--ignore-eos",
