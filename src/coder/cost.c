@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The choice of a tensor's code book: every split into raw and upper bits, single
- * and paired symbols, Huffman trees with and without an escape, fixed-width
- * fields, and no code at all, each by its total cost.
+ * Chooses the code book of a tensor. The candidates are every split into raw and upper bits, with single and paired
+ * symbols, as Huffman trees with and without an escape and as levels; fields of one width; and no code at all. Each is
+ * judged by its total cost.
  *
- * ELLM_PREFER_SIZE takes the fewest bytes. ELLM_PREFER_BALANCED takes the fewest
- * modelled cycles of AVX-512 (coder/machine.c) among the books whose total exceeds
- * the entropy by at most aim.most_loss (MOST_LOSS where that is 0, and at least
- * MOST_LOSS_LOW below LOW_ENTROPY bits a code), and the smallest book where none is.
+ * ELLM_PREFER_SIZE takes the fewest bytes. ELLM_PREFER_BALANCED takes the fewest modelled cycles of AVX-512
+ * (coder/machine.c) among the books whose total exceeds the entropy by at most aim.most_loss (MOST_LOSS where that is
+ * 0, and at least MOST_LOSS_LOW below LOW_ENTROPY bits a code), and the smallest book where none is.
  *
- * ELLM_PREFER_SPEED takes the least time on a class of machine: the bits of all
- * blocks, and the cycles that they take, each as many bits as memory delivers in a
- * cycle. Only here fields are tried that not all codes fit: what they lack is
- * patched, which is worth it as long as patches are few (one code in CODES_A_PATCH).
+ * ELLM_PREFER_SPEED takes the least time on a class of machine. Bits and cycles are added up in bits: a cycle counts as
+ * many bits as memory delivers meanwhile. Only here are fields tried that not all codes fit. The differences are
+ * patched, which pays as long as patches are few (one code in CODES_A_PATCH).
  *
- * Bytes are exact but for the rounding of bitmaps and lists to whole bytes, which
- * is an expected value. Where that leaves in doubt which book is the smallest, the
- * others are given as alternatives: coding with each tells.
+ * Bytes are exact except for the rounding of bitmaps and lists to whole bytes, for which an expected value is used. If
+ * this leaves in doubt which book is the smallest, the others are returned as alternatives, and coding with each
+ * decides.
  */
 #include "coder/cost.h"
 
@@ -35,9 +33,9 @@
  * for 10 % more bytes; between 2.2 and 3.6 bits they would lose 7 to 9 % and gain 10 to 25 % of speed, which 6 % leaves
  * out. */
 static const double MOST_LOSS = 0.06, MOST_LOSS_LOW = 0.10, LOW_ENTROPY = 2.2;
-/* Sizes of levels that are tried for speed, above the entropy: fewer levels are faster and larger. They are a sample,
- * without a derivation; nine from 1.01 to 1.5 gave the same layouts, and files that were 0.5 to 0.6 % smaller with 4, 6
- * and 8 bits (`compress models/stories-4m --bits 4 --prefer speed --for avx512`). */
+/* The sizes of levels that are tried for speed, relative to the entropy: fewer levels are faster and larger. These
+ * three are a sample without a derivation. Nine of them, from 1.01 to 1.5, gave the same layouts and files that were
+ * 0.5 to 0.6 % smaller with 4, 6 and 8 bits (`compress models/stories-4m --bits 4 --prefer speed --for avx512`). */
 static const double speed_losses[] = {1.03, 1.08, 1.2};
 enum { N_SPEED_LOSSES = sizeof speed_losses / sizeof speed_losses[0] };
 /* At most one code in so many may lie beyond the fields of a book. A patch takes 24 bits and 5 to 8 cycles, in each of

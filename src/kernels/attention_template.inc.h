@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Attention of a few queries over a stretch of the KV cache, once, for all
- * instruction sets; part of float_template.inc.h. Keys lie in tiles of 16
- * positions, so that lanes are positions and no sum runs across lanes; values
- * lie row by row, so that lanes are dimensions. An element is turned to a float
- * once for all queries; each query's sums are those that it would have alone.
+ * Attention of a few queries over a run of the KV cache, written once for all instruction sets; part of
+ * float_template.inc.h. Keys are stored in tiles of 16 positions: lanes are positions, and no sum runs across lanes.
+ * Values are stored row by row: lanes are dimensions. An element is converted to a float once for all queries, which is
+ * what makes several queries at a time faster. The sums of each query are those that it would have alone.
  *
  * A set supplies
  *   lanes_load_f16, lanes_load_i8, lanes_load_bf16, lanes_from_sums
@@ -80,7 +79,8 @@ static void kernel_attention_scores(const float *const *queries, size_t n_querie
   else scores_type(queries, n_queries, keys, KERNEL_CACHE_F32, n_tiles, dim, scale, scores);
 }
 
-/* A tile of keys is a panel of codes, whose rows are positions. */
+/* With 8 bits a tile of keys has the layout of a panel of codes, whose rows are positions. So the product kernels of
+ * weights give exact integer sums here, too; the scales of query and key are applied to these. */
 static void kernel_attention_scores_q8(const kernel_activations *queries, size_t n_queries, const uint8_t *keys,
                                        const uint16_t *key_scales, size_t n_tiles, float scale,
                                        float *const *scores) {

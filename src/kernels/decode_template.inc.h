@@ -1,34 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Block decoding, once, for all vector instruction sets. A set's decode_*.c
- * defines the operations below and then includes this file, which defines
- * KERNEL_DECODE and, for kernels that take the rest themselves, KERNEL_SYMBOLS and
- * KERNEL_LEVELS. The format: docs/format/blocks.md.
+ * Block decoding, written once for all vector instruction sets. A set's decode_*.c defines the operations below and
+ * then includes this file, which defines KERNEL_DECODE and, for kernels that do the last step themselves,
+ * KERNEL_SYMBOLS and KERNEL_LEVELS. The format is in docs/format/blocks.md.
  *
- * Both entropy codes end in a list of symbols, from which finish_block makes
- * codes: raw bits added, pairs taken apart.
+ * Both entropy codes end in a list of symbols. finish_block makes codes from it: it takes pairs apart and adds raw
+ * bits.
  *
- * A Huffman tree is walked bottom-up, a depth at a time. The lists of all nodes of a
- * depth stand one after the other in one buffer, left to right, and the internal
- * children of a depth are the nodes of the next one in the same order, so a
- * running pointer into each of two buffers is all the bookkeeping. Together the
- * lists of a depth are never longer than the root's, CODER_MAX_CODES.
+ * A Huffman tree is decoded bottom-up, one depth at a time: the list of a node is the merge of its children's lists by
+ * its bitmap. The lists of all nodes of a depth are in one buffer, from left to right, and the internal children of a
+ * depth are the nodes of the next depth in the same order. So one running pointer into each of two buffers is all the
+ * bookkeeping. The lists of a depth together are never longer than the root's, which is at most CODER_MAX_CODES.
  *
- * coder_locate has checked that bitmaps and counts fit the block and each
- * other. Steps are of 64 symbols: a list may be read up to 64 bytes past its
- * end and written up to 63, which the next node, written later, overwrites, or
- * which is slack of the buffer. Bitmap bits past the end of a node are another's
- * bits or slack: they reach only those extra bytes.
+ * coder_locate has checked that bitmaps and counts fit the block and each other. A step takes 64 symbols. So a list may
+ * be read up to 64 bytes past its end and written up to 63; these bytes are overwritten by the next node, which is
+ * written later, or are slack of the buffer. Bitmap bits past the end of a node belong to another node or are slack;
+ * they affect only those extra bytes.
  *
- * In a canonical tree a node's leaf is never right of its internal child; the
- * escape, a leaf whose symbols are a list (the block's escape bytes), is the last
- * leaf of its depth. So a node merges two constants, a constant and a list, or
- * two lists.
+ * In a canonical tree a node's leaf is never to the right of its internal child. The escape is a leaf whose symbols are
+ * a list (the block's escape bytes), and it is the last leaf of its depth. So a node merges two constants, a constant
+ * and a list, or two lists.
  *
- * Levels of fixed-width fields (coder/levels.h) are decoded last to first, the
- * escapes of a vector of fields filled from the list of the next level. A damaged
- * block may have more escapes than that list has symbols: still no more than
- * CODER_MAX_CODES, which its buffer holds, and counted at the end of the level.
+ * Levels of fixed-width fields (coder/levels.h) are decoded from the last to the first. The escapes in a vector of
+ * fields are filled from the list of the next level. A damaged block may have more escapes than that list has symbols.
+ * There are still at most CODER_MAX_CODES, which its buffer holds, and the count is checked at the end of the level.
  *
  * A set supplies
  *   select_leaves(out, bitmap, n, leaf0, leaf1)  out = bit ? leaf1 : leaf0

@@ -47,9 +47,10 @@ KERNEL_INLINE void store_part(float *x, size_t n, lanes v) {
   memcpy(x, buffer, n * sizeof(float));
 }
 
-/* exp: x = n ln 2 + r, |r| <= 0.3466; e^r by a polynomial of degree 6, minimax in relative error (3.8e-9),
- * times 2^n by adding n to the exponent. n comes from rounding by a large constant: the low bits of t are n,
- * and shifted left by 23 the rest of t's bits falls off. */
+/* exp: x = n ln 2 + r with |r| <= 0.3466. A polynomial of degree 6, minimax in relative error (3.8e-9), gives e^r, and
+ * adding n to the exponent multiplies it by 2^n. Adding 1.5 * 2^23 rounds x / ln 2 to the integer n, because floats of
+ * that size have no fraction bits. n is then in the low bits of t, and shifting t left by 23 moves them to the exponent
+ * and drops the rest. ln 2 is subtracted in two parts, so that r keeps its low bits. */
 #define EXP_LOWEST (-87.3365f)        /* just above ln 2^-126 */
 #define EXP_HIGHEST 0x1.62e42ep+6f    /* largest float with a finite exp */
 KERNEL_INLINE lanes lanes_exp(lanes x) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Block decoding with AVX2. A lane that takes the next byte of a list finds it by
- * the count of such lanes before it in its 16, a running sum, and a shuffle of 16
- * bytes of the list: arithmetic is faster here than a table of shuffles, which
- * serves 8 lanes a step. No pdep or pext, which are microcoded on Zen 1 and 2.
+ * Block decoding with AVX2. The task that matters is expanding a list: some lanes of a vector take the next bytes of a
+ * list, in order. AVX-512 has vpexpandb for this. Here a lane that takes a byte needs to know how many such lanes are
+ * before it among its 16, which is a running sum; a shuffle of 16 bytes of the list by these counts then gives all
+ * bytes at once. This arithmetic is faster than a table of shuffles, which serves 8 lanes per step. pdep and pext are
+ * not used, because they are microcoded on Zen 1 and 2.
  */
 #include <immintrin.h>
 #include <string.h>
@@ -86,11 +87,12 @@ KERNEL_INLINE bytes64 bytes_select(bytes64 zero, bytes64 one, mask64 mask) {
 }
 
 /*
- * How many lanes of the mask stand before each lane in its 16, a nibble for each half of the mask. With m[i] = 1 in a
- * lane of the mask, the mask moved up by one lane is m[i-1]. Adding a copy moved up by one gives sums of two, m[i-1] +
- * m[i-2]; another one moved by 2 those of four, by 4 of eight, by 8 of sixteen: all lanes before i, since a 16-byte
- * shift brings zeros in. 16 = 2^4, so four additions do. Of 16 lanes at most 15 stand before one, so a sum fits a
- * nibble and never carries: the second half of the mask counts in the upper nibbles of the same bytes, for nothing.
+ * How many lanes of the mask are before each lane among its 16; both halves of the mask are counted together, in the
+ * two nibbles of a byte. Let m[i] = 1 in a lane of the mask. The mask moved up by one lane is m[i-1]. Adding a copy of
+ * it that is moved up by one gives sums of two lanes, m[i-1] + m[i-2]. Adding a copy of that moved up by 2 gives sums
+ * of four, then by 4 of eight, then by 8 of sixteen. These are all lanes before i, because the shift brings in zeros.
+ * 16 = 2^4, so four additions are enough. At most 15 lanes are before one, so a sum fits a nibble and never carries. So
+ * the second half of the mask can count in the upper nibbles of the same bytes at no cost.
  */
 KERNEL_INLINE bytes64 lanes_before(mask64 mask) {
   const __m256i low = _mm256_and_si256(mask.low, _mm256_set1_epi8(1)),

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Products of many tokens with one digit (i8), AVX2: 16 bits hold the sum of a whole
- * group, so that a code costs half a vpmaddubsw and half an addition a token.
+ * Products of many tokens with one digit (i8) and AVX2. 16 bits hold the sum of a whole group, so two codes of a token
+ * cost one vpmaddubsw and one addition for a vector of them.
  *
- * vpmaddubsw multiplies bytes without a sign by bytes with one and adds two products in 16 bits, saturating; 16-bit
- * additions wrap. So the activations are taken plus 128 (1 to 255), the codes less the zero of the matrix, d, and what
- * the 128 add to a sum, 128 times the d of the row, is taken away at its beginning:
+ * vpmaddubsw multiplies unsigned by signed bytes and adds two products in 16 bits, with saturation; 16-bit additions
+ * wrap. The unsigned factors are the activations plus 128 (1 to 255). The signed ones are d, the codes minus the zero
+ * of the matrix. The 128 add 128 times the d of the row to a sum, which is subtracted at the beginning:
  *   sum of d * q = sum of d * (q + 128) - 128 * sum of d.
- * That is the same for every token, and is found once for all of them. Two products do not saturate where |d| <= 64:
- * 2 * 64 * 255 < 2^15. What wraps on the way wraps back if the sum itself, of n pairs, fits 16 bits: as |q| <= 127, it
- * does where the |d| of a row in those columns add up to at most 258. Weights being as they are, that is so for the 8
- * pairs of nearly every group when codes have at most 5.6 bits of entropy, for 4 pairs with 6.5 bits, and for 2 always.
- * Codes further off count as the zero, and what they lack is added one by one; a group with many of them goes by vpmaddwd.
- * All is exact, whichever way a group takes.
+ * This start is the same for every token and is computed once for all. Two products do not saturate if |d| <= 64,
+ * because 2 * 64 * 255 < 2^15. A sum that wraps on the way wraps back if its final value fits 16 bits. Since |q| <=
+ * 127, it does if the |d| of a row in those columns add up to at most 258. With real weights this holds for all 8 pairs
+ * of nearly every group if codes have at most 5.6 bits of entropy, for 4 pairs with 6.5 bits, and for 2 pairs always.
+ * Codes that are further away count as the zero, and the differences are added one by one. A group with many such codes
+ * uses vpmaddwd instead. All ways are exact.
  */
 #include <immintrin.h>
 #include <string.h>
@@ -36,7 +36,8 @@ typedef struct far_code { int16_t d; uint8_t row, column; } far_code;
 /* A panel's codes less the zero, group by group, the last one filled up with zeros. */
 typedef struct centred {
   int8_t codes[CODER_MAX_CODES];
-  /* -128 * the sums of d of a run of tiles, in the lanes of its products; runs of 2, 4 or 8 tiles, one behind the other */
+  /* -128 * the sums of d of a run of tiles, in the lanes of its products; runs of 2, 4 or 8 tiles, one behind the
+   * other */
   int16_t start[MAX_GROUPS][GROUP_TILES / 2][HALVES][HALF_CODES / 2];
   uint8_t run[MAX_GROUPS]; /* tiles whose products 16 bits hold: 8, 4 or 2; 0: too many codes are too far off */
   uint8_t n_far[MAX_GROUPS];
@@ -49,7 +50,8 @@ KERNEL_INLINE bool any_above(__m256i v, int most) {
   return _mm256_movemask_epi8(_mm256_cmpgt_epi16(v, _mm256_set1_epi16((short)most))) != 0;
 }
 
-/* Notes the codes of half a tile that are too far off, where a bit of `near` is 0; returns how many there are by now. */
+/* Notes the codes of half a tile that are too far off, where a bit of `near` is 0; returns how many there are by
+ * now. */
 static __attribute__((noinline)) unsigned note_far(const uint8_t *half_tile, uint32_t near, int zero, size_t tile, int half, unsigned n,
                          far_code far[MOST_FAR]) {
   for (uint32_t left = ~near; left != 0; left &= left - 1, n++) {
