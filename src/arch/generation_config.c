@@ -91,7 +91,7 @@ static ellm_status parse_generation(const config_text *text, const ellm_notes *n
   ellm_error why;
   const ellm_status parsed = json_parse_lenient(text->json, text->bytes, text->origin, &root, &why);
   if (parsed == ELLM_ERR_INPUT) {
-    ellm_note(notes, "%s: taken as missing", why.message);
+    ellm_note(notes, "%s: treated as missing", why.message);
     return ELLM_OK;
   }
   if (parsed != ELLM_OK) {
@@ -104,7 +104,7 @@ static ellm_status parse_generation(const config_text *text, const ellm_notes *n
     parse_sampling(&in, config);
     status = parse_eos(root, text->origin, &given, config, err);
   } else {
-    ellm_note(notes, "%s: not a JSON object: taken as missing", text->origin);
+    ellm_note(notes, "%s: not a JSON object: treated as missing", text->origin);
   }
   json_decref(root);
   return status;

@@ -136,7 +136,7 @@ static int print_json(const result *r) {
 static void print_head(const result *r) {
   const ellm_bench_advice *a = r->advice;
   const ellm_bench_advice_speed *all = &a->rows[0].speeds[a->n_threads - 1];
-  printf("%s: %.3g G weights, a token multiplies %.3g G\n", r->what, a->weights / 1e9, a->token_weights / 1e9);
+  printf("%s: %.3g G weights, %.3g G multiplied per token\n", r->what, a->weights / 1e9, a->token_weights / 1e9);
   if (a->measured)
     printf("measured on this machine: instruction set %s, %d threads read %.1f GB/s (%s%s)\n", a->isa, all->threads,
            all->read, a->read_loop, a->huge_pages ? ", huge pages" : ", pages of 4 KiB");
@@ -187,7 +187,7 @@ static void print_break_even(const result *r, const ellm_bench_advice_row *row) 
   if (is_plain(row)) return;
   if (row->bits > 0) snprintf(name, sizeof name, "%d bits, %s", row->bits, row->code);
   else snprintf(name, sizeof name, "%s", row->code);
-  printf("%-16s %d x %.1f G weights/s ask for %.1f GB/s of %.1f: %s binds; ", name, s->threads, row->gweights_per_s,
+  printf("%-16s %d x %.1f G weights/s need %.1f GB/s of %.1f: %s is the limit; ", name, s->threads, row->gweights_per_s,
          s->threads * row->gweights_per_s * row->bits_a_weight / 8, s->read, bound_of(s));
   if (isfinite(row->break_even)) printf("faster than plain codes below %.1f GB/s\n", row->break_even);
   else printf("decodes as fast as plain codes\n");
@@ -205,8 +205,11 @@ static int print_text(const result *r) {
     print_choice(r, "fastest:", choose(r, a->rows[i].bits, true));
     print_choice(r, "smallest:", choose(r, a->rows[i].bits, false));
   }
-  printf("\nThese are the products of a token at the beginning of a text, and a little for all else. The same codes have the\n"
-         "same quality however they are coded. `run --expand` reaches the speed of plain codes from any of these files.\n");
+  printf("\nThese are the products of a token at the beginning of a text, with a little added for everything else. "
+         "The same\n"
+         "codes have the same quality, however they are coded. `run --expand` reaches the speed of plain codes from "
+         "any of\n"
+         "these files.\n");
   return ELLM_OK;
 }
 

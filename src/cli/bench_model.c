@@ -189,7 +189,7 @@ static int print_csv(const bench *b) {
 
 /* What several processes cost each other. */
 static void print_team(const bench *b) {
-  printf("\n%u processes, of rank 0:\n", (unsigned)cli_team_of_model()->n_ranks);
+  printf("\n%u processes; figures of rank 0:\n", (unsigned)cli_team_of_model()->n_ranks);
   for (size_t i = 0; i < b->n_rows; i++) {
     const row *r = &b->rows[i];
     printf("%-9s depth %6u, %3u sequences: %.3g kB sent per token, %.1f %% of the time in gathering\n", r->test,

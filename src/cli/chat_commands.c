@@ -275,7 +275,7 @@ static void cmd_stats(chat *c, const char *argument) {
     const char *piece = ellm_tokenizer_piece(c->tokenizer, ends[i]);
     fprintf(stderr, "%s %s (%u)", i ? "," : "", piece ? piece : "an unknown token", (unsigned)ends[i]);
   }
-  fprintf(stderr, "%s\n", n_ends ? "" : " no token: -n alone ends them");
+  fprintf(stderr, "%s\n", n_ends ? "" : " no token: only -n ends them");
   fprintf(stderr, "model          %s\n", cli_size_text(cli_model_bytes(c->path), text));
   fprintf(stderr, "KV cache       %s\n", cli_size_text(cache, text));
   fprintf(stderr, "peak memory    %s\n", cli_size_text((uint64_t)usage.ru_maxrss * 1024, text));

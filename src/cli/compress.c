@@ -70,7 +70,7 @@ static void print_lossless(const ellm_report *report, size_t kept) {
   const uint64_t stored = stored_bytes(report);
   char source[24], size[24];
   printf("\n%zu tensors coded without loss, %zu kept as they are\n", report->n_tensors - kept, kept);
-  printf("tensors                  %s -> %s: %.2f %% saved, everything counted but the small files\n",
+  printf("tensors                  %s -> %s: %.2f %% saved, counting everything except the small files\n",
          cli_size_text(report->source_bytes, source), cli_size_text(stored, size),
          report->source_bytes > 0 ? 100 - 100.0 * (double)stored / (double)report->source_bytes : 0);
 }

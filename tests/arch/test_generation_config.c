@@ -137,7 +137,7 @@ static void test_notes(void **state) {
   static const char *const unreadable[] = {"[]", "{\"top_k\":", "", "3"};
   for (size_t i = 0; i < sizeof unreadable / sizeof *unreadable; i++) {
     const generation_config g = good(unreadable[i], "{\"eos_token_id\":4}", -1);
-    assert_non_null(strstr(heard, "taken as missing"));
+    assert_non_null(strstr(heard, "treated as missing"));
     ids(&g, 1, 4, 4);
   }
 }

@@ -54,7 +54,7 @@ check("experts", moe, [1, 2, 4])
 equal([r["code"] for r in moe["rows"]], CODES, "one width")
 ok(moe["weights"] > 9 * moe["weights_a_token"], "a token reads some experts", moe["weights_a_token"])
 text = run("bench", "advise", *AWAY).stdout.decode()
-ok("modelled, not measured" in text and "--prefer" in text and "binds" in text, "as text", text)
+ok("modelled, not measured" in text and "--prefer" in text and "is the limit" in text, "as text", text)
 
 # ------------------------------------------------------------ this machine
 F = tmp("5.ellm")

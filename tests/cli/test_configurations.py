@@ -62,7 +62,7 @@ run("compress", folder, "-o", made, "--bits", "8", "-q")
 ok(b"top_k is -1" in run("run", "-m", made, *SHORT).stderr, "it is said of a file, too")
 folder = edited("cut-file", "generation_config.json", lambda text: text[:20])
 p = run("run", "-m", folder, *SHORT)
-ok(p.returncode == 0 and b"taken as missing" in p.stderr, "a cut generation_config.json is a note", p.stderr)
+ok(p.returncode == 0 and b"treated as missing" in p.stderr, "a cut generation_config.json is a note", p.stderr)
 
 # what Transformers takes where nobody says anything
 p = run("chat", "-m", MODEL, "-q", stdin=b"/set\n")
