@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The entropy code of one tensor: codes (2..8 bits wide) to blocks of bytes and
- * back, lossless. docs/FORMAT.md is the specification; this is the summary.
+ * The entropy code of one tensor: it turns codes (2..8 bits wide) into blocks of bytes and back, without loss.
+ * docs/format/blocks.md is the specification; this is the summary.
  *
  * Geometry. A matrix is cut into panels of 16 rows (of `rows` rows when the
  * tensor has fewer) and each panel into tiles of 4 columns; a tile's codes are
@@ -23,9 +23,9 @@
  *   bitmaps as raw bytes.
  * CODER_LEVELS: levels of fixed-width fields; the highest value of a field sends
  *   its symbol to the next level (coder/levels.h). Faster than Huffman, larger.
- * CODER_FIELDS: no symbols: a code less `first` in a field of raw_bits bits, the
- *   same for all codes. Codes beyond the fields have patches (coder/patches.h). The
- *   fastest to decode, and some tenths of a bit larger than levels.
+ * CODER_FIELDS: no symbols. Each code minus `first` is in a field of raw_bits bits, the
+ *   same width for all codes. Codes that do not fit have patches (coder/patches.h). This
+ *   is the fastest to decode, and some tenths of a bit larger than levels.
  * CODER_PLAIN: no entropy code: bytes (bits > 4) or nibbles (bits <= 4).
  *
  * This folder depends on base only; nothing here allocates while coding. Each
