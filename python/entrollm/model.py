@@ -60,8 +60,8 @@ class Sampling(NamedTuple):
 
 
 class _Opened:
-    """The handle of an open model and what hangs on it. Who uses it holds a reference, so that closing the model in
-    another thread frees it when that is done."""
+    """The handle of an open model, and the objects that depend on it. Each user holds a reference, so that closing the
+    model in another thread frees it only when the last use has ended."""
 
     def __init__(self, handle: Any, engine: Engine) -> None:
         self.handle = handle
@@ -87,26 +87,27 @@ class _Opened:
 
 
 class Model:
-    """A language model: a .ellm file, a checkpoint folder, a GGUF file, or one of the hub, "hf:OWNER/NAME".
+    """A language model: a .ellm file, a checkpoint folder, a GGUF file, or a model of the hub, "hf:OWNER/NAME".
 
-    A context manager that closes it. It may be used by several threads: what they generate is computed together, each
-    answer being the one that it would be alone. Different models compute at the same time.
+    It is a context manager that closes the model. Several threads may use it: their answers are computed together, and
+    each answer is the one that it would be alone. Different models compute at the same time.
 
     threads: None or 0 for all processors. Results do not depend on it.
-    ctx: positions of one conversation at most, prompt and answer; None: the model's context.
-    parallel: conversations that there is memory for at the same time; others wait. With ctx, memory for parallel * ctx
-        positions of keys and values is set aside at once, else it grows to what is asked for.
-    activations: "f32", "i8" or "i16", how activations are represented where coded weights multiply them; None: the
-        model's own choice ("f32" for folders and lossless files, "i8" for files that say that it adds at most 5 % to their
-        divergence, else "i16").
-    kv_cache: "f32", "f16" or "q8" (integers of 8 bits, half the memory of "f16"); None:
-        "f32" with activations "f32", else "f16".
-    check: verify every checksum at opening.
-    load: copy the file into memory with huge pages instead of mapping it: starts later, runs faster.
-    expand: decode all weights once into memory: a byte a weight, half of one up to 4 bits. Starts later, runs faster.
+    ctx: the most positions of one conversation, prompt and answer; None: the model's context.
+    parallel: how many conversations have memory at the same time; others wait. With ctx, memory for keys and values of
+        parallel * ctx positions is reserved at once; without it, the memory grows as needed.
+    activations: "f32", "i8" or "i16", how activations are represented when coded weights multiply them; None: the
+        model's own choice ("f32" for folders and lossless files, "i8" for files that say that it adds at most 5 % to
+        their divergence, else "i16").
+    kv_cache: "f32", "f16" or "q8" (8-bit integers, half the memory of "f16"); None: "f32" with activations "f32", else
+        "f16".
+    check: verify every checksum when the model is opened.
+    load: copy the file into memory with huge pages instead of mapping it: it starts later and runs faster.
+    expand: decode all weights once into memory, one byte per weight, half a byte up to 4 bits: it starts later and runs
+        faster.
     lock: keep the file in memory.
-    progress: called with a Progress while check, load, expand and lock work; False stops.
-    notes: called with a line for what is not as it should be and stops nothing; None: the logger "entrollm".
+    progress: called with a Progress while check, load, expand and lock work; returning False stops them.
+    notes: called with a line about each problem that stops nothing; None: the logger "entrollm".
     """
 
     def __init__(self, path: "arguments.Path", threads: Optional[int] = None, ctx: Optional[int] = None,
@@ -206,8 +207,8 @@ class Model:
 
     @property
     def quality(self) -> Optional[Dict[str, Any]]:
-        """What a .ellm file that was compressed to a size says of itself: "divergence_i16" (nats per token from its
-        source) and more (docs/FORMAT.md); None of other models."""
+        """What a .ellm file that was compressed to a size records about its quality: "divergence_i16" (nats per token
+        from its source) and more (docs/FORMAT.md); None for other models."""
         return None if self._quality is None else dict(self._quality)
 
     @property
@@ -245,7 +246,7 @@ class Model:
     # --------------------------------------------------------------- logits
 
     def logits(self, ids: "arguments.Ids", *, last: Optional[int] = None) -> "numpy.ndarray[Any, Any]":
-        """The logits after each id, float32, [len(ids), vocab_size]; with `last` of the last so many positions only."""
+        """The logits after each id, float32, [len(ids), vocab_size]; with `last`, only those of the last positions."""
         opened = self._use()
         given = arguments.ids("ids", ids)
         rows = arguments.integer("last", last, 1, max(1, given.size), given.size)
@@ -282,17 +283,17 @@ class Model:
         """Continues a text, or token ids. Special tokens that are written in a text are tokens.
 
         stream: return a Stream of pieces of text instead of the whole Result.
-        max_tokens: new tokens at most; None: until the model ends or the context is full. 256 if not given.
+        max_tokens: the most new tokens; None: until the model ends the answer or the context is full. Default: 256.
         temperature, top_k, top_p, min_p, repeat_penalty: None: the model's own (`sampling`). Temperature 0 takes the
             likeliest token.
-        seed: the same seed gives the same answer; None draws one (`Result.seed`). 0 if not given.
-        stop: a text, or several, that end the answer before them.
-        ignore_eos: go on after a token with which the model ends its answers.
-        frequency_penalty, presence_penalty: what is taken off the logits of tokens that the answer has, for each time,
-            or once. logit_bias: {id: what is added to its logit}.
-        logprobs: tell the log-probability of each token, and of so many of the likeliest at its place
+        seed: the same seed gives the same answer; None draws one (`Result.seed`). Default: 0.
+        stop: a text, or several; the answer ends before the first that appears.
+        ignore_eos: continue after a token with which the model ends its answers.
+        frequency_penalty, presence_penalty: subtracted from the logits of tokens that the answer already has, for each
+            occurrence, or once. logit_bias: {id: a number that is added to its logit}.
+        logprobs: also return the log-probability of each token, and of this many of the likeliest tokens at its place
             (`Result.logprobs`).
-        grammar: GBNF, what the answer can be; json_schema: the same as a JSON Schema, a dict or a text
+        grammar: a grammar in GBNF that the answer must follow; json_schema: a JSON Schema, as a dict or a text
             (docs/GRAMMARS.md).
         """
         opened = self._use()
@@ -300,9 +301,9 @@ class Model:
         return _answer(opened, request, arguments.flag("stream", stream))
 
     def generate_many(self, prompts: Iterable[Prompt], **how: Any) -> List[Result]:
-        """Continues several texts in one go, with the arguments of `generate`. Each weight is decoded once for all of
-        them; each answer is the one that its prompt alone would get. `parallel` of the model says how many there is
-        memory for at a time; others wait."""
+        """Continues several texts together, with the arguments of `generate`. Each weight is decoded once for all of
+        them, and each answer is the one that its prompt would get alone. `parallel` of the model says how many have
+        memory at the same time; others wait."""
         if isinstance(prompts, (str, bytes)):
             raise TypeError("prompts must be a list of prompts, not one")
         opened = self._use()
@@ -416,7 +417,7 @@ def _info(handle: Any) -> ModelInfo:
 
 
 def _quality(path: bytes) -> Optional[Dict[str, Any]]:
-    """Of a .ellm file that has it. What is no such file has none."""
+    """The quality that a .ellm file records; None for all other files."""
     made = ffi.new("ellm_file **")
     try:
         if lib.ellm_file_open(path, made, ffi.NULL) != 0:
