@@ -2,7 +2,7 @@
 /*
  * What a model is: its sizes, what its tensors are called, and the facts of
  * each layer, read from config.json. Those who compute read this and nothing
- * else; none of them asks which architecture it is. Families stand in files of
+ * else; none of them asks which architecture it is. Families are in files of
  * their own (llama.c, gemma.c, qwen.c, ...) and in the list of families.c.
  */
 #ifndef ELLM_ARCH_ARCH_H
@@ -49,7 +49,7 @@ typedef struct layer_facts {
   float residual_scale;       /* what is added to the residual stream is multiplied by it; 1 mostly */
 } layer_facts;
 
-/* What tensors are called. Whole names, but for a layer's: those lack "LAYER.N." before and ".weight" or ".bias" behind
+/* What tensors are called. Whole names, except a layer's: those lack "LAYER.N." before and ".weight" or ".bias" behind
  * (arch_tensor_name puts them together). NULL: there is none. */
 typedef struct arch_tensors {
   const char *embedding, *norm, *head;
@@ -73,7 +73,7 @@ typedef struct model_config {
   uint32_t n_heads, n_kv_heads, head_dim;
   uint32_t max_position_embeddings;
   uint32_t max_context;            /* positions that can be computed: all of them, or fewer */
-  const char *max_context_reason;  /* static, for messages: why not more, where other programs go on; else NULL */
+  const char *max_context_reason;  /* static, for messages: why not more, where other programs continue; else NULL */
   double rms_norm_eps;
   float norm_offset;               /* norms multiply by norm_offset + weight; 0 mostly */
   bool tie_word_embeddings;
@@ -81,7 +81,7 @@ typedef struct model_config {
   float logits_scale;              /* logits are multiplied by it; 1 mostly */
   float logits_soft_cap;           /* and become cap * tanh(logit / cap); 0: they do not */
   int64_t bos_token_id;            /* -1 if none */
-  int64_t class_eos_id;            /* what the architecture's class of Transformers ends with where nothing is said;
+  int64_t class_eos_id;            /* what the architecture's class of Transformers ends with where nothing is given;
                                     * -1: nothing */
   uint32_t n_ropes;                /* 1 to ARCH_MAX_ROPES */
   rope_config ropes[ARCH_MAX_ROPES];

@@ -52,7 +52,7 @@ typedef struct config_reader {
 /* One class of Transformers. */
 typedef struct arch_class {
   const char *name, *model_type; /* "LlamaForCausalLM", "llama" */
-  const char *nested;            /* the object that has all other fields; NULL: they stand at the top */
+  const char *nested;            /* the object that has all other fields; NULL: they are at the top */
   const char *nested_model_type; /* its model_type */
   const arch_fields *fields;
   const arch_tensors *tensors;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rotary embedding options as Transformers reads them (modeling_rope_utils):
- * up to version 4 rope_theta stands at the top and rope_scaling holds what is
+ * up to version 4 rope_theta is at the top and rope_scaling holds what is
  * unusual; from version 5 on rope_parameters holds both. Where both are there,
  * rope_scaling wins. What we cannot compute is refused, never ignored: a wrong
  * rotation gives a model that merely looks worse.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Time that only goes on, for durations. */
+/* Time that only continues, for durations. */
 #ifndef ELLM_BASE_CLOCK_H
 #define ELLM_BASE_CLOCK_H
 

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 typedef struct dealing {
-  uint64_t n, least;         /* items; of a run at least, but for the last one */
+  uint64_t n, least;         /* items; of a run at least, except the last one */
   uint64_t parts;            /* of what is left a run is one */
   atomic_uint_fast64_t next;
 } dealing;

@@ -2,7 +2,7 @@
 /*
  * exp, log, sin, cos from IEEE 754 operations in one fixed order. Polynomials
  * are Taylor series or the atanh series on ranges reduced far enough that their
- * truncation lies below 2^-56; reductions use fma with constants split in parts.
+ * truncation is below 2^-56; reductions use fma with constants split in parts.
  */
 #include "base/exact_math.h"
 

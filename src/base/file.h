@@ -52,7 +52,7 @@ ellm_status file_look(const char *path, bool *is_directory, ellm_error *err);
 ellm_status file_there(const char *path, bool *there, ellm_error *err); /* as file_exists */
 /* malloc'ed "dir/name"; NULL when out of memory. */
 char *path_join(const char *dir, const char *name);
-/* malloc'ed: the folder that `path` lies in, "." for a name alone; NULL when out of memory. */
+/* malloc'ed: the folder that `path` is in, "." for a name alone; NULL when out of memory. */
 char *path_folder(const char *path);
 /* malloc'ed path with `ending` after it; NULL when out of memory. */
 char *path_append(const char *path, const char *ending);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A file that appears under its name only when it is whole. Invariant: until
- * commit has renamed it, the data lie in PATH.partial beside the target, locked
+ * commit has renamed it, the data are in PATH.partial beside the target, locked
  * (flock) so that two runs cannot write over each other.
  */
 #include "base/file_writer.h"
@@ -149,7 +149,7 @@ const char *file_writer_partial(const file_writer *writer) { return writer->part
 
 uint64_t file_writer_size(const file_writer *writer) { return writer->size; }
 
-/* The folder that `path` lies in: the rename must survive a crash. */
+/* The folder that `path` is in: the rename must survive a crash. */
 static ellm_status open_folder(const char *path, int *fd, ellm_error *err) {
   char *folder = path_folder(path);
   if (folder == NULL) return ellm_fail_memory(err, strlen(path) + 1, path);

@@ -33,7 +33,7 @@ bool ellm_add_u64(uint64_t a, uint64_t b, uint64_t *out) {
 
 /*
  * From calloc, whose pages of a large request are zero without being touched: a
- * KV cache then takes memory only as it fills. What calloc gave stands before
+ * KV cache then takes memory only as it fills. What calloc gave is before
  * the aligned address.
  */
 void *ellm_aligned_calloc(size_t count, size_t size) {

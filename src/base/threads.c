@@ -125,7 +125,7 @@ static void announce(thread_pool *pool) {
   }
 }
 
-/* Whether the caller may go on: nobody inside and, where all must have come, nobody still out. */
+/* Whether the caller may continue: nobody inside and, where all must have come, nobody still out. */
 static bool finished(thread_pool *pool) {
   return atomic_load(&pool->still_out) <= 0 && (atomic_load(&pool->gate) & GATE_INSIDE) == 0;
 }

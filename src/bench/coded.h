@@ -28,7 +28,7 @@ void bench_coded_free(bench_coded *coded);
 /* Bits a weight, as stored. */
 double bench_coded_bits(const bench_coded *coded);
 
-/* A number between 0 and 1 from a state that goes on; the same on every machine. */
+/* A number between 0 and 1 from a state that continues; the same on every machine. */
 double bench_random(uint64_t *state);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compressing a shape: ellm_compress from a source that lies nowhere. */
+/* Compressing a shape: ellm_compress from a source that is nowhere. */
 #include "base/sized.h"
 #include "bench/shape_source.h"
 #include "convert/compress.h"

@@ -81,7 +81,7 @@ static bool is_read(const lister *l, const listed *item) {
   return item != l->items || l->config->tie_word_embeddings;
 }
 
-/* Experts of the layer, and those of them that a token reads: in the plan these stand at even distances. */
+/* Experts of the layer, and those of them that a token reads: in the plan these are at even distances. */
 static void experts_of(const lister *l, const listed *item, uint32_t *n, uint32_t *used) {
   const layer_facts *facts = &l->config->layers[item->layer];
   *n = facts->n_experts;

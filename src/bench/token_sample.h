@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The matrices of a token plan in memory, coded in some way: as a file has them, or its codes coded anew as another
+ * The matrices of a token plan in memory, coded in some way: as a file has them, or its codes coded again as another
  * preference would have it, or codes that the paper's method makes of a model that is not quantized. Of each matrix
  * some rows of blocks are real; they repeat over the others, so that coding takes a moment and memory is read as it
  * would be.
@@ -40,7 +40,7 @@ void token_sample_free(token_sample *sample);
 typedef struct coded_sample {
   const token_plan *plan;
   bench_coded *coded;       /* [plan->n_matrices] */
-  ellm_bench_matrix **file; /* [plan->n_matrices], of those that lie in a file; NULL */
+  ellm_bench_matrix **file; /* [plan->n_matrices], of those that are in a file; NULL */
   double bits;              /* a weight of a token */
 } coded_sample;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sharing out bits among matrices. Each matrix has a curve: bits and damage over its step. The sum of all damage is
- * least for a given sum of bits where every matrix stands at the same slope, -d damage / d bits = lambda: otherwise a
+ * least for a given sum of bits where every matrix is at the same slope, -d damage / d bits = lambda: otherwise a
  * bit moved from a flat curve to a steep one would lower the sum. So for a lambda each matrix takes, independently, the
  * step with the least damage + lambda x bits (best_between), and bisection finds the lambda at which the bits add up to
  * the target.
@@ -31,7 +31,7 @@ allocation_point allocation_between(const allocation_point *a, const allocation_
 /*
  * The best step between two points, where damage rises as fast as lambda x bits fall. With x octaves from point a on,
  *   damage = D 2^(g x), bits = B - b x;   d/dx (damage + lambda bits) = D g ln2 2^(g x) - lambda b = 0
- * gives x = log2(lambda b / (g ln2 D)) / g. The sum is convex in x, so where x lies outside of the interval its nearer
+ * gives x = log2(lambda b / (g ln2 D)) / g. The sum is convex in x, so where x is outside of the interval its nearer
  * end is best.
  */
 static double best_between(const allocation_point *a, double lambda) {

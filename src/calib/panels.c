@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packing and multiplying panels. A task is one block of 96 x 96: its factors lie in the second-level cache. */
+/* Packing and multiplying panels. A task is one block of 96 x 96: its factors are in the second-level cache. */
 #include "calib/panels.h"
 
 #include <string.h>

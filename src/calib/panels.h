@@ -5,7 +5,7 @@
  * Cholesky factorization are both made of it.
  *
  * A square matrix is stored in rows of `stride` floats, upper triangle; what
- * lies below the diagonal means nothing. The stride is the order rounded up to
+ * is below the diagonal means nothing. The stride is the order rounded up to
  * PANEL_GROUP, and as many rows exist, so that no loop has an edge. Callers
  * keep the padding zero, or the identity where it must be inverted.
  *

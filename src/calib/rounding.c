@@ -47,7 +47,7 @@ typedef struct rows_state {
   float target[STRIP][ROWS], weight[STRIP][ROWS];
 } rows_state;
 
-/* Nearest integers, ties to even, of numbers below 2^22 in size: 1.5 * 2^23 + t lies between 2^23 and 2^24, where
+/* Nearest integers, ties to even, of numbers below 2^22 in size: 1.5 * 2^23 + t is between 2^23 and 2^24, where
  * floats are the integers, so the addition rounds t to one, and taking the number away again is exact. */
 static void round_nearest(const float *t, float *q) {
   const float rounder = 0x1.8p23f;
@@ -55,7 +55,7 @@ static void round_nearest(const float *t, float *q) {
 }
 
 /*
- * The code nearer to zero, unless the value lies beyond it by more than its threshold. Let W be the square of pivot
+ * The code nearer to zero, unless the value is beyond it by more than its threshold. Let W be the square of pivot
  * times scale at this place, M the mean of W over all places, L(a) the bits of code a. Of a value at a + f steps,
  * 0 <= f < 1, code a costs W f^2 + lambda M L(a), and a + 1 costs W (1 - f)^2 + lambda M L(a + 1). The second is less
  * where f > 1/2 + lambda (L(a + 1) - L(a)) / 2 * M / W: `cost` holds the factor in the middle, `slack` is M / W.

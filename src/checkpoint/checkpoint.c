@@ -88,7 +88,7 @@ static ellm_status open_shard(checkpoint *ckpt, size_t index, ellm_error *err) {
   return ELLM_OK;
 }
 
-/* The place of a shard in the list, which is ordered by name; *found tells whether it is there. */
+/* The place of a shard in the list, which is ordered by name; *found says whether it is there. */
 static size_t shard_place(const checkpoint *ckpt, const char *name, bool *found) {
   size_t low = 0, high = ckpt->n_shards;
   while (low < high) {

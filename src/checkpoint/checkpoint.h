@@ -22,12 +22,12 @@ typedef struct checkpoint_options {
   bool small_files_only; /* no weights are looked for: any folder will do, and there are no tensors */
 } checkpoint_options;
 /* `dir` may also be a folder of Hugging Face's cache with one snapshot (checkpoint/folder.h). A folder without weights
- * is ELLM_ERR_INPUT naming the cause: what lies there instead, and what to do. */
+ * is ELLM_ERR_INPUT naming the cause: what is there instead, and what to do. */
 ellm_status checkpoint_open(const char *dir, const checkpoint_options *options, checkpoint **ckpt, ellm_error *err);
 void checkpoint_close(checkpoint *ckpt);
 const char *checkpoint_path(const checkpoint *ckpt); /* of the snapshot, where there is one */
 
-/* Tensors in the order in which they lie in the files: shard by shard (by name
+/* Tensors in the order in which they are in the files: shard by shard (by name
  * of shard), ascending offset. */
 size_t checkpoint_tensor_count(const checkpoint *ckpt);
 const checkpoint_tensor *checkpoint_tensor_at(const checkpoint *ckpt, size_t index);

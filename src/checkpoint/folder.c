@@ -131,7 +131,7 @@ ellm_status folder_find(const char *path, char **folder, ellm_error *err) {
 
 /* ------------------------------------------------------------------- weights */
 
-/* What lies in a folder that has neither model.safetensors nor its index. */
+/* What is in a folder that has neither model.safetensors nor its index. */
 typedef struct folder_contents {
   name_list adapters, consolidated, shards, others, gguf, foreign;
   unsigned long shard_total; /* N of "model-I-of-N.safetensors"; 0: none yet */

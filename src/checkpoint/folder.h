@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which files of a folder hold a checkpoint's weights; where there are none, what lies there instead and what to do
+ * Which files of a folder hold a checkpoint's weights; where there are none, what is there instead and what to do
  * about it. Names and first bytes are looked at, nothing else is read.
  */
 #ifndef ELLM_CHECKPOINT_FOLDER_H
@@ -13,7 +13,7 @@
 enum { CHECKPOINT_MAX_SHARDS = 4096 };
 
 /* The folder that `path` stands for: itself, or, of a folder of Hugging Face's cache ("models--NAME", with snapshots/
- * in it), its only snapshot. Several, or something that is no folder, is ELLM_ERR_INPUT. *folder is malloc'ed. */
+ * in it), its only snapshot. Several, or something that is not a folder, is ELLM_ERR_INPUT. *folder is malloc'ed. */
 ellm_status folder_find(const char *path, char **folder, ellm_error *err);
 
 typedef struct folder_weights {

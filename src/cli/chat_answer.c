@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Answers of a chat. When the context is full, before an answer or in it, the
- * oldest turns are dropped whole and what remains is evaluated anew where it
+ * oldest turns are dropped whole and what remains is evaluated again where it
  * moved: that takes time and is exact. It is always said.
  */
 #include "cli/chat_answer.h"
@@ -112,7 +112,7 @@ static void report_answer(chat *c, const generation *g) {
            (unsigned)g->capacity);
 }
 
-/* After SIGINT a person goes on; where there is none, and after SIGTERM, it is the end. */
+/* After SIGINT a person continues; where there is none, and after SIGTERM, it is the end. */
 static void after_signal(chat *c) {
   if (!cli_stopped()) return;
   if (c->terminal && cli_forget_interrupt()) {
@@ -136,7 +136,7 @@ bool chat_answer(chat *c) {
                   .show = SHOW_TEXT,
                   .sequence = c->sequence,
                   .capacity = c->capacity,
-                  .make_room = limit == SIZE_MAX ? NULL : make_room, /* with room made anew it need not end */
+                  .make_room = limit == SIZE_MAX ? NULL : make_room, /* with room made again it need not end */
                   .user = c};
   ellm_error err;
   uint32_t *ids = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A conversation with a model. The messages are the truth: before each answer
- * they are rendered and tokenized anew, and the context, which still holds what
+ * they are rendered and tokenized again, and the context, which still holds what
  * was evaluated before, keeps the positions that agree.
  */
 #ifndef ELLM_CLI_CHAT_MESSAGES_H
@@ -44,7 +44,7 @@ void chat_complain(chat *c, ellm_status status, const char *format, ...) PROG_PR
 /* Role of message i, "" beyond the end. */
 const char *chat_role(const chat *c, size_t i);
 bool chat_append(chat *c, const char *role, const char *text, size_t bytes); /* false: no memory, said */
-/* How many messages stand before the first turn: those of the system. */
+/* How many messages are before the first turn: those of the system. */
 size_t chat_head(const chat *c);
 
 #endif

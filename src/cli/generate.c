@@ -100,7 +100,7 @@ static ellm_status add_request(generation *g, ellm_error *err) {
   return ellm_generator_add(g->generator, &r, &g->answer, err);
 }
 
-/* The pool must hold the whole answer: prompt and new tokens, but for the last, which is never fed back. */
+/* The pool must hold the whole answer: prompt and new tokens, except the last, which is never fed back. */
 static ellm_status reserve(generation *g, ellm_error *err) {
   ellm_model_info info;
   ellm_model_get_info(g->model, &info);

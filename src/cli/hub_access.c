@@ -72,7 +72,7 @@ static char *find_token(const char *home) {
   return NULL;
 }
 
-/* A note takes the place of the bar, which is drawn anew below it. */
+/* A note takes the place of the bar, which is drawn again below it. */
 static void take_note(void *user, const char *line) {
   cli_progress_end(user);
   cli_note("%s", line);

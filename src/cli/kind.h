@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What kind of model lies at a path. */
+/* What kind of model is at a path. */
 #ifndef ELLM_CLI_KIND_H
 #define ELLM_CLI_KIND_H
 

@@ -94,7 +94,7 @@ typedef struct option_table {
 } option_table;
 
 /* Parse argv[1..argc-1] (argv[0] is the command). Returns -1 when the command
- * shall go on, else the exit status: 0 after --help, 2 after an error (printed). */
+ * shall continue, else the exit status: 0 after --help, 2 after an error (printed). */
 int options_parse(option_table *table, int argc, char **argv);
 
 /* Is the word `--help=json`? */

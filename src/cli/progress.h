@@ -10,7 +10,7 @@
 typedef struct cli_progress {
   double start, last;     /* of the counting, of the last drawing */
   uint64_t first, before; /* `done` at the start and at the last call */
-  uint64_t total;         /* another one, or fewer done than before: counting starts anew */
+  uint64_t total;         /* another one, or fewer done than before: counting starts again */
   bool shown;
 } cli_progress;
 void cli_progress_init(cli_progress *progress);

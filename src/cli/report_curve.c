@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The curve of the model at hand: divergence over bits per weight, as the plan of compress predicts it. That is quick,
+ * The curve of this model: divergence over bits per weight, as the plan of compress predicts it. That is quick,
  * as nothing is compressed: one matrix of each kind is tried alone, and the damages are added.
  */
 #include "cli/report_curve.h"

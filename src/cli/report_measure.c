@@ -3,7 +3,7 @@
  * Measuring for the report. Each variant is compressed, described, evaluated
  * twice (float activations, and those that users run) and timed; two variants
  * that compute the same logits (their fingerprints tell) are evaluated once.
- * Evaluations keep state files, so an interrupted report goes on.
+ * Evaluations keep state files, so an interrupted report continues.
  */
 #include "cli/report_measure.h"
 

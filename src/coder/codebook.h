@@ -56,7 +56,7 @@ bool coder_codebook_finish(coder_codebook *book, uint32_t panel_rows);
 /* "huffman", "levels", "fields", "plain8" or "plain4": the public name of its kind; static. */
 const char *coder_codebook_layout(const coder_codebook *book);
 
-/* The range of codes that a block can hold. What lies beyond it stands as the nearest one, with a patch
+/* The range of codes that a block can hold. What is beyond it stands as the nearest one, with a patch
  * (coder/patches.h). */
 static inline int coder_least_code(const coder_codebook *book) { return book->first; }
 static inline int coder_most_code(const coder_codebook *book) {

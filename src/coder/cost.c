@@ -38,7 +38,7 @@ static const double MOST_LOSS = 0.06, MOST_LOSS_LOW = 0.10, LOW_ENTROPY = 2.2;
  * 0.5 to 0.6 % smaller with 4, 6 and 8 bits (`compress models/stories-4m --bits 4 --prefer speed --for avx512`). */
 static const double speed_losses[] = {1.03, 1.08, 1.2};
 enum { N_SPEED_LOSSES = sizeof speed_losses / sizeof speed_losses[0] };
-/* At most one code in so many may lie beyond the fields of a book. A patch takes 24 bits and 5 to 8 cycles, in each of
+/* At most one code in so many may be beyond the fields of a book. A patch takes 24 bits and 5 to 8 cycles, in each of
  * which memory would deliver 10 to 20 bits (coder/machine.c): 74, 124 or 184 bits by the class of machine. So where
  * more codes than one in 184 need a patch, fields that are wider by one bit are cheaper on each of them. */
 enum { CODES_A_PATCH = 200 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How a matrix is cut into blocks, and the order of codes inside one. Invariant:
- * every element lies in exactly one block; a block has at most CODER_MAX_CODES
+ * every element is in exactly one block; a block has at most CODER_MAX_CODES
  * codes, padding included.
  */
 #include "coder/geometry.h"

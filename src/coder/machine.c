@@ -13,7 +13,7 @@
 
 #include <stddef.h>
 
-/* AMD Zen 4. What stands before `plain` decides about books for balance, too: files follow from it, whatever later
+/* AMD Zen 4. What is before `plain` decides about books for balance, too: files follow from it, whatever later
  * kernels take. */
 static const coder_machine avx512 = {.leaves = 1.5, .expand = 3, .merge = 5, .node_start = 12,
                                      .level = {0, 2.5, 3.5, 4.5, 3.5}, .level_start = 20,

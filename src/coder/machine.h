@@ -10,7 +10,7 @@
 
 #include "base/status.h"
 
-/* Cycles of one core for 64 symbols or codes, where nothing else is said. */
+/* Cycles of one core for 64 symbols or codes, where nothing else is stated. */
 typedef struct coder_machine {
   double leaves, expand, merge; /* nodes of a Huffman tree: of two leaves, a leaf and a list, two lists */
   double node_start;            /* a node and block */

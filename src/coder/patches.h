@@ -3,8 +3,8 @@
  * Patches: codes of a block that do not fit the width of its codes. The coded
  * block holds the nearest code that fits; a patch holds the place and what is
  * to be added. Nothing is clipped, and no step need be coarser for a few codes
- * far out. The patches of a block stand before it (docs/format/blocks.md,
- * "Patches"), so that they are checked with it, lie in memory beside it, and are
+ * far out. The patches of a block are before it (docs/format/blocks.md,
+ * "Patches"), so that they are checked with it, are in memory beside it, and are
  * found without a search:
  *
  *   u16 n | n patches of 3 bytes | the coded block

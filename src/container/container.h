@@ -2,7 +2,7 @@
 /*
  * The .ellm file: docs/FORMAT.md is the specification. Payload sections first,
  * the directory after them, the fixed header at offset 0 written last. Every
- * byte lies in exactly one checksummed range. Opening validates header and
+ * byte is in exactly one checksummed range. Opening validates header and
  * directory completely; section heads (code book, block table) are validated
  * when opened too; blocks are checked when first decoded.
  *

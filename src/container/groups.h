@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The row groups of a coded tensor that a file has. A part of a model has some of them; its tensors keep the shape and
- * the geometry of the whole, and the blocks of its groups stand one behind the other, in the order of the whole.
+ * the geometry of the whole, and the blocks of its groups stand one after the other, in the order of the whole.
  */
 #ifndef ELLM_CONTAINER_GROUPS_H
 #define ELLM_CONTAINER_GROUPS_H
@@ -26,7 +26,7 @@ uint64_t container_groups_elements(const container_groups *groups, const coder_g
 /* Where block `index` of the whole stands among those of the file; false: the file does not have it. */
 bool container_groups_place(const container_groups *groups, const coder_geometry *geometry, uint64_t index,
                             uint64_t *place);
-/* Which block of the whole stands at `place`, less than container_groups_blocks. */
+/* Which block of the whole is at `place`, less than container_groups_blocks. */
 uint64_t container_groups_index(const container_groups *groups, const coder_geometry *geometry, uint64_t place);
 /* One range more, behind the others or touching the last one; an empty one changes nothing. */
 void container_groups_add(container_groups *groups, uint32_t first, uint32_t end);

@@ -78,7 +78,7 @@ static const tensor_entry *entry_of(const container_tensor *tensor) {
 
 /* ------------------------------------------------------------------ sections */
 
-/* Checksum of head and tail, `payload` bytes lie between them; and the tail is zero. */
+/* Checksum of head and tail, `payload` bytes are between them; and the tail is zero. */
 static ellm_status check_section(const ellm_file *file, const section *where, uint64_t payload, const char *what,
                                  const char *name, ellm_error *err) {
   const uint8_t *head = file->data + where->offset;
@@ -685,7 +685,7 @@ ellm_status container_block_at(const ellm_file *file, const container_tensor *te
   return ELLM_OK;
 }
 
-/* What stands before the code of a block: its patches, or its rests; false if it is not there. */
+/* What is before the code of a block: its patches, or its rests; false if it is not there. */
 static bool take_parts(const container_tensor *tensor, uint64_t index, const uint8_t *data, size_t bytes,
                        container_block *block) {
   *block = (container_block){.data = data, .bytes = bytes};

@@ -65,7 +65,7 @@ typedef struct format_record {
   uint64_t n_elements;
   /* CODED */
   unsigned granularity;
-  quant_params quant;        /* scales.rows and .columns NULL: they lie in sections */
+  quant_params quant;        /* scales.rows and .columns NULL: they are in sections */
   exact_form exact;
   coder_geometry geometry;
   container_groups groups;

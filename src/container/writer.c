@@ -24,7 +24,7 @@ struct container_writer {
   uint8_t *buffer;        /* WRITE_BUFFER bytes, `buffered` of them not yet written */
   size_t buffered;
   uint64_t end;
-  bool sealed_tail;       /* nothing of an older partial file lies beyond `end` */
+  bool sealed_tail;       /* nothing of an older partial file is beyond `end` */
   ellm_buffer directory;  /* records of finished sections */
   uint32_t n_records;
   size_t last_record;     /* offset of the last one in `directory` */
@@ -35,7 +35,7 @@ struct container_writer {
   hash_stream *hash;
   bool scales;            /* something needs minor version 1 (FORMAT_MINOR_SCALES) */
   bool part;              /* ... minor version 2 (FORMAT_MINOR_PART) */
-  ellm_buffer fixed;      /* what stands before the block table: code book, padding, scales */
+  ellm_buffer fixed;      /* what is before the block table: code book, padding, scales */
   ellm_buffer table;      /* block table so far */
   uint64_t payload;
   ellm_totals totals;
@@ -405,7 +405,7 @@ uint32_t container_writer_records(const container_writer *writer) { return write
 
 /* ---------------------------------------------------------------- resuming */
 
-/* Do the bytes of the section, as they lie in the partial file, have the
+/* Do the bytes of the section, as they are in the partial file, have the
  * record's checksums? Reads in pieces of at most CODER_MAX_BLOCK_BYTES. */
 static ellm_status check_section(container_writer *writer, const format_record *record, uint8_t *head, bool *ok,
                                  ellm_error *err) {
@@ -439,7 +439,7 @@ static ellm_status check_section(container_writer *writer, const format_record *
   return ELLM_OK;
 }
 
-/* A section whose bytes stand at the end of the file becomes one of this file, if they have the record's checksums. */
+/* A section whose bytes are at the end of the file becomes one of this file, if they have the record's checksums. */
 static ellm_status take_over(container_writer *writer, const format_record *record, container_tensor *tensor, bool *taken,
                              ellm_error *err) {
   *taken = false;

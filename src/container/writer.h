@@ -37,7 +37,7 @@ ellm_status container_writer_end(container_writer *writer, ellm_error *err);
 /* Makes the file a part of a model: of its coded tensors those groups are stored that they name (container_tensor.groups). */
 ellm_status container_writer_part(container_writer *writer, const container_part *part, ellm_error *err);
 /* Make what is written so far a whole file, under the name of the partial one, that can be opened: *path, valid until
- * the writer is closed. container_writer_retract takes directory and header away again, and writing goes on; whoever
+ * the writer is closed. container_writer_retract takes directory and header away again, and writing continues; whoever
  * has opened the file has closed it by then. A dry writer has no file: *path is NULL. */
 ellm_status container_writer_publish(container_writer *writer, const uint8_t source_identity[16], const char **path,
                                      ellm_error *err);

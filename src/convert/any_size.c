@@ -192,7 +192,7 @@ static ellm_status check_target(any_size *a, ellm_error *err) {
 
 /* ------------------------------------------------------------------------ stages */
 
-/* A stage of its own: progress begins anew, in its own unit. */
+/* A stage of its own: progress begins again, in its own unit. */
 static void begin_stage(any_size *a, uint64_t total, ellm_unit unit) {
   const progress_meter *m = a->setup.meter;
   progress_start(a->setup.meter, m->fn, m->user, total);

@@ -16,7 +16,7 @@ typedef struct any_size any_size;
 typedef struct any_size_setup {
   const ellm_compress_options *options;
   tensor_source *input;
-  const char *out_path;        /* scratch files lie in its folder; NULL: in the source's */
+  const char *out_path;        /* scratch files are in its folder; NULL: in the source's */
   convert_workers *workers;
   container_writer *writer;
   progress_meter *meter;

@@ -352,7 +352,7 @@ void calibration_free(calibration *c) {
 
 /* ------------------------------------------------------------------- layer by layer */
 
-/* The text goes on until it stands before this layer. */
+/* The text continues until it is before this layer. */
 static ellm_status go_to(calibration *c, uint32_t layer, ellm_error *err) {
   while (c->layer < layer) {
     if (!c->behind) ELLM_TRY(layer_text_advance(&c->layers, c->layer, NULL, err));

@@ -281,7 +281,7 @@ static ellm_status check_names(const tensor_source *input, ellm_error *err) {
   return ELLM_OK;
 }
 
-/* What lies in the folder and is not stored, and what was asked for and is not there. */
+/* What is in the folder and is not stored, and what was asked for and is not there. */
 static ellm_status warn_of_files(compress_job *job, ellm_error *err) {
   const ellm_compress_options *options = job->options;
   uint64_t bytes;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compressing any source, for those who have one that lies in no folder. */
+/* Compressing any source, for those who have one that is in no folder. */
 #ifndef ELLM_CONVERT_COMPRESS_H
 #define ELLM_CONVERT_COMPRESS_H
 

@@ -33,7 +33,7 @@ typedef struct matrix_job {
   uint64_t first_strip;        /* of the batch */
   uint8_t pad;
   bool stored;                 /* all codes are in the scratch file */
-  coder_codebook plain;        /* how they lie there, */
+  coder_codebook plain;        /* how they are there, */
   size_t stride;               /* bytes from block to block, */
   size_t at_once;              /* and the blocks of one reading or writing */
 } matrix_job;

@@ -139,7 +139,7 @@ static bool store_weight(const matrix_decoding *m, int32_t code, uint64_t row, u
   return store_element(output_dtype(m->job, m->tensor), *value, slack, out);
 }
 
-/* The patches of a block: its codes lie in a strip's. */
+/* The patches of a block: its codes are in a strip's. */
 static bool expand_patches(const matrix_decoding *m, const strip *s, uint64_t index, const coder_patches *patches,
                            const uint8_t *codes, uint8_t *out, float *value) {
   const coder_block block = coder_geometry_block(&m->tensor->geometry, index);
@@ -452,7 +452,7 @@ static ellm_status write_small(decompress_job *job, const char *name, const void
   return file_writer_append(*writer, data, bytes, err);
 }
 
-/* The one subfolder that assets lie in. */
+/* The one subfolder that assets are in. */
 static bool is_template(const char *name) {
   return strncmp(name, ASSET_TEMPLATES_FOLDER "/", sizeof ASSET_TEMPLATES_FOLDER) == 0;
 }

@@ -78,7 +78,7 @@ bool journal_next(journal *j, journal_entry *entry) {
 
 void journal_reject(journal *j) { j->at = j->last; }
 
-/* Cut the file after the entries that hold and go on writing there. */
+/* Cut the file after the entries that hold and continue writing there. */
 static ellm_status start(journal *j, ellm_error *err) {
   bool fresh = j->at < HEAD;
   int fd;

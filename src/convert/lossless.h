@@ -9,7 +9,7 @@
 
 #include "convert/compress_matrix.h"
 
-/* The matrix into the writer, as compress_matrix; tensor->storage tells whether it was coded. Where it would not become
+/* The matrix into the writer, as compress_matrix; tensor->storage says whether it was coded. Where it would not become
  * smaller nothing is written, and it is CONTAINER_KEPT: the caller stores it. digest is set in any case. */
 ellm_status lossless_matrix(matrix_writer *shared, const source_tensor *source, uint64_t done, uint8_t digest[16],
                             container_tensor *tensor, ellm_error *err);

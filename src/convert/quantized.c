@@ -95,7 +95,7 @@ static ellm_status run_pass(quantized_job *job, unit_fn fn, ellm_status (*after)
   return ELLM_OK;
 }
 
-/* The codes of a unit, around a zero, as far as they lie between two stored codes. */
+/* The codes of a unit, around a zero, as far as they are between two stored codes. */
 static void clamp(const quantized_job *job, int32_t zero, int32_t least_code, int32_t most_code, const unit *u,
                   const int32_t *codes, uint8_t *clamped) {
   const size_t n = (size_t)(u->n_rows * job->matrix->columns);

@@ -329,7 +329,7 @@ static ellm_status verify_tensor(verify_job *job, const container_tensor *tensor
                               .to = coded ? 0.3 : 1,
                               .bytes = tensor->stored_bytes};
   if (!coded && usable) return verify_kept(job, tensor, source, &scan, digest, err);
-  /* only codes of the paper's method follow from the weights alone; of these some may lie beyond their fields */
+  /* only codes of the paper's method follow from the weights alone; of these some may be beyond their fields */
   const bool repeatable = coded && !tensor->exact.used && tensor->quant.scales.rows == NULL &&
                           tensor->quant.scales.columns == NULL &&
                           (tensor->quant.scales.outliers == 0 || tensor->book.kind == CODER_FIELDS);

@@ -111,7 +111,7 @@ static size_t place_of(const coder_block *block, uint32_t row, uint32_t column) 
   return (tile * block->panel_rows + row % block->panel_rows) * CODER_TILE_COLUMNS + column % CODER_TILE_COLUMNS;
 }
 
-/* The weights of one block that lie in [first, first + n), of a matrix that is stored exactly. */
+/* The weights of one block that are in [first, first + n), of a matrix that is stored exactly. */
 static ellm_status read_exact(const ellm_file *file, const container_tensor *t, uint64_t index, decoder *d,
                               uint64_t first, size_t n, float *values, ellm_error *err) {
   const coder_block block = coder_geometry_block(&t->geometry, index);

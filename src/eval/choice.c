@@ -31,8 +31,8 @@ typedef struct choosing {
   const ellm_choice_set *set;
   ellm_choice_protocol protocol;
   uint32_t max_context;
-  int64_t before;      /* lm-eval: what stands before an empty query; -1: none */
-  int64_t bos;         /* llama.cpp: what stands before every text; -1: only what the post-processor adds */
+  int64_t before;      /* lm-eval: what is before an empty query; -1: none */
+  int64_t bos;         /* llama.cpp: what is before every text; -1: only what the post-processor adds */
   scorer *scorer;
   size_t capacity, more; /* room of the scorer; it grows with the items */
   double *log_probs;     /* of the item's labels ... */

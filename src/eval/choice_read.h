@@ -13,7 +13,7 @@ enum { CHOICE_MOST = 64 };
 
 typedef struct choice_text {
   char *query;        /* UTF-8, NUL-terminated; no NUL inside */
-  char *continuation; /* with what stands between it and the query */
+  char *continuation; /* with what is between it and the query */
   size_t characters;  /* of the choice, without that; at least 1 */
 } choice_text;
 
@@ -36,7 +36,7 @@ ellm_status choice_read_hellaswag(const char *text, size_t bytes, const char *or
                                   ellm_error *err);
 void choice_set_free(ellm_choice_set *set); /* what it holds */
 
-/* Append an item, copying the texts; `delimiter` stands between query and choice. For the readers. */
+/* Append an item, copying the texts; `delimiter` is between query and choice. For the readers. */
 ellm_status choice_set_add(ellm_choice_set *set, const char *const *queries, const char *delimiter,
                            const char *const *choices, size_t n, size_t label, ellm_error *err);
 

@@ -93,7 +93,7 @@ typedef struct plan {
   uint32_t n_ctx, stride;
   uint32_t *ids;    /* all of the text; (d): NULL */
   size_t n_ids;
-  int64_t bos;      /* (a): replaces the first id of a chunk, if not negative; (d): stands before a page */
+  int64_t bos;      /* (a): replaces the first id of a chunk, if not negative; (d): is before a page */
   ellm_model *model;
   const char *origin;
   eval_pages pages; /* (d) */

@@ -2,7 +2,7 @@
 /*
  * Every evaluation is a list of items, each of which yields the same number of
  * values. Here they are run one by one, with progress, and kept in a state file
- * from which an interrupted evaluation goes on where it stopped.
+ * from which an interrupted evaluation continues where it stopped.
  *
  * A state file is text: a line with format and version, a line with the JSON of
  * what is evaluated on what, then a line an item: its number and its values as

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Saving the logits of a reference, chunk by chunk. Records are appended to the
- * partial file; its whole and undamaged chunks are kept when the work goes on.
+ * partial file; its whole and undamaged chunks are kept when the work continues.
  */
 #include "eval/save_reference.h"
 

@@ -20,7 +20,7 @@ ellm_figure eval_ratio(const double *a, const double *b, size_t n);
 void eval_sort(double *values, size_t n);
 /* Quantile q of n >= 1 sorted values, linear between neighbours. */
 double eval_quantile(const double *sorted, size_t n, double q);
-/* The same as a figure. Its interval lies between order statistics, whatever the distribution: the ranks q n -+ 1.96
+/* The same as a figure. Its interval is between order statistics, whatever the distribution: the ranks q n -+ 1.96
  * sqrt(n q (1 - q)); its error is the interval's length over 2 * 1.96. */
 ellm_figure eval_quantile_figure(const double *sorted, size_t n, double q);
 

@@ -37,7 +37,7 @@ static ellm_status copy_stops(ellm_answer *a, const ellm_request *r, ellm_error 
 }
 
 /* The prompt goes through the stream unseen: how a piece is written may depend
- * on what stands before it (a space at the very start is dropped). */
+ * on what is before it (a space at the very start is dropped). */
 static ellm_status open_stream(ellm_answer *a, ellm_model *model, ellm_error *err) {
   const ellm_tokenizer *tokenizer;
   const char *text;
@@ -223,7 +223,7 @@ static ellm_status ask_grammar(ellm_answer *a, bool *over, ellm_error *err) {
                         : ellm_fail(err, ELLM_ERR_INPUT, "no token of the model continues what the grammar asks for");
 }
 
-/* No position is left: another prompt takes the place of that before the answer, or it ends. *made: it goes on. */
+/* No position is left: another prompt takes the place of that before the answer, or it ends. *made: it continues. */
 static ellm_status ask_for_room(ellm_answer *a, bool *made, ellm_error *err) {
   uint32_t *prompt = NULL;
   size_t n = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One answer: its request, its ids and text, and how it goes on. An answer knows
+ * One answer: its request, its ids and text, and how it continues. An answer knows
  * nothing of the others; schedule.h says when it is computed.
  *
  * Invariants, between steps of the schedule:
@@ -8,7 +8,7 @@
  *     ids; `all` = n_prompt + n_ids >= 1.
  *  2. WAITING: it has no sequence of the generator's, and what the caller's holds
  *     does not matter. ACTIVE: its sequence holds ids[0, done), done < all, and
- *     it goes on by evaluating the rest; the logits of ids[all - 1] give the next
+ *     it continues by evaluating the rest; the logits of ids[all - 1] give the next
  *     id. ENDED: `end` says why; nothing but figures, ids and text is left.
  */
 #ifndef ELLM_GENERATE_ANSWER_H

@@ -163,7 +163,7 @@ static bool same_but_for_marks(const marking *m, const char *marked, size_t byte
 /* From a rendering with marks around special tokens to one with marks inside of them. */
 static ellm_status settle_marks(const marking *m, const char *text, size_t bytes, ellm_buffer *out) {
   const char *at = text, *end = text + bytes;
-  bool opened = false; /* the mark that stands before a token has just come */
+  bool opened = false; /* the mark that is before a token has just come */
   while (at < end) {
     const bool before = is_marker(&m->before, at, end), behind = is_marker(&m->behind, at, end);
     if (before || behind) {

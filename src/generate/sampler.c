@@ -32,7 +32,7 @@ typedef struct candidate {
 struct ellm_sampler {
   ellm_sampling sampling;
   uint32_t vocab_size;
-  uint32_t accepted;     /* how many, but for one that is far beyond any context */
+  uint32_t accepted;     /* how many, except one that is far beyond any context */
   random_state random;
   candidate *candidates; /* [vocab_size] */
   double *weights;       /* [vocab_size], of the candidates */
@@ -165,7 +165,7 @@ static uint32_t greedy(const ellm_sampler *s, const float *logits) {
 
 static bool before(candidate a, candidate b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
 
-/* Let heap[at] sink in a heap of n whose first element stands before all others. */
+/* Let heap[at] sink in a heap of n whose first element is before all others. */
 static void sink(candidate *heap, size_t n, size_t at) {
   candidate moved = heap[at];
   for (size_t child; (child = 2 * at + 1) < n; at = child) {
@@ -196,7 +196,7 @@ static size_t collect(ellm_sampler *s, const float *logits, float *best) {
 
 /*
  * The candidates that top_k and top_p keep, best first, from candidates[first]
- * to the end of the n; their weights stand at the same places. top_p keeps a
+ * to the end of the n; their weights are at the same places. top_p keeps a
  * candidate while those before it hold less than that share.
  */
 static size_t keep_best(ellm_sampler *s, size_t n, float best) {

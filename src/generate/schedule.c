@@ -59,7 +59,7 @@ static void end(ellm_generator *g, ellm_answer *a, ellm_end why) {
   if (a->sequence) schedule_leave(g, a);
 }
 
-/* Give the pages back; the answer is computed anew later. */
+/* Give the pages back; the answer is computed again later. */
 static void give_way(ellm_generator *g, ellm_answer *a) {
   remove_active(g, a);
   a->state = ANSWER_WAITING;
@@ -205,7 +205,7 @@ static bool make_room(ellm_generator *g) {
   return true;
 }
 
-/* Answers that are longer than the whole pool cannot go on. */
+/* Answers that are longer than the whole pool cannot continue. */
 static void end_what_outgrows(ellm_generator *g) {
   uint32_t positions;
   ellm_model_cache_usage(g->model, &positions, NULL);

@@ -3,7 +3,7 @@
  * Answers that are computed together: what goes into the next batch, who begins,
  * who gives way. generator.c queues requests; answer.h is one of them.
  *
- * Invariant, between steps: active answers stand in `active` in the order in which
+ * Invariant, between steps: active answers are in `active` in the order in which
  * they were begun, and are those that have a sequence. The last one gives way where
  * the pool is full.
  */

@@ -11,7 +11,7 @@ typedef struct gguf_cursor {
   const char *path;  /* for messages */
 } gguf_cursor;
 
-/* Bytes that lie in the file; not NUL-terminated, and may hold anything. */
+/* Bytes that are in the file; not NUL-terminated, and may hold anything. */
 typedef struct gguf_string {
   const char *data;
   size_t bytes;
@@ -22,7 +22,7 @@ typedef struct gguf_string {
 
 static inline uint64_t gguf_left(const gguf_cursor *c) { return c->size - c->at; }
 
-/* The next `bytes` bytes, and go on behind them. ELLM_ERR_INPUT names `what` where they lie beyond the end. */
+/* The next `bytes` bytes, and continue after them. ELLM_ERR_INPUT names `what` where they are beyond the end. */
 ellm_status gguf_take(gguf_cursor *c, uint64_t bytes, const char *what, const uint8_t **out, ellm_error *err);
 ellm_status gguf_take_u32(gguf_cursor *c, const char *what, uint32_t *out, ellm_error *err);
 ellm_status gguf_take_u64(gguf_cursor *c, const char *what, uint64_t *out, ellm_error *err);

@@ -103,7 +103,7 @@ static void q3_k(const uint8_t *b, size_t n, float *out) {
   }
 }
 
-/* Scale and minimum i of 8 of Q4_K and Q5_K, six bits each, in 12 bytes: the first four of either lie in the lower six
+/* Scale and minimum i of 8 of Q4_K and Q5_K, six bits each, in 12 bytes: the first four of either are in the lower six
  * bits of bytes 0 to 3 and 4 to 7, whose upper two are those of the last four; bytes 8 to 11 hold their nibbles. */
 static void q4_k_scale(const uint8_t *s, int i, int *scale, int *minimum) {
   if (i < 4) {

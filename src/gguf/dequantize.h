@@ -12,7 +12,7 @@ enum { GGUF_MAX_BLOCK = 256 }; /* elements of a block at most */
 bool gguf_can_dequantize(gguf_type type);
 
 /* n_blocks blocks, at any alignment, into out[n_blocks * elements of a block]. The bits are those of the `gguf` Python
- * package, but for the signs and payloads of NaN. The type is one that can be dequantized. */
+ * package, except the signs and payloads of NaN. The type is one that can be dequantized. */
 void gguf_dequantize(gguf_type type, const uint8_t *blocks, size_t n_blocks, float *out);
 
 #endif

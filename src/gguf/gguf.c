@@ -28,7 +28,7 @@ struct gguf_file {
 
 /* What a file says about the set that it belongs to. */
 typedef struct split_facts {
-  int64_t no, count, tensors; /* tensors < 0: not said */
+  int64_t no, count, tensors; /* tensors < 0: not given */
 } split_facts;
 
 bool gguf_begins(const void *first, size_t bytes) { return bytes >= 4 && memcmp(first, "GGUF", 4) == 0; }

@@ -2,7 +2,7 @@
 /*
  * GGUF files, versions 2 and 3, little-endian: metadata and tensors of one file, or of a set whose files are called
  * NAME-00001-of-0000N.gguf and so on. Files are mapped, never read whole. Opening checks all that the header says
- * before anything is allocated for it: counts, lengths, types, nesting, offsets, and that no tensor lies outside its
+ * before anything is allocated for it: counts, lengths, types, nesting, offsets, and that no tensor is outside its
  * file or on another; its time grows with the header, not with the weights.
  *
  *   header: "GGUF", version (U32), number of tensors, number of keys (U64); keys and values; descriptions of tensors;

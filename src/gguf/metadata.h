@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The metadata of a GGUF file: values by key. Strings and arrays are not copied: they stay where they lie in the file,
+ * The metadata of a GGUF file: values by key. Strings and arrays are not copied: they stay where they are in the file,
  * and live as long as its bytes do. All of them were checked when the metadata was read, so that accessors only look at
  * types and ranges. Everything here is safe from several threads once it was read.
  */
@@ -16,7 +16,7 @@ enum {
   GGUF_MAX_NESTING = 4                 /* arrays in each other */
 };
 
-/* The numbers are those that stand in files. */
+/* The numbers are those that are in files. */
 typedef enum gguf_value_type {
   GGUF_VALUE_U8 = 0,
   GGUF_VALUE_I8 = 1,

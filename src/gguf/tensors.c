@@ -85,7 +85,7 @@ static int by_offset(const void *a, const void *b) {
   return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-/* Extents lie within the data. */
+/* Extents are within the data. */
 static ellm_status check_overlaps(extent *extents, size_t n, const char *path, ellm_error *err) {
   qsort(extents, n, sizeof *extents, by_offset);
   for (size_t i = 1; i < n; i++) {

@@ -20,12 +20,12 @@ typedef struct gguf_tensor {
   uint64_t n_elements;           /* product of shape */
   uint64_t bytes;                /* of its blocks; rows are whole blocks */
   const uint8_t *data;           /* its blocks, in the mapped file */
-  const char *path;              /* of the file that it lies in; not owned */
+  const char *path;              /* of the file that it is in; not owned */
 } gguf_tensor;
 
 /*
  * Read n_tensors descriptions from the cursor on into out[n_tensors], find the data behind them, at the next multiple
- * of `alignment` (a power of two), and check that every tensor lies in it, begins at a multiple of the alignment, and
+ * of `alignment` (a power of two), and check that every tensor is in it, begins at a multiple of the alignment, and
  * shares no byte with another. ELLM_ERR_INPUT names file, tensor and value.
  */
 ellm_status gguf_tensors_read(gguf_cursor *c, uint32_t alignment, size_t n_tensors, gguf_tensor *out, ellm_error *err);

@@ -8,7 +8,7 @@
 
 #include "base/status.h"
 
-/* The numbers are those that stand in files. */
+/* The numbers are those that are in files. */
 typedef enum gguf_type {
   GGUF_F32 = 0,
   GGUF_F16 = 1,

@@ -199,7 +199,7 @@ static ellm_status close_step(automaton *a, place p, ellm_error *err) {
 }
 
 static void begin_step(automaton *a) {
-  if (++a->round == 0) { /* rounds begin anew */
+  if (++a->round == 0) { /* rounds begin again */
     memset(a->seen_round, 0, a->seen_room * sizeof *a->seen_round);
     for (size_t i = 0; i < a->n_frames; i++) a->frames[i].round = 0;
     a->round = 1;
@@ -354,7 +354,7 @@ void automaton_free(automaton *a) {
   *a = (automaton){0};
 }
 
-/* Frames lie above those below them, so going down marks all of a stack, and going up copies it. */
+/* Frames are above those below them, so going down marks all of a stack, and going up copies it. */
 static ellm_status copy_frames(const automaton *a, automaton *to, uint32_t *numbers, ellm_error *err) {
   for (size_t f = a->n_frames; f-- > 1;)
     if (numbers[f] == 0) numbers[a->frames[f].below] = 0;

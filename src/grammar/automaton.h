@@ -2,7 +2,7 @@
 /*
  * Where a pushdown machine can be after some bytes, made while it is asked for.
  *
- * A frame is an entry of a stack: the state to go on with after a rule, or a repetition with the rounds that it has
+ * A frame is an entry of a stack: the state to continue with after a rule, or a repetition with the rounds that it has
  * made; and the frame below. Equal frames are one, so a stack is the number of its top. Frame 0 is the bottom of all.
  * A place is a state that reads a byte with a stack; a set is all places where the machine can be. Equal sets are one,
  * and a set keeps what follows it for each class of bytes: after their first use, steps are table look-ups. Set 0 is
@@ -92,7 +92,7 @@ static inline ellm_status automaton_step(automaton *a, uint32_t set, uint8_t byt
 }
 /* The set after the rule above `frame` (a call) has ended. */
 ellm_status automaton_return(automaton *a, uint32_t frame, uint32_t *set, ellm_error *err);
-/* The places of `set` that stand in the same call, as a set of their own whose stacks begin there: ending the rule is
+/* The places of `set` that are in the same call, as a set of their own whose stacks begin there: ending the rule is
  * accepting. Counters that only differ beyond the next `horizon` bytes become equal. */
 ellm_status automaton_rebase(automaton *a, uint32_t set, uint32_t call, uint32_t horizon, uint32_t *rebased,
                              ellm_error *err);

@@ -14,7 +14,7 @@ typedef struct json_forms {
 } json_forms;
 
 void json_rules_init(json_forms *j, grammar_rules *rules);
-/* At most one space, or a newline and an indentation: what may stand after "{", "[", "," and ":" and before "}" and
+/* At most one space, or a newline and an indentation: what may be after "{", "[", "," and ":" and before "}" and
  * "]". Not more, or a model could write nothing else for ever. */
 expr_id form_space(json_forms *j);
 expr_id form_string(json_forms *j);

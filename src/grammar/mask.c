@@ -48,7 +48,7 @@ static ellm_status walk(automaton *a, const vocabulary *v, uint32_t set, uint32_
   return ELLM_OK;
 }
 
-/* The tokens that begin in the rule that a set stands in; its stacks begin there. */
+/* The tokens that begin in the rule that a set is in; its stacks begin there. */
 static ellm_status find_own(automaton *a, const vocabulary *v, uint32_t set, ellm_error *err) {
   exit_list exits = {0};
   const size_t bytes = (mask_words(v) + 1) * sizeof(uint64_t);
@@ -68,7 +68,7 @@ static ellm_status find_own(automaton *a, const vocabulary *v, uint32_t set, ell
   return ELLM_OK;
 }
 
-/* The tokens that begin in one call, and those that go on behind it. */
+/* The tokens that begin in one call, and those that continue after it. */
 static ellm_status add_call(automaton *a, const vocabulary *v, uint32_t set, uint32_t call, uint64_t *bits,
                             ellm_error *err) {
   uint32_t own, after;

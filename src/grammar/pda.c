@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Compiling rules: see pda.h. An expression is compiled from its end: given the state to go on with after it. Rules
+ * Compiling rules: see pda.h. An expression is compiled from its end: given the state to continue with after it. Rules
  * that stand for a few bytes and call no long ones are compiled where they are called, so that calls are left for what
  * a text dwells in, such as strings; masks are kept by rule (mask.h).
  */

@@ -3,7 +3,7 @@
  * A pushdown machine over bytes, made of rules. Immutable once it is made.
  *
  * States are small instructions. Only EDGES reads a byte; the others say where the machine is at the same time (FORK),
- * or work with its stack: CALL pushes the state to go on with after a rule, END goes there; REPEAT pushes a counter,
+ * or work with its stack: CALL pushes the state to continue with after a rule, END goes there; REPEAT pushes a counter,
  * REPEAT_END counts and goes round or on. So "{1,1000000}" costs no more states than "{1,2}". Characters are read as
  * the bytes of well-formed UTF-8, and nothing else is ever accepted. Every state can reach the end of a text.
  */

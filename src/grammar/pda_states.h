@@ -55,7 +55,7 @@ uint32_t pda_add(pda *machine, pda_state state);
 /* Copies the edges. */
 uint32_t pda_add_edges(pda *machine, const pda_edge *edges, size_t n);
 uint32_t pda_add_fork(pda *machine, const uint32_t *targets, size_t n);
-/* Read the bytes, then go on at `next`. */
+/* Read the bytes, then continue at `next`. */
 uint32_t pda_add_text(pda *machine, const char *text, size_t bytes, uint32_t next);
 /* Read a character of ranges[n], ascending, disjoint and without surrogates. */
 uint32_t pda_add_class(pda *machine, const code_range *ranges, size_t n, uint32_t next);

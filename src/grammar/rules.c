@@ -141,7 +141,7 @@ size_t code_ranges_merge(code_range *ranges, size_t n) {
       ranges[kept++] = r;
     }
   }
-  for (size_t i = 0; i < kept; i++) { /* at most one range lies on both sides of the surrogates */
+  for (size_t i = 0; i < kept; i++) { /* at most one range is on both sides of the surrogates */
     code_range *r = &ranges[i];
     if (r->last < SURROGATES || r->first >= SURROGATES_END) continue;
     if (r->first < SURROGATES && r->last >= SURROGATES_END) {

@@ -82,7 +82,7 @@ expr_id rules_call(grammar_rules *rules, uint32_t rule);
 #define RULES_CHOICE(rules, ...) \
   rules_choice((rules), (const expr_id[]){__VA_ARGS__}, sizeof((const expr_id[]){__VA_ARGS__}) / sizeof(expr_id))
 
-/* Sort and merge ranges in place, surrogates and what lies beyond Unicode left out; their number. At most n + 1 come
+/* Sort and merge ranges in place, surrogates and what is beyond Unicode left out; their number. At most n + 1 come
  * out: `ranges` has that room. */
 size_t code_ranges_merge(code_range *ranges, size_t n);
 

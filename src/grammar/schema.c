@@ -2,7 +2,7 @@
 /*
  * From a schema to rules: see schema.h. References and what they point at become rules, which are made one after the
  * other from a list, so that chains of references are as long as they like. Schemas that hold together (allOf, what
- * stands beside anyOf or $ref) are merged first.
+ * is beside anyOf or $ref) are merged first.
  */
 #include "grammar/schema.h"
 
@@ -232,7 +232,7 @@ static uint32_t compile_tail(schema_reader *s, uint32_t member, bool required, u
   return tail;
 }
 
-/* Members in the order of the schema; the first that stands there has no comma. `members` and `tails` are [n + 1]:
+/* Members in the order of the schema; the first that is there has no comma. `members` and `tails` are [n + 1]:
  * tails[i] is what may come after member i - 1. */
 static ellm_status join_members(schema_reader *s, const json_t *schema, const json_t *properties, uint32_t extra,
                                 const uint32_t *members, uint32_t *tails, expr_id *made) {

@@ -70,7 +70,7 @@ static bool read_hex(reader *r, unsigned digits, uint32_t *value) {
   return *value > 0 && (*value < 0xD800 || *value > 0xDFFF);
 }
 
-/* A character that is written as an escape; r->at stands behind the backslash. */
+/* A character that is written as an escape; r->at is behind the backslash. */
 static ellm_status read_escape(reader *r, uint32_t *character) {
   static const char plain[] = "^$\\.*+?()[]{}|/-\"'#&~,:;<=>@!%` ";
   const char c = *r->at;

@@ -7,7 +7,7 @@
 #include "grammar/schema_place.h"
 
 /* Characters, escapes, classes, groups, alternatives, repetitions; "^" at the beginning and "$" at the end of
- * alternatives outside of groups; without them anything may stand before and behind. ELLM_ERR_INPUT, naming it, for what
+ * alternatives outside of groups; without them anything may be before and behind. ELLM_ERR_INPUT, naming it, for what
  * is not supported. */
 ellm_status schema_pattern(json_forms *j, const schema_place *place, const char *pattern, expr_id *made);
 /* ELLM_ERR_INPUT for a format that is not known. */

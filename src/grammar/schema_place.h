@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a reader of a schema is, and what it says when it cannot go on. */
+/* Where a reader of a schema is, and what it says when it cannot continue. */
 #ifndef ELLM_GRAMMAR_SCHEMA_PLACE_H
 #define ELLM_GRAMMAR_SCHEMA_PLACE_H
 

@@ -89,7 +89,7 @@ typedef struct name { const char *text; size_t bytes; } name;
 static int by_text(const void *a, const void *b) { return strcmp(((const name *)a)->text, ((const name *)b)->text); }
 
 /* What may follow when names[begin, end) have begun alike up to `at`: any character that none of them goes on with and
- * then any; one that some go on with, and so on; the end, where no name ends. */
+ * then any; one that some continue with, and so on; the end, where no name ends. */
 static expr_id besides(json_forms *j, const name *names, size_t begin, size_t end, size_t at) {
   grammar_rules *r = j->rules;
   expr_list choices = {0};

@@ -16,10 +16,10 @@ enum { HUB_MAX_URL = 4096 };
 /* What an answer says of a file, in the hub's own headers: of the endpoint's hops, not of those of other hosts. */
 typedef struct hub_response {
   long status;
-  char commit[HUB_COMMIT_DIGITS + 1];   /* X-Repo-Commit; "": not said */
-  char etag[HUB_HASH_DIGITS + 1];       /* ETag without quotes; "": not said, or longer than a hash */
+  char commit[HUB_COMMIT_DIGITS + 1];   /* X-Repo-Commit; "": not given */
+  char etag[HUB_HASH_DIGITS + 1];       /* ETag without quotes; "": not given, or longer than a hash */
   char linked_etag[HUB_HASH_DIGITS + 1]; /* X-Linked-ETag, that of the file where ETag is another's */
-  int64_t linked_size, length;          /* X-Linked-Size, Content-Length; -1: not said */
+  int64_t linked_size, length;          /* X-Linked-Size, Content-Length; -1: not given */
   bool ranged;                          /* Content-Range was said */
   uint64_t range_from, range_total;
   char code[64];                        /* X-Error-Code */

@@ -183,7 +183,7 @@ ellm_status hub_cache_link(const hub_cache *cache, const char *commit, const cha
   return status;
 }
 
-/* What lies below `folder`, whose path within the snapshot is `prefix` ("" or with a slash at its end). */
+/* What is below `folder`, whose path within the snapshot is `prefix` ("" or with a slash at its end). */
 static ellm_status list_folder(const char *folder, const char *prefix, int depth, hub_list *list, ellm_error *err) {
   DIR *dir = opendir(folder);
   if (dir == NULL) return errno == ENOENT ? ELLM_OK : prog_failure_errno(err, errno, "open", folder);
@@ -192,7 +192,7 @@ static ellm_status list_folder(const char *folder, const char *prefix, int depth
   while (status == ELLM_OK && (entry = readdir(dir)) != NULL) {
     struct stat info;
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-    if (fstatat(dirfd(dir), entry->d_name, &info, 0) != 0) continue; /* a link that leads nowhere is no file */
+    if (fstatat(dirfd(dir), entry->d_name, &info, 0) != 0) continue; /* a link that leads nowhere is not a file */
     char *path = format_path("%s%s", prefix, entry->d_name), *full = format_path("%s/%s", folder, entry->d_name);
     char *below = format_path("%s%s/", prefix, entry->d_name);
     if (path == NULL || full == NULL || below == NULL) status = prog_failure_memory(err, 0, "a path");

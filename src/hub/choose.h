@@ -23,7 +23,7 @@ ellm_status hub_choose(const hub_name *name, const char *const *patterns, size_t
                        hub_choice *choice, ellm_error *err);
 /* Choose the shards that the index names; each must be in the list. */
 ellm_status hub_choose_shards(const hub_name *name, const char *index_path, hub_list *list, ellm_error *err);
-/* Weights are brought last: where they are, all else is. */
+/* Weights are downloaded last: where they are, all else is. */
 bool hub_is_weights(const char *path);
 
 #endif

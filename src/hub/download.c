@@ -228,7 +228,7 @@ static ellm_status bring_locked(blob *b, ellm_error *err) {
   int lock;
   PROG_TRY(hub_cache_lock(t->cache, b->file->hash, hub_transfer_tick, tell_waiting, t, &lock, err));
   ellm_status status = ELLM_OK;
-  if (hub_blob_is_there(t->cache, b->file, &part)) t->done += b->file->bytes; /* brought while we waited */
+  if (hub_blob_is_there(t->cache, b->file, &part)) t->done += b->file->bytes; /* downloaded while we waited */
   else status = bring_checked(b, err);
   if (b->fd >= 0) close(b->fd);
   hub_cache_unlock(t->cache, b->file->hash, lock);

@@ -14,7 +14,7 @@
 typedef struct hub_hash { void *state; /* libcrypto's */ } hub_hash;
 
 /* Begin a hash of the kind that `wanted` is of (hub_is_hash), for content of so many bytes. One that was begun before
- * is begun anew; free with hub_hash_free. */
+ * is begun again; free with hub_hash_free. */
 ellm_status hub_hash_begin(hub_hash *hash, const char *wanted, uint64_t bytes, ellm_error *err);
 bool hub_hash_add(hub_hash *hash, const void *data, size_t bytes);
 /* Is it the one that is expected? Ends the hash. */

@@ -14,7 +14,7 @@ typedef struct hub_result {
   char commit[HUB_COMMIT_DIGITS + 1];
   char *folder;    /* of the snapshot in the cache */
   char *path;      /* of the model: the folder, or the one GGUF or .ellm file that was wanted */
-  hub_list files;  /* of the repository; `chosen`, `fetched` and `bytes` say what was brought */
+  hub_list files;  /* of the repository; `chosen`, `fetched` and `bytes` say what was downloaded */
   uint64_t bytes, fetched; /* of the chosen files: all, and those that came over the network */
   bool several;    /* after an error: one of the files that are `candidate` must be chosen */
 } hub_result;
@@ -32,7 +32,7 @@ void hub_options_init(hub_options *options);
 ellm_status hub_pull(const hub_options *options, const hub_name *name, const char *const *patterns, size_t n_patterns,
                      bool one, hub_result *result, ellm_error *err);
 
-/* The same of what lies in the cache, without the network; ELLM_ERR_IO: a model of this name is not there, or not
+/* The same of what is in the cache, without the network; ELLM_ERR_IO: a model of this name is not there, or not
  * whole. */
 ellm_status hub_find(const hub_options *options, const hub_name *name, const char *const *patterns, size_t n_patterns,
                      bool one, hub_result *result, ellm_error *err);

@@ -14,7 +14,7 @@ typedef struct hub_file {
   uint64_t bytes;                 /* where `known` */
   char hash[HUB_HASH_DIGITS + 1]; /* what its content is called (hub_is_hash), where `known` */
   bool known;
-  bool chosen;    /* to be brought, or what was brought */
+  bool chosen;    /* to be downloaded, or what was downloaded */
   bool candidate; /* a model: one of several, where one must be chosen */
   uint64_t model_bytes; /* of a candidate: with the other parts of its set; 0: not known */
   bool fetched;   /* came over the network */
@@ -27,7 +27,7 @@ typedef struct hub_list { hub_file *files; size_t n, room; } hub_list;
 hub_file *hub_list_add(hub_list *list, const char *path);
 /* In a list that is sorted. */
 hub_file *hub_list_find(const hub_list *list, const char *path);
-/* By path. The first path that stands there twice, or NULL. */
+/* By path. The first path that is there twice, or NULL. */
 const char *hub_list_sort(hub_list *list);
 void hub_list_free(hub_list *list);
 

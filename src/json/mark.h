@@ -8,7 +8,7 @@
 /* No other string of a lenient file begins so: a text that does is merely shown like a number in messages. */
 #define JSON_MARK "\0number "
 
-/* The text of a number that has no value, as it stands in the file; NULL for every other value. */
+/* The text of a number that has no value, as it is in the file; NULL for every other value. */
 const char *json_unreadable_number(const json_t *value);
 
 #endif

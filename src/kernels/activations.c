@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the parts of kernel_activations lie in memory. Each begins at a multiple of 64 bytes. */
+/* Where the parts of kernel_activations are in memory. Each begins at a multiple of 64 bytes. */
 #include "kernels/activations.h"
 
 #include "base/memory.h"

@@ -21,7 +21,7 @@ bool cpu_has_dotprod(void);
 bool cpu_has_i8mm(void);
 
 /* What an x86 processor says: leaves 1 and 7 (7.1: its second part) of CPUID, and XCR0 (0 where the system does not use xsave). The
- * decisions above are these, of the processor at hand. */
+ * decisions above are these, of this processor. */
 typedef struct cpu_bits { uint32_t leaf1_ecx, leaf7_ebx, leaf7_ecx, xcr0, leaf7_1_eax; } cpu_bits;
 bool cpu_bits_avx2(const cpu_bits *bits);
 bool cpu_bits_avxvnni(const cpu_bits *bits);

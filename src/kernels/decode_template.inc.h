@@ -221,7 +221,7 @@ static uint32_t count_ones(const uint8_t *bitmap, uint32_t n) {
 }
 
 /* Levels from the last to `first`; the symbols of that one to `out` (all n_levels of them passed over: the escaped
- * bytes themselves). False if a level's escapes are not as many as the next one's fields, or one is no symbol. */
+ * bytes themselves). False if a level's escapes are not as many as the next one's fields, or one is not a symbol. */
 bool KERNEL_LEVELS(const coder_codebook *book, const uint8_t *data, const levels_parts *parts, coder_scratch *scratch,
                    size_t ahead, unsigned first, uint8_t *out) {
   unsigned level = book->n_levels, base = 0;

@@ -318,7 +318,7 @@ static void kernel_tiles_from_rows(ellm_dtype dtype, const uint8_t *const rows[1
 
 /* `tokens` tokens times `columns` of the four columns at once, sums in registers: a set
  * chooses the numbers so that they fit, and enough of them are independent to hide the
- * latency of fma. The other columns follow in further passes over the chunk, which lies in
+ * latency of fma. The other columns follow in further passes over the chunk, which is in
  * a near cache. */
 KERNEL_INLINE void multiply_part(const float *w, size_t n_tiles, const float *const *x, float *sums, int tokens,
                                  int columns) {

@@ -56,7 +56,7 @@ enum { FETCH_AHEAD = 1024 };
 enum { NARROW = 0, WIDE = 8 }; /* or the tiles whose products 16 bits hold */
 
 typedef struct fused {
-  const uint8_t *symbols, *four, *two, *one; /* of the step at hand */
+  const uint8_t *symbols, *four, *two, *one; /* of the current step */
   size_t ahead; /* from the symbols to those that are to be fetched; 0 where they are in a cache */
   size_t raw_ahead; /* from raw bits to those of the next block */
   size_t n_panels, tiles;

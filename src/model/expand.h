@@ -16,7 +16,7 @@ typedef struct expanded_matrix {
   uint64_t *offset;    /* [blocks + 1] */
   uint8_t *data;       /* aligned to 64, CODER_SLACK readable bytes after the last block; of an exact matrix: its
                         * elements, row by row, and `offset` is NULL */
-  uint64_t *patches_offset; /* [blocks + 1], and the patches of all blocks as they stand in the file; NULL: none */
+  uint64_t *patches_offset; /* [blocks + 1], and the patches of all blocks as they are in the file; NULL: none */
   uint8_t *patches;
 } expanded_matrix;
 

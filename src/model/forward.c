@@ -2,7 +2,7 @@
 /*
  * The forward pass of a decoder-only transformer: blocks of grouped-query
  * attention with rotary positions and a gated network, normed before and maybe behind. One pass for all
- * architectures; what they differ in lies in weights and in the facts of layers.
+ * architectures; what they differ in is in weights and in the facts of layers.
  * Here is only the wiring: the operations are those of a backend.
  */
 #include "model/forward.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Layer by layer: between two calls the text lies with the caller, as rows of the residual stream, and the model holds
- * nothing but pages for keys and values, which each layer fills anew. A text is taken in pieces of BACKEND_MAX_ROWS
+ * Layer by layer: between two calls the text is with the caller, as rows of the residual stream, and the model holds
+ * nothing but pages for keys and values, which each layer fills again. A text is taken in pieces of BACKEND_MAX_ROWS
  * positions, ascending, so that attention sees all positions before.
  */
 #include "model/layerwise.h"

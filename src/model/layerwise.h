@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A text through a model layer by layer: all of its tokens through one layer, then all through the next. What
- * calibrates a model needs that: the weights of a layer may be replaced between two of its runs, and what lies between
+ * calibrates a model needs that: the weights of a layer may be replaced between two of its runs, and what is between
  * layers, one vector a token, is kept by the caller, so that memory does not grow with the number of layers.
  *
  * The residual stream of a sequence is stream[position][hidden_size], packed. Results are those of ellm_evaluate to

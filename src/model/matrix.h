@@ -32,7 +32,7 @@ typedef struct weight_matrix {
   uint8_t *seen;                 /* raw: for each 16 rows, exact: for each row group, whether all of their elements were
                                   * found to be finite; NULL, raw only: they are not looked at. Written by the product
                                   * that multiplies with them first */
-  const char *origin;            /* the file that it lies in, for errors */
+  const char *origin;            /* the file that it is in, for errors */
   const float *bias;             /* [rows], or NULL */
 } weight_matrix;
 
@@ -45,7 +45,7 @@ const kernel_table *compute_kernels(const compute *c);
 double compute_product_seconds(const compute *c); /* spent in matrix_multiply so far */
 
 /* Rows that a product is asked for: of each `period` rows of its matrices, one below the other, those of up to three
- * ranges [first, end), which ascend and do not overlap. No matrix lies in two periods. */
+ * ranges [first, end), which ascend and do not overlap. No matrix is in two periods. */
 enum { MATRIX_MAX_RANGES = 3 };
 typedef struct row_range { uint32_t first, end; } row_range;
 typedef struct matrix_rows { uint32_t period; size_t n; row_range range[MATRIX_MAX_RANGES]; } matrix_rows;

@@ -42,7 +42,7 @@ ellm_status model_prepare(ellm_model *model, ellm_error *err);
 ellm_status model_fail_closed(const ellm_model *model, ellm_error *err);
 
 /* What opening a model checks, of a source that stays the caller's: configurations and, by model_weights_check, tensors.
- * used[source_count(from)] tells which of them the model takes. */
+ * used[source_count(from)] says which of them the model takes. */
 ellm_status model_check(tensor_source *from, const ellm_notes *notes, bool *used, ellm_error *err);
 
 #endif

@@ -35,7 +35,7 @@ uint64_t prompt_cache_tile_bytes(const prompt_cache_shape *shape);
 /* Elements of 8 bits of one position of a head, those of padding included. */
 static inline size_t prompt_cache_q8_row(uint32_t head_dim) { return ((size_t)head_dim + 3) / 4 * 4; }
 
-/* Where things lie in a file of so many positions; false if the sizes do not fit 64 bits. */
+/* Where things are in a file of so many positions; false if the sizes do not fit 64 bits. */
 typedef struct prompt_cache_layout { uint64_t key_bytes, value_bytes, keys_at, values_at, file_bytes; }
     prompt_cache_layout;
 bool prompt_cache_layout_of(const prompt_cache_shape *shape, uint32_t positions, prompt_cache_layout *layout);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Storing and restoring a sequence: between its pages and a prompt cache, where
- * they lie head by head, one behind the other. Both keep keys in tiles of 16
+ * they lie head by head, one after the other. Both keep keys in tiles of 16
  * positions, so that pages are copied whole.
  */
 #include <stdlib.h>

@@ -11,7 +11,7 @@ enum { LONGEST_NAME = 1100 };
 
 static const char body_root[] = "model.";
 
-/* Is `end` the name, or what stands behind one of its dots? */
+/* Is `end` the name, or what is behind one of its dots? */
 static bool ends_with_part(const char *name, const char *end) {
   const size_t n = strlen(name), m = strlen(end);
   if (n < m || strcmp(name + n - m, end) != 0) return false;
@@ -55,7 +55,7 @@ const source_tensor *tensor_names_get(const tensor_names *names, const char *nam
   const source_tensor *exact = source_find(names->from, name), *first, *other;
   if (exact != NULL || names->first == NULL || names->other != NULL) return exact;
   const size_t root = strlen(names->root);
-  if (strncmp(name, names->root, root) != 0 || root == 0) /* the head, which stands outside of the body */
+  if (strncmp(name, names->root, root) != 0 || root == 0) /* the head, which is outside of the body */
     return find_end(names->from, name, &first, &other);
   char text[LONGEST_NAME];
   const int n = snprintf(text, sizeof text, "%.*s%s", (int)names->prefix_bytes, names->first->name, name + root);

@@ -14,7 +14,7 @@ typedef struct tensor_names {
   const tensor_source *from;
   const char *root;           /* what the architecture's names of the body begin with: "model.", or "" */
   const source_tensor *first; /* the body's first tensor in the source; NULL: it has the architecture's names, or none */
-  size_t prefix_bytes;        /* of first->name: they stand in place of the root */
+  size_t prefix_bytes;        /* of first->name: they are in place of the root */
   const source_tensor *other; /* not NULL: another that ends as `first` does, so that neither is taken */
 } tensor_names;
 

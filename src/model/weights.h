@@ -11,7 +11,7 @@
 #include "model/matrix.h"
 #include "source/source.h"
 
-/* Matrices whose outputs lie one behind the other. */
+/* Matrices whose outputs lie one after the other. */
 typedef struct matrix_group { weight_matrix matrix[3]; size_t n; } matrix_group;
 
 typedef struct expert_weights { matrix_group gate_up, down; } expert_weights;
@@ -48,7 +48,7 @@ typedef struct model_weights {
  */
 ellm_status model_weights_bind(tensor_source *from, const model_config *config, const ellm_notes *notes,
                                model_weights *weights, ellm_error *err);
-/* All that binding checks but what the elements are, without weights as the result: used[source_count(from)] tells which
+/* All that binding checks but what the elements are, without weights as the result: used[source_count(from)] says which
  * tensors it takes. No matrix is read. After an error `used` says nothing. */
 ellm_status model_weights_check(tensor_source *from, const model_config *config, const ellm_notes *notes, bool *used,
                                 ellm_error *err);

@@ -10,7 +10,7 @@
 static struct {
   int n_ranks, rank;
   int *counts, *places; /* [n_ranks] */
-  float *own, *all;     /* parts of several rows, which lie apart in them */
+  float *own, *all;     /* parts of several rows, which are apart in them */
   size_t own_room, all_room;
   cli_team_costs costs;
 } g;
@@ -54,7 +54,7 @@ static void gather_one(float *row, const uint32_t *first) {
   wait_for(&request);
 }
 
-/* Parts of several rows are sent one behind the other. */
+/* Parts of several rows are sent one after the other. */
 static ellm_status gather_many(float *rows, size_t n_rows, size_t stride, const uint32_t *first, ellm_error *err) {
   const size_t own = first[g.rank + 1] - first[g.rank];
   MPI_Request request;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* --shares, which stands before the command: how much of a model each rank computes. */
+/* --shares, which is before the command: how much of a model each rank computes. */
 #ifndef ELLM_MPI_SHARES_H
 #define ELLM_MPI_SHARES_H
 

@@ -19,7 +19,7 @@
 #include <string.h>
 
 enum { TEXT, OPEN, OBJECT, MEMBERS, VALUE, SCALAR, OUTSIDE };
-enum { HEAD_BYTES = 512 }; /* of an object that may be told member by member: its name must stand in them */
+enum { HEAD_BYTES = 512 }; /* of an object that may be told member by member: its name must be in them */
 
 static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 

@@ -30,11 +30,11 @@ typedef struct call_stream {
   size_t object_at;        /* in `held` */
   bool slow;               /* the object is looked at when it is whole */
   bool told;               /* arguments of the call have been told */
-  bool wanted;             /* the value at hand is its arguments */
+  bool wanted;             /* the current value is its arguments */
 } call_stream;
 
 /*
- * The same calls as calls_find, in any pieces of text: what stands before them as it comes, held back only where it may
+ * The same calls as calls_find, in any pieces of text: what is before them as it comes, held back only where it may
  * be the beginning of one (and spaces, which a call takes along); the name once it is known; arguments as they are
  * written. A call whose arguments break off, which calls_find takes for text, has been told by then and stays a call.
  * `names` and `events` must outlive it.

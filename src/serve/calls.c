@@ -71,7 +71,7 @@ static bool add_object(finder *f, const json_t *object) {
   return true;
 }
 
-/* An object, several one behind the other, or a list of them, with nothing else beside them. */
+/* An object, several one after the other, or a list of them, with nothing else beside them. */
 static bool add_json(finder *f, const char *data, size_t bytes) {
   const size_t before = f->n;
   while (bytes > 0) {

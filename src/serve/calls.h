@@ -9,7 +9,7 @@
 
 enum { CALLS_ID_BYTES = 32 };
 
-/* Marks that calls stand behind, and what closes them (NULL: the end); `open` is NULL after the last. */
+/* Marks that calls are behind, and what closes them (NULL: the end); `open` is NULL after the last. */
 typedef struct calls_mark { const char *open, *close; } calls_mark;
 extern const calls_mark calls_marks[];
 
@@ -26,7 +26,7 @@ void calls_id(char id[CALLS_ID_BYTES], unsigned long long seed, size_t n);
  * <|python_tag|>. A call counts where its name is one of names[n_names].
  *
  * *calls: their JSON, a list in the form of OpenAI's API ("id", "type", "function"); empty where there are
- * none. *content_bytes: what stands before the first of them, all where there are none. `seed`
+ * none. *content_bytes: what is before the first of them, all where there are none. `seed`
  * makes ids.
  */
 void calls_find(const char *data, size_t bytes, char *const *names, size_t n_names, unsigned long long seed,

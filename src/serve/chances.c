@@ -7,7 +7,7 @@
 
 #include "serve/text.h"
 
-/* The text of one token as it stands within a text; malloc'ed, NULL: there is none. A tokenizer may drop a space at the
+/* The text of one token as it is within a text; malloc'ed, NULL: there is none. A tokenizer may drop a space at the
  * very beginning: the token is decoded twice in a row, and the first one taken away. */
 static char *token_text(const server *s, uint32_t id, size_t *bytes) {
   const uint32_t twice[2] = {id, id};

@@ -9,7 +9,7 @@
 typedef struct chances {
   bool any;
   prog_buffer entries;         /* of a chat: objects of "content" */
-  prog_buffer logs, tops, offsets; /* of a text: its tokens stand in `entries` */
+  prog_buffer logs, tops, offsets; /* of a text: its tokens are in `entries` */
   size_t offset;               /* characters of all tokens so far */
 } chances;
 

@@ -393,7 +393,7 @@ static size_t count_running(const engine *e) {
 }
 
 /* There is nothing to do. What answers have left is written down, a file at a time, once nothing has come for a while.
- * With the lock held, but for that. */
+ * With the lock held, except that. */
 static void wait_idle(engine *e, bool *rested) {
   server *s = e->server;
   struct timespec at;

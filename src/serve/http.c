@@ -57,7 +57,7 @@ static bool check_body(const job *j, problem *p) {
   const size_t most = j->server->options->body_bytes;
   if (!length) return true;
   char *end;
-  const unsigned long long n = strtoull(length, &end, 10); /* libmicrohttpd has refused what is no number */
+  const unsigned long long n = strtoull(length, &end, 10); /* libmicrohttpd has refused what is not a number */
   if (n <= most && strlen(length) < 20) return true;
   return problem_set(p, 413, NULL, "the body has %.24s bytes, more than %zu", length, most);
 }

@@ -31,7 +31,7 @@ struct job {
 
   /* the lock's */
   job *next;                        /* of server.jobs */
-  job *next_queued;                 /* of the one queue that it stands in */
+  job *next_queued;                 /* of the one queue that it is in */
   int references;
   size_t places;                    /* of server.admitted that its answers take */
   struct MHD_Connection *connection; /* NULL: the client is gone, or has all */

@@ -28,7 +28,7 @@ static uint64_t config_number(ellm_model *model, const char *name) {
   const void *config = ellm_model_asset(model, "config.json", &bytes);
   json_t *root = config ? json_loadb(config, bytes, 0, NULL) : NULL;
   json_t *inner = json_object_get(root, "text_config"), *value = json_object_get(inner ? inner : root, name);
-  const json_int_t given = json_integer_value(value); /* 0: it is no number */
+  const json_int_t given = json_integer_value(value); /* 0: it is not a number */
   const uint64_t number = given > 0 ? (uint64_t)given : 0;
   json_decref(root);
   return number;

@@ -7,7 +7,7 @@
  * to keep files apart.
  *
  * Invariants, between calls:
- *  1. Files stand in `files` in the order of use, the longest unused first. Those of
+ *  1. Files are in `files` in the order of use, the longest unused first. Those of
  *     other models count for room and may go for it; they are not looked into.
  *  2. `ids` of a file are those that it is known to begin with. A sequence that a
  *     file begins with is covered by it and not written.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looking for weights that are no numbers. */
+/* Looking for weights that are not numbers. */
 #ifndef ELLM_SOURCE_FINITE_H
 #define ELLM_SOURCE_FINITE_H
 

@@ -32,7 +32,7 @@ float fp8_value(ellm_dtype dtype, uint8_t bits) {
   return (bits & 0x80) != 0 ? -value : value;
 }
 
-/* The codes lie in the last quarter of `out` and become floats from the first on: none is overwritten unread. */
+/* The codes are in the last quarter of `out` and become floats from the first on: none is overwritten unread. */
 static void scale_row_part(const fp8_matrix *m, uint64_t row, uint64_t column, const uint8_t *codes, size_t n,
                            uint8_t *out) {
   const float *scales = m->scales + row / m->blocks.rows * m->scales_a_row;

@@ -12,7 +12,7 @@
 /* How checkpoints cut matrices that have a scale for each block. */
 typedef struct fp8_blocks { uint64_t rows, columns; } fp8_blocks;
 
-/* quantization_config.weight_block_size of the checkpoint's config.json; 128 x 128 where nothing is said. */
+/* quantization_config.weight_block_size of the checkpoint's config.json; 128 x 128 where nothing is given. */
 fp8_blocks fp8_blocks_of(const checkpoint *ckpt);
 
 /* *out is the matrix, NULL where `tensor` is none of FP8 or has no scale of a shape that fits, and *scale the tensor of

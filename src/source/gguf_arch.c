@@ -165,7 +165,7 @@ ellm_status gguf_arch_find(const gguf_metadata *m, const gguf_arch **out, ellm_e
   char count[64];
   snprintf(count, sizeof count, "%s.expert_count", (*out)->name);
   if (gguf_find(m, count) != NULL) ELLM_TRY(gguf_get_integer(m, count, 0, INT32_MAX, &experts, err));
-  /* 0 stands in files of dense models */
+  /* 0 is in files of dense models */
   const bool wanted = experts > 0;
   for (const gguf_arch *a = *out; a < architectures + N_ARCHITECTURES && strcmp(a->name, (*out)->name) == 0; a++)
     if (a->experts == wanted) {

@@ -17,7 +17,7 @@
 
 enum { MAX_EXPERTS = 4096 };
 
-/* What is at work. Keys are named by what stands behind "ARCHITECTURE.". */
+/* What is at work. Keys are named by what is behind "ARCHITECTURE.". */
 typedef struct maker {
   const gguf_file *file;
   const gguf_metadata *m;

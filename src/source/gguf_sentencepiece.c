@@ -5,7 +5,7 @@
  *
  *   - the unknown piece is named by a key, and often is of type control: in the message it is of type unknown, as no
  *     other is;
- *   - user-defined pieces are written with spaces, as they stand in a text, in the message with U+2581;
+ *   - user-defined pieces are written with spaces, as they are in a text, in the message with U+2581;
  *   - `llama` leaves spaces as they are, `t5` may have normalization rules and remove spaces.
  */
 #include "source/gguf_sentencepiece.h"

@@ -3,7 +3,7 @@
  * See gguf_source.h. Files of some architectures hold the rows of the query and key matrices in another order than
  * checkpoints: those of a head are (pair, half) where checkpoints have (half, pair), for a rotation that turns
  * neighbours instead of halves. They are put back when they are read. Norms of some are 1 + weight; the matrices of
- * experts lie in one tensor, one behind the other.
+ * experts are in one tensor, one after the other.
  */
 #include "source/gguf_source.h"
 
@@ -63,14 +63,14 @@ static ellm_dtype dtype_of(gguf_type type) {
   return type == GGUF_F16 ? ELLM_F16 : type == GGUF_BF16 ? ELLM_BF16 : ELLM_F32;
 }
 
-/* The file's row for a checkpoint's: of a head's rows, row (half, pair) lies at (pair, half). */
+/* The file's row for a checkpoint's: of a head's rows, row (half, pair) is at (pair, half). */
 static uint64_t file_row(const gguf_made *m, uint64_t row) {
   if (m->head_dim == 0) return row;
   const uint64_t head = row / m->head_dim, in_head = row % m->head_dim, pairs = m->head_dim / 2;
   return head * m->head_dim + in_head % pairs * 2 + in_head / pairs;
 }
 
-/* n elements, that lie beside each other in the file, plus `added`, as little-endian F32 at any alignment. */
+/* n elements, that are beside each other in the file, plus `added`, as little-endian F32 at any alignment. */
 static ellm_status read_floats(const gguf_tensor *t, uint64_t first, size_t n, float added, uint8_t *out,
                                ellm_error *err) {
   enum { PIECE = 1024 };

@@ -5,7 +5,7 @@
  * quantized types are F32.
  *
  * Of an architecture that gguf_arch.c lists, with a tokenizer that gguf_tokenizer.h knows or none; what else there is is
- * refused by name. Each matrix of experts that lie in one tensor is a tensor of its own.
+ * refused by name. Each matrix of experts that are in one tensor is a tensor of its own.
  */
 #ifndef ELLM_SOURCE_GGUF_SOURCE_H
 #define ELLM_SOURCE_GGUF_SOURCE_H

@@ -199,7 +199,7 @@ static ellm_status add_special(const gguf_metadata *m, const gguf_tokens *tokens
   return ok ? ELLM_OK : no_memory(out, err);
 }
 
-/* Of models with scores: what stands before and after a text, which of others is in tokenizer.json. */
+/* Of models with scores: what is before and after a text, which of others is in tokenizer.json. */
 static ellm_status add_ends(const gguf_metadata *m, const gguf_sentencepiece_kind *kind, ellm_buffer *out,
                             ellm_error *err) {
   bool bos = kind->adds_bos, eos = kind->adds_eos;

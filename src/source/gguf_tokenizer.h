@@ -17,7 +17,7 @@ const char *gguf_tokenizer_name(const gguf_metadata *m);
  * ELLM_ERR_INPUT names any other, and keys that are missing or do not fit each other. */
 ellm_status gguf_tokenizer(const gguf_metadata *m, ellm_buffer *out, ellm_error *err);
 
-/* tokenizer_config.json: special tokens and the chat template; of models with scores what stands before and after a
+/* tokenizer_config.json: special tokens and the chat template; of models with scores what is before and after a
  * text, too. */
 ellm_status gguf_tokenizer_config(const gguf_metadata *m, ellm_buffer *out, ellm_error *err);
 

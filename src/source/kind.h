@@ -43,7 +43,7 @@ typedef struct source_kind {
   bool (*describe)(const tensor_source *s, json_t *out);
 } source_kind;
 
-/* A tensor whose elements lie in no file as they are, but are computed when they are read: of types that only the
+/* A tensor whose elements are in no file as they are, but are computed when they are read: of types that only the
  * source knows. A struct of its kind begins with this one. */
 typedef struct made_tensor made_tensor;
 struct made_tensor {

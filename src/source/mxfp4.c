@@ -48,7 +48,7 @@ static bool ends_with(const char *name, const char *ending, size_t *stem) {
   return true;
 }
 
-/* Do scales have the shape of the blocks without what lies in a block? */
+/* Do scales have the shape of the blocks without what is in a block? */
 static bool shapes_fit(const checkpoint_tensor *blocks, const checkpoint_tensor *scales, bool experts) {
   if (scales->dtype != ELLM_U8 || blocks->n_elements == 0) return false;
   if (!experts)

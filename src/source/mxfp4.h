@@ -12,7 +12,7 @@
 
 #include "source/packed.h"
 
-/* As packed_find. A scale of 255, which is no number, is an error when it is read. */
+/* As packed_find. A scale of 255, which is not a number, is an error when it is read. */
 ellm_status mxfp4_find(checkpoint *ckpt, const quantization *q, const checkpoint_tensor *tensor, packed_found *found,
                        ellm_error *err);
 

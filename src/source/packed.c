@@ -11,13 +11,13 @@
 
 enum { WORD_BITS = 32, AWQ_BITS = 4, AWQ_A_WORD = 8 };
 
-/* Where value i of a word stands in AWQ. */
+/* Where value i of a word is in AWQ. */
 static const uint8_t awq_place[AWQ_A_WORD] = {0, 4, 1, 5, 2, 6, 3, 7};
 
 /* Integers of a matrix, or its zeros. */
 typedef enum packed_layout {
-  LAYOUT_DOWN,  /* words [.., columns of them], bits go on from word to word downwards */
-  LAYOUT_ALONG, /* words [rows, ..], bits go on along the row */
+  LAYOUT_DOWN,  /* words [.., columns of them], bits continue from word to word downwards */
+  LAYOUT_ALONG, /* words [rows, ..], bits continue along the row */
   LAYOUT_AWQ,   /* words [rows, ..], eight values a word in AWQ's order */
   LAYOUT_BYTES, /* signed bytes */
   LAYOUT_NONE   /* no zeros: all are the same */
@@ -55,7 +55,7 @@ static int32_t value_at(const packed_values *v, uint64_t row, uint64_t place) {
     const uint32_t word = load_u32(v->data + 4 * (row * v->stride + place / AWQ_A_WORD));
     return (int32_t)(word >> AWQ_BITS * awq_place[place % AWQ_A_WORD] & 15);
   }
-  const bool down = v->layout == LAYOUT_DOWN; /* bits go on along rows there */
+  const bool down = v->layout == LAYOUT_DOWN; /* bits continue along rows there */
   const uint64_t bit = (down ? row : place) * v->bits, word = bit / WORD_BITS;
   const uint64_t at = down ? word * v->stride + place : row * v->stride + word, next = down ? v->stride : 1;
   const unsigned shift = bit % WORD_BITS;

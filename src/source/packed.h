@@ -35,7 +35,7 @@ typedef struct packed_found {
 
 /* Is `tensor` the integers of such a matrix? ELLM_ERR_INPUT names the tensor where something that belongs to it is
  * missing or does not fit, a group does not exist, or the configuration asks for what is not supported. Maps the files
- * that it lies in; elements are looked at when they are read. */
+ * that it is in; elements are looked at when they are read. */
 ellm_status packed_find(checkpoint *ckpt, const quantization *q, const checkpoint_tensor *tensor, packed_found *found,
                         ellm_error *err);
 

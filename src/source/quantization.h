@@ -18,7 +18,7 @@ enum { QUANTIZATION_MAX_BITS = 8 };
 typedef struct quantization {
   quantization_method method;
   bool widths[QUANTIZATION_MAX_BITS + 1]; /* of integers that occur */
-  int64_t group_size;    /* columns that share a scale; -1: all; 0: not said */
+  int64_t group_size;    /* columns that share a scale; -1: all; 0: not given */
   bool zeros_less_one;   /* GPTQ: zeros are stored less 1 */
   char unsupported[160]; /* why packed matrices cannot be read: field and value; "" where they can */
 } quantization;

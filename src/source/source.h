@@ -30,18 +30,18 @@ bool source_compressed(const tensor_source *s);
 /* The .ellm file behind it, for decoding what is coded; NULL: there is none, and no tensor is coded. */
 ellm_file *source_file(const tensor_source *s);
 
-/* Tensors in the order in which they lie in the files. Safe from several threads, as all that takes a const source. */
+/* Tensors in the order in which they are in the files. Safe from several threads, as all that takes a const source. */
 size_t source_count(const tensor_source *s);
 const source_tensor *source_at(const tensor_source *s, size_t index);
 const source_tensor *source_find(const tensor_source *s, const char *name); /* NULL if absent */
 size_t source_index(const tensor_source *s, const source_tensor *tensor);   /* source_at(s, index) is the tensor */
-/* The path of the file that a tensor lies in, for errors. */
+/* The path of the file that a tensor is in, for errors. */
 const char *source_origin(const tensor_source *s, const source_tensor *tensor);
 
 /* Elements of a tensor that is not coded: bytes [offset, offset + bytes) of them, whole elements. */
 ellm_status source_read(const tensor_source *s, const source_tensor *tensor, uint64_t offset, void *out, size_t bytes,
                         ellm_error *err);
-/* All of them, any alignment (load with base/bytes.h); they live as long as the source. Mapped where they lie in a file
+/* All of them, any alignment (load with base/bytes.h); they live as long as the source. Mapped where they are in a file
  * as they are; else made once, in memory. One thread at a time. */
 ellm_status source_map(tensor_source *s, const source_tensor *tensor, const uint8_t **data, ellm_error *err);
 

@@ -7,7 +7,7 @@
  *
  * A template comes with a model, so it is as untrusted as the weights: steps,
  * depth, memory and output are limited, and nothing but the variables given can
- * be reached. What lies outside the subset is refused by name, line and column;
+ * be reached. What is outside the subset is refused by name, line and column;
  * it is never rendered as something else. A filter or test that is not known is
  * refused when the template is parsed, but in a branch only when it is reached.
  */

@@ -153,7 +153,7 @@ static ellm_status merge_listings(added_tokens *added, ellm_error *err) {
       continue;
     }
     keep_last(first, again);
-    sorted[i] = first; /* and goes on with the next of them */
+    sorted[i] = first; /* and continues with the next of them */
   }
   free(sorted);
   size_t kept = 0;
@@ -182,7 +182,7 @@ static ellm_status refuse_equal_ids(const added_tokens *added, const char *origi
 
 ellm_status added_tokens_build(added_tokens *added, const vocab *pieces, const normalizer *n, const char *origin,
                                ellm_error *err) {
-  uint32_t next = (uint32_t)pieces->count; /* where the library goes on counting */
+  uint32_t next = (uint32_t)pieces->count; /* where the library continues counting */
   ELLM_TRY(merge_listings(added, err));
   for (size_t i = 0; i < added->count; ++i) {
     added_token *token = &added->items[i];
@@ -264,7 +264,7 @@ static bool is_single_word(const char *text, size_t bytes, size_t start, size_t 
 }
 
 /* End of the white space at `at`. Each run is looked at once, also when many
- * tokens lie in it. */
+ * tokens are in it. */
 static size_t skip_spaces(const char *text, size_t bytes, size_t at, added_cursor *cursor) {
   if (at >= cursor->space_start && at < cursor->space_end) return cursor->space_end;
   size_t end = at;

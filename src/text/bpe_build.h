@@ -15,7 +15,7 @@ typedef struct bpe_builder {
   const char *origin;
   ellm_buffer joined;
   uint32_t rank;      /* of the next merge */
-  size_t next;        /* index of the piece that it gives if merges go on as pieces do */
+  size_t next;        /* index of the piece that it gives if merges continue as pieces do */
 } bpe_builder;
 
 /* Both parts of a merge. Ids are found when it is built. */

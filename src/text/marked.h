@@ -8,7 +8,7 @@
  * takes it out before the text is split into words. The ids are those of the
  * same text, with the special tokens of the template only.
  *
- * What it cannot do: a template whose marks are no tokens but plain text
+ * What it cannot do: a template whose marks are not tokens but plain text
  * ("[INST]" of some) has nothing that tells them from the same text in a message.
  */
 #ifndef ELLM_TEXT_MARKED_H

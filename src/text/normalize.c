@@ -116,7 +116,7 @@ void normalizer_free(normalizer *n) {
 
 /* Each step appends its result to `out` (empty at first) and returns false when
  * out of memory. `origin` counts leading bytes, see pieces.h. Results are as
- * long as some small multiple of the text, but for those of Replace and of
+ * long as some small multiple of the text, except those of Replace and of
  * precompiled rules, which stop themselves once they are longer than `limit`. */
 
 static bool step_prepend(const normalize_step *step, const char *text, size_t bytes, ellm_buffer *out, size_t *origin) {

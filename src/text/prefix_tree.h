@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A set of byte strings, each with a number, in which all that begin a text are found by one walk over it. Edges lie in
+ * A set of byte strings, each with a number, in which all that begin a text are found by one walk over it. Edges are in
  * a hash table of (node, byte), so that building takes time with the bytes of the strings alone.
  */
 #ifndef ELLM_TEXT_PREFIX_TREE_H

@@ -190,7 +190,7 @@ static ellm_status add_item(translator *t, class_parts *parts, size_t depth) {
   return ELLM_OK;
 }
 
-/* What stands before && or the end as an operand of an intersection. */
+/* What is before && or the end as an operand of an intersection. */
 static ellm_status end_operand(translator *t, class_parts *parts, ellm_buffer *operands, bool last) {
   if (parts->items.size == 0 && parts->others.size == 0) return regex_refuse(t, t->at, 2, "empty operand of &&");
   const bool negated = parts->negated;

@@ -7,7 +7,7 @@
 
 #include "text/utf8.h"
 
-/* Want of memory is remembered, and said once at the end. */
+/* Lack of memory is remembered, and said once at the end. */
 void regex_emit(translator *t, ellm_buffer *out, const char *text) {
   if (!ellm_buffer_append(out, text, strlen(text))) t->memory_failed = true;
 }

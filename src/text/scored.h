@@ -6,7 +6,7 @@
  *            equals, until none is left
  *   UNIGRAM  the text is cut into the pieces with the largest sum of scores
  *
- * The type of a piece says how text becomes it: NORMAL pieces by the model, USER_DEFINED ones wherever they stand in
+ * The type of a piece says how text becomes it: NORMAL pieces by the model, USER_DEFINED ones wherever they are in
  * the text, BYTE ones for bytes of characters that are no piece, UNUSED ones only on the way to others, UNKNOWN and
  * CONTROL ones never. Where two programs differ in how they add, the one that is to be equalled is named.
  */

@@ -6,7 +6,7 @@
  * unless ELLM_ENCODE_SPECIAL_AS_TEXT says otherwise, and nothing is normalized across them. Then ids are those of the
  * `sentencepiece` library.
  *
- * Which ids stand before and after a text is not in that file but in the tokenizer_config.json beside it:
+ * Which ids are before and after a text is not in that file but in the tokenizer_config.json beside it:
  * add_bos_token (where it is not given: true of BPE models, false of others) and add_eos_token (false), bos_token and
  * eos_token (else the pieces that the model itself names); added_tokens_decoder lists tokens beyond the vocabulary.
  */

@@ -17,7 +17,7 @@ ellm_status sentencepiece_config_read(const void *text, size_t bytes, const char
                                       ellm_error *err);
 void sentencepiece_config_free(sentencepiece_config *config);
 
-/* Adds the tokens beyond the vocabulary and what stands before and after a text to parts whose model is made. `bos` and
+/* Adds the tokens beyond the vocabulary and what is before and after a text to parts whose model is made. `bos` and
  * `eos` are the pieces that the model names. */
 ellm_status sentencepiece_config_apply(const sentencepiece_config *config, const char *bos, size_t bos_bytes,
                                        const char *eos, size_t eos_bytes, tokenizer_parts *parts, ellm_error *err);

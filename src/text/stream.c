@@ -206,7 +206,7 @@ static ellm_status next_string(ellm_stream *s, const char *text, size_t bytes, e
     uint8_t byte = (uint8_t)value;
     ok = ok && ellm_buffer_append(&s->pending, &byte, 1) && drain_pending(s, false);
   } else if (ok) {
-    /* `text` may lie in a buffer that emit uses: keep it apart. */
+    /* `text` may be in a buffer that emit uses: keep it apart. */
     if (s->pending.size > 0 || s->tail < d->count) {
       ellm_buffer copy = {0};
       ok = add(&copy, text, bytes) && drain_pending(s, true) && emit(s, (const char *)copy.data, copy.size);

@@ -29,7 +29,7 @@ ellm_status ellm_stream_next(ellm_stream *stream, uint32_t id, const char **text
  * then as new. */
 ellm_status ellm_stream_flush(ellm_stream *stream, const char **text, size_t *bytes, ellm_error *err);
 
-/* The bytes that one id stands for where text stands before it, whole characters or not; *bytes is 0 for ids without
+/* The bytes that one id stands for where text is before it, whole characters or not; *bytes is 0 for ids without
  * text. What was fed does not matter and stays. ELLM_ERR_INPUT for a decoder that gives all its text at the end.
  * *text is owned by the stream and valid until the next call. */
 ellm_status ellm_stream_id_bytes(ellm_stream *stream, uint32_t id, const char **text, size_t *bytes, ellm_error *err);

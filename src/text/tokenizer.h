@@ -7,7 +7,7 @@
 
 #define ID_IS_ADDED (UINT32_C(1) << 31)
 
-/* Immutable after creation, but for the companion. */
+/* Immutable after creation, except the companion. */
 struct ellm_tokenizer {
   tokenizer_parts parts;
   vocab added_by_content;   /* ids are indices into parts.added.items */

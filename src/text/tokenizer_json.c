@@ -2,7 +2,7 @@
 /*
  * tokenizer.json, as the `tokenizers` library writes it, as an origin of a
  * tokenizer: the fields of the document become its parts. The readers of the
- * components stand beside what runs them (normalize.c, pretokenize_load.c,
+ * components are beside what runs them (normalize.c, pretokenize_load.c,
  * post_process.c, decode.c), those of models in bpe_json.c and unigram_json.c.
  */
 #include <stdio.h>

@@ -198,11 +198,11 @@ bool unicode_normalize(unicode_form form, const char *text, size_t bytes, ellm_b
       }
     }
     at += length;
-    if (is_inert(cp)) { /* takes part in nothing: what stands before it is complete */
+    if (is_inert(cp)) { /* takes part in nothing: what is before it is complete */
       ok = flush_points(&points, compose, out) && utf8_append(out, cp);
       continue;
     }
-    /* An ASCII character begins anew: nothing before it composes with it. */
+    /* An ASCII character begins again: nothing before it composes with it. */
     if (cp < 0x80 && points.count > 0 && !flush_points(&points, compose, out)) {
       ok = false;
       break;

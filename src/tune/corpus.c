@@ -110,7 +110,7 @@ static void add_chances(writing *w) {
   chances_add(w->request->chances, w->model->compute, w->seen, n);
 }
 
-/* One evaluation, and an id more for every sequence that is not full. *open: how many are not. Items stand in the order
+/* One evaluation, and an id more for every sequence that is not full. *open: how many are not. Items are in the order
  * of sequences; full ones stay in their place, without ids. Threads share out the drawing, which looks at each logit:
  * each sequence has a sampler of its own. */
 static ellm_status step(writing *w, size_t *open, ellm_error *err) {

@@ -3,7 +3,7 @@
  * The text that a model is calibrated on: n sequences of token ids, all of one length. The model writes it itself, from
  * its start token, at temperature 1: that is a sample of what the model knows, needs no data of anybody, and serves
  * about as well as text of the test's own kind. Where the model has a chat template every second sequence begins with
- * what stands before a user's message, so that it writes both sides of a conversation.
+ * what is before a user's message, so that it writes both sides of a conversation.
  *
  * Requests of generate/generator.h would not do: the sums of squares are kept by sequence, so that they are added in one
  * order, while a generator moves its answers from row to row. So this is a second loop that generates, of sequences that
@@ -37,7 +37,7 @@ typedef struct corpus_request {
 } corpus_request;
 
 /* Written by the model. Takes together * length positions of its pool, which it makes large enough. The last id of a
- * sequence is not evaluated. ELLM_ERR_INPUT: logits that are no numbers. Stage "calibrate" of the progress, in tokens
+ * sequence is not evaluated. ELLM_ERR_INPUT: logits that are not numbers. Stage "calibrate" of the progress, in tokens
  * of all sequences, meter->done on. */
 ellm_status corpus_write(ellm_model *model, const corpus_request *request, progress_meter *meter, corpus *out,
                          ellm_error *err);

@@ -13,7 +13,7 @@
 #include "coder/raw_bits.h"
 #include "kernels/x86/fused_avx512.h"
 
-enum { LISTED = 0 }; /* in place of the width of fields: symbols lie in memory as they are */
+enum { LISTED = 0 }; /* in place of the width of fields: symbols are in memory as they are */
 
 typedef struct fused {
   const uint8_t *fields, *high;          /* level 0; high: third bits of 3-bit fields */

@@ -7,7 +7,7 @@
 
 enum { STEP_TILES = 8, MAX_FUSED_RAW = 4 };
 
-/* Raw bits of the step at hand: lists of 4, 2 and 1 bits. */
+/* Raw bits of the current step: lists of 4, 2 and 1 bits. */
 typedef struct raw_groups { const uint8_t *four, *two, *one; } raw_groups;
 
 KERNEL_INLINE raw_groups raw_groups_at(const uint8_t *data, const uint32_t raw_offset[3]) {
@@ -43,7 +43,7 @@ KERNEL_INLINE __m512i choose_bits(__m512i mask, __m512i a, __m512i b) {
 KERNEL_INLINE __m512i byte_set(int value) { return _mm512_set1_epi8((char)value); }
 
 /*
- * How far the codes of a pair's second tile stand above their place. A symbol of a pair is a byte: the first tile's
+ * How far the codes of a pair's second tile are above their place. A symbol of a pair is a byte: the first tile's
  * upper in bits 0 to 3, the second's in bits 4 to 7. A code is upper * 2^raw + raw bits. For the first tile the upper is
  * shifted up by `raw`, which must be done for all 64 lanes, masked and joined with the raw bits. The second tile's upper
  * already stands 4 bits up: shifting it down by 4 - raw would cost a shift more, so it stays, the code comes out times

@@ -26,7 +26,7 @@ enum {
   TOKENS = 4,          /* at once */
   LEAST_TOKENS = 4,    /* fewer do not pay for the preparation */
   FARTHEST = 64,       /* largest |d| that goes by bytes */
-  MOST_FAR = 24,       /* codes of a group that lie further off; more are slower than vpmaddwd */
+  MOST_FAR = 24,       /* codes of a group that are further off; more are slower than vpmaddwd */
   LARGEST_SUM = 258    /* 32767 / 127 */
 };
 

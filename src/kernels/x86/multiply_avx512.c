@@ -165,7 +165,7 @@ typedef struct listed {
   const uint8_t *symbols;
   raw_groups raw;
   unsigned tuple, raw_bits;
-  unsigned first; /* what codes lie above these */
+  unsigned first; /* what codes are above these */
 } listed;
 
 static kernel_fused_result list_symbols(const coder_codebook *book, const coder_block *block, const uint8_t *data,

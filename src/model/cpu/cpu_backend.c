@@ -212,7 +212,7 @@ static void finish_row(void *user, size_t row, int thread) {
 
 /* With i8, too, logits are products with two digits: their rounding would do a quarter of the damage of all, and of a
  * prompt they are asked for at one position.
- * Rows of logits that lie one behind the other are written in place, others through `staged`. */
+ * Rows of logits that lie one after the other are written in place, others through `staged`. */
 static ellm_status logits(backend *b, const matrix_group *head, backend_buffer x, ellm_error *err) {
   cpu_backend *c = cpu_of(b);
   const uint32_t vocab = c->shape.config->vocab_size;

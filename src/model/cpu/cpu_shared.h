@@ -25,7 +25,7 @@ typedef struct cpu_backend {
   compute *compute;
   const kernel_table *k;
 
-  team_heads heads;               /* computed here: all of them, but for members of a team */
+  team_heads heads;               /* computed here: all of them, except members of a team */
   uint32_t *cuts;                 /* [n_ranks + 1] of a team's member: `first` of a gather */
 
   /* Pages: keys [layer][kv head][page][head_dim][PAGE_POSITIONS], so that a vector holds one element of 16 keys;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chat templates: tests, what stands after "is". */
+/* Chat templates: tests, what is after "is". */
 #include "template/library/is_tests.h"
 
 #include "template/library/builtins.h"

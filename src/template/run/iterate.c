@@ -35,7 +35,7 @@ bool tpl_count(tpl_run *run, tpl_value v, size_t *count) {
   }
 }
 
-/* An iterator goes on where it is; what is undefined has no items. */
+/* An iterator continues where it is; what is undefined has no items. */
 bool tpl_iterate(tpl_run *run, tpl_value v, tpl_iterator **out) {
   static const tpl_list empty = {0};
   tpl_iterator it = {.kind = ITERATE_ITEMS, .list = &empty};

@@ -20,7 +20,7 @@ typedef struct tpl_lexer {
   unsigned n_brackets;
 } tpl_lexer;
 
-/* Line and column of `at`, which never lies before an earlier question. */
+/* Line and column of `at`, which never is before an earlier question. */
 void tpl_lex_locate(tpl_lexer *lexer, size_t at);
 /* The error of a place, wherever it is. */
 ellm_status tpl_lex_fail(tpl_lexer *lexer, size_t at, const char *problem);

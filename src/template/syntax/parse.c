@@ -65,7 +65,7 @@ static tpl_node *name_or_constant(tpl_parser *p) {
   return node;
 }
 
-/* [a, b] and {a: b, c: d}; a comma may stand before the end. */
+/* [a, b] and {a: b, c: d}; a comma may be before the end. */
 static tpl_node *collection(tpl_parser *p, char closing) {
   tpl_node *node = tpl_new_node(p, closing == ']' ? NODE_LIST : NODE_DICT, p->token++);
   if (!node) return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Chat templates: what the files of the parser share: the current token, names,
- * errors. All return NULL or false after an error, which lies in parser->status
+ * errors. All return NULL or false after an error, which is in parser->status
  * and err.
  */
 #ifndef ELLM_TEMPLATE_PARSER_H

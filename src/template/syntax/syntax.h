@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The tree of a chat template, inside the evaluator only: tokens and nodes.
- * Everything lies in the arena of the template and is freed with it.
+ * Everything is in the arena of the template and is freed with it.
  *
  * Chains (a + b - c, a and b, x.y[0]|f is t) are one node with a list of steps,
  * so that the depth of the tree is the nesting that a reader sees, which is
@@ -66,7 +66,7 @@ typedef enum tpl_node_type {
   STEP_FILTER,   /* |name(a: arguments), builtin */
   STEP_TEST,     /* is name(a: arguments), builtin; negated */
   NODE_KEYWORD,  /* an argument name=a */
-  NODE_SPREAD,   /* an argument *a or **a; op tells which */
+  NODE_SPREAD,   /* an argument *a or **a; op says which */
   /* statements */
   NODE_DATA,      /* value: a string */
   NODE_PRINT,     /* a: expressions */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Chat templates: characters whose upper or title case is several ones, and marks
- * that change nothing of the case of what stands beside them.
+ * that change nothing of the case of what is beside them.
  */
 #ifndef ELLM_TEMPLATE_CASE_TABLES_H
 #define ELLM_TEMPLATE_CASE_TABLES_H

@@ -2,7 +2,7 @@
 /*
  * Chat templates: what one rendering may take, and its error. All that is done to values alone takes a tpl_limits and
  * knows nothing of an evaluation; it is a part of tpl_run (run/run.h). Functions that take either and return bool
- * return false after an error, which lies in limits->status and *limits->err then; its position is that of limits->at.
+ * return false after an error, which is in limits->status and *limits->err then; its position is that of limits->at.
  */
 #ifndef ELLM_TEMPLATE_LIMITS_H
 #define ELLM_TEMPLATE_LIMITS_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chat templates: names of types, making strings and lists, truth. All of it lies in the arena of the rendering. */
+/* Chat templates: names of types, making strings and lists, truth. All of it is in the arena of the rendering. */
 #include "template/value/value.h"
 
 #include <math.h>
@@ -33,7 +33,7 @@ const char *tpl_kind_name(tpl_value v) {
 
 /* ------------------------------------------------------------------ strings */
 
-/* The bytes lie behind the string itself, in one piece of the arena. */
+/* The bytes are behind the string itself, in one piece of the arena. */
 char *tpl_new_text(tpl_limits *limits, size_t bytes, tpl_value *out) {
   if (bytes > CHAT_TEMPLATE_MAX_TEXT) {
     tpl_fail(limits, "a text of more than %d bytes", CHAT_TEMPLATE_MAX_TEXT);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Values of chat templates: what Python values do, as far as templates can see
- * them. Values are small and passed by value; what they point to lies in an
+ * them. Values are small and passed by value; what they point to is in an
  * arena that is freed at once, and never changes once it is visible (Jinja's
  * immutable sandbox), except namespaces and iterators.
  */
