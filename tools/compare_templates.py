@@ -12,6 +12,7 @@ Slices of constants that cannot be sliced are left out: jinja2 computes them whe
 Prints each difference with its program; the exit status is 1 if there is one."""
 
 import collections
+import copy
 import ctypes
 import json
 import random
@@ -231,8 +232,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(count):
             source = Maker(r).body(2)
-            try:
-                want, reason = env.from_string(source).render(add_generation_prompt=True, **VARIABLES), None
+            try:  # each with variables of its own: the filter indent of jinja2 changes a list that it is given
+                want, reason = env.from_string(source).render(add_generation_prompt=True, **copy.deepcopy(VARIABLES)), None
             except Exception as error:  # whatever Python raises is a refusal
                 want, reason = None, f"{type(error).__name__}: {error}"
             have, error = ours(lib, libc, folder, source, variables)

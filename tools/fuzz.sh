@@ -6,7 +6,7 @@
 # -n: of each target (default 5,000,000); -t: at most so many seconds for each; -j: of the build alone; -s: libFuzzer's
 # seed (default: drawn, and printed). What was found new is kept in build/fuzzing/new/TARGET, where the next run goes on, and
 # build/fuzzing/counts adds up the executions of all runs. An input with a finding lies in build/fuzzing/findings.
-# FUZZ_BUILD=FOLDER takes another folder for the build; FUZZ_MINIMIZE=1: instead of running, write the smallest corpus
+# FUZZ_BUILT=FOLDER takes the programs that lie in FOLDER/fuzz, and builds nothing; FUZZ_MINIMIZE=1: instead of running, write the smallest corpus
 # that covers as much as fuzz/corpus and what was found new, to build/fuzzing/least/TARGET.
 set -eu
 cd "$(dirname "$0")/.."
@@ -19,12 +19,17 @@ while getopts n:t:j:s: option; do
 done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || set -- $(ls fuzz/fuzz_*.c | sed 's|fuzz/fuzz_||; s|\.c$||')
-build=${FUZZ_BUILD:-build/fuzzing/build} out=build/fuzzing
+build=${FUZZ_BUILT:-build/fuzzing/build} out=build/fuzzing
 mkdir -p "$out/findings" "$out/logs"
-cmake -S . -B "$build" -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="-O1 -g1" -DENTROLLM_FUZZ=ON \
-  -DENTROLLM_SANITIZE=address,undefined -DENTROLLM_TESTS=OFF >"$out/logs/build" 2>&1 &&
-  cmake --build "$build" -j "$jobs" --target $(printf 'fuzz_%s ' "$@") >>"$out/logs/build" 2>&1 ||
-  { tail -n 30 "$out/logs/build"; exit 1; }
+make_targets() {
+  cmake -S . -B "$build" -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="-O1 -g1" -DENTROLLM_FUZZ=ON \
+    -DENTROLLM_SANITIZE=address,undefined -DENTROLLM_TESTS=OFF &&
+    cmake --build "$build" -j "$jobs" --target $(printf 'fuzz_%s ' "$@")
+}
+if [ -z "${FUZZ_BUILT:-}" ] && ! make_targets "$@" >"$out/logs/build" 2>&1; then
+  tail -n 30 "$out/logs/build"
+  exit 1
+fi
 # A target may not allocate more than a file of its size explains; leaks are looked for at the end of a run.
 export ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
 failed=0
@@ -43,7 +48,7 @@ for target; do
   fi
   begin=$(date +%s)
   status=0
-  "$build/fuzz/fuzz_$target" -runs="$executions" -max_total_time="$seconds" -max_len=65536 -timeout=60 -rss_limit_mb=4096 \
+  "$build/fuzz/fuzz_$target" -runs="$executions" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=4096 \
     -malloc_limit_mb=2048 -seed="$seed" -print_final_stats=1 -artifact_prefix="$out/findings/$target-" "${options[@]}" \
     "$new" "fuzz/corpus/$target" >"$log" 2>&1 || status=$?
   took=$(($(date +%s) - begin))
