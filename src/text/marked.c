@@ -83,6 +83,7 @@ ellm_status text_mark_special(const ellm_tokenizer *tokenizer, const text_marker
                               size_t bytes, ellm_buffer *out, ellm_error *err) {
   const size_t start = out->size;
   bool left = false;
+  if (bytes == 0) return ELLM_OK; /* `out` may have no memory yet */
   if (!mark(tokenizer, marker, text, bytes, false, out)) return ellm_fail_memory(err, bytes, "a message");
   ELLM_TRY(special_by_normalization(tokenizer, (const char *)out->data + start, out->size - start, &left, err));
   if (!left) return ELLM_OK;
