@@ -12,7 +12,7 @@ typedef struct known_kind {
 
 #define HTML "an HTML page, not the file itself: the download went wrong (is a login needed?); fetch it again"
 #define PYTORCH \
-  "a PyTorch file, which is not read: safetensors are needed (load the model with Transformers and save it with " \
+  "a PyTorch file, which is not supported: safetensors are needed (load the model with Transformers and save it with " \
   "save_pretrained)"
 
 static const known_kind kinds[] = {

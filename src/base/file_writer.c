@@ -77,7 +77,8 @@ ellm_status file_writer_allowed(const char *path, const file_writer_options *opt
     return ellm_fail(err, S_ISDIR(there.st_mode) ? ELLM_ERR_USAGE : ELLM_ERR_IO, "%s: %s", path,
                      S_ISDIR(there.st_mode) ? "is a directory" : "is not a regular file");
   if (!options->unfinished && path_is_partial(path))
-    return ellm_fail(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished files", path, PARTIAL_ENDING);
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: names that end in %s are reserved for unfinished files", path,
+                     PARTIAL_ENDING);
   if (!options->overwrite) ELLM_TRY(refuse_existing(path, "already exists", err));
   char *folder = path_folder(path);
   if (folder == NULL) return ellm_fail_memory(err, strlen(path) + 1, path);
@@ -163,7 +164,7 @@ ellm_status file_writer_commit(file_writer *writer, ellm_error *err) {
   ellm_status status = file_writer_sync(writer, err);
   if (status == ELLM_OK) status = open_folder(writer->path, &folder, err);
   if (status == ELLM_OK && !writer->options.overwrite)
-    status = refuse_existing(writer->path, "came into being meanwhile", err);
+    status = refuse_existing(writer->path, "appeared meanwhile", err);
   /* renamed while the lock is held: another run must not empty the file before it has its name */
   if (status == ELLM_OK && rename(writer->partial, writer->path) != 0) {
     status = ellm_fail_errno(err, errno, "rename to", writer->path);

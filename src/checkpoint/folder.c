@@ -227,7 +227,8 @@ static ellm_status explain_contents(const char *folder, const folder_contents *c
                      "%s: there are no safetensors, and %s is a GGUF file: name the file itself as the model", folder, name_list_text(&c->gguf, text));
   if (c->foreign.n > 0)
     return ellm_fail(err, ELLM_ERR_INPUT,
-                     "%s: there are no safetensors; %s is not read: load the model with Transformers and save it with "
+                     "%s: there are no safetensors; %s is not supported: load the model with Transformers and save "
+                     "it with "
                      "save_pretrained", folder, name_list_text(&c->foreign, text));
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: there are no weights: neither " CHECKPOINT_SINGLE_NAME " nor "
                    CHECKPOINT_INDEX_NAME, folder);

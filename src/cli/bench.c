@@ -137,7 +137,7 @@ static int print_rows(const bench *b) {
 static const cli_command commands[] = {
     {"advise", cmd_bench_advise, "which way of compressing suits a machine"},
     {"compress", cmd_bench_compress, "make a file with the shape of a model that you do not have"},
-    {"kernels", cmd_bench_kernels, "measure the kernels alone"},
+    {"kernels", cmd_bench_kernels, "measure only the kernels"},
     {"model", cmd_bench_model, "measure one model in detail"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -160,9 +160,11 @@ ellm_status cli_output_open(cli_output *output, const char *path, const char *mo
     return output->stream ? ELLM_OK : prog_failure_errno(err, errno, "write", path);
   }
   if (belongs_to(path, model))
-    return prog_failure(err, ELLM_ERR_USAGE, "%s: is of the model that is read, and would be replaced", path);
+    return prog_failure(err, ELLM_ERR_USAGE, "%s: belongs to the model that is being read, and would be replaced",
+                        path);
   if (length >= ending && strcmp(path + length - ending, partial_ending) == 0)
-    return prog_failure(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished files", path, partial_ending);
+    return prog_failure(err, ELLM_ERR_USAGE, "%s: names that end in %s are reserved for unfinished files", path,
+                        partial_ending);
   output->partial = malloc(length + sizeof partial_ending);
   if (output->partial == NULL) return prog_failure_memory(err, length + sizeof partial_ending, "a path");
   sprintf(output->partial, "%s%s", path, partial_ending);

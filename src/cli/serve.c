@@ -252,7 +252,7 @@ int cmd_serve(int argc, char **argv) {
       status = cli_error(ELLM_ERR_USAGE, "serve: --prompt-cache-size '%s' is not a size (8GiB, 750MB, ...)",
                          c.prompt_size);
     if (status == ELLM_OK && c.prompt_folder && !*c.prompt_folder)
-      status = cli_error(ELLM_ERR_USAGE, "serve: --prompt-cache names no folder");
+      status = cli_error(ELLM_ERR_USAGE, "serve: --prompt-cache does not name a folder");
     if (status == ELLM_OK && c.key_file) status = read_keys(c.key_file, &text, &keys);
     if (status == ELLM_OK) status = serve(&c, &keys);
   }

@@ -69,9 +69,10 @@ static int split(split_request *r) {
 
 int cmd_split(int argc, char **argv) {
   split_request r = {0};
-  option options[] = {OPT_INT("parts", 'n', &r.n_parts, 2, ELLM_TEAM_MOST, "N", "how many: one for each process"),
+  option options[] = {OPT_INT("parts", 'n', &r.n_parts, 2, ELLM_TEAM_MOST, "N",
+                              "number of parts, one for each process"),
                       OPT_TEXT("shares", 0, &r.shares_text, "A:B:...",
-                               "how much of the model each has, as 2:1:1 (default: all alike)"),
+                               "shares of the parts, such as 2:1:1 (default: equal)"),
                       OPT_TEXT("output", 'o', &r.folder, "DIR", "the folder to write the parts into"),
                       OPT_FLAG("force", 0, &r.force, "replace parts that are there"),
                       CLI_OPTION_JSON(r.common),

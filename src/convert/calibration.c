@@ -54,7 +54,7 @@ static ellm_status find_start(ellm_model *model, uint32_t *start, ellm_error *er
     return ELLM_OK;
   if (info.bos_id < 0 || info.bos_id >= info.vocab_size)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: the model has no token that a text begins with, and can write none: it "
-                     "has to be calibrated with a text of yours", model->path);
+                     "must be calibrated with a text of yours", model->path);
   *start = (uint32_t)info.bos_id;
   return ELLM_OK;
 }

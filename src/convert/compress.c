@@ -236,7 +236,7 @@ static ellm_status check_target(const ellm_compress_options *options, ellm_error
     return ellm_fail(err, ELLM_ERR_USAGE, "several processes cannot compress to a size: each step depends on the sizes of "
                      "the matrices before");
   if (options->lossless)
-    return ellm_fail(err, ELLM_ERR_USAGE, "a lossless file has the size that it has: no target");
+    return ellm_fail(err, ELLM_ERR_USAGE, "a lossless file cannot have a target size");
   if (options->plan != NULL && *options->plan == '\0')
     return ellm_fail(err, ELLM_ERR_USAGE, "the name of the plan is empty");
   if (!(options->target_value > 0 && options->target_value < 1e18))
@@ -246,7 +246,7 @@ static ellm_status check_target(const ellm_compress_options *options, ellm_error
   if ((options->calibrate == ELLM_CALIBRATE_FILE) != (options->calibrate_file != NULL))
     return ellm_fail(err, ELLM_ERR_USAGE, "a calibration text and its file belong together");
   if (options->calibrate == ELLM_CALIBRATE_NONE && options->effort != ELLM_EFFORT_AUTO)
-    return ellm_fail(err, ELLM_ERR_USAGE, "an effort is of no use without calibration");
+    return ellm_fail(err, ELLM_ERR_USAGE, "an effort needs a calibration");
   if (options->calibration_length == 1 || options->calibration_length > 1 << 20 ||
       options->calibration_sequences > 1 << 20)
     return ellm_fail(err, ELLM_ERR_USAGE, "a calibration text of %zu sequences of %zu tokens makes no sense",

@@ -611,7 +611,7 @@ static ellm_status open_folder(decompress_job *job, const char *out_dir, ellm_er
   job->target = strndup(out_dir, length);
   if (job->target == NULL) return ellm_fail_memory(err, length + 1, "a path");
   if (path_is_partial(job->target))
-    return ellm_fail(err, ELLM_ERR_USAGE, "%s: names that end in %s are for unfinished folders", out_dir,
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: names that end in %s are reserved for unfinished folders", out_dir,
                      PARTIAL_ENDING);
   bool is_directory, there;
   ELLM_TRY(file_look(out_dir, &is_directory, err));

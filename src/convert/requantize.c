@@ -85,7 +85,8 @@ static ellm_status make_path(const char *path, char **out, ellm_error *err) {
 ellm_status requantize(const ellm_file *file, const ellm_verify_options *options, bool *same, uint64_t *first,
                        ellm_error *err) {
   const char *path = container_path(file), *text = ellm_file_metadata(file, "entrollm.options");
-  if (text == NULL) return ellm_fail(err, ELLM_ERR_INPUT, "%s: it does not say with which options it was made", path);
+  if (text == NULL) return ellm_fail(err, ELLM_ERR_INPUT, "%s: it does not record the options that it was made with",
+                                     path);
   ellm_compress_options how;
   globs kept = {0}, assets = {0};
   json_t *json = NULL;
@@ -95,7 +96,7 @@ ellm_status requantize(const ellm_file *file, const ellm_verify_options *options
   ellm_status status = recorded_options_read(path, json, &how, err);
   json_decref(json);
   if (status == ELLM_OK && how.calibrate == ELLM_CALIBRATE_FILE && options->calibrate_file == NULL)
-    status = ellm_fail(err, ELLM_ERR_USAGE, "%s: it was calibrated on a text, which has to be given", path);
+    status = ellm_fail(err, ELLM_ERR_USAGE, "%s: it was calibrated on a text, which is needed", path);
   if (status == ELLM_OK) status = find_names(file, &kept, &assets, err);
   if (status == ELLM_OK) status = make_path(path, &again, err);
   if (status == ELLM_OK) {

@@ -106,11 +106,13 @@ static ellm_status try_step(sized_matrices *s, rounder *r, coder_aim aim, double
 /* Too little is left for the last matrix; with `reached` bits in all it could be stored. */
 static ellm_status fail_size(const sized_matrices *s, const weight_matrix *last, double reached, ellm_error *err) {
   if (s->options->target == ELLM_TARGET_BYTES)
-    return ellm_fail(err, ELLM_ERR_INPUT, "a file of %.0f bytes cannot be met, as nothing is left for %s: %.0f can",
+    return ellm_fail(err, ELLM_ERR_INPUT, "a file of %.0f bytes is not possible, because nothing is left for %s; "
+                                          "%.0f bytes are",
                      s->options->target_value, last->name,
                      s->options->target_value + (reached - (double)s->target_bits) / 8);
   const double weights = (double)s->matrices.weights;
-  return ellm_fail(err, ELLM_ERR_INPUT, "%.3f bits per weight cannot be met, as nothing is left for %s: %.3f can",
+  return ellm_fail(err, ELLM_ERR_INPUT, "%.3f bits per weight are not possible, because nothing is left for %s; %.3f "
+                                        "are",
                    (double)s->target_bits / weights, last->name, reached / weights);
 }
 

@@ -516,7 +516,7 @@ ellm_status ellm_verify(const char *path, const ellm_verify_options *options, el
   if (result != NULL) *result = NULL;
   ELLM_SIZED(ellm_verify_options, own, options, err);
   if (own.requantize && own.against == NULL)
-    return ellm_fail(err, ELLM_ERR_USAGE, "%s: to make it again, its source has to be given", path);
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: its source is needed to make it again", path);
   verify_job job = {.path = path, .against = own.against, .result = calloc(1, sizeof(ellm_verify_result))};
   if (job.result == NULL) return ellm_fail_memory(err, sizeof *job.result, "a result");
   job.result->ok = true;

@@ -44,9 +44,10 @@ static ellm_status read_version(gguf_cursor *c, ellm_error *err) {
   ELLM_TRY(gguf_take_u32(c, "the version", &version, err));
   if (version == 2 || version == 3) return ELLM_OK;
   if (version != 0 && (version & 0xffff) == 0) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: a big-endian GGUF file, only little-endian ones are read", c->path);
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: a big-endian GGUF file; only little-endian ones are supported", c->path);
   }
-  return ellm_fail(err, ELLM_ERR_INPUT, "%s: GGUF version %u is not read, only 2 and 3", c->path, (unsigned)version);
+  return ellm_fail(err, ELLM_ERR_INPUT, "%s: GGUF version %u is not supported, only 2 and 3", c->path,
+                   (unsigned)version);
 }
 
 static ellm_status read_alignment(const gguf_metadata *m, uint32_t *alignment, ellm_error *err) {
@@ -298,7 +299,7 @@ static void part_of_block(gguf_type type, const uint8_t *block, size_t skip, siz
 ellm_status gguf_tensor_floats(const gguf_tensor *tensor, uint64_t first, size_t n, float *out, ellm_error *err) {
   const gguf_type_facts *type = gguf_type_find(tensor->type);
   if (!gguf_can_dequantize(tensor->type)) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: element type %s is not read", tensor->path, tensor->name,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: element type %s is not supported", tensor->path, tensor->name,
                      type->name);
   }
   if (first > tensor->n_elements || n > tensor->n_elements - first) {

@@ -114,7 +114,7 @@ static void collect(first_calls *f, expr_id id) {
 
 static ellm_status fail_circle(const grammar_rules *r, uint32_t rule, const char *origin, ellm_error *err) {
   const grammar_rule *it = &r->rules[rule];
-  if (it->name_bytes == 0) return ellm_fail(err, ELLM_ERR_INPUT, "%s: a schema refers to itself at once", origin);
+  if (it->name_bytes == 0) return ellm_fail(err, ELLM_ERR_INPUT, "%s: a schema refers directly to itself", origin);
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: rule \"%.*s\" begins with itself (left recursion), which is not supported",
                    origin, (int)it->name_bytes, (const char *)r->bytes.data + it->name);
 }

@@ -132,7 +132,7 @@ static ellm_status compile_all_of(schema_reader *s, const json_t *schema, expr_i
     schema_into_index(&s->place, i);
     const json_t *part = json_array_get(parts, i);
     for (int follow = 0; json_is_object(part) && json_object_size(part) == 1 && json_object_get(part, "$ref"); follow++) {
-      if (follow > MOST_DEPTH) return schema_fail(&s->place, "a schema refers to itself at once");
+      if (follow > MOST_DEPTH) return schema_fail(&s->place, "a schema refers directly to itself");
       ELLM_TRY(find_target(s, part, &part));
     }
     if (!all) all = part;

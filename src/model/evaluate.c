@@ -43,10 +43,10 @@ static ellm_status check_item(const ellm_model *model, const ellm_batch_item *it
     return ellm_fail(err, ELLM_ERR_USAGE, "%s: the %zu ids of a sequence of the batch are missing", model->path,
                      item->n_ids);
   if (item->n_logits > item->n_ids)
-    return ellm_fail(err, ELLM_ERR_USAGE, "%s: logits of %zu positions were asked for, of %zu", model->path,
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: logits of %zu positions were requested, of %zu", model->path,
                      item->n_logits, item->n_ids);
   if (item->n_logits > 0 && item->logits == NULL)
-    return ellm_fail(err, ELLM_ERR_USAGE, "%s: there is no room for the logits that were asked for", model->path);
+    return ellm_fail(err, ELLM_ERR_USAGE, "%s: there is no room for the requested logits", model->path);
   for (size_t i = 0; i < item->n_ids; i++)
     if (item->ids[i] >= model->config.vocab_size)
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: token id %u is beyond the %u rows of the embedding", model->path,

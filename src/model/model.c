@@ -180,7 +180,7 @@ static ellm_status set_precision(ellm_model *m, const ellm_model_options *option
   if (m->cache_type != ELLM_CACHE_F32 && m->cache_type != ELLM_CACHE_F16 && m->cache_type != ELLM_CACHE_Q8)
     return ellm_fail(err, ELLM_ERR_USAGE, "a KV cache of type %d: there is no such type", (int)m->cache_type);
   if (m->cache_type != ELLM_CACHE_F32 && !integers)
-    return ellm_fail(err, ELLM_ERR_USAGE, "f32 activations go with an F32 KV cache only");
+    return ellm_fail(err, ELLM_ERR_USAGE, "f32 activations need an F32 KV cache");
   return ELLM_OK;
 }
 

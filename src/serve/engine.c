@@ -484,7 +484,7 @@ void engine_submit(server *s, job *j) {
   if (ends) problem_set(&p, 503, NULL, "the server is about to end");
   else if (n > most)
     problem_set(&p, 400, "n", "%zu answers are asked for, more than are computed and queued at once (%zu)", n, most);
-  else problem_set(&p, 429, NULL, "%zu answers are computed or wait already: try again later", admitted);
+  else problem_set(&p, 429, NULL, "%zu answers are already in progress or waiting: try again later", admitted);
   job_problem(j, &p);
 }
 

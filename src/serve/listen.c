@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 static ellm_status fail(ellm_error *err, ellm_status status, const char *where, const char *why) {
-  snprintf(err->message, sizeof err->message, "cannot listen at %.200s: %.200s", where, why);
+  snprintf(err->message, sizeof err->message, "cannot listen on %.200s: %.200s", where, why);
   err->status = status;
   return status;
 }

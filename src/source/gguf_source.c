@@ -292,7 +292,7 @@ static ellm_status make_tensor(const gguf_tensor *t, uint64_t start, const gguf_
   const float added = shape->arch->norms_from_one && is_norm(t->name) ? -1 : 0;
   if (is_plain(t->type) && heads == 0 && added == 0) return ELLM_OK;
   if (!gguf_can_dequantize(t->type)) {
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: element type %s is not read", t->path, t->name,
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: element type %s is not supported", t->path, t->name,
                      gguf_type_find(t->type)->name);
   }
   if (heads > 0 && t->shape[0] != (uint64_t)heads * shape->head_dim) {

@@ -94,7 +94,7 @@ static void test_other_names(void **state) {
   put("config.json", "{}");
   refused(folder, "there are no weights: neither model.safetensors nor");
   put("pytorch_model.bin", "PK");
-  refused(folder, "there are no safetensors; pytorch_model.bin is not read: load the model with Transformers");
+  refused(folder, "there are no safetensors; pytorch_model.bin is not supported: load the model with Transformers");
   put("m.gguf", "GGUF");
   refused(folder, "m.gguf is a GGUF file");
   put_shard("model-bf16.safetensors", "a");

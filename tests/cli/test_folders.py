@@ -46,7 +46,8 @@ def write(name, data):
 refused(folder("lfs", None, model__safetensors=LFS), "lfs/model.safetensors: a git-lfs pointer", "git lfs pull")
 refused(folder("page", None, model__safetensors=HTML), "page/model.safetensors: an HTML page")
 refused(folder("lfs-tokenizer", "model.safetensors", tokenizer__json=LFS), "tokenizer.json: a git-lfs pointer")
-refused(folder("torch", "pytorch_model.bin"), "there are no safetensors; pytorch_model.bin is not read", "save_pretrained")
+refused(folder("torch", "pytorch_model.bin"),
+        "there are no safetensors; pytorch_model.bin is not supported", "save_pretrained")
 refused(
     folder("adapter", "adapter_model.safetensors", adapter_config__json=b'{"base_model_name_or_path": "org/base"}'),
     "a LoRA adapter",
@@ -57,7 +58,7 @@ refused(folder("mistral", "consolidated.safetensors"), "consolidated.safetensors
 refused(folder("renamed", "model-bf16.safetensors"), "but model-bf16.safetensors", "rename it to model.safetensors")
 refused(folder("half", "model-00001-of-00002.safetensors"), "no model.safetensors.index.json, and not all shards")
 refused(folder("gguf-folder", "m.gguf"), "m.gguf is a GGUF file", "name the file itself as the model")
-refused(write("m.gguf", b"GGUF" + bytes(80)), "m.gguf: GGUF version 0 is not read")
+refused(write("m.gguf", b"GGUF" + bytes(80)), "m.gguf: GGUF version 0 is not supported")
 refused(write("page.ellm", HTML), "page.ellm: an HTML page")
 refused(os.path.join(MODEL, "model.safetensors"), "a safetensors file: name its folder instead")
 
@@ -84,7 +85,7 @@ ok(not os.path.exists(tmp("out.ellm")), "nothing was written")
 CASES = os.path.join(SHARED, "cases")
 for name, part in {
     "message-lfs-pointer": "git lfs pull",
-    "message-pytorch-bin": "there are no safetensors; pytorch_model.bin is not read",
+    "message-pytorch-bin": "there are no safetensors; pytorch_model.bin is not supported",
     "message-consolidated": "Mistral's own format",
     "message-other-name": "model-bf16.safetensors",
 }.items():

@@ -244,7 +244,7 @@ def test_refused(keys, tensors):
     with_tensor("tensor token_embd.weight is missing", "token_embd.weight", None)
     with_tensor("model.layers.1.mlp.up_proj.weight", "blk.1.ffn_up.weight", None)
     iq2 = (IQ2_XXS, [160, 256], bytes(160 * 66))
-    with_tensor("tensor blk.1.ffn_up.weight: element type IQ2_XXS is not read", "blk.1.ffn_up.weight", iq2)
+    with_tensor("tensor blk.1.ffn_up.weight: element type IQ2_XXS is not supported", "blk.1.ffn_up.weight", iq2)
     missing = {n: e for n, e in keys.items() if n != "llama.embedding_length"}
     refused(write_gguf("bad.gguf", missing, tensors), "key llama.embedding_length is missing")
 

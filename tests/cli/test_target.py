@@ -61,7 +61,7 @@ for arguments, words in (
     (["--target-bpw", "3", "--max-kl", "0.1"], "cannot be used together"),
     (["--max-kl", "0.1", "--calibrate", "none"], "no divergence can be measured"),
     (["--target-bpw", "3", "--memory", "few"], "is not a size"),
-    (["--target-bpw", "3", "--calibrate", "none", "--effort", "full"], "of no use without calibration"),
+    (["--target-bpw", "3", "--calibrate", "none", "--effort", "full"], "an effort needs a calibration"),
 ):
     p = compress(*arguments)
     ok(p.returncode == USAGE and words in p.stderr.decode(), " ".join(arguments), p.stderr.decode())

@@ -26,11 +26,11 @@ static void test_header(void **state) {
   b.size = 20;
   refused(&b, "the number of keys: 8 bytes at offset 16");
   put_header(&b, 1, 0, 0);
-  refused(&b, "GGUF version 1 is not read, only 2 and 3");
+  refused(&b, "GGUF version 1 is not supported, only 2 and 3");
   put_header(&b, 4, 0, 0);
-  refused(&b, "GGUF version 4 is not read");
+  refused(&b, "GGUF version 4 is not supported");
   put_header(&b, 0, 0, 0);
-  refused(&b, "GGUF version 0 is not read");
+  refused(&b, "GGUF version 0 is not supported");
   put_header(&b, 0x03000000, 0, 0);
   refused(&b, "a big-endian GGUF file");
   put_header(&b, 0x02000000, 0, 0);
@@ -336,7 +336,7 @@ static void test_asking(void **state) {
                  "f.gguf: key list: an element of the array is a U8, a string is expected");
   const gguf_tensor *t = gguf_tensor_at(file, 0);
   wanted_message(gguf_tensor_floats(t, 0, 256, floats, &err), &err,
-                 "f.gguf: tensor t: element type IQ2_XXS is not read");
+                 "f.gguf: tensor t: element type IQ2_XXS is not supported");
   gguf_close(file);
   free(copy);
   ellm_buffer_free(&b);
