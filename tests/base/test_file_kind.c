@@ -29,7 +29,7 @@ static void test_kinds(void **state) {
   SAYS("GGUF\3\0\0\0", "a GGUF file");
   SAYS("PK\3\4\0\0\10\10", "a PyTorch file");
   SAYS("\200\2}q\1", "a PyTorch file");
-  SAYS("\20\0\0\0\0\0\0\0{\"a\"", "name the folder");
+  SAYS("\20\0\0\0\0\0\0\0{\"a\"", "name its folder");
 }
 
 static void test_nothing_known(void **state) {
