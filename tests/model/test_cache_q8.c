@@ -160,7 +160,7 @@ static void memory(void **state) {
   assert_false(prompt_cache_layout_of(&shape, UINT32_MAX, &layout));
   ellm_model_options_init(&options);
   options.cache_type = ELLM_CACHE_Q8;
-  expect_error(ellm_model_open(STORIES_FOLDER, &options, &none, &err), ELLM_ERR_USAGE, &err, "F32 KV cache only");
+  expect_error(ellm_model_open(STORIES_FOLDER, &options, &none, &err), ELLM_ERR_USAGE, &err, "need an F32 KV cache");
   options.cache_type = (ellm_cache_type)4;
   expect_error(ellm_model_open(fix.file[0], &options, &none, &err), ELLM_ERR_USAGE, &err, "no such type");
 }

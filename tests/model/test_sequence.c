@@ -81,7 +81,7 @@ static void limits(void **state) {
   float *row = row_of(model);
   expect_error(append(model, s, many, 30, row, 1, &err), ELLM_ERR_INPUT, &err, "outgrows");
   expect_error(append(model, s, beyond, 2, row, 1, &err), ELLM_ERR_INPUT, &err, "beyond");
-  expect_error(append(model, s, text, 1, row, 2, &err), ELLM_ERR_USAGE, &err, "asked");
+  expect_error(append(model, s, text, 1, row, 2, &err), ELLM_ERR_USAGE, &err, "requested");
   expect_error(append(model, s, text, 1, NULL, 1, &err), ELLM_ERR_USAGE, &err, "no room");
   expect_error(append(model, s, NULL, 2, NULL, 0, &err), ELLM_ERR_USAGE, &err, "missing");
   expect_error(append(model, foreign, text, 1, row, 1, &err), ELLM_ERR_USAGE, &err, "another model");
