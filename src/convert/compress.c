@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ellm_compress: assets, metadata and tensors of a checkpoint, one after the
- * other, into a container. Matrices: compress_matrix.c.
+ * ellm_compress: writes a checkpoint's assets, metadata and tensors, one after the other, into a container. What is done
+ * with one matrix is in compress_matrix.c; what is done for a target size is in any_size.c.
+ *
+ * Resuming rests on one invariant: for the same key (resume_key), the same sections come in the same order. So the
+ * journal of an earlier run is a prefix of this one's sections. Before a section is made, `adopt` checks whether the
+ * journal's next entry is in the file and undamaged; from the first one that is not, everything is made again. Whoever
+ * adds a section calls `adopt` before it and `remember` after it, or the prefix no longer fits. Whoever adds an option
+ * that changes the bytes adds it to the key.
  */
 #include "convert/compress.h"
 
@@ -97,7 +103,8 @@ static ellm_status keep_tensor(compress_job *job, const source_tensor *from, boo
   return container_writer_end(job->writer, err);
 }
 
-/* Try to take the next section over from an earlier run. */
+/* Try to take the next section over from an earlier run. Where the key is equal, a wrong name can only be a mistake of
+ * this program, not damage: hence ELLM_ERR_INTERNAL. */
 static ellm_status adopt(compress_job *job, const char *name, container_tensor *tensor, uint8_t digest[16],
                          bool *adopted, ellm_error *err) {
   *adopted = false;
@@ -442,7 +449,8 @@ static ellm_status open_sized(compress_job *job, const char *out_path, ellm_erro
   return ELLM_OK;
 }
 
-/* The file is measured as it will be. */
+/* The unfinished file is given its directory (publish), opened and run as any reader would run it, and then made
+ * writable again (retract). So the figures are those of the bytes on disk, not of what was meant. */
 static ellm_status measure(compress_job *job, char *text, size_t bytes, ellm_error *err) {
   uint8_t identity[16];
   const char *path;
@@ -463,7 +471,7 @@ static ellm_status recall(compress_job *job, ellm_error *err) {
   return ELLM_OK;
 }
 
-/* How far each matrix is from the source, as verify finds it again. */
+/* How far each matrix is from its source, stored in the file, so that `verify` can find the same numbers again. */
 static ellm_status add_errors(compress_job *job, ellm_error *err) {
   static const uint8_t nobody[16];
   const char *path;
@@ -497,7 +505,7 @@ static ellm_status write_sized(compress_job *job, ellm_error *err) {
     const any_size_try tried = any_size_tried(job->sized);
     ELLM_TRY(any_size_again(job->sized, &again, err));
     if (!again) break;
-    if (job->journal != NULL) { /* before the sections go that it names */
+    if (job->journal != NULL) { /* first: a kill between the two must not leave entries of sections that are gone */
       ELLM_TRY(journal_rewind(job->journal, entries, err));
       ELLM_TRY(journal_add_pair(job->journal, tried.bits, tried.divergence, err));
       entries = journal_mark(job->journal);

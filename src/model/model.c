@@ -17,7 +17,9 @@
 #include "model/team.h"
 #include "model/tokenizer_open.h"
 
-enum { DEFAULT_POSITIONS = 4096 }; /* of the pool, where the model's context is not shorter */
+/* Of the pool, unless the caller says otherwise or the model's context is shorter. The context itself would be too much
+ * by default: for Llama 3.1 8B it is 128 Ki positions, which take 16 GiB as F16. */
+enum { DEFAULT_POSITIONS = 4096 };
 
 void ellm_model_options_init_sized(ellm_model_options *given, size_t size) {
   const ellm_model_options own = {.size = size, .activations = ELLM_ACTIVATIONS_AUTO};
@@ -87,6 +89,8 @@ static ellm_status read_configs(ellm_model *m, const ellm_notes *notes, ellm_err
   return status == ELLM_OK ? add_tokenizer_eos(m, notes, err) : status;
 }
 
+/* Compressing asks whether the model could be run. This makes just enough of a model to read the configurations and to
+ * compare names and shapes: it loads no weights and starts no threads. `from` stays the caller's. */
 ellm_status model_check(tensor_source *from, const ellm_notes *notes, bool *used, ellm_error *err) {
   ellm_model *m = calloc(1, sizeof *m);
   char *path = strdup(source_path(from));
@@ -124,7 +128,8 @@ static void check_share(void *user, int thread, int n_threads) {
   }
 }
 
-/* Checkpoints have no checksums. */
+/* A checkpoint has no checksums, so its tensors have no parts to check. Tensors are taken one by one, and the threads
+ * share the parts of each, so that the first damage in the file is the one reported, whatever the threads do. */
 static ellm_status check_all(const ellm_model *m, const ellm_model_options *options, ellm_error *err) {
   check_run run = {.source = m->source};
   const size_t n = source_count(m->source);
@@ -235,6 +240,8 @@ ellm_status ellm_model_open(const char *path, const ellm_model_options *options,
 
 /* ------------------------------------------------------------ users and pool */
 
+/* The caller and each sequence, generator and chat hold a reference, so a model may be closed before they are freed.
+ * A closed model no longer computes (model_fail_closed); its memory is freed with the last reference. */
 void model_retain(ellm_model *model) { atomic_fetch_add(&model->references, 1); }
 
 void model_release(ellm_model *model) {
@@ -268,7 +275,9 @@ static kernel_cache cache_of(const ellm_model *model) {
                                                : KERNEL_CACHE_F32;
 }
 
-/* The caller holds the model's lock. */
+/* The backend and its cache are made at the first use, not when the model is opened: a program that only tokenizes or
+ * asks what the model is pays for neither. The cache never shrinks. The backend grows first: once the pool has a page,
+ * somebody may take it. The caller holds the model's lock. */
 static ellm_status grow(ellm_model *model, uint32_t positions, ellm_error *err) {
   const uint32_t n_pages = pages_of(positions > model->cache_positions ? positions : model->cache_positions);
   if (model->backend == NULL) {

@@ -47,8 +47,9 @@ static bool append_byte_pieces(const bpe_model *bpe, const char *text, size_t le
   return !*done || id_list_append(symbols, ids, length);
 }
 
-/* The order of an unknown character among byte pieces is the library's: it is
- * held back until a known character or the end, past byte pieces. */
+/* Where byte pieces and unknown characters mix, the unknown piece does not stay in its place: the `tokenizers` library
+ * holds it back until the next known character or the end of the word, so that byte pieces overtake it. Ids must equal
+ * those of the library, so this does the same. */
 static ellm_status word_to_symbols(const bpe_model *bpe, const char *word, size_t bytes, id_list *symbols,
                                    ellm_error *err) {
   bool pending = false, ok = true;
@@ -84,9 +85,12 @@ static ellm_status word_to_symbols(const bpe_model *bpe, const char *word, size_
 
 /* ------------------------------------------------------------------ merging */
 
+/* Both ways below give the same symbols. Scanning takes quadratic time but needs no allocation, and nearly all
+ * parts have a few symbols; the heap takes n log n and keeps a hostile word of a megabyte from stalling the program. */
 enum { SHORT_PART = 40 };
 
-/* Merge a short part in place, scanning for the lowest rank; returns its length. */
+/* Merge a short part in place: find the lowest rank (the leftmost of equals, since < keeps the first), join that pair,
+ * and look up again only the two pairs that the join changed. Returns the new length. */
 static size_t merge_short(const bpe_model *bpe, uint32_t *symbols, size_t count) {
   uint32_t rank[SHORT_PART], merged[SHORT_PART];
   for (size_t i = 0; i + 1 < count; ++i) {
@@ -126,7 +130,7 @@ static bool reserve_long(bpe_scratch *scratch, size_t count) {
     if (!scratch->links) return false;
     scratch->links_capacity = count;
   }
-  if (scratch->heap_capacity < 3 * count) { /* one entry a pair, two more a merge, one popped for each */
+  if (scratch->heap_capacity < 3 * count) { /* n pairs at first; each join pops one and pushes two */
     if (!ellm_mul_size(count, 3 * sizeof *scratch->heap, &bytes)) return false;
     free(scratch->heap);
     scratch->heap_capacity = 0;
@@ -137,8 +141,10 @@ static bool reserve_long(bpe_scratch *scratch, size_t count) {
   return true;
 }
 
-/* Merge a long part in place with a linked list and a heap of rank << 32 |
- * position; an entry whose rank is no longer that of its pair is stale. */
+/* Merge a long part in place with a linked list and a heap of rank << 32 | position, whose order is that of the scan:
+ * lowest rank first, then leftmost. Entries are never removed from the middle of the heap. Instead, an entry is stale,
+ * and skipped, when its rank is no longer that of the pair at its position; a symbol that was joined to its left
+ * neighbour has no rank at all. */
 static bool merge_long(const bpe_model *bpe, bpe_scratch *scratch, uint32_t *symbols, size_t *count) {
   size_t n = *count, heap_count = 0;
   if (!reserve_long(scratch, n)) return false;
@@ -160,13 +166,13 @@ static bool merge_long(const bpe_model *bpe, bpe_scratch *scratch, uint32_t *sym
     uint32_t right = next[at];
     symbols[at] = merged[at];
     next[at] = next[right];
-    rank[right] = UINT32_MAX; /* gone */
+    rank[right] = UINT32_MAX; /* joined: its entries in the heap are stale now */
     if (next[at] < n) previous[next[at]] = at;
     rank[at] = UINT32_MAX;
     uint32_t lefts[2] = {previous[at], at};
     for (int side = 0; side < 2; ++side) {
       uint32_t left = lefts[side];
-      if (left >= n || next[left] >= n) continue;
+      if (left >= n || next[left] >= n) continue; /* no left neighbour (previous[0] wraps round), or no right one */
       const merge *m = merge_find(&bpe->merges, symbols[left], symbols[next[left]]);
       rank[left] = m ? m->rank : UINT32_MAX;
       merged[left] = m ? m->id : 0;
@@ -197,7 +203,7 @@ ellm_status bpe_encode(const bpe_model *bpe, bpe_scratch *scratch, const char *w
   uint32_t *symbols = scratch->symbols.items;
   size_t count = scratch->symbols.count;
   for (size_t start = 0; ok && start < count;) {
-    size_t end = start + 1;
+    size_t end = start + 1; /* of the part: it ends where no merge can ever join the two symbols (bpe.h) */
     while (end < count && (!bpe->cut || joins_test(bpe->joins, symbols[end - 1], symbols[end]))) ++end;
     size_t length = end - start;
     if (length <= SHORT_PART) length = merge_short(bpe, symbols + start, length);

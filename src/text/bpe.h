@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Byte pair encoding: a word becomes symbols, one a character, then the pair of
- * the lowest rank merges (the leftmost of equals) until none is left.
+ * Byte pair encoding: a word becomes symbols, one per character. Then the pair with the lowest rank is merged (the
+ * leftmost of equals), again and again, until no pair has a rank.
  *
  * Invariant that makes long words cheap: two neighbouring symbols x, y can only
  * ever come together if some merge joins a piece that ends with x to one that

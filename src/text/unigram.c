@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Unigram (see scored.h): from left to right, the best sum of scores of all ways to cut the text up to each place, then
- * back along the pieces that gave it. The first of equals counts.
+ * Unigram (see scored.h), by the algorithm of Viterbi. From left to right, it finds for each place the best sum of
+ * scores over all ways to cut the text up to there, and notes the last piece of that way. Then it goes back from the
+ * end along those last pieces. Of equal sums the first counts.
  *
- * Sums equal those of the two programs bit by bit, so that equally good ways are chosen alike: SentencePiece computes
- * in float, with 0 for user-defined pieces (0.2.3 does; 0.2.0 rounds otherwise and takes others of equals), and
- * `tokenizers` in double.
+ * Rounding decides ties, so sums must equal those of the two programs bit by bit: SentencePiece computes in float, with
+ * 0 for user-defined pieces (0.2.3 does; 0.2.0 rounds differently and so decides ties differently), and `tokenizers`
+ * computes in double.
  */
 #include "text/unigram.h"
 
 #include "text/utf8.h"
 
-typedef struct place {
-  double best;    /* of the pieces up to here */
+typedef struct place { /* between two bytes of the text */
+  double best;    /* sum of scores of the pieces up to here */
   uint32_t start; /* of the last of them; NONE: nothing ends here */
   uint32_t id;    /* of the last of them */
 } place;
 
 #define NONE UINT32_MAX
 
+/* Both programs give an unknown character the lowest score of the vocabulary, less this. */
 static const double unknown_penalty = 10;
 
 static bool is_better(const place *to, double sum) { return to->start == NONE || sum > to->best; }
@@ -55,7 +57,7 @@ static ellm_status find_best(const scored_model *m, place *places, const char *t
       double sum = score_of(m, id) + before;
       if (m->sentencepiece) sum = (float)sum;
       if (is_better(&places[at], sum)) places[at] = (place){sum, (uint32_t)start, id};
-      if (at - start == length) single = true;
+      if (at - start == length) single = true; /* the character is a piece of its own: it is never unknown */
     }
     if (!single) ELLM_TRY(try_unknown(m, text, &places[start + length], before, start, err));
   }
