@@ -59,9 +59,12 @@ SIZED8 = """ As many
 SIZED4 = """ As many
   bits with scales and error feedback have a KL of {kl} and name the same token in {top} of places: so few bits
   are too few for this model in any way ([QUANTIZATION.md](QUANTIZATION.md) has its curve)."""
+GSM8K_WORDS = """- **GSM8K says nothing at this size.** The model as it is solves {strict} (strict) or {flexible} (flexible) of
+  {n} questions, so the files cannot be told apart by it. The paper's Phi-3-mini solves 77 of 100, and 71 at uint4.
+"""
 SPEED_WORDS = """- **Coded weights do not generate faster than plain ones here**: {ratio8} times as fast at 8 bits, {ratio4} at 4, where the
-  paper has 1.32 to 2.47 on its device. So small a model is not limited by memory; the SmolLM-1.7B shape, which is, generates
-  1.15 times as fast at 8 bits ([PERFORMANCE.md](PERFORMANCE.md)).
+  paper has 1.32 to 2.47 on its device. So small a model is not limited by memory; the SmolLM-1.7B shape, which is,
+  generates 1.15 times as fast at 8 bits ([PERFORMANCE.md](PERFORMANCE.md)).
 """
 
 
@@ -189,7 +192,7 @@ def section(run, options):
         more.append(NOT_MEASURED.format(",\n".join(", ".join(left[i : i + 4]) for i in range(0, len(left), 4))))
     return TEXT.format(
         rows="\n".join(rows), speeds=speeds(figures) if "speed" in measures else "",
-        words=words(figures, kl) + (speed_words(figures) if "speed" in measures else ""),
+        words=words(figures, kl) + gsm8k_words(found) + (speed_words(figures) if "speed" in measures else ""),
         more="\n".join(m.format(**vars(options)) for m in more), **vars(options),
     )  # fmt: skip
 
@@ -221,6 +224,14 @@ def words(figures, kl):
         sized4=SIZED4.format(kl=f"{kl['sized4']['kl']:.1f}", top=f"{100 * kl['sized4']['same_top']:.0f} %")
         if "sized4" in kl else "",
     )  # fmt: skip
+
+
+def gsm8k_words(found):
+    result = found.get("gsm8k", {}).get("full")
+    if result is None:
+        return ""
+    n = result["questions"]
+    return GSM8K_WORDS.format(strict=round(result["strict"] * n), flexible=round(result["flexible"] * n), n=n)
 
 
 def speed_words(figures):
