@@ -59,7 +59,7 @@ ellm_status file_map_open(const char *path, file_map *map, ellm_error *err) {
       return ellm_fail_errno(err, code, "map", path);
     }
   }
-  close(fd);
+  close(fd); /* the mapping keeps the file */
 #ifdef MADV_HUGEPAGE
   if (data != NULL) (void)madvise(data, (size_t)size, MADV_HUGEPAGE); /* where the file system has them */
 #endif
@@ -73,7 +73,8 @@ ellm_status file_map_open(const char *path, file_map *map, ellm_error *err) {
   return ELLM_OK;
 }
 
-/* Anonymous memory that begins at a huge page, written once. */
+/* A copy in anonymous memory: there the kernel can give huge pages, which most file systems cannot, and a decoder that
+ * jumps between thousands of blocks misses the TLB less. Once filled, it is read-only, as the mapping of a file is. */
 static ellm_status copy_to_memory(const file_reader *reader, ellm_progress_fn progress, void *user, void **data,
                                   ellm_error *err) {
   const size_t size = (size_t)reader->size;
@@ -172,7 +173,7 @@ ellm_status file_reader_read(const file_reader *reader, uint64_t offset, void *o
                      bytes, (unsigned long long)offset, (unsigned long long)reader->size);
   }
   uint8_t *to = out;
-  while (bytes > 0) {
+  while (bytes > 0) { /* in pieces: one call moves less than 2 GiB (Linux cuts it short, macOS refuses it) */
     const size_t piece = bytes < (1u << 30) ? bytes : 1u << 30;
     const ssize_t got = pread(reader->fd, to, piece, (off_t)offset);
     if (got < 0) {
@@ -323,7 +324,7 @@ static int open_directory(const char *path) {
 }
 
 ellm_status directory_open(const char *path, int *fd, ellm_error *err) {
-  *fd = open_directory(path);
+  *fd = open_directory(path); /* a folder may allow writing but not reading: then names cannot be synced */
   return *fd >= 0 || errno == EACCES ? ELLM_OK : ellm_fail_errno(err, errno, "open", path);
 }
 

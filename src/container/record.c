@@ -11,6 +11,8 @@
 #include "base/memory.h"
 #include "container/hash.h"
 
+/* As PNG's: the first byte shows whether bit 7 survived, CR LF whether line ends were changed; 0x1A ends a listing on
+ * DOS. */
 const uint8_t format_magic[8] = {0x89, 'E', 'L', 'L', 'M', 0x0D, 0x0A, 0x1A};
 
 enum { FIELDS_TENSOR = 8, FIELDS_CODED = 48, FIELDS_METADATA = 8, FIELDS_COLUMNS = 8, FIELDS_GROUPS = 32, FIELDS_PART = 32 };
@@ -29,6 +31,9 @@ void format_header_store(const format_header *header, uint8_t out[FORMAT_HEADER_
   store_u64(out + 56, hash64(out, 56));
 }
 
+/* The order of the checks decides what a user reads. Zeros come first: the header is written last, so they mean a file
+ * that was never finished. The version comes before the checksum: a header of another major version may have its
+ * checksum elsewhere, and "a newer program is needed" must not read as "damaged". */
 ellm_status format_header_parse(const uint8_t *data, uint64_t file_bytes, const char *path, format_header *header,
                                 ellm_error *err) {
   static const uint8_t zeros[8];

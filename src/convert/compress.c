@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ellm_compress: writes a checkpoint's assets, metadata and tensors, one after the other, into a container. What is done
- * with one matrix is in compress_matrix.c; what is done for a target size is in any_size.c.
+ * ellm_compress: writes a checkpoint's assets, metadata and tensors, one after the other, into a container. What is
+ * done with one matrix is in compress_matrix.c; what is done for a target size is in any_size.c.
  *
  * Resuming rests on one invariant: for the same key (resume_key), the same sections come in the same order. So the
  * journal of an earlier run is a prefix of this one's sections. Before a section is made, `adopt` checks whether the

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See dealt.h. Between rank 0 and any other rank, both sides pass sections in the order of the source, so no message
+ * needs a tag. Per section a sender passes a head (bytes of the record, digest), the record, and then the
+ * payload in pieces whose sizes both sides compute from the record.
+ */
 #include "convert/dealt.h"
 
 #include <stdlib.h>
@@ -34,7 +39,8 @@ static ellm_status check(const ellm_compress_team *team, ellm_error *err) {
   return ELLM_OK;
 }
 
-/* Each matrix goes to the rank that would be done with it first. */
+/* Each matrix goes to the rank that would finish it first (of equals, the lowest). All ranks compute this from the same
+ * numbers in the same order, so they agree without asking each other. */
 static ellm_status deal_out(dealt *d, const bool *matrix, ellm_error *err) {
   const ellm_compress_team *team = d->team;
   uint64_t *bytes = calloc(team->n_ranks, sizeof *bytes);
@@ -209,6 +215,8 @@ ellm_status dealt_take(const dealt *d, size_t index, container_writer *own, cont
                    tensor->name);
 }
 
+/* The byte that dealt_hand_over waits for. Until it comes, the sender's file is the only copy on a disk. A rank that
+ * left earlier would delete it, and a failure of rank 0 would cost all of that rank's work. */
 ellm_status dealt_release(const dealt *d, ellm_error *err) {
   uint8_t done = 1;
   for (uint32_t r = 1; r < d->team->n_ranks; r++) ELLM_TRY(pass(d, 0, r, &done, 1, err));

@@ -39,6 +39,8 @@ static uint64_t mix(uint64_t h, uint64_t value) {
 
 /* -------------------------------------------------------------------- frames */
 
+/* The frame with these three values: the existing one, or a new one. So equal stacks have equal numbers, a recursion
+ * that is reached in many ways shares its frames, and places can be compared as integers. */
 static ellm_status push(automaton *a, uint32_t state, uint32_t count, uint32_t below, uint32_t *made,
                         ellm_error *err) {
   const size_t hash = mix(mix(mix(1, state), count), below) & a->frame_mask;
@@ -71,7 +73,8 @@ static int by_value(const void *a, const void *b) {
   return *x < *y ? -1 : *x > *y;
 }
 
-/* The places at the end of the list, from a->n_places on, as a set. */
+/* The places at the end of the list, from a->n_places on, as a set. They are sorted, so that the order in which a step
+ * found them does not count: sets that repeat get equal numbers, and their steps become look-ups. */
 static ellm_status intern(automaton *a, size_t count, bool accepts, uint32_t *set, ellm_error *err) {
   place *places = a->places + a->n_places;
   uint64_t h = accepts;
@@ -104,6 +107,8 @@ static ellm_status too_many_places(ellm_error *err) {
                    AUTOMATON_PLACES);
 }
 
+/* What the current step has reached, as an open hash table. A slot counts only if it was written in this round, so a
+ * new step empties the table by counting a->round up. */
 static void note_seen(automaton *a, place p) {
   size_t slot = mix(7, p) & (a->seen_room - 1);
   while (a->seen_round[slot] == a->round) slot = (slot + 1) & (a->seen_room - 1);
@@ -269,7 +274,9 @@ ellm_status automaton_return(automaton *a, uint32_t call, uint32_t *set, ellm_er
 
 /* -------------------------------------------------------------------- rebase */
 
-/* Of counts that behave alike for `horizon` more rounds, one. */
+/* One count that stands for all that behave alike for `horizon` more rounds. A round reads at least one byte, so within
+ * a token of `horizon` bytes nobody can tell them apart. Far from both limits the number does not matter at all; so a
+ * string of at most 10000 characters has few sets instead of 10000. */
 static uint32_t typical_count(const pda_state *s, uint32_t count, uint32_t horizon) {
   if (count < s->min) return s->min - count > horizon ? 0 : count;
   if (s->max == RULES_NO_LIMIT || s->max - count > horizon) return s->min;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The set of pairs of symbols that some merge may bring together: one bit for each hash of a pair. Two pairs may share
- * a bit; then a part is longer than it needs to be, and the result is the same. 2^19 bits are 64 KiB: they stay in L2. */
+ * a bit; then a part is longer than it needs to be, and the result is the same. 2^19 bits are 64 KiB: they fit L2. */
 #ifndef ELLM_TEXT_BPE_JOINS_H
 #define ELLM_TEXT_BPE_JOINS_H
 

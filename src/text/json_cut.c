@@ -119,6 +119,8 @@ bool json_reader_integer(json_reader *r, uint64_t *value) {
   return !((next >= '0' && next <= '9') || next == '.' || next == 'e' || next == 'E');
 }
 
+/* strtod rounds correctly, but expects the decimal point of the locale that the host program has set: so the point is
+ * replaced. It may also read past its text, which need not end with NUL: so the digits are copied. */
 bool json_reader_real(json_reader *r, double *value) {
   char digits[64]; /* numbers that programs write have less than half as many */
   size_t n = 0;

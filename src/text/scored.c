@@ -94,6 +94,7 @@ static ellm_status find_bytes(scored_model *m, const char *origin, ellm_error *e
   return ELLM_OK;
 }
 
+/* Where no piece is NORMAL, each program starts from its own largest number. */
 static void find_least(scored_model *m) {
   m->least = m->sentencepiece ? FLT_MAX : INFINITY;
   for (size_t id = 0; id < m->pieces.count; id++) {
@@ -121,7 +122,8 @@ bool scored_is_mark(const char *text, size_t bytes) {
   return bytes >= MARK_BYTES && memcmp(text, mark, MARK_BYTES) == 0;
 }
 
-/* Is there a U+2581 behind another character? */
+/* Is there a U+2581 after another character? If no piece has one, no join can cross such a place, and a text can be cut
+ * there (`cut`): its words are then encoded one by one. */
 static bool has_inner_mark(const char *piece, size_t bytes) {
   bool other = false;
   for (size_t at = 0; at < bytes;) {
@@ -133,7 +135,9 @@ static bool has_inner_mark(const char *piece, size_t bytes) {
   return false;
 }
 
-/* Order of floats as that of unsigned numbers, the largest first. */
+/* Floats as unsigned numbers in reversed order: the higher the score, the lower the rank, so that scored_bpe.c can keep
+ * rank << 32 | position in a heap of integers. The bits of positive floats rise with the value, those of negative
+ * ones fall with it; hence the two cases. No finite score gives UINT32_MAX, which stands for "is not joined". */
 static uint32_t rank_of(float score) {
   const uint32_t bits = float_bits(score + 0.0f); /* -0 is 0 */
   return bits >> 31 ? bits : ~(bits | UINT32_C(1) << 31);
