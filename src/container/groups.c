@@ -61,6 +61,20 @@ uint64_t container_groups_index(const container_groups *groups, const coder_geom
   return group * geometry->column_ranges + place % geometry->column_ranges;
 }
 
+bool container_groups_include(const container_groups *groups, const container_groups *needed,
+                              const coder_geometry *geometry) {
+  const container_groups all = {.some = true, .n = 1, .range = {{0, (uint32_t)geometry->row_groups}}};
+  if (!groups->some) return true;
+  if (!needed->some) needed = &all;
+  for (uint32_t i = 0; i < needed->n; i++) {
+    bool found = false; /* in one range: between two of them a group is missing */
+    for (uint32_t k = 0; k < groups->n; k++)
+      found = found || (needed->range[i].first >= groups->range[k].first && needed->range[i].end <= groups->range[k].end);
+    if (!found) return false;
+  }
+  return true;
+}
+
 void container_groups_add(container_groups *groups, uint32_t first, uint32_t end) {
   if (first >= end) return;
   container_range *last = groups->n > 0 ? &groups->range[groups->n - 1] : NULL;

@@ -28,6 +28,9 @@ bool container_groups_place(const container_groups *groups, const coder_geometry
                             uint64_t *place);
 /* Which block of the whole is at `place`, less than container_groups_blocks. */
 uint64_t container_groups_index(const container_groups *groups, const coder_geometry *geometry, uint64_t place);
+/* Has a file with `groups` all row groups that `needed` names? */
+bool container_groups_include(const container_groups *groups, const container_groups *needed,
+                              const coder_geometry *geometry);
 /* One range more, behind the others or touching the last one; an empty one changes nothing. */
 void container_groups_add(container_groups *groups, uint32_t first, uint32_t end);
 

@@ -660,21 +660,21 @@ ellm_status container_kept(const ellm_file *file, const container_tensor *tensor
   return ELLM_OK;
 }
 
-ellm_status container_block_at(const ellm_file *file, const container_tensor *tensor, uint64_t block,
-                               const uint8_t **data, size_t *bytes, uint32_t *checksum, ellm_error *err) {
+/* A block's bytes and checksum, and which of the stored blocks it is. */
+static ellm_status find_block(const ellm_file *file, const container_tensor *tensor, uint64_t block, uint64_t *place,
+                              const uint8_t **data, size_t *bytes, uint32_t *checksum, ellm_error *err) {
   const tensor_entry *entry = entry_of(tensor);
   const uint64_t n_blocks = container_stored_blocks(tensor);
-  uint64_t place;
   if (!entry->usable) return unusable(entry, err);
   if (tensor->storage != CONTAINER_CODED || block >= tensor->geometry.n_blocks)
     return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: tensor %s has no block %llu", file->path, tensor->name,
                      (unsigned long long)block);
-  if (!container_groups_place(&tensor->groups, &tensor->geometry, block, &place))
+  if (!container_groups_place(&tensor->groups, &tensor->geometry, block, place))
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu is in another part of the model", file->path,
                      tensor->name, (unsigned long long)block);
-  const uint8_t *at = entry->table + FORMAT_TABLE_ENTRY * place;
+  const uint8_t *at = entry->table + FORMAT_TABLE_ENTRY * *place;
   uint64_t first = load_u32(at),
-           last = place + 1 < n_blocks ? load_u32(at + FORMAT_TABLE_ENTRY) : tensor->payload_bytes;
+           last = *place + 1 < n_blocks ? load_u32(at + FORMAT_TABLE_ENTRY) : tensor->payload_bytes;
   /* Checked when opened; again because the file may have been changed under the mapping. */
   if (last < first || last > tensor->payload_bytes || last - first > CODER_MAX_BLOCK_BYTES)
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: block %llu: the file changed while open", file->path,
@@ -683,6 +683,12 @@ ellm_status container_block_at(const ellm_file *file, const container_tensor *te
   *bytes = (size_t)(last - first);
   if (checksum != NULL) *checksum = load_u32(at + 4);
   return ELLM_OK;
+}
+
+ellm_status container_block_at(const ellm_file *file, const container_tensor *tensor, uint64_t block,
+                               const uint8_t **data, size_t *bytes, uint32_t *checksum, ellm_error *err) {
+  uint64_t place;
+  return find_block(file, tensor, block, &place, data, bytes, checksum, err);
 }
 
 /* What is before the code of a block: its patches, or its rests; false if it is not there. */
@@ -713,9 +719,8 @@ ellm_status container_checked_block(const ellm_file *file, const container_tenso
   uint32_t checksum;
   const uint8_t *data;
   size_t bytes;
-  ELLM_TRY(container_block_at(file, tensor, index, &data, &bytes, &checksum, err));
-  uint64_t place; /* found: container_block_at has looked */
-  container_groups_place(&tensor->groups, &tensor->geometry, index, &place);
+  uint64_t place;
+  ELLM_TRY(find_block(file, tensor, index, &place, &data, &bytes, &checksum, err));
   atomic_uchar *checked = entry_of(tensor)->checked + place;
   if (atomic_load_explicit(checked, memory_order_relaxed)) {
     if (take_parts(tensor, index, data, bytes, block)) return ELLM_OK;

@@ -59,3 +59,21 @@ ellm_status division_make(const ellm_model *model, const ellm_team *team, divisi
   if (w->head.matrix[0].coded != w->embedding.coded) divide(&d, &w->head, team_plain_rows(team, model->config.vocab_size));
   return ELLM_OK;
 }
+
+ellm_status division_check(const ellm_model *model, ellm_error *err) {
+  const ellm_file *file = source_file(model->source);
+  if (file == NULL || container_part_of(file) == NULL) return ELLM_OK;
+  const size_t n = source_count(model->source);
+  division *divisions = calloc(n + 1, sizeof *divisions);
+  if (divisions == NULL) return ellm_fail_memory(err, n * sizeof *divisions, "tensors that are used");
+  ellm_status status = division_make(model, &model->team, divisions, err);
+  for (size_t i = 0; i < n && status == ELLM_OK; i++) {
+    const container_tensor *t = source_at(model->source, i)->coded;
+    if (t == NULL || divisions[i].need == DIVISION_UNUSED) continue;
+    if (!container_groups_include(&t->groups, &divisions[i].groups, &t->geometry))
+      status = ellm_fail(err, ELLM_ERR_INPUT, "%s: tensor %s: row groups that rank %u needs are missing", model->path,
+                         t->name, (unsigned)model->team.rank);
+  }
+  free(divisions);
+  return status;
+}

@@ -16,4 +16,7 @@ typedef struct division { division_need need; container_groups groups; } divisio
 /* divisions[i] for tensor i of the model's source, a .ellm file; team->rank is the member. Kept matrices count as whole. */
 ellm_status division_make(const ellm_model *model, const ellm_team *team, division *divisions, ellm_error *err);
 
+/* Where the model is a part: has it all row groups that its rank needs? ELLM_ERR_INPUT names a tensor that has not. */
+ellm_status division_check(const ellm_model *model, ellm_error *err);
+
 #endif

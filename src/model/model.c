@@ -14,6 +14,7 @@
 #include "base/work_failure.h"
 #include "container/reader.h"
 #include "model/cpu/cpu_backend.h"
+#include "model/division.h"
 #include "model/team.h"
 #include "model/tokenizer_open.h"
 
@@ -202,6 +203,7 @@ static ellm_status open_into(ellm_model *m, const ellm_model_options *options, e
   if (options->lock_memory) ELLM_TRY(source_lock(m->source, options->progress, options->progress_user, err));
   ELLM_TRY(read_configs(m, &options->notes, err));
   ELLM_TRY(model_weights_bind(m->source, &m->config, &options->notes, &m->weights, err));
+  ELLM_TRY(division_check(m, err));
   rope_tables_init(&m->ropes, &m->config);
   const uint32_t most = m->config.max_context;
   m->cache_positions = options->cache_positions;

@@ -7,6 +7,9 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
+#include "container/hash.h"
+#include "container/record.h"
 #include "model/model_testing.h"
 #include "model/team.h"
 
@@ -265,6 +268,22 @@ static void refuse_part(const char *path, const ellm_team *team, const char *wor
   if (strstr(err.message, words) == NULL) fail_msg("%s", err.message);
 }
 
+/* Writes another number into the record of a part, the first of the directory, and makes the checksums right. */
+static void renumber(const char *path, uint32_t number) {
+  uint8_t *data;
+  size_t bytes;
+  ASSERT_OK(file_read_all(path, 1 << 24, &data, &bytes, ERR));
+  uint8_t *directory = data + load_u64(data + 16);
+  store_u32(directory + FORMAT_DIRECTORY_HEADER + FORMAT_RECORD_FIXED, number);
+  store_u64(data + 32, hash64(directory, (size_t)load_u64(data + 24)));
+  store_u64(data + 56, hash64(data, 56));
+  FILE *file = fopen(path, "wb");
+  assert_non_null(file);
+  assert_int_equal(fwrite(data, 1, bytes, file), bytes);
+  assert_int_equal(fclose(file), 0);
+  free(data);
+}
+
 /* A part is for the rank of its number, among as many as there are parts, with its shares. */
 static void parts_of_others(void **state) {
   (void)state;
@@ -302,6 +321,8 @@ static void parts_of_others(void **state) {
   assert_null(ellm_model_shares(model));
   ellm_model_close(model);
   assert_string_equal(of_part, of_whole);
+  renumber(part, 1); /* now it has other rows than the rank that it says it is for */
+  refuse_part(part, &(ellm_team){0, 3, NULL, gather, NULL}, "row groups that rank 0 needs are missing");
   for (uint32_t i = 0; i < 3; i++) unlink(path_of(&of, i, 3, part));
   options.n_parts = 1;
   assert_int_equal(ellm_split(path, parts, &options, NULL, NULL), ELLM_ERR_USAGE);
