@@ -479,7 +479,7 @@ ellm_status container_writer_adopt(container_writer *writer, const uint8_t *data
   size_t used;
   if (writer->sealed_tail || writer->open || writer->file == NULL) return ELLM_OK;
   if (format_record_parse(data, bytes, writer->path, writer->n_records, &record, &used, NULL) != ELLM_OK ||
-      used != bytes)
+      used != bytes || !format_type_known(record.type)) /* of others neither name nor fields are known */
     return ELLM_OK;
   uint64_t end;
   if (record.offset != writer->end || !ellm_add_u64(record.offset, record.section_bytes, &end) ||
@@ -504,7 +504,8 @@ ellm_status container_writer_take(container_writer *writer, const uint8_t *data,
   if (writer->open || writer->file == NULL)
     return ellm_fail(err, ELLM_ERR_INTERNAL, "%s: misplaced section", writer->path);
   ELLM_TRY(format_record_parse(data, bytes, writer->path, writer->n_records, &record, &used, err));
-  if (used != bytes || (record.granularity & GRANULARITY_COLUMNS) != 0 ||
+  if (used != bytes || (record.type != RECORD_KEPT && record.type != RECORD_CODED) ||
+      (record.granularity & GRANULARITY_COLUMNS) != 0 ||
       !ellm_add_u64(writer->end, record.section_bytes, &end))
     return ellm_fail(err, ELLM_ERR_INPUT, damaged, writer->path);
   uint8_t *piece = malloc(CONTAINER_PIECE);

@@ -60,9 +60,9 @@ const uint8_t *container_writer_last_record(const container_writer *writer, size
  * its description; the name is valid until the next call. */
 ellm_status container_writer_adopt(container_writer *writer, const uint8_t *record, size_t bytes,
                                    container_tensor *tensor, bool *adopted, ellm_error *err);
-/* Append a section that another writer has finished, of a type that refers to no other record: its record as
+/* Append the section of a tensor that another writer has finished, and that refers to no other record: its record as
  * container_writer_last_record of that writer gave it, its bytes by `fill`, in order, in pieces of at most
- * CONTAINER_PIECE. ELLM_ERR_INPUT where its checksums do not hold. `tensor` as above. */
+ * CONTAINER_PIECE. ELLM_ERR_INPUT where it is none, or its checksums do not hold. `tensor` as above. */
 enum { CONTAINER_PIECE = 65536 };
 typedef ellm_status (*container_fill_fn)(void *user, void *data, size_t bytes, ellm_error *err);
 ellm_status container_writer_take(container_writer *writer, const uint8_t *record, size_t bytes, container_fill_fn fill,

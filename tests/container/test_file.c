@@ -564,6 +564,13 @@ static void test_adopt(void **state) {
     const uint8_t *record = container_writer_last_record(writer, &bytes[i]);
     memcpy(records[i], record, bytes[i]);
   }
+  /* A record of a type that nobody knows, of the first 64 bytes of that section: they are there, but it has no name. */
+  uint8_t unknown[FORMAT_RECORD_FIXED] = {99};
+  store_u32(unknown + 4, sizeof unknown);
+  store_u32(unknown + 12, 100);
+  store_u64(unknown + 16, load_u64(records[0] + 16));
+  store_u64(unknown + 24, FORMAT_ALIGN);
+  store_u64(unknown + 32, FORMAT_ALIGN);
   /* The buffered tail of the file must not matter to what is adopted. */
   static const uint8_t identity[16];
   container_writer *again;
@@ -572,16 +579,22 @@ static void test_adopt(void **state) {
     options.overwrite = true;
     assert_int_equal(container_writer_commit(writer, identity, NULL, &err), ELLM_OK);
     assert_int_equal(rename(other, partial), 0);
+    uint8_t first[FORMAT_ALIGN];
+    FILE *f = fopen(partial, "r+b");
+    assert_int_equal(fseek(f, (long)load_u64(records[0] + 16), SEEK_SET), 0);
+    assert_int_equal(fread(first, 1, sizeof first, f), sizeof first);
+    store_u64(unknown + 40, hash64(first, sizeof first));
     if (damage) {
-      FILE *f = fopen(partial, "r+b");
       fseek(f, (long)load_u64(records[1] + 16) + 100, SEEK_SET);
       fputc(0x5A, f);
       fputc(0xA5, f);
-      fclose(f);
     }
+    fclose(f);
     assert_int_equal(container_writer_open(other, &options, &again, &err), ELLM_OK);
     container_tensor tensor;
-    bool adopted = false;
+    bool adopted = true;
+    assert_int_equal(container_writer_adopt(again, unknown, sizeof unknown, NULL, &adopted, &err), ELLM_OK);
+    assert_false(adopted);
     assert_int_equal(container_writer_adopt(again, records[0], bytes[0], &tensor, &adopted, &err), ELLM_OK);
     assert_true(adopted);
     assert_string_equal(tensor.name, "w0");
