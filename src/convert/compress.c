@@ -536,8 +536,8 @@ static ellm_status write_all(compress_job *job, ellm_error *err) {
 
 /* --------------------------------------------------------------- several processes */
 
-/* What all ranks must share: options, small files, and of each tensor name, type, shape and some of its bytes. (Sizes and
- * times of files are each machine's own.) */
+/* What all ranks must share: options, and of each tensor whether it is dealt out, name, type, shape and some of its bytes.
+ * (Sizes and times of files are each machine's own; the small files are rank 0's.) */
 static ellm_status common_key(const compress_job *job, uint8_t key[16], ellm_error *err) {
   enum { SAMPLE = 4096 };
   ellm_buffer text = {0};
@@ -551,11 +551,13 @@ static ellm_status common_key(const compress_job *job, uint8_t key[16], ellm_err
     const source_tensor *t = source_at(job->input, i);
     const size_t bytes = t->bytes < SAMPLE ? (size_t)t->bytes : SAMPLE;
     uint8_t sample[2 * SAMPLE], digest[16];
+    const uint8_t dealt_out = dealt_owner(job->dealt, i) != DEALT_NOBODY; /* also depends on config.json */
     status = source_read(job->input, t, 0, sample, bytes, err);
     if (status == ELLM_OK) status = source_read(job->input, t, t->bytes - bytes, sample + bytes, bytes, err);
     if (status != ELLM_OK) break;
     hash128(sample, 2 * bytes, digest);
-    ok = ellm_buffer_append(&text, t->name, strlen(t->name) + 1) && ellm_buffer_append(&text, &t->dtype, sizeof t->dtype) &&
+    ok = ellm_buffer_append(&text, &dealt_out, 1) && ellm_buffer_append(&text, t->name, strlen(t->name) + 1) &&
+         ellm_buffer_append(&text, &t->dtype, sizeof t->dtype) &&
          ellm_buffer_append(&text, t->shape, sizeof t->shape) && ellm_buffer_append(&text, digest, sizeof digest);
   }
   if (status == ELLM_OK && !ok) status = ellm_fail_memory(err, text.size, "a key");

@@ -158,8 +158,15 @@ other = copy_model("other")
 with open(os.path.join(other, "model.safetensors"), "r+b") as f:
     f.seek(-3, 2)
     f.write(b"\x11")
+fewer = copy_model("fewer") # the last layer's matrices are not used, so they are not dealt out
+with open(os.path.join(fewer, "config.json")) as f:
+    c = json.load(f)
+with open(os.path.join(fewer, "config.json"), "w") as f:
+    json.dump(dict(c, num_hidden_layers=c["num_hidden_layers"] - 1), f)
 words = ["-o", joined, "-t", "1", "-q", "--force"]
-for groups, why in (([(1, {}, "compress", MODEL, "--bits", "4", *words), (1, {}, "compress", other, "--bits", "4", *words)],
+for groups, why in (([(1, {}, "compress", MODEL, "--bits", "4", *words), (1, {}, "compress", fewer, "--bits", "4", *words)],
+                     "rank 1 compresses another source"),
+                    ([(1, {}, "compress", MODEL, "--bits", "4", *words), (1, {}, "compress", other, "--bits", "4", *words)],
                      "rank 1 compresses another source"),
                     ([(2, {}, "compress", MODEL, "--target-bpw", "4", *words)], "several processes cannot compress to a size"),
                     ([(2, {}, "compress", MODEL, "--bits", "4", *words[:-1])], "already exists")):
