@@ -255,7 +255,7 @@ typedef struct ellm_compress_options {
   const char *plan;              /* a file that keeps what was measured, for other sizes of the same model; it is read
                                     if it exists, else written; NULL: none */
   ellm_notes notes;              /* receives notes before and during measuring, such as how long it will take */
-  const ellm_compress_team *team; /* NULL: this process alone. Excludes a target */
+  const ellm_compress_team *team; /* NULL: this process alone */
 } ellm_compress_options;
 
 ELLM_INIT(ellm_compress_options) /* the paper's method at 8 bits, mixed scheme, balanced, no target */

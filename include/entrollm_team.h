@@ -24,29 +24,34 @@ struct ellm_team {
 };
 
 /*
- * Processes that compress one source together, by the paper's method or without loss. Each calls ellm_compress with the
+ * Processes that compress one source together. Each calls ellm_compress with the
  * same source, output and options except `rank`. Each reads and codes its share of the matrices, into a file of its own
  * beside the output (OUT.1-of-4.partial); then rank 0 joins them. The output has the bytes that one process gives. Only
  * rank 0 writes it, and only its report is whole. With `resume` a later call with the same team continues: nothing of
- * what any rank has finished is lost. If a call fails on one rank, the others wait in `pass`, which has to end them.
+ * what any rank has finished is lost.
+ * With a target, all ranks measure the model together, as members of a team (ellm_team), unless a plan with what was
+ * measured is there already. Then rank 0 codes the matrices alone.
+ * If a call fails on one rank, the others wait in `pass`, which has to end them.
  */
 struct ellm_compress_team {
   uint32_t rank, n_ranks;
   const uint32_t *shares;      /* [n_ranks], not 0: how much each does; NULL: equal shares */
-  /* Called on rank `from` and on rank `to`, one of which is 0: `from` sends data[bytes], `to` receives it, in the order of
-   * the calls. At most 64 KiB. */
+  /* Called on rank `from` and on rank `to`, one of which is 0. `from` sends data[bytes] and `to` receives it, in the
+   * order of the calls. At most 64 KiB. */
   ellm_status (*pass)(void *user, uint32_t from, uint32_t to, void *data, size_t bytes, ellm_error *err);
+  /* As ellm_team's; for a target alone, else it may be NULL. */
+  ellm_status (*gather)(void *user, float *rows, size_t n_rows, size_t stride, const uint32_t *first, ellm_error *err);
   void *user;
 };
 
-/* The shares that a model computes with as a member of a team: those of its options or, where its file is a part, of that;
- * NULL: all alike, or alone. They live as long as the model. */
+/* The shares that a model computes with as a member of a team: those of its options or, where its file is a part, of
+ * that; NULL: all alike, or alone. They live as long as the model. */
 ELLM_API const uint32_t *ellm_model_shares(const ellm_model *model);
 
 /*
- * Parts of a model: for each member of a team a file that holds what it reads, and no more. A part is opened by the member
- * of its number in a team of its size; everything else that needs a whole model refuses it and says what it is
- * (ELLM_ERR_INPUT). Its identity, as ellm_model_identity tells, is that of the whole.
+ * Parts of a model: for each member of a team, a file that holds what this member reads, and no more. Only the member
+ * with its number in a team of its size opens a part. Everything that needs a whole model refuses it and says what it
+ * is (ELLM_ERR_INPUT). The identity of its model (ellm_model_identity) is that of the whole.
  */
 typedef struct ellm_part_info {
   uint32_t number, n_parts;    /* 1 to n_parts; of rank number - 1 */
@@ -85,9 +90,9 @@ typedef struct ellm_split_report {
 enum { ELLM_PART_NAME_BYTES = 40 };
 /* "part-2-of-4.ellm": what ellm_split calls a part. */
 ELLM_API void ellm_split_part_name(uint32_t number, uint32_t n_parts, char name[ELLM_PART_NAME_BYTES]);
-/* Write the parts of a .ellm file into a folder, which is made where it is missing. Each appears under its name when it is
- * whole and on the disk. ELLM_ERR_EXISTS, before anything is written, where one is there and not to be replaced. `report`
- * may be NULL. */
+/* Write the parts of a .ellm file into a folder, which is made where it is missing. Each appears under its name when it
+ * is whole and on the disk. ELLM_ERR_EXISTS, before anything is written, where one is there and not to be replaced.
+ * `report` may be NULL. */
 ELLM_API ellm_status ellm_split(const char *path, const char *folder, const ellm_split_options *options,
                                 ellm_split_report **report, ellm_error *err);
 ELLM_API void ellm_split_report_free(ellm_split_report *report);

@@ -35,6 +35,7 @@ struct any_size {
   search search;              /* for a target divergence */
   double divergence;          /* that was measured last */
   const any_size_hooks *hooks;
+  ellm_team team;             /* that measures; n_ranks 0: this process alone */
   weight_matrix *listed;      /* of a source that cannot be run */
 };
 
@@ -98,6 +99,11 @@ ellm_status any_size_open(const any_size_setup *setup, any_size **out, ellm_erro
   ellm_model_options options;
   ellm_model_options_init(&options);
   options.threads = setup->workers->n_threads;
+  const ellm_compress_team *team = setup->options->team;
+  if (team != NULL && team->n_ranks > 1) {
+    a->team = (ellm_team){team->rank, team->n_ranks, team->shares, team->gather, team->user};
+    options.team = &a->team;
+  }
   ellm_error why;
   ellm_status status = ellm_model_open(source_path(setup->input), &options, &a->s.model, &why);
   if (status == ELLM_OK) status = tune_matrices_of(a->s.model, &a->s.matrices, &why);

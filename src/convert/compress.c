@@ -58,6 +58,9 @@ enum { MOST_TEXT = 1 << 28 }; /* bytes of a calibration text */
 /* As the journal, in its place and with its name. */
 #define PLAN_ENDING ".plan" PARTIAL_ENDING PARTIAL_ENDING
 
+/* What several processes have measured, until the output is there. */
+#define MEASURED_ENDING ".measured" PARTIAL_ENDING
+
 void ellm_compress_options_init_sized(ellm_compress_options *given, size_t size) {
   const ellm_compress_options own = {.size = size, .bits = 8, .scheme = ELLM_SCHEME_MIXED,
                                      .prefer = ELLM_PREFER_BALANCED, .code = ELLM_CODE_HUFFMAN};
@@ -239,9 +242,8 @@ static ellm_status check_target(const ellm_compress_options *options, ellm_error
   if (options->target == ELLM_TARGET_NONE)
     return options->plan == NULL ? ELLM_OK
                                  : ellm_fail(err, ELLM_ERR_USAGE, "a plan needs a target size");
-  if (options->team != NULL && options->team->n_ranks > 1)
-    return ellm_fail(err, ELLM_ERR_USAGE, "several processes cannot compress to a size: each step depends on the sizes of "
-                     "the matrices before");
+  if (options->team != NULL && options->team->gather == NULL)
+    return ellm_fail(err, ELLM_ERR_USAGE, "a team that measures a model needs a gather");
   if (options->lossless)
     return ellm_fail(err, ELLM_ERR_USAGE, "a lossless file cannot have a target size");
   if (options->plan != NULL && *options->plan == '\0')
@@ -566,12 +568,13 @@ static ellm_status common_key(const compress_job *job, uint8_t key[16], ellm_err
   return status;
 }
 
+/* To a size nothing is dealt out: all ranks measure one model together. */
 static ellm_status deal_out(compress_job *job, ellm_error *err) {
   const size_t n = source_count(job->input);
   uint8_t key[16];
   bool *matrix = calloc(n + 1, sizeof *matrix);
   if (matrix == NULL) return ellm_fail_memory(err, n, "matrices");
-  for (size_t i = 0; i < n; i++) matrix[i] = is_matrix(job, i);
+  for (size_t i = 0; i < n; i++) matrix[i] = job->options->target == ELLM_TARGET_NONE && is_matrix(job, i);
   const ellm_status status = dealt_open(job->options->team, job->input, matrix, &job->dealt, err);
   free(matrix);
   ELLM_TRY(status);
@@ -685,7 +688,9 @@ static ellm_status compress_source(compress_job *job, const char *out_path, ellm
   ELLM_TRY(workers_create(options->threads, &job->workers, err));
   job->digests = calloc(n + 1, sizeof *job->digests);
   if (job->digests == NULL) return ellm_fail_memory(err, n * 16, "digests");
-  if (team != NULL && team->n_ranks > 1 && !options->dry_run) return compress_together(job, out_path, err);
+  const bool together = team != NULL && team->n_ranks > 1, sized = options->target != ELLM_TARGET_NONE;
+  if (together && sized) ELLM_TRY(deal_out(job, err));
+  if (together && !sized && !options->dry_run) return compress_together(job, out_path, err);
   ELLM_TRY(open_output(job, out_path, err));
   ELLM_TRY(open_matrices(job, out_path, err));
   ELLM_TRY(open_sized(job, out_path, err));
@@ -725,14 +730,63 @@ ellm_status compress_from_source(tensor_source *input, const char *out_path, con
   return status;
 }
 
+static ellm_status compress_path(const char *path, const char *out_path, const ellm_compress_options *options,
+                                 ellm_report **report, ellm_error *err) {
+  const source_options from = {
+      .assets = {.include = options->include, .n_include = options->n_include, .needed_only = options->no_assets}};
+  tensor_source *input;
+  ELLM_TRY(source_open(path, &from, &input, err));
+  return compress_from_source(input, out_path, options, report, err);
+}
+
+/* Rank 0 tells the others whether there is something to measure. */
+static ellm_status agree(const ellm_compress_team *team, bool *measure, ellm_error *err) {
+  uint8_t byte = *measure;
+  if (team->rank != 0) ELLM_TRY(team->pass(team->user, 0, team->rank, &byte, 1, err));
+  for (uint32_t r = 1; r < team->n_ranks && team->rank == 0; r++) ELLM_TRY(team->pass(team->user, 0, r, &byte, 1, err));
+  *measure = byte != 0;
+  return ELLM_OK;
+}
+
+/*
+ * To a size. All ranks measure the model together, as members of a team, which is most of the work; what they find is
+ * kept in a plan by rank 0. It goes on alone with that, since the step of each matrix depends on the sizes of those
+ * before it. A plan that is there already is not looked at by the others, so rank 0 completes it alone, too.
+ */
+static ellm_status compress_sized_together(const char *path, const char *out_path, const ellm_compress_options *options,
+                                           ellm_report **report, ellm_error *err) {
+  const ellm_compress_team *team = options->team;
+  char *own_plan = NULL;
+  if (options->plan == NULL && !options->dry_run) {
+    own_plan = path_append(out_path, MEASURED_ENDING);
+    if (own_plan == NULL) return ellm_fail_memory(err, strlen(out_path), "a path");
+    if (!options->resume && team->rank == 0) unlink(own_plan);
+  }
+  ellm_compress_options measuring = *options, alone = *options;
+  const char *plan = own_plan != NULL ? own_plan : options->plan;
+  bool measure = options->calibrate != ELLM_CALIBRATE_NONE && (plan == NULL || !file_exists(plan));
+  alone.plan = plan;
+  alone.team = NULL;
+  measuring.plan = team->rank == 0 ? plan : NULL;
+  measuring.dry_run = true;
+  ellm_status status = agree(team, &measure, err);
+  const bool last = options->dry_run || team->rank != 0; /* of what this rank does */
+  if (status == ELLM_OK && measure) status = compress_path(path, out_path, &measuring, last ? report : NULL, err);
+  if (status == ELLM_OK && team->rank == 0 && (!last || !measure))
+    status = compress_path(path, out_path, &alone, report, err);
+  if (status == ELLM_OK && team->rank != 0 && report != NULL && *report == NULL && (*report = report_create()) == NULL)
+    status = ellm_fail_memory(err, sizeof **report, "a report");
+  if (status == ELLM_OK && own_plan != NULL && team->rank == 0) unlink(own_plan);
+  free(own_plan);
+  return status;
+}
+
 ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path, const ellm_compress_options *options,
                           ellm_report **report, ellm_error *err) {
   if (report != NULL) *report = NULL;
   ELLM_SIZED(ellm_compress_options, own, options, err);
   ELLM_TRY(compress_check_options(&own, err));
-  const source_options from = {
-      .assets = {.include = own.include, .n_include = own.n_include, .needed_only = own.no_assets}};
-  tensor_source *input;
-  ELLM_TRY(source_open(checkpoint_dir, &from, &input, err));
-  return compress_from_source(input, out_path, &own, report, err);
+  if (own.team != NULL && own.team->n_ranks > 1 && own.target != ELLM_TARGET_NONE)
+    return compress_sized_together(checkpoint_dir, out_path, &own, report, err);
+  return compress_path(checkpoint_dir, out_path, &own, report, err);
 }

@@ -63,7 +63,10 @@ int main(int argc, char **argv) {
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &n_ranks);
   team = (cli_team){.team = {.rank = (uint32_t)rank, .n_ranks = (uint32_t)n_ranks, .gather = gather_rows},
-                    .compressing = {.rank = (uint32_t)rank, .n_ranks = (uint32_t)n_ranks, .pass = pass_bytes},
+                    .compressing = {.rank = (uint32_t)rank,
+                                    .n_ranks = (uint32_t)n_ranks,
+                                    .pass = pass_bytes,
+                                    .gather = gather_rows},
                     .broadcast = broadcast,
                     .costs = gather_costs};
   if (rank != 0) be_silent();

@@ -168,11 +168,23 @@ for groups, why in (([(1, {}, "compress", MODEL, "--bits", "4", *words), (1, {},
                      "rank 1 compresses another source"),
                     ([(1, {}, "compress", MODEL, "--bits", "4", *words), (1, {}, "compress", other, "--bits", "4", *words)],
                      "rank 1 compresses another source"),
-                    ([(2, {}, "compress", MODEL, "--target-bpw", "4", *words)], "several processes cannot compress to a size"),
                     ([(2, {}, "compress", MODEL, "--bits", "4", *words[:-1])], "already exists")):
     p = ranks(*groups)
     ok(p.returncode != 0 and why.encode() in p.stderr, "compress: " + why, p.stderr)
 equal(read(joined), read(made), "what was there is as it was")
+
+# To a size: what is measured together is what one process measures.
+tied = os.path.join(golden, "llama-tied-gqa")
+for n, effort, threads in (2, "quick", "2"), (3, "full", "1"):
+    plans = [tmp(f"{effort}.{i}.plan") for i in (1, n)]
+    words = ["compress", tied, "--target-bpw", "4.5", "--effort", effort, "-q", "--force"]
+    run(*words, "-o", made, "-t", "1", "--plan", plans[0])
+    for more in ["--plan", plans[1]], []:
+        p = together(n, *words, "-o", joined, "-t", threads, *more)
+        ok(p.returncode == 0 and read(joined) == read(made), f"{n} processes compress to a size, {effort} {more[:1]}", p.stderr)
+    equal(read(plans[1]), read(plans[0]), "by the same plan")
+left = [name for name in os.listdir(TMP) if name.startswith("joined") and name != "joined.ellm"]
+equal(left, [], "no plan is left beside the file")
 
 # A rank that is killed at work, and going on with what all have done.
 large, killed, again = tmp("large"), tmp("killed.ellm"), tmp("again.ellm")
