@@ -17,6 +17,8 @@
 #include "model/division.h"
 #include "model/team.h"
 
+_Static_assert((int)ELLM_TEAM_MOST == (int)CONTAINER_PARTS_MAX, "a part for each rank of the largest team");
+
 typedef struct split_job {
   const ellm_model *model;
   const ellm_file *file;
@@ -182,7 +184,9 @@ static ellm_status look_ahead(split_job *job, ellm_error *err) {
   for (uint32_t rank = 0; rank < job->options.n_parts; rank++) {
     char *path = part_path(job, rank);
     if (path == NULL) return ellm_fail_memory(err, strlen(job->folder), "a path");
-    const ellm_status status = file_writer_allowed(path, &how, err);
+    ellm_status status = file_writer_allowed(path, &how, err);
+    if (status == ELLM_OK && source_reads_file(job->model->source, path))
+      status = ellm_fail(err, ELLM_ERR_USAGE, "%s is the file that is split", path);
     free(path);
     ELLM_TRY(status);
   }

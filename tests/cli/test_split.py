@@ -94,6 +94,11 @@ ok(p.returncode == USAGE and b"already exists" in p.stderr and b"--force" in p.s
    "parts are not overwritten", p.stderr)
 p = run("split", file, "-n", "3", "-o", folder, "--force")
 ok(p.returncode == 0 and b"in each of them" in p.stdout and read(paths[2]) != before, "but with --force", p.stderr)
+inside = os.path.join(folder, "part-2-of-2.ellm")
+shutil.copy(file, inside)
+p = run("split", inside, "-n", "2", "-o", folder, "--force")
+ok(p.returncode == USAGE and b"is the file that is split" in p.stderr and read(inside) == read(file),
+   "nor is the whole by a part of it", p.stderr)
 p = run("split", small, "-n", "2", "-o", tmp("of-a-folder"))
 ok(p.returncode == INPUT and b"not a .ellm file" in p.stderr and not os.path.exists(tmp("of-a-folder")), "a folder is not split",
    p.stderr)
