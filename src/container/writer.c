@@ -374,6 +374,11 @@ void container_writer_last_sizes(const container_writer *writer, uint64_t *paylo
   *stored_bytes = writer->record.section_bytes + format_record_bytes(&writer->record);
 }
 
+void container_writer_last_place(const container_writer *writer, uint64_t *offset, uint64_t *section_bytes) {
+  *offset = writer->record.offset;
+  *section_bytes = writer->record.section_bytes;
+}
+
 /* --------------------------------------------------------------- going back */
 
 container_mark container_writer_mark(const container_writer *writer) {

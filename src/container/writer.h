@@ -83,5 +83,7 @@ ellm_status container_writer_rewind(container_writer *writer, const container_ma
 uint32_t container_writer_records(const container_writer *writer);
 /* Payload and stored bytes (section and directory record) of the section last ended. */
 void container_writer_last_sizes(const container_writer *writer, uint64_t *payload_bytes, uint64_t *stored_bytes);
+/* Where that section is in the file. */
+void container_writer_last_place(const container_writer *writer, uint64_t *offset, uint64_t *section_bytes);
 
 #endif

@@ -13,8 +13,15 @@
 #include "base/memory.h"
 #include "container/hash.h"
 #include "container/record.h"
+#include "model/team.h"
 
-typedef struct section { uint8_t *record; size_t bytes; uint8_t digest[16]; } section;
+/* What one's own file has of a matrix: the record of `bytes` bytes, and where its section is. */
+typedef struct section {
+  uint8_t *record;
+  size_t bytes;
+  uint64_t at, section_bytes;
+  uint8_t digest[16];
+} section;
 
 struct dealt {
   const ellm_compress_team *team;
@@ -28,15 +35,6 @@ enum { HEAD = 20 }; /* before a section on its way: bytes of its record, digest 
 
 static uint32_t share_of(const ellm_compress_team *team, uint32_t rank) {
   return team->shares != NULL ? team->shares[rank] : 1;
-}
-
-static ellm_status check(const ellm_compress_team *team, ellm_error *err) {
-  if (team->n_ranks < 1 || team->n_ranks > ELLM_TEAM_MOST || team->rank >= team->n_ranks || team->pass == NULL)
-    return ellm_fail(err, ELLM_ERR_USAGE, "a team of %u ranks with rank %u that compresses makes no sense",
-                     (unsigned)team->n_ranks, (unsigned)team->rank);
-  for (uint32_t r = 0; r < team->n_ranks; r++)
-    if (share_of(team, r) == 0) return ellm_fail(err, ELLM_ERR_USAGE, "the share of rank %u of a team is 0", (unsigned)r);
-  return ELLM_OK;
 }
 
 /* Each matrix goes to the rank that would finish it first (of equals, the lowest). All ranks compute this from the same
@@ -62,7 +60,8 @@ static ellm_status deal_out(dealt *d, const bool *matrix, ellm_error *err) {
 ellm_status dealt_open(const ellm_compress_team *team, const tensor_source *input, const bool *matrix, dealt **out,
                        ellm_error *err) {
   *out = NULL;
-  ELLM_TRY(check(team, err));
+  ELLM_TRY(team_check_ranks(team->rank, team->n_ranks, team->shares, err));
+  if (team->pass == NULL) return ellm_fail(err, ELLM_ERR_USAGE, "a team that compresses without pass");
   dealt *d = calloc(1, sizeof *d);
   if (d == NULL) return ellm_fail_memory(err, sizeof *d, "matrices");
   *d = (dealt){.team = team, .input = input, .n = source_count(input)};
@@ -130,6 +129,7 @@ ellm_status dealt_remember(dealt *d, size_t index, const container_writer *from,
   if (s->record == NULL) return ellm_fail_memory(err, bytes, "a directory record");
   memcpy(s->record, record, bytes);
   s->bytes = bytes;
+  container_writer_last_place(from, &s->at, &s->section_bytes);
   memcpy(s->digest, digest, sizeof s->digest);
   return ELLM_OK;
 }
@@ -156,12 +156,12 @@ static ellm_status fill_from_other(void *user, void *data, size_t bytes, ellm_er
 static ellm_status hand_over(const dealt *d, const section *s, container_writer *from, uint8_t *piece, ellm_error *err) {
   uint8_t head[HEAD];
   const uint32_t rank = d->team->rank;
-  origin own = {.own = from, .at = load_u64(s->record + 16)};
+  origin own = {.own = from, .at = s->at};
   store_u32(head, (uint32_t)s->bytes);
   memcpy(head + 4, s->digest, sizeof s->digest);
   ELLM_TRY(pass(d, rank, 0, head, sizeof head, err));
   ELLM_TRY(pass(d, rank, 0, s->record, s->bytes, err));
-  for (uint64_t left = load_u64(s->record + 24); left > 0;) {
+  for (uint64_t left = s->section_bytes; left > 0;) {
     const size_t n = left < CONTAINER_PIECE ? (size_t)left : CONTAINER_PIECE;
     ELLM_TRY(fill_own(&own, piece, n, err));
     ELLM_TRY(pass(d, rank, 0, piece, n, err));
@@ -204,7 +204,7 @@ ellm_status dealt_take(const dealt *d, size_t index, container_writer *own, cont
   const source_tensor *source = source_at(d->input, index);
   const section *s = &d->sections[index];
   if (dealt_is_own(d, index)) {
-    origin from = {.own = own, .at = load_u64(s->record + 16)};
+    origin from = {.own = own, .at = s->at};
     memcpy(digest, s->digest, 16);
     ELLM_TRY(container_writer_take(to, s->record, s->bytes, fill_own, &from, tensor, err));
   } else {

@@ -6,14 +6,18 @@
 
 static uint64_t share_of(const ellm_team *team, uint32_t rank) { return team->shares != NULL ? team->shares[rank] : 1; }
 
-ellm_status team_check(const ellm_team *team, ellm_error *err) {
-  if (team->n_ranks < 1 || team->n_ranks > ELLM_TEAM_MOST || team->rank >= team->n_ranks)
-    return ellm_fail(err, ELLM_ERR_USAGE, "a team of %u ranks with rank %u: there can be 1 to %d", (unsigned)team->n_ranks,
-                     (unsigned)team->rank, ELLM_TEAM_MOST);
-  if (team->gather == NULL) return ellm_fail(err, ELLM_ERR_USAGE, "a team without gather");
-  for (uint32_t i = 0; i < team->n_ranks; i++)
-    if (share_of(team, i) == 0) return ellm_fail(err, ELLM_ERR_USAGE, "the share of rank %u of a team is 0", (unsigned)i);
+ellm_status team_check_ranks(uint32_t rank, uint32_t n_ranks, const uint32_t *shares, ellm_error *err) {
+  if (n_ranks < 1 || n_ranks > ELLM_TEAM_MOST || rank >= n_ranks)
+    return ellm_fail(err, ELLM_ERR_USAGE, "a team of %u ranks with rank %u: there can be 1 to %d", (unsigned)n_ranks,
+                     (unsigned)rank, ELLM_TEAM_MOST);
+  for (uint32_t i = 0; shares != NULL && i < n_ranks; i++)
+    if (shares[i] == 0) return ellm_fail(err, ELLM_ERR_USAGE, "the share of rank %u of a team is 0", (unsigned)i);
   return ELLM_OK;
+}
+
+ellm_status team_check(const ellm_team *team, ellm_error *err) {
+  ELLM_TRY(team_check_ranks(team->rank, team->n_ranks, team->shares, err));
+  return team->gather != NULL ? ELLM_OK : ellm_fail(err, ELLM_ERR_USAGE, "a team without gather");
 }
 
 bool team_same_shares(const uint32_t *a, const uint32_t *b, uint32_t n) {

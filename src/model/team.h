@@ -16,6 +16,8 @@
 
 /* Is it one that can be: ranks, shares that are not 0, a gather? ELLM_ERR_USAGE, naming what is wrong. */
 ellm_status team_check(const ellm_team *team, ellm_error *err);
+/* The same of ranks and shares[n_ranks] (NULL: all alike) alone, for teams of other kinds. */
+ellm_status team_check_ranks(uint32_t rank, uint32_t n_ranks, const uint32_t *shares, ellm_error *err);
 
 /* Do two lists give each of n the same share? NULL: all alike. */
 bool team_same_shares(const uint32_t *a, const uint32_t *b, uint32_t n);
