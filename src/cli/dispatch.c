@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Finds the command, runs it, and checks that all output was written. The environment variable
- * ENTROLLM_ISA=scalar|avx2|avxvnni|avx512|neon forces an instruction set.
+ * ENTROLLM_ISA=scalar|avx2|avxvnni|avx512|neon|neon_dotprod|neon_i8mm forces an instruction set.
  */
 #include <stdlib.h>
 #include <string.h>
