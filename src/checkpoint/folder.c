@@ -228,8 +228,7 @@ static ellm_status explain_contents(const char *folder, const folder_contents *c
   if (c->foreign.n > 0)
     return ellm_fail(err, ELLM_ERR_INPUT,
                      "%s: there are no safetensors; %s is not supported: load the model with Transformers and save "
-                     "it with "
-                     "save_pretrained", folder, name_list_text(&c->foreign, text));
+                     "it with save_pretrained", folder, name_list_text(&c->foreign, text));
   return ellm_fail(err, ELLM_ERR_INPUT, "%s: there are no weights: neither " CHECKPOINT_SINGLE_NAME " nor "
                    CHECKPOINT_INDEX_NAME, folder);
 }

@@ -153,11 +153,11 @@ int cmd_bench(int argc, char **argv) {
   option_table table = {
       .command = "bench",
       .synopsis = "[advise | compress | kernels | model] [-m MODEL] [options]",
-      .about = "Measure this machine: compressing (MB of source per second), decoding (G weights per second, by "
-               "number\n"
+      .about = "Measure this machine: compressing (MB of source per second), "
+               "decoding (G weights per second, by number\n"
                "of threads), reading a prompt and generating (tokens per second), and peak memory. Medians of five.\n"
-               "'entrollm bench model' measures one model in more detail, and 'entrollm bench kernels' only the "
-               "kernels.\n"
+               "'entrollm bench model' measures one model in more detail, and "
+               "'entrollm bench kernels' only the kernels.\n"
                "'entrollm bench compress' makes a file with the shape of a model whose weights you do not have.\n"
                "'entrollm bench advise' says which way of compressing suits a machine.",
       .options = options,

@@ -205,10 +205,10 @@ static int print_text(const result *r) {
     print_choice(r, "fastest:", choose(r, a->rows[i].bits, true));
     print_choice(r, "smallest:", choose(r, a->rows[i].bits, false));
   }
-  printf("\nThese are the products of a token at the beginning of a text, with a little added for everything else. "
-         "The same\n"
-         "codes have the same quality, however they are coded. `run --expand` reaches the speed of plain codes from "
-         "any of\n"
+  printf("\nThese are the products of a token at the beginning of a text, with "
+         "a little added for everything else. The same\n"
+         "codes have the same quality, however they are coded. `run --expand` "
+         "reaches the speed of plain codes from any of\n"
          "these files.\n");
   return ELLM_OK;
 }
@@ -289,12 +289,12 @@ int cmd_bench_advise(int argc, char **argv) {
   option_table table = {
       .command = "bench advise",
       .synopsis = "[-m MODEL | --shape SHAPE] [options]",
-      .about = "Say which way of compressing suits a machine. The table has the tokens per second that a model "
-               "generates\n"
-               "if it is coded for size, for balance, for speed, or not at all, with 1 to all threads; the size of "
-               "each\n"
-               "file; and whether decoding or memory is the limit. Below it stands the command to type. This machine "
-               "is\n"
+      .about = "Say which way of compressing suits a machine. The table has "
+               "the tokens per second that a model generates\n"
+               "if it is coded for size, for balance, for speed, or not at all, "
+               "with 1 to all threads; the size of each\n"
+               "file; and whether decoding or memory is the limit. Below it stands "
+               "the command to type. This machine is\n"
                "measured, which takes about 20 seconds; another machine is modelled.",
       .notes = "examples:\n  entrollm bench advise --shape qwen3-30b-a3b --bits 4\n"
                "  entrollm bench advise -m model.ellm\n"

@@ -266,8 +266,8 @@ int cmd_bench_model(int argc, char **argv) {
   option_table table = {
       .command = "bench model",
       .synopsis = "[-m MODEL] [options]",
-      .about = "Measure how a model reads a prompt and generates: tokens per second (median, least, most); coded "
-               "bytes\n"
+      .about = "Measure how a model reads a prompt and generates: tokens per "
+               "second (median, least, most); coded bytes\n"
                "per second, and their share of what memory delivers to the same number of threads; the share of the\n"
                "time that matrix products take; and peak memory.",
       .options = options,

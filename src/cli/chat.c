@@ -229,16 +229,16 @@ int cmd_chat(int argc, char **argv) {
   option_table table = {
       .command = "chat",
       .synopsis = "[-m MODEL] [options]",
-      .about = "Talk with a model that has a chat template. A message is one line. A backslash at its end continues "
-               "it\n"
-               "on the next line, and lines between two lines of \"\"\" are taken literally. Ctrl-C stops an answer; "
-               "at\n"
+      .about = "Talk with a model that has a chat template. A message is one "
+               "line. A backslash at its end continues it\n"
+               "on the next line, and lines between two lines of \"\"\" are taken literally. Ctrl-C "
+               "stops an answer; at\n"
                "the prompt it clears the line, and pressed twice it ends the program. When the context is full, the\n"
                "oldest turns are dropped, and the program says so. Special tokens of the model are plain text in what\n"
                "you type.\n"
                "\n"
-               "Answers go to standard output, everything else to standard error. If the input is not a terminal, "
-               "each\n"
+               "Answers go to standard output, everything else to standard "
+               "error. If the input is not a terminal, each\n"
                "line is a message or a command, and the exit status is that of the first one that failed.",
       .notes = chat_command_help,
       .options = options,

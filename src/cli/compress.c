@@ -191,8 +191,8 @@ int cmd_compress(int argc, char **argv) {
                  "symmetric, asymmetric"),
       OPT_LIST("keep", 0, &r.keep, "GLOB", "store tensors with these names verbatim; may be given several times"),
       OPT_CHOICE("prefer", 0, &r.prefer, prefers, "KIND",
-                 "how the code is chosen: size (the fewest bits), balanced (default: the\nfastest that is at most a "
-                 "few "
+                 "how the code is chosen: size (the fewest bits), balanced "
+                 "(default: the\nfastest that is at most a few "
                  "percent larger), speed (the least time on a\nkind of processor: often fields of one width with exact "
                  "patches)"),
       OPT_CHOICE("for", 0, &r.machine, machines, "KIND",
@@ -216,8 +216,8 @@ int cmd_compress(int argc, char **argv) {
       .command = "compress",
       .synopsis = "DIR -o FILE [options]",
       .about = "Compress a Hugging Face checkpoint folder (config.json, tokenizer.json, model.safetensors or its\n"
-               "shards), a GGUF file or hf:OWNER/NAME into one .ellm file. Matrices are quantized to the size that "
-               "you\n"
+               "shards), a GGUF file or hf:OWNER/NAME into one .ellm file. "
+               "Matrices are quantized to the size that you\n"
                "ask for (--target-size, --target-bpw, --quality or --max-kl; default: --quality standard), calibrated\n"
                "on text that the model writes itself, and Huffman-coded. The rest is kept as it is.\n"
                "The file appears under its name only when it is complete. Until then its folder also needs room for\n"

@@ -107,9 +107,8 @@ int cmd_eval_choice(int argc, char **argv) {
       .command = "eval choice",
       .synopsis = "FILE.jsonl [-m MODEL] [options]",
       .about = "Multiple choice (ARC, PIQA, WinoGrande and the like) by lm-eval's protocol. A line of the file is\n"
-               "{\"query\": \"Q\", \"choices\": [\"A\", \"B\"], \"label\": 0}. \"query\" may be a list with one text "
-               "per "
-               "choice.\n"
+               "{\"query\": \"Q\", \"choices\": [\"A\", \"B\"], \"label\": 0}. \"query\" may be a list "
+               "with one text per choice.\n"
                "\"delimiter\" is the text between query and choice (default: a space).",
       .options = options,
       .n_options = sizeof options / sizeof *options,

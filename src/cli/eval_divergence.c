@@ -152,8 +152,8 @@ int cmd_eval_divergence(int argc, char **argv) {
       .command = "eval divergence",
       .synopsis = "-m MODEL --reference DIR|SAVED -f TEXT [options]",
       .about = "Measure how far the next-token distributions of a model are from those of a reference, usually the\n"
-               "checkpoint that it was compressed from. The results are the KL divergence in nats per token, how "
-               "often\n"
+               "checkpoint that it was compressed from. The results are the KL "
+               "divergence in nats per token, how often\n"
                "both have the same most likely token, and the ratio of their perplexities from paired differences.",
       .notes = "examples:\n  entrollm eval divergence -m m4.ellm --reference models/stories-4m -f text.txt\n"
                "  entrollm eval divergence --reference models/stories-4m -f text.txt --save stories.logits\n"

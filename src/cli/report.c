@@ -156,8 +156,8 @@ int cmd_report(int argc, char **argv) {
       .command = "report",
       .synopsis = "DIR -o FOLDER [options]",
       .about = "Compress a checkpoint folder in twelve ways (8 and 4 bits; mixed, symmetric and asymmetric; coded and\n"
-               "uncoded), measure size, quality, speed and memory of each, and write one self-contained web page, "
-               "with\n"
+               "uncoded), measure size, quality, speed and memory of each, and "
+               "write one self-contained web page, with\n"
                "the figures as CSV beside it. An interrupted report continues where it stopped.",
       .options = options,
       .n_options = sizeof options / sizeof *options,

@@ -87,8 +87,8 @@ bool report_curve_page(const report_data *data, prog_buffer *out) {
                             .n_points = n,
                             .n_connected = data->n_curve};
   return prog_print(out, "<h2>Any size</h2>\n<p>What <code>compress --target-bpw</code> or <code>--target-size</code> would "
-                      "make of this model: its divergence over bits per weight, as the plan with quick effort "
-                      "predicts it "
+                      "make of this model: its divergence over bits per weight, "
+                      "as the plan with quick effort predicts it "
                       "on text that the model writes. Filled circle: the size that <code>compress</code> aims at without options. "
                       "Squares: one step a tensor, as in the table, measured on the text of this report.</p>\n"
                       "<div class=\"plots\">\n<figure><figcaption>%s</figcaption>\n", plot.title) &&

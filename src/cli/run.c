@@ -185,11 +185,11 @@ int cmd_run(int argc, char **argv) {
   option_table table = {
       .command = "run",
       .synopsis = "[-m MODEL] -p TEXT | -f FILE [options]",
-      .about = "Continue a text that comes from -p, -f or a pipe. The new text is streamed to standard output, "
-               "without\n"
+      .about = "Continue a text that comes from -p, -f or a pipe. The new text "
+               "is streamed to standard output, without\n"
                "the prompt. Temperature, top-k, top-p, min-p and repetition penalty default to the model's\n"
-               "generation_config; a model that does not ask for sampling is decoded greedily. The same model, "
-               "prompt,\n"
+               "generation_config; a model that does not ask for sampling is "
+               "decoded greedily. The same model, prompt,\n"
                "options and seed give the same text for any number of threads and on any machine.",
       .notes = "example:\n  entrollm run -p \"Once upon a time\" -n 100 --temp 0.7 --seed 1",
       .options = options,

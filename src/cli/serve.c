@@ -113,8 +113,7 @@ static int check_memory(const serve_command *c, const serve_options *o, ellm_mod
   const uint64_t limit = c->memory ? (uint64_t)cli_parse_size(c->memory) : available_memory();
   if (limit == 0 || m.total <= limit) return ELLM_OK;
   return cli_error(ELLM_ERR_USAGE, "serve: up to %s of memory are needed, more than %s%s: use less --parallel, --ctx "
-                                   "or "
-                   "--connections",
+                                   "or --connections",
                    cli_size_text(m.total, total), c->memory ? "the --memory of " : "this machine has left, ",
                    cli_size_text(limit, most));
 }
@@ -232,8 +231,8 @@ int cmd_serve(int argc, char **argv) {
   option_table table = {
       .command = "serve",
       .synopsis = "[-m MODEL] [--host HOST] [--port N] [options]",
-      .about = "Serve a model over HTTP with OpenAI's API: /v1/chat/completions, /v1/completions, /v1/models, and a "
-               "page\n"
+      .about = "Serve a model over HTTP with OpenAI's API: /v1/chat/completions, "
+               "/v1/completions, /v1/models, and a page\n"
                "to try it at /. Several answers are computed together; each is the one that 'entrollm run' gives with\n"
                "the same seed. SIGTERM ends the server within 5 seconds.",
       .notes = "example:\n  entrollm serve --parallel 8 --ctx 2048\n"

@@ -721,8 +721,7 @@ ellm_status compress_from_source(tensor_source *input, const char *out_path, con
                            ? ellm_fail(err, ELLM_ERR_INPUT, "%s: no tensors to compress", source_path(input))
                        : source_compressed(job.input)
                            ? ellm_fail(err, ELLM_ERR_INPUT, "%s: this is a .ellm file already: compress the folder "
-                                                            "that it was "
-                                       "made from", source_path(input))
+                                                            "that it was made from", source_path(input))
                            : compress_source(&job, out_path, err);
   release(&job);
   if (status == ELLM_OK && report != NULL) *report = job.report;

@@ -18,8 +18,8 @@ ellm_status hub_explain_status(const char *endpoint, long status, const char *co
       if (with_token)
         return prog_failure(err, ELLM_ERR_IO, "%s: the hub does not accept the token (401): make a new one at "
                             "%s/settings/tokens and set HF_TOKEN to it", what, endpoint);
-      return prog_failure(err, ELLM_ERR_IO, "%s: the hub requires a token (401), since it is private or does not "
-                                            "exist: "
+      return prog_failure(err, ELLM_ERR_IO, "%s: the hub requires a token (401), since it "
+                                            "is private or does not exist: "
                           "make one at %s/settings/tokens and set HF_TOKEN to it", what, endpoint);
     case 403:
       return prog_failure(err, ELLM_ERR_IO, "%s: access is denied (403): %s", what,
