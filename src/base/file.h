@@ -15,7 +15,7 @@ void file_map_close(file_map *map);
  * how far reading is, stage "load". */
 ellm_status file_map_load(const char *path, ellm_progress_fn progress, void *user, file_map *map, ellm_error *err);
 /* bytes at `data`, inside the mapping, are not wanted for now: their pages need not stay in this process's memory. They
- * are read again where they are expected after all; a copy stays. */
+ * are read again if they are needed after all; a copy stays. */
 void file_map_drop(const file_map *map, const uint8_t *data, size_t bytes);
 /* Reads all pages and keeps them in memory (mlock); ELLM_ERR_IO where the limit of locked memory is too low. Then, or
  * where `progress` (stage "lock", may be NULL) stops it, none stay locked. */

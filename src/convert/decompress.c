@@ -190,7 +190,7 @@ static ellm_status join_block(const matrix_decoding *m, convert_worker *worker, 
   return ELLM_OK;
 }
 
-/* A strip of such a matrix: elements as they were into worker->raw, as they are expected into out. */
+/* A strip of such a matrix: elements as they were into worker->raw, as they are asked for into out. */
 static ellm_status join_strip(const matrix_decoding *m, convert_worker *worker, const strip *s, uint8_t *out) {
   for (uint64_t b = 0; b < s->n_blocks; b++) {
     const uint64_t index = s->first_block + b;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which files of a repository are expected. Without patterns what this program needs of a model: its safetensors
+ * Which files of a repository are asked for. Without patterns what this program needs of a model: its safetensors
  * (model.safetensors, or what the index names), configurations, tokenizer, chat templates, licence; of a repository
  * without safetensors its one GGUF or .ellm file. With patterns what matches.
  */

@@ -12,8 +12,7 @@
  * in size, and 16 bits hold at most 32,767. So a tile adds at most 2 * code * 128.
  *
  * - Narrow: uppers and raw bits have at most 4 bits each and are multiplied in separate passes, one digit at a time.
- * The
- *   eight tiles of a step fit: 8 * 2 * 15 * 128 = 30,720.
+ *   The eight tiles of a step fit: 8 * 2 * 15 * 128 = 30,720.
  * - Medium: codes of 5 to 7 bits are put together in registers. Then 16 bits hold fewer tiles: four with codes up to 31
  *   (31,744), two up to 63 (32,256), one up to 127 (32,512), and not one more.
  * - Wide: codes of 8 bits, with both digits at once, in 32 bits.

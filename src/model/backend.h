@@ -9,16 +9,17 @@
  * memory. They are identified by their address and change only between passes.
  *
  * A batch has 1 .. BACKEND_MAX_ROWS rows. A row is a token at a position of a sequence. Every operation works on the
- * current rows: after `begin` these are all rows, and after `select` those whose logits are expected. The result for a
+ * current rows: after `begin` these are all rows, and after `select` those whose logits are asked for. The result for a
  * row depends only on that row and on the pages of its sequence, never on its neighbours. So logits do not depend on
  * what else is in a batch.
  *
- * Invariants of a batch (evaluate.c makes it so): 1. The rows of a sequence are consecutive, and so are their
- * positions. 2. Row and position together occur once. 3. The page of a row is held by its sequence alone; the runs of
- * the row hold
+ * Invariants of a batch (evaluate.c makes it so):
+ *  1. The rows of a sequence are consecutive, and so are their positions.
+ *  2. Row and position together occur once.
+ *  3. The page of a row is held by its sequence alone; the runs of the row hold
  *     that page and, before it, those of all earlier positions.
- * 4. All earlier positions are computed already, or are rows before it. 5. `long_factors` is that of all pages of its
- * sequence.
+ *  4. All earlier positions are computed already, or are rows before it.
+ *  5. `long_factors` is that of all pages of its sequence.
  */
 #ifndef ELLM_MODEL_BACKEND_H
 #define ELLM_MODEL_BACKEND_H
@@ -105,7 +106,7 @@ typedef struct backend_ops {
                          const backend_expert_watch *watch, ellm_error *err);
   /* STREAM += scale * PROJECTED. If scale is not 1, the product is rounded before it is added. */
   void (*add)(backend *b, float scale);
-  /* From now on, the current rows are only those whose logits are expected, in their order. STREAM then holds only
+  /* From now on, the current rows are only those whose logits are asked for, in their order. STREAM then holds only
    * these. Returns their number. */
   size_t (*select)(backend *b);
   /* The rows' logits: the product of `head` with x, scaled and soft-capped as the configuration says. */

@@ -15,7 +15,7 @@ typedef enum forward_input {
   INPUT_GATE_UP, /* hidden_size, normed */
   INPUT_DOWN,    /* intermediate_size */
   LAYER_INPUTS,
-  INPUT_HEAD = LAYER_INPUTS /* hidden_size, normed: of the output matrix; only rows whose logits are expected */
+  INPUT_HEAD = LAYER_INPUTS /* hidden_size, normed: of the output matrix; only rows whose logits are asked for */
 } forward_input;
 
 /* Where an input is read. Where a layer has experts, the rows that have chosen one are its INPUT_GATE_UP and its
@@ -47,7 +47,7 @@ void forward_show(const ellm_model *model, uint32_t layer, forward_input input, 
 matrix_group *layer_group(layer_weights *layer, forward_input input);
 
 /* Computes rows[n], 1 .. BACKEND_MAX_ROWS of them, with the invariants of backend.h: their keys and values go to their
- * pages, logits where they are expected. */
+ * pages, logits where they are asked for. */
 ellm_status forward(ellm_model *model, const batch_row *rows, size_t n, ellm_error *err);
 
 /* One layer of rows that are at work: STREAM before it to STREAM behind it. */

@@ -122,7 +122,7 @@ ellm_status layerwise_layer(layerwise *w, uint32_t layer, size_t n, float *strea
   return status;
 }
 
-/* The last norm and, where logits are expected, the product with the vocabulary. */
+/* The last norm and, where logits are asked for, the product with the vocabulary. */
 ellm_status layerwise_head(layerwise *w, size_t first, size_t n, const float *stream, float *logits,
                            const forward_watch *watch, ellm_error *err) {
   const size_t hidden = w->model->config.hidden_size, vocab = w->model->config.vocab_size;

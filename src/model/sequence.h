@@ -2,14 +2,14 @@
 /*
  * A sequence: its ids and the pages that hold what was computed of them.
  *
- * Invariants, whenever no call works on it: 1. length <= min(positions of the pool, max_context); ids[0, length) are
- * its ids. 2. pages[0, n_pages) are its pages in the order of positions, n_pages = pages_of(length); each counts it
- * once. 3. Keys and values of positions [0, cached) are there, cached <= length. cached < length occurs only after a
- * failed
+ * Invariants, whenever no call works on it:
+ *  1. length <= min(positions of the pool, max_context); ids[0, length) are its ids.
+ *  2. pages[0, n_pages) are its pages in the order of positions, n_pages = pages_of(length); each counts it once.
+ *  3. Keys and values of positions [0, cached) are there, cached <= length. cached < length occurs only after a failed
  *     evaluation that was computing the sequence again with other rotary factors. The next evaluation does so again.
- * 4. All of its pages have the same rotary factors, those that the positions [0, cached) were computed with. 5. `room`
- * is a multiple of PAGE_POSITIONS: ids have room for so many, pages and runs for as many pages. 6. `state` is 0, or
- * SEQUENCE_IN_USE while a call is at work: whoever sets that bit may touch the rest. Reading
+ *  4. All of its pages have the same rotary factors, those that the positions [0, cached) were computed with.
+ *  5. `room` is a multiple of PAGE_POSITIONS: ids have room for so many, pages and runs for as many pages.
+ *  6. `state` is 0, or SEQUENCE_IN_USE while a call is at work: whoever sets that bit may touch the rest. Reading
  *     length and ids needs no bit, as one thread at a time uses a sequence.
  *
  * Only evaluations write keys and values, and only to pages that no other sequence holds; a shared page is first

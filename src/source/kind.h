@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a kind of source has to do. Its opening function fills path, tensors and its own part of the struct; source.c
- * sorts the names. Functions are called with tensors of the same source and, where elements are expected, with tensors
+ * sorts the names. Functions are called with tensors of the same source and, where elements are asked for, with tensors
  * that are not coded; source.c has checked ranges.
  */
 #ifndef ELLM_SOURCE_KIND_H
