@@ -11,10 +11,12 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/notes.h"
 #include "base/progress.h"
 #include "base/sized.h"
 #include "container/container.h"
 #include "model/division.h"
+#include "model/model.h"
 #include "model/team.h"
 
 _Static_assert((int)ELLM_TEAM_MOST == (int)CONTAINER_PARTS_MAX, "a part for each rank of the largest team");
@@ -25,6 +27,7 @@ typedef struct split_job {
   const char *folder;
   ellm_split_options options;
   uint32_t shares[ELLM_TEAM_MOST];
+  bool *used;                 /* [tensors]: they are part of the architecture */
   division *divisions;        /* [tensors], of the part at work */
   uint32_t *columns;          /* [records so far + 1]: record in the whole -> record in the part, plus 1; 0: not yet */
   size_t n_columns;
@@ -121,7 +124,8 @@ static ellm_status fill_part(split_job *job, container_writer *writer, uint32_t 
                          .whole_bytes = container_file_bytes(job->file)};
   const ellm_team team = {.rank = rank, .n_ranks = part.n_parts, .shares = part.shares};
   container_identity(job->file, part.whole);
-  ELLM_TRY(division_make(job->model, &team, job->divisions, err));
+  division_make(&(division_of){job->model->source, &job->model->config, &job->model->weights, &team}, job->used,
+                job->divisions);
   ELLM_TRY(container_writer_part(writer, &part, err));
   const char *name;
   for (size_t i = 0; (name = container_asset_name(job->file, i)) != NULL; i++) {
@@ -199,14 +203,16 @@ static ellm_status prepare(split_job *job, ellm_error *err) {
     const container_tensor *t = container_tensor_at(job->file, i);
     if (t->quant.scales.columns != NULL && t->columns_record >= job->n_columns) job->n_columns = t->columns_record + 1;
   }
+  const ellm_notes nobody = {0};
+  job->used = calloc(n + 1, sizeof *job->used);
   job->divisions = calloc(n + 1, sizeof *job->divisions);
   job->columns = calloc(job->n_columns + 1, sizeof *job->columns);
   job->report->parts = calloc(job->options.n_parts, sizeof *job->report->parts);
-  if (job->divisions == NULL || job->columns == NULL || job->report->parts == NULL)
+  if (job->used == NULL || job->divisions == NULL || job->columns == NULL || job->report->parts == NULL)
     return ellm_fail_memory(err, n * sizeof *job->divisions, "the parts of a model");
   job->report->n_parts = job->options.n_parts;
   job->report->whole_bytes = container_file_bytes(job->file);
-  return ELLM_OK;
+  return model_check(job->model->source, &nobody, job->used, err);
 }
 
 static ellm_status split(split_job *job, ellm_error *err) {
@@ -256,6 +262,7 @@ ellm_status ellm_split(const char *path, const char *folder, const ellm_split_op
   if (status == ELLM_OK) status = ellm_model_open(path, &how, &model, err);
   job->model = model;
   if (status == ELLM_OK) status = split(job, err);
+  free(job->used);
   free(job->divisions);
   free(job->columns);
   free(job);

@@ -3,7 +3,9 @@
 #ifndef ELLM_MODEL_DIVISION_H
 #define ELLM_MODEL_DIVISION_H
 
-#include "model/model.h"
+#include "entrollm.h"
+#include "model/weights.h"
+#include "source/source.h"
 
 /* How much of a tensor a member needs. */
 typedef enum division_need {
@@ -13,10 +15,18 @@ typedef enum division_need {
 } division_need;
 typedef struct division { division_need need; container_groups groups; } division;
 
-/* divisions[i] for tensor i of the model's source, a .ellm file; team->rank is the member. Kept matrices count as whole. */
-ellm_status division_make(const ellm_model *model, const ellm_team *team, division *divisions, ellm_error *err);
+/* What is divided: the tensors of a source, those that its model's weights are bound to; team->rank is the member. */
+typedef struct division_of {
+  const tensor_source *source;
+  const model_config *config;
+  const model_weights *weights;
+  const ellm_team *team;
+} division_of;
 
-/* Where the model is a part: has it all row groups that its rank needs? ELLM_ERR_INPUT names a tensor that has not. */
-ellm_status division_check(const ellm_model *model, ellm_error *err);
+/* divisions[i] for tensor i of the source, a .ellm file. used[i]: is it part of the architecture? NULL: all are. Kept
+ * matrices count as whole. */
+void division_make(const division_of *of, const bool *used, division *divisions);
+/* If the source is a part: has it all row groups that its member needs? ELLM_ERR_INPUT names a tensor that has not. */
+ellm_status division_check(const division_of *of, ellm_error *err);
 
 #endif

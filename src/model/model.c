@@ -203,7 +203,7 @@ static ellm_status open_into(ellm_model *m, const ellm_model_options *options, e
   if (options->lock_memory) ELLM_TRY(source_lock(m->source, options->progress, options->progress_user, err));
   ELLM_TRY(read_configs(m, &options->notes, err));
   ELLM_TRY(model_weights_bind(m->source, &m->config, &options->notes, &m->weights, err));
-  ELLM_TRY(division_check(m, err));
+  ELLM_TRY(division_check(&(division_of){m->source, &m->config, &m->weights, &m->team}, err));
   rope_tables_init(&m->ropes, &m->config);
   const uint32_t most = m->config.max_context;
   m->cache_positions = options->cache_positions;
