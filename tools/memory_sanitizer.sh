@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# MemorySanitizer: does what decodes blocks and reads files use bytes that nobody wrote? The tests of coder, block decoders
-# and container, random valid files, and the corpora of the fuzz targets whose readers call no library: of others
-# (jansson, PCRE2) it does not see what they write. xxHash is compiled in. Needs clang; takes some minutes.
+# MemorySanitizer: does what decodes blocks and reads files use bytes that nobody wrote? The tests of coder and block
+# decoders, and the corpora of the fuzz targets that read memory and call no other library: of what those write
+# (jansson, PCRE2), and of stat in newer C libraries, it does not know. xxHash is compiled in. Needs clang; takes minutes.
 set -eu
 cd "$(dirname "$0")/.."
 build=${MEMORY_BUILD:-build/memory}
-tests=(coder_test_blocks coder_test_patches kernels_test_decode kernels_test_patches kernels_test_exact container_test_file)
-fuzz=(block container prompt_cache logits gguf)
+tests=(coder_test_blocks coder_test_patches kernels_test_decode kernels_test_patches kernels_test_exact)
+fuzz=(block container prompt_cache)
 [ $# -eq 0 ] || fuzz=("$@")
 cmake -S . -B "$build" -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="-O1 -g1 -DXXH_INLINE_ALL" \
   -DENTROLLM_FUZZ=ON -DENTROLLM_SANITIZE=memory -DENTROLLM_PROGRAM=OFF >"$build.log" 2>&1 &&
-  cmake --build "$build" -j "$(nproc)" --target "${tests[@]}" container_random_files "${fuzz[@]/#/fuzz_}" >>"$build.log" 2>&1 ||
+  cmake --build "$build" -j "$(nproc)" --target "${tests[@]}" "${fuzz[@]/#/fuzz_}" >>"$build.log" 2>&1 ||
   { tail -n 30 "$build.log"; exit 1; }
 failed=0
 run() {
@@ -22,8 +22,5 @@ run() {
   fi
 }
 for test in "${tests[@]}"; do run "$build/tests/$test"; done
-folder=$(mktemp -d)
-run "$build/tests/container_random_files" "$folder" 1 100
-rm -rf "$folder"
 for target in "${fuzz[@]}"; do run "$build/fuzz/fuzz_$target" -runs=0 "fuzz/corpus/$target"; done
 exit $failed

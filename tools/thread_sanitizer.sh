@@ -4,19 +4,25 @@
 #   tools/thread_sanitizer.sh [FURTHER_SCRIPT...]
 set -eu
 cd "$(dirname "$0")/.."
-build=${THREAD_BUILD:-build/check/tsan}
-mkdir -p "$build"
-cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS=-O1 -DENTROLLM_SANITIZE=thread >"$build/log" 2>&1 &&
-  cmake --build "$build" -j "$(nproc)" --target base_test_threads generate_test_generator serve_test_job entrollm >>"$build/log" 2>&1 ||
-  { tail -n 30 "$build/log"; exit 1; }
+# THREAD_BUILT=FOLDER takes what was built there.
+build=${THREAD_BUILT:-build/check/tsan} output=$(mktemp)
+make_all() {
+  mkdir -p "$build"
+  cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS=-O1 -DENTROLLM_SANITIZE=thread &&
+    cmake --build "$build" -j "$(nproc)" --target base_test_threads generate_test_generator serve_test_job entrollm
+}
+if [ -z "${THREAD_BUILT:-}" ] && ! make_all >"$output" 2>&1; then
+  tail -n 30 "$output"
+  exit 1
+fi
 export TSAN_OPTIONS=halt_on_error=1:exitcode=66 BUILD_DIR=$build
 failed=0
 run() {
   local begin=$SECONDS
-  if setarch -R "$@" >"$build/output" 2>&1 && ! grep -q 'WARNING: ThreadSanitizer' "$build/output"; then
+  if setarch -R "$@" >"$output" 2>&1 && ! grep -q 'WARNING: ThreadSanitizer' "$output"; then
     echo "ok      $* ($((SECONDS - begin)) s)"
   else
-    grep -A 30 -E 'ThreadSanitizer|^not ok' "$build/output" | head -n 60
+    grep -A 30 -E 'ThreadSanitizer|^not ok' "$output" | head -n 60
     echo "FAILED  $*"
     failed=1
   fi
