@@ -5,7 +5,7 @@
     bench/reproduction.py [--build DIR] [--shared DIR] [--chunks N] [--items N] [--model NAME=FOLDER] [--print]
     bench/reproduction.py --smollm2 FOLDER          # the part about SmolLM2-135M alone, into the page as it is
 
-Each model is compressed to uint8 and uint4 as the paper defines them (one step a tensor, mixed scheme, every matrix),
+Each model is compressed to uint8 and uint4 as the paper defines them (one step per tensor, mixed scheme, every matrix),
 and compared with full precision: effective bits, perplexity and divergence over the first chunks of WikiText-2 test,
 HellaSwag. Weights without embedding are compressed only; stories260k, a file of llama2.c, is made a folder first.
 SmolLM2-135M, a real model, is downloaded, and compared with files of the same size that `compress --target-bpw` makes:
@@ -33,9 +33,9 @@ Large Language Model Inference on Edge Devices* (arXiv 2505.02380).
 
 ## Measured here
 
-uint8 and uint4 as the paper defines them: one step a tensor, the scheme chosen per tensor, every matrix including the
+uint8 and uint4 as the paper defines them: one step per tensor, the scheme chosen per tensor, every matrix including the
 embedding. **Effective bits** count everything that belongs to the quantized tensors (code books, padding, checksums,
-directory). **Smaller** is against the same codes stored plainly. Perplexity is llama.cpp's protocol over the first
+directory). **Smaller** compares with the same codes stored plainly. Perplexity is llama.cpp's protocol over the first
 {chunks} chunks of WikiText-2 test; KL is the divergence from full precision on the same tokens, in nats; HellaSwag is
 lm-evaluation-harness's 0-shot acc_norm over {items} validation items. Two columns keep two errors apart: with float
 activations only the weights are rounded; *as run* adds the 16-bit activations of the default kernels. ± is one standard
@@ -59,31 +59,31 @@ PAPER = """
 | mistral-7B-Instruct | fp16 | 16 |  | 8.17 |  |  |
 |  | uint4 |  |  | 8.29 |  |  |
 
-The paper does not say by which protocol WikiText-2 was measured. Its figures are of the size of lm-evaluation-harness's
-word perplexity (published elsewhere for full precision: 9.47 for Phi-3-mini-4k, 8.29 for Mistral-7B-Instruct-v0.3;
-protocol d of [EVALUATION.md](EVALUATION.md)), not of the token perplexity above.
+The paper does not say by which protocol WikiText-2 was measured. Its figures are about as large as
+lm-evaluation-harness's word perplexity (published elsewhere for full precision: 9.47 for Phi-3-mini-4k, 8.29 for
+Mistral-7B-Instruct-v0.3; protocol d of [EVALUATION.md](EVALUATION.md)), not of the token perplexity above.
 
 ## What reproduces, what does not, and why
 
-- **Reproduces: entropy coding of coarsely quantized weights pays, and loses nothing.** One step a tensor leaves most
-  weights in few of the codes; Huffman codes store uint8 in {bits8} and uint4 in {bits4} bits on these models, code
+- **Reproduces: entropy coding of coarsely quantized weights pays, and loses nothing.** One step per tensor leaves most
+  weights on a few of the codes; Huffman codes store uint8 in {bits8} and uint4 in {bits4} bits on these models, code
   books and the structure for parallel decoding included. Coded and plain files give the same logits to the last bit.
-- **The paper's bits are reached by a real model, not by the tellers of stories.** Outliers stretch the grid of a tensor,
-  and the larger a matrix is, the larger are its outliers: the paper's 5.58 and 1.39 bits are of models with billions of
-  weights, SmolLM2's 135 million come near. The small models of the first table have 0.3 to 6 million in smaller tensors
-  with fewer outliers, so more of the codes are in use and the entropy is higher.
-- **Does not reproduce here: quality at 4 bits.** The paper reports perplexities that rise by 1 to 12 %. Here one step a
-  tensor at 4 bits makes the perplexity rise by {rise4}. The arithmetic lets one expect it: the rounding error at 4 bits
-  is {error4} of the weights' energy, and at the paper's 1.39 bits it would be about 20 % for Gaussian weights. Large
-  models bear more, but this alone does not explain how the paper's models keep nearly all of their quality, and it
+- **A real model reaches the paper's bits; the story models do not.** Outliers stretch the grid of a tensor, and the
+  larger a matrix is, the larger are its outliers: the paper's 5.58 and 1.39 bits are those of models with billions of
+  weights, and SmolLM2, with 135 million, comes near. The small models of the first table have 0.3 to 6 million weights,
+  in smaller tensors with fewer outliers, so more of the codes are in use and the entropy is higher.
+- **Does not reproduce here: quality at 4 bits.** The paper reports perplexities that rise by 1 to 12 %. Here one step
+  per tensor at 4 bits makes the perplexity rise by {rise4}. That is to be expected: the rounding error at 4 bits is
+  {error4} of the weights' energy, and at the paper's 1.39 bits it would be about 20 % for Gaussian weights. Large
+  models tolerate more, but this alone does not explain how the paper's models keep nearly all of their quality, and it
   cannot be checked without their weights.
-- **Reproduces on the small models: 8 bits are nearly free.** KL is {kl8} nats a token, and perplexity moves by less than its standard
-  error.
+- **Reproduces on the small models: 8 bits are nearly free.** KL is {kl8} nats per token, and perplexity moves by less
+  than its standard error.
 - **The integer kernels cost next to nothing** beside the quantizer: compare the two columns of each figure.
 - **HellaSwag says little at this size.** Such small models are near the chance level of 25 %; nearly all differences
   are within the errors. The column is there for real models: the same command measures them.
 
-None of the paper's own models is at hand where this page was made. For one that is, `bench/reproduction.py --model
+None of the paper's own models was available where this page was made. For one that is, `bench/reproduction.py --model
 NAME=FOLDER` adds its rows.
 """
 

@@ -47,24 +47,27 @@ Speed of the same codes, coded and plain (`bench model`, prompt of 512, 64 gener
 """
 NOT_MEASURED = "Not measured yet on this model: {}."
 WORDS = """
-- **The paper's bits reproduce on a model of its family**: {bits8} at uint8 and {bits4} at uint4, where the paper has 5.58
-  and 1.39 (Phi-3-mini). That is {smaller8} and {smaller4} less than the same codes stored plainly; the paper has up to 30 %
-  and 65 %.
-- **8 bits cost something here**: KL is {kl8} nats a token, and perplexity rises from {reference} to {perplexity8}.{sized8}
-- **The paper's quality at 4 bits does not reproduce.** One step a tensor leaves nothing of this model: perplexity
-  {perplexity4}, the same likeliest token as before in {top4} of places. The paper's own models rise by 1 to 12 %.{sized4}
+- **The paper's bits reproduce on a model of its family**: {bits8} at uint8 and {bits4} at uint4, where the paper has
+  5.58 and 1.39 (Phi-3-mini). That is {smaller8} and {smaller4} less than the same codes stored plainly; the paper has
+  up to 30 % and 65 %.
+- **8 bits cost something here**: KL is {kl8} nats per token, and perplexity rises from {reference} to
+  {perplexity8}.{sized8}
+- **The paper's quality at 4 bits does not reproduce.** One step per tensor leaves nothing of this model: its
+  perplexity is {perplexity4}, and its likeliest token is the same as before in {top4} of places. The paper's own
+  models rise by 1 to 12 %.{sized4}
 """
-SIZED8 = """ As many
-  bits with scales of rows and columns and error feedback have {kl}."""
-SIZED4 = """ As many
-  bits with scales and error feedback have a KL of {kl} and name the same token in {top} of places: so few bits
-  are too few for this model in any way ([QUANTIZATION.md](QUANTIZATION.md) has its curve)."""
-GSM8K_WORDS = """- **GSM8K says nothing at this size.** The model as it is solves {strict} (strict) or {flexible} (flexible) of
-  {n} questions, so the files cannot be told apart by it. The paper's Phi-3-mini solves 77 of 100, and 71 at uint4.
+SIZED8 = """ With as many
+  bits, scales of rows and columns, and error feedback, KL is {kl}."""
+SIZED4 = """ With as many
+  bits, scales, and error feedback, KL is {kl}, and the likeliest token is the same in {top} of places: so few
+  bits are too few for this model, whatever the method ([QUANTIZATION.md](QUANTIZATION.md) has its curve)."""
+GSM8K_WORDS = """- **GSM8K says nothing at this size.** The model as it is solves {strict} (strict) or {flexible}
+  (flexible) of {n} questions, so the files cannot be told apart by it. The paper's Phi-3-mini solves 77 of
+  100, and 71 at uint4.
 """
-SPEED_WORDS = """- **Coded weights do not generate faster than plain ones here**: {ratio8} times as fast at 8 bits, {ratio4} at 4, where the
-  paper has 1.32 to 2.47 on its device. So small a model is not limited by memory; the SmolLM-1.7B shape, which is,
-  generates 1.15 times as fast at 8 bits ([PERFORMANCE.md](PERFORMANCE.md)).
+SPEED_WORDS = """- **Coded weights do not generate faster than plain ones here**: {ratio8} times as fast at 8 bits,
+  {ratio4} at 4, where the paper has 1.32 to 2.47 on its device. A model this small is not limited by
+  memory; the SmolLM-1.7B shape, which is, generates 1.15 times as fast at 8 bits ([PERFORMANCE.md](PERFORMANCE.md)).
 """
 
 
