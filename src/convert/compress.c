@@ -538,8 +538,28 @@ static ellm_status write_all(compress_job *job, ellm_error *err) {
 
 /* --------------------------------------------------------------- several processes */
 
+/* The small files, and the text to calibrate on. */
+static ellm_status add_measured_with(const compress_job *job, ellm_buffer *text, ellm_error *err) {
+  const char *path = job->options->calibrate_file;
+  uint8_t digest[16], *file = NULL;
+  size_t bytes = 0;
+  bool ok = true;
+  for (size_t i = 0; ok && i < source_asset_count(job->input); i++) {
+    const void *data = source_asset(job->input, source_asset_name(job->input, i), &bytes);
+    hash128(data, data != NULL ? bytes : 0, digest);
+    ok = ellm_buffer_append(text, digest, sizeof digest);
+  }
+  if (ok && path != NULL) {
+    ELLM_TRY(file_read_all(path, MOST_TEXT, &file, &bytes, err));
+    hash128(file, bytes, digest);
+    ok = ellm_buffer_append(text, digest, sizeof digest);
+    free(file);
+  }
+  return ok ? ELLM_OK : ellm_fail_memory(err, sizeof digest, "a key");
+}
+
 /* What all ranks must share: options, and of each tensor whether it is dealt out, name, type, shape and some of its bytes.
- * (Sizes and times of files are each machine's own; the small files are rank 0's.) */
+ * (Sizes and times of files are each machine's own; the small files are rank 0's, but all measure with theirs.) */
 static ellm_status common_key(const compress_job *job, uint8_t key[16], ellm_error *err) {
   enum { SAMPLE = 4096 };
   ellm_buffer text = {0};
@@ -549,6 +569,7 @@ static ellm_status common_key(const compress_job *job, uint8_t key[16], ellm_err
   ellm_status status = ELLM_OK;
   for (size_t i = 0; ok && i < job->options->n_keep; i++)
     ok = ellm_buffer_append(&text, job->options->keep[i], strlen(job->options->keep[i]) + 1);
+  if (job->options->target != ELLM_TARGET_NONE) status = add_measured_with(job, &text, err);
   for (size_t i = 0; ok && status == ELLM_OK && i < source_count(job->input); i++) {
     const source_tensor *t = source_at(job->input, i);
     const size_t bytes = t->bytes < SAMPLE ? (size_t)t->bytes : SAMPLE;
