@@ -353,7 +353,11 @@ static ellm_status resume_key(const compress_job *job, uint8_t key[16], ellm_err
   if (options->calibrate_file != NULL) {
     uint8_t *file = NULL;
     size_t bytes = 0;
-    ELLM_TRY(file_read_all(options->calibrate_file, MOST_TEXT, &file, &bytes, err));
+    const ellm_status read = file_read_all(options->calibrate_file, MOST_TEXT, &file, &bytes, err);
+    if (read != ELLM_OK) {
+      ellm_buffer_free(&text);
+      return read;
+    }
     ok = ok && ellm_buffer_append(&text, file, bytes);
     free(file);
   }
