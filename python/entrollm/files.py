@@ -292,6 +292,9 @@ def _tensor(t: Any) -> Tensor:
     found: Tensor = {"name": _library.text_of(t.name), "shape": [int(t.shape[i]) for i in range(t.n_dims)],
                      "kept": bool(t.kept), "dtype": _library.text_of(lib.ellm_dtype_name(t.dtype)),
                      "stored_bytes": int(t.stored_bytes)}
+    here = int(t.stored_elements)
+    if here != int(t.n_elements):  # a part of a model
+        found["stored_elements"] = here
     if t.kept:
         return found
     exact = bool(t.exact)
@@ -300,7 +303,7 @@ def _tensor(t: Any) -> Tensor:
                  step=None if exact else float(t.step), zero=None if exact else int(t.zero),
                  row_scales=bool(t.row_scales), column_scales=bool(t.column_scales), outliers=int(t.outliers),
                  entropy=float(t.entropy), huffman_bits_per_weight=float(t.huffman_bits_per_weight),
-                 coded_bits_per_weight=8 * int(t.stored_bytes) / int(t.n_elements) if t.n_elements else 0.0,
+                 coded_bits_per_weight=8 * int(t.stored_bytes) / here if here else 0.0,
                  layout=_library.text_of(t.layout) if t.layout else "?", raw_bits=int(t.raw_bits), tuple=int(t.tuple),
                  symbols=int(t.symbols), payload_bytes=int(t.payload_bytes))
     return found

@@ -136,6 +136,8 @@ def test_inspect_equals_the_program(folder, small, stories, tmp_path):
     for path in (stories, sized, folder, small):
         assert entrollm.inspect(path) == json.loads(run_program("inspect", path))
     assert entrollm.inspect(sized)["quality"]["calibration"] == "none"
+    part = os.path.join(ROOT, "tests", "golden", "container", "part.ellm")
+    assert entrollm.inspect(part)["tensors"] == json.loads(run_program("inspect", part))["tensors"]
     with entrollm.Model(sized) as model:
         assert model.quality == entrollm.inspect(sized)["quality"]
 
