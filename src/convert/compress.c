@@ -274,6 +274,7 @@ ellm_status compress_check_options(const ellm_compress_options *options, ellm_er
     return ellm_fail(err, ELLM_ERR_USAGE, "unknown class of machine %d", (int)options->machine);
   if (options->code > ELLM_CODE_FIELDS) return ellm_fail(err, ELLM_ERR_USAGE, "unknown code %d", (int)options->code);
   if (options->threads < 0) return ellm_fail(err, ELLM_ERR_USAGE, "%d threads make no sense", options->threads);
+  if (options->team != NULL) ELLM_TRY(dealt_check_team(options->team, err));
   return check_target(options, err);
 }
 
@@ -774,7 +775,7 @@ static ellm_status agree(const ellm_compress_team *team, bool *measure, ellm_err
 
 /*
  * To a size. All ranks measure the model together, as members of a team, which is most of the work; what they find is
- * kept in a plan by rank 0. It goes on alone with that, since the step of each matrix depends on the sizes of those
+ * kept in a plan by rank 0. It continues alone with that, since the step of each matrix depends on the sizes of those
  * before it. A plan that is there already is not looked at by the others, so rank 0 completes it alone, too.
  */
 static ellm_status compress_sized_together(const char *path, const char *out_path, const ellm_compress_options *options,
@@ -800,7 +801,7 @@ static ellm_status compress_sized_together(const char *path, const char *out_pat
     status = compress_path(path, out_path, &alone, report, err);
   if (status == ELLM_OK && team->rank != 0 && report != NULL && *report == NULL && (*report = report_create()) == NULL)
     status = ellm_fail_memory(err, sizeof **report, "a report");
-  if (status == ELLM_OK && own_plan != NULL && team->rank == 0) unlink(own_plan);
+  if (own_plan != NULL && team->rank == 0 && (status == ELLM_OK || !options->resume)) unlink(own_plan);
   free(own_plan);
   return status;
 }

@@ -37,6 +37,11 @@ static uint32_t share_of(const ellm_compress_team *team, uint32_t rank) {
   return team->shares != NULL ? team->shares[rank] : 1;
 }
 
+ellm_status dealt_check_team(const ellm_compress_team *team, ellm_error *err) {
+  ELLM_TRY(team_check_ranks(team->rank, team->n_ranks, team->shares, err));
+  return team->pass != NULL ? ELLM_OK : ellm_fail(err, ELLM_ERR_USAGE, "a team that compresses needs a pass");
+}
+
 /* Each matrix goes to the rank that would finish it first (of equals, the lowest). All ranks compute this from the same
  * numbers in the same order, so they agree without asking each other. */
 static ellm_status deal_out(dealt *d, const bool *matrix, ellm_error *err) {
@@ -60,8 +65,6 @@ static ellm_status deal_out(dealt *d, const bool *matrix, ellm_error *err) {
 ellm_status dealt_open(const ellm_compress_team *team, const tensor_source *input, const bool *matrix, dealt **out,
                        ellm_error *err) {
   *out = NULL;
-  ELLM_TRY(team_check_ranks(team->rank, team->n_ranks, team->shares, err));
-  if (team->pass == NULL) return ellm_fail(err, ELLM_ERR_USAGE, "a team that compresses without pass");
   dealt *d = calloc(1, sizeof *d);
   if (d == NULL) return ellm_fail_memory(err, sizeof *d, "matrices");
   *d = (dealt){.team = team, .input = input, .n = source_count(input)};

@@ -14,8 +14,10 @@ enum { DEALT_NOBODY = UINT32_MAX };
 
 typedef struct dealt dealt;
 
+/* Is it a team that can be? ELLM_ERR_USAGE, naming what is wrong. */
+ellm_status dealt_check_team(const ellm_compress_team *team, ellm_error *err);
 /* Deals out the tensors with matrix[i], by their bytes and the team's shares. All ranks come to the same. The team outlives
- * it. ELLM_ERR_USAGE where it is none that can be. */
+ * it, and has been checked. */
 ellm_status dealt_open(const ellm_compress_team *team, const tensor_source *input, const bool *matrix, dealt **out,
                        ellm_error *err);
 void dealt_close(dealt *d); /* NULL is fine */

@@ -44,7 +44,8 @@ bool ellm_source_tensor(const ellm_source *source, size_t index, ellm_tensor_inf
                              .n_elements = t->n_elements,
                              .dtype = t->dtype,
                              .kept = true,
-                             .stored_bytes = t->bytes};
+                             .stored_bytes = t->bytes,
+                             .stored_elements = t->n_elements};
   memcpy(info->shape, t->shape, sizeof info->shape);
   return true;
 }

@@ -243,6 +243,11 @@ static void test_bad_weights(void **state) {
   remove_folder(dir);
 }
 
+static ellm_status never(void *user, float *rows, size_t n_rows, size_t stride, const uint32_t *first, ellm_error *why) {
+  (void)user, (void)rows, (void)n_rows, (void)stride, (void)first;
+  return ellm_fail(why, ELLM_ERR_INTERNAL, "asked to gather");
+}
+
 static void test_usage(void **state) {
   (void)state;
   ellm_compress_options options = defaults();
@@ -251,6 +256,14 @@ static void test_usage(void **state) {
   options = defaults();
   options.threads = -1;
   assert_int_equal(ellm_compress(source, out, &options, NULL, &err), ELLM_ERR_USAGE);
+  const ellm_compress_team teams[] = {{.rank = 2, .n_ranks = 2, .gather = never}, {.rank = 0, .n_ranks = 2, .gather = never}};
+  for (int i = 0; i < 4; i++) { /* a rank that there is not, no function to pass with; to a size, too */
+    options = defaults();
+    options.team = &teams[i % 2];
+    options.target = i < 2 ? ELLM_TARGET_NONE : ELLM_TARGET_BITS;
+    options.target_value = 4;
+    assert_int_equal(ellm_compress(source, out, &options, NULL, &err), ELLM_ERR_USAGE);
+  }
   options = defaults();
   write_text(folder, "out.ellm", "precious");
   assert_int_equal(ellm_compress(source, out, &options, NULL, &err), ELLM_ERR_EXISTS);
