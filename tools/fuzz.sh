@@ -6,8 +6,8 @@
 # -n: of each target (default 5,000,000); -t: at most so many seconds for each; -j: of the build alone; -s: libFuzzer's
 # seed (default: drawn, and printed). What was found new is kept in build/fuzzing/new/TARGET, where the next run goes on, and
 # build/fuzzing/counts adds up the executions of all runs. An input with a finding lies in build/fuzzing/findings.
-# FUZZ_BUILT=FOLDER takes the programs that lie in FOLDER/fuzz, and builds nothing; FUZZ_MINIMIZE=1: instead of running, write the smallest corpus
-# that covers as much as fuzz/corpus and what was found new, to build/fuzzing/least/TARGET.
+# FUZZ_BUILT=FOLDER takes the programs in FOLDER/fuzz, and builds nothing. FUZZ_MINIMIZE=1 does not run the targets but
+# writes the smallest corpus that covers as much as fuzz/corpus and what was found new, to build/fuzzing/least/TARGET.
 set -eu
 cd "$(dirname "$0")/.."
 executions=5000000 seconds=0 jobs=$(nproc) seed=$((RANDOM * 32768 + RANDOM + 1))

@@ -9,6 +9,7 @@ build=${MEMORY_BUILD:-build/memory}
 tests=(coder_test_blocks coder_test_patches kernels_test_decode kernels_test_patches kernels_test_exact)
 fuzz=(block container prompt_cache)
 [ $# -eq 0 ] || fuzz=("$@")
+mkdir -p "$build"
 cmake -S . -B "$build" -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="-O1 -g1 -DXXH_INLINE_ALL" \
   -DENTROLLM_FUZZ=ON -DENTROLLM_SANITIZE=memory -DENTROLLM_PROGRAM=OFF >"$build.log" 2>&1 &&
   cmake --build "$build" -j "$(nproc)" --target "${tests[@]}" "${fuzz[@]/#/fuzz_}" >>"$build.log" 2>&1 ||

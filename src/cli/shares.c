@@ -20,7 +20,7 @@ int cli_shares_parse(const char *text, const char *what, uint32_t *shares, uint3
     found++;
     at = end;
     if (*at == '\0') break;
-    if (*at != ':') return cli_error(ELLM_ERR_USAGE, "--shares %s: '%s' is no ':'", text, at);
+    if (*at != ':') return cli_error(ELLM_ERR_USAGE, "--shares %s: '%s' is not ':'", text, at);
   }
   if (found != n)
     return cli_error(ELLM_ERR_USAGE, "--shares %s: %u shares for %u %s", text, (unsigned)found, (unsigned)n, what);
