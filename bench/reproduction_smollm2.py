@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VARIANTS = (  # name, what the table calls it
@@ -193,11 +194,34 @@ def section(run, options):
     left += [] if "speed" in measures else ["the speed of coded against plain codes"]
     if left:
         more.append(NOT_MEASURED.format(",\n".join(", ".join(left[i : i + 4]) for i in range(0, len(left), 4))))
-    return TEXT.format(
+    page = TEXT.format(
         rows="\n".join(rows), speeds=speeds(figures) if "speed" in measures else "",
         words=words(figures, kl) + gsm8k_words(found) + (speed_words(figures) if "speed" in measures else ""),
         more="\n".join(m.format(**vars(options)) for m in more), **vars(options),
     )  # fmt: skip
+    return wrapped(page)
+
+
+def wrapped(page):
+    """Paragraphs and items in lines of at most 120 characters; tables and headings as they are."""
+    out, prose = [], []
+
+    def end_of_prose():
+        if prose:
+            out.append(textwrap.fill(" ".join(prose), 120, subsequent_indent="  " if prose[0].startswith("- ") else "",
+                                     break_long_words=False, break_on_hyphens=False))  # fmt: skip
+            prose.clear()
+
+    for line in page.split("\n"):
+        if line == "" or line[0] in "|#" or line.startswith("- "):
+            end_of_prose()
+        if line == "" or line[0] in "|#":
+            out.append(line)
+        else:
+            prose.append(line.strip())
+    end_of_prose()
+    return "\n".join(out)
+
 
 
 def cell(measure, result):
