@@ -143,11 +143,11 @@ static void damage_is_refused(void **state) {
   refuse(data, bytes - 1, "bytes");
   const struct { size_t at; uint32_t value; const char *word; } fields[] = {
       {0, 0, "not a prompt cache"},     {8, 2, "version 2"},        {12, 0, "0 positions"},
-      {12, N + 1, "bytes said"},        {12, UINT32_MAX, "said"},   {16, 0x78787878, "another model"},
+      {12, N + 1, "bytes for a prompt cache"}, {12, UINT32_MAX, "bytes for"}, {16, 0x78787878, "another model"},
       {48, ELLM_ACTIVATIONS_I16, "i16"}, {48, 77, "77"},            {52, ELLM_CACHE_F16, "f16"},
       {52, 9, "9"},                     {56, 0xFFFFFFFF, "layers"}, {60, 1, "heads"},
       {64, 0, "elements"},              {68, 1, "token ids"},       {72, 1, "flags"},
-      {72, 2, "flags"},                 {76, 1, "reserved"},        {80, 1, "said"},
+      {72, 2, "flags"},                 {76, 1, "reserved"},        {80, 1, "bytes for"},
       {96, 1, "reserved"},              {116, 1, "reserved"},       {128, 1u << 30, "token id"},
   };
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
