@@ -648,8 +648,8 @@ static ellm_status compress_together(compress_job *job, const char *out_path, el
   const ellm_compress_team *team = job->options->team;
   char name[48];
   snprintf(name, sizeof name, ".%u-of-%u", (unsigned)team->rank + 1, (unsigned)team->n_ranks);
+  if (team->rank == 0) ELLM_TRY(look_at_output(job, out_path, err)); /* the others wait for it in deal_out */
   ELLM_TRY(deal_out(job, err));
-  if (team->rank == 0) ELLM_TRY(look_at_output(job, out_path, err));
   char *path = path_append(out_path, name), *partial = path != NULL ? path_append(path, PARTIAL_ENDING) : NULL;
   compress_job own = {.options = job->options,
                       .input = job->input,

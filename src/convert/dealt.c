@@ -103,13 +103,17 @@ static ellm_status pass(const dealt *d, uint32_t from, uint32_t to, void *data, 
 ellm_status dealt_compare(const dealt *d, const uint8_t key[16], ellm_error *err) {
   uint8_t other[16];
   memcpy(other, key, sizeof other);
-  if (d->team->rank != 0) return pass(d, d->team->rank, 0, other, sizeof other, err);
+  if (d->team->rank != 0) {
+    ELLM_TRY(pass(d, d->team->rank, 0, other, sizeof other, err));
+    return pass(d, 0, d->team->rank, other, sizeof other, err); /* rank 0 agrees */
+  }
   for (uint32_t r = 1; r < d->team->n_ranks; r++) {
     ELLM_TRY(pass(d, r, 0, other, sizeof other, err));
     if (memcmp(other, key, sizeof other) != 0)
       return ellm_fail(err, ELLM_ERR_INPUT, "%s: rank %u compresses another source, or in another way, than rank 0",
                        source_path(d->input), (unsigned)r);
   }
+  for (uint32_t r = 1; r < d->team->n_ranks; r++) ELLM_TRY(pass(d, 0, r, other, sizeof other, err));
   return ELLM_OK;
 }
 

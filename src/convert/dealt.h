@@ -25,7 +25,8 @@ uint32_t dealt_owner(const dealt *d, size_t index); /* DEALT_NOBODY: no matrix *
 bool dealt_is_own(const dealt *d, size_t index);
 uint64_t dealt_own_bytes(const dealt *d);           /* of the source's */
 
-/* Is `key` the same on all ranks? ELLM_ERR_INPUT on rank 0 names one where it is another. */
+/* Is `key` the same on all ranks? ELLM_ERR_INPUT on rank 0 names one where it is another. The others return when rank 0
+ * has found that it is: before that none of them has written anything. */
 ellm_status dealt_compare(const dealt *d, const uint8_t key[16], ellm_error *err);
 /* What a journal's key is made of besides: ranks and shares. */
 void dealt_key(const dealt *d, const uint8_t key[16], uint8_t out[16]);
