@@ -84,8 +84,7 @@ static ellm_status measure_folder(bench *b, ellm_error *err) {
 }
 
 static ellm_status make_folder(bench *b, ellm_error *err) {
-  const char *parent = getenv("TMPDIR");
-  if (!parent || !*parent) parent = "/tmp";
+  const char *parent = cli_temporary_folder();
   if (strlen(parent) > sizeof b->dir - 32) return prog_failure(err, ELLM_ERR_USAGE, "TMPDIR is too long");
   snprintf(b->dir, sizeof b->dir, "%s/entrollm-bench-XXXXXX", parent);
   if (!mkdtemp(b->dir)) {

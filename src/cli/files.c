@@ -39,6 +39,11 @@ char *cli_path_join(const char *dir, const char *name) {
   return path;
 }
 
+const char *cli_temporary_folder(void) {
+  const char *folder = getenv("TMPDIR");
+  return folder && *folder ? folder : "/tmp";
+}
+
 ellm_status cli_create_directory(const char *path, ellm_error *err) {
   if (mkdir(path, 0777) == 0) return ELLM_OK;
   const int code = errno;

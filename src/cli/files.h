@@ -11,6 +11,7 @@ bool cli_file_exists(const char *path); /* a link that leads nowhere does, too *
 bool cli_is_directory(const char *path);
 /* malloc'ed "dir/name"; NULL: no memory. */
 char *cli_path_join(const char *dir, const char *name);
+const char *cli_temporary_folder(void); /* TMPDIR, else /tmp */
 /* Create a directory (parents must exist); an existing one is fine. */
 ellm_status cli_create_directory(const char *path, ellm_error *err);
 

@@ -25,12 +25,18 @@ ellm_status cli_sequence_restore(ellm_sequence *sequence, const char *path, cons
 /* A member of a team that writes nothing has its part in what another writes all the same: it goes to a file that is
  * nobody's. */
 static ellm_status save_for_another(const ellm_sequence *sequence, ellm_error *err) {
-  char path[] = "/tmp/entrollm-rank-XXXXXX";
+  char *path = cli_path_join(cli_temporary_folder(), "entrollm-rank-XXXXXX");
+  if (path == NULL) return prog_failure_memory(err, sizeof *path, "a path");
   const int file = mkstemp(path);
-  if (file < 0) return prog_failure_errno(err, errno, "create", path);
-  close(file);
-  const ellm_status status = ellm_sequence_save(sequence, path, NULL, NULL, err);
-  unlink(path);
+  ellm_status status;
+  if (file < 0) {
+    status = prog_failure_errno(err, errno, "create", path);
+  } else {
+    close(file);
+    status = ellm_sequence_save(sequence, path, NULL, NULL, err);
+    unlink(path);
+  }
+  free(path);
   return status;
 }
 
