@@ -623,12 +623,7 @@ static ellm_status open_own(compress_job *own, const char *path, ellm_error *err
   if (!resume) journal_remove(path);
   ELLM_TRY(report_start(own->report, source_count(own->input), err));
   progress_start(&own->meter, own->options->progress, own->options->progress_user, dealt_own_bytes(own->dealt));
-  own->matrices = (matrix_writer){.options = own->options,
-                                  .input = own->input,
-                                  .workers = &own->workers,
-                                  .writer = own->writer,
-                                  .meter = &own->meter};
-  return matrix_writer_open(&own->matrices, path, err);
+  return open_matrices(own, path, err);
 }
 
 static ellm_status write_own(compress_job *own, const char *path, ellm_error *err) {
