@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "kernels/columns.h"
+#include "kernels/fetch.h"
 #include "kernels/full_tiles.h"
 
 KERNEL_INLINE columns columns_after(columns x, size_t n) {
@@ -51,9 +52,9 @@ void KERNEL_PASTE(multiply_codes_, KERNEL_NAME)(const uint8_t *panel_codes, cons
   }
 }
 
-/* Sums of all panels from decoded codes. */
-static void dot_codes(const uint8_t *codes, const coder_block *block, const kernel_activations *a, size_t token,
-                      int32_t *sums) {
+/* Sums of all panels from codes; `ahead` is 0 for those that were decoded, which are in a cache. */
+static void dot_codes(const uint8_t *codes, size_t ahead, const coder_block *block, const kernel_activations *a,
+                      size_t token, int32_t *sums) {
   const size_t n_groups = kernel_block_groups(block, a), tile_bytes = CODER_TILE_COLUMNS * block->panel_rows;
   const columns x = columns_at(a, token, block->first_column);
   uint8_t full[KERNEL_GROUP_I16 / CODER_TILE_COLUMNS * CODER_TILE];
@@ -62,6 +63,7 @@ static void dot_codes(const uint8_t *codes, const coder_block *block, const kern
       const size_t first = g * x.tiles_per_group, left = block->tiles - first;
       const size_t n_tiles = left < x.tiles_per_group ? left : x.tiles_per_group;
       const uint8_t *from = codes + first * tile_bytes;
+      if (ahead > 0) fetch_lines(from + ahead, n_tiles * tile_bytes);
       if (tile_bytes < CODER_TILE) from = kernel_full_tiles(from, n_tiles, block->panel_rows, 0, full);
       dot_group(from, n_tiles, columns_after(x, g * a->group), sums);
     }
@@ -86,10 +88,10 @@ bool KERNEL_PASTE(dot_block_, KERNEL_NAME)(const coder_codebook *book, const cod
   if (book->kind == CODER_PLAIN && book->bits > 4) { /* the bytes are the codes */
     if (bytes != coder_block_codes(block)) return false;
     if (book->bits < 8 && bytes_or_all(data, bytes) >> book->bits != 0) return false;
-    dot_codes(data, block, a, token, sums);
+    dot_codes(data, fetch_distance(bytes), block, a, token, sums);
     return true;
   }
   if (!KERNEL_DECODE(book, block, data, bytes, &scratch->coder, scratch->codes)) return false;
-  dot_codes(scratch->codes, block, a, token, sums);
+  dot_codes(scratch->codes, 0, block, a, token, sums);
   return true;
 }

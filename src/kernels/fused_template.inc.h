@@ -47,17 +47,16 @@
 
 #include "coder/raw_bits.h"
 #include "kernels/columns.h"
+#include "kernels/fetch.h"
 #include "kernels/patches.h"
 
 enum { STEP_TILES = 8, MAX_FUSED_RAW = 4, PARTS = CODER_PANEL_ROWS / PART_ROWS, PART_BYTES = CODER_TILE / PARTS };
-/* In bytes. Memory answers after about 100 ns; in that time a thread decodes at most this many bytes (some 10 GB/s). */
-enum { FETCH_AHEAD = 1024 };
 enum { NARROW = 0, WIDE = 8 }; /* or the tiles whose products 16 bits hold */
 
 typedef struct fused {
   const uint8_t *symbols, *four, *two, *one; /* of the current step */
-  size_t ahead; /* from the symbols to those that are to be fetched; 0 where they are in a cache */
-  size_t raw_ahead; /* from raw bits to those of the next block */
+  size_t ahead;     /* from the symbols to those that are to be fetched; 0 where they are in a cache */
+  size_t raw_ahead; /* from raw bits to those that are to be fetched */
   size_t n_panels, tiles;
   columns x;
   int32_t first;      /* of fields, else 0 */
@@ -139,21 +138,15 @@ KERNEL_INLINE void add_wide(const fused *f, fused_sums *s, columns x, int tuple,
 }
 #endif
 
-/* Into the second-level cache. */
-KERNEL_INLINE void fetch_raw(const uint8_t *p, int bytes) {
-  KERNEL_UNROLL(4)
-  for (int line = 0; line < bytes; line += 64) __builtin_prefetch(p + line, 0, 2);
-}
-
 /* To the next step, fetching what lies as far ahead. */
 KERNEL_INLINE void next_step(fused *f, int tuple, int raw_bits) {
   const int bytes = tuple == 0 ? 0 : 512 / tuple;
   if (f->ahead > 0)
-    for (int line = 0; line < bytes; line += 64) __builtin_prefetch(f->symbols + f->ahead + line);
+    fetch_lines(f->symbols + f->ahead, (size_t)bytes);
   f->symbols += bytes;
-  if (raw_bits & 4) fetch_raw(f->four + f->raw_ahead, 256);
-  if (raw_bits & 2) fetch_raw(f->two + f->raw_ahead, 128);
-  if (raw_bits & 1) fetch_raw(f->one + f->raw_ahead, 64);
+  if (raw_bits & 4) fetch_lines(f->four + f->raw_ahead, 256);
+  if (raw_bits & 2) fetch_lines(f->two + f->raw_ahead, 128);
+  if (raw_bits & 1) fetch_lines(f->one + f->raw_ahead, 64);
   f->four += 256;
   f->two += 128;
   f->one += 64;
@@ -241,8 +234,8 @@ static kernel_fused_result dot_fields(fused *f, const coder_codebook *book, cons
   f->first = book->first;
   f->sum = sum;
   f->symbols = data;
-  f->ahead = width < 4 ? 0 : FETCH_AHEAD;
-  f->raw_ahead = bytes;
+  f->raw_ahead = fetch_distance(bytes);
+  f->ahead = width < 4 ? 0 : f->raw_ahead;
   f->four = data + offset[0];
   f->two = data + offset[1];
   f->one = data + offset[2];
@@ -265,14 +258,14 @@ kernel_fused_result KERNEL_PASTE(dot_fused_, KERNEL_NAME)(const coder_codebook *
     if (book->bits != 4) return KERNEL_NOT_FUSED;
     if (bytes != coder_raw_list_bytes(4, n_codes)) return KERNEL_FUSED_DAMAGED;
     f.symbols = f.four = f.two = f.one = data;
-    f.ahead = FETCH_AHEAD;
+    f.ahead = fetch_distance(bytes);
     tuple = 2;
   } else {
     uint32_t raw_offset[3];
     if (!KERNEL_SYMBOLS(book, block, data, bytes, &scratch->coder, scratch->codes, raw_offset))
       return KERNEL_FUSED_DAMAGED;
     f.symbols = scratch->codes;
-    f.raw_ahead = bytes;
+    f.raw_ahead = fetch_distance(bytes);
     f.four = data + raw_offset[0];
     f.two = data + raw_offset[1];
     f.one = data + raw_offset[2];
@@ -349,7 +342,8 @@ static kernel_fused_result find_symbols(const coder_codebook *book, const coder_
                                         size_t bytes, kernel_scratch *scratch, fused *f, found_symbols *found) {
   const size_t n_codes = coder_block_codes(block);
   uint32_t offset[3] = {0};
-  *f = (fused){.symbols = scratch->codes, .raw_ahead = bytes, .n_panels = block->panels, .tiles = block->tiles};
+  *f = (fused){.symbols = scratch->codes, .n_panels = block->panels, .tiles = block->tiles};
+  f->raw_ahead = fetch_distance(bytes);
   *found = (found_symbols){.tuple = book->tuple, .raw_bits = book->raw_bits};
   if (book->kind == CODER_PLAIN || (book->kind == CODER_FIELDS && book->raw_bits >= 4)) {
     const unsigned width = book->kind == CODER_PLAIN ? book->bits : book->raw_bits;
@@ -358,7 +352,7 @@ static kernel_fused_result find_symbols(const coder_codebook *book, const coder_
     *found = (found_symbols){.tuple = 2, .raw_bits = coder_field_raw_bits(width), .first = book->first};
     coder_raw_offsets(found->raw_bits, n_codes, (uint32_t)coder_field_upper_bytes(width, n_codes), offset);
     f->symbols = data;
-    f->ahead = FETCH_AHEAD;
+    f->ahead = f->raw_ahead;
   } else if (book->kind == CODER_FIELDS || (book->tuple == 1 && book->raw_bits == 0)) {
     return KERNEL_NOT_FUSED; /* decoding gives codes at once */
   } else if (!KERNEL_SYMBOLS(book, block, data, bytes, &scratch->coder, scratch->codes, offset)) {
