@@ -81,10 +81,23 @@ typedef struct tensor_job {
   const container_tensor *tensor;
   const strip_quantizer *source;   /* NULL: nothing to compare codes with */
   const source_tensor *exact;      /* NULL: nothing to compare elements with */
-  strip_plan plan;
+  strip_plan plan;                 /* of the whole matrix, or of the blocks that the file has of it */
   uint64_t first_strip;
   struct { finding *items; size_t n; } *found; /* a list for each strip of the batch */
 } tensor_job;
+
+static bool compares(const tensor_job *t) { return t->source != NULL || t->exact != NULL; }
+
+/* What to walk over. The checkpoint is read by rows of the whole matrix, and is as large as that. Without it only the
+ * blocks of the file are looked at: there are no more than its table has room for, while a part may name a matrix of
+ * 2^32 blocks and have none of them. */
+static coder_geometry walked(const tensor_job *t) {
+  coder_geometry g = t->tensor->geometry;
+  if (compares(t)) return g;
+  g.n_blocks = container_stored_blocks(t->tensor);
+  g.row_groups = g.n_blocks / g.column_ranges;
+  return g;
+}
 
 static void note(tensor_job *t, convert_worker *worker, size_t item, finding what) {
   finding *grown = realloc(t->found[item].items, (t->found[item].n + 1) * sizeof *grown);
@@ -153,7 +166,8 @@ static void verify_strip(void *user, size_t item, int thread) {
   if (t->exact != NULL) status = strip_read(job->input, t->exact, &s, worker->raw, &worker->error);
   for (uint64_t b = 0; status == ELLM_OK && b < s.n_blocks; b++) {
     uint64_t index = s.first_block + b;
-    if (!container_has_block(t->tensor, index)) continue; /* of another part */
+    if (!compares(t)) index = container_stored_block(t->tensor, index);
+    else if (!container_has_block(t->tensor, index)) continue; /* of another part */
     const uint8_t *data;
     size_t bytes;
     uint32_t checksum;
@@ -245,7 +259,9 @@ static ellm_status verify_coded(verify_job *job, const container_tensor *tensor,
                                 const source_tensor *exact, double from, ellm_error *err) {
   tensor_job t = {.job = job, .tensor = tensor, .source = source, .exact = exact};
   size_t batch = (size_t)job->workers.n_threads * BATCH_PER_THREAD;
-  strip_plan_init(&t.plan, &tensor->geometry, job->workers.strip_codes, batch);
+  const coder_geometry geometry = walked(&t);
+  if (geometry.n_blocks == 0) return ELLM_OK;
+  strip_plan_init(&t.plan, &geometry, job->workers.strip_codes, batch);
   t.found = calloc(batch, sizeof *t.found);
   if (t.found == NULL) return ellm_fail_memory(err, batch * sizeof *t.found, "findings");
   for (int i = 0; i < job->workers.n_threads; i++) {

@@ -14,7 +14,9 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "coder/coder.h"
 #include "container/container.h"
+#include "container/hash.h"
 #include "convert/checkpoints.h"
 #include "sanitized.h"
 
@@ -242,8 +244,67 @@ static void test_passes(void **state) {
   }
 }
 
+/* ---------------------------------------------------------------- hostile sizes */
+
+/* A matrix of four thousand million blocks. The part has those of the last row group, the very last one with a wrong
+ * checksum if it is `damaged`; or none. */
+static ellm_status write_huge(container_writer *writer, const char *name, uint64_t rows, uint64_t columns, bool last,
+                              bool damaged) {
+  container_tensor tensor = {.name = name,
+                             .dtype = ELLM_BF16,
+                             .n_dims = 2,
+                             .shape = {rows, columns},
+                             .n_elements = rows * columns,
+                             .storage = CONTAINER_CODED,
+                             .columns_record = CONTAINER_NO_COLUMNS,
+                             .quant = {.bits = 4, .scheme = ELLM_SCHEME_SYMMETRIC, .scales = {.step = 0.1f, .zero = 8}},
+                             .groups = {.some = true}};
+  assert_true(coder_geometry_from(&tensor.geometry, rows, columns, 1, 256));
+  const uint64_t n = tensor.geometry.n_blocks, groups = tensor.geometry.row_groups, ranges = tensor.geometry.column_ranges;
+  assert_in_range(n, UINT64_C(4000000000), UINT32_MAX);
+  assert_true(coder_codebook_plain(4, 8, tensor.geometry.panel_rows, &tensor.book));
+  if (last) container_groups_add(&tensor.groups, (uint32_t)groups - 1, (uint32_t)groups);
+  ELLM_TRY(container_writer_begin_coded(writer, &tensor, &err));
+  for (uint64_t i = n - ranges; last && i < n; i++) {
+    static uint8_t tiles[CODER_MAX_CODES + CODER_SLACK], data[CODER_MAX_BLOCK_BYTES];
+    const coder_block block = coder_geometry_block(&tensor.geometry, i);
+    coder_encoder *encoder;
+    ELLM_TRY(coder_encoder_create(&encoder, &err));
+    const size_t bytes = coder_encode_block(encoder, &tensor.book, &block, tiles, data);
+    coder_encoder_free(encoder);
+    const uint32_t sum = container_block_checksum(data, bytes);
+    ELLM_TRY(container_writer_block(writer, data, bytes, damaged && i + 1 == n ? ~sum : sum, &err));
+  }
+  return container_writer_end(writer, &err);
+}
+
+/* A part that names so many blocks and has fifteen of them is a small file. To verify it takes the time of those. */
+static void test_huge_part(void **state) {
+  (void)state;
+  static const uint32_t shares[] = {1, 1};
+  const container_part part = {.number = 1, .n_parts = 2, .shares = shares, .whole = {1}, .whole_bytes = 1};
+  const file_writer_options options = {.overwrite = true};
+  const uint8_t identity[16] = {1};
+  for (int damaged = 0; damaged < 2; damaged++) {
+    container_writer *writer;
+    ellm_verify_result *result;
+    must(container_writer_open(out, &options, &writer, &err));
+    must(container_writer_part(writer, &part, &err));
+    must(write_huge(writer, "tall", UINT32_MAX, 15 * 256, true, damaged));
+    must(write_huge(writer, "wide", 255 * 16, UINT32_MAX, false, false));
+    must(container_writer_commit(writer, identity, NULL, &err));
+    const clock_t begin = clock();
+    assert_int_equal(verify_file(out, NULL, 2, NULL, &result, &err), damaged ? ELLM_ERR_DIFFERENCE : ELLM_OK);
+    assert_true((double)(clock() - begin) / CLOCKS_PER_SEC < 2);
+    assert_int_equal(result->n_problems, damaged);
+    if (damaged) assert_non_null(strstr(result->problems[0], "tall: block 4026531839: wrong checksum"));
+    ellm_verify_free(result);
+  }
+  unlink(out);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_killed), cmocka_unit_test(test_memory),
-                                     cmocka_unit_test(test_passes)};
+                                     cmocka_unit_test(test_passes), cmocka_unit_test(test_huge_part)};
   return cmocka_run_group_tests_name("limits", tests, setup, teardown);
 }
