@@ -3,10 +3,14 @@
 #include "faults.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
+#include <execinfo.h>
+#endif
 #include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,10 +33,11 @@ static struct {
   int what, code;
   loss_kind loss;
   int log;
+  bool trace;
 } plan = {.group = FAULT_GROUPS, .log = -1};
 static atomic_long counts[FAULT_GROUPS];
 
-extern const char __executable_start;
+extern const char __executable_start, etext;
 
 /* By their real names: calls from here would be led astray, too. */
 void *__real_malloc(size_t bytes);
@@ -72,6 +77,7 @@ __attribute__((constructor)) static void read_plan(void) {
   if (log != NULL && (plan.log = __real_open64(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) < 0)
     complain("ENTROLLM_FAULT_LOG cannot be opened");
   json_set_alloc_funcs(json_malloc, free);
+  plan.trace = getenv("ENTROLLM_FAULT_TRACE") != NULL && plan.log >= 0;
   if (text == NULL) return;
   const char *colon = strchr(text, ':');
   char *end;
@@ -117,8 +123,31 @@ static fault_kind strike(const char *name, long n, void *caller) {
   return plan.what == WHAT_ERROR ? FAULT_ERROR : plan.what == WHAT_SHORT ? FAULT_SHORT : FAULT_LATE;
 }
 
+/* "place GROUP N HASH" in the log: HASH is the same, in all runs, for calls that came the same way through the program. */
+static void trace_place(fault_group group, long n) {
+#ifdef __GLIBC__
+  static _Thread_local bool inside; /* the first backtrace of a thread may ask for memory */
+  void *frames[48];
+  char line[96];
+  if (inside) return;
+  inside = true;
+  const int depth = backtrace(frames, sizeof frames / sizeof *frames);
+  unsigned long long hash = 14695981039346656037u; /* FNV-1a */
+  for (int i = 0; i < depth; i++) { /* in shared libraries, which lie elsewhere in each run: that it is there */
+    const uintptr_t at = (uintptr_t)frames[i], start = (uintptr_t)&__executable_start;
+    hash = (hash ^ (at >= start && at < (uintptr_t)&etext ? at - start : 0)) * 1099511628211u;
+  }
+  const int length = snprintf(line, sizeof line, "place %s %ld %llx\n", fault_group_names[group], n, hash);
+  put_log(line, (size_t)length);
+  inside = false;
+#else
+  (void)group, (void)n;
+#endif
+}
+
 static bool comes(fault_group group, long *n) {
   *n = atomic_fetch_add(&counts[group], 1) + 1;
+  if (plan.trace) trace_place(group, *n);
   return (int)group == plan.group && (*n == plan.from || (plan.all_later && *n > plan.from));
 }
 

@@ -10,6 +10,7 @@
  *   WHAT   an error (EIO, ENOSPC, ...), `short` (half of the bytes), `late` (of the clock: a day more), `kill` (SIGKILL),
  *          or the loss of power: what was written and not synced is gone, see fault_loss.h
  * ENTROLLM_FAULT_LOG=PATH      lines are added: "fault GROUP N FUNCTION ADDRESS" when it comes, "calls GROUP N ..." at the end
+ * ENTROLLM_FAULT_TRACE=1       further lines, "place GROUP N HASH": calls of one HASH came the same way through the program
  * ENTROLLM_FAULT_KEEP=FOLDER   for the loss of power: an existing folder of the same file system for what was replaced
  */
 #ifndef TESTS_FAULTS_H

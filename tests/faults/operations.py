@@ -31,9 +31,10 @@ def tree(folder):
 
 
 class Operation:
-    """A command. `skips`: (group, way) that cannot happen to it. `results`: names of what it writes; `given`: inputs copied to where it works, new name -> name; `old`:
-    results that exist before, as rubbish that must not change unless it is replaced as a whole. `varying`: results that
-    are whole at several stages, with different bytes (a plan grows with what was measured)."""
+    """A command. `skips`: (group, way) that cannot happen to it. `results`: names of what it writes; `given`: inputs
+    copied to where it works, new name -> name; `old`: results that exist before, as rubbish that must not change unless
+    it is replaced as a whole. `varying`: results that are whole at several stages, with different bytes (a plan grows
+    with what was measured)."""
 
     skips = frozenset()
 
@@ -75,11 +76,15 @@ class Operation:
             return all(result in left for result in self.result_names)
         return False
 
-    def may_print(self, out, expected, way):
+    def may_print(self, out, expected, way, err):
         return out == expected
 
+    def may_lack(self, out, expected, way, err):
+        """Whether it may end well without a result."""
+        return False
+
     def arguments(self, again):
-        more = ["--force"] if again and self.name.split("-")[0] in ("compress", "decompress") else []
+        more = ["--force"] if again and self.name.split("-")[0] in ("compress", "decompress", "split") else []
         if again and self.resume and "--resume" not in self.command:
             more.append("--resume")
         return [*self.command, *(m for m in more if m not in self.command)]
@@ -98,14 +103,16 @@ class Operation:
 
 
 class Serve(Operation):
-    """A server is started, asked once, and ended."""
+    """A server is started, asked once, and ended. What it prints here is its answer, and how much of the prompt was known."""
 
     skips = {("write", "+ENOSPC")}  # the pipe that the signal goes through would be full for ever
+    PROMPT = TEXT[:40]              # long enough to be kept
+    KEPT = re.compile(r"prompts/[0-9a-f]{32}-\d+-\d+-[0-9a-f]{16}\.ellmkv(\.partial)?$")
 
     def run(self, program, at, environment, again=False, after=None):
         process = subprocess.Popen([program, *self.command], cwd=at, env=environment, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        watch = threading.Timer(TIMEOUT, process.kill)
+        watch = threading.Timer(TIMEOUT if after is None else after, process.kill)
         watch.start()
         # a server that cannot write this line serves all the same, and says so at its end
         ready, _, _ = select.select([process.stdout], [], [], 20)
@@ -128,21 +135,35 @@ class Serve(Operation):
             return status, answer, err
         return status, b"", err
 
-    def may_print(self, out, expected, way):
-        """A server that goes on after a failure says so in its answer; a leap of the clock ends an answer early."""
-        return out in (expected, b"error", b"nothing") or (way.endswith("late") and expected.startswith(out))
+    def may_print(self, out, expected, way, err):
+        """A server that goes on after a failure says so in its answer; a leap of the clock ends an answer early; what
+        was not kept, or could not be restored, is computed."""
+        if way.endswith("late"):
+            return expected.startswith(out.rpartition(b"|")[0]) or out in (b"error", b"nothing")
+        return out in (expected, b"error", b"nothing") or (b"note: " in err and out == expected.rpartition(b"|")[0] + b"|0")
 
-    @staticmethod
-    def ask(port):
-        """The text, or an error that the server gave: b"error"; b"nothing" where the connection was cut."""
+    def may_lack(self, out, expected, way, err):
+        """Prompts are kept if that can be done: else a note says so. No time may be left for it."""
+        return out != expected or b"note: " in err or way.endswith("late")
+
+    def may_leave(self, name, way, group):
+        """Of an answer that was cut its beginning is kept; that it is whole shows when it is restored."""
+        return super().may_leave(name, way, group) or bool(self.KEPT.match(name))
+
+    @classmethod
+    def ask(cls, port):
+        """The text, a bar, how many tokens were known; or an error that the server gave: b"error"; b"nothing" where the
+        connection was cut."""
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         try:
-            body = json.dumps({"prompt": "the dog", "max_tokens": 3, "temperature": 0, "ignore_eos": True})
+            body = json.dumps({"prompt": cls.PROMPT, "max_tokens": 3, "temperature": 0, "ignore_eos": True})
             connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             data = answer.read()
             if answer.status == 200:
-                return json.loads(data)["choices"][0]["text"].encode()
+                found = json.loads(data)
+                known = found["usage"].get("prompt_tokens_details", {}).get("cached_tokens", 0)
+                return f"{found['choices'][0]['text']}|{known}".encode()
             return b"error" if "error" in json.loads(data) else b"another answer: " + data
         except (OSError, http.client.HTTPException):
             return b"nothing"
@@ -172,6 +193,10 @@ def make_inputs(program, folder):
     command("compress", "--target-bpw", "4.5", "tiny", "-o", "measured.ellm", "-q", "-t", "1", "--calibrate", "text",
             "--plan", "plan")
     command("run", "-m", "tiny.ellm", "-f", "prompt", "-n", "1", "-t", "1", "-q", "--prompt-cache", "cache")
+    serve = Serve("", ["serve", "-m", "tiny.ellm", "--port", "0", "-t", "1", "--prompt-cache", "prompts"])
+    status, answer, err = serve.run(program, folder, environment)
+    if status != 0 or len(os.listdir(os.path.join(folder, "prompts"))) != 1:
+        sys.exit(f"prompts: status {status}, {answer!r}: {err.decode(errors='replace')}")
     # a compression that was killed half way
     p = subprocess.run([program, "compress", "--bits", "4", "tiny", "-o", "half.ellm", "-q", "-t", "1", "--resume"], cwd=folder,
                        env=dict(environment, ENTROLLM_FAULT="disk:30:kill"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -184,6 +209,7 @@ def operations():
     to_4 = ["compress", "--bits", "4", "in/tiny", "-o", "out.ellm", *quiet]
     to_size = ["compress", "--target-bpw", "4.5", "in/tiny", "-o", "out.ellm", *quiet]
     ask = ["run", "-m", "in/tiny.ellm", "-f", "in/prompt", "-n", "3", "--temp", "0", "--ignore-eos", *quiet]
+    serve = ["serve", "-m", "in/tiny.ellm", "--port", "0", "-t", "1"]
     out = ["out.ellm"]
     half = {"out.ellm.partial": "half.ellm.partial", "out.ellm.journal.partial.partial": "half.ellm.journal.partial.partial"}
     return [
@@ -212,5 +238,10 @@ def operations():
         Operation("run-threads", [*ask[:-1], "3"]),
         Operation("cache-save", [*ask, "--prompt-cache", "cache"], ["cache"], kills=True),
         Operation("cache-restore", [*ask, "--prompt-cache", "cache"], ["cache"], given={"cache": "cache"}),
-        Serve("serve", ["serve", "-m", "in/tiny.ellm", "--port", "0", "-t", "1"], prints=True),
+        Operation("split", ["split", "in/tiny.ellm", "-n", "2", "-o", "parts", "-q"], ["parts"], kills=True),
+        Operation("split-replace", ["split", "in/tiny.ellm", "-n", "2", "-o", "parts", "--force", "-q"], ["parts"],
+                  old=["parts/part-2-of-2.ellm"], kills=True),
+        Serve("serve", serve),
+        Serve("serve-save", [*serve, "--prompt-cache", "prompts"], ["prompts"], kills=True),
+        Serve("serve-restore", [*serve, "--prompt-cache", "prompts"], ["prompts"], given={"prompts": "prompts"}),
     ]
