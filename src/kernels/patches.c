@@ -39,6 +39,7 @@ coder_patches kernel_panel_patches(const coder_patches *patches, const coder_blo
                                    uint32_t *from) {
   const uint32_t end = (panel + 1) * panel_codes(block), first = *from;
   uint32_t n = first;
+  if (patches->n == 0) return (coder_patches){0}; /* data may be NULL, to which not even 0 can be added */
   while (n < patches->n && coder_patch_at(patches, n).place < end) n++;
   *from = n;
   return (coder_patches){patches->data + (size_t)first * CODER_PATCH_BYTES, n - first};

@@ -272,7 +272,8 @@ kernel_fused_result dot_fused_avx512(const coder_codebook *book, const coder_blo
   if (block->tiles % STEP_TILES != 0) return KERNEL_NOT_FUSED;
 
   const size_t n_codes = (size_t)block->panels * block->tiles * CODER_TILE;
-  fused f = {.n_panels = block->panels, .tiles = block->tiles, .x = columns_at(a, token, block->first_column)};
+  fused f = {.n_panels = block->panels, .tiles = block->tiles, .x = columns_at(a, token, block->first_column),
+             .ahead = data}; /* where nothing is fetched, 0 is added to it all the same */
   f.sum = group_sums_at(a, token, block);
   if (book->kind == CODER_FIELDS) return dot_fields(&f, block, book, data, bytes, a->digits, sums);
   if (book->raw_bits > MAX_FUSED_RAW) return KERNEL_NOT_FUSED;
