@@ -31,19 +31,34 @@ static bool within_limits(const char *data, size_t bytes, problem *p) {
   return true;
 }
 
+/* jansson drops a character of a string or a number, and says nothing, where it has no memory to hold it: then a prompt
+ * would be another one. So what it made of a body is compared with what it makes of it again; bodies of a size for
+ * which that would take long are let be. */
+enum { PARSED_TWICE = 1 << 20 };
+
+static bool is_sure(const json_t *body, const char *data, size_t bytes) {
+  if (bytes > PARSED_TWICE) return true;
+  json_t *again = json_loadb(data, bytes, JSON_REJECT_DUPLICATES, NULL);
+  const bool same = again && json_equal(body, again);
+  json_decref(again);
+  return same;
+}
+
 bool fields_parse(const char *data, size_t bytes, json_t **body, problem *p) {
   json_error_t error;
   *body = NULL;
   if (bytes == 0) return problem_set(p, 400, NULL, "the body is empty: a JSON object is needed");
   if (!within_limits(data, bytes, p)) return false;
   *body = json_loadb(data, bytes, JSON_REJECT_DUPLICATES, &error);
+  if (!*body && (error.line < 0 || json_error_code(&error) == json_error_out_of_memory)) return problem_memory(p);
   if (!*body)
     return problem_set(p, 400, NULL, "the body is not valid JSON: line %d, column %d: %s", error.line, error.column,
                        error.text);
-  if (json_is_object(*body)) return true;
+  const bool sure = is_sure(*body, data, bytes);
+  if (sure && json_is_object(*body)) return true;
   json_decref(*body);
   *body = NULL;
-  return problem_set(p, 400, NULL, "the body is not a JSON object");
+  return sure ? problem_set(p, 400, NULL, "the body is not a JSON object") : problem_memory(p);
 }
 
 static json_t *find(const json_t *body, const char *name) {

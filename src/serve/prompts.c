@@ -143,11 +143,15 @@ static ellm_status list_files(prompts *p, ellm_error *err) {
   DIR *d = opendir(folder);
   if (!d) return prog_failure_errno(err, errno, "open the folder", folder);
   bool good = true;
-  for (const struct dirent *entry; good && (entry = readdir(d)) != NULL;) {
+  int code = errno = 0;
+  for (const struct dirent *entry; good && code == 0 && (entry = readdir(d)) != NULL; errno = 0) {
     struct stat facts;
-    if (!of_a_model(entry->d_name) || fstatat(dirfd(d), entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) != 0 ||
-        !S_ISREG(facts.st_mode))
+    if (!of_a_model(entry->d_name)) continue;
+    if (fstatat(dirfd(d), entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (errno != ENOENT) code = errno; /* else another server has just removed it */
       continue;
+    }
+    if (!S_ISREG(facts.st_mode)) continue;
     if (ends_with(entry->d_name, unfinished) && time(NULL) - facts.st_mtim.tv_sec > LEFTOVER_SECONDS)
       unlinkat(dirfd(d), entry->d_name, 0); /* of a process that was killed */
     if (!ends_with(entry->d_name, ending)) continue;
@@ -157,8 +161,10 @@ static ellm_status list_files(prompts *p, ellm_error *err) {
     f->bytes = (uint64_t)facts.st_size;
     f->used = facts.st_mtim;
   }
+  if (good && code == 0) code = errno;
   closedir(d);
   if (!good) return prog_failure_memory(err, 0, "the list of prompt caches");
+  if (code != 0) return prog_failure_errno(err, code, "read the folder", folder); /* the bound counts all files */
   if (access(folder, W_OK | X_OK) != 0) return prog_failure_errno(err, errno, "write into the folder", folder);
   if (p->n_files > 0) qsort(p->files, p->n_files, sizeof *p->files, by_use);
   return ELLM_OK;
@@ -173,6 +179,9 @@ static ellm_sequence *restore(prompts *p, prompt_file *f, bool *full) {
                             : prog_failure_memory(&err, 0, "a path");
   if (status == ELLM_OK) status = ellm_sequence_restore(sequence, path, NULL, 0, NULL, NULL, &err);
   free(path);
+  const size_t n = status == ELLM_OK ? ellm_sequence_length(sequence) : 0;
+  const bool known = n >= LEAST && know_ids(p, f, ellm_sequence_ids(sequence), n);
+  if (n >= LEAST && !known) status = prog_failure_memory(&err, n * sizeof *f->ids, f->name);
   if (status != ELLM_OK) {
     snprintf(line, sizeof line, "%s: it is not used", err.message);
     note(p, line);
@@ -180,8 +189,7 @@ static ellm_sequence *restore(prompts *p, prompt_file *f, bool *full) {
   uint32_t free_positions;
   ellm_model_cache_usage(p->model, NULL, &free_positions);
   *full = free_positions == 0;
-  const size_t n = status == ELLM_OK ? ellm_sequence_length(sequence) : 0;
-  if (n >= LEAST && know_ids(p, f, ellm_sequence_ids(sequence), n)) return sequence;
+  if (known) return sequence;
   ellm_sequence_free(sequence);
   return NULL;
 }

@@ -207,9 +207,11 @@ static void put_back_bytes(kept_file *f, loss_kind kind, unsigned *seed) {
         if (kind == LOSS_ZERO && (i >= f->size || now[i] != f->bytes[i])) now[i] = 0;
         else if (kind == LOSS_MIX) now[i] = i < f->size ? f->bytes[i] : 0;
     }
-  else
-    now = f->bytes, size = f->size;
-  must(__real_ftruncate64(f->fd, 0) == 0 && __real_pwrite64(f->fd, now, size, 0) == (ssize_t)size, "put back");
+  const bool synced = kind == LOSS_DROP || kind == LOSS_NAMES;
+  if (synced) size = f->size;
+  must(__real_ftruncate64(f->fd, 0) == 0 &&
+       __real_pwrite64(f->fd, synced ? f->bytes : now, size, 0) == (ssize_t)size, "put back");
+  free(now); /* a leak would be reported as one of the program */
 }
 
 static void put_back_name(const change *c) {

@@ -107,6 +107,7 @@ class Serve(Operation):
 
     skips = {("write", "+ENOSPC")}  # the pipe that the signal goes through would be full for ever
     PROMPT = TEXT[:40]              # long enough to be kept
+    FAILED = re.compile(rb"note: (?!memory: )")  # what a server says that goes on without something
     KEPT = re.compile(r"prompts/[0-9a-f]{32}-\d+-\d+-[0-9a-f]{16}\.ellmkv(\.partial)?$")
 
     def run(self, program, at, environment, again=False, after=None):
@@ -140,11 +141,11 @@ class Serve(Operation):
         was not kept, or could not be restored, is computed."""
         if way.endswith("late"):
             return expected.startswith(out.rpartition(b"|")[0]) or out in (b"error", b"nothing")
-        return out in (expected, b"error", b"nothing") or (b"note: " in err and out == expected.rpartition(b"|")[0] + b"|0")
+        return out in (expected, b"error", b"nothing") or (self.FAILED.search(err) and out == expected.rpartition(b"|")[0] + b"|0")
 
     def may_lack(self, out, expected, way, err):
         """Prompts are kept if that can be done: else a note says so. No time may be left for it."""
-        return out != expected or b"note: " in err or way.endswith("late")
+        return out != expected or bool(self.FAILED.search(err)) or way.endswith("late")
 
     def may_leave(self, name, way, group):
         """Of an answer that was cut its beginning is kept; that it is whole shows when it is restored."""

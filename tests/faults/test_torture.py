@@ -20,6 +20,7 @@ FOUND = [
     ("decompress", "name", "ENOSPC"),      # the marker stayed
     ("decompress", "sync", "EIO"),
     ("inspect", "open", "EACCES"),         # ids were left out
+    ("serve-restore", "read", "EIO"),      # a folder that could not be read to its end had fewer prompt caches
 ]
 
 
@@ -47,6 +48,11 @@ try:
         driver.undisturbed(known["run"])
     for n in range(35, 40 if slow else 60):  # a character of the configuration was lost
         driver.once(known["run"], "memory", n, "ENOMEM")
+    if not slow:
+        driver.undisturbed(known["serve-save"])
+        calls = driver.expected["serve-save"]["calls"]["memory"]
+        for n in range(calls - 70, calls - 30):  # a character of the prompt was lost
+            driver.once(known["serve-save"], "memory", n, "ENOMEM")
     ok(4, not driver.findings, "faults that once were not answered well")
     print("1..4")
 finally:
