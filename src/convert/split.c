@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -215,12 +216,7 @@ static ellm_status prepare(split_job *job, ellm_error *err) {
   return model_check(job->model->source, &nobody, job->used, err);
 }
 
-static ellm_status split(split_job *job, ellm_error *err) {
-  job->file = source_file(job->model->source);
-  if (job->file == NULL)
-    return ellm_fail(err, ELLM_ERR_INPUT, "%s: not a .ellm file: compress it first, then split it", job->model->path);
-  ELLM_TRY(prepare(job, err));
-  ELLM_TRY(directory_create(job->folder, err));
+static ellm_status write_parts(split_job *job, ellm_error *err) {
   ELLM_TRY(look_ahead(job, err));
   progress_start(&job->meter, job->options.progress, job->options.progress_user,
                  job->report->whole_bytes * job->options.n_parts);
@@ -229,6 +225,18 @@ static ellm_status split(split_job *job, ellm_error *err) {
     ELLM_TRY(write_part(job, rank, err));
   }
   return progress_finish(&job->meter, "split", err);
+}
+
+static ellm_status split(split_job *job, ellm_error *err) {
+  job->file = source_file(job->model->source);
+  if (job->file == NULL)
+    return ellm_fail(err, ELLM_ERR_INPUT, "%s: not a .ellm file: compress it first, then split it", job->model->path);
+  ELLM_TRY(prepare(job, err));
+  const bool was_there = file_is_directory(job->folder);
+  ELLM_TRY(directory_create(job->folder, err));
+  const ellm_status status = write_parts(job, err);
+  if (status != ELLM_OK && !was_there) rmdir(job->folder); /* only an empty one goes */
+  return status;
 }
 
 void ellm_split_options_init_sized(ellm_split_options *given, size_t size) {

@@ -27,9 +27,13 @@ COMMANDS = {
     "inspect": ["inspect", "IN"],
     "verify": ["verify", "IN", "-q"],
     "decompress": ["decompress", "IN", "-o", "out-folder", "-q"],
+    "split": ["split", "IN", "-n", "2", "-o", "out-parts", "-q"],
     "run": ["run", "-m", "IN", "-p", "a", "-n", "1", "-q"],
     "chat": ["chat", "-m", "IN", "-q"],
     "tokenize": ["tokenize", "-m", "IN"],
+    "detokenize": ["detokenize", "-m", "IN", "--ids", "1 2"],
+    "render": ["render", "-m", "IN", "--messages", "messages.json"],
+    "bench": ["bench", "model", "-m", "IN", "-p", "1", "-n", "1", "-q"],
     "logits": ["logits", "-m", "IN", "--ids", "1 2", "-o", "out.f32"],
     "perplexity": ["perplexity", "-m", "IN", "-f", "text", "-q"],
     "serve": ["serve", "-m", "IN", "--port", "0", "-q"],
@@ -97,6 +101,7 @@ def make_inputs():
     folder("bad-config", config__json=b"{\"hidden_size\": 32,")
     folder("no-tokenizer", without=["tokenizer.json"])
     folder("bad-tokenizer", tokenizer__json=b"[]")
+    write("messages.json", b"[{\"role\": \"user\", \"content\": \"a\"}]")
     folder("no-weights", without=["model.safetensors"])
     folder("cut-weights", weights=lambda data: data[: len(data) // 2])
     folder("header-too-long", weights=set_bytes(0, struct.pack("<Q", 1 << 40)))
@@ -117,12 +122,16 @@ FINE = {
     "decompress": set(), "verify": set(),
     "logits": {"good", "good.gguf", "no-tokenizer", "bad-tokenizer"},
 }
-for command in ("run", "chat", "tokenize", "perplexity", "serve"):
+for command in ("run", "chat", "tokenize", "perplexity", "serve", "detokenize", "render", "bench"):
     FINE[command] = {"good", "good.gguf"}
+FINE["split"] = set()
 FINE["serve"].add("damaged-block.ellm")  # found by the first answer that uses it
 FINE["serve"] |= {"no-tokenizer", "bad-tokenizer"}  # prompts of ids are answered; a note says what is missing
 FINE["tokenize"] |= {"other-architecture", "other-width", "no-weights", "cut-weights", "header-too-long", "no-config",
                      "bad-config", "damaged-block.ellm"}
+FINE["detokenize"] = FINE["tokenize"]  # of a model that cannot be run they use what is good
+FINE["render"] = FINE["tokenize"] | {"no-tokenizer", "bad-tokenizer"}
+FINE["bench"] |= {"no-tokenizer", "bad-tokenizer"}  # its prompt is of ids
 
 
 def result(command, name):
@@ -143,7 +152,7 @@ def result(command, name):
     if name.endswith(".ellm"):
         message = re.sub(r"\b\d{3,}\b", "#", message)
         message = re.sub(r"\b[0-9a-f]{16,}\b", "#", message)
-    for left in ("out.ellm", "out.f32", "out-folder"):
+    for left in ("out.ellm", "out.f32", "out-folder", "out-parts"):
         if os.path.exists(tmp(left)):
             message += f" | LEFT {left}"
     return f"{p.returncode} {message}"
