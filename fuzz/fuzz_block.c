@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "coder/encode.h"
 #include "kernels/kernels.h"
+#include "want.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,10 +21,6 @@ typedef struct buffers {
   uint8_t codes[CODER_MAX_CODES + CODER_SLACK], other[CODER_MAX_CODES + CODER_SLACK];
   uint8_t encoded[CODER_MAX_BLOCK_BYTES + CODER_SLACK];
 } buffers;
-
-static void expect(bool condition) {
-  if (!condition) abort();
-}
 
 /* A copy with exactly the promised slack behind it, so that a sanitizer sees every byte beyond. */
 static uint8_t *exact_copy(const uint8_t *data, size_t bytes) {
@@ -38,19 +35,19 @@ static void check_block(buffers *b, const coder_codebook *book, const coder_bloc
                         size_t bytes) {
   const size_t n = (size_t)block->panels * block->tiles * CODER_TILE_COLUMNS * block->panel_rows;
   const bool good = coder_decode_block_scalar(book, block, data, bytes, &b->scratch, b->codes);
-  for (size_t i = 0; good && i < n; i++) expect(b->codes[i] >> book->bits == 0);
+  for (size_t i = 0; good && i < n; i++) want(b->codes[i] >> book->bits == 0);
   for (size_t i = 0; kernels_at(i) != NULL; i++) {
-    expect(kernels_at(i)->decode_block(book, block, data, bytes, &b->scratch, b->other) == good);
-    expect(!good || memcmp(b->other, b->codes, n) == 0);
+    want(kernels_at(i)->decode_block(book, block, data, bytes, &b->scratch, b->other) == good);
+    want(!good || memcmp(b->other, b->codes, n) == 0);
   }
   coder_encoder *encoder;
   if (!good || coder_encoder_create(&encoder, NULL) != ELLM_OK) return;
   const size_t again = coder_encode_block(encoder, book, block, b->codes, b->encoded);
   coder_encoder_free(encoder);
   if (again == CODER_NOT_CODABLE) return; /* the ignored half of a last pair need not be what an encoder writes there */
-  expect(again <= CODER_MAX_BLOCK_BYTES);
-  expect(coder_decode_block_scalar(book, block, b->encoded, again, &b->scratch, b->other));
-  expect(memcmp(b->other, b->codes, n) == 0);
+  want(again <= CODER_MAX_BLOCK_BYTES);
+  want(coder_decode_block_scalar(book, block, b->encoded, again, &b->scratch, b->other));
+  want(memcmp(b->other, b->codes, n) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -58,14 +55,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   coder_codebook book;
   size_t used;
   if (size < 4 || !coder_geometry_init(&geometry, load_u16(data), load_u16(data + 2))) return 0;
-  uint8_t *stored = malloc(size - 4 > 0 ? size - 4 : 1);
+  uint8_t *stored = copy_of(data + 4, size - 4);
   if (stored == NULL) return 0;
-  memcpy(stored, data + 4, size - 4);
   const bool loaded = coder_codebook_load(stored, size - 4, geometry.panel_rows, &book, &used);
   free(stored);
   if (!loaded) return 0;
   uint8_t again[CODER_BOOK_MAX_BYTES];
-  expect(coder_codebook_store(&book, again) == used && memcmp(again, data + 4, used) == 0);
+  want(coder_codebook_store(&book, again) == used && memcmp(again, data + 4, used) == 0);
   const size_t bytes = size - 4 - used;
   if (bytes > CODER_MAX_BLOCK_BYTES) return 0;
   uint8_t *copy = exact_copy(data + 4 + used, bytes);

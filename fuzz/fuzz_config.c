@@ -7,12 +7,9 @@
 #include "arch/arch.h"
 #include "arch/config.h"
 #include "arch/generation_config.h"
+#include "want.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void want(bool truth) {
-  if (!truth) abort();
-}
 
 static bool within(uint32_t value, uint32_t least, uint32_t most) { return value >= least && value <= most; }
 
@@ -50,9 +47,8 @@ static void check_model(const model_config *c) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  uint8_t *copy = malloc(size > 0 ? size : 1); /* a heap block of the right size: reading beyond it is seen */
+  uint8_t *copy = copy_of(data, size);
   if (copy == NULL) return 0;
-  memcpy(copy, data, size);
   static model_config config;
   ellm_error err = {0};
   ellm_status status = model_config_parse(copy, size, "fuzz", NULL, &config, &err);

@@ -13,12 +13,9 @@
 #include "eval/pages.h"
 #include "eval/wikitext.h"
 #include "text/utf8.h"
+#include "want.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void want(bool truth) {
-  if (!truth) abort();
-}
 
 static void check_status(ellm_status status, const ellm_error *err) {
   want(status == ELLM_OK || (status == ELLM_ERR_INPUT && err->message[0] != '\0'));
@@ -93,9 +90,8 @@ static void read_questions(const char *text, size_t bytes) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 1) return 0;
-  char *text = malloc(size > 1 ? size - 1 : 1); /* a heap block of the right size: reading beyond it is seen */
+  char *text = copy_of(data + 1, size - 1);
   if (text == NULL) return 0;
-  memcpy(text, data + 1, size - 1);
   switch (data[0] % 4) {
     case 0: read_choices(text, size - 1, false); break;
     case 1: read_choices(text, size - 1, true); break;

@@ -10,14 +10,11 @@
 #include "grammar/grammar.h"
 #include "json/json.h"
 #include "text/utf8.h"
+#include "want.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MOST_TEXT = 200, MOST_STEPS = 24, WORDS = 16 };
-
-static void expect(bool condition) {
-  if (!condition) abort();
-}
 
 /* Pieces of JSON and of characters. The three bytes of U+20AC are pieces of their own. */
 static const char tokenizer_json[] =
@@ -33,18 +30,18 @@ static const char tokenizer_json[] =
 static void check_token(const ellm_grammar *g, const ellm_buffer *text, const char *piece, size_t bytes, bool allowed) {
   grammar_matcher *m;
   bool possible, ends;
-  expect(grammar_matcher_create(g, &m, NULL) == ELLM_OK);
+  want(grammar_matcher_create(g, &m, NULL) == ELLM_OK);
   const bool ok = grammar_matcher_bytes(m, (const char *)text->data, text->size, &possible, &ends, NULL) == ELLM_OK &&
                   grammar_matcher_bytes(m, piece, bytes, &possible, &ends, NULL) == ELLM_OK;
-  if (ok) expect(possible == allowed);
+  if (ok) want(possible == allowed);
   grammar_matcher_free(m);
 }
 
 static void check_end(const ellm_buffer *text, bool schema) {
   json_t *value = NULL;
-  expect(utf8_is_valid((const char *)text->data, text->size));
+  want(utf8_is_valid((const char *)text->data, text->size));
   if (!schema) return;
-  expect(json_parse_with(0, text->data, text->size, "text", &value, NULL) == ELLM_OK);
+  want(json_parse_with(0, text->data, text->size, "text", &value, NULL) == ELLM_OK);
   json_decref(value);
 }
 
@@ -58,13 +55,13 @@ static void follow(const ellm_grammar *g, const vocabulary *v, const uint8_t *ch
     if (grammar_matcher_next(m, mask, &more, &ends, NULL) != ELLM_OK) break;
     if (ends) check_end(&text, schema);
     if (!more) break;
-    expect(!(mask[40 / 64] >> 40 % 64 & 1));
+    want(!(mask[40 / 64] >> 40 % 64 & 1));
     uint32_t id = choices[i] % v->n_ids;
     check_token(g, &text, (const char *)v->bytes + v->begin[id], v->begin[id + 1] - v->begin[id],
                 (mask[id / 64] >> id % 64 & 1) || v->begin[id + 1] == v->begin[id]);
     while (!(mask[id / 64] >> id % 64 & 1)) id = (id + 1) % v->n_ids;
     if (grammar_matcher_accept(m, id, NULL) != ELLM_OK) break; /* too ambiguous */
-    expect(ellm_buffer_append(&text, v->bytes + v->begin[id], v->begin[id + 1] - v->begin[id]));
+    want(ellm_buffer_append(&text, v->bytes + v->begin[id], v->begin[id + 1] - v->begin[id]));
   }
   grammar_matcher_free(m);
   ellm_buffer_free(&text);
@@ -74,8 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static ellm_tokenizer *tokenizer;
   static vocabulary *v;
   if (!tokenizer) {
-    expect(ellm_tokenizer_create(tokenizer_json, strlen(tokenizer_json), "fuzz", &tokenizer, NULL) == ELLM_OK);
-    expect(vocabulary_of(tokenizer, &v, NULL) == ELLM_OK);
+    want(ellm_tokenizer_create(tokenizer_json, strlen(tokenizer_json), "fuzz", &tokenizer, NULL) == ELLM_OK);
+    want(vocabulary_of(tokenizer, &v, NULL) == ELLM_OK);
   }
   if (size < 1 || size > 1 << 16) return 0;
   const bool schema = data[0] == 'S';
@@ -87,8 +84,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const char *text = (const char *)data + 1;
   const ellm_status status = schema ? ellm_grammar_create_schema(tokenizer, text, bytes, "fuzz", &g, &err)
                                     : ellm_grammar_create(tokenizer, text, bytes, "fuzz", &g, &err);
-  expect((status == ELLM_OK) == (g != NULL));
-  expect(status == ELLM_OK || err.message[0] != '\0');
+  want((status == ELLM_OK) == (g != NULL));
+  want(status == ELLM_OK || err.message[0] != '\0');
   if (g) follow(g, v, end ? end + 1 : NULL, n, schema);
   ellm_grammar_free(g);
   return 0;

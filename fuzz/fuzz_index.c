@@ -12,16 +12,13 @@
 #include "base/bytes.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
+#include "want.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char folder[] = "/tmp/fuzz-index-XXXXXX", path[128];
 static int index_fd;
 static pid_t owner;
-
-static void want(bool truth) {
-  if (!truth) abort();
-}
 
 static char *name_of(const char *file) {
   snprintf(path, sizeof path, "%s/%s", folder, file);

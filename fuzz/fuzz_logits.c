@@ -13,12 +13,9 @@
 #include "base/bytes.h"
 #include "container/hash.h"
 #include "eval/reference.h"
+#include "want.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void want(bool truth) {
-  if (!truth) abort();
-}
 
 static void seal(uint8_t *data, size_t size, bool fit) {
   const uint64_t record = reference_record_bytes(load_u32(data + 16)), rows = load_u32(data + 8);

@@ -12,14 +12,11 @@
 #include "cli/input.h"
 #include "cli/options.h"
 #include "cli/target.h"
+#include "want.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MOST_WORDS = 64 };
-
-static void want(bool truth) {
-  if (!truth) abort();
-}
 
 static void parse_words(char *text, size_t bytes) {
   static const option_choice choices[] = {{"size", 1}, {"balanced", 2}, {"speed", 3}, {NULL, 0}};

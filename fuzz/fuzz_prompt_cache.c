@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "container/hash.h"
 #include "model/prompt_cache.h"
+#include "want.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -42,9 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 1) return 0;
   const uint8_t how = data[0];
   size--;
-  uint8_t *copy = malloc(size > 0 ? size : 1); /* a heap block of the right size: reading beyond it is seen */
+  uint8_t *copy = copy_of(data + 1, size);
   if (copy == NULL) return 0;
-  memcpy(copy, data + 1, size);
   prompt_cache_shape shape = {.model = "0123456789abcdef0123456789abcdef",
                               .activations = ELLM_ACTIVATIONS_I16,
                               .cache_type = ELLM_CACHE_F16,

@@ -13,6 +13,7 @@
 #include "container/hash.h"
 #include "convert/journal.h"
 #include "convert/measurements.h"
+#include "want.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,10 +21,6 @@ enum { HEAD = 24, ENTRY = 20 + 8 }; /* of a journal, see journal.c */
 
 static char folder[] = "/tmp/fuzz-resume-XXXXXX", output[64];
 static pid_t owner;
-
-static void want(bool truth) {
-  if (!truth) abort();
-}
 
 static void remove_folder(void) {
   if (getpid() != owner) return;
@@ -114,9 +111,8 @@ static void read_journal(uint8_t *data, size_t size, bool seal) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (owner == 0) make_folder();
   if (size < 1) return 0;
-  uint8_t *copy = malloc(size > 1 ? size - 1 : 1);
+  uint8_t *copy = copy_of(data + 1, size - 1);
   if (copy == NULL) return 0;
-  memcpy(copy, data + 1, size - 1);
   if ((data[0] & 1) != 0) read_plan(copy, size - 1, (data[0] & 2) != 0);
   else read_journal(copy, size - 1, (data[0] & 2) != 0);
   free(copy);

@@ -9,6 +9,7 @@
 
 #include "template/run/render.h"
 #include "text/utf8.h"
+#include "want.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -22,22 +23,18 @@ static const char conversation[] =
     " \"arguments\": {\"a\": 1, \"b\": 2.5, \"c\": [true, null]}}}]}], \"tools\": null, \"bos_token\": \"<s>\","
     " \"eos_token\": \"</s>\", \"add_generation_prompt\": true}";
 
-static void expect(bool condition) {
-  if (!condition) abort();
-}
-
 static void render(const chat_template *t, const json_t *variables) {
   const struct tm now = {.tm_year = 126, .tm_mday = 1};
   ellm_error err = {0}, again_err = {0};
   char *text, *again;
   size_t bytes, again_bytes;
   const ellm_status status = tpl_render(t, variables, &now, MAX_STEPS, &text, &bytes, &err);
-  expect(tpl_render(t, variables, &now, MAX_STEPS, &again, &again_bytes, &again_err) == status);
+  want(tpl_render(t, variables, &now, MAX_STEPS, &again, &again_bytes, &again_err) == status);
   if (status == ELLM_OK) {
-    expect(text[bytes] == '\0' && utf8_is_valid(text, bytes));
-    expect(again_bytes == bytes && memcmp(text, again, bytes) == 0);
+    want(text[bytes] == '\0' && utf8_is_valid(text, bytes));
+    want(again_bytes == bytes && memcmp(text, again, bytes) == 0);
   } else {
-    expect(text == NULL && err.message[0] != '\0' && strcmp(err.message, again_err.message) == 0);
+    want(text == NULL && err.message[0] != '\0' && strcmp(err.message, again_err.message) == 0);
   }
   free(text);
   free(again);
@@ -57,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     render(t, variables);
     chat_template_free(t);
   } else {
-    expect(err.message[0] != '\0');
+    want(err.message[0] != '\0');
   }
   json_decref(variables);
   return 0;

@@ -9,19 +9,9 @@
 
 #include "text/stream.h"
 #include "text/utf8.h"
+#include "want.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void want(bool truth) {
-  if (!truth) abort();
-}
-
-/* A heap block of the right size: reading beyond it is seen. */
-static void *copy_of(const void *data, size_t size) {
-  void *copy = malloc(size > 0 ? size : 1);
-  if (copy != NULL && size > 0) memcpy(copy, data, size);
-  return copy;
-}
 
 static bool has_replacement(const char *text, size_t bytes) {
   for (size_t i = 0; i + 3 <= bytes; i++) {
