@@ -17,6 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
+#include "base/file.h"
 #include "base/file_writer.h"
 #include "base/memory.h"
 #include "base/sized.h"
@@ -28,6 +30,7 @@
 #include "convert/journal.h"
 #include "convert/lossless.h"
 #include "convert/matrix_error.h"
+#include "convert/measurements.h"
 #include "convert/recorded_options.h"
 #include "convert/report.h"
 #include "convert/runnable.h"
@@ -759,24 +762,70 @@ static ellm_status compress_path(const char *path, const char *out_path, const e
   return compress_from_source(input, out_path, options, report, err);
 }
 
-/* Rank 0 tells the others whether there is something to measure. */
-static ellm_status agree(const ellm_compress_team *team, bool *measure, ellm_error *err) {
-  uint8_t byte = *measure;
-  if (team->rank != 0) ELLM_TRY(team->pass(team->user, 0, team->rank, &byte, 1, err));
-  for (uint32_t r = 1; r < team->n_ranks && team->rank == 0; r++) ELLM_TRY(team->pass(team->user, 0, r, &byte, 1, err));
-  *measure = byte != 0;
+/* What rank 0 knows when ranks begin to measure together, and the others are told. */
+typedef struct measured_before {
+  bool measure;  /* something is left to measure */
+  uint8_t *data; /* a plan that has the text and lacks the curves; NULL: none */
+  uint64_t bytes;
+} measured_before;
+
+/* Rank 0 looks at its plan. One that is damaged needs no measuring: making the file refuses it. */
+static ellm_status look_at_plan(const char *plan, measured_before *known, ellm_error *err) {
+  enum { MOST_BYTES = 1 << 30 }; /* as measurements_open reads */
+  size_t bytes;
+  if (plan == NULL || !file_exists(plan)) return ELLM_OK;
+  ELLM_TRY(file_read_all(plan, MOST_BYTES, &known->data, &bytes, err));
+  known->bytes = bytes;
+  measurements m = {.path = NULL};
+  const ellm_status status = measurements_parse(known->data, bytes, plan, &m, err);
+  known->measure = status == ELLM_OK && m.n_curves == 0;
+  measurements_free(&m);
+  return status == ELLM_ERR_INPUT ? ELLM_OK : status;
+}
+
+/* Rank 0 tells the others what it knows. */
+static ellm_status agree(const ellm_compress_team *team, measured_before *known, ellm_error *err) {
+  uint8_t head[16];
+  const uint32_t first = team->rank == 0 ? 1 : team->rank, end = team->rank == 0 ? team->n_ranks : first + 1;
+  store_u64(head, known->measure);
+  store_u64(head + 8, known->measure ? known->bytes : 0);
+  for (uint32_t r = first; r < end; r++) ELLM_TRY(team->pass(team->user, 0, r, head, sizeof head, err));
+  known->measure = load_u64(head) != 0;
+  if (team->rank != 0) known->bytes = load_u64(head + 8);
+  if (!known->measure || known->bytes == 0) return ELLM_OK;
+  if (team->rank != 0 && (known->data = malloc((size_t)known->bytes)) == NULL)
+    return ellm_fail_memory(err, (size_t)known->bytes, "a plan");
+  for (uint32_t r = first; r < end; r++)
+    ELLM_TRY(team->pass(team->user, 0, r, known->data, (size_t)known->bytes, err));
   return ELLM_OK;
+}
+
+/* Another rank's copy of rank 0's plan, for as long as it measures. NULL in *path: there is no plan. */
+static ellm_status copy_plan(const ellm_compress_team *team, const char *plan, const measured_before *known, char **path,
+                             ellm_error *err) {
+  static const file_writer_options how = {.overwrite = true, .unfinished = true};
+  char ending[64];
+  *path = NULL;
+  if (team->rank == 0 || known->data == NULL) return ELLM_OK;
+  snprintf(ending, sizeof ending, ".%u-of-%u" PARTIAL_ENDING, (unsigned)team->rank + 1, (unsigned)team->n_ranks);
+  file_writer *file;
+  if ((*path = path_append(plan, ending)) == NULL) return ellm_fail_memory(err, strlen(plan), "a path");
+  ELLM_TRY(file_writer_open(*path, &how, &file, err));
+  const ellm_status status = file_writer_append(file, known->data, (size_t)known->bytes, err);
+  if (status == ELLM_OK) return file_writer_commit(file, err);
+  file_writer_abort(file);
+  return status;
 }
 
 /*
  * To a size. All ranks measure the model together, as members of a team, which is most of the work; what they find is
  * kept in a plan by rank 0. It continues alone with that, since the step of each matrix depends on the sizes of those
- * before it. A plan that is there already is not looked at by the others, so rank 0 completes it alone, too.
+ * before it. A plan that is there already, and has the text alone, is copied to the others, so that they go on together.
  */
 static ellm_status compress_sized_together(const char *path, const char *out_path, const ellm_compress_options *options,
                                            ellm_report **report, ellm_error *err) {
   const ellm_compress_team *team = options->team;
-  char *own_plan = NULL;
+  char *own_plan = NULL, *copy = NULL;
   if (options->plan == NULL && !options->dry_run) {
     own_plan = path_append(out_path, MEASURED_ENDING);
     if (own_plan == NULL) return ellm_fail_memory(err, strlen(out_path), "a path");
@@ -784,19 +833,24 @@ static ellm_status compress_sized_together(const char *path, const char *out_pat
   }
   ellm_compress_options measuring = *options, alone = *options;
   const char *plan = own_plan != NULL ? own_plan : options->plan;
-  bool measure = options->calibrate != ELLM_CALIBRATE_NONE && (plan == NULL || !file_exists(plan));
+  measured_before known = {.measure = options->calibrate != ELLM_CALIBRATE_NONE};
   alone.plan = plan;
   alone.team = NULL;
-  measuring.plan = team->rank == 0 ? plan : NULL;
   measuring.dry_run = true;
-  ellm_status status = agree(team, &measure, err);
-  const bool last = options->dry_run || team->rank != 0; /* of what this rank does */
+  ellm_status status = known.measure && team->rank == 0 ? look_at_plan(plan, &known, err) : ELLM_OK;
+  if (status == ELLM_OK) status = agree(team, &known, err);
+  if (status == ELLM_OK) status = copy_plan(team, plan, &known, &copy, err);
+  measuring.plan = team->rank == 0 ? plan : copy;
+  const bool measure = known.measure, last = options->dry_run || team->rank != 0; /* of what this rank does */
   if (status == ELLM_OK && measure) status = compress_path(path, out_path, &measuring, last ? report : NULL, err);
   if (status == ELLM_OK && team->rank == 0 && (!last || !measure))
     status = compress_path(path, out_path, &alone, report, err);
   if (status == ELLM_OK && team->rank != 0 && report != NULL && *report == NULL && (*report = report_create()) == NULL)
     status = ellm_fail_memory(err, sizeof **report, "a report");
   if (own_plan != NULL && team->rank == 0 && (status == ELLM_OK || !options->resume)) unlink(own_plan);
+  if (copy != NULL) unlink(copy);
+  free(known.data);
+  free(copy);
   free(own_plan);
   return status;
 }

@@ -189,6 +189,39 @@ for n, effort in (2, "quick"), (3, "full"): # a thread each: two cores would spe
 left = [name for name in os.listdir(TMP) if name.startswith("joined") and name != "joined.ellm"]
 equal(left, [], "no plan is left beside the file")
 
+def kill_one_when(come, output, *words):
+    """Starts two ranks, kills the last one as soon as `come` says so; the error."""
+    p = subprocess.Popen([*MPIRUN, "-n", "2", TOGETHER, *words, "-o", output], stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT)
+    for _ in range(1000):
+        if come() or p.poll() is not None:
+            break
+        time.sleep(0.02)
+    for pid in children(output)[-1:]:
+        os.kill(pid, signal.SIGKILL)
+    error = p.communicate(timeout=30)[1]
+    ok(p.returncode != 0 and not os.path.exists(output), "a rank is killed while it compresses", error)
+
+
+def left_of(output):
+    name = os.path.basename(output)
+    return [n for n in os.listdir(TMP) if n.startswith(name) and n != name]
+
+
+# A rank that is killed while all measure, and going on together with what was measured.
+killed = tmp("measured.ellm")
+words = ["compress", tied, "--target-bpw", "4.5", "--effort", "full", "-q", "-t", "1", "--resume"]
+kept = killed + ".measured.partial"
+run(*words, "-o", made, "--force")
+kill_one_when(lambda: os.path.exists(kept), killed, *words)
+ok(os.path.exists(kept), "what was measured is kept")
+before = os.path.getsize(kept) if os.path.exists(kept) else 0
+p = together(2, *words, "-o", killed, "--dry-run", "--plan", kept)
+ok(p.returncode == 0 and os.path.getsize(kept) > before > 0, "measuring goes on with it", p.stderr)
+p = together(2, *words, "-o", killed)
+ok(p.returncode == 0 and read(killed) == read(made), "--resume makes the file of one process", p.stderr)
+equal(left_of(killed), [], "and leaves nothing beside it")
+
 # A rank that is killed at work, and going on with what all have done.
 large, killed, again = tmp("large"), tmp("killed.ellm"), tmp("again.ellm")
 os.makedirs(large)
@@ -198,22 +231,12 @@ write_safetensors(os.path.join(large, "model.safetensors"),
                   {f"matrix.{i}": ("BF16", [1024, 1024], data[i * 2:] + data[:i * 2]) for i in range(24)})
 words = ["compress", large, "--bits", "4", "-t", "1", "-q", "--resume"]
 run(*words, "-o", again)
-p = subprocess.Popen([*MPIRUN, "-n", "2", TOGETHER, *words, "-o", killed], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                     stderr=subprocess.PIPE, env=ENVIRONMENT)
 journal = killed + ".2-of-2.journal.partial.partial"
-for _ in range(1000):
-    if os.path.exists(journal) and os.path.getsize(journal) > 300 or p.poll() is not None:
-        break
-    time.sleep(0.02)
-for pid in children(killed)[-1:]:
-    os.kill(pid, signal.SIGKILL)
-error = p.communicate(timeout=30)[1]
-size = os.path.getsize(journal) if os.path.exists(journal) else 0
-ok(p.returncode != 0 and size > 300 and not os.path.exists(killed), "a rank is killed while it compresses", error)
+kill_one_when(lambda: os.path.exists(journal) and os.path.getsize(journal) > 300, killed, *words)
+ok(os.path.exists(journal) and os.path.getsize(journal) > 300, "what was coded is kept")
 p = together(2, *words, "-o", killed)
 ok(p.returncode == 0 and read(killed) == read(again), "--resume goes on and gives the same bytes", p.stderr)
-left = [name for name in os.listdir(TMP) if name.startswith("killed") and name != "killed.ellm"]
-equal(left, [], "and nothing is left")
+equal(left_of(killed), [], "and nothing is left")
 
 for number, words in ((signal.SIGKILL, b""), (signal.SIGSTOP, b"rank 1 has been silent for")):
     name = f"endless-{number}"
