@@ -29,8 +29,8 @@ struct ellm_team {
  * beside the output (OUT.1-of-4.partial); then rank 0 joins them. The output has the bytes that one process gives. Only
  * rank 0 writes it, and only its report is whole. With `resume` a later call with the same team continues: nothing of
  * what any rank has finished is lost.
- * With a target, all ranks measure the model together, as members of a team (ellm_team), unless a plan with what was
- * measured is there already. Then rank 0 codes the matrices alone.
+ * With a target, all ranks measure the model together, as members of a team (ellm_team), unless rank 0 has a plan with
+ * all that is measured. Then rank 0 codes the matrices alone.
  * If a call fails on one rank, the others wait in `pass`, which has to end them.
  */
 struct ellm_compress_team {
@@ -47,6 +47,18 @@ struct ellm_compress_team {
 /* The shares that a model computes with as a member of a team: those of its options or, where its file is a part, of
  * that; NULL: all alike, or alone. They live as long as the model. */
 ELLM_API const uint32_t *ellm_model_shares(const ellm_model *model);
+
+/* What a member of the model's team has. */
+typedef struct ellm_team_member {
+  uint32_t heads, kv_heads;    /* of queries; of keys and values, of which several members may keep the same one */
+  uint64_t file_bytes;         /* what it reads of the .ellm file, its rows of a matrix counted as a share of the matrix;
+                                  0: the model is not a .ellm file */
+  uint64_t cache_bytes;        /* of the KV cache, for the positions that were asked for */
+  uint64_t reserved[4];
+} ellm_team_member;
+/* ELLM_ERR_USAGE: the model has no team, or `rank` is none of its ranks. Any member can ask for any rank. */
+ELLM_API ellm_status ellm_model_member(const ellm_model *model, uint32_t rank, uint64_t positions,
+                                       ellm_team_member *member, ellm_error *err);
 
 /*
  * Parts of a model: for each member of a team, a file that holds what this member reads, and no more. Only the member

@@ -785,6 +785,7 @@ static ellm_status look_at_plan(const char *plan, measured_before *known, ellm_e
 
 /* Rank 0 tells the others what it knows. */
 static ellm_status agree(const ellm_compress_team *team, measured_before *known, ellm_error *err) {
+  enum { PIECE = 65536 }; /* the most that `pass` takes */
   uint8_t head[16];
   const uint32_t first = team->rank == 0 ? 1 : team->rank, end = team->rank == 0 ? team->n_ranks : first + 1;
   store_u64(head, known->measure);
@@ -795,8 +796,10 @@ static ellm_status agree(const ellm_compress_team *team, measured_before *known,
   if (!known->measure || known->bytes == 0) return ELLM_OK;
   if (team->rank != 0 && (known->data = malloc((size_t)known->bytes)) == NULL)
     return ellm_fail_memory(err, (size_t)known->bytes, "a plan");
-  for (uint32_t r = first; r < end; r++)
-    ELLM_TRY(team->pass(team->user, 0, r, known->data, (size_t)known->bytes, err));
+  for (uint64_t at = 0, n; at < known->bytes; at += n) {
+    n = known->bytes - at < PIECE ? known->bytes - at : PIECE;
+    for (uint32_t r = first; r < end; r++) ELLM_TRY(team->pass(team->user, 0, r, known->data + at, (size_t)n, err));
+  }
   return ELLM_OK;
 }
 

@@ -258,6 +258,24 @@ static void of_parts(void **state) {
   }
 }
 
+/* All heads are somebody's, and what members read is the file, what all need once for each. */
+static void check_members(const ellm_model *model, uint32_t n_ranks) {
+  ellm_model_info info;
+  ellm_team_member m;
+  uint32_t heads = 0;
+  ellm_model_get_info(model, &info);
+  const uint64_t cache = ellm_model_cache_bytes(model, 100);
+  for (uint32_t r = 0; r < n_ranks; r++) {
+    ASSERT_OK(ellm_model_member(model, r, 100, &m, ERR));
+    heads += m.heads;
+    assert_true(m.kv_heads <= info.n_kv_heads && (m.heads > 0) == (m.kv_heads > 0));
+    assert_true(m.file_bytes > 0);
+    assert_int_equal(m.cache_bytes, cache / info.n_kv_heads * m.kv_heads);
+  }
+  assert_int_equal(heads, info.n_heads);
+  assert_int_equal(ellm_model_member(model, n_ranks, 100, &m, NULL), ELLM_ERR_USAGE);
+}
+
 static void refuse_part(const char *path, const ellm_team *team, const char *words) {
   ellm_model_options options;
   ellm_model *model;
@@ -315,6 +333,7 @@ static void parts_of_others(void **state) {
   ASSERT_OK(ellm_model_open(part, &opening, &model, ERR));
   ASSERT_OK(ellm_model_identity(model, of_part, NULL, NULL, ERR));
   assert_int_equal(ellm_model_shares(model)[0], 2);
+  check_members(model, 3);
   ellm_model_close(model);
   model = open_model(path, 1, ELLM_ACTIVATIONS_AUTO);
   ASSERT_OK(ellm_model_identity(model, of_whole, NULL, NULL, ERR));
