@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """entrollm-mpi against one process, bit by bit: logits, evaluations (batches), texts with a prompt cache.
 
-The check takes a sample. MPI_EXACTNESS=all (or some names) takes every family of tests/golden/models, whole and coded, 1, 2, 3, 4, 5 and
-8 ranks of 1 and of 2 threads, activations of 16 and of 8 bits, and teams in which half of the ranks compute by the
-scalar kernels: some minutes."""
+The check takes a sample. MPI_EXACTNESS=all, or names of families, takes those of tests/golden/models, whole and coded,
+1, 2, 3, 4, 5 and 8 ranks of 1 and of 2 threads, activations of 16 and of 8 bits, and teams in which half of the ranks
+compute by the scalar kernels: about ten minutes."""
 
 import os
 import shutil
