@@ -183,7 +183,7 @@ KERNEL_INLINE void dot_all(const fused *from, int32_t *sums, int tuple, int raw_
         step(&f, &s, x, tuple, raw_bits, way, digits);
         x.low += 4 * STEP_TILES;
         x.wide += 4 * STEP_TILES;
-        if (digits == 2) x.high += 4 * STEP_TILES;
+        if (digits == 2 && x.high != NULL) x.high += 4 * STEP_TILES; /* the wide way does one digit as two */
       }
       for (int at = 0; at < PARTS; at++) row_sums_store(sums + PART_ROWS * at, s.low[at], s.high[at]);
     }
