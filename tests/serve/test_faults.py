@@ -126,7 +126,7 @@ def fails(name, change, ask_first):
             if statuses[-1] != 200:
                 break
     except OSError:
-        pass
+        statuses.append(503) # it has noticed between two requests and is gone
     try:
         server.process.wait(8)
     except subprocess.TimeoutExpired:
