@@ -500,11 +500,11 @@ static ellm_status add_errors(compress_job *job, ellm_error *err) {
 /* The matrices, as often as a target divergence wants, and the figures of the file as its last section. */
 static ellm_status write_sized(compress_job *job, ellm_error *err) {
   const any_size_hooks hooks = {job, take_sized, adopt_sized};
-  char text[1024], *plan = NULL;
+  char text[1024], *planned = NULL;
   ELLM_TRY(any_size_measure(job->sized, err));
   ELLM_TRY(recall(job, err));
-  ELLM_TRY(any_size_plan(job->sized, &plan, err));
-  job->report->plan = plan;
+  ELLM_TRY(any_size_plan(job->sized, &planned, err));
+  job->report->plan = planned;
   if (job->options->dry_run) return ELLM_OK;
   const container_mark mark = container_writer_mark(job->writer);
   const size_t n_tensors = job->report->n_tensors;
@@ -770,14 +770,14 @@ typedef struct measured_before {
 } measured_before;
 
 /* Rank 0 looks at its plan. One that is damaged needs no measuring: making the file refuses it. */
-static ellm_status look_at_plan(const char *plan, measured_before *known, ellm_error *err) {
+static ellm_status look_at_plan(const char *plan_path, measured_before *known, ellm_error *err) {
   enum { MOST_BYTES = 1 << 30 }; /* as measurements_open reads */
   size_t bytes;
-  if (plan == NULL || !file_exists(plan)) return ELLM_OK;
-  ELLM_TRY(file_read_all(plan, MOST_BYTES, &known->data, &bytes, err));
+  if (plan_path == NULL || !file_exists(plan_path)) return ELLM_OK;
+  ELLM_TRY(file_read_all(plan_path, MOST_BYTES, &known->data, &bytes, err));
   known->bytes = bytes;
   measurements m = {.path = NULL};
-  const ellm_status status = measurements_parse(known->data, bytes, plan, &m, err);
+  const ellm_status status = measurements_parse(known->data, bytes, plan_path, &m, err);
   known->measure = status == ELLM_OK && m.n_curves == 0;
   measurements_free(&m);
   return status == ELLM_ERR_INPUT ? ELLM_OK : status;
@@ -804,15 +804,15 @@ static ellm_status agree(const ellm_compress_team *team, measured_before *known,
 }
 
 /* Another rank's copy of rank 0's plan, for as long as it measures. NULL in *path: there is no plan. */
-static ellm_status copy_plan(const ellm_compress_team *team, const char *plan, const measured_before *known, char **path,
-                             ellm_error *err) {
+static ellm_status copy_plan(const ellm_compress_team *team, const char *plan_path, const measured_before *known,
+                             char **path, ellm_error *err) {
   static const file_writer_options how = {.overwrite = true, .unfinished = true};
   char ending[64];
   *path = NULL;
   if (team->rank == 0 || known->data == NULL) return ELLM_OK;
   snprintf(ending, sizeof ending, ".%u-of-%u" PARTIAL_ENDING, (unsigned)team->rank + 1, (unsigned)team->n_ranks);
   file_writer *file;
-  if ((*path = path_append(plan, ending)) == NULL) return ellm_fail_memory(err, strlen(plan), "a path");
+  if ((*path = path_append(plan_path, ending)) == NULL) return ellm_fail_memory(err, strlen(plan_path), "a path");
   ELLM_TRY(file_writer_open(*path, &how, &file, err));
   const ellm_status status = file_writer_append(file, known->data, (size_t)known->bytes, err);
   if (status == ELLM_OK) return file_writer_commit(file, err);
@@ -835,15 +835,15 @@ static ellm_status compress_sized_together(const char *path, const char *out_pat
     if (!options->resume && team->rank == 0) unlink(own_plan);
   }
   ellm_compress_options measuring = *options, alone = *options;
-  const char *plan = own_plan != NULL ? own_plan : options->plan;
+  const char *plan_path = own_plan != NULL ? own_plan : options->plan;
   measured_before known = {.measure = options->calibrate != ELLM_CALIBRATE_NONE};
-  alone.plan = plan;
+  alone.plan = plan_path;
   alone.team = NULL;
   measuring.dry_run = true;
-  ellm_status status = known.measure && team->rank == 0 ? look_at_plan(plan, &known, err) : ELLM_OK;
+  ellm_status status = known.measure && team->rank == 0 ? look_at_plan(plan_path, &known, err) : ELLM_OK;
   if (status == ELLM_OK) status = agree(team, &known, err);
-  if (status == ELLM_OK) status = copy_plan(team, plan, &known, &copy, err);
-  measuring.plan = team->rank == 0 ? plan : copy;
+  if (status == ELLM_OK) status = copy_plan(team, plan_path, &known, &copy, err);
+  measuring.plan = team->rank == 0 ? plan_path : copy;
   const bool measure = known.measure, last = options->dry_run || team->rank != 0; /* of what this rank does */
   if (status == ELLM_OK && measure) status = compress_path(path, out_path, &measuring, last ? report : NULL, err);
   if (status == ELLM_OK && team->rank == 0 && (!last || !measure))
