@@ -79,8 +79,9 @@ int main(int argc, char **argv) {
   if (status == ELLM_OK) {
     team.compressing.shares = team.team.shares;
     cli_team_set(&team);
-    service_start();
+    service_start(real_errors);
     status = cli_main(argc, argv);
+    if (status == ELLM_INTERRUPTED) service_look_for_killed();
   }
   if (status != ELLM_OK) fail(status);
   gather_end();

@@ -13,12 +13,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/signals.h"
+
 enum {
   ROUND_US = 20000,     /* between two looks at everything */
   PIECE = 4096,         /* bytes of standard input that are handed on at once */
-  TAG_INPUT = 1, TAG_PULSE = 2
+  TAG_INPUT = 1, TAG_PULSE = 2, TAG_SAID = 3
 };
-static const double pulse_seconds = 1, silent_seconds = 7; /* all ranks end within 10 seconds */
+static const double pulse_seconds = 0.25, late_seconds = 1, silent_seconds = 7; /* all ranks end within 10 seconds */
+/* Where a rank is killed, mpirun sends the others SIGTERM a second later, and SIGKILL a second after that. Who was not
+ * heard for so long before SIGTERM, nor for so long after it, is the one. */
+static const double gone_before = 0.5, gone_after = 0.4;
+/* All others notice that rank 0 is silent or gone. The lowest one says so, and tells those whose turn comes later. */
+static const double turn_seconds = 0.1, most_turns = 5;
 
 static struct {
   MPI_Comm comm;       /* of its own, so that nothing meets what the command sends */
@@ -33,12 +40,18 @@ static struct {
   bool ended;          /* nothing comes any more */
   double told;         /* when this rank last said that it is there */
   double *heard;       /* [n_ranks]: when others did; rank 0 hears all, all hear rank 0 */
+  double stopped;      /* when this process was first seen to be told to stop; 0: it was not */
+  bool said;           /* a lower rank has told why all end */
+  int errors;          /* where lines are shown */
 } s;
 
 static void give_up(const char *what) {
-  fprintf(stderr, "entrollm-mpi: %s\n", what);
+  if (!s.said) dprintf(s.errors, "entrollm-mpi: %s\n", what);
+  for (int r = s.rank + 1; r < s.n_ranks && s.rank > 0 && !s.said; r++) MPI_Send(NULL, 0, MPI_BYTE, r, TAG_SAID, s.comm);
   MPI_Abort(MPI_COMM_WORLD, 1);
 }
+
+static double turn(void) { return turn_seconds * (s.rank <= 1 ? 0 : s.rank - 1 < most_turns ? s.rank - 1 : most_turns); }
 
 /* ------------------------------------------------------------------------- standard input */
 
@@ -93,8 +106,20 @@ static void tell(double now) {
 static void look_for_silence(double now) {
   char text[64];
   for (int r = s.first; r < s.end; r++)
-    if (now - s.heard[r] > silent_seconds) {
+    if (now - s.heard[r] > silent_seconds + turn()) {
       snprintf(text, sizeof text, "rank %d has been silent for %.0f seconds", r, now - s.heard[r]);
+      give_up(text);
+    }
+}
+
+/* mpirun says nothing of a rank that was killed where it is told to be quiet, and much where it is not. */
+static void look_for_killed(double now) {
+  char text[64];
+  if (s.stopped == 0 && cli_stopped()) s.stopped = now;
+  if (s.stopped == 0 || now - s.stopped < gone_after + turn()) return;
+  for (int r = s.first; r < s.end; r++)
+    if (s.heard[r] < s.stopped - gone_before) {
+      snprintf(text, sizeof text, "rank %d is gone: it was killed, or its machine is lost", r);
       give_up(text);
     }
 }
@@ -109,6 +134,7 @@ static void receive(double now) {
     MPI_Recv(piece, sizeof piece, MPI_BYTE, status.MPI_SOURCE, status.MPI_TAG, s.comm, &status);
     MPI_Get_count(&status, MPI_BYTE, &n);
     s.heard[status.MPI_SOURCE] = now;
+    s.said = s.said || status.MPI_TAG == TAG_SAID;
     if (status.MPI_TAG == TAG_INPUT) take_input(piece, (size_t)n);
   }
 }
@@ -119,7 +145,7 @@ static void *serve(void *user) {
   while (!atomic_load(&s.stop)) {
     const double now = MPI_Wtime();
     /* a process that was stopped itself hears of the others before it judges them */
-    if (now - last > pulse_seconds)
+    if (now - last > late_seconds)
       for (int r = 0; r < s.n_ranks; r++) s.heard[r] = now;
     last = now;
     receive(now);
@@ -127,13 +153,15 @@ static void *serve(void *user) {
     if (s.rank == 0) read_and_hand_on();
     tell(now);
     look_for_silence(now);
+    look_for_killed(now);
     usleep(ROUND_US);
   }
   return NULL;
 }
 
-void service_start(void) {
+void service_start(int errors) {
   int ends[2];
+  s.errors = errors;
   MPI_Comm_dup(MPI_COMM_WORLD, &s.comm);
   MPI_Comm_rank(s.comm, &s.rank);
   MPI_Comm_size(s.comm, &s.n_ranks);
@@ -150,6 +178,8 @@ void service_start(void) {
   for (int r = 0; r < s.n_ranks; r++) s.heard[r] = MPI_Wtime();
   if (pthread_create(&s.thread, NULL, serve, NULL) != 0) give_up("no thread");
 }
+
+void service_look_for_killed(void) { usleep((useconds_t)(1e6 * (gone_after + turn()) + 3 * ROUND_US)); }
 
 void service_stop(void) {
   atomic_store(&s.stop, true);
