@@ -53,16 +53,13 @@ typedef struct compress_job {
   runnable run;
   dealt *dealt;                /* matrices come from several processes, this one's from ... */
   container_writer *own;       /* ... this file; NULL: they are made here */
-  char *kept_plan;             /* what was measured, while a run that can be resumed is at work */
+  char *kept_plan;             /* a file of what was measured, until the output is there; NULL: none */
 } compress_job;
 
 enum { MOST_TEXT = 1 << 28 }; /* bytes of a calibration text */
 
 /* As the journal, in its place and with its name. */
 #define PLAN_ENDING ".plan" PARTIAL_ENDING PARTIAL_ENDING
-
-/* What several processes have measured, until the output is there. */
-#define MEASURED_ENDING ".measured" PARTIAL_ENDING
 
 void ellm_compress_options_init_sized(ellm_compress_options *given, size_t size) {
   const ellm_compress_options own = {.size = size, .bits = 8, .scheme = ELLM_SCHEME_MIXED,
@@ -426,7 +423,8 @@ static ellm_status open_output(compress_job *job, const char *out_path, ellm_err
     ELLM_TRY(resume_key(job, key, err));
     ELLM_TRY(journal_open(out_path, key, &job->journal, err));
     job->adopting = files.resume = journal_has_entries(job->journal);
-    if (options->target != ELLM_TARGET_NONE) job->kept_plan = path_append(out_path, PLAN_ENDING);
+    if (options->target != ELLM_TARGET_NONE && job->kept_plan == NULL)
+      job->kept_plan = path_append(out_path, PLAN_ENDING);
   }
   ELLM_TRY(container_writer_open(out_path, &files, &job->writer, err));
   if (!resume) journal_remove(out_path); /* not before the lock is ours */
@@ -500,11 +498,11 @@ static ellm_status add_errors(compress_job *job, ellm_error *err) {
 /* The matrices, as often as a target divergence wants, and the figures of the file as its last section. */
 static ellm_status write_sized(compress_job *job, ellm_error *err) {
   const any_size_hooks hooks = {job, take_sized, adopt_sized};
-  char text[1024], *planned = NULL;
+  char text[1024], *plan = NULL;
   ELLM_TRY(any_size_measure(job->sized, err));
   ELLM_TRY(recall(job, err));
-  ELLM_TRY(any_size_plan(job->sized, &planned, err));
-  job->report->plan = planned;
+  ELLM_TRY(any_size_plan(job->sized, &plan, err));
+  job->report->plan = plan;
   if (job->options->dry_run) return ELLM_OK;
   const container_mark mark = container_writer_mark(job->writer);
   const size_t n_tensors = job->report->n_tensors;
@@ -686,7 +684,7 @@ static ellm_status finish(compress_job *job, const char *out_path, ellm_error *e
   job->writer = NULL; /* commit frees it in any case */
   ELLM_TRY(container_writer_commit(writer, identity, &totals, err));
   if (job->journal != NULL) journal_remove(out_path);
-  if (job->kept_plan != NULL) unlink(job->kept_plan);
+  if (job->kept_plan != NULL && !job->options->dry_run) unlink(job->kept_plan);
   job->report->totals = totals;
   return ELLM_OK;
 }
@@ -735,11 +733,13 @@ static void release(compress_job *job) {
   source_close(job->input);
 }
 
-ellm_status compress_from_source(tensor_source *input, const char *out_path, const ellm_compress_options *options,
-                                 ellm_report **report, ellm_error *err) {
+/* `kept`: where measurements are kept, if options do not say; NULL: nowhere, or where a run that can be resumed has them. */
+static ellm_status compress_opened(tensor_source *input, const char *out_path, const ellm_compress_options *options,
+                                   const char *kept, ellm_report **report, ellm_error *err) {
   if (report != NULL) *report = NULL;
   compress_job job = {.options = options, .input = input, .report = report_create()};
-  ellm_status status = job.report == NULL
+  if (kept != NULL) job.kept_plan = path_append(kept, "");
+  ellm_status status = job.report == NULL || (kept != NULL && job.kept_plan == NULL)
                            ? ellm_fail_memory(err, sizeof *job.report, "a report")
                        : source_count(job.input) == 0
                            ? ellm_fail(err, ELLM_ERR_INPUT, "%s: no tensors to compress", source_path(input))
@@ -753,13 +753,18 @@ ellm_status compress_from_source(tensor_source *input, const char *out_path, con
   return status;
 }
 
-static ellm_status compress_path(const char *path, const char *out_path, const ellm_compress_options *options,
+ellm_status compress_from_source(tensor_source *input, const char *out_path, const ellm_compress_options *options,
                                  ellm_report **report, ellm_error *err) {
+  return compress_opened(input, out_path, options, NULL, report, err);
+}
+
+static ellm_status compress_path(const char *path, const char *out_path, const ellm_compress_options *options,
+                                 const char *kept, ellm_report **report, ellm_error *err) {
   const source_options from = {
       .assets = {.include = options->include, .n_include = options->n_include, .needed_only = options->no_assets}};
   tensor_source *input;
   ELLM_TRY(source_open(path, &from, &input, err));
-  return compress_from_source(input, out_path, options, report, err);
+  return compress_opened(input, out_path, options, kept, report, err);
 }
 
 /* What rank 0 knows when ranks begin to measure together, and the others are told. */
@@ -769,8 +774,9 @@ typedef struct measured_before {
   uint64_t bytes;
 } measured_before;
 
-/* Rank 0 looks at its plan. One that is damaged needs no measuring: making the file refuses it. */
-static ellm_status look_at_plan(const char *plan_path, measured_before *known, ellm_error *err) {
+/* Rank 0 looks at its plan. One that is damaged is as none if it was kept by an earlier run; if it was asked for, nothing
+ * is measured, as making the file refuses it. */
+static ellm_status look_at_plan(const char *plan_path, bool kept, measured_before *known, ellm_error *err) {
   enum { MOST_BYTES = 1 << 30 }; /* as measurements_open reads */
   size_t bytes;
   if (plan_path == NULL || !file_exists(plan_path)) return ELLM_OK;
@@ -778,7 +784,8 @@ static ellm_status look_at_plan(const char *plan_path, measured_before *known, e
   known->bytes = bytes;
   measurements m = {.path = NULL};
   const ellm_status status = measurements_parse(known->data, bytes, plan_path, &m, err);
-  known->measure = status == ELLM_OK && m.n_curves == 0;
+  known->measure = status == ELLM_OK ? m.n_curves == 0 : kept;
+  if (status != ELLM_OK) known->bytes = 0;
   measurements_free(&m);
   return status == ELLM_ERR_INPUT ? ELLM_OK : status;
 }
@@ -803,16 +810,17 @@ static ellm_status agree(const ellm_compress_team *team, measured_before *known,
   return ELLM_OK;
 }
 
-/* Another rank's copy of rank 0's plan, for as long as it measures. NULL in *path: there is no plan. */
-static ellm_status copy_plan(const ellm_compress_team *team, const char *plan_path, const measured_before *known,
-                             char **path, ellm_error *err) {
+/* Another rank's copy of rank 0's plan, for as long as it measures. NULL in *path: it can have none. */
+static ellm_status copy_plan(const ellm_compress_team *team, const char *plan_path, const measured_before *known, char **path,
+                             ellm_error *err) {
   static const file_writer_options how = {.overwrite = true, .unfinished = true};
   char ending[64];
   *path = NULL;
-  if (team->rank == 0 || known->data == NULL) return ELLM_OK;
+  if (team->rank == 0 || plan_path == NULL) return ELLM_OK;
   snprintf(ending, sizeof ending, ".%u-of-%u" PARTIAL_ENDING, (unsigned)team->rank + 1, (unsigned)team->n_ranks);
   file_writer *file;
   if ((*path = path_append(plan_path, ending)) == NULL) return ellm_fail_memory(err, strlen(plan_path), "a path");
+  if (known->data == NULL) return ELLM_OK;
   ELLM_TRY(file_writer_open(*path, &how, &file, err));
   const ellm_status status = file_writer_append(file, known->data, (size_t)known->bytes, err);
   if (status == ELLM_OK) return file_writer_commit(file, err);
@@ -828,33 +836,33 @@ static ellm_status copy_plan(const ellm_compress_team *team, const char *plan_pa
 static ellm_status compress_sized_together(const char *path, const char *out_path, const ellm_compress_options *options,
                                            ellm_report **report, ellm_error *err) {
   const ellm_compress_team *team = options->team;
-  char *own_plan = NULL, *copy = NULL;
-  if (options->plan == NULL && !options->dry_run) {
-    own_plan = path_append(out_path, MEASURED_ENDING);
-    if (own_plan == NULL) return ellm_fail_memory(err, strlen(out_path), "a path");
-    if (!options->resume && team->rank == 0) unlink(own_plan);
-  }
+  const bool keeps = options->plan == NULL && !options->dry_run; /* beside the output, as a run that can be resumed */
+  char *kept = keeps ? path_append(out_path, PLAN_ENDING) : NULL, *copy = NULL;
+  if (keeps && kept == NULL) return ellm_fail_memory(err, strlen(out_path), "a path");
+  if (keeps && !options->resume && team->rank == 0) unlink(kept);
   ellm_compress_options measuring = *options, alone = *options;
-  const char *plan_path = own_plan != NULL ? own_plan : options->plan;
+  const char *plan_path = keeps ? kept : options->plan;
   measured_before known = {.measure = options->calibrate != ELLM_CALIBRATE_NONE};
-  alone.plan = plan_path;
   alone.team = NULL;
   measuring.dry_run = true;
-  ellm_status status = known.measure && team->rank == 0 ? look_at_plan(plan_path, &known, err) : ELLM_OK;
+  ellm_status status = known.measure && team->rank == 0 ? look_at_plan(plan_path, keeps, &known, err) : ELLM_OK;
   if (status == ELLM_OK) status = agree(team, &known, err);
   if (status == ELLM_OK) status = copy_plan(team, plan_path, &known, &copy, err);
-  measuring.plan = team->rank == 0 ? plan_path : copy;
+  const bool copied = copy != NULL && known.data != NULL;
+  const char *own = team->rank == 0 ? plan_path : copied ? copy : NULL;
+  measuring.plan = keeps ? NULL : own;
   const bool measure = known.measure, last = options->dry_run || team->rank != 0; /* of what this rank does */
-  if (status == ELLM_OK && measure) status = compress_path(path, out_path, &measuring, last ? report : NULL, err);
+  if (status == ELLM_OK && measure)
+    status = compress_path(path, out_path, &measuring, keeps ? own : NULL, last ? report : NULL, err);
   if (status == ELLM_OK && team->rank == 0 && (!last || !measure))
-    status = compress_path(path, out_path, &alone, report, err);
+    status = compress_path(path, out_path, &alone, kept, report, err);
   if (status == ELLM_OK && team->rank != 0 && report != NULL && *report == NULL && (*report = report_create()) == NULL)
     status = ellm_fail_memory(err, sizeof **report, "a report");
-  if (own_plan != NULL && team->rank == 0 && (status == ELLM_OK || !options->resume)) unlink(own_plan);
+  if (keeps && team->rank == 0 && !options->resume) unlink(kept);
   if (copy != NULL) unlink(copy);
   free(known.data);
   free(copy);
-  free(own_plan);
+  free(kept);
   return status;
 }
 
@@ -865,5 +873,5 @@ ellm_status ellm_compress(const char *checkpoint_dir, const char *out_path, cons
   ELLM_TRY(compress_check_options(&own, err));
   if (own.team != NULL && own.team->n_ranks > 1 && own.target != ELLM_TARGET_NONE)
     return compress_sized_together(checkpoint_dir, out_path, &own, report, err);
-  return compress_path(checkpoint_dir, out_path, &own, report, err);
+  return compress_path(checkpoint_dir, out_path, &own, NULL, report, err);
 }
