@@ -41,6 +41,13 @@ def together(n, *arguments, **more):
     return ranks((n, {}, *arguments), **more)
 
 
+def refused(what, cases):
+    """cases: (groups of ranks, what is said of them). Ranks that fail wait for each other, so three cases run at once."""
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        for p, why in list(zip(pool.map(lambda case: ranks(*case[0]), cases), (why for _, why in cases))):
+            ok(p.returncode != 0 and why.encode() in p.stderr, what + why, p.stderr)
+
+
 coded, mixed = tmp("coded.ellm"), tmp("mixed.ellm")
 run("compress", MODEL, "-o", coded, "--bits", "4", "-q")
 run("compress", os.path.join(ROOT, "tests", "golden", "models", "qwen3moe-mixed"), "-o", mixed, "--bits", "8", "-q")
@@ -70,15 +77,13 @@ run("split", coded, "-n", "2", "-o", alike, "-q")
 run("split", mixed, "-n", "2", "-o", tmp("parts-mixed"), "-q")
 part = os.path.join(parts, "part-1-of-4.ellm")
 words = ["run", "-p", "Once", "-n", "4", "-q"]
-for groups, why in (
+refused("parts: ", [
     ([(3, {}, *words, "-m", parts)], "there is no part-1-of-3.ellm, the part of rank 0 of 3, but part-1-of-4.ellm"),
     ([(2, {}, *words, "-m", part)], "this is part 1 of 4 of model "),
     ([(1, {}, *words, "-m", alike), (1, {}, *words, "-m", tmp("parts-2"))], "rank 1 computes with shares 3:1, rank 0 with 1:1"),
     ([(1, {}, *words, "-m", alike), (1, {}, *words, "-m", tmp("parts-mixed"))], "rank 1 has another model"),
     ([(2, {}, "--shares", "2:1", *words, "-m", alike)], "was made for other shares"),
-):
-    p = ranks(*groups)
-    ok(p.returncode != 0 and why.encode() in p.stderr, "parts: " + why, p.stderr)
+])
 p = ranks((1, {}, *words, "-m", coded), (1, {}, *words, "-m", alike))
 equal((p.returncode, p.stdout.rstrip(b"\n")), (0, run(*words, "-m", coded).stdout.rstrip(b"\n")), "a whole file beside a part")
 
@@ -107,15 +112,13 @@ ok(abs(row["sent_bytes_a_token"] / sent - 1) < 0.05 and 0 < row["gathering_share
    "bench model tells what was sent", f"{row}, {sent} expected")
 
 # Failing.
-for words, why in (
+refused("", [([(2, {}, *words)], why) for words, why in (
     (["--shares", "1:2:3", "run"], "3 shares for 2 ranks"),
     (["--shares", "1:0", "run"], "whole numbers from 1"),
     (["--shares"], "takes a value"),
     (["serve"], "serve: does not run with several processes"),
     (["bench"], "only bench model"),
-):
-    p = together(2, *words)
-    ok(p.returncode != 0 and why.encode() in p.stderr, f"{words}: {why}", p.stderr)
+)])
 arguments = ["-p", "Once", "-n", "4", "-q"]
 p = ranks((1, {}, "run", "-m", coded, *arguments), (1, {}, "run", "-m", mixed, *arguments))
 ok(p.returncode != 0 and b"rank 1: entrollm: " in p.stderr and b"rank 1 has another model" in p.stderr,
@@ -166,15 +169,13 @@ with open(os.path.join(fewer, "config.json"), "w") as f:
     json.dump(dict(c, num_hidden_layers=c["num_hidden_layers"] - 1), f)
 words = ["-o", joined, "-t", "1", "-q", "--force"]
 plain = copy_model("plain", ["generation_config.json"])
-for groups, why in (([(1, {}, "compress", MODEL, "--bits", "4", *words), (1, {}, "compress", fewer, "--bits", "4", *words)],
+refused("compress: ", [([(1, {}, "compress", MODEL, "--bits", "4", *words), (1, {}, "compress", fewer, "--bits", "4", *words)],
                      "rank 1 compresses another source"),
                     ([(1, {}, "compress", MODEL, "--bits", "4", *words), (1, {}, "compress", other, "--bits", "4", *words)],
                      "rank 1 compresses another source"),
                     ([(1, {}, "compress", MODEL, "--quality", "tiny", *words),
                       (1, {}, "compress", plain, "--quality", "tiny", *words)], "rank 1 compresses another source"),
-                    ([(2, {}, "compress", MODEL, "--bits", "4", *words[:-1])], "already exists")):
-    p = ranks(*groups)
-    ok(p.returncode != 0 and why.encode() in p.stderr, "compress: " + why, p.stderr)
+                    ([(2, {}, "compress", MODEL, "--bits", "4", *words[:-1])], "already exists")])
 equal(read(joined), read(made), "what was there is as it was")
 
 # To a size: what is measured together is what one process measures.
