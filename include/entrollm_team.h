@@ -48,6 +48,9 @@ struct ellm_compress_team {
  * that; NULL: all alike, or alone. They live as long as the model. */
 ELLM_API const uint32_t *ellm_model_shares(const ellm_model *model);
 
+/* Do two lists give each of n ranks the same part of the whole? {1, 2} and {2, 4} do. NULL: equal shares. */
+ELLM_API bool ellm_same_shares(const uint32_t *a, const uint32_t *b, uint32_t n);
+
 /* What a member of the model's team has. */
 typedef struct ellm_team_member {
   uint32_t heads, kv_heads;    /* of queries; of keys and values, of which several members may keep the same one */

@@ -11,11 +11,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "cli
 from cli_testing import *
 
 # Words of C and of programs at large, which a glossary of this project need not explain.
-PLAIN = set("""abi accept add advise at bench bytes calibrate cancel check close compress count cpu create decode
-decompress describe encode error evaluate file find flags fn force forget format free get gsm8k info
-init is item ids job length limit logits matrix model name next of open options part perplexity read
-render request reserve restore result row run saved save seconds set size special speed step text
-tokenizer truncate usage verify version vocab""".split())
+PLAIN = set("""abi accept add advise at bench bytes calibrate cancel check close compress count cpu
+create decode decompress describe encode error evaluate file find flags fn force forget format free get
+gsm8k ids info init is item job length limit logits matrix model name next of open options part
+perplexity read render request reserve restore result row run same save saved seconds set size special
+speed step text tokenizer truncate usage verify version vocab""".split())
 
 glossary = read(os.path.join(ROOT, "docs", "GLOSSARY.md")).decode()
 entries = re.findall(r"^\| ((?:\*\*[^|]+)) \|", glossary, re.MULTILINE)

@@ -10,20 +10,13 @@
 #include "cli/shares.h"
 #include "cli/team.h"
 
-/* Do two lists deal out alike? */
-static bool same_shares(const uint32_t *a, const uint32_t *b, uint32_t n) {
-  for (uint32_t i = 1; i < n; i++)
-    if ((uint64_t)a[i] * b[0] != (uint64_t)b[i] * a[0]) return false;
-  return true;
-}
-
 static ellm_status check_shares(const ellm_team *together, const ellm_model *model, const char *path, ellm_error *err) {
   const uint32_t n = together->n_ranks, *shares = ellm_model_shares(model);
   uint32_t own[ELLM_TEAM_MOST], first[ELLM_TEAM_MOST];
   char text[2][96];
   for (uint32_t i = 0; i < n; i++) first[i] = own[i] = shares != NULL ? shares[i] : 1;
   cli_team_broadcast(first, n * sizeof *first);
-  if (same_shares(own, first, n)) return ELLM_OK;
+  if (ellm_same_shares(own, first, n)) return ELLM_OK;
   return prog_failure(err, ELLM_ERR_INPUT, "%s: rank %u computes with shares %s, rank 0 with %s", path,
                       (unsigned)together->rank, cli_shares_text(own, n, text[0]),
                       cli_shares_text(first, n, text[1]));

@@ -411,6 +411,17 @@ static ellm_status look_at_output(const compress_job *job, const char *out_path,
   return check_output(job, out_path, err);
 }
 
+/* The journal of the file `path`, whose sections of an earlier run may still come. What several processes have done is
+ * continued by the same ranks and shares alone. */
+static ellm_status open_journal(compress_job *job, const char *path, file_writer_options *files, ellm_error *err) {
+  uint8_t key[16];
+  ELLM_TRY(resume_key(job, key, err));
+  if (job->dealt != NULL) dealt_key(job->dealt, key, key);
+  ELLM_TRY(journal_open(path, key, &job->journal, err));
+  job->adopting = files->resume = journal_has_entries(job->journal);
+  return ELLM_OK;
+}
+
 /* What several processes have done is kept in files of theirs: the one that they are joined to is made in one go. */
 static ellm_status open_output(compress_job *job, const char *out_path, ellm_error *err) {
   const ellm_compress_options *options = job->options;
@@ -419,10 +430,7 @@ static ellm_status open_output(compress_job *job, const char *out_path, ellm_err
   ELLM_TRY(look_at_output(job, out_path, err));
   if (options->dry_run) return container_writer_open_dry(&job->writer, err);
   if (resume) {
-    uint8_t key[16];
-    ELLM_TRY(resume_key(job, key, err));
-    ELLM_TRY(journal_open(out_path, key, &job->journal, err));
-    job->adopting = files.resume = journal_has_entries(job->journal);
+    ELLM_TRY(open_journal(job, out_path, &files, err));
     if (options->target != ELLM_TARGET_NONE && job->kept_plan == NULL)
       job->kept_plan = path_append(out_path, PLAN_ENDING);
   }
@@ -613,13 +621,7 @@ static ellm_status deal_out(compress_job *job, ellm_error *err) {
 static ellm_status open_own(compress_job *own, const char *path, ellm_error *err) {
   const bool resume = own->options->resume;
   file_writer_options files = {.overwrite = true, .keep_partial = resume};
-  if (resume) {
-    uint8_t key[16], more[16];
-    ELLM_TRY(resume_key(own, key, err));
-    dealt_key(own->dealt, key, more);
-    ELLM_TRY(journal_open(path, more, &own->journal, err));
-    own->adopting = files.resume = journal_has_entries(own->journal);
-  }
+  if (resume) ELLM_TRY(open_journal(own, path, &files, err));
   ELLM_TRY(container_writer_open(path, &files, &own->writer, err));
   if (!resume) journal_remove(path);
   ELLM_TRY(report_start(own->report, source_count(own->input), err));
@@ -733,7 +735,8 @@ static void release(compress_job *job) {
   source_close(job->input);
 }
 
-/* `kept`: where measurements are kept, if options do not say; NULL: nowhere, or where a run that can be resumed has them. */
+/* `kept`: where measurements are kept, if options do not say; NULL: nowhere, or where a run that can be resumed has
+ * them. */
 static ellm_status compress_opened(tensor_source *input, const char *out_path, const ellm_compress_options *options,
                                    const char *kept, ellm_report **report, ellm_error *err) {
   if (report != NULL) *report = NULL;

@@ -20,7 +20,7 @@ ellm_status team_check(const ellm_team *team, ellm_error *err) {
   return team->gather != NULL ? ELLM_OK : ellm_fail(err, ELLM_ERR_USAGE, "a team without gather");
 }
 
-bool team_same_shares(const uint32_t *a, const uint32_t *b, uint32_t n) {
+bool ellm_same_shares(const uint32_t *a, const uint32_t *b, uint32_t n) {
   if (n == 0) return true;
   const uint64_t first_a = a != NULL ? a[0] : 1, first_b = b != NULL ? b[0] : 1;
   for (uint32_t i = 1; i < n; i++)
@@ -38,7 +38,7 @@ ellm_status team_take_part(const ellm_file *file, ellm_team *team, ellm_error *e
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: this is part %u of %u of model %s, for rank %u of %u; this is rank %u of %u",
                      container_path(file), (unsigned)part->number, (unsigned)part->n_parts, whole,
                      (unsigned)part->number - 1, (unsigned)part->n_parts, (unsigned)team->rank, (unsigned)team->n_ranks);
-  if (team->shares != NULL && !team_same_shares(team->shares, part->shares, part->n_parts))
+  if (team->shares != NULL && !ellm_same_shares(team->shares, part->shares, part->n_parts))
     return ellm_fail(err, ELLM_ERR_INPUT, "%s: this part of model %s was made for other shares than were asked for",
                      container_path(file), whole);
   team->shares = part->shares;

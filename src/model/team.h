@@ -19,9 +19,6 @@ ellm_status team_check(const ellm_team *team, ellm_error *err);
 /* The same of ranks and shares[n_ranks] (NULL: all alike) alone, for teams of other kinds. */
 ellm_status team_check_ranks(uint32_t rank, uint32_t n_ranks, const uint32_t *shares, ellm_error *err);
 
-/* Do two lists give each of n the same share? NULL: all alike. */
-bool team_same_shares(const uint32_t *a, const uint32_t *b, uint32_t n);
-
 /* May this member compute with `file`, a whole one or a part? Where it is a part, team->shares become its shares, which
  * live as long as the file. n_ranks 0: no team. ELLM_ERR_INPUT says which part of what it is. */
 ellm_status team_take_part(const ellm_file *file, ellm_team *team, ellm_error *err);

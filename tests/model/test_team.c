@@ -369,6 +369,16 @@ static void cuts(void **state) {
     }
 }
 
+/* Lists of shares that divide alike, whatever they are multiplied by. */
+static void shares_alike(void **state) {
+  (void)state;
+  static const uint32_t one[] = {1, 2, 3}, two[] = {2, 4, 6}, large[] = {1400000000, 2800000000u, 4200000000u},
+                        other[] = {2, 4, 5}, even[] = {7, 7, 7};
+  assert_true(ellm_same_shares(one, two, 3) && ellm_same_shares(large, one, 3) && ellm_same_shares(NULL, even, 3));
+  assert_true(ellm_same_shares(one, other, 2) && ellm_same_shares(NULL, NULL, 3) && ellm_same_shares(one, even, 0));
+  assert_false(ellm_same_shares(one, other, 3) || ellm_same_shares(large, other, 3) || ellm_same_shares(two, NULL, 3));
+}
+
 static void what_is_no_team(void **state) {
   (void)state;
   static const uint32_t shares[] = {1, 0};
@@ -400,7 +410,7 @@ static int remove_folder(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(cuts), cmocka_unit_test(what_is_no_team),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(cuts), cmocka_unit_test(shares_alike), cmocka_unit_test(what_is_no_team),
                                      cmocka_unit_test(of_folders), cmocka_unit_test(of_files), cmocka_unit_test(of_parts),
                                      cmocka_unit_test(parts_of_others)};
   return cmocka_run_group_tests_name("teams", tests, make_folder, remove_folder);
