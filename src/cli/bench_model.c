@@ -173,7 +173,7 @@ static int print_json(const bench *b) {
 
 static int print_csv(const bench *b) {
   printf("test,tokens,depth,sequences,threads,tokens_per_s,min,max,coded_gbytes_per_s,share_of_read_bandwidth,"
-         "products_share,peak_rss_bytes,file_bytes\n");
+         "products_share,peak_rss_bytes,file_bytes,gathering_share,sent_bytes_a_token\n");
   for (size_t i = 0; i < b->n_rows; i++) {
     const row *r = &b->rows[i];
     const double rate = coded_rate(b, r);
@@ -181,8 +181,8 @@ static int print_csv(const bench *b) {
            (unsigned)r->sequences, r->threads, r->result.median, r->result.low, r->result.high);
     if (rate > 0) printf("%.5g,%.5g,", rate, rate / r->read);
     else printf(",,");
-    printf("%.5g,%llu,%llu\n", r->result.products, (unsigned long long)r->result.peak_bytes,
-           (unsigned long long)b->file_bytes);
+    printf("%.5g,%llu,%llu,%.5g,%.5g\n", r->result.products, (unsigned long long)r->result.peak_bytes,
+           (unsigned long long)b->file_bytes, r->result.gathering, r->result.sent);
   }
   return ELLM_OK;
 }

@@ -36,7 +36,7 @@ equal(
 equal(run("bench", "model", "-m", F, "--sequences", "0").returncode, USAGE, "no sequence is none")
 p = run("bench", "model", "-m", F, "-p", "0", "-n", "4", "--csv", "-q")
 lines = p.stdout.decode().splitlines()
-ok(len(lines) == 2 and lines[0].count(",") == lines[1].count(",") == 12, "--csv", p.stdout)
+ok(len(lines) == 2 and lines[0].count(",") == lines[1].count(",") == 14, "--csv", p.stdout)
 p = run("bench", "model", "-m", F, "-p", "0", "-n", "4", "--md", "-q")
 lines = p.stdout.decode().splitlines()
 ok(len(lines) == 3 and len({line.count("|") for line in lines}) == 1, "--md", p.stdout)
