@@ -506,11 +506,11 @@ static ellm_status add_errors(compress_job *job, ellm_error *err) {
 /* The matrices, as often as a target divergence wants, and the figures of the file as its last section. */
 static ellm_status write_sized(compress_job *job, ellm_error *err) {
   const any_size_hooks hooks = {job, take_sized, adopt_sized};
-  char text[1024], *plan = NULL;
+  char text[1024], *planned = NULL;
   ELLM_TRY(any_size_measure(job->sized, err));
   ELLM_TRY(recall(job, err));
-  ELLM_TRY(any_size_plan(job->sized, &plan, err));
-  job->report->plan = plan;
+  ELLM_TRY(any_size_plan(job->sized, &planned, err));
+  job->report->plan = planned;
   if (job->options->dry_run) return ELLM_OK;
   const container_mark mark = container_writer_mark(job->writer);
   const size_t n_tensors = job->report->n_tensors;
@@ -814,8 +814,8 @@ static ellm_status agree(const ellm_compress_team *team, measured_before *known,
 }
 
 /* Another rank's copy of rank 0's plan, for as long as it measures. NULL in *path: it can have none. */
-static ellm_status copy_plan(const ellm_compress_team *team, const char *plan_path, const measured_before *known, char **path,
-                             ellm_error *err) {
+static ellm_status copy_plan(const ellm_compress_team *team, const char *plan_path, const measured_before *known,
+                             char **path, ellm_error *err) {
   static const file_writer_options how = {.overwrite = true, .unfinished = true};
   char ending[64];
   *path = NULL;
